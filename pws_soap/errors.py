@@ -1,0 +1,359 @@
+"""Every error of this library, in one tree, each with what to do about it.
+
+::
+
+    PwsError
+    ├── ArgumentError            refused before anything was sent (also a ValueError)
+    ├── ContractError            the WSDL lacks something that we need
+    ├── Redirected               the end user lives on another node: log in there
+    ├── PartlySubscribed         the subscription was made, but some lists of its contacts could not be added
+    ├── TransportError           no reply could be had
+    │   ├── Unreachable          nothing was sent: name, route, port, time-out while connecting
+    │   │   └── UntrustedServer  nothing was sent: the certificate is not trusted
+    │   └── OutcomeUnknown       sent, and the server may have acted: read again, never assume
+    │       ├── TimedOut             no complete reply in time
+    │       ├── Disconnected         the connection broke before the reply was complete
+    │       └── UnreadableReply      a reply came, and cannot be used
+    │           ├── EmptyReply
+    │           ├── TruncatedReply
+    │           ├── NotXml               something else than XML: a proxy, a login page
+    │           ├── ReplyTooLarge        over the cap on a reply's size
+    │           ├── ForbiddenXml         a document type or an entity, which no honest reply has
+    │           └── UnexpectedReply      XML, but not the reply of this operation
+    └── Fault                    the server said no; `code` decides, the texts vary between releases
+        ├── NotLoggedIn          100 101
+        ├── LoginRefused         111 112 113 114
+        ├── AlreadyLoggedIn      160
+        ├── EndpointLost         132 136
+        ├── SubscriptionLost     133 137
+        ├── Exhausted            138 139 206 207 211
+        ├── Throttled            210 212 and every HTTP 503
+        ├── ServerTrouble        200 201 202 203 204 205 208 209, and codes we do not know
+        └── RequestRefused       all others: the request itself is wrong, sending it again does not help
+
+The numbers are the server's own (protocol section 3). `Policy` says what a caller should do; `CODES` is the whole table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pws_soap.models import Subscription
+
+
+class Policy(StrEnum):
+    """What to do about an error."""
+
+    RETRY = "retry"
+    """Send the same request again after a pause."""
+    READ_AGAIN = "read-again"
+    """The server may have acted: find out its present state before anything else."""
+    BACK_OFF = "back-off"
+    """The server is overloaded: wait longer each time, with jitter."""
+    LOG_IN_AGAIN = "log-in-again"
+    REGISTER_AGAIN = "register-again"
+    SUBSCRIBE_AGAIN = "subscribe-again"
+    MOVE = "move"
+    """Go to the node that the error names."""
+    FREE_RESOURCES = "free-resources"
+    """A limit of the server is reached: keep what works, tell the operator what to free, try again slowly."""
+    GIVE_UP = "give-up"
+    """Only the operator or the programmer can mend this."""
+
+
+class PwsError(Exception):
+    """The root: whatever this library raises on purpose. `policy` says what to do."""
+
+    policy: Policy = Policy.GIVE_UP
+
+
+class ArgumentError(PwsError, ValueError):
+    """An argument that the server would refuse; nothing was sent.
+
+    `argument` is its name, `expected` its limit in words.
+    """
+
+    def __init__(self, argument: str, expected: str, got: object) -> None:
+        self.argument = argument
+        self.expected = expected
+        shown = repr(got)
+        if len(shown) > 120:
+            shown = shown[:117] + "..."
+        super().__init__(f"{argument}: expected {expected}, got {shown}")
+
+
+class ContractError(PwsError):
+    """A WSDL that cannot serve. `missing` lists every name that we looked for in vain."""
+
+    def __init__(self, source: str, missing: tuple[str, ...] = (), reason: str | None = None) -> None:
+        self.source = source
+        self.missing = missing
+        text = reason or "lacks " + ", ".join(missing)
+        super().__init__(f"WSDL {source}: {text}")
+
+
+class Redirected(PwsError):
+    """The end user is homed on another node (protocol section 2, redirect).
+
+    `primary` is that node and `backup` the one after it, as host names; either may be None.
+    """
+
+    policy = Policy.MOVE
+
+    def __init__(self, user: str, primary: str | None, backup: str | None) -> None:
+        self.user = user
+        self.primary = primary
+        self.backup = backup
+        super().__init__(
+            f"{user!r} is homed on another node: primary {primary or 'unnamed'}, backup {backup or 'unnamed'}"
+        )
+
+
+class PartlySubscribed(PwsError):
+    """A subscription was made, and then one of the later lists of its contacts failed.
+
+    `subscription` holds its id and the contacts that are in it; `missing` the others; the cause is chained and its
+    policy is this error's policy. Add what is missing with the id, or unsubscribe.
+    """
+
+    def __init__(self, subscription: Subscription, missing: tuple[str, ...], cause: PwsError) -> None:
+        self.subscription = subscription
+        self.missing = missing
+        self.cause = cause
+        self.policy = cause.policy
+        total = len(subscription.contacts) + len(missing)
+        super().__init__(
+            f"subscription {subscription.id} has {len(subscription.contacts)} of {total} contacts: {cause}"
+        )
+
+
+class TransportError(PwsError):
+    """No usable reply. `node` is the server's address, `operation` what was asked of it."""
+
+    policy = Policy.RETRY
+
+    def __init__(self, message: str, *, node: str = "", operation: str = "") -> None:
+        self.node = node
+        self.operation = operation
+        where = " ".join(part for part in (operation, f"at {node}" if node else "") if part)
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+class Unreachable(TransportError):
+    """Nothing was sent: no such name, no route, connection refused, or no connection in time."""
+
+
+class UntrustedServer(Unreachable):
+    """Nothing was sent: the server's certificate is not the one we may trust. The message says what to set."""
+
+    policy = Policy.GIVE_UP
+
+
+class OutcomeUnknown(TransportError):
+    """The request was sent and its effect is not known: changes may have been consumed (protocol section 2, Fetching)."""
+
+    policy = Policy.READ_AGAIN
+
+
+class TimedOut(OutcomeUnknown):
+    """No complete reply within the read time-out."""
+
+
+class Disconnected(OutcomeUnknown):
+    """The connection was closed or reset before the reply was complete."""
+
+
+class UnreadableReply(OutcomeUnknown):
+    """A reply came and cannot be used."""
+
+
+class EmptyReply(UnreadableReply):
+    """A reply without a body."""
+
+
+class TruncatedReply(UnreadableReply):
+    """A reply that ends in the middle of its XML."""
+
+
+class NotXml(UnreadableReply):
+    """A reply that is not well-formed XML: often a proxy's or a login page."""
+
+
+class ReplyTooLarge(UnreadableReply):
+    """A reply over the cap on its size; the rest was not read."""
+
+
+class ForbiddenXml(UnreadableReply):
+    """A reply with a document type declaration or an entity, which no honest SOAP reply has (SOAP 1.1 section 3)."""
+
+
+class UnexpectedReply(UnreadableReply):
+    """Well-formed XML that is not the reply of this operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A row of the server's table of error codes (protocol section 3)."""
+
+    number: int
+    meaning: str
+    policy: Policy
+
+
+def _codes() -> dict[int, Code]:
+    give_up, again = Policy.GIVE_UP, Policy.RETRY
+    rows: list[tuple[int, str, Policy]] = [
+        (100, "no session key in the request", Policy.LOG_IN_AGAIN),
+        (101, "session key not valid", Policy.LOG_IN_AGAIN),
+        (102, "request XML cannot be parsed", give_up),
+        (103, "wrong root element", give_up),
+        (110, "presence type not valid", give_up),
+        (111, "password not valid", give_up),
+        (112, "login type not valid", give_up),
+        (113, "user name not valid", give_up),
+        (114, "login failed: wrong user name or password", give_up),
+        (115, "no basic presence given", give_up),
+        (120, "presence could not be set", again),
+        (121, "AVAILABLE cannot be an override", give_up),
+        (122, "DND must be an override", give_up),
+        (123, "URL given in an endpoint refresh", give_up),
+        (124, "contact URI not valid", give_up),
+        (125, "override neither true nor false", give_up),
+        (130, "endpoint URL empty", give_up),
+        (131, "expiry outside 3600..86400 seconds", give_up),
+        (132, "no such endpoint", Policy.REGISTER_AGAIN),
+        (133, "no such subscription", Policy.SUBSCRIBE_AGAIN),
+        (134, "subscription type not valid", give_up),
+        (135, "contacts not between 0 and 5000", give_up),
+        (136, "endpoint of another session", Policy.REGISTER_AGAIN),
+        (137, "subscription of another session", Policy.SUBSCRIBE_AGAIN),
+        (138, "no free endpoint", Policy.FREE_RESOURCES),
+        (139, "no free subscription", Policy.FREE_RESOURCES),
+        (140, "for end users only", give_up),
+        (141, "for application users only", give_up),
+        (142, "endpoint URL has spaces", give_up),
+        (143, "a contact is empty", give_up),
+        (144, "contact not part of the subscription", give_up),
+        (145, "neither expiry nor contacts given", give_up),
+        (146, "no contact list", give_up),
+        (147, "wrong element in the contact list", give_up),
+        (148, "wrong attribute of a contact", give_up),
+        (150, "HTTP body unreadable", give_up),
+        (160, "user already logged in", again),
+        (161, "override tuple id not valid", give_up),
+        (162, "source element not valid", give_up),
+        (200, "server error", again),
+        (201, "failed to unregister", again),
+        (202, "failed to subscribe", again),
+        (203, "failed to unsubscribe", again),
+        (204, "failed to set presence", again),
+        (205, "failed to log out", again),
+        (206, "no endpoint id to be had", Policy.FREE_RESOURCES),
+        (207, "no subscription id to be had", Policy.FREE_RESOURCES),
+        (208, "failed to log in", again),
+        (209, "failed to register", again),
+        (210, "CPU limit reached", Policy.BACK_OFF),
+        (211, "no free SIP subscription", Policy.FREE_RESOURCES),
+        (212, "requests per second reached", Policy.BACK_OFF),
+    ]
+    return {number: Code(number, meaning, policy) for number, meaning, policy in rows}
+
+
+CODES: Final = _codes()
+"""All codes that are known, by number."""
+
+
+class Fault(PwsError):
+    """The server said no.
+
+    `code` is its number, or None where it gave none (a bare 503, a SOAP fault without a description). `message` and
+    `fix` are the server's texts, for people; `policy` is the code's.
+    """
+
+    def __init__(
+        self,
+        code: int | None,
+        message: str = "",
+        fix: str = "",
+        *,
+        status: int = 200,
+        operation: str = "",
+        node: str = "",
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.fix = fix
+        self.status = status
+        self.operation = operation
+        self.node = node
+        known = CODES.get(code) if code is not None else None
+        self.policy = known.policy if known else Policy.BACK_OFF if status == 503 else Policy.RETRY
+        self.meaning = known.meaning if known else message or "fault without a description"
+        text = f"{operation or 'request'} refused"
+        text += f" with code {code}" if code is not None else f" with HTTP {status}" if status != 200 else ""
+        text += f" ({self.meaning})"
+        if known and message and message.casefold() != known.meaning.casefold():
+            text += f": {message}"
+        if fix:
+            text += f"; fix: {fix}"
+        super().__init__(text)
+
+    @staticmethod
+    def of(
+        code: int | None, message: str = "", fix: str = "", *, status: int = 200, operation: str = "", node: str = ""
+    ) -> Fault:
+        """The fault of the class that belongs to `code`."""
+        kind = _CLASS_OF.get(code) if code is not None else None
+        if kind is None:
+            kind = Throttled if status == 503 else ServerTrouble if code not in CODES else RequestRefused
+        return kind(code, message, fix, status=status, operation=operation, node=node)
+
+
+class NotLoggedIn(Fault):
+    """100, 101: the session is gone. Log in again."""
+
+
+class LoginRefused(Fault):
+    """111 to 114: user name or password are wrong. Only the operator can mend this."""
+
+
+class AlreadyLoggedIn(Fault):
+    """160: another application holds the user (protocol section 2, Sessions)."""
+
+
+class EndpointLost(Fault):
+    """132, 136: the server does not know the endpoint, or it is somebody else's. Register a new one."""
+
+
+class SubscriptionLost(Fault):
+    """133, 137: the server does not know the subscription, or it is somebody else's. Subscribe anew."""
+
+
+class Exhausted(Fault):
+    """138, 139, 206, 207, 211: the server has no room for another one until something is freed or expires."""
+
+
+class Throttled(Fault):
+    """210, 212, or HTTP 503 in general: the server asks for fewer requests."""
+
+
+class ServerTrouble(Fault):
+    """200 to 205, 208, 209 and unknown codes: the server failed; the same request may succeed later."""
+
+
+class RequestRefused(Fault):
+    """Every other code: the request itself is wrong."""
+
+
+_CLASS_OF: Final[dict[int, type[Fault]]] = {
+    **dict.fromkeys((100, 101), NotLoggedIn),
+    **dict.fromkeys((111, 112, 113, 114), LoginRefused),
+    160: AlreadyLoggedIn,
+    **dict.fromkeys((132, 136), EndpointLost),
+    **dict.fromkeys((133, 137), SubscriptionLost),
+    **dict.fromkeys((138, 139, 206, 207, 211), Exhausted),
+    **dict.fromkeys((210, 212), Throttled),
+    **dict.fromkeys((200, 201, 202, 203, 204, 205, 208, 209), ServerTrouble),
+}

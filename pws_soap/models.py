@@ -1,0 +1,182 @@
+"""The values that travel between the layers: frozen, typed, and silent about secrets.
+
+Names are the field's (contact, endpoint, subscription, session, presence state); the wire's spelling lives in
+`pws_soap.codec` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+MIN_EXPIRES: Final = 3600
+"""Shortest life of an endpoint, a subscription or a set presence, in seconds (protocol section 1)."""
+MAX_EXPIRES: Final = 86400
+"""Longest life of a subscription or a set presence, in seconds; an endpoint must stay one second below it."""
+MAX_CONTACTS_PER_REQUEST: Final = 100
+"""Contacts in one contact list of a request, the WSDL's own maximum."""
+MAX_CONTACTS_PER_SUBSCRIPTION: Final = 5000
+"""Contacts of one subscription (error 135)."""
+
+
+class PresenceState(StrEnum):
+    """The seven states of the Presence Web Service (GetPresenceStatusType)."""
+
+    AVAILABLE = "AVAILABLE"
+    BUSY = "BUSY"
+    DND = "DND"
+    AWAY = "AWAY"
+    UNAVAILABLE = "UNAVAILABLE"
+    UNKNOWN = "UNKNOWN"
+    VACATION = "VACATION"
+
+
+SETTABLE_STATES: Final = frozenset(PresenceState) - {PresenceState.UNKNOWN}
+"""What `setPresence` takes: every state but UNKNOWN (SetPresenceStatusType)."""
+
+
+class PresenceType(StrEnum):
+    """How much a fetch tells: a state, or a whole PIDF document."""
+
+    BASIC = "BASIC_PRESENCE"
+    RICH = "RICH_PRESENCE"
+
+
+class Secret:
+    """A string that shows itself to nobody but the caller of `reveal`.
+
+    Its `repr`, `str` and `format` are stars, it cannot be pickled, and comparing it tells nothing about its content in
+    an error message.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str | Secret) -> None:
+        self._value: str = value.reveal() if isinstance(value, Secret) else value
+
+    def reveal(self) -> str:
+        """The string itself, for the one place that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled")
+
+
+class SessionKind(StrEnum):
+    """Who logged in. Endpoints belong to application users, subscriptions to end users (codes 140, 141)."""
+
+    APPLICATION = "application"
+    END_USER = "end-user"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login on one node.
+
+    `backup` is the node that the server named for the case that this one fails (`success/@backupServer`), or None.
+    """
+
+    user: str
+    kind: SessionKind
+    node: str
+    key: Secret = field(repr=False)
+    backup: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the server sends notifications. `expires` is its life in seconds, counted from its (re-)registration."""
+
+    id: int
+    url: Secret = field(repr=False)  # its path is a secret
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Contacts watched for one end user. `expires` is its life in seconds, counted from its making or renewal."""
+
+    id: int
+    contacts: tuple[str, ...] = field(repr=False)
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One tuple of a PIDF document: a soft phone, a desk phone's line, a state set over PWS (RFC 3863 section 4.1.2).
+
+    What the document does not say is None; `open` is False unless the tuple's basic status is `open`.
+    """
+
+    id: str
+    open: bool
+    audio: bool | None = None
+    video: bool | None = None
+    text: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What one reply says of one contact.
+
+    `state` is always one of the seven. With BASIC presence the rich fields are empty or None: None means that nobody
+    said, never that the answer is no. `problem` tells why a rich document could not be read; the state is then UNKNOWN
+    and must not replace a known one.
+    """
+
+    contact: str
+    state: PresenceState
+    type: PresenceType = PresenceType.BASIC
+    activities: tuple[str, ...] = ()
+    on_the_phone: bool | None = None
+    display_name: str | None = None
+    note: str | None = None
+    idle: bool | None = None
+    devices: tuple[Device, ...] = ()
+    document: bytes | None = field(default=None, repr=False, compare=False)
+    problem: str | None = None
+
+
+_CONTACT: Final = re.compile(r"[^\s@<>\"'&,;:/\\?#]+@[^\s@<>\"'&,;:/\\?#]+")
+MAX_CONTACT_LENGTH: Final = 320
+"""Longest contact URI: 64 characters of user, `@`, 255 of domain (RFC 5321 section 4.5.3.1)."""
+
+
+def is_contact(text: str) -> bool:
+    """Whether `text` is a contact URI as the server takes it: `user@domain`, without `sip:` (protocol section 2)."""
+    return len(text) <= MAX_CONTACT_LENGTH and _CONTACT.fullmatch(text) is not None
+
+
+def same_contact(text: str) -> str:
+    """The form under which contact URIs are compared: without `sip:`, without regard to case (protocol section 2)."""
+    text = text.strip()
+    if text[:4].lower() == "sip:":
+        text = text[4:]
+    return text.casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A GET of the server to the endpoint: that subscription changed, fetch it."""
+
+    subscription_id: int
+    event_type: str
+    received: datetime | None = field(default=None, compare=False)
