@@ -31,7 +31,8 @@
         ├── ServerTrouble        200 201 202 203 204 205 208 209, and codes we do not know
         └── RequestRefused       all others: the request itself is wrong, sending it again does not help
 
-The numbers are the server's own (protocol section 3). `Policy` says what a caller should do; `CODES` is the whole table.
+The numbers are the server's own (protocol section 3). `Policy` says what a caller should do; `CODES` is the
+whole table.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ class UntrustedServer(Unreachable):
 
 
 class OutcomeUnknown(TransportError):
-    """The request was sent and its effect is not known: changes may have been consumed (protocol section 2, Fetching)."""
+    """The request was sent and its effect is not known: it may have consumed changes (protocol section 2, Fetching)."""
 
     policy = Policy.READ_AGAIN
 
