@@ -1,1 +1,59 @@
-"""A typed, asynchronous client of Cisco's Presence Web Service (PWS), generated from its WSDL with zeep."""
+"""A typed, asynchronous client of Cisco's Presence Web Service (PWS), generated from its WSDL with zeep.
+
+::
+
+    async with PwsClient("https://imp1.example.com:8083", ca_file="cup.pem") as pws:
+        app = await pws.login("pwsapp", password)
+        user = await pws.login_end_user(app, "dispatcher")
+        endpoint = await pws.register_endpoint(app, "http://10.0.0.5:8080/pws/secret", expires=3600)
+        subscription = await pws.subscribe(user, endpoint, ["ann@example.com"], expires=3600)
+        for presence in await pws.get_subscribed_presence(user, subscription, rich=True):
+            print(presence.contact, presence.state, presence.on_the_phone)
+
+The client is imported when it is first asked for: zeep takes a moment, and the simulator does without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pws_soap.errors import Fault, OutcomeUnknown, Policy, PwsError, Redirected, TransportError
+from pws_soap.models import (
+    Device,
+    Endpoint,
+    Presence,
+    PresenceState,
+    PresenceType,
+    Secret,
+    Session,
+    Subscription,
+)
+
+if TYPE_CHECKING:
+    from pws_soap.client import PwsClient
+
+__all__ = [
+    "Device",
+    "Endpoint",
+    "Fault",
+    "OutcomeUnknown",
+    "Policy",
+    "Presence",
+    "PresenceState",
+    "PresenceType",
+    "PwsClient",
+    "PwsError",
+    "Redirected",
+    "Secret",
+    "Session",
+    "Subscription",
+    "TransportError",
+]
+
+
+def __getattr__(name: str) -> Any:  # Any: what a module's attribute is depends on its name
+    if name == "PwsClient":
+        from pws_soap.client import PwsClient
+
+        return PwsClient
+    raise AttributeError(f"module 'pws_soap' has no attribute {name!r}")

@@ -1,0 +1,160 @@
+"""One call of the server: build, send, read, and name the place where it failed.
+
+A call that changes nothing is sent a second time when the connection turns out to be closed, since the server closes
+kept-alive connections as it likes (protocol section 2, Transport). Large replies are read in slices, so that they do
+not hold the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+from lxml import etree
+
+from pws_soap import codec, envelope, replies
+from pws_soap import contract as contracts
+from pws_soap.contract import Contract, SoapVersion
+from pws_soap.errors import ContractError, Disconnected, Fault, TransportError, UnexpectedReply, UnreadableReply
+from pws_soap.models import Presence, Session, same_contact
+from pws_soap.transport import Reply, Transport
+
+PATH: Final = "/presence-service/soap"
+_CONTACTS_PER_STEP: Final = 50
+"""Contacts read between two yields to the event loop: well under a millisecond basic, a few milliseconds rich."""
+
+
+class Calls:
+    """The calls to one node, over one transport, by one WSDL, which is loaded once."""
+
+    def __init__(self, node: str, transport: Transport, wsdl: str | Path, soap: SoapVersion) -> None:
+        self.node = node
+        self.wsdl = wsdl
+        self.soap: SoapVersion = soap
+        self._url = node + PATH
+        self._transport = transport
+        self._loaded: Contract | None = None
+        self._loading = asyncio.Lock()
+
+    async def contract(self) -> Contract:
+        """Load the WSDL, once. Raises ContractError, or TransportError for a live one that cannot be fetched."""
+        async with self._loading:
+            if self._loaded is None:
+                if self.wsdl == "bundled":
+                    self._loaded = contracts.bundled(self.soap)
+                elif self.wsdl == "live":
+                    address = self._url + "?wsdl"
+                    reply = await self._transport.get(address, operation="?wsdl")
+                    if reply.status != 200:
+                        raise ContractError(address, reason=f"cannot be fetched: HTTP {reply.status}")
+                    self._loaded = contracts.load(reply.body, address, self.soap)
+                else:
+                    self._loaded = contracts.from_path(self.wsdl, self.soap)
+            return self._loaded
+
+    async def status(
+        self,
+        operation: str,
+        sent: dict[str, Any],
+        session: Session,
+        *,
+        repeatable: bool = False,
+        rich: etree._Element | None = None,
+    ) -> None:
+        """A call whose response is SUCCESS or FAILURE; the latter is a fault without a code."""
+        value = await self.small(operation, sent, session, repeatable=repeatable, rich=rich)
+        if getattr(value, "status", value) != "SUCCESS":
+            raise Fault.of(None, "status FAILURE", operation=operation, node=self.node)
+
+    def given(self, operation: str, value: Any) -> int:
+        """The id in a response with a single element, whose value zeep unwraps or not."""
+        for name in ("endPointID", "subscriptionID"):
+            value = getattr(value, name, value)
+        if not isinstance(value, int) or value < 1:
+            raise UnexpectedReply("the reply has no id", node=self.node, operation=operation)
+        return value
+
+    async def small(
+        self,
+        operation: str,
+        sent: dict[str, Any],
+        session: Session | None,
+        *,
+        repeatable: bool = False,
+        rich: etree._Element | None = None,
+    ) -> Any:
+        payload = await self._call(operation, sent, session, repeatable=repeatable, rich=rich)
+        try:
+            return codec.typed(await self.contract(), payload, operation)
+        except UnexpectedReply as error:
+            raise self._named(error, operation) from None
+
+    async def presences(
+        self, operation: str, sent: dict[str, Any], session: Session, *, repeatable: bool
+    ) -> list[Presence]:
+        """Read a reply of any length without holding the event loop."""
+        payload = await self._call(operation, sent, session, repeatable=repeatable)
+        found: dict[str, Presence] = {}
+        nameless: list[Presence] = []
+        try:
+            for count, each in enumerate(replies.presences(payload), start=1):
+                if not each.contact:
+                    nameless.append(each)
+                else:
+                    key = same_contact(each.contact)
+                    known = found.get(key)
+                    if known is None or each.problem is None or known.problem is not None:
+                        found[key] = each
+                if count % _CONTACTS_PER_STEP == 0:
+                    await asyncio.sleep(0)
+        except UnreadableReply as error:
+            raise self._named(error, operation) from None
+        return [*found.values(), *nameless]
+
+    async def _call(
+        self,
+        operation: str,
+        sent: dict[str, Any],
+        session: Session | None,
+        *,
+        repeatable: bool,
+        rich: etree._Element | None = None,
+    ) -> etree._Element:
+        loaded = await self.contract()
+        request = codec.encode(loaded, operation, sent, session.key if session else None, rich)
+        try:
+            reply = await self._send(request)
+        except Disconnected:
+            if not repeatable:
+                raise
+            reply = await self._send(request)
+        try:
+            if not reply.body.strip():
+                raise codec.no_envelope(operation, reply.status)
+            steps = envelope.parse_in_slices(reply.body)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as done:
+                    return codec.payload(done.value, operation, reply.status)
+                await asyncio.sleep(0)
+        except UnreadableReply as error:
+            if reply.status == 503:
+                raise Fault.of(None, status=503, operation=operation, node=self.node) from None
+            raise self._named(error, operation, reply.status) from None
+        except Fault as fault:
+            fault.node = self.node
+            raise
+
+    async def _send(self, request: codec.Request) -> Reply:
+        return await self._transport.post(self._url, request.body, request.headers, operation=request.operation)
+
+    def _named(self, error: TransportError, operation: str, status: int = 200) -> TransportError:
+        """The same error with the place where it happened."""
+        if error.node:
+            return error
+        text = str(error).removeprefix(f"{operation}: ")
+        if status != 200 and "HTTP" not in text:
+            text = f"HTTP {status}: {text}"
+        return type(error)(text, node=self.node, operation=operation)

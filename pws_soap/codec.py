@@ -1,0 +1,128 @@
+"""Requests to bytes and replies to values: the one place that touches zeep's types, without any I/O.
+
+zeep builds every request from the WSDL and reads every small reply. A fault is found whatever the HTTP status and
+wherever under the detail its description stands (protocol section 3). Replies are parsed by `pws_soap.envelope` with
+document types and entities refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import zeep.exceptions
+from lxml import etree
+
+from pws_soap.contract import HEADER_PART, Contract
+from pws_soap.envelope import child, local
+from pws_soap.errors import EmptyReply, Fault, UnexpectedReply
+from pws_soap.models import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes out: `body` is a whole envelope and holds secrets, so it is never shown."""
+
+    operation: str
+    body: bytes
+    headers: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Request({self.operation!r}, {len(self.body)} bytes)"
+
+
+_STATUS_OK: Final = 200
+_STATUS_BUSY: Final = 503
+
+
+def encode(
+    contract: Contract,
+    operation: str,
+    arguments: dict[str, Any],
+    key: Secret | None = None,
+    rich: etree._Element | None = None,
+) -> Request:
+    """Build one request.
+
+    `rich` is a document for setPresence: zeep writes an anyType as text, so the element is put in its place here.
+    """
+    header = {} if key is None else {"_soapheaders": {HEADER_PART: key.reveal()}}
+    message = contract.binding.create_message(operation, **arguments, **header)
+    if rich is not None:
+        for place in message.iter("{*}richPresence"):
+            place.text = None
+            place.append(rich)
+    body = etree.tostring(message, xml_declaration=True, encoding="UTF-8")
+    action = contract.action(operation)
+    if contract.soap == "1.2":
+        headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{action}"'}
+    else:
+        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
+    return Request(operation, body, headers)
+
+
+def payload(envelope: etree._Element, operation: str, status: int = _STATUS_OK) -> etree._Element:
+    """The element inside the body of a reply.
+
+    Raises Fault for a fault, in an envelope or as a bare description, and UnexpectedReply for anything that is not the
+    response of `operation`.
+    """
+    name = local(envelope)
+    if name == "description":
+        raise _fault(envelope, operation, status)
+    body = child(envelope, "Body") if name == "Envelope" else None
+    if body is None:
+        what = f"an element {name!r}" if name != "Envelope" else "an envelope without a body"
+        raise _unexpected(operation, status, what)
+    first = next((node for node in body if isinstance(node.tag, str)), None)
+    if first is not None and local(first) == "Fault":
+        raise _fault(first, operation, status)
+    if first is None or local(first) != operation + "Response":
+        got = "an empty body" if first is None else f"{local(first)!r}"
+        raise _unexpected(operation, status, got)
+    if status == _STATUS_BUSY:
+        raise Fault.of(None, status=status, operation=operation)
+    return first
+
+
+def typed(contract: Contract, element: etree._Element, operation: str) -> Any:
+    """A small reply as zeep's typed value, by the WSDL's element of that name."""
+    try:
+        return contract.schema.deserialize(element)
+    except (zeep.exceptions.Error, ValueError, TypeError, AttributeError, KeyError, LookupError) as error:
+        raise UnexpectedReply(f"the reply does not fit the WSDL: {error}", operation=operation) from None
+
+
+def no_envelope(operation: str, status: int) -> Exception:
+    """The error of a reply that has no body: an overload for 503, else an empty reply."""
+    if status == _STATUS_BUSY:
+        return Fault.of(None, status=status, operation=operation)
+    return EmptyReply(f"HTTP {status} with an empty body", operation=operation)
+
+
+def _unexpected(operation: str, status: int, got: str) -> Exception:
+    if status == _STATUS_BUSY:
+        return Fault.of(None, status=status, operation=operation)
+    http = f"HTTP {status} with " if status != _STATUS_OK else ""
+    return UnexpectedReply(f"{http}{got} instead of {operation}Response", operation=operation)
+
+
+def _fault(element: etree._Element, operation: str, status: int) -> Fault:
+    """Read `code`, `message` and `fix` by local name, wherever they stand under the detail (protocol section 3)."""
+    place = child(element, "detail") if local(element) == "Fault" else element
+    texts: dict[str, str] = {}
+    for node in (place if place is not None else element).iter():
+        if isinstance(node.tag, str):
+            name = local(node).lower()
+            if name in {"code", "message", "fix"} and name not in texts and node.text and node.text.strip():
+                texts[name] = " ".join(node.text.split())
+    number = texts.get("code", "")
+    code = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None
+    message = texts.get("message", "")
+    if not message:
+        for name in ("faultstring", "Text"):
+            found = next(element.iter("{*}" + name), None)
+            if found is not None and found.text:
+                message = " ".join(found.text.split())
+                break
+    return Fault.of(code, message[:500], texts.get("fix", "")[:500], status=status, operation=operation)

@@ -1,0 +1,206 @@
+"""The WSDL, loaded once into zeep, and the decision whether it can serve.
+
+The bundled WSDL is ours; another release's may differ in order, optional parts and limits, and is taken as it is as
+long as the names hold (protocol section 1, trap 2). The address inside a WSDL is never used: the server's is a
+placeholder.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import zeep
+import zeep.exceptions
+from lxml import etree
+
+from pws_soap.errors import ContractError
+
+SoapVersion = Literal["1.1", "1.2"]
+SOAP_VERSIONS: Final[tuple[SoapVersion, ...]] = ("1.1", "1.2")
+
+NAMESPACE: Final = "urn:cisco:cup:presence:soap"
+_WSDL_SOAP11: Final = "http://schemas.xmlsoap.org/wsdl/soap/"
+_WSDL_SOAP12: Final = "http://schemas.xmlsoap.org/wsdl/soap12/"
+
+NEEDED: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "login": (
+        ("username", "password", "app-session-id", "@force"),
+        ("success/session-key", "redirect"),
+    ),
+    "logout": ((), ("status",)),
+    "getPolledPresence": (
+        ("contactsList/contact/@contactURI", "presenceType"),
+        ("presenceResponse/basicPresenceList", "presenceResponse/richPresenceList"),
+    ),
+    "getSubscribedPresence": (
+        ("subscriptionID", "presenceType"),
+        ("presenceResponse/basicPresenceList", "presenceResponse/richPresenceList"),
+    ),
+    "setPresence": (
+        (
+            "presenceType",
+            "presenceInfo/basicPresence",
+            "presenceInfo/richPresence",
+            "presenceInfo/override",
+            "expiration",
+        ),
+        ("status",),
+    ),
+    "subscribe": (
+        ("contactsList/contact/@contactURI", "subscriptionType", "expiration", "endPointID", "subscriptionID"),
+        ("subscriptionID",),
+    ),
+    "unsubscribe": (
+        (
+            "unsubscribeRequest/subscriptionID",
+            "unsubscribeRequest/contactsList/contact/@contactURI",
+            "unsubscribeRequest/unsubscribeAll",
+        ),
+        ("status",),
+    ),
+    "registerEndPoint": (("url", "endPointID", "expiration"), ("endPointID",)),
+    "unregisterEndPoint": (("endPointID",), ("status",)),
+}
+"""What the client sends and reads of each operation, as paths in request and response; `@` marks an attribute."""
+
+HEADER_PART: Final = "sessionKeyHeader"
+
+
+class _NoNetwork:
+    """The transport that zeep loads a WSDL with: there is nothing to load beyond the document itself."""
+
+    def load(self, url: str) -> bytes:
+        raise ContractError(url, reason="refers to another document, which is not loaded")
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A WSDL that has all we need. `source` is where it came from, for messages."""
+
+    source: str
+    soap: SoapVersion
+    client: Any  # zeep.Client, which has no types
+    binding: Any  # zeep's Soap11Binding or Soap12Binding
+
+    @property
+    def schema(self) -> Any:
+        """zeep's schema: the types and elements of the WSDL."""
+        return self.client.wsdl.types
+
+    def action(self, operation: str) -> str:
+        """The SOAPAction of an operation, as the WSDL says it."""
+        return str(self.binding.get(operation).soapaction or "")
+
+
+def load(content: bytes, source: str, soap: SoapVersion = "1.1") -> Contract:
+    """Load a WSDL from its bytes.
+
+    Raises ContractError for a document that is not a WSDL, that refers to others, or that lacks a name of `NEEDED`.
+    """
+    try:
+        root = etree.fromstring(content, _parser())
+    except etree.XMLSyntaxError as error:
+        raise ContractError(source, reason=f"is not XML: {error.msg}") from None
+    if etree.QName(root).localname != "definitions":
+        raise ContractError(source, reason=f"is not a WSDL: its root element is {etree.QName(root).localname!r}")
+    if root.getroottree().docinfo.doctype:
+        raise ContractError(source, reason="has a document type declaration, which is not accepted")
+    if soap == "1.2":
+        root = _as_soap12(root)
+    settings = zeep.Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True)
+    try:
+        client = zeep.Client(io.BytesIO(etree.tostring(root)), transport=_NoNetwork(), settings=settings)
+    except (zeep.exceptions.Error, etree.LxmlError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ContractError(source, reason=f"cannot be read: {error or type(error).__name__}") from error
+    binding = _binding(client)
+    if binding is None:
+        raise ContractError(source, reason="has no SOAP binding over HTTP")
+    missing = tuple(_missing(binding))
+    if missing:
+        raise ContractError(source, missing)
+    return Contract(source, soap, client, binding)
+
+
+@cache
+def bundled(soap: SoapVersion = "1.1") -> Contract:
+    """The WSDL that comes with this package, loaded at most once per SOAP version."""
+    return load(bundled_wsdl(), "bundled", soap)
+
+
+def from_path(path: str | Path, soap: SoapVersion = "1.1") -> Contract:
+    """A WSDL from a file. Raises ContractError when the file cannot be read, or as `load` does."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ContractError(str(path), reason=f"cannot be opened: {error.strerror or error}") from None
+    return load(content, str(path), soap)
+
+
+def bundled_wsdl() -> bytes:
+    """The bytes of our WSDL: inside the installed package, or beside it in a checkout."""
+    inside = files("pws_soap") / "wsdl" / "presence.wsdl"
+    if inside.is_file():
+        return inside.read_bytes()
+    return (Path(__file__).parent.parent / "wsdl" / "presence.wsdl").read_bytes()
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, load_dtd=False)
+
+
+def _as_soap12(root: etree._Element) -> etree._Element:
+    """The same WSDL with a SOAP 1.2 binding: the server takes both, its WSDL names only 1.1 (protocol section 1).
+
+    Only the binding's elements carry the namespace; exchanging it makes zeep speak 1.2 of its own accord.
+    """
+    return etree.fromstring(etree.tostring(root).replace(_WSDL_SOAP11.encode(), _WSDL_SOAP12.encode()), _parser())
+
+
+def _binding(client: Any) -> Any:
+    """The binding to use: that of the first port which has all operations, else of the first port."""
+    bindings = [
+        port.binding
+        for service in client.wsdl.services.values()
+        for port in service.ports.values()
+        if hasattr(port.binding, "process_error")  # SOAP; plain HTTP bindings have no faults
+    ] or [binding for binding in client.wsdl.bindings.values() if hasattr(binding, "process_error")]
+    complete = [binding for binding in bindings if NEEDED.keys() <= binding.all().keys()]
+    return next(iter(complete or bindings), None)
+
+
+def _missing(binding: Any) -> Iterator[str]:
+    for name, (sent, read) in NEEDED.items():
+        operation = binding.all().get(name)
+        if operation is None:
+            yield f"operation {name}"
+            continue
+        for element, paths, response in ((operation.input.body, sent, False), (operation.output.body, read, True)):
+            if element is None:
+                yield f"{'response' if response else 'request'} of {name}"
+                continue
+            for path in paths:
+                if not _has(element.type, path.split("/")):
+                    yield f"{element.name}/{path}"
+        if name != "login" and HEADER_PART not in {part for part, _ in _parts(operation.input.header)}:
+            yield f"header {HEADER_PART} of {name}"
+
+
+def _parts(header: Any) -> list[tuple[str, Any]]:
+    return list(header.type.elements) if header is not None else []
+
+
+def _has(kind: Any, path: list[str]) -> bool:
+    """Whether a type has the element or attribute that `path` leads to."""
+    first, rest = path[0], path[1:]
+    if first.startswith("@"):
+        return any(name == first[1:] for name, _ in getattr(kind, "attributes", ()))
+    for name, element in getattr(kind, "elements", ()):
+        if name == first:
+            return not rest or _has(element.type, rest)
+    return False
