@@ -5,6 +5,7 @@ Limits are the WSDL's (protocol section 1) and the faults' (section 3): 130 131 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from pws_soap.models import (
 
 MAX_ID = 2**31 - 1
 _MAX_TEXT = 1024
+_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def text(name: str, value: object) -> str:
@@ -36,11 +38,24 @@ def text(name: str, value: object) -> str:
 
 def secret(name: str, value: str | Secret) -> Secret:
     """A password or session key: not empty, since an empty one is dropped from the request, and never shown."""
-    held = Secret(value)
+    held = _held(name, value)
     shown = held.reveal()
-    if not shown or len(shown) > _MAX_TEXT or any(ord(char) < 0x20 for char in shown):
+    if not shown or len(shown) > _MAX_TEXT or _NOT_IN_XML.search(shown):
         raise ArgumentError(name, f"1 to {_MAX_TEXT} characters without control characters", held)
     return held
+
+
+def _held(name: str, value: object) -> Secret:
+    if not isinstance(value, str | Secret):
+        raise ArgumentError(name, "text", type(value))  # its type only: it may still be a secret
+    return Secret(value)
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False, and nothing that is only like it (125)."""
+    if not isinstance(value, bool):
+        raise ArgumentError(name, "True or False", value)
+    return value
 
 
 def number(name: str, value: object) -> int:
@@ -59,7 +74,7 @@ def expires(value: object, highest: int = MAX_EXPIRES) -> int:
 
 def endpoint_url(value: str | Secret) -> Secret:
     """Where notifications go (130, 142). The server appends `?id=...`, so the URL has no query of its own."""
-    held = Secret(value)
+    held = _held("url", value)
     url = held.reveal()
     expected = "an absolute http:// or https:// URL without spaces, query or fragment, of at most 1024 characters"
     try:
@@ -76,7 +91,7 @@ def endpoint_url(value: str | Secret) -> Secret:
 
 def contacts(value: Iterable[str], *, most: int = MAX_CONTACTS_PER_SUBSCRIPTION) -> tuple[str, ...]:
     """Contact URIs, `user@domain` (124, 143, 135); `sip:` is taken off, case does not count."""
-    if isinstance(value, str):
+    if isinstance(value, str) or not isinstance(value, Iterable):
         raise ArgumentError("contacts", "a list of contact URIs, not one string", value)
     found: dict[str, str] = {}
     for index, each in enumerate(value):
@@ -93,10 +108,10 @@ def contacts(value: Iterable[str], *, most: int = MAX_CONTACTS_PER_SUBSCRIPTION)
     return tuple(found.values())
 
 
-def lists(uris: Sequence[str]) -> Iterator[list[str]]:
+def lists(uris: Sequence[str], most: int = MAX_CONTACTS_PER_REQUEST) -> Iterator[list[str]]:
     """The contacts in lists as long as one request may carry."""
-    for start in range(0, len(uris), MAX_CONTACTS_PER_REQUEST):
-        yield list(uris[start : start + MAX_CONTACTS_PER_REQUEST])
+    for start in range(0, len(uris), most):
+        yield list(uris[start : start + most])
 
 
 def settable(state: PresenceState | str, *, override: bool) -> PresenceState:
@@ -105,6 +120,7 @@ def settable(state: PresenceState | str, *, override: bool) -> PresenceState:
         known = PresenceState(state)
     except ValueError:
         known = PresenceState.UNKNOWN
+    flag("override", override)
     if known not in SETTABLE_STATES:
         raise ArgumentError("state", "one of " + ", ".join(sorted(SETTABLE_STATES)), str(state))
     if known is PresenceState.AVAILABLE and override:
@@ -117,13 +133,16 @@ def settable(state: PresenceState | str, *, override: bool) -> PresenceState:
 def base_url(value: str) -> str:
     """A node's address, `https://host[:port]`, without path, user or query; the port defaults to 8083, or 8082."""
     expected = "a node's address such as https://imp1.example.com:8083"
+    if not isinstance(value, str):
+        raise ArgumentError("base_url", expected, value)
+    shown = value if "@" not in value else "an address with a user in it"  # and perhaps a password
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise ArgumentError("base_url", expected, value) from None
+        raise ArgumentError("base_url", expected, shown) from None
     extra = parts.query or parts.fragment or parts.username or parts.password or parts.path.strip("/")
     if parts.scheme not in {"http", "https"} or not parts.hostname or extra or any(c.isspace() for c in value):
-        raise ArgumentError("base_url", expected, value if "@" not in value else "an address with a user in it")
+        raise ArgumentError("base_url", expected, shown)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port or (8083 if parts.scheme == 'https' else 8082)}"

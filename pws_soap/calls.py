@@ -84,6 +84,7 @@ class Calls:
         repeatable: bool = False,
         rich: etree._Element | None = None,
     ) -> Any:
+        """A call with a reply of fixed size, as zeep's typed value."""
         payload = await self._call(operation, sent, session, repeatable=repeatable, rich=rich)
         try:
             return codec.typed(await self.contract(), payload, operation)
@@ -124,11 +125,14 @@ class Calls:
         loaded = await self.contract()
         request = codec.encode(loaded, operation, sent, session.key if session else None, rich)
         try:
-            reply = await self._send(request)
-        except Disconnected:
-            if not repeatable:
-                raise
-            reply = await self._send(request)
+            try:
+                reply = await self._send(request)
+            except Disconnected:
+                if not repeatable:
+                    raise
+                reply = await self._send(request)
+        except TransportError as error:
+            raise self._named(error, operation, secrets=request.secrets) from None
         try:
             if not reply.body.strip():
                 raise codec.no_envelope(operation, reply.status)
@@ -137,12 +141,12 @@ class Calls:
                 try:
                     next(steps)
                 except StopIteration as done:
-                    return codec.payload(done.value, operation, reply.status)
+                    return codec.payload(done.value, operation, reply.status, request.secrets)
                 await asyncio.sleep(0)
         except UnreadableReply as error:
             if reply.status == 503:
                 raise Fault.of(None, status=503, operation=operation, node=self.node) from None
-            raise self._named(error, operation, reply.status) from None
+            raise self._named(error, operation, reply.status, request.secrets) from None
         except Fault as fault:
             fault.node = self.node
             raise
@@ -150,11 +154,16 @@ class Calls:
     async def _send(self, request: codec.Request) -> Reply:
         return await self._transport.post(self._url, request.body, request.headers, operation=request.operation)
 
-    def _named(self, error: TransportError, operation: str, status: int = 200) -> TransportError:
-        """The same error with the place where it happened."""
+    def _named(
+        self, error: TransportError, operation: str, status: int = 200, secrets: tuple[str, ...] = ()
+    ) -> TransportError:
+        """The same error with the place where it happened, and without the secrets that its text may repeat."""
+        text = codec.hide(str(error), secrets)
         if error.node:
-            return error
-        text = str(error).removeprefix(f"{operation}: ")
+            if text == str(error):
+                return error
+            text = text.removeprefix(f"{error.operation} at {error.node}: ")
+        text = text.removeprefix(f"{operation}: ")
         if status != 200 and "HTTP" not in text:
             text = f"HTTP {status}: {text}"
         return type(error)(text, node=self.node, operation=operation)

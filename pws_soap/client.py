@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from lxml import etree
+
 from pws_soap import arguments, envelope
 from pws_soap.calls import Calls
 from pws_soap.contract import SOAP_VERSIONS, SoapVersion
@@ -71,6 +73,8 @@ class PwsClient:
             raise ArgumentError("soap", " or ".join(SOAP_VERSIONS), soap)
         if (ca_file or fingerprint) and self.node.startswith("http:"):
             raise ArgumentError("base_url", "https:// where ca_file or fingerprint is given", base_url)
+        if transport is not None and (ca_file or fingerprint):
+            raise ArgumentError("transport", "no ca_file and no fingerprint beside it, which it would not use", transport)
         self._transport: Transport = transport or AiohttpTransport(
             Trust(ca_file, fingerprint),
             connect_timeout=connect_timeout,
@@ -124,19 +128,22 @@ class PwsClient:
 
     async def logout(self, session: Session) -> None:
         """Log out. All that belongs to the session goes; an application user takes its end users along."""
+        self._expect(session)
         await self._calls.status("logout", {}, session)
 
     async def _login(self, user: str, kind: SessionKind, proof: dict[str, str], *, force: bool) -> Session:
-        sent = {"username": user, "force": force, **proof}
+        sent = {"username": user, "force": arguments.flag("force", force), **proof}
         value = await self._calls.small("login", sent, None, repeatable=not force)
-        if value.success is not None:
-            key = str(value.success["session-key"] or "")
+        success, redirect = getattr(value, "success", None), getattr(value, "redirect", None)  # zeep forgets empty ones
+        if success is not None:
+            key = str(success["session-key"] or "")
             if not key:
                 raise UnexpectedReply("a login without a session key", node=self.node, operation="login")
-            return Session(user, kind, self.node, Secret(key), _name(value.success.backupServer))
-        if value.redirect is None:
+            return Session(user, kind, self.node, Secret(key), _name(getattr(success, "backupServer", None)))
+        if redirect is None:
             raise UnexpectedReply("neither success nor redirect", node=self.node, operation="login")
-        raise Redirected(user, _name(value.redirect.primaryServer), _name(value.redirect.backupServer))
+        names = (_name(getattr(redirect, name, None)) for name in ("primaryServer", "backupServer"))
+        raise Redirected(user, *names)
 
     # Endpoints
 
@@ -194,7 +201,7 @@ class PwsClient:
         uris = arguments.contacts(contacts)
         life = arguments.expires(expires)
         where = _id("endpoint", endpoint)
-        first, *rest = arguments.lists(uris)
+        first, *rest = await self._lists(uris)
         made = self._calls.given("subscribe", await self._subscribe(user, where, 0, first, life))
         done = len(first)
         for each in rest:
@@ -211,7 +218,7 @@ class PwsClient:
         """Add contacts to a subscription, whose time is left alone. Raises SubscriptionLost."""
         self._expect(user, SessionKind.END_USER)
         where, which = _id("endpoint", endpoint), _id("subscription", subscription)
-        for each in arguments.lists(arguments.contacts(contacts)):
+        for each in await self._lists(arguments.contacts(contacts)):
             await self._subscribe(user, where, which, each, None, repeatable=True)
 
     async def renew_subscription(
@@ -241,9 +248,12 @@ class PwsClient:
         if contacts is None:
             asked: list[dict[str, Any]] = [{"unsubscribeAll": True}]  # zeep drops an empty one (fault 146)
         else:
-            asked = [{"contactsList": _contacts(each)} for each in arguments.lists(arguments.contacts(contacts))]
+            asked = [{"contactsList": _contacts(each)} for each in await self._lists(arguments.contacts(contacts))]
         for each in asked:
             await self._calls.status("unsubscribe", {"unsubscribeRequest": {"subscriptionID": which, **each}}, user)
+
+    async def _lists(self, uris: tuple[str, ...]) -> list[list[str]]:
+        return list(arguments.lists(uris, (await self._calls.contract()).contacts_per_request))
 
     async def _subscribe(
         self,
@@ -286,7 +296,7 @@ class PwsClient:
         """Read the present state of any number of contacts, in requests of at most 100. No notification is re-armed."""
         self._expect(user, SessionKind.END_USER)
         found: list[Presence] = []
-        for each in arguments.lists(arguments.contacts(contacts, most=10**9)):
+        for each in await self._lists(arguments.contacts(contacts, most=10**9)):
             sent = {"contactsList": _contacts(each), "presenceType": _type(rich)}
             found += await self._calls.presences("getPolledPresence", sent, user, repeatable=True)
         return found
@@ -314,23 +324,37 @@ class PwsClient:
     ) -> None:
         """Set the presence of the end user by a PIDF document for `expires` seconds (3600 to 86400)."""
         self._expect(user, SessionKind.END_USER)
-        try:
-            rich = envelope.parse(document.encode() if isinstance(document, str) else document)
-        except UnreadableReply as error:
-            raise ArgumentError("document", f"a PIDF document ({error})", document) from None
-        info = {"richPresence": "", "override": override}
+        rich = _document(document)
+        info = {"richPresence": "", "override": arguments.flag("override", override)}
         sent = {"presenceType": _type(rich=True), "presenceInfo": info, "expiration": arguments.expires(expires)}
         await self._calls.status("setPresence", sent, user, repeatable=True, rich=rich)
 
-    def _expect(self, session: Session, kind: SessionKind) -> None:
-        if session.kind is not kind:
-            raise ArgumentError("session", f"the session of an {kind} user (codes 140, 141)", session)
+    def _expect(self, session: Session, kind: SessionKind | None = None) -> None:
+        if not isinstance(session, Session):
+            raise ArgumentError("session", "a session, as login returns it", type(session))
+        if kind is not None and session.kind is not kind:
+            who = "an application user" if kind is SessionKind.APPLICATION else "an end user"
+            raise ArgumentError("session", f"the session of {who} (codes 140, 141)", session)
         if session.node != self.node:
             raise ArgumentError("session", f"a session of {self.node}", session)
 
 
 def _id(name: str, value: Endpoint | Subscription | int) -> int:
-    return arguments.number(name, value if isinstance(value, int) else value.id)
+    wanted = Endpoint if name == "endpoint" else Subscription
+    return arguments.number(name, value.id if isinstance(value, wanted) else value)
+
+
+def _document(document: bytes | str) -> etree._Element:
+    """The root of a PIDF document (RFC 3863)."""
+    if not isinstance(document, bytes | str):
+        raise ArgumentError("document", "a PIDF document", type(document))
+    try:
+        rich = envelope.parse(document.encode() if isinstance(document, str) else document)
+    except (UnreadableReply, UnicodeEncodeError) as error:
+        raise ArgumentError("document", f"a PIDF document ({error})", document) from None
+    if envelope.local(rich) != "presence":
+        raise ArgumentError("document", "a PIDF document, whose root is presence", document)
+    return rich
 
 
 def _type(rich: bool) -> str:

@@ -7,25 +7,31 @@ document types and entities refused.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import zeep.exceptions
 from lxml import etree
 
 from pws_soap.contract import HEADER_PART, Contract
 from pws_soap.envelope import child, local
-from pws_soap.errors import EmptyReply, Fault, UnexpectedReply
+from pws_soap.errors import ContractError, EmptyReply, Fault, UnexpectedReply
 from pws_soap.models import Secret
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What goes out: `body` is a whole envelope and holds secrets, so it is never shown."""
+    """What goes out: `body` is a whole envelope and holds secrets, so it is never shown.
+
+    `secrets` are those, so that they can be taken out of whatever the server writes in its faults.
+    """
 
     operation: str
     body: bytes
     headers: dict[str, str]
+    secrets: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Request({self.operation!r}, {len(self.body)} bytes)"
@@ -47,7 +53,10 @@ def encode(
     `rich` is a document for setPresence: zeep writes an anyType as text, so the element is put in its place here.
     """
     header = {} if key is None else {"_soapheaders": {HEADER_PART: key.reveal()}}
-    message = contract.binding.create_message(operation, **arguments, **header)
+    try:
+        message = contract.binding.get(operation).create(**arguments, **header).content
+    except (zeep.exceptions.Error, TypeError, ValueError) as error:
+        raise ContractError(contract.source, reason=f"has no room for this {operation}: {error}") from None
     if rich is not None:
         for place in message.iter("{*}richPresence"):
             place.text = None
@@ -58,10 +67,31 @@ def encode(
         headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{action}"'}
     else:
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
-    return Request(operation, body, headers)
+    return Request(operation, body, headers, tuple(_secrets(arguments, key)))
 
 
-def payload(envelope: etree._Element, operation: str, status: int = _STATUS_OK) -> etree._Element:
+def hide(text: str, secrets: tuple[str, ...]) -> str:
+    """A text that somebody else wrote, without our secrets: a server may repeat what it was sent."""
+    for each in secrets:
+        text = text.replace(each, "***")
+    return text
+
+
+def _secrets(arguments: dict[str, Any], key: Secret | None) -> Iterator[str]:
+    """The longest first: the path of the callback is a part of its URL."""
+    if key is not None:
+        yield key.reveal()
+    for name in ("password", "app-session-id", "url"):
+        if arguments.get(name):
+            yield str(arguments[name])
+    path = urlsplit(arguments.get("url") or "").path
+    if len(path) > 1:
+        yield path
+
+
+def payload(
+    envelope: etree._Element, operation: str, status: int = _STATUS_OK, secrets: tuple[str, ...] = ()
+) -> etree._Element:
     """The element inside the body of a reply.
 
     Raises Fault for a fault, in an envelope or as a bare description, and UnexpectedReply for anything that is not the
@@ -69,14 +99,14 @@ def payload(envelope: etree._Element, operation: str, status: int = _STATUS_OK) 
     """
     name = local(envelope)
     if name == "description":
-        raise _fault(envelope, operation, status)
+        raise _fault(envelope, operation, status, secrets)
     body = child(envelope, "Body") if name == "Envelope" else None
     if body is None:
         what = f"an element {name!r}" if name != "Envelope" else "an envelope without a body"
         raise _unexpected(operation, status, what)
     first = next((node for node in body if isinstance(node.tag, str)), None)
     if first is not None and local(first) == "Fault":
-        raise _fault(first, operation, status)
+        raise _fault(first, operation, status, secrets)
     if first is None or local(first) != operation + "Response":
         got = "an empty body" if first is None else f"{local(first)!r}"
         raise _unexpected(operation, status, got)
@@ -87,6 +117,9 @@ def payload(envelope: etree._Element, operation: str, status: int = _STATUS_OK) 
 
 def typed(contract: Contract, element: etree._Element, operation: str) -> Any:
     """A small reply as zeep's typed value, by the WSDL's element of that name."""
+    redirect = child(element, "redirect")
+    if redirect is not None and not redirect.attrib:
+        redirect.set("primaryServer", "")  # zeep forgets an element without attributes and content
     try:
         return contract.schema.deserialize(element)
     except (zeep.exceptions.Error, ValueError, TypeError, AttributeError, KeyError, LookupError) as error:
@@ -107,7 +140,7 @@ def _unexpected(operation: str, status: int, got: str) -> Exception:
     return UnexpectedReply(f"{http}{got} instead of {operation}Response", operation=operation)
 
 
-def _fault(element: etree._Element, operation: str, status: int) -> Fault:
+def _fault(element: etree._Element, operation: str, status: int, secrets: tuple[str, ...]) -> Fault:
     """Read `code`, `message` and `fix` by local name, wherever they stand under the detail (protocol section 3)."""
     place = child(element, "detail") if local(element) == "Fault" else element
     texts: dict[str, str] = {}
@@ -125,4 +158,5 @@ def _fault(element: etree._Element, operation: str, status: int) -> Fault:
             if found is not None and found.text:
                 message = " ".join(found.text.split())
                 break
-    return Fault.of(code, message[:500], texts.get("fix", "")[:500], status=status, operation=operation)
+    said, fix = (hide(each, secrets)[:500] for each in (message, texts.get("fix", "")))
+    return Fault.of(code, said, fix, status=status, operation=operation)

@@ -8,6 +8,7 @@ placeholder.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ import zeep.exceptions
 from lxml import etree
 
 from pws_soap.errors import ContractError
+from pws_soap.models import MAX_CONTACTS_PER_REQUEST
 
 SoapVersion = Literal["1.1", "1.2"]
 SOAP_VERSIONS: Final[tuple[SoapVersion, ...]] = ("1.1", "1.2")
@@ -70,13 +72,27 @@ NEEDED: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 """What the client sends and reads of each operation, as paths in request and response; `@` marks an attribute."""
 
 HEADER_PART: Final = "sessionKeyHeader"
+_CONTACT: Final = "contactsList/contact/@contactURI"
+_ZEEP_FAILS: Final = (
+    zeep.exceptions.Error,
+    etree.LxmlError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What zeep raises for a WSDL that it cannot make sense of, found by leaving out every element in turn."""
 
 
 class _NoNetwork:
     """The transport that zeep loads a WSDL with: there is nothing to load beyond the document itself."""
 
+    def __init__(self, source: str) -> None:
+        self._source = source
+
     def load(self, url: str) -> bytes:
-        raise ContractError(url, reason="refers to another document, which is not loaded")
+        raise ContractError(self._source, reason=f"refers to another document, {url}, which is not loaded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +110,19 @@ class Contract:
         return self.client.wsdl.types
 
     def action(self, operation: str) -> str:
-        """The SOAPAction of an operation, as the WSDL says it."""
-        return str(self.binding.get(operation).soapaction or "")
+        """The SOAPAction of an operation, as the WSDL says it; empty where it could not stand in an HTTP header."""
+        action = str(self.binding.get(operation).soapaction or "")
+        return action if action.isascii() and action.isprintable() and '"' not in action else ""
+
+    @property
+    def contacts_per_request(self) -> int:
+        """Contacts in one list: 100, or less where this WSDL says less (protocol section 1, trap 2)."""
+        limits = [MAX_CONTACTS_PER_REQUEST]
+        for operation, (sent, _) in NEEDED.items():
+            for path in (path for path in sent if path.endswith(_CONTACT)):
+                contact = _find(self.binding.get(operation).input.body.type, path.split("/")[:-1])
+                limits.append(int(contact.max_occurs) if contact.max_occurs != "unbounded" else limits[0])
+        return max(1, min(limits))
 
 
 def load(content: bytes, source: str, soap: SoapVersion = "1.1") -> Contract:
@@ -111,13 +138,14 @@ def load(content: bytes, source: str, soap: SoapVersion = "1.1") -> Contract:
         raise ContractError(source, reason=f"is not a WSDL: its root element is {etree.QName(root).localname!r}")
     if root.getroottree().docinfo.doctype:
         raise ContractError(source, reason="has a document type declaration, which is not accepted")
-    if soap == "1.2":
-        root = _as_soap12(root)
+    root = _speaking(root, soap)
     settings = zeep.Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True)
     try:
-        client = zeep.Client(io.BytesIO(etree.tostring(root)), transport=_NoNetwork(), settings=settings)
-    except (zeep.exceptions.Error, etree.LxmlError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ContractError(source, reason=f"cannot be read: {error or type(error).__name__}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # zeep's, about names that `_missing` then lists
+            client = zeep.Client(io.BytesIO(etree.tostring(root)), transport=_NoNetwork(source), settings=settings)
+    except _ZEEP_FAILS as error:
+        raise ContractError(source, reason=f"cannot be read: {str(error) or type(error).__name__}") from error
     binding = _binding(client)
     if binding is None:
         raise ContractError(source, reason="has no SOAP binding over HTTP")
@@ -154,12 +182,13 @@ def _parser() -> etree.XMLParser:
     return etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, load_dtd=False)
 
 
-def _as_soap12(root: etree._Element) -> etree._Element:
-    """The same WSDL with a SOAP 1.2 binding: the server takes both, its WSDL names only 1.1 (protocol section 1).
+def _speaking(root: etree._Element, soap: SoapVersion) -> etree._Element:
+    """The same WSDL with its SOAP bindings in that version: the server takes both, its WSDL names only 1.1.
 
-    Only the binding's elements carry the namespace; exchanging it makes zeep speak 1.2 of its own accord.
+    Only the binding's elements carry the namespace; exchanging it makes zeep speak that version of its own accord.
     """
-    return etree.fromstring(etree.tostring(root).replace(_WSDL_SOAP11.encode(), _WSDL_SOAP12.encode()), _parser())
+    old, new = (_WSDL_SOAP12, _WSDL_SOAP11) if soap == "1.1" else (_WSDL_SOAP11, _WSDL_SOAP12)
+    return etree.fromstring(etree.tostring(root).replace(f'"{old}"'.encode(), f'"{new}"'.encode()), _parser())
 
 
 def _binding(client: Any) -> Any:
@@ -180,27 +209,28 @@ def _missing(binding: Any) -> Iterator[str]:
         if operation is None:
             yield f"operation {name}"
             continue
-        for element, paths, response in ((operation.input.body, sent, False), (operation.output.body, read, True)):
+        for message, paths, response in ((operation.input, sent, False), (operation.output, read, True)):
+            element = getattr(message, "body", None)
             if element is None:
                 yield f"{'response' if response else 'request'} of {name}"
                 continue
             for path in paths:
-                if not _has(element.type, path.split("/")):
+                if _find(element.type, path.split("/")) is None:
                     yield f"{element.name}/{path}"
-        if name != "login" and HEADER_PART not in {part for part, _ in _parts(operation.input.header)}:
+        if name != "login" and HEADER_PART not in _parts(getattr(operation.input, "header", None)):
             yield f"header {HEADER_PART} of {name}"
 
 
-def _parts(header: Any) -> list[tuple[str, Any]]:
-    return list(header.type.elements) if header is not None else []
+def _parts(header: Any) -> set[str]:
+    return {name for name, _ in header.type.elements} if header is not None else set()
 
 
-def _has(kind: Any, path: list[str]) -> bool:
-    """Whether a type has the element or attribute that `path` leads to."""
+def _find(kind: Any, path: list[str]) -> Any:
+    """The element or attribute of a type that `path` leads to, or None."""
     first, rest = path[0], path[1:]
     if first.startswith("@"):
-        return any(name == first[1:] for name, _ in getattr(kind, "attributes", ()))
+        return next((found for name, found in getattr(kind, "attributes", ()) if name == first[1:]), None)
     for name, element in getattr(kind, "elements", ()):
         if name == first:
-            return not rest or _has(element.type, rest)
-    return False
+            return _find(element.type, rest) if rest else element
+    return None

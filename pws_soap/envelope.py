@@ -19,8 +19,20 @@ SLICE: Final = 32 * 1024
 """Bytes parsed between two yields: about a third of a millisecond."""
 
 _BOM: Final = b"\xef\xbb\xbf"
-_XML_START: Final = re.compile(rb"<(\?xml|[A-Za-z_][\w.\-]*:?Envelope\b)")
+_DECLARED: Final = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
+_ENCODINGS: Final = frozenset({b"utf-8", b"us-ascii", b"iso-8859-1", b"windows-1252"})
+"""What a reply may declare: encodings in which ASCII is ASCII, so that no document type hides behind another one."""
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCE: Final = re.compile("&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
+_NO_PREFIX: Final = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
+_UNFINISHED: Final = frozenset(
+    {
+        etree.ErrorTypes.ERR_DOCUMENT_EMPTY,
+        etree.ErrorTypes.ERR_TAG_NOT_FINISHED,
+        etree.ErrorTypes.ERR_COMMENT_NOT_FINISHED,
+        etree.ErrorTypes.ERR_CDATA_NOT_FINISHED,
+    }
+)
 
 
 def local(node: etree._Element) -> str:
@@ -48,35 +60,63 @@ def parse(body: bytes) -> etree._Element:
 
 def parse_in_slices(body: bytes) -> Generator[None, None, etree._Element]:
     """As `parse`, with a yield after each slice."""
+    if body[:1].isspace():
+        body = body.lstrip()  # an XML declaration may have nothing before it
     _refuse_document_type(body)
     try:
         return (yield from _feed(body))
-    except etree.XMLSyntaxError as error:
+    except UnreadableReply:
         repaired = _repaired(body)
         if repaired == body:
-            raise _complaint(body, error) from None
+            raise
     # Bytes that no XML may have cost the characters they stand in, not the contacts around them.
-    try:
-        return (yield from _feed(repaired))
-    except etree.XMLSyntaxError as error:
-        raise _complaint(body, error) from None
+    return (yield from _feed(repaired, encoding="utf-8"))
 
 
-def _feed(body: bytes) -> Generator[None, None, etree._Element]:
+def _feed(body: bytes, encoding: str | None = None, *, recover: bool = False) -> Generator[None, None, etree._Element]:
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True, huge_tree=True
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        remove_comments=True,
+        remove_pis=True,
+        huge_tree=True,
+        encoding=encoding,
+        recover=recover,
     )
     view = memoryview(body)
     for start in range(0, len(body), SLICE):
         if start:
             yield
-        parser.feed(bytes(view[start : start + SLICE]))
-    root: etree._Element = parser.close()
+        try:
+            parser.feed(bytes(view[start : start + SLICE]))
+        except etree.XMLSyntaxError as error:
+            raise NotXml(f"the reply is not well-formed XML: {error.msg}") from None
+    try:
+        root: etree._Element = parser.close()
+    except etree.XMLSyntaxError as error:
+        kinds = [entry.type for entry in parser.feed_error_log]
+        serious = [kind for kind in kinds if kind != _NO_PREFIX]
+        if kinds and not serious:
+            # Prefixes that nobody declared are all that is wrong: a rich document may bring such into a reply.
+            return (yield from _feed(body, encoding, recover=True))
+        # Nothing was wrong up to the last byte: the end is missing, unless what is wrong can only be told at the end.
+        if (serious and serious[0] in _UNFINISHED) or not body.rstrip().endswith(b">"):
+            raise TruncatedReply(f"the reply ends in the middle of its XML, after {len(body)} bytes") from None
+        raise NotXml(f"the reply is not well-formed XML: {error.msg}") from None
     return root
 
 
 def _repaired(body: bytes) -> bytes:
-    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", body.decode("utf-8", "replace")).encode()
+    text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", body.decode("utf-8", "replace"))
+    return _REFERENCE.sub(_legal_reference, text).encode()
+
+
+def _legal_reference(found: re.Match[str]) -> str:
+    """A numeric reference as it is, or a replacement for one to a character that XML cannot have, such as `&#1;`."""
+    number = int(found[1], 16) if found[1] else int(found[2])
+    good = number <= 0x10FFFF and not _ILLEGAL.match(chr(number))
+    return found[0] if good else "\N{REPLACEMENT CHARACTER}"
 
 
 def _refuse_document_type(body: bytes) -> None:
@@ -88,27 +128,30 @@ def _refuse_document_type(body: bytes) -> None:
         while body[at : at + 1].isspace():
             at += 1
         if body.startswith(b"<?", at):
+            declared = _DECLARED.match(body, at, at + 200)
+            if declared and declared[1].lower() not in _ENCODINGS:
+                raise NotXml(f"the reply is not in UTF-8 but in {_shown(declared[1])}")
             end, skip = body.find(b"?>", at), 2
         elif body.startswith(b"<!--", at):
             end, skip = body.find(b"-->", at), 3
         elif body.startswith(b"<!", at):
-            if re.match(rb"<!doctype\s+html", body[at : at + 32], re.IGNORECASE):
-                raise NotXml(f"the reply is an HTML page, not SOAP: {_shown(body)}")
+            _refuse_html(body, at)
             raise ForbiddenXml("the reply has a document type declaration, which SOAP forbids")
         elif body.startswith(b"<", at):
+            _refuse_html(body, at)
             return
-        else:
+        elif at < len(body):
             raise NotXml(f"the reply is not XML: {_shown(body)}")
+        else:
+            end, skip = -1, 0
         if end < 0:
             raise TruncatedReply(f"the reply ends before its first element, after {len(body)} bytes")
         at = end + skip
 
 
-def _complaint(body: bytes, error: etree.XMLSyntaxError) -> UnreadableReply:
-    tail = body.rstrip()[-200:]
-    if _XML_START.search(body[:400]) and b"Envelope>" not in tail.replace(b" ", b""):
-        return TruncatedReply(f"the reply ends in the middle of its XML, after {len(body)} bytes")
-    return NotXml(f"the reply is not well-formed XML: {error.msg}")
+def _refuse_html(body: bytes, at: int) -> None:
+    if re.match(rb"<(!doctype\s+)?html\b", body[at : at + 32], re.IGNORECASE):
+        raise NotXml(f"the reply is an HTML page, not SOAP: {_shown(body)}")
 
 
 def _shown(body: bytes) -> str:

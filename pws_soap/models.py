@@ -162,7 +162,7 @@ MAX_CONTACT_LENGTH: Final = 320
 
 def is_contact(text: str) -> bool:
     """Whether `text` is a contact URI as the server takes it: `user@domain`, without `sip:` (protocol section 2)."""
-    return len(text) <= MAX_CONTACT_LENGTH and _CONTACT.fullmatch(text) is not None
+    return len(text) <= MAX_CONTACT_LENGTH and text.isprintable() and _CONTACT.fullmatch(text) is not None
 
 
 def same_contact(text: str) -> str:

@@ -23,6 +23,7 @@ from pws_soap.errors import (
     ReplyTooLarge,
     TimedOut,
     Unreachable,
+    UnreadableReply,
     UntrustedServer,
 )
 
@@ -72,6 +73,8 @@ class Trust:
     def aiohttp_ssl(self) -> ssl.SSLContext | aiohttp.Fingerprint:
         """What aiohttp checks with. Raises ArgumentError for a file or a fingerprint that is not one."""
         if self.fingerprint is not None:
+            if self.ca_file is not None:
+                raise ArgumentError("fingerprint", "ca_file or fingerprint, not both", self.fingerprint)
             return aiohttp.Fingerprint(read_fingerprint(self.fingerprint))
         if self.ca_file is None:
             return ssl.create_default_context()
@@ -170,11 +173,11 @@ class AiohttpTransport:
         except TimeoutError:  # aiohttp's own time-outs are subclasses
             message = f"no complete reply (read time-out {self._read_timeout:g} s)"
             raise TimedOut(message, node=node, operation=operation) from None
-        except aiohttp.InvalidURL:
+        except (aiohttp.InvalidURL, UnicodeError):  # the latter for a name that is none, such as a..b
             raise Unreachable("the address is not a URL", node=node, operation=operation) from None
         except aiohttp.ClientResponseError as error:
-            message = f"the reply is not HTTP: {error.message}"[:200]
-            raise Disconnected(message, node=node, operation=operation) from None
+            message = "the reply is not HTTP: " + " ".join(error.message.split())[:160]
+            raise UnreadableReply(message, node=node, operation=operation) from None
         except (aiohttp.ClientError, OSError) as error:
             message = f"the connection broke: {error or type(error).__name__}"[:200]
             raise Disconnected(message, node=node, operation=operation) from None

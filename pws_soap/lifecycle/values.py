@@ -1,0 +1,284 @@
+"""What the lifecycle knows and says: its state, the things that happen to it, and the commands it gives.
+
+All frozen. Times are seconds of one monotonic clock, the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from pws_soap.lifecycle.table import Act, Kind, Phase
+
+
+class Key(NamedTuple):
+    """The name of one thing on the server. `user` is empty for the application user's, `slot` counts subscriptions."""
+
+    kind: Kind
+    node: str
+    user: str = ""
+    slot: int = 0
+
+
+class Trouble(StrEnum):
+    """Why a request failed, as far as it matters for what to do next."""
+
+    UNREACHABLE = "unreachable"
+    UNKNOWN_OUTCOME = "unknown-outcome"
+    SESSION_LOST = "session-lost"
+    ENDPOINT_LOST = "endpoint-lost"
+    SUBSCRIPTION_LOST = "subscription-lost"
+    THROTTLED = "throttled"
+    EXHAUSTED = "exhausted"
+    HELD = "held"
+    """Another application holds the user (160)."""
+    REFUSED = "refused"
+    """Only the operator can mend it: credentials, certificate, a request that the server will never take."""
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed request: `text` is for people and holds no secret."""
+
+    trouble: Trouble
+    text: str
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The policy. Times are in seconds."""
+
+    nodes: tuple[str, ...]
+    """Base URLs; the first is preferred."""
+    endpoint_expires: int = 3600
+    subscription_expires: int = 3600
+    renew_at: float = 0.8
+    """The part of a life after which it is renewed, less up to a tenth of it by chance."""
+    retry_first: float = 1.0
+    retry_most: float = 30.0
+    throttle_most: float = 120.0
+    refused_first: float = 60.0
+    refused_most: float = 300.0
+    node_failures: int = 3
+    """A node has failed when this many calls in a row did, ..."""
+    node_patience: float = 15.0
+    """... over at least this time."""
+    node_pause: float = 60.0
+    """A failed node is not chosen again for this long."""
+    max_hops: int = 4
+    """Redirects that one login may follow."""
+    take_over: bool = False
+    """On 160: whether to end the other application's session."""
+    linger: float = 3600.0
+    """How long the removal of a session on a failed node is tried."""
+    contacts_per_subscription: int = 5000
+    seed: int = 0
+    """Of the jitter, so that the same history gives the same times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The health of one node. `backup` is the node it named at login, as a base URL."""
+
+    failures: int = 0
+    failing_since: float | None = None
+    down_until: float = 0.0
+    error: str | None = None
+    backup: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An end user: the contacts wanted, a set for each subscription, and the node it is homed on as far as we know.
+
+    `path` holds the nodes that one login was redirected over, `backup` the node named for when that one fails.
+    """
+
+    slots: tuple[frozenset[str], ...]
+    node: str
+    path: tuple[str, ...] = ()
+    backup: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing on the server. `generation` changes each time it is made; `seq` is that of its last request."""
+
+    key: Key
+    phase: Phase = Phase.ABSENT
+    since: float = 0.0
+    id: int | None = None
+    seq: int = 0
+    generation: int = 0
+    made_at: float = 0.0
+    losses: int = 0
+    """How often in a row it was lost soon after it was made."""
+    expires_at: float | None = None
+    due: float = 0.0
+    """LIVE: when to renew; PAUSED: when to try again."""
+    alter_due: float = 0.0
+    failures: int = 0
+    error: Failure | None = None
+    contacts: frozenset[str] = field(default=frozenset(), repr=False)
+    """The contacts that a subscription has on the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An endpoint or subscription of ours that is no longer used and must be removed."""
+
+    kind: Kind
+    node: str
+    user: str
+    id: int
+    expires_at: float
+    due: float = 0.0
+    seq: int = 0
+    """Of the request under way, 0 for none."""
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A session (of the application where `user` is empty) that an earlier run may have left something in.
+
+    It is reset once it is there. `until` is when all that it may hold has expired.
+    """
+
+    node: str
+    user: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that the lifecycle knows."""
+
+    settings: Settings
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    users: Mapping[str, User] = field(default_factory=dict)
+    resources: Mapping[Key, Resource] = field(default_factory=dict)
+    leftovers: tuple[Leftover, ...] = ()
+    doubtful: tuple[Doubt, ...] = ()
+    seq: int = 0
+    stopping: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was told to stop and nothing of ours is left that could be removed."""
+        return self.stopping and not self.resources
+
+
+# What happens
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """The contacts to watch, by end user. A user that is not named is no longer wanted."""
+
+    contacts: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The operator's wish: take this user, or all, to a node."""
+
+    node: str
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Remove all that is ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The request `seq` succeeded; a life counts from `asked_at`, before it was sent.
+
+    `id` is that of what was made, None for all other requests. `contacts` are those that a subscription now has; where
+    some could not be added, `failure` says why.
+    """
+
+    key: Key
+    seq: int
+    asked_at: float
+    id: int | None = None
+    contacts: frozenset[str] | None = None
+    backup: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request `seq` failed."""
+
+    key: Key
+    seq: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The login `seq` was answered with a redirect (names as the server gave them)."""
+
+    key: Key
+    seq: int
+    primary: str | None
+    backup: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A fetch or poll through a subscription or session: it succeeded (`failure` None), or did not.
+
+    `key` and `generation` are of what was used.
+    """
+
+    key: Key
+    generation: int
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The request that removes a leftover ended; `failure` is None where it succeeded."""
+
+    seq: int
+    failure: Failure | None = None
+
+
+Happening = Tick | Want | Move | Stop | Succeeded | Failed | Sent | Used | Removed
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A request to send. `id` and `endpoint` are the server's ids; `add` and `drop` are contacts."""
+
+    act: Act
+    key: Key
+    seq: int
+    id: int | None = None
+    endpoint: int | None = None
+    expires: int | None = None
+    force: bool = False
+    add: frozenset[str] = field(default=frozenset(), repr=False)
+    drop: frozenset[str] = field(default=frozenset(), repr=False)
+    leftover: bool = False
+
+
+LOST_OF: Final = {
+    Trouble.SESSION_LOST: frozenset({Kind.APPLICATION, Kind.END_USER}),
+    Trouble.ENDPOINT_LOST: frozenset({Kind.ENDPOINT}),
+    Trouble.SUBSCRIPTION_LOST: frozenset({Kind.SUBSCRIPTION}),
+}
+"""What is gone when the server says that it does not know something."""

@@ -1,0 +1,66 @@
+"""The transport without sockets: whatever it is told to answer, and a record of what was sent.
+
+It is for tests, ours and those of a program that uses this library; it is scripted with data, or with a function that
+answers, such as a simulator in the same process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from pws_soap.errors import PwsError
+from pws_soap.transport import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request as it would have gone out."""
+
+    method: str
+    url: str
+    body: bytes = field(repr=False)
+    headers: dict[str, str]
+    operation: str
+
+
+Answer = Reply | PwsError | bytes
+"""A reply, the bytes of one with status 200, or an error to raise."""
+
+
+class MemoryTransport:
+    """A transport that answers from `answers`, one after the other, or by a function of what was sent.
+
+    Sending more than there are answers is an AssertionError, so that no test goes on unnoticed.
+    """
+
+    def __init__(self, answers: Iterable[Answer] | Callable[[Sent], Awaitable[Answer]] = ()) -> None:
+        self._function = answers if callable(answers) else None
+        self._answers = iter(()) if callable(answers) else iter(answers)
+        self.sent: list[Sent] = []
+        self.closed = False
+
+    def __repr__(self) -> str:
+        return f"MemoryTransport({len(self.sent)} sent)"
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
+        return await self._answer(Sent("POST", url, body, headers, operation))
+
+    async def get(self, url: str, *, operation: str) -> Reply:
+        return await self._answer(Sent("GET", url, b"", {}, operation))
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def _answer(self, sent: Sent) -> Reply:
+        self.sent.append(sent)
+        if self._function is not None:
+            answer = await self._function(sent)
+        else:
+            try:
+                answer = next(self._answers)
+            except StopIteration:
+                raise AssertionError(f"{sent.operation}: no answer is left for it") from None
+        if isinstance(answer, PwsError):
+            raise answer
+        return Reply(200, answer) if isinstance(answer, bytes) else answer

@@ -1,0 +1,23 @@
+"""Rich presence: PIDF documents read, decided, explained and written (protocol section 4, RFC 3863, 4479, 4480, 5196).
+
+`read_list` reads whatever a `richPresenceList` held, `read_document` one document; both give a `Reading`. `explain`
+says why a reading has its state, `to_presence` makes of it what the rest of the library passes on. Nothing here does
+I/O.
+"""
+
+from pws_soap.pidf.carrier import Content, Document, read_document, read_list, to_presence
+from pws_soap.pidf.model import Device, DeviceKind, PidfError, Reading
+from pws_soap.pidf.rule import explain
+
+__all__ = [
+    "Content",
+    "Device",
+    "DeviceKind",
+    "Document",
+    "PidfError",
+    "Reading",
+    "explain",
+    "read_document",
+    "read_list",
+    "to_presence",
+]

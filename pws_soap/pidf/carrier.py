@@ -1,0 +1,159 @@
+"""What a `richPresenceList` held, into readings: child elements, CDATA or escaped text, and mixtures of them.
+
+The list's type is anyType, so nothing is promised about its content (protocol section 4). Each document becomes one
+reading, in order; one that cannot be read becomes a reading with a `problem`, about whom it was if its first tag tells,
+so that its neighbours are read and nobody is lost without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeAlias
+
+from lxml.etree import _Element
+
+from pws_soap.models import Device as PlainDevice
+from pws_soap.models import Presence, PresenceState, PresenceType
+from pws_soap.pidf.elements import attribute, children, contact_of, local_name
+from pws_soap.pidf.model import MAX_TEXT, MAX_WORD, PidfError, Reading
+from pws_soap.pidf.reader import read_element
+from pws_soap.pidf.source import Source, as_utf8, to_bytes
+from pws_soap.pidf.split import START, Piece, split
+
+Document: TypeAlias = bytes | str | _Element
+Content: TypeAlias = Document | Iterable[Document] | None
+"""What a list can be: text of any number of documents, the element itself, its children, or nothing."""
+
+_MAX_WRAPPERS: Final = 8
+"""How deep documents may be wrapped inside a list; no known server wraps them at all."""
+_ENTITY: Final = re.compile(rb"[^<>]{0,2000}?\sentity\s*=\s*(?:\"([^\"<>]{0,400})\"|'([^'<>]{0,400})')", re.IGNORECASE)
+
+
+def read_list(content: Content) -> Iterator[Reading]:
+    """One reading for each document in `content`, in order, as they are asked for. Raises nothing about content."""
+    source = Source()
+    if content is None:
+        return
+    if isinstance(content, bytes | bytearray | str):
+        yield from _texts(source, content)
+    elif isinstance(content, _Element):
+        yield from _elements(source, content, 0)
+    else:
+        for one in content:
+            if isinstance(one, _Element):
+                yield from _elements(source, one, 1)
+            else:
+                yield from _texts(source, one)
+
+
+def read_document(document: Document) -> Reading:
+    """The reading of exactly one document. Raises PidfError, and nothing else."""
+    if isinstance(document, _Element):
+        return read_element(document)
+    data = to_bytes(document)
+    pieces = list(islice(split(data), 2))
+    if not pieces:
+        raise PidfError("no document")
+    if len(pieces) > 1:
+        raise PidfError("more than one document", _contact(data, pieces[0]))
+    return _piece(Source(), data, pieces[0])
+
+
+def to_presence(reading: Reading, *, contact: str | None = None) -> Presence:
+    """The reading as the rest of the library passes it on. `contact` is used where the document names none."""
+    name = reading.contact or contact
+    problem = reading.problem
+    if problem is None and name is None:
+        problem = "the document does not say whose it is"
+    if problem is not None:
+        return Presence(name or "", PresenceState.UNKNOWN, PresenceType.RICH, problem=problem)
+    return Presence(
+        contact=name or "",
+        state=reading.state,
+        type=PresenceType.RICH,
+        activities=reading.activities,
+        on_the_phone=reading.on_the_phone,
+        display_name=reading.display_name,
+        note=reading.note,
+        idle=reading.idle,
+        devices=tuple(PlainDevice(one.id, one.open, one.audio, one.video, one.text) for one in reading.devices),
+    )
+
+
+def _texts(source: Source, content: bytes | bytearray | str) -> Iterator[Reading]:
+    data = to_bytes(content)
+    for piece in split(data):
+        try:
+            yield _piece(source, data, piece)
+        except PidfError as error:
+            yield Reading(error.contact, problem=error.reason)
+            yield from _swallowed(data, piece)
+
+
+def _piece(source: Source, data: bytes, piece: Piece) -> Reading:
+    try:
+        if piece.problem is not None:
+            raise PidfError(piece.problem)  # noqa: TRY301  # all that is wrong with a document leaves by one door
+        prolog = data[piece.prolog : piece.start]
+        return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)))
+    except PidfError as error:
+        raise PidfError(error.reason, _contact(data, piece)) from None
+
+
+def _contact(data: bytes, piece: Piece) -> str | None:
+    """Whom a document is about that cannot be read: the entity in its first tag."""
+    return None if piece.stray else _contact_at(data, piece.start)
+
+
+def _contact_at(data: bytes, start: int) -> str | None:
+    tag = _ENTITY.match(data, start + 1, start + MAX_TEXT)
+    if tag is None:
+        return None
+    return contact_of((tag[1] or tag[2] or b"").decode("utf-8", "replace"))
+
+
+def _swallowed(data: bytes, piece: Piece) -> Iterator[Reading]:
+    """The documents that a broken one hides, because a section in it ends only in one of them.
+
+    They are not read: what stands in a section may be anybody's note. But they are told, so that nobody is lost.
+    """
+    if piece.stray:
+        return
+    for start in START.finditer(data, piece.start + 1, piece.end):
+        yield Reading(_contact_at(data, start.start()), problem="lies in a section of a broken document")
+
+
+def _elements(source: Source, element: _Element, depth: int) -> Iterator[Reading]:
+    tag = element.tag
+    if not isinstance(tag, str):
+        return
+    name = local_name(tag)
+    if name == "presence":
+        yield read_element(element)
+        return
+    if depth > _MAX_WRAPPERS:
+        yield Reading(None, problem="wrapped too deeply")
+        return
+    empty = True
+    for text in _texts_in(element):
+        for reading in _texts(source, text):
+            empty = False
+            yield reading
+    for _, child in children(element):
+        for reading in _elements(source, child, depth + 1):
+            empty = False
+            yield reading
+    if empty and depth and name != "richpresencelist":
+        contact = contact_of(attribute(element, "entity") or attribute(element, "contacturi"))
+        yield Reading(contact, problem=f"<{name[:MAX_WORD]}> holds no presence document")
+
+
+def _texts_in(element: _Element) -> Iterator[str]:
+    """The texts that stand directly in an element, between its children."""
+    if element.text and not element.text.isspace():
+        yield element.text
+    for child in element:
+        if child.tail and not child.tail.isspace():
+            yield child.tail

@@ -1,0 +1,129 @@
+"""Small readings of one element: its local name, its text, and the values a text can be.
+
+Names are compared by their local part in lower case, since real documents put elements in the wrong namespace or in
+none, and attributes too. An empty or unusable text is None: not said.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from lxml import etree
+
+from pws_soap.models import is_contact
+from pws_soap.pidf.model import MAX_TEXT, MAX_WORD
+
+_SCHEME: Final = re.compile(r"(?:sips?|pres|im|xmpp|mailto):", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[01]?\.?[0-9]{0,9}")
+_TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_INPUTS: Final = {"idle": True, "inactive": True, "active": False}
+
+
+def _local(tag: str) -> str:
+    return tag[max(tag.rfind("}"), tag.rfind(":")) + 1 :].lower()
+
+
+_remembered = lru_cache(maxsize=1024)(_local)
+
+
+def local_name(tag: str) -> str:
+    """The local name, in lower case, of `{namespace}name`, `name`, or `prefix:name` with an undeclared prefix."""
+    return _remembered(tag) if len(tag) < 128 else _local(tag)
+
+
+def children(parent: etree._Element) -> list[tuple[str, etree._Element]]:
+    """The child elements with their local names; comments, instructions and entities are not among them."""
+    # The tag of a comment, an instruction, an entity is a function.
+    return [(local_name(tag), child) for child in parent if isinstance(tag := child.tag, str)]
+
+
+def attribute(element: etree._Element, name: str) -> str | None:
+    """An attribute by its local name in any case and any namespace."""
+    value = element.get(name)
+    if value is None:
+        for key in element.keys():  # noqa: SIM118  # an element is no mapping: iterating it gives its children
+            if local_name(key) == name:
+                return element.get(key)
+    return value
+
+
+def text_of(element: etree._Element) -> str | None:
+    """The element's text, stripped and at most MAX_TEXT long, with that of elements in it; None when it is empty."""
+    text = element.text
+    if len(element):
+        text = "".join(element.itertext())
+    if text is None:
+        return None
+    return text.strip()[:MAX_TEXT] or None
+
+
+def word_of(element: etree._Element) -> str | None:
+    """The element's text as one word, in lower case; None when it is empty or too long to be one."""
+    text = text_of(element)
+    return text.lower() if text is not None and len(text) <= MAX_WORD else None
+
+
+def truth_of(element: etree._Element) -> bool | None:
+    """`true` or `false` (also 1 and 0)."""
+    return _TRUTHS.get(word_of(element) or "")
+
+
+def input_of(element: etree._Element) -> bool | None:
+    """Whether a `user-input` says idle (RFC 4480 section 3.14)."""
+    return _INPUTS.get(word_of(element) or "")
+
+
+def since_of(element: etree._Element) -> datetime | None:
+    """Since when a `user-input` is idle: its attribute `since`, or the last input (RFC 4480 section 3.14)."""
+    if not element.attrib:
+        return None
+    return moment(attribute(element, "since") or attribute(element, "last-input") or attribute(element, "from"))
+
+
+def language_of(element: etree._Element) -> str | None:
+    """The language of a text: `xml:lang` here, or on the elements around it."""
+    around: etree._Element | None = element
+    for _ in range(4):  # note, activities, person, presence
+        if around is None:
+            return None
+        language = attribute(around, "lang")
+        if language is not None:
+            return language.strip() if 0 < len(language.strip()) <= MAX_WORD else None
+        around = around.getparent()
+    return None
+
+
+def moment(text: str | None) -> datetime | None:
+    """A date and time (RFC 3339) in UTC. Without an offset it is taken as UTC."""
+    if text is None or not 16 <= len(text) <= 48:
+        return None
+    try:
+        value = datetime.fromisoformat(text.strip().upper())
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def priority_of(element: etree._Element) -> float | None:
+    """The `priority` of a tuple's contact, from 0 to 1 (RFC 3863 section 4.1.5)."""
+    text = (attribute(element, "priority") or "").strip()
+    if not text or text == "." or not _NUMBER.fullmatch(text):
+        return None
+    value = float(text)
+    return value if value <= 1.0 else None
+
+
+def contact_of(uri: str | None) -> str | None:
+    """`user@domain` of an entity: without scheme, parameters and white space; None when that is no contact."""
+    if uri is None or len(uri) > MAX_TEXT:
+        return None
+    uri = uri.strip()
+    scheme = _SCHEME.match(uri)
+    if scheme is not None:
+        uri = uri[scheme.end() :]
+    for separator in ";?/":
+        uri = uri.partition(separator)[0]
+    return uri if is_contact(uri) else None

@@ -1,0 +1,139 @@
+"""What a PIDF document says of one contact, as frozen values: one `Reading` per document, one `Device` per tuple.
+
+This model is richer than `pws_soap.models.Presence`, which is what travels through the rest of the library: it also
+keeps who said what, so that a decision can be explained afterwards from the values alone (`rule.explain`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from pws_soap.errors import PwsError
+from pws_soap.models import PresenceState
+
+MAX_DOCUMENT: Final = 2 * 1024 * 1024
+"""Longest document that is read, in bytes. Real ones have one to ten thousand; this only bounds time and memory."""
+MAX_TEXT: Final = 4096
+"""Longest note, name or address that is kept, in characters; what is longer is cut."""
+MAX_WORD: Final = 64
+"""Longest word (a status, a language) that can mean something; what is longer is taken as not said."""
+MAX_UNKNOWN: Final = 32
+"""How many names of unknown elements are kept for one document."""
+
+
+class PidfError(PwsError, ValueError):
+    """A document that cannot be read. `contact` is whom it was about, where that can be made out; `reason` says why."""
+
+    def __init__(self, reason: str, contact: str | None = None) -> None:
+        self.reason = reason
+        self.contact = contact
+        super().__init__(f"presence document of {contact}: {reason}" if contact else f"presence document: {reason}")
+
+
+class DeviceKind(StrEnum):
+    """What a tuple stands for, told by its id (protocol section 4)."""
+
+    JABBER = "jabber"
+    DESK_PHONE = "desk-phone"
+    PWS = "pws"
+    FEDERATION = "federation"
+    OTHER = "other"
+
+
+_KINDS: Final[tuple[tuple[str, DeviceKind], ...]] = (
+    ("jabber", DeviceKind.JABBER),
+    ("cisco-jabber", DeviceKind.JABBER),
+    ("cisco-upc", DeviceKind.JABBER),  # Unified Personal Communicator, whose name Jabber clients still carry
+    ("cupc", DeviceKind.JABBER),
+    ("csf", DeviceKind.JABBER),  # Client Services Framework: the soft phone inside Jabber
+    ("cmp-", DeviceKind.DESK_PHONE),  # a line of a phone: cmp-<number>-<a number of the server's>
+    ("sep", DeviceKind.DESK_PHONE),  # a phone by its hardware address
+    ("cisco-pws", DeviceKind.PWS),
+    ("pws", DeviceKind.PWS),  # pws-override, pws-persistent
+    ("federat", DeviceKind.FEDERATION),
+    ("cisco-federat", DeviceKind.FEDERATION),
+    ("sip-federat", DeviceKind.FEDERATION),
+    ("xmpp", DeviceKind.FEDERATION),
+    ("interdomain", DeviceKind.FEDERATION),
+    ("lync", DeviceKind.FEDERATION),
+    ("ocs", DeviceKind.FEDERATION),
+)
+
+
+def kind_of(tuple_id: str) -> DeviceKind:
+    """The kind of device that a tuple's id names: the first prefix that fits, without regard to case."""
+    lowered = tuple_id[:MAX_WORD].strip().lower()
+    for prefix, kind in _KINDS:
+        if lowered.startswith(prefix):
+            return kind
+    return DeviceKind.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One tuple (RFC 3863 section 4.1.2). What the document does not say is None.
+
+    `basic` is its basic status: True for open, False for closed, None when it says neither; `open` asks only for the
+    first. `activities` are the device's own, lower-case, in document order. `priority` is that of its `address` (the
+    tuple's `contact`), from 0.0 to 1.0. `idle` is its `user-input`. Times are in UTC.
+    """
+
+    id: str
+    kind: DeviceKind = DeviceKind.OTHER
+    basic: bool | None = None
+    audio: bool | None = None
+    video: bool | None = None
+    text: bool | None = None
+    priority: float | None = None
+    activities: tuple[str, ...] = ()
+    timestamp: datetime | None = None
+    source: str | None = None
+    contact: str | None = None
+    model: str | None = None
+    note: str | None = None
+    note_language: str | None = None
+    idle: bool | None = None
+    idle_since: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether the device says that it can be reached."""
+        return self.basic is True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One document, read.
+
+    `contact` is `user@domain`, or None when the entity is missing or no such thing. `state` and `decided_by` (the
+    element that decided, as a path; empty when none did) come from `rule`. `said` are the words of the person alone,
+    `basic` its basic status, which only phones give; `activities` those and what counts of the devices' words, in
+    document order, each once. None means that nobody said, never that the answer is no. `unknown` names the elements
+    that were set aside, as paths.
+
+    With `problem` the document could not be read: only `contact` may be set beside it, `state` is UNKNOWN and must not
+    replace a known one.
+    """
+
+    contact: str | None
+    state: PresenceState = PresenceState.UNKNOWN
+    activities: tuple[str, ...] = ()
+    on_the_phone: bool = False
+    in_meeting: bool = False
+    idle: bool | None = None
+    idle_since: datetime | None = None
+    phone_status: str | None = None
+    im_status: str | None = None
+    manual: bool = False
+    note: str | None = None
+    note_language: str | None = None
+    display_name: str | None = None
+    devices: tuple[Device, ...] = ()
+    decided_by: str = ""
+    said: tuple[str, ...] = ()
+    basic: bool | None = None
+    unknown: tuple[str, ...] = ()
+    problem: str | None = None

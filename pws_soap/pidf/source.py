@@ -1,0 +1,100 @@
+"""Text into elements, safely: the one place of this package that touches an XML parser.
+
+No document type ever reaches the parser (the text between documents is not given to it, and within a document a
+declaration is a syntax error), entities are not resolved, nothing is fetched, and libxml2's own limits on depth, names
+and text are left on. Prefixes that nobody declared are common in real documents and are no reason to lose a contact: a
+document whose only faults are such is read, any other fault is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Final
+
+from lxml import etree
+
+from pws_soap.pidf.model import MAX_DOCUMENT, PidfError
+
+_ENCODING: Final = re.compile(rb"<\?xml[^>]{0,80}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,32})")
+_LEGACY: Final = re.compile(r"(iso-?8859-?\d{1,2}|windows-125\d|cp125\d|latin-?1)", re.IGNORECASE)
+"""Encodings that keep ASCII and are met in old documents. All else is taken as UTF-8, and must be."""
+_BOMS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"<\x00", "utf-16-le"), (b"\x00<", "utf-16-be"))
+
+
+def to_bytes(content: bytes | bytearray | str) -> bytes:
+    """The text as UTF-8. What is not valid stays so, and is found document by document.
+
+    A text whose markup is escaped once more than it should be is unescaped; UTF-16 is known by its first bytes.
+    """
+    if isinstance(content, str):
+        data = content.encode("utf-8", "surrogatepass")
+    else:
+        data = bytes(content)
+        for mark, encoding in _BOMS:
+            if data.startswith(mark):
+                data = data.decode(encoding, "replace").encode("utf-8", "surrogatepass")
+                break
+    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"&lt;"):
+        for entity, character in ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&quot;", b'"'), (b"&apos;", b"'")):
+            data = data.replace(entity, character)
+        data = data.replace(b"&amp;", b"&")
+    return data
+
+
+def as_utf8(document: bytes, prolog: bytes) -> bytes:
+    """The document in UTF-8, if the XML declaration before it names one of the old encodings."""
+    declared = _ENCODING.search(prolog) if b"encoding" in prolog else None
+    if declared is not None:
+        name = declared[1].decode("ascii")
+        if _LEGACY.fullmatch(name):
+            try:
+                return document.decode(name).encode("utf-8")
+            except (UnicodeDecodeError, LookupError):  # not what it declares: the parser decides
+                return document
+    return document
+
+
+def _parser(*, recover: bool = False) -> etree.XMLParser[etree._Element]:
+    return etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+        collect_ids=False,
+        recover=recover,
+    )
+
+
+class Source:
+    """A parser for the documents of one call. It is not kept longer: lxml's parsers remember every error they met."""
+
+    def __init__(self) -> None:
+        self._strict = _parser()
+
+    def parse(self, document: bytes) -> etree._Element:
+        """The root of one document. Raises PidfError."""
+        if len(document) > MAX_DOCUMENT:
+            raise PidfError(f"longer than {MAX_DOCUMENT} bytes")
+        try:
+            return etree.fromstring(document, self._strict)
+        except etree.XMLSyntaxError:
+            self._strict = _parser()
+            return _without_namespaces(document)
+
+
+def _without_namespaces(document: bytes) -> etree._Element:
+    """The root of a document whose namespaces are wrong and all else is right; PidfError says what is not."""
+    lenient = _parser(recover=True)
+    root: etree._Element | None = None
+    with suppress(etree.XMLSyntaxError):  # even so: the log says why, as for the faults that it passes over
+        root = etree.fromstring(document, lenient)
+    for entry in lenient.error_log:
+        if root is None or entry.level >= etree.ErrorLevels.FATAL:
+            raise PidfError(f"not well-formed XML: {' '.join(entry.message[:160].split())} (line {entry.line})")
+    if root is None:
+        raise PidfError("not well-formed XML: no element")
+    return root

@@ -1,0 +1,33 @@
+"""A simulator of Cisco's Presence Web Service, for people without a lab and for tests that want a bad day.
+
+It shares nothing with the client but the WSDL. `Simulator` is the cluster without sockets, `SimulatorServer` puts
+sockets, TLS and a control interface around it; `docs/simulator.md` tells how to use both.
+"""
+
+from pws_soap.simulator.cluster import ConnectionAborted, NodeDown, SimReply, Simulator
+from pws_soap.simulator.faults import Fault
+from pws_soap.simulator.nodes import NodeState
+from pws_soap.simulator.options import KNOWN_CALLBACK_PORTS, Options, User
+from pws_soap.simulator.server import NodeAddress, ServedNode, SimulatorServer, run, serve
+from pws_soap.simulator.world import Device, Presence, State, World
+
+__all__ = [
+    "KNOWN_CALLBACK_PORTS",
+    "ConnectionAborted",
+    "Device",
+    "Fault",
+    "NodeAddress",
+    "NodeDown",
+    "NodeState",
+    "Options",
+    "Presence",
+    "ServedNode",
+    "SimReply",
+    "Simulator",
+    "SimulatorServer",
+    "State",
+    "User",
+    "World",
+    "run",
+    "serve",
+]

@@ -1,0 +1,94 @@
+"""The HTTP program, put together from its parts. It owns nothing that lives: `lifespan` does, and is the caller's.
+
+The server that runs it must not write an access log: the callback's path holds a secret (uvicorn: `access_log=False`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI
+
+from pws_soap.models import Secret
+from service import problems
+from service.clock import Clock
+from service.contact_json import ContactJson
+from service.engine import Engine
+from service.guard import Guard
+from service.query import Reader
+from service.routes import presence, probes, status
+from service.routes.callback import Callback
+from service.routes.context import Context
+from service.store import Store
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_DESCRIPTION = """\
+Who is free right now, from Cisco's IM and Presence server.
+
+Every contact has a `freshness`: **live** is true within its bound, **stale** was true at `as_of` and may no longer be,
+**unknown** was never read. Times are UTC (RFC 3339). Errors are problem documents (RFC 9457)."""
+
+
+def create_app(
+    engine: Engine,
+    store: Store,
+    *,
+    callback_secret: Secret,
+    groups: Mapping[str, Iterable[str]],
+    clock: Clock,
+    version: str,
+    freshness_bound: float,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """The program.
+
+    `groups` name contacts that are asked for together. `freshness_bound`, in seconds, is how long a state counts as
+    live without being confirmed. `lifespan` starts the engine and stops it. ValueError: the callback's secret is empty.
+    """
+    json = ContactJson()
+    store.changes.listen(json.forget)
+    reader = Reader(store, clock, freshness_bound, groups)
+    context = Context(engine, store, reader, json, clock, version)
+    app = FastAPI(
+        title="Presence",
+        version=version,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        # A redirect would repeat the path, and with it what must not be repeated.
+        redirect_slashes=False,
+    )
+    app.router.routes.extend(Callback(engine, callback_secret, clock).routes())
+    for module in (presence, status, probes):
+        app.include_router(module.router(context))
+    problems.install(app)
+    app.add_middleware(Guard)
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Let OpenAPI say that errors are `application/problem+json`; FastAPI knows one media type per route."""
+    made = app.openapi
+
+    # Any: an OpenAPI document is plain JSON.
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = made()
+            answers = [
+                answer
+                for path in document["paths"].values()
+                for operation in path.values()
+                for answer in operation["responses"].values()
+            ]
+            for answer in answers:
+                content = answer.get("content", {})
+                if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/ProblemView"):
+                    content[problems.MEDIA_TYPE] = content.pop("application/json")
+        return made()
+
+    # FastAPI's documented way to extend the description.
+    app.openapi = openapi  # type: ignore[method-assign]

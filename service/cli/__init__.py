@@ -1,0 +1,113 @@
+"""The console script `pws`: the list of its commands, and how it ends.
+
+A command is a module that is imported when it is called, so that `pws --help` and a mistyped word answer at once. To
+add one, write a module with a click command named `command` and a line in `COMMANDS`.
+
+Exit codes: 0 done, 1 the server or the network said no, 2 the words or the configuration are wrong, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "serve": ("service.cli.serve", "Keep presence up to date, and answer who is free."),
+    "create": ("service.cli.create", "Register the endpoint and subscribe to the contacts."),
+    "delete": ("service.cli.delete", "Remove what was made at the server, and log out."),
+    "fetch": ("service.cli.fetch", "Fetch what changed in a subscription."),
+    "poll": ("service.cli.poll", "Read the present state of contacts."),
+    "set": ("service.cli.set_presence", "Set the presence of an end user."),
+    "migrate": ("service.cli.migrate", "Make a pws.toml from the sample scripts' files."),
+}
+"""Name, module, and the line in the overview; the order is the overview's."""
+
+INTERRUPTED: Final = 130
+"""What a shell expects of a program that was ended by Ctrl-C: 128 + SIGINT."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]}.command is not a command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pws-presence", message="pws %(version)s")
+def cli() -> None:
+    """Presence from Cisco's IM and Presence server, by its Presence Web Service (PWS).
+
+    Every command but migrate reads pws.toml in the current directory; --config or PWS_CONFIG name another file, and
+    each key can be set in the environment, as PWS_SERVER__NODES. Results go to standard output, everything else to
+    standard error.
+
+    \b
+    A first round by hand:
+      pws create          register the endpoint, subscribe; prints the ids
+      pws fetch 1         what subscription 1 knows; later what has changed
+      pws delete          leave a clean slate
+
+    `pws COMMAND --help` explains a command. Exit codes: 0 done, 1 the server or the network said no, 2 the words or
+    the configuration are wrong.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and give the exit code back; whatever happens, no traceback."""
+    try:
+        code = cli.main(args=list(arguments), prog_name="pws", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except SystemExit as error:  # a broken pipe
+        return error.code if isinstance(error.code, int) else 1
+    except Exception as error:  # the last line of defence; its text may hold anything, so it is not shown
+        if os.environ.get("PWS_DEBUG"):
+            raise
+        click.echo(f"Error: a bug in pws ({_place(error)}); PWS_DEBUG=1 shows all of it", err=True)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _place(error: Exception) -> str:
+    """What kind of error, and the line of code that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{where}"
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,40 @@
+"""The configuration: a TOML file, the environment over it, secrets in files of their own.
+
+`load` returns frozen values or raises `ConfigError` with every mistake at once; `example_toml` is a file to start from.
+"""
+
+from service.config.contacts import completed, merged
+from service.config.example import example_toml
+from service.config.load import load
+from service.config.model import (
+    Application,
+    Callback,
+    Config,
+    Fetch,
+    Group,
+    Http,
+    Lifecycle,
+    Server,
+    State,
+    Watch,
+)
+from service.config.problems import ConfigError, Problem
+
+__all__ = [
+    "Application",
+    "Callback",
+    "Config",
+    "ConfigError",
+    "Fetch",
+    "Group",
+    "Http",
+    "Lifecycle",
+    "Problem",
+    "Server",
+    "State",
+    "Watch",
+    "completed",
+    "example_toml",
+    "load",
+    "merged",
+]

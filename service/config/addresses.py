@@ -1,0 +1,133 @@
+"""How addresses are written: nodes of the server, this service's own URL, a certificate's fingerprint.
+
+What was found may hold a password (`user:password@host`, `?token=`); such a part is never shown.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from service.config.problems import shown
+from service.config.values import wrong
+
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+HOST: Final = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+"""A host or domain name as the server's own names look (RFC 1123 section 2.1, and the underscore that people use)."""
+
+
+def node(value: object) -> str:
+    """A node of the server, `host` or `host:port`; an IPv6 address stands in brackets."""
+    expected = "host or host:port"
+    if not isinstance(value, str):
+        raise wrong(expected, shown(value))
+    given = str(value).strip()
+    if "@" in given:
+        raise wrong(expected, "an address with a user name in it")
+    if "://" in given:
+        name = _netloc(given)
+        raise wrong(expected, shown(given), f"write {name!r}; server.tls chooses https or http" if name else "")
+    try:
+        split_node(given)
+    except ValueError as error:
+        raise wrong(expected, shown(given), str(error)) from None
+    return given
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def split_node(name: str) -> tuple[str, int | None]:
+    """Host (an IPv6 address without its brackets) and port of a node. ValueError says what is wrong with it."""
+    if name.startswith("["):
+        host, bracket, rest = name[1:].partition("]")
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            bracket = ""
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError("brackets hold an IPv6 address: [2001:db8::1]:8083")
+        port = rest[1:] if rest else None
+    elif name.count(":") > 1:
+        raise ValueError("an IPv6 address stands in brackets: [2001:db8::1]:8083")
+    else:
+        host, colon, rest = name.partition(":")
+        port = rest if colon else None
+        if len(host) > 253 or not re.fullmatch(HOST, host):
+            raise ValueError("a host name has letters, digits, '-' and dots")
+    if port is None:
+        return host, None
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise ValueError("a port is a number from 1 to 65535")
+    return host, int(port)
+
+
+def different(items: tuple[str, ...]) -> tuple[str, ...]:
+    """At least one, and none of them twice."""
+    if not items:
+        raise wrong("at least one node", "an empty list")
+    seen: set[str] = set()
+    for item in items:
+        if item.casefold() in seen:
+            raise wrong("different nodes", f"{shown(item)} twice")
+        seen.add(item.casefold())
+    return items
+
+
+def fingerprint(value: object) -> str:
+    """The SHA-256 of a certificate as 64 lower-case hex digits; openssl's own way of writing it is understood."""
+    if isinstance(value, str):
+        digits = re.sub(r"(?i)^\s*sha-?256( fingerprint)?\s*[=:]", "", value)
+        digits = re.sub(r"[\s:]", "", digits).lower()
+        if re.fullmatch(r"[0-9a-f]{64}", digits):
+            return digits
+        if re.fullmatch(r"[0-9a-f]{40}", digits):
+            raise wrong("a SHA-256 fingerprint", "a SHA-1 one", "openssl x509 -noout -fingerprint -sha256 -in FILE")
+    raise wrong("the SHA-256 of the server's certificate, 64 hex digits", shown(value))
+
+
+def callback_url(value: object) -> str:
+    """This service as the server reaches it; what follows the path is ours to append (protocol section 2)."""
+    expected = "a URL such as http://10.0.0.5:8080"
+    if not isinstance(value, str):
+        raise wrong(expected, shown(value))
+    given = str(value).strip()
+    if re.search(r"\s", given):
+        raise wrong("a URL without spaces", shown(given.rpartition("@")[2]), "the server refuses them (code 142)")
+    if not given.isascii() or not given.isprintable() or set(given) & set("<>\"'\\"):
+        raise wrong(expected, "characters that a URL does not have", "percent-encode them")
+    try:
+        url = urlsplit(given)
+        fault = _url_fault(url)
+    except ValueError:  # a broken IPv6 address, a port that is no number
+        raise wrong(expected, "something that is no URL") from None
+    if fault:
+        # Only the harmless part is shown: a query or a user name may hold a password.
+        harmless = f"{url.scheme}://{url.hostname or ''}" if url.scheme else given.partition("?")[0].rpartition("@")[2]
+        raise wrong(expected, shown(harmless), fault)
+    return given.rstrip("/")
+
+
+def _url_fault(url: SplitResult) -> str:
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        return "it begins with http:// or https:// and names a host"
+    if url.username is not None or url.password is not None:
+        return "it has no user name and no password"
+    if url.query or url.fragment:
+        return "it has no query and no fragment; the server appends its own"
+    return "a port is a number from 1 to 65535" if url.port == 0 else ""
+
+
+def is_local(host: str) -> bool:
+    """Whether a host name or address means the machine itself."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.casefold().rstrip(".") == "localhost"
+    return address.is_loopback or address.is_unspecified

@@ -1,0 +1,66 @@
+"""A configuration file to start from: every key, its default, and why one would change it. It loads as it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_EXAMPLE: Final = """\
+# Every key can also be set in the environment: server.nodes is PWS_SERVER__NODES="imp1.example.com,imp2.example.com",
+# the first block's end_user is PWS_WATCH__0__END_USER. The environment beats this file.
+# Paths are relative to this file. What stands behind a # is the default, or an example where there is none.
+
+[server]
+nodes = ["imp1.example.com", "imp2.example.com"]  # host or host:port; the first is preferred
+# tls = true                # false: plain http on port 8082 instead of https on 8083
+# ca_file = "cup.pem"       # the private authority that signed the server's certificate (cup, not tomcat)
+# fingerprint = "AB:CD:..." # or the SHA-256 of the certificate itself: openssl x509 -noout -fingerprint -sha256
+# wsdl = "bundled"          # or "live" (asks the server), or the path of a WSDL file
+# soap = "1.1"              # or "1.2"
+# connect_timeout = 5.0     # seconds
+# read_timeout = 30.0       # seconds
+# max_reply_bytes = 67108864
+
+[application]
+username = "pwsapp"         # an application user in the group "Admin-3rd Party API"
+password = "change me"      # better: put it into a file that only the service may read, and name that file:
+# password_file = "/run/secrets/pws-password"
+# take_over = false         # true: end the session of another application that holds the user (code 160)
+
+[callback]
+url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80, 82 and 8080 are known to work
+# secret_file = "callback-secret"  # 16 to 128 letters, digits, - or _; without it a new one is made at each start
+
+[http]
+# host = "127.0.0.1"        # 0.0.0.0 where the server comes from another machine
+# port = 8080
+
+[fetch]
+# safety_interval = 600     # seconds between reads without a notification: one that was lost is noticed after this
+# reconcile_interval = 3600 # seconds between sweeps that compare everything; 0: never
+# max_parallel = 4
+
+[lifecycle]
+# endpoint_expires = 3600      # seconds, 3600 to 86399
+# subscription_expires = 3600  # seconds, 3600 to 86400
+# renew_at = 0.8               # renewed when this part of the life is over
+# stop_timeout = 10.0          # seconds for cleaning up at the server
+# requests_per_second = 20
+
+[state]
+# file = "pws-state.json"   # remembers ids over a crash, so that nothing is left behind at the server
+
+[[watch]]                   # one block for each end user
+end_user = "dispatcher"
+domain = "example.com"      # completes bare names
+contacts = ["joe", "rita@example.com"]
+# contacts_file = "contacts.list"    # more of them: a JSON array, or one per line, # begins a comment
+# presence_type = "RICH_PRESENCE"    # BASIC_PRESENCE has states only, and no "on the phone"
+
+[groups.support]
+contacts = ["joe@example.com", "rita@example.com"]
+"""
+
+
+def example_toml() -> str:
+    """The text of a commented configuration file."""
+    return _EXAMPLE

@@ -1,0 +1,137 @@
+"""From the sources to a `Config`, or to the list of everything that is wrong with them.
+
+pydantic checks each value and collects; this module puts its words into ours and adds what no single key can show.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pws_soap.models import same_contact
+from service.config import addresses, model, values
+from service.config.contacts import gather
+from service.config.draft import Draft, Location
+from service.config.problems import ConfigError, Problem, path_of, shown, variable_of
+from service.config.sources import SECRETS, read
+
+SECTIONS: Final = tuple(model.Sections.model_fields)
+REQUIRED: Final = tuple(name for name, field in model.Sections.model_fields.items() if field.is_required())
+_BLOCKS: Final[Mapping[str, type[model.Section]]] = {
+    "server": model.Server,
+    "application": model.Application,
+    "callback": model.Callback,
+    "http": model.Http,
+    "fetch": model.Fetch,
+    "lifecycle": model.Lifecycle,
+    "state": model.State,
+    "watch": model.Watch,
+    "groups": model.Group,
+}
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> model.Config:
+    """The configuration in the file at `path` (None: without a file) and in `environ`, which beats the file.
+
+    Relative paths start from the file's directory, also those in the environment. ConfigError lists every mistake.
+    """
+    draft = read(path, environ, frozenset(SECTIONS))
+    gather(draft)
+    for name in REQUIRED:
+        if name != "watch":
+            draft.tree.setdefault(name, {})  # so that each missing key is told, not the section
+    sections: model.Sections | None = None
+    try:
+        sections = model.Sections.model_validate(draft.tree, context={"base": draft.base})
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            _translate(draft, details)
+    if draft.problems or sections is None:
+        raise ConfigError(sorted(draft.problems, key=_order))
+    found = {name: getattr(sections, name) for name in SECTIONS}
+    return model.Config(**found, file=path, warnings=(*draft.warnings, *_warnings(sections)))
+
+
+def _order(problem: Problem) -> int:
+    section = problem.key.partition(".")[0].partition("[")[0]
+    return SECTIONS.index(section) if section in SECTIONS else len(SECTIONS)
+
+
+def _translate(draft: Draft, details: ErrorDetails) -> None:
+    place: Location = details["loc"]
+    context: dict[str, Any] = details.get("ctx", {})  # pydantic's own type for it
+    match details["type"]:
+        case values.PROBLEM:
+            draft.add(place, context["expected"], context["found"], context["hint"])
+        case "missing" if place not in draft.reported:
+            _missing(draft, place)
+        case "missing":
+            pass
+        case "extra_forbidden":
+            known = _known(place)
+            near = difflib.get_close_matches(str(place[-1]), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            draft.add(place, "a key that exists" if len(place) > 1 else "a section that exists", "an unknown one", hint)
+        case _:
+            draft.add(place, *_shape(place), _kind(details["input"]), _shape_hint(place))
+
+
+def _missing(draft: Draft, place: Location) -> None:
+    block = _BLOCKS[str(place[0])] if len(place) > 1 else model.Sections
+    also = f"{place[-1]}_file or " if place in SECRETS else ""
+    variable = variable_of(place if len(place) > 1 else (*place, 0, "end_user"))
+    hint = f"set {also}{variable}" if also or draft.file is None else f"set it there or as {variable}"
+    draft.add(place, block.model_fields[str(place[-1])].description or "a value", "nothing", hint)
+
+
+def _known(place: Location) -> list[str]:
+    """The keys that exist beside `place`."""
+    if len(place) == 1:
+        return list(SECTIONS)
+    section = str(place[0])
+    files = [f"{key}_file" for where, key in SECRETS if where == section]
+    return [*_BLOCKS[section].model_fields, *files]
+
+
+def _shape(place: Location) -> tuple[str]:
+    if place == ("watch",):
+        return ("[[watch]] blocks",)
+    return (f"a table [{path_of(place)}]",)
+
+
+def _shape_hint(place: Location) -> str:
+    return "with two brackets on each side" if place == ("watch",) else ""
+
+
+def _kind(value: object) -> str:
+    """What a value is, without the value: a whole section may hold a secret."""
+    return shown(value) if isinstance(value, dict | list) else "a single value"
+
+
+def _warnings(config: model.Sections) -> Iterator[str]:
+    server, callback = config.server, config.callback
+    hosts = [addresses.split_node(node)[0] for node in server.nodes]
+    elsewhere = not all(addresses.is_local(host) for host in hosts)
+    if not server.tls and elsewhere:
+        yield "server.tls is false: the application user's password travels in the clear"
+    if server.fingerprint and len(server.nodes) > 1:
+        yield "server.fingerprint is of one certificate, but there are several nodes: the others will be refused"
+    if callback.port not in model.CALLBACK_PORTS:
+        known = ", ".join(str(port) for port in sorted(model.CALLBACK_PORTS))
+        yield f"callback.url has port {callback.port}: servers are known that notify the ports {known} only"
+    if callback.is_loopback and elsewhere:
+        yield f"callback.url {callback.url} is, for the server, the server itself: notifications will not arrive"
+    for index, watch in enumerate(config.watch):
+        if not watch.contacts:
+            yield f"watch[{index}] ({watch.end_user}) has no contacts"
+    watched = {same_contact(contact) for watch in config.watch for contact in watch.contacts}
+    for name, group in config.groups.items():
+        strangers = [contact for contact in group.contacts if same_contact(contact) not in watched]
+        if strangers:
+            more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+            yield f"groups.{name}: nobody watches {', '.join(strangers[:3])}{more}"

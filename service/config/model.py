@@ -1,0 +1,216 @@
+"""What a configuration says, as frozen values with their defaults: the one list of sections and keys.
+
+The description of a required key is what its absence is reported with.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+)
+
+from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, PresenceType, Secret
+from service.config import addresses, values
+from service.config.contacts import as_contact, merged
+
+TLS_PORT: Final = 8083
+PLAIN_PORT: Final = 8082
+"""Where SOAP is (protocol section 1)."""
+CALLBACK_PORTS: Final = frozenset({80, 82, 8080})
+"""Ports that the server is known to send notifications to; 5000 is known not to work (protocol section 2)."""
+
+_Bool = Annotated[bool, PlainValidator(values.boolean)]
+_Seconds = Annotated[float, PlainValidator(values.real(0.1, 3600, unit="seconds"))]
+_Contacts = Annotated[
+    tuple[Annotated[str, PlainValidator(as_contact)], ...],
+    BeforeValidator(values.listed('a list of contacts, such as ["joe@example.com"]')),
+    AfterValidator(merged),
+]
+
+
+class Section(BaseModel):
+    """Frozen, without unknown keys, and silent about what it was given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Server(Section):
+    """[server]: the nodes of IM&P and how to speak with them. Nothing here switches verification off."""
+
+    nodes: Annotated[
+        tuple[Annotated[str, PlainValidator(addresses.node)], ...],
+        BeforeValidator(values.listed('a list of nodes, such as ["imp1.example.com"]')),
+        AfterValidator(addresses.different),
+    ] = Field(description='a list of nodes, such as ["imp1.example.com"]')
+    tls: _Bool = True
+    ca_file: Annotated[Path, PlainValidator(values.existing_file)] | None = None
+    fingerprint: Annotated[str, PlainValidator(addresses.fingerprint)] | None = None
+    wsdl: Annotated[str, PlainValidator(values.wsdl)] = "bundled"
+    soap: Annotated[Literal["1.1", "1.2"], PlainValidator(values.choice("1.1", "1.2"))] = "1.1"
+    connect_timeout: _Seconds = 5.0
+    read_timeout: _Seconds = 30.0
+    max_reply_bytes: Annotated[int, PlainValidator(values.whole(65536, unit="bytes"))] = 64 * 1024 * 1024
+
+    @field_validator("ca_file", "fingerprint")
+    @classmethod
+    def _needs_tls(cls, value: Path | str | None, info: ValidationInfo) -> Path | str | None:
+        if value is not None and info.data.get("tls") is False:
+            raise values.wrong("nothing where server.tls is false", "a value", "there is no certificate to check then")
+        if value is not None and info.field_name == "fingerprint" and info.data.get("ca_file") is not None:
+            raise values.wrong("either server.ca_file or server.fingerprint", "both", "a pinned certificate is enough")
+        return value
+
+    def urls(self) -> tuple[str, ...]:
+        """Base URLs of the nodes, the preferred one first: `https://imp1.example.com:8083`."""
+        return tuple(self.url_of(node) for node in self.nodes)
+
+    def url_of(self, node: str) -> str:
+        """The base URL of a node that is ours or that the server named (a redirect, a backup).
+
+        The server names hosts without ports; one of ours keeps the port that it has here. ValueError: not a node.
+        """
+        host, port = addresses.split_node(node)
+        if port is None:
+            known = dict(addresses.split_node(mine) for mine in reversed(self.nodes))
+            ports = {name.casefold(): number for name, number in known.items()}
+            port = ports.get(host.casefold()) or (TLS_PORT if self.tls else PLAIN_PORT)
+        return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class Application(Section):
+    """[application]: who logs in. `take_over` may end another application's session (code 160)."""
+
+    username: Annotated[str, PlainValidator(values.text("a user name without spaces"))] = Field(
+        description="the name of the application user"
+    )
+    password: Annotated[Secret, PlainValidator(values.secret)] = Field(description="the application user's password")
+    take_over: _Bool = False
+
+
+class Callback(Section):
+    """[callback]: this service as the server reaches it."""
+
+    url: Annotated[str, PlainValidator(addresses.callback_url)] = Field(
+        description="this service as the server reaches it, such as http://10.0.0.5:8080"
+    )
+    secret: Annotated[Secret, PlainValidator(values.callback_secret)] | None = None
+
+    def address(self, secret: Secret | None) -> Secret:
+        """What is registered at the server: the URL with the secret path, or bare when there is no secret."""
+        return Secret(f"{self.url}/pws/{secret.reveal()}" if secret else self.url)
+
+    @property
+    def port(self) -> int:
+        """The port that the server connects to."""
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the address means the machine that calls it, which is the server's own."""
+        return addresses.is_local(urlsplit(self.url).hostname or "")
+
+
+class Http(Section):
+    """[http]: where this service listens. Port 0 takes a free one."""
+
+    host: Annotated[str, PlainValidator(values.text("an address to listen on, such as 127.0.0.1"))] = "127.0.0.1"
+    port: Annotated[int, PlainValidator(values.whole(0, 65535))] = 8080
+
+
+class Fetch(Section):
+    """[fetch]: how often presence is read without a notification, in seconds."""
+
+    safety_interval: Annotated[float, PlainValidator(values.real(1, unit="seconds"))] = 600.0
+    reconcile_interval: Annotated[float, PlainValidator(values.real(1, unit="seconds", zero="never"))] = 3600.0
+    max_parallel: Annotated[int, PlainValidator(values.whole(1, 64))] = 4
+
+
+class Lifecycle(Section):
+    """[lifecycle]: how long things live at the server and when they are renewed (protocol section 2)."""
+
+    endpoint_expires: Annotated[int, PlainValidator(values.whole(MIN_EXPIRES, MAX_EXPIRES - 1, unit="seconds"))] = (
+        MIN_EXPIRES
+    )
+    subscription_expires: Annotated[int, PlainValidator(values.whole(MIN_EXPIRES, MAX_EXPIRES, unit="seconds"))] = (
+        MIN_EXPIRES
+    )
+    renew_at: Annotated[float, PlainValidator(values.real(0.1, 0.95, unit="of the life"))] = 0.8
+    stop_timeout: _Seconds = 10.0
+    requests_per_second: Annotated[float, PlainValidator(values.real(0.1, 10000))] = 20.0
+
+
+class State(Section):
+    """[state]: where ids that must not be forgotten are kept; without a file nothing is kept."""
+
+    file: Annotated[Path, PlainValidator(values.any_file)] | None = None
+
+
+class Watch(Section):
+    """[[watch]]: an end user and the contacts watched in that user's name.
+
+    `contacts` are complete (`user@domain`), those of `contacts_file` included, each once.
+    """
+
+    end_user: Annotated[str, PlainValidator(values.text("a user name without spaces"))] = Field(
+        description="the name of an end user"
+    )
+    domain: (
+        Annotated[str, PlainValidator(values.text("a domain such as example.com", pattern=addresses.HOST))] | None
+    ) = None
+    contacts: _Contacts = ()
+    contacts_file: Annotated[Path, PlainValidator(values.existing_file)] | None = None
+    presence_type: PresenceType = PresenceType.RICH
+
+    @field_validator("presence_type", mode="plain")
+    @classmethod
+    def _presence_type(cls, value: object) -> PresenceType:
+        return PresenceType(values.choice(*(kind.value for kind in PresenceType))(value))
+
+
+class Group(Section):
+    """[groups.NAME]: contacts that are counted and asked for together."""
+
+    contacts: _Contacts = ()
+
+
+class Sections(Section):
+    """Everything that a file can say."""
+
+    server: Server
+    application: Application
+    callback: Callback
+    http: Http = Http()
+    fetch: Fetch = Fetch()
+    lifecycle: Lifecycle = Lifecycle()
+    state: State = State()
+    watch: tuple[Watch, ...] = Field(description="at least one [[watch]] block")
+    groups: dict[str, Group] = {}
+
+    @field_validator("watch", mode="after")
+    @classmethod
+    def _watch(cls, blocks: tuple[Watch, ...]) -> tuple[Watch, ...]:
+        if not blocks:
+            raise values.wrong("at least one [[watch]] block", "none")
+        twice = values.unique_users(block.end_user for block in blocks)
+        if twice is not None:
+            raise values.wrong("one [[watch]] block for each end user", f"two of {twice!r}")
+        return blocks
+
+
+class Config(Sections):
+    """A whole configuration. `file` is where it was read; `warnings` are for the operator, and carry no secret."""
+
+    file: Path | None = None
+    warnings: tuple[str, ...] = ()

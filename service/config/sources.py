@@ -1,0 +1,134 @@
+"""Where the configuration comes from: the file, the environment over it, and the files that hold secrets.
+
+Environment variables: `PWS_SECTION__KEY`; an empty one counts as not set. Names without two underscores are not ours
+(an orchestrator sets `PWS_PORT` and the like), but for a whole section as JSON, such as `PWS_WATCH`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from service.config.draft import Draft, Location
+from service.config.problems import ConfigError, Problem, path_of, shown, variable_of
+from service.config.values import EnvText
+
+PREFIX: Final = "PWS_"
+SECRETS: Final[tuple[tuple[str, str], ...]] = (("application", "password"), ("callback", "secret"))
+"""Keys that are never shown, and that may stand in a file of their own (`password_file`)."""
+
+
+def read(path: Path | None, environ: Mapping[str, str], sections: frozenset[str]) -> Draft:
+    """The raw values of all sources. ConfigError when the file cannot be read at all."""
+    draft = Draft(path)
+    if path is not None:
+        draft.tree = _toml(path)
+        draft.written = frozenset(draft.tree)
+    for place, name in _variables(environ, sections):
+        _overlay(draft, place, name, environ[name])
+    for section, key in SECRETS:
+        _secret(draft, section, key)
+    return draft
+
+
+def _toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        problem = Problem("", "a configuration file", "none", str(path))
+    except OSError as error:
+        problem = Problem("", "a readable file", error.strerror or "an error", str(path))
+    except UnicodeDecodeError as error:
+        problem = Problem("", "UTF-8 text", f"other bytes at position {error.start}", str(path))
+    except tomllib.TOMLDecodeError as error:
+        problem = Problem("", "a TOML file", f"a mistake: {error}", str(path), "text stands in quotes")
+    raise ConfigError([problem])  # outside of the handlers: the causes carry the file's text, secrets included
+
+
+def _variables(environ: Mapping[str, str], sections: frozenset[str]) -> list[tuple[Location, str]]:
+    """The places that the environment sets, a table before its keys and a block before the next one."""
+    found: list[tuple[Location, str]] = []
+    for name, value in environ.items():
+        first, *rest = name[len(PREFIX) :].lower().split("__")
+        if not name.startswith(PREFIX) or not value.strip() or not first or not (rest or first in sections):
+            continue
+        numbered = first == "watch"
+        found.append(((first, *(int(part) if numbered and part.isdecimal() else part for part in rest)), name))
+    return sorted(found, key=lambda item: [(part, "") if isinstance(part, int) else (-1, part) for part in item[0]])
+
+
+def _overlay(draft: Draft, place: Location, name: str, text: str) -> None:
+    def refuse(expected: str, found: str, hint: str = "") -> None:
+        draft.problems.append(Problem(path_of(place), expected, found, f"environment variable {name}", hint))
+
+    if place[0] == "watch" and len(place) > 1:
+        blocks = draft.tree.get("watch", [])
+        known = len(blocks) if isinstance(blocks, list) else 0
+        if not isinstance(place[1], int) or place[1] > known:
+            refuse(f"a block's number from 0 to {known}", shown(place[1]), "they are numbered without a gap")
+            return
+    if len(place) > 1 + (place[0] in {"watch", "groups"}):
+        draft.put(place, EnvText(text), name)
+        return
+    try:
+        draft.put(place, json.loads(text), name)
+    except ValueError:
+        draft.reported.add(place)
+        inner: dict[str | int, Location] = {"watch": ("watch", 0, "end_user"), "groups": ("groups", "name", "contacts")}
+        example = variable_of(inner.get(place[0], (*place, "key")))
+        refuse("a JSON array of objects" if place == ("watch",) else "a JSON object", "something else",
+               f"single keys are set as {example}")  # fmt: skip
+
+
+def _secret(draft: Draft, section: str, key: str) -> None:
+    """Put the content of `key_file` in the place of `key`, so that the model knows one key only."""
+    table = draft.tree.get(section)
+    if not isinstance(table, dict):
+        return
+    place, pointer = (section, key), (section, f"{key}_file")
+    if pointer[1] not in table:
+        if key in table and draft.variable(place) is None:
+            draft.warnings.append(f"{path_of(place)} stands in the clear in {draft.file}; {key}_file keeps it apart")
+        return
+    name = table.pop(pointer[1])
+    if key in table:
+        origins = draft.variable(place) is not None, draft.variable(pointer) is not None
+        if origins == (True, False):
+            return  # the environment beats the file
+        if origins[0] == origins[1]:
+            draft.add(pointer, f"either {key} or {key}_file", "both")
+            return
+    table.pop(key, None)
+    content = _content(draft, pointer, key, name)
+    if content:
+        table[key] = content
+        draft.move(pointer, place)
+    else:
+        draft.reported.add(place)
+
+
+def _content(draft: Draft, pointer: Location, key: str, name: object) -> str | None:
+    """What a secret's file holds, without the line end; None when that is a mistake, which is noted."""
+    if not isinstance(name, str):
+        draft.add(pointer, "the path of a file", shown(name))
+        return None
+    path = draft.base / Path(name).expanduser()
+    try:
+        content = path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
+        readable_by_all = os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError as error:
+        draft.add(pointer, f"a file with the {key}", f"{shown(path)}: {error.strerror or 'not readable'}")
+        return None
+    except UnicodeDecodeError:
+        draft.add(pointer, f"a file with the {key}", f"bytes that are no UTF-8 in {shown(path)}")
+        return None
+    if not content:
+        draft.add(pointer, f"a file with the {key}", f"an empty one at {shown(path)}")
+    if readable_by_all:
+        draft.warnings.append(f"{path_of(pointer)}: everybody on this machine may read {path}; chmod 600 it")
+    return content

@@ -1,0 +1,144 @@
+"""The callback's memory: which subscriptions have news. Pure, and bounded whatever is sent to it.
+
+Anybody who learns the callback's path may send any id as often as they like. So there is one mark per known
+subscription, however many notifications come, and a small backlog for ids that nobody knows: a notification may
+overtake the reply to `subscribe` (protocol section 2), and becomes a mark once the id is known.
+
+A subscription is clean only after a successful fetch that began after its last mark: the server sends nothing more
+until it is asked, so a mark that comes while a fetch is under way may be for a change which that fetch did not see.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+MAX_BACKLOG: Final = 256
+"""Notifications kept for unknown ids: far more than subscriptions that are being made at one time."""
+ANY_NODE: Final = ""
+"""The node of a notification whose path does not tell it."""
+
+
+class SubscriptionRef(NamedTuple):
+    """A subscription of one node: ids are small numbers, and every node counts from 1."""
+
+    node: str
+    id: int
+
+
+class Ticket(NamedTuple):
+    """A fetch under way: which subscription, in which of its lives, and how many marks it had when it began."""
+
+    ref: SubscriptionRef
+    life: int
+    marks: int
+
+
+@dataclass(slots=True)
+class _Slot:
+    life: int
+    marks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Counters since the start: notifications taken, those for unknown ids, and those the backlog dropped of them."""
+
+    received: int
+    unknown: int
+    dropped: int
+
+
+class Inbox:
+    """Marks subscriptions as having news, and clears them by what fetches achieve."""
+
+    def __init__(self, max_backlog: int = MAX_BACKLOG) -> None:
+        self._max_backlog = max_backlog
+        self._slots: dict[SubscriptionRef, _Slot] = {}
+        self._dirty: OrderedDict[SubscriptionRef, None] = OrderedDict()  # in the order of their first mark
+        self._backlog: OrderedDict[SubscriptionRef, None] = OrderedDict()
+        self._lives = 0
+        self._received = self._unknown = self._dropped = 0
+
+    def __repr__(self) -> str:
+        return f"<Inbox {len(self._slots)} known, {len(self._dirty)} dirty, {len(self._backlog)} in the backlog>"
+
+    def known(self, ref: SubscriptionRef, *, dirty: bool = False) -> bool:
+        """The server gave us this id. `dirty` marks it at once. True when there is something to fetch.
+
+        An id that is given again begins a new life: tickets of the old one clean nothing.
+        """
+        early = ref in self._backlog or SubscriptionRef(ANY_NODE, ref.id) in self._backlog
+        self._backlog.pop(ref, None)
+        # One from an untold node may be meant for another subscription of this id as well: it stays for that one.
+        self._lives += 1
+        self._dirty.pop(ref, None)
+        self._slots[ref] = _Slot(self._lives)
+        if dirty or early:
+            self._mark(ref)
+        return dirty or early
+
+    def forget(self, ref: SubscriptionRef) -> None:
+        """The id is no longer ours. Unknown ones are passed over."""
+        self._slots.pop(ref, None)
+        self._dirty.pop(ref, None)
+
+    def mark(self, id: int, node: str = ANY_NODE) -> bool:  # noqa: A002  it is the notification's own word
+        """A notification came. True when a known subscription has news now.
+
+        Without a node, all subscriptions of that id are marked: one fetch too many does no harm.
+        """
+        self._received += 1
+        ref = SubscriptionRef(node, id)
+        found = [ref] if ref in self._slots else []
+        if node == ANY_NODE:
+            found = [each for each in self._slots if each.id == id]
+        for each in found:
+            self._mark(each)
+        if not found:
+            self._unknown += 1
+            self._wait(ref)
+        return bool(found)
+
+    def dirty(self) -> tuple[SubscriptionRef, ...]:
+        """Subscriptions with news, the one that waits longest first."""
+        return tuple(self._dirty)
+
+    def begin(self, ref: SubscriptionRef) -> Ticket:
+        """A fetch begins; call it before the request is sent. KeyError: the subscription is not known."""
+        slot = self._slots[ref]
+        return Ticket(ref, slot.life, slot.marks)
+
+    def finish(self, ticket: Ticket, *, ok: bool) -> bool:
+        """The fetch ended; `ok` when its reply was read. True when the subscription is clean now.
+
+        One that failed counts as a mark: whether the server now waits to be asked is not known.
+        """
+        slot = self._slots.get(ticket.ref)
+        if slot is None or slot.life != ticket.life:
+            return False
+        if not ok:
+            self._mark(ticket.ref)
+        elif ticket.marks == slot.marks:
+            self._dirty.pop(ticket.ref, None)
+        return ticket.ref not in self._dirty
+
+    def counters(self) -> Received:
+        """What came in so far."""
+        return Received(self._received, self._unknown, self._dropped)
+
+    def backlog(self) -> int:
+        """How many notifications wait for an id to become known."""
+        return len(self._backlog)
+
+    def _mark(self, ref: SubscriptionRef) -> None:
+        self._slots[ref].marks += 1
+        self._dirty.setdefault(ref, None)
+
+    def _wait(self, ref: SubscriptionRef) -> None:
+        self._backlog[ref] = None
+        self._backlog.move_to_end(ref)
+        if len(self._backlog) > self._max_backlog:
+            self._backlog.popitem(last=False)
+            self._dropped += 1

@@ -1,0 +1,281 @@
+"""Carries out what the lifecycle decides: one task per command, every result reported back, and a clock.
+
+It decides nothing itself. Sessions, with their keys, are held here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pws_soap import lifecycle
+from pws_soap.client import PwsClient
+from pws_soap.errors import Fault, PartlySubscribed, PwsError, Redirected
+from pws_soap.lifecycle import Act, Command, Failure, Happening, Key, Kind, Phase, State, Trouble, failure_of
+from pws_soap.models import Secret, Session
+from service.clock import Clock
+from service.statefile import StateFile
+
+log = logging.getLogger("pws.lifecycle")
+
+NOT_IN_SUBSCRIPTION = 144
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who we are, and where the server reaches us: `callback` is the base URL with the secret path."""
+
+    username: str
+    password: Secret = field(repr=False)
+    callback: Secret = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A subscription that can be fetched."""
+
+    key: Key
+    generation: int
+    id: int
+    session: Session
+    contacts: frozenset[str] = field(repr=False)
+
+
+def token_of(node: str) -> str:
+    """The last part of the callback's path, which tells the nodes apart: ids are small and every node counts from 1."""
+    return hashlib.sha256(node.encode()).hexdigest()[:8]
+
+
+class Keeper:
+    """Keeps sessions, the endpoint and subscriptions as the lifecycle wants them.
+
+    `connect` makes the client of a node; `changed` is told after every step that changed something.
+    """
+
+    def __init__(
+        self,
+        settings: lifecycle.Settings,
+        credentials: Credentials,
+        connect: Callable[[str], PwsClient],
+        clock: Clock,
+        file: StateFile,
+        changed: Callable[[State, State], None] = lambda _old, _new: None,
+    ) -> None:
+        self._credentials = credentials
+        self._connect = connect
+        self._clock = clock
+        self._file = file
+        self._changed = changed
+        self._clients: dict[str, PwsClient] = {}
+        self._sessions: dict[Key, Session] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        memory = file.read()
+        self.state = lifecycle.begin(settings, clock.monotonic(), memory.leftovers, memory.doubtful)
+        self.ever_logged_in = False
+
+    def client(self, node: str) -> PwsClient:
+        """The client of a node, made when it is first needed."""
+        client = self._clients.get(node)
+        if client is None:
+            client = self._clients[node] = self._connect(node)
+        return client
+
+    def session(self, key: Key) -> Session | None:
+        """The session under that key, if there is one."""
+        return self._sessions.get(key)
+
+    def live(self) -> dict[Key, Live]:
+        """The subscriptions that can be fetched now."""
+        found = {}
+        for key, resource in self.state.resources.items():
+            if key.kind is not Kind.SUBSCRIPTION or resource.phase not in lifecycle.USABLE or resource.id is None:
+                continue
+            session = self._sessions.get(Key(Kind.END_USER, key.node, key.user))
+            if session is not None:
+                found[key] = Live(key, resource.generation, resource.id, session, resource.contacts)
+        return found
+
+    def want(self, contacts: Mapping[str, frozenset[str]]) -> None:
+        """Watch these contacts, by end user."""
+        self.post(lifecycle.Want(contacts))
+
+    async def run(self) -> None:
+        """Let time pass, until cancelled or finished."""
+        while not self.state.finished:
+            self._woken.clear()
+            due = lifecycle.next_due(self.state)
+            waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._woken.wait())]
+            if due is not None:
+                pause = max(0.001, due - self._clock.monotonic())
+                waits.append(asyncio.ensure_future(self._clock.sleep(pause)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in waits:
+                    each.cancel()
+            self.post(lifecycle.Tick())
+
+    async def stop(self, limit: float) -> bool:
+        """Remove all that is ours, for `limit` seconds at most. True when nothing is left on the server."""
+        self.post(lifecycle.Stop())
+        while not self.state.finished:
+            waits = [asyncio.ensure_future(self._clock.sleep(limit)), *self._tasks]
+            began = self._clock.monotonic()
+            if not self._tasks:
+                waits.append(asyncio.ensure_future(self._clock.sleep(0.05)))
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            waits[0].cancel()
+            limit -= self._clock.monotonic() - began
+            if limit <= 0:
+                break
+            self.post(lifecycle.Tick())
+        return self.state.finished
+
+    async def close(self) -> None:
+        """End all tasks and connections."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for client in self._clients.values():
+            await client.close()
+
+    def post(self, happening: Happening) -> None:
+        """Something happened: step, remember, and send what is to be sent."""
+        now = self._clock.monotonic()
+        before = self.state
+        self.state, commands = lifecycle.step(before, happening, now)
+        if self.state is not before:
+            self._tell(before, self.state)
+            # What is about to be made is written down first: a crash in between must not orphan it.
+            self._file.write(lifecycle.remember(self.state, now))
+            self._changed(before, self.state)
+        for command in commands:
+            task = asyncio.create_task(self._carry_out(command), name=f"{command.act} {command.key.kind}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._woken.set()
+
+    async def _carry_out(self, command: Command) -> None:
+        happening: Happening
+        try:
+            happening = await self._send(command)
+        except Redirected as error:
+            happening = lifecycle.Sent(command.key, command.seq, error.primary, error.backup)
+        except PwsError as error:
+            happening = lifecycle.Failed(command.key, command.seq, failure_of(error))
+        except Exception:  # a bug must not leave a request without a result, which would be waited for for ever
+            log.exception("%s %s: unexpected error", command.act, _name(command.key))
+            happening = lifecycle.Failed(command.key, command.seq, Failure(Trouble.SERVER, "internal error"))
+        if command.leftover:
+            failure = happening.failure if isinstance(happening, lifecycle.Failed) else None
+            happening = lifecycle.Removed(command.seq, failure)
+        self.post(happening)
+
+    async def _send(self, command: Command) -> Happening:
+        key = command.key
+        asked_at = self._clock.monotonic()
+        client = self.client(key.node)
+        done = lifecycle.Succeeded(key, command.seq, asked_at)
+        if command.act is Act.MAKE and key.kind is Kind.APPLICATION:
+            mine = self._credentials
+            session = await client.login(mine.username, mine.password, force=command.force)
+            self._sessions[key] = session
+            self.ever_logged_in = True
+            return lifecycle.Succeeded(key, command.seq, asked_at, backup=session.backup)
+        kind = Kind.APPLICATION if key.kind in {Kind.ENDPOINT, Kind.APPLICATION} else Kind.END_USER
+        making_user = command.act is Act.MAKE and key.kind is Kind.END_USER
+        owner = Key(Kind.APPLICATION, key.node) if making_user else Key(kind, key.node, key.user)
+        held = self._sessions.get(owner)
+        if held is None:
+            return lifecycle.Failed(key, command.seq, Failure(Trouble.SESSION_LOST, "no session"))
+        match key.kind:
+            case Kind.APPLICATION:
+                await client.logout(held)
+                self._sessions.pop(key, None)
+                return done
+            case Kind.END_USER:
+                return await self._end_user(client, command, held, asked_at)
+            case Kind.ENDPOINT:
+                return await self._endpoint(client, command, held, asked_at)
+            case Kind.SUBSCRIPTION:
+                return await self._subscription(client, command, held, asked_at)
+
+    async def _end_user(self, client: PwsClient, command: Command, held: Session, asked_at: float) -> Happening:
+        if command.act is Act.MAKE:
+            self._sessions[command.key] = await client.login_end_user(held, command.key.user, force=command.force)
+        else:
+            await client.logout(held)
+            self._sessions.pop(command.key, None)
+        return lifecycle.Succeeded(command.key, command.seq, asked_at)
+
+    async def _endpoint(self, client: PwsClient, command: Command, held: Session, asked_at: float) -> Happening:
+        made = None
+        if command.act is Act.MAKE:
+            url = Secret(f"{self._credentials.callback.reveal()}/{token_of(command.key.node)}")
+            made = (await client.register_endpoint(held, url, expires=command.expires or 0)).id
+        elif command.act is Act.RENEW:
+            await client.renew_endpoint(held, command.id or 0, expires=command.expires)
+        else:
+            await client.unregister_endpoint(held, command.id or 0)
+        return lifecycle.Succeeded(command.key, command.seq, asked_at, id=made)
+
+    async def _subscription(self, client: PwsClient, command: Command, held: Session, asked_at: float) -> Happening:
+        key, which, where = command.key, command.id or 0, command.endpoint or 0
+        if command.act is Act.MAKE:
+            try:
+                made = await client.subscribe(held, where, sorted(command.add), expires=command.expires or 0)
+            except PartlySubscribed as error:
+                some = frozenset(error.subscription.contacts)
+                failure = failure_of(error)
+                number = error.subscription.id
+                return lifecycle.Succeeded(key, command.seq, asked_at, number, contacts=some, failure=failure)
+            return lifecycle.Succeeded(key, command.seq, asked_at, made.id, contacts=command.add)
+        if command.act is Act.RENEW:
+            await client.renew_subscription(held, where, which, expires=command.expires)
+            return lifecycle.Succeeded(key, command.seq, asked_at)
+        if command.act is Act.ALTER:
+            known = self.state.resources[key].contacts
+            if command.add:
+                await client.add_contacts(held, where, which, sorted(command.add))
+            if command.drop:
+                await _drop(client, held, which, sorted(command.drop))
+            now = (known | command.add) - command.drop
+            return lifecycle.Succeeded(key, command.seq, asked_at, contacts=now)
+        await client.unsubscribe(held, which)
+        return lifecycle.Succeeded(key, command.seq, asked_at)
+
+    def _tell(self, old: State, new: State) -> None:
+        """Log what changed its phase, and every new error once."""
+        for key, resource in new.resources.items():
+            before = old.resources.get(key)
+            if resource.error is not None and (before is None or before.error != resource.error):
+                log.warning("%s: %s", _name(key), resource.error.text)
+            if resource.phase is Phase.LIVE and (before is None or before.generation != resource.generation):
+                log.info("%s: live%s", _name(key), f", id {resource.id}" if resource.id else "")
+        for name, user in new.users.items():
+            was = old.users.get(name)
+            if was is not None and was.node != user.node:
+                log.warning("end user %s: moves from %s to %s", name, was.node, user.node)
+
+
+async def _drop(client: PwsClient, session: Session, subscription: int, contacts: list[str]) -> None:
+    """Take contacts out of a subscription; one that is not in it (144) is out of it already."""
+    try:
+        await client.unsubscribe(session, subscription, contacts)
+    except Fault as fault:
+        if fault.code != NOT_IN_SUBSCRIPTION or len(contacts) == 1:
+            if fault.code != NOT_IN_SUBSCRIPTION:
+                raise
+            return
+        for each in contacts:  # the server does not say which one it was
+            await _drop(client, session, subscription, [each])
+
+
+def _name(key: Key) -> str:
+    who = f" {key.user}" if key.user else ""
+    slot = f" #{key.slot + 1}" if key.slot else ""
+    return f"{key.kind}{who}{slot} at {key.node}"

@@ -1,0 +1,183 @@
+"""The engine: lifecycle, pump, inbox and store wired together, with a start and a bounded stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from pws_soap import lifecycle
+from pws_soap.client import PwsClient
+from pws_soap.errors import PwsError
+from pws_soap.lifecycle import Kind, State, Trouble
+from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification, same_contact
+from service import reporting
+from service.clock import Clock
+from service.engine import Failure, NotAvailable, RefreshReport, Status
+from service.freshness import Level, assess
+from service.inbox import Inbox
+from service.keeper import Credentials, Keeper
+from service.pump import Line, Pump, PumpSettings, feed_of
+from service.statefile import StateFile
+from service.store import Store
+
+log = logging.getLogger("pws.service")
+
+STOPPING = "the service is stopping"
+
+
+class LivingEngine:
+    """Keeps the store up to date with the server; `service.engine.Engine` is what others see of it.
+
+    `bound` is how long a state counts as live without being confirmed, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: lifecycle.Settings,
+        pump: PumpSettings,
+        credentials: Credentials,
+        connect: Callable[[str], PwsClient],
+        store: Store,
+        clock: Clock,
+        file: StateFile,
+        bound: float,
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._bound = bound
+        self._inbox = Inbox()
+        self._rejected = 0
+        self.keeper = Keeper(settings, credentials, connect, clock, file, self._changed)
+        self.pump = Pump(pump, self.keeper, store, self._inbox, clock)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.refused: asyncio.Event = asyncio.Event()
+        """Set when the very first login is refused, or the server not trusted: nothing but the operator helps."""
+
+    @property
+    def refusal(self) -> str:
+        """Why the first login was refused, in words."""
+        errors = (each.error for each in self.keeper.state.resources.values() if each.key.kind is Kind.APPLICATION)
+        return next((error.text for error in errors if error is not None), "")
+
+    def start(self, contacts: Mapping[str, Sequence[str]]) -> None:
+        """Begin to watch `contacts`, by end user. A contact that two end users watch is watched through the first."""
+        taken: set[str] = set()
+        wanted: dict[str, frozenset[str]] = {}
+        for user, uris in contacts.items():
+            own = [uri for uri in uris if same_contact(uri) not in taken]
+            taken.update(map(same_contact, own))
+            wanted[user] = frozenset(own)
+        self.keeper.want(wanted)
+        for user, each in self.keeper.state.users.items():
+            for slot, mine in enumerate(each.slots):
+                self._store.watch(sorted(mine), feed_of(lifecycle.Key(Kind.SUBSCRIPTION, "", user, slot)))
+        self._tasks = [
+            asyncio.create_task(self.keeper.run(), name="lifecycle"),
+            asyncio.create_task(self.pump.run(), name="fetches"),
+        ]
+
+    async def stop(self, limit: float) -> None:
+        """Unsubscribe, unregister and log out, for `limit` seconds at most."""
+        clean = await self.keeper.stop(limit)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pump.close()
+        await self.keeper.close()
+        if clean:
+            log.info("stopped; nothing of ours is left on the server")
+        else:
+            log.warning("stopped after %.0f s; what is left on the server is removed at the next start", limit)
+
+    def _changed(self, _old: State, new: State) -> None:
+        self.pump.sync()
+        if not self.keeper.ever_logged_in and not self.refused.is_set():
+            errors = [each.error for each in new.resources.values() if each.key.kind is Kind.APPLICATION]
+            if errors and all(error is not None and error.trouble is Trouble.REFUSED for error in errors):
+                self.refused.set()
+
+    # What others see
+
+    def notified(self, notification: Notification, node: str) -> None:
+        """See Engine."""
+        self.pump.notified(notification.subscription_id, node)
+
+    def rejected(self) -> None:
+        """See Engine."""
+        self._rejected += 1
+
+    async def refresh(self, contacts: Sequence[str] | None) -> RefreshReport:
+        """See Engine."""
+        lines = list(self.pump.lines.values())
+        if self.keeper.state.stopping:
+            raise NotAvailable(STOPPING)
+        if not lines:
+            raise NotAvailable("no subscription is live", self._retry_after())
+        return await (self._fetch(lines) if contacts is None else self._poll(lines, contacts))
+
+    def status(self) -> Status:
+        """See Engine."""
+        received = self._inbox.counters()
+        return reporting.status(self.keeper.state, self.pump, self._levels(), received, self._rejected, self._clock)
+
+    def ready(self) -> tuple[bool, str]:
+        """See Engine."""
+        levels = self._levels()
+        if self.keeper.state.stopping:
+            return False, STOPPING
+        if levels[Level.LIVE] or not sum(levels.values()):
+            return True, "live"
+        found = reporting.problems(self.keeper.state, self.pump, levels, self._clock)
+        return False, "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
+
+    # Inside
+
+    def _levels(self) -> Counter[Level]:
+        now, feeds = self._clock.monotonic(), self._store.feeds()
+        return Counter(assess(each, feeds[each.feed], now, self._bound).level for each in self._store.records())
+
+    def _retry_after(self) -> float | None:
+        due = lifecycle.next_due(self.keeper.state)
+        return None if due is None else max(1.0, due - self._clock.monotonic())
+
+    async def _fetch(self, lines: list[Line]) -> RefreshReport:
+        results = await asyncio.gather(*(self.pump.fetch(line) for line in lines), return_exceptions=True)
+        changed, failures = 0, []
+        for line, result in zip(lines, results, strict=True):
+            if isinstance(result, int):
+                changed += result
+            elif isinstance(result, PwsError):
+                failures.append(Failure(f"subscription {line.live.id} of {line.feed}", str(result)))
+            elif isinstance(result, asyncio.CancelledError):
+                failures.append(Failure(f"subscription {line.live.id} of {line.feed}", "it was lost meanwhile"))
+            else:
+                raise result
+        if failures and len(failures) == len(lines):
+            raise NotAvailable("; ".join(each.reason for each in failures), self._retry_after())
+        return RefreshReport(changed, changed, tuple(failures))
+
+    async def _poll(self, lines: list[Line], contacts: Sequence[str]) -> RefreshReport:
+        changed = told = 0
+        failures: list[Failure] = []
+        for line in lines:
+            mine = []
+            for contact in contacts:
+                record = self._store.get(contact)
+                if record is not None and record.feed == line.feed:
+                    mine.append(record.contact)
+            for start in range(0, len(mine), MAX_CONTACTS_PER_REQUEST):
+                part = mine[start : start + MAX_CONTACTS_PER_REQUEST]
+                try:
+                    report = await self.pump.poll(line, part)
+                except PwsError as error:
+                    failures.append(Failure(", ".join(part[:5]), str(error)))
+                else:
+                    told += len(part)
+                    changed += len(report.changes)
+        if not told and contacts:
+            reason = "; ".join(each.reason for each in failures) or "the subscription of these contacts is not live"
+            raise NotAvailable(reason, self._retry_after())
+        return RefreshReport(told, changed, tuple(failures))

@@ -1,0 +1,183 @@
+"""Which contacts an answer holds: filters, pages and counts over the store, at one moment.
+
+A page begins after a contact, not at a number: contacts are ordered by their key, and the cursor is the last key of the
+page before. So whoever walks the pages meets every contact that is there all the time exactly once, whatever is added,
+removed or changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from pws_soap.models import PresenceState, same_contact
+from service.clock import Clock
+from service.freshness import Freshness, Level, assess
+from service.records import Record
+from service.store import Store
+
+_CURSOR: Final = b"after:"
+MAX_CURSOR: Final = 2048
+"""Characters of a cursor: the longest contact URI fits with all of its characters in four bytes."""
+
+
+class Known(NamedTuple):
+    """A contact and how sure its state is."""
+
+    record: Record
+    freshness: Freshness
+
+
+class Unknown(ValueError):
+    """A filter or cursor that means nothing here. `parameter` is its name, `expected` says what would."""
+
+    def __init__(self, parameter: str, expected: str) -> None:
+        self.parameter = parameter
+        self.expected = expected
+        super().__init__(f"{parameter}: expected {expected}")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What must hold of a contact: all of the kinds given, and of each kind at least one. Empty means any.
+
+    `activities` are without regard to case; `text` is a part of the contact's URI or of its display name.
+    """
+
+    states: frozenset[PresenceState] = frozenset()
+    activities: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    levels: frozenset[Level] = frozenset()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some contacts in order; `cursor` leads to the next ones, None when there are none."""
+
+    contacts: tuple[Known, ...]
+    cursor: str | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many contacts: in all, by their last known state, by freshness, and on the phone."""
+
+    total: int
+    by_state: Mapping[PresenceState, int]
+    by_freshness: Mapping[Level, int]
+    on_the_phone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The counts of all contacts, and of each group's."""
+
+    counts: Counts
+    groups: Mapping[str, Counts]
+    revision: int
+
+
+class Reader:
+    """Reads the store with freshness decided for the moment of reading. `bound` in seconds, see `service.freshness`."""
+
+    def __init__(self, store: Store, clock: Clock, bound: float, groups: Mapping[str, Iterable[str]]) -> None:
+        self._store = store
+        self._clock = clock
+        self._bound = bound
+        self._groups = {name: frozenset(map(same_contact, contacts)) for name, contacts in groups.items()}
+
+    def one(self, contact: str) -> Known | None:
+        """The contact, or None when it is not watched."""
+        record = self._store.get(contact)
+        return next(self._known([record])) if record is not None else None
+
+    def page(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+        """At most `limit` contacts that pass `wanted`. Raises Unknown for a group or cursor that is none."""
+        members = self._members(wanted.groups)
+        found: list[Known] = []
+        more = False
+        for known in self._known(self._store.records(_after(cursor) if cursor is not None else "")):
+            if not _passes(known, wanted, members):
+                continue
+            if len(found) == limit:
+                more = True
+                break
+            found.append(known)
+        follows = _cursor(found[-1].record.key) if more else None
+        return Page(tuple(found), follows, self._store.revision)
+
+    def summary(self) -> Summary:
+        """Counts of all and by group; a group counts those of its contacts that are watched."""
+        every = {known.record.key: known for known in self._known(self._store.records())}
+        groups = {
+            name: _count(every[key] for key in contacts if key in every) for name, contacts in self._groups.items()
+        }
+        return Summary(_count(every.values()), groups, self._store.revision)
+
+    def _known(self, records: Iterable[Record]) -> Iterator[Known]:
+        now, feeds = self._clock.monotonic(), self._store.feeds()
+        for record in records:
+            yield Known(record, assess(record, feeds[record.feed], now, self._bound))
+
+    def _members(self, groups: Iterable[str]) -> frozenset[str] | None:
+        members: frozenset[str] | None = None
+        for name in groups:
+            if name not in self._groups:
+                raise Unknown("group", "one of " + ", ".join(sorted(self._groups)) if self._groups else "no group")
+            members = (members or frozenset()) | self._groups[name]
+        return members
+
+
+def _passes(known: Known, wanted: Filter, members: frozenset[str] | None) -> bool:
+    record, presence = known.record, known.record.presence
+    if wanted.states and record.state not in wanted.states:
+        return False
+    if wanted.levels and known.freshness.level not in wanted.levels:
+        return False
+    if members is not None and record.key not in members:
+        return False
+    if wanted.activities and (
+        presence is None or wanted.activities.isdisjoint(activity.casefold() for activity in presence.activities)
+    ):
+        return False
+    if not wanted.text or wanted.text in record.key:
+        return True
+    return presence is not None and wanted.text in (presence.display_name or "").casefold()
+
+
+def _count(contacts: Iterable[Known]) -> Counts:
+    states: Counter[PresenceState] = Counter()
+    levels: Counter[Level] = Counter()
+    phone = 0
+    for record, freshness in contacts:
+        states[record.state] += 1
+        levels[freshness.level] += 1
+        phone += record.presence is not None and record.presence.on_the_phone is True
+    return Counts(
+        states.total(),
+        {state: states[state] for state in PresenceState},
+        {level: levels[level] for level in Level},
+        phone,
+    )
+
+
+def _cursor(key: str) -> str:
+    return base64.urlsafe_b64encode(_CURSOR + key.encode()).decode().rstrip("=")
+
+
+def _after(cursor: str) -> str:
+    """The key that a cursor stands for."""
+    try:
+        plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        key = plain.removeprefix(_CURSOR).decode()
+    except (binascii.Error, ValueError):
+        plain = key = ""
+    if not key or len(key) + len(_CURSOR) > len(plain):
+        raise Unknown("cursor", "a next_cursor of an earlier page, unchanged")
+    return key

@@ -1,0 +1,152 @@
+"""The living part put into words: a Status made of what the lifecycle and the pump know, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pws_soap.lifecycle import USABLE, Kind, Phase, Resource, State, Trouble
+from pws_soap.models import SessionKind
+from service.clock import Clock
+from service.engine import (
+    EndpointStatus,
+    EngineState,
+    NodeState,
+    NodeStatus,
+    NotificationCounters,
+    SessionStatus,
+    Status,
+    SubscriptionStatus,
+)
+from service.engine import Trouble as Problem
+from service.freshness import Level
+from service.inbox import Received
+from service.pump import Line, Pump
+
+_TO_FREE = (
+    "the server has no room for more: remove what other programs left behind (pws delete --sweep 1-16), "
+    "or wait until it expires"
+)
+
+
+def status(
+    state: State, pump: Pump, levels: dict[Level, int], received: Received, rejected: int, clock: Clock
+) -> Status:
+    """How it is doing; `levels` counts the contacts by freshness."""
+    return Status(
+        state=overall(state, levels),
+        problems=tuple(problems(state, pump, levels, clock)),
+        nodes=tuple(_nodes(state, clock)),
+        sessions=tuple(_sessions(state, clock)),
+        endpoints=tuple(_endpoints(state, clock)),
+        subscriptions=tuple(_subscriptions(state, pump, clock)),
+        notifications=NotificationCounters(received.received, received.unknown, rejected),
+    )
+
+
+def overall(state: State, levels: dict[Level, int]) -> EngineState:
+    """One word for it."""
+    if state.stopping:
+        return EngineState.STOPPING
+    live, rest = levels.get(Level.LIVE, 0), levels.get(Level.STALE, 0) + levels.get(Level.UNKNOWN, 0)
+    if live or not rest:
+        return EngineState.DEGRADED if rest else EngineState.LIVE
+    troubled = any(each.error is not None for each in state.resources.values())
+    return EngineState.DOWN if troubled else EngineState.STARTING
+
+
+def problems(state: State, pump: Pump, levels: dict[Level, int], clock: Clock) -> Iterator[Problem]:
+    """What is wrong, and since when, the most general first."""
+    for name, node in state.nodes.items():
+        if node.failing_since is not None:
+            what = f"{name} does not answer ({node.failures} calls in a row): {node.error}"
+            yield Problem(_wall(clock, node.failing_since), what)
+    for key, resource in sorted(state.resources.items()):
+        if resource.error is None:
+            continue
+        who = f"{key.kind} {key.user}".rstrip()
+        what = f"{who} at {key.node} is {resource.phase}: {resource.error.text}"
+        if resource.error.trouble is Trouble.EXHAUSTED:
+            what += f"; {_TO_FREE}"
+        yield Problem(_wall(clock, resource.since), what)
+    for line in pump.lines.values():
+        if line.fetch_failures and line.last_error:
+            what = f"subscription {line.live.id} of {line.feed} cannot be fetched: {line.last_error}"
+            yield Problem(clock.now(), what)
+        if line.interval < pump.safety_interval:
+            what = (
+                f"notifications of subscription {line.live.id} of {line.feed} are being lost ({line.missed} changes "
+                "came without one): check that the server reaches the callback; "
+                f"fetching every {line.interval:.0f} s instead"
+            )
+            yield Problem(clock.now(), what)
+    stale = levels.get(Level.STALE, 0)
+    if stale:
+        yield Problem(clock.now(), f"{stale} contacts are stale: their last known state may no longer be true")
+
+
+def _nodes(state: State, clock: Clock) -> Iterator[NodeStatus]:
+    used = {key.node for key in state.resources}
+    now = clock.monotonic()
+    for name in dict.fromkeys((*state.settings.nodes, *sorted(used))):
+        node = state.nodes.get(name)
+        if node is not None and (node.failing_since is not None or node.down_until > now):
+            since = _wall(clock, node.failing_since) if node.failing_since is not None else None
+            yield NodeStatus(name, NodeState.DOWN, node.failures, node.error, since)
+        else:
+            usable = any(key.node == name and each.phase in USABLE for key, each in state.resources.items())
+            yield NodeStatus(name, NodeState.UP if usable else NodeState.UNUSED)
+
+
+def _sessions(state: State, clock: Clock) -> Iterator[SessionStatus]:
+    for key, resource in sorted(state.resources.items()):
+        if key.kind is Kind.APPLICATION:
+            user, kind = "", SessionKind.APPLICATION
+        elif key.kind is Kind.END_USER:
+            user, kind = key.user, SessionKind.END_USER
+        else:
+            continue
+        yield SessionStatus(key.node, user, kind, str(resource.phase), _wall(clock, resource.since), _error(resource))
+
+
+def _endpoints(state: State, clock: Clock) -> Iterator[EndpointStatus]:
+    for key, resource in sorted(state.resources.items()):
+        if key.kind is Kind.ENDPOINT:
+            yield EndpointStatus(key.node, resource.id, str(resource.phase), _expiry(clock, resource), _error(resource))
+
+
+def _subscriptions(state: State, pump: Pump, clock: Clock) -> Iterator[SubscriptionStatus]:
+    for key, resource in sorted(state.resources.items()):
+        if key.kind is not Kind.SUBSCRIPTION:
+            continue
+        line = pump.lines.get(key)
+        yield SubscriptionStatus(
+            node=key.node,
+            end_user=key.user,
+            id=resource.id,
+            state=str(resource.phase),
+            contacts=len(resource.contacts),
+            expires_at=_expiry(clock, resource),
+            last_notification_at=line.last_notification.wall if line and line.last_notification else None,
+            last_fetch_at=line.last_fetch.wall if line and line.last_fetch else None,
+            last_error=_error(resource) or _last_error(line),
+            notifications=line.notifications if line else 0,
+            fetches=line.fetches if line else 0,
+        )
+
+
+def _last_error(line: Line | None) -> str | None:
+    return line.last_error if line else None
+
+
+def _error(resource: Resource) -> str | None:
+    return resource.error.text if resource.error is not None else None
+
+
+def _expiry(clock: Clock, resource: Resource) -> float | None:
+    if resource.expires_at is None or resource.phase in {Phase.ABSENT, Phase.WAITING}:
+        return None
+    return _wall(clock, resource.expires_at)
+
+
+def _wall(clock: Clock, monotonic: float) -> float:
+    return clock.now() - clock.monotonic() + monotonic

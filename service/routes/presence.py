@@ -1,0 +1,102 @@
+"""Who is free: one contact, many contacts, and how many are in which state."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from pws_soap.models import PresenceState
+from service.freshness import Level
+from service.problems import ContactNotWatched
+from service.query import MAX_CURSOR, Filter
+from service.routes.answers import INVALID, NOT_WATCHED, contact_uri, documented, no_query, tagged
+from service.routes.context import Context
+from service.views import ContactListView, ContactView, SummaryView
+
+MAX_LIMIT = 1000
+DEFAULT_LIMIT = 100
+
+
+class ListQuery(BaseModel):
+    """Which contacts, and how many. A parameter that is given several times means any of its values."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: list[PresenceState] = Field(default=[], description="the last known state", examples=[["AVAILABLE"]])
+    activity: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default=[], description="an activity, such as on-the-phone or meeting", examples=[["on-the-phone"]]
+    )
+    group: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default=[], description="a group of the configuration"
+    )
+    freshness: list[Level] = Field(default=[], description="how sure the state is", examples=[["live"]])
+    q: str | None = Field(
+        default=None, min_length=1, max_length=200, description="a part of the contact's URI or display name"
+    )
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="contacts on a page")
+    cursor: str | None = Field(default=None, max_length=MAX_CURSOR, description="next_cursor of the page before")
+
+    def filter(self) -> Filter:
+        """The same as the query module takes it."""
+        return Filter(
+            frozenset(self.state),
+            frozenset(activity.casefold() for activity in self.activity),
+            frozenset(self.group),
+            frozenset(self.freshness),
+            (self.q or "").casefold(),
+        )
+
+
+def router(context: Context) -> APIRouter:
+    """`/v1/presence`, `/v1/presence/{contact}`, `/v1/summary`."""
+    routes = APIRouter(prefix="/v1", tags=["presence"])
+
+    @routes.get(
+        "/presence",
+        summary="All contacts, or those that pass the filters",
+        responses={**documented(ContactListView, "A page of contacts, ordered by contact"), **INVALID},
+    )
+    async def contacts(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
+        """Filters of different kinds must all hold; of one kind, any of the values.
+
+        Pages stay consistent while presence changes: a contact that is watched all the time is on exactly one of them.
+        """
+        return tagged(request, context.json.page(context.reader.page(query.filter(), query.limit, query.cursor)))
+
+    @routes.get(
+        "/presence/{contact}",
+        summary="One contact",
+        responses={**documented(ContactView, "The contact"), **NOT_WATCHED, **INVALID},
+        dependencies=[Depends(no_query)],
+    )
+    async def contact(
+        request: Request,
+        contact: Annotated[str, Path(description="user@domain, in any case", examples=["ann@example.com"])],
+    ) -> Response:
+        """A state that cannot be confirmed is still shown, beside its age: `freshness` says how sure it is."""
+        try:
+            uri = contact_uri(contact)
+        except ValueError as error:
+            raise RequestValidationError(
+                [{"type": "value_error", "loc": ("path", "contact"), "msg": f"Value error, {error}"}]
+            ) from None
+        known = context.reader.one(uri)
+        if known is None:
+            raise ContactNotWatched([uri])
+        return tagged(request, context.json.one(known))
+
+    @routes.get(
+        "/summary",
+        summary="How many are in which state",
+        responses={**documented(SummaryView, "Counts of all contacts and of each group"), **INVALID},
+        dependencies=[Depends(no_query)],
+    )
+    async def summary(request: Request) -> Response:
+        """`by_state` counts the last known state of each contact; `by_freshness` says how many of them are live."""
+        return tagged(request, SummaryView.of(context.reader.summary()).model_dump_json().encode())
+
+    return routes

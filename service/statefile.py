@@ -1,0 +1,148 @@
+"""The small file that outlives a crash: ids and expiries of what is ours on the server, and no secret.
+
+Written whole to a second file and put in place in one step, so that a reader finds the old or the new one. A file that
+cannot be read is set aside with a warning; a place that cannot be written to costs the cleaning up after a crash, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from pws_soap.lifecycle import Doubt, Kind, Leftover, Memory
+from service.clock import Clock
+
+log = logging.getLogger("pws.state")
+
+VERSION: Final = 1
+_MAX_BYTES: Final = 1024 * 1024
+
+
+class StateFile:
+    """One file; None for no file at all. Times in it are wall time, in memory they are the clock's monotonic ones."""
+
+    def __init__(self, path: Path | None, clock: Clock) -> None:
+        self.path = path
+        self._clock = clock
+        self._written: Memory | None = None
+        self._broken = False
+
+    def read(self) -> Memory:
+        """What an earlier run left; nothing where there is no file, or none that can be read."""
+        if self.path is None:
+            return Memory()
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(_MAX_BYTES + 1)
+        except FileNotFoundError:
+            return Memory()
+        except OSError as error:
+            log.warning("the state file %s cannot be read (%s): starting without it", self.path, error.strerror)
+            return Memory()
+        try:
+            return self._decoded(json.loads(content))  # cut off where it is too large, and then no JSON
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            aside = self.path.with_name(self.path.name + ".broken")
+            log.warning(
+                "the state file %s is not one of ours (%s): set aside as %s",
+                self.path,
+                type(error).__name__,
+                aside.name,
+            )
+            try:
+                self.path.replace(aside)
+            except OSError as problem:
+                log.warning("it could not be set aside: %s", problem.strerror)
+            return Memory()
+
+    def write(self, memory: Memory) -> None:
+        """Keep `memory`, if it differs from what was written last."""
+        if self.path is None or memory == self._written:
+            return
+        temporary = self.path.with_name(f".{self.path.name}.new")
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(self._encoded(memory), file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        except OSError as error:
+            if not self._broken:
+                log.warning(
+                    "the state file %s cannot be written (%s): after a crash, what is ours stays until it expires",
+                    self.path,
+                    error.strerror,
+                )
+            self._broken = True
+            return
+        self._broken = False
+        self._written = memory
+
+    def _encoded(self, memory: Memory) -> dict[str, Any]:  # Any: it is JSON
+        return {
+            "version": VERSION,
+            "leftovers": [
+                {
+                    "kind": str(each.kind),
+                    "node": each.node,
+                    "user": each.user,
+                    "id": each.id,
+                    "expires_at": self._wall(each.expires_at),
+                }
+                for each in memory.leftovers
+            ],
+            "doubtful": [
+                {"node": each.node, "user": each.user, "until": self._wall(each.until)} for each in memory.doubtful
+            ],
+        }
+
+    def _decoded(self, data: Any) -> Memory:  # Any: it is whatever the file held
+        if data["version"] != VERSION:
+            raise ValueError("another version")
+        leftovers = tuple(
+            Leftover(
+                _kind(each["kind"]),
+                _text(each["node"]),
+                _text(each["user"]),
+                _id(each["id"]),
+                self._monotonic(each["expires_at"]),
+            )
+            for each in data["leftovers"]
+        )
+        doubtful = tuple(
+            Doubt(_text(each["node"]), _text(each["user"]), self._monotonic(each["until"])) for each in data["doubtful"]
+        )
+        return Memory(leftovers, doubtful)
+
+    def _wall(self, at: float) -> float:
+        return round(at - self._clock.monotonic() + self._clock.now(), 1)
+
+    def _monotonic(self, wall: object) -> float:
+        """A wall time on the monotonic clock, never more than a day ahead: nothing on the server lives longer."""
+        if isinstance(wall, bool) or not isinstance(wall, int | float) or not math.isfinite(wall):
+            raise TypeError("not a time")
+        return self._clock.monotonic() + min(wall - self._clock.now(), 86400.0)
+
+
+def _kind(value: object) -> Kind:
+    kind = Kind(str(value))
+    if kind not in {Kind.ENDPOINT, Kind.SUBSCRIPTION}:
+        raise ValueError("not something with an id")
+    return kind
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > 1024:
+        raise TypeError("not a short text")
+    return value
+
+
+def _id(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
+        raise TypeError("not an id")
+    return value

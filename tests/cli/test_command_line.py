@@ -1,0 +1,439 @@
+"""The command line around the commands: help, configuration, how it ends, what it prints where."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import service.cli
+from pws_soap import errors
+from pws_soap.errors import ArgumentError, ContractError, Fault, Redirected
+from pws_soap.models import Device, Presence, PresenceState, PresenceType, Secret, Session, SessionKind
+from service.cli import COMMANDS, cli, hints, nodes, output, run
+from service.config import example_toml, load
+
+Capture = pytest.CaptureFixture[str]
+OURS = ("create", "delete", "fetch", "poll", "set", "migrate")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory, and an environment without our variables."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+def configure(directory: Path, node: str = "127.0.0.1:9") -> Path:
+    """A configuration that loads, for a node where nothing is."""
+    path = directory / "pws.toml"
+    path.write_text(example_toml().replace('"imp1.example.com", "imp2.example.com"', f'"{node}"'), "utf-8")
+    return path
+
+
+# Help
+
+
+def test_the_overview_names_every_command_with_its_own_first_line() -> None:
+    context = click.Context(cli)
+    assert cli.list_commands(context) == list(COMMANDS)
+    assert cli.get_command(context, "nonsense") is None
+    for name in OURS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert (command.help or "").splitlines()[0] == COMMANDS[name][1]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_help_of_each_command_teaches(name: str, capsys: Capture) -> None:
+    """A paragraph, an example, and the options that all have."""
+    assert run([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"pws {name}" in text.partition("Example:")[2]
+    assert "--config PATH" in text
+    assert "--json" in text
+    assert len(text.split()) > 80
+
+
+def test_the_overview_needs_nothing_heavy() -> None:
+    """`pws --help` imports neither zeep nor pydantic nor aiohttp."""
+    code = (
+        "import sys; from service.cli import run; assert run(['--help']) == 0; "
+        "heavy = {'zeep', 'pydantic', 'aiohttp', 'rich'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in OURS)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fetsh"], "did you mean 'fetch'?"),
+        (["xyz"], "there is no command 'xyz'"),
+        (["--nonsense"], "--nonsense"),
+        (["fetch"], "ID"),
+        (["fetch", "x"], "ID"),
+        (["fetch", "0"], "ID"),
+        (["fetch", "1", "RICH"], "expected BASIC_PRESENCE or RICH_PRESENCE, got 'RICH'"),
+        (["poll"], "CONTACT"),
+    ],
+)
+def test_wrong_words_end_with_2_and_say_why(words: list[str], told: str, capsys: Capture) -> None:
+    assert run(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert told in err
+
+
+def test_a_module_without_a_command_is_a_bug(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setitem(COMMANDS, "odd", ("service.cli.odd", "x"))
+    monkeypatch.setattr(importlib, "import_module", lambda _name: type("Odd", (), {"command": 5}))
+    assert run(["odd"]) == 1
+    assert "TypeError" in capsys.readouterr().err
+
+
+# Configuration
+
+
+def test_without_a_configuration_it_says_how_to_get_one(capsys: Capture) -> None:
+    assert run(["poll", "joe"]) == 2
+    assert "there is no configuration file pws.toml" in capsys.readouterr().err
+    assert run(["poll", "joe", "--config", "other.toml"]) == 2
+    assert "other.toml" in capsys.readouterr().err
+
+
+def test_all_mistakes_of_the_configuration_are_listed(elsewhere: Path, capsys: Capture) -> None:
+    (elsewhere / "mine.toml").write_text('[server]\nnodes = ["a b"]\n[http]\nport = -1\n', "utf-8")
+    assert run(["poll", "joe", "--config", "mine.toml"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Error: the configuration has 6 mistakes:\n  server.nodes[0]: expected host or host:port")
+    assert "http.port" in err
+
+
+def test_the_file_may_be_named_in_the_environment(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    configure(elsewhere).rename(elsewhere / "mine.toml")
+    monkeypatch.setenv("PWS_CONFIG", "mine.toml")
+    assert run(["poll", "a b"]) == 2
+    assert "expected user@domain, got 'a b@example.com'" in capsys.readouterr().err
+
+
+def test_the_environment_alone_may_be_the_configuration(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("PWS_SERVER__NODES", "127.0.0.1:9")
+    assert run(["poll", "joe"]) == 2
+    assert "PWS_APPLICATION__USERNAME" in capsys.readouterr().err
+
+
+def test_warnings_of_the_configuration_go_to_standard_error(elsewhere: Path, capsys: Capture) -> None:
+    configure(elsewhere)
+    assert run(["poll", "a b", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Warning: application.password stands in the clear")
+
+
+# How it ends
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let the next connection raise."""
+
+    def refuse(*_args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(nodes, "client_of", refuse)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (ArgumentError("ca_file", "a file", "x"), 2, "ca_file: expected a file"),
+        (ContractError("x.wsdl", ("login",)), 2, "server.wsdl says where it comes from"),
+        (errors.UntrustedServer("not trusted", node="imp1"), 1, "server.ca_file and server.fingerprint"),
+        (errors.NotXml("a login page"), 1, "is this an IM and Presence node"),
+        (ZeroDivisionError("hunter2"), 1, "a bug in pws (ZeroDivisionError at test_command_line.py:"),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, error: BaseException, code: int, told: str
+) -> None:
+    configure(elsewhere)
+    fail_with(monkeypatch, error)
+    assert run(["poll", "joe"]) == code
+    err = capsys.readouterr().err
+    assert told in err
+    assert "hunter2" not in err
+    assert len([line for line in err.splitlines() if not line.startswith("Warning")]) == 1
+
+
+def test_ctrl_c_ends_quietly_with_130(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    configure(elsewhere)
+    fail_with(monkeypatch, KeyboardInterrupt())
+    assert run(["poll", "joe"]) == 130
+    assert "Error" not in capsys.readouterr().err
+
+
+def test_ctrl_c_outside_of_a_call_ends_with_130_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(**_words: Any) -> None:  # click's own signature
+        raise click.Abort
+
+    monkeypatch.setattr(cli, "main", interrupt)
+    assert run([]) == 130
+
+
+@pytest.mark.parametrize(("value", "code"), [(1, 1), ("text", 1), (0, 0)])
+def test_a_broken_pipe_ends_with_clicks_code(monkeypatch: pytest.MonkeyPatch, value: object, code: int) -> None:
+    def leave(**_words: Any) -> None:  # click's own signature
+        raise SystemExit(value)
+
+    monkeypatch.setattr(cli, "main", leave)
+    assert run([]) == code
+
+
+def test_the_debug_variable_lets_a_bug_through(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(elsewhere)
+    fail_with(monkeypatch, ZeroDivisionError())
+    monkeypatch.setenv("PWS_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        run(["poll", "joe"])
+
+
+def test_main_exits_with_the_code(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "argv", ["pws", "xyz"])
+    with pytest.raises(SystemExit) as caught:
+        service.cli.main()
+    assert caught.value.code == 2
+    assert "xyz" in capsys.readouterr().err
+
+
+def test_a_real_ctrl_c_while_the_server_is_silent(elsewhere: Path) -> None:
+    """The process is interrupted after it has connected to a server that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        configure(elsewhere, f"127.0.0.1:{server.getsockname()[1]}")
+        environ = os.environ | {
+            "PWS_SERVER__TLS": "false",
+            "PYTHONPATH": str(Path(service.cli.__file__).parents[2]),
+        }
+        code = "from service.cli import main; main()"
+        with subprocess.Popen(
+            [sys.executable, "-c", code, "poll", "joe"], stderr=subprocess.PIPE, text=True, env=environ
+        ) as process:
+            connection, _ = server.accept()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+            connection.close()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "Error" not in err
+
+
+# Output
+
+
+RICH = Presence(
+    "ann@example.com",
+    PresenceState.BUSY,
+    PresenceType.RICH,
+    activities=("busy", "on-the-phone"),
+    on_the_phone=True,
+    display_name="Ann [bold]Example[/bold]",
+    note="a\nb\x1b]0;x\x07\x9b",
+    idle=True,
+    devices=(Device("cmp-8001", open=True, audio=True), Device("jabber", open=False)),
+)
+
+
+def test_a_table_in_a_pipe_is_plain_and_whole(capsys: Capture) -> None:
+    output.table(["A", "B"], [["x" * 300, "y"]])
+    assert capsys.readouterr().out.splitlines() == ["A" + " " * 301 + "B", "x" * 300 + "  y"]
+
+
+def test_a_table_in_a_terminal_has_a_frame_and_colours(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    output.presences([Presence("ann@example.com", PresenceState.AVAILABLE)], rich=False)
+    out = capsys.readouterr().out
+    assert "╭" in out
+    assert "\x1b[32mAVAILABLE" in out
+
+
+def test_what_the_server_says_is_neither_markup_nor_control(capsys: Capture) -> None:
+    output.presences([RICH], rich=True)
+    out, err = capsys.readouterr()
+    assert "Ann [bold]Example[/bold]" in out
+    assert "busy, on-the-phone, idle" in out
+    assert "cmp-8001, (jabber)" in out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert err == "Devices in parentheses are closed.\n"
+
+
+def test_a_contact_whose_document_could_not_be_read_says_so(capsys: Capture) -> None:
+    output.presences([Presence("a@b", PresenceState.UNKNOWN, PresenceType.RICH, problem="no XML")], rich=True)
+    assert "no XML" in capsys.readouterr().out
+
+
+def test_json_keeps_what_is_known(capsys: Capture) -> None:
+    output.document(output.as_json(RICH))
+    text = capsys.readouterr().out
+    assert not set("\x07\x1b\x9b") & set(text)
+    assert json.loads(text) == {
+        "contact": "ann@example.com",
+        "state": "BUSY",
+        "activities": ["busy", "on-the-phone"],
+        "on_the_phone": True,
+        "display_name": "Ann [bold]Example[/bold]",
+        "note": "a\nb\x1b]0;x\x07\x9b",
+        "idle": True,
+        "devices": [
+            {"id": "cmp-8001", "open": True, "audio": True, "video": None, "text": None},
+            {"id": "jabber", "open": False, "audio": None, "video": None, "text": None},
+        ],
+        "problem": None,
+    }
+
+
+async def test_a_long_wait_is_shown_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(output, "PATIENCE", 0)
+    with output.waiting("Asking [imp1]"):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert "Asking [imp1]" in capsys.readouterr().err
+
+
+async def test_a_wait_is_not_shown_elsewhere(capsys: Capture) -> None:
+    with output.waiting("Asking imp1"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Fault.of(114, operation="login"), "login refused with code 114"),
+        (Fault.of(113, operation="login"), "end user's name"),
+        (Fault.of(136, operation="unregisterEndPoint"), "--end-user"),
+        (Fault.of(132), "`pws create` makes one"),
+        (Fault.of(141, operation="subscribe"), "watch.end_user an end user"),
+        (Fault.of(121, "the server's text"), "the server's text"),
+        (Fault.of(None, status=503), "wait a minute"),
+        (Redirected("ann", None, None), "is the user assigned to a node?"),
+        (Redirected("ann", None, "imp3"), "put imp3 first in server.nodes"),
+    ],
+)
+def test_every_error_says_what_to_do(error: errors.PwsError, told: str) -> None:
+    text = hints.message(error)
+    assert told in text
+    assert "\n" not in text
+
+
+# The way to a node, where the simulator cannot play the part
+
+
+class StubClient:
+    """A client that fails or redirects as the test says: errors by the node's host."""
+
+    def __init__(self, url: str, failures: dict[str, errors.PwsError]) -> None:
+        self.url = url
+        self.failures = failures
+
+    async def __aenter__(self) -> StubClient:
+        if self.url in self.failures:
+            raise self.failures[self.url]
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        pass
+
+    async def login(self, username: str, _password: Secret, *, force: bool) -> Session:
+        return Session(username, SessionKind.APPLICATION, self.url, Secret(f"force={force}"))
+
+    async def login_end_user(self, _application: Session, user: str, *, force: bool) -> Session:
+        failure = self.failures.get(f"{user} at {self.url}")
+        if failure is not None:
+            raise failure
+        return Session(user, SessionKind.END_USER, self.url, Secret(f"force={force}"))
+
+    async def logout(self, _session: Session) -> None:
+        raise Fault.of(101, operation="logout")  # ended meanwhile
+
+
+async def seat(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, failures: dict[str, errors.PwsError]
+) -> tuple[str, str]:
+    """Take the dispatcher's seat in a cluster with these failures."""
+    config = load(configure(directory, "imp1.example.com"), {})
+    monkeypatch.setattr(nodes, "client_of", lambda _config, url: StubClient(url, failures))
+    async with nodes.Nodes(config) as cluster:
+        found = await cluster.seat("dispatcher")
+        return found.node.url, f"{found.session.user} at {found.session.node}, {found.session.key.reveal()}"
+
+
+IMP1, IMP2, IMP3 = (f"https://imp{number}.example.com:8083" for number in (1, 2, 3))
+MOVED = Redirected("dispatcher", "imp2.example.com", "imp3.example.com")
+
+
+async def test_a_redirect_is_followed_and_told(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    found = await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": MOVED})
+    assert found == (IMP2, f"dispatcher at {IMP2}, force=False")
+    assert "dispatcher is homed on imp2.example.com" in capsys.readouterr().err
+
+
+async def test_the_backup_is_used_when_the_home_node_is_down(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = {f"dispatcher at {IMP1}": MOVED, IMP2: errors.Unreachable("down")}
+    assert (await seat(elsewhere, monkeypatch, failures))[0] == IMP3
+
+
+async def test_a_certificate_of_the_home_node_that_is_not_trusted_is_no_reason_to_go_on(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = {f"dispatcher at {IMP1}": MOVED, IMP2: errors.UntrustedServer("not trusted")}
+    with pytest.raises(errors.UntrustedServer):
+        await seat(elsewhere, monkeypatch, failures)
+
+
+async def test_a_second_redirect_is_not_followed(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Redirected):
+        await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": MOVED, f"dispatcher at {IMP2}": MOVED})
+
+
+async def test_a_redirect_to_nowhere_is_told(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Redirected):
+        await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": Redirected("dispatcher", None, None)})
+    with pytest.raises(output.Failure, match="which is not a host"):
+        await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": Redirected("dispatcher", "im p2", None)})
+    moved = Redirected("dispatcher", "imp2.example.com", None)
+    with pytest.raises(errors.Unreachable):
+        await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": moved, IMP2: errors.Unreachable("down")})
+
+
+def test_delete_reports_a_home_node_that_is_no_host(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    configure(elsewhere, "imp1.example.com")
+    failures: dict[str, errors.PwsError] = {f"dispatcher at {IMP1}": Redirected("dispatcher", "im p2", None)}
+    monkeypatch.setattr(nodes, "client_of", lambda _config, url: StubClient(url, failures))
+    assert run(["delete", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert "'im p2' is not a host" in err
+    assert [row["user"] for row in json.loads(out)["logged_out"]] == ["pwsapp"]

@@ -1,0 +1,42 @@
+"""An engine that does what a test tells it, and remembers what it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pws_soap.models import Notification
+from service.engine import EngineState, RefreshReport, Status
+
+
+@dataclass
+class FakeEngine:
+    """`service.engine.Engine`, scripted. `outcomes` are what the next refreshes return or raise, in order."""
+
+    shown: Status = field(default_factory=lambda: Status(EngineState.LIVE))
+    readiness: tuple[bool, str] = (True, "live")
+    outcomes: list[RefreshReport | Exception] = field(default_factory=list)
+    notifications: list[tuple[int, str]] = field(default_factory=list)
+    received: list[Notification] = field(default_factory=list)
+    rejections: int = 0
+    refreshed: list[list[str] | None] = field(default_factory=list)
+
+    def notified(self, notification: Notification, node: str) -> None:
+        self.notifications.append((notification.subscription_id, node))
+        self.received.append(notification)
+
+    def rejected(self) -> None:
+        self.rejections += 1
+
+    async def refresh(self, contacts: Sequence[str] | None) -> RefreshReport:
+        self.refreshed.append(None if contacts is None else list(contacts))
+        outcome = self.outcomes.pop(0) if self.outcomes else RefreshReport(0, 0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def status(self) -> Status:
+        return self.shown
+
+    def ready(self) -> tuple[bool, str]:
+        return self.readiness

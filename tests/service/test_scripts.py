@@ -1,0 +1,177 @@
+"""The sample scripts' files become a configuration, and what was insecure in them is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from service.config import load
+from service.scripts import PASSWORD_FILE, ScriptsError, read
+
+SERVER = {"SERVER": "cup.example.com", "HOST": "10.1.1.1"}
+APPLICATION = {"USERNAME": "app", "PASSWD": 'hun"ter2'}
+END_USER = {"USERNAME": "dispatcher"}
+
+
+def samples(
+    directory: Path,
+    server: object = None,
+    application: object = None,
+    end_user: object = None,
+    contacts: object = ("joe", "rita", "carlotta"),
+) -> Path:
+    """Write the four files; each may be given another content."""
+    for name, parameters in (
+        ("serverparams.json", SERVER if server is None else server),
+        ("appuser.json", APPLICATION if application is None else application),
+        ("enduser.json", END_USER if end_user is None else end_user),
+    ):
+        (directory / name).write_text(json.dumps({"params": [parameters]}), "utf-8")
+    if contacts is not None:
+        (directory / "contacts.list").write_text(json.dumps(contacts), "utf-8")
+    for path in directory.iterdir():
+        path.chmod(0o600)
+    return directory
+
+
+def test_the_files_become_a_configuration_that_loads(tmp_path: Path) -> None:
+    proposal = read(samples(tmp_path))
+    (tmp_path / "pws.toml").write_text(proposal.text, "utf-8")
+    password = tmp_path / PASSWORD_FILE
+    password.write_text(proposal.password.reveal(), "utf-8")
+    password.chmod(0o600)
+    config = load(tmp_path / "pws.toml", {})
+    assert config.server.urls() == ("https://cup.example.com:8083",)
+    assert config.application.username == "app"
+    assert config.application.password.reveal() == 'hun"ter2'
+    assert config.callback.url == "http://10.1.1.1:8080"
+    assert config.http.port == 8080
+    assert config.watch[0].end_user == "dispatcher"
+    assert config.watch[0].contacts == tuple(f"{name}@cup.example.com" for name in ("joe", "rita", "carlotta"))
+    assert config.warnings == ()
+
+
+def test_the_password_is_in_neither_text_nor_findings(tmp_path: Path) -> None:
+    proposal = read(samples(tmp_path))
+    assert "hun" not in proposal.text + repr(proposal) + str(proposal.findings)
+
+
+def test_a_contact_of_the_end_user_joins_the_list_once(tmp_path: Path) -> None:
+    proposal = read(
+        samples(tmp_path, end_user={**END_USER, "CONTACT": "ann"}, contacts=["joe", "Ann", " "]), "d.example"
+    )
+    assert '    "joe",\n    "ann",\n]' in proposal.text
+    assert 'domain = "d.example"' in proposal.text
+
+
+def test_without_a_list_there_is_the_end_users_contact(tmp_path: Path) -> None:
+    proposal = read(samples(tmp_path, end_user={**END_USER, "CONTACT": "ann"}, contacts=None))
+    assert 'contacts = [\n    "ann",\n]' in proposal.text
+
+
+@pytest.mark.parametrize(
+    ("server", "url", "port"),
+    [
+        ({"HOST": "10.1.1.1:82"}, "http://10.1.1.1:82", 82),
+        ({"HOST": "x", "ENDPOINTURL": "http://10.0.0.5:5000/pws/?x=1"}, "http://10.0.0.5:5000/pws", 5000),
+        ({"HOST": "10.1.1.1", "ENDPOINTURL": "10.0.0.5"}, "http://10.1.1.1:8080", 8080),
+        ({"ENDPOINTURL": "https://pws.example.com"}, "https://pws.example.com", 443),
+        ({"ENDPOINTURL": "http://10.0.0.5:port"}, "http://10.0.0.5:port", 8080),
+        ({"HOST": "<host IP>", "ENDPOINTURL": "<url>"}, "http://127.0.0.1:8080", 8080),
+    ],
+)
+def test_where_notifications_go_is_taken_from_what_there_is(
+    tmp_path: Path, server: dict[str, str], url: str, port: int
+) -> None:
+    proposal = read(samples(tmp_path, server={"SERVER": "cup", **server}))
+    assert f'url = "{url}"' in proposal.text
+    assert f"port = {port}\n" in proposal.text
+    assert any("guess" in finding.instead for finding in proposal.findings) == ("127.0.0.1" in url)
+
+
+@pytest.mark.parametrize(
+    ("server", "node", "domain"),
+    [
+        ("https://cup.example.com:8083/presence-service", "cup.example.com", "cup.example.com"),
+        ("cup.example.com:8082", "cup.example.com", "cup.example.com"),
+        ("cup.example.com:9000", "cup.example.com:9000", "cup.example.com"),
+        ("[2001:db8::1]", "[2001:db8::1]", None),
+    ],
+)
+def test_the_node_is_taken_from_what_people_write(tmp_path: Path, server: str, node: str, domain: str | None) -> None:
+    text = read(samples(tmp_path, server={"SERVER": server, "HOST": "h"})).text
+    assert f'nodes = ["{node}"]' in text
+    assert domain is None or f'domain = "{domain}"' in text
+
+
+def test_what_is_insecure_is_listed(tmp_path: Path) -> None:
+    samples(tmp_path, server={**SERVER, "USERNAME": "administrator", "PASSWD": "hunter3"})
+    (tmp_path / "enduser.json").chmod(0o644)
+    (tmp_path / "pws-create.py").write_text(
+        "import requests\n"
+        "requests.post('https://' + SERVER + ':8083/presence-service/x', verify=False)\n"
+        "requests.post('http://' + SERVER + ':8082/presence-service/x')\n",
+        "utf-8",
+    )
+    (tmp_path / "endpoint.py").write_text("\nsubprocess.run('python3 x ' + id, shell=True)\n", "utf-8")
+    (tmp_path / "broken.py").mkdir()
+    found = [(finding.where, finding.what) for finding in read(tmp_path).findings]
+    assert [where for where, _ in found] == [
+        "appuser.json",
+        "serverparams.json",
+        "enduser.json",
+        "endpoint.py, line 2",
+        "pws-create.py, line 2",
+        "pws-create.py, line 3",
+        "the endpoint",
+        "contacts.list",
+    ]
+    assert "shell" in dict(found)["endpoint.py, line 2"]
+    assert "certificate" in dict(found)["pws-create.py, line 2"]
+    assert "plain HTTP" in dict(found)["pws-create.py, line 3"]
+    assert "hunter3" not in str(found)
+
+
+def test_a_domain_that_is_given_needs_no_warning(tmp_path: Path) -> None:
+    assert all(finding.where != "contacts.list" for finding in read(samples(tmp_path), "example.com").findings)
+
+
+def test_everything_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+    samples(tmp_path, server={"SERVER": "<your cimp server>"}, application={"USERNAME": 5}, contacts={"joe": 1})
+    (tmp_path / "enduser.json").unlink()
+    with pytest.raises(ScriptsError) as caught:
+        read(tmp_path)
+    assert caught.value.problems == (
+        "enduser.json: No such file or directory",
+        "serverparams.json: expected SERVER, found a placeholder",
+        "appuser.json: expected USERNAME, found nothing",
+        "appuser.json: expected PASSWD, found nothing",
+        'contacts.list: expected a JSON array of names, such as ["joe", "rita"]',
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"params": [{"SERVER": "x"\n "HOST": "y"}]}', "broken JSON in line 2"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[]", 'expected {"params"'),
+        (b'{"params": []}', 'expected {"params"'),
+        (b'{"params": ["x"]}', 'expected {"params"'),
+    ],
+)
+def test_a_broken_file_is_told_by_name(tmp_path: Path, content: bytes, told: str) -> None:
+    samples(tmp_path)
+    (tmp_path / "serverparams.json").write_bytes(content)
+    with pytest.raises(ScriptsError, match=r"serverparams\.json") as caught:
+        read(tmp_path)
+    assert told in str(caught.value)
+
+
+def test_a_broken_list_is_told(tmp_path: Path) -> None:
+    samples(tmp_path)
+    (tmp_path / "contacts.list").write_text('["joe"', "utf-8")
+    with pytest.raises(ScriptsError, match=r"contacts\.list: broken JSON"):
+        read(tmp_path)

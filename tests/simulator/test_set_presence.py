@@ -1,0 +1,152 @@
+"""setPresence: what is refused, and what becomes of the contact (protocol section 2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from pws_soap.simulator import State
+from pws_soap.simulator import messages as m
+
+from .talk import Desk
+
+ME = "dispatcher@example.com"
+
+
+def document(tuples: str = "", person: str = "") -> bytes:
+    """A document that an end user sets."""
+    return f'<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:{ME}">{person}{tuples}</presence>'.encode()
+
+
+def device(number: str, activities: str = "", *, source: str | None = None, basic: str = "open") -> str:
+    """A tuple."""
+    given = "" if source is None else f"<source>{source}</source>"
+    return f'<tuple id="{number}"><status><basic>{basic}</basic>{activities}</status>{given}</tuple>'
+
+
+def basic(state: State | None, *, override: bool = False, expiration: int = 3600) -> m.SetPresence:
+    """A basic presence to set."""
+    return m.SetPresence("BASIC_PRESENCE", override, expiration, basic=state)
+
+
+def rich(content: bytes | None, *, override: bool = False) -> m.SetPresence:
+    """A rich presence to set."""
+    return m.SetPresence("RICH_PRESENCE", override, 3600, rich=content)
+
+
+SOURCE = "Presence Web Service"
+BUSY = "<activities><busy/></activities>"
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (basic(None), 115),
+        (basic(State.AVAILABLE, override=True), 121),
+        (basic(State.DND), 122),
+        (basic(State.BUSY, expiration=3599), 131),
+        (basic(State.BUSY, expiration=86401), 131),
+        (rich(None), 120),
+        (rich(b"not xml"), 120),
+        (rich(b"<!DOCTYPE presence><presence/>"), 120),
+        (rich(b"<other/>"), 120),
+        (rich(document(device("pws-device", BUSY, source=SOURCE)), override=True), 161),
+        (rich(document(device("pws-device", BUSY))), 162),
+        (rich(document(device("pws-device", BUSY, source="Somebody"))), 162),
+        (rich(document(device("pws-override", "<activities><available/></activities>")), override=True), 121),
+        (rich(document(device("d", "<activities><dnd/></activities>", source=SOURCE))), 122),
+    ],
+)
+def test_what_is_refused(call: m.SetPresence, code: int) -> None:
+    """The codes of setPresence; nothing is changed by them."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    assert desk.code(call, user) == code
+    assert ME not in desk.world
+
+
+def test_an_override_hides_everything_until_it_ends() -> None:
+    """And is marked as set by hand."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    desk.world.change(ME, 0.0, {"state": State.AVAILABLE, "activities": ("on-the-phone",), "note": "here"})
+    assert desk.ask(basic(State.DND, override=True), user) == m.Done("setPresence")
+    shown = desk.world.get(ME)
+    assert (shown.state, shown.activities, shown.manual, shown.note) == (State.DND, (), True, "here")
+    assert desk.world.next_due == desk.now + 3600
+    assert desk.world.expire(desk.now + 3599) == []
+    assert desk.world.expire(desk.now + 3600) == [ME]
+    assert desk.world.get(ME).state is State.BUSY
+
+
+@pytest.mark.parametrize(
+    ("own", "by_hand", "together"),
+    [
+        (State.AVAILABLE, State.AWAY, State.AWAY),
+        (State.BUSY, State.AWAY, State.BUSY),
+        (State.UNAVAILABLE, State.AVAILABLE, State.AVAILABLE),
+        (State.BUSY, State.UNAVAILABLE, State.BUSY),
+    ],
+)
+def test_without_override_it_is_one_device_more(own: State, by_hand: State, together: State) -> None:
+    """The less available of both counts, unless one of them is not there at all."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    desk.world.change(ME, 0.0, {"state": own})
+    desk.ask(basic(by_hand), user)
+    shown = desk.world.get(ME)
+    assert shown.state is together
+    assert [(one.id, one.open, one.source) for one in shown.devices] == [
+        ("cisco-pws", by_hand is not State.UNAVAILABLE, SOURCE)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "override", "state", "activities", "note"),
+    [
+        (document(device("d", BUSY, source=SOURCE)), False, State.BUSY, (), None),
+        (document(device("d", source=SOURCE)), False, State.AVAILABLE, (), None),
+        (document(device("d", source=SOURCE, basic="closed")), False, State.UNAVAILABLE, (), None),
+        (
+            document(device("pws-persistent", "<activities><meeting/><vacation/></activities>"), "<note>Sea</note>"),
+            True,
+            State.VACATION,
+            ("meeting",),
+            "Sea",
+        ),
+        (
+            b'<p:presence xmlns:p="urn:x"><p:person><p:activities><p:user-input>idle</p:user-input><p:Away/>'
+            b'</p:activities></p:person><p:tuple id="pws-override"/></p:presence>',
+            True,
+            State.AWAY,
+            (),
+            None,
+        ),
+    ],
+)
+def test_rich_documents_are_read(
+    content: bytes, override: bool, state: State, activities: tuple[str, ...], note: str | None
+) -> None:
+    """By local names in any namespace."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    assert desk.code(rich(content, override=override), user) is None
+    shown = desk.world.get(ME)
+    assert (shown.state, shown.activities, shown.note) == (state, activities, note)
+
+
+def test_a_document_without_a_state_takes_the_presence_back() -> None:
+    """An override tuple that says nothing."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    desk.ask(basic(State.DND, override=True), user)
+    desk.ask(rich(document('<tuple id="pws-override"/>'), override=True), user)
+    assert desk.world.get(ME).state is State.UNAVAILABLE
+    assert desk.world.next_due is None
+
+
+def test_an_end_user_with_a_domain_keeps_it() -> None:
+    """Otherwise the server's own domain is added."""
+    desk = Desk()
+    user = desk.end_user(desk.application(), "Someone@elsewhere.example")
+    desk.ask(basic(State.BUSY), user)
+    assert desk.world.get("someone@elsewhere.example").state is State.BUSY

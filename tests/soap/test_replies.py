@@ -1,0 +1,257 @@
+"""The two replies that grow: none of their contacts is lost, and what is read is what zeep reads where zeep can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import zeep.exceptions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from pws_soap import codec, contract, envelope, replies
+from pws_soap.client import PwsClient
+from pws_soap.errors import UnexpectedReply
+from pws_soap.memory import MemoryTransport
+from pws_soap.models import Presence, PresenceState, PresenceType
+from tests.soap.samples import (
+    KEY,
+    NODE,
+    NS,
+    SOAP11,
+    SOAP12,
+    basic,
+    end_user,
+    people,
+    pidf,
+    response,
+    rich,
+)
+
+OPERATION = "getSubscribedPresence"
+Contacts = list[tuple[str | None, str | None]]
+
+
+async def fetched(reply: bytes, *, as_rich: bool = False) -> list[Presence]:
+    """What the client makes of a reply, with the bundled WSDL."""
+    return await PwsClient(NODE, transport=MemoryTransport([reply])).get_subscribed_presence(
+        end_user(), 7, rich=as_rich
+    )
+
+
+def ours(reply: bytes) -> list[tuple[str, str]]:
+    """Our reading of a basic reply."""
+    payload = codec.payload(envelope.parse(reply), OPERATION)
+    return [(each.contact, str(each.state)) for each in replies.presences(payload)]
+
+
+def by_zeep(reply: bytes, *, strict: bool = True) -> list[tuple[str, str]]:
+    """zeep's typed reading of the same reply, in the terms of ours. A contact without attributes is None to zeep."""
+    loaded = contract.bundled()
+    payload = codec.payload(envelope.parse(reply), OPERATION)
+    with loaded.client.settings(strict=strict):
+        value: Any = loaded.schema.deserialize(payload)  # zeep has no types
+    listed = value.presenceResponse.basicPresenceList
+    found = listed.contact if listed is not None else []
+    pairs = [("", "") if each is None else (each.contactURI or "", each.presenceStatus) for each in found]
+    return [(uri.strip(), state if state in set(PresenceState) else "UNKNOWN") for uri, state in pairs]
+
+
+@pytest.mark.parametrize("count", [1, 100, 101, 250, 5000])
+async def test_no_contact_of_a_basic_reply_is_lost(count: int) -> None:
+    """The WSDL says at most 100; a reply may hold thousands."""
+    states = list(PresenceState)
+    expected = [(uri, states[index % 7]) for index, uri in enumerate(people(count))]
+    found = await fetched(basic([(uri, str(state)) for uri, state in expected]))
+    assert [(each.contact, each.state) for each in found] == expected
+    assert {each.type for each in found} == {PresenceType.BASIC}
+    assert {each.problem for each in found} == {None}
+
+
+@pytest.mark.parametrize("carrier", ["elements", "cdata", "escaped"])
+@pytest.mark.parametrize("count", [1, 250, 1500])
+async def test_no_contact_of_a_rich_reply_is_lost(count: int, carrier: str) -> None:
+    """However the documents are carried."""
+    found = await fetched(rich((pidf(uri) for uri in people(count)), carrier), as_rich=True)
+    assert [each.contact for each in found] == people(count)
+    assert {each.state for each in found} == {PresenceState.BUSY}
+    assert {each.type for each in found} == {PresenceType.RICH}
+
+
+async def test_rich_reply_of_5000_contacts_arrives_whole() -> None:
+    """As large as a subscription can be."""
+    found = await fetched(rich((pidf(uri) for uri in people(5000)), "cdata"), as_rich=True)
+    assert [each.contact for each in found] == people(5000)
+
+
+def test_why_zeep_does_not_read_these_replies() -> None:
+    """At the 101st contact strict zeep raises, and lax zeep drops the rest without a word: hence our reading."""
+    reply = basic([(uri, "BUSY") for uri in people(101)])
+    with pytest.raises(zeep.exceptions.XMLParseError):
+        by_zeep(reply)
+    assert len(by_zeep(reply, strict=False)) == 100
+    assert len(ours(reply)) == 101
+
+
+CONTACT = st.tuples(
+    st.none() | st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=30),
+    st.none() | st.sampled_from([*PresenceState, "ON_FIRE", ""]).map(str),
+)
+
+
+@given(st.none() | st.lists(CONTACT, min_size=1, max_size=100))
+@settings(max_examples=150, deadline=None)
+def test_our_reading_equals_zeep_s(contacts: Contacts | None) -> None:
+    """On any reply of at most 100 contacts: odd characters, a missing address or state, no list at all."""
+    reply = basic(contacts)
+    expected = [((uri or "").strip(), state) for uri, state in contacts or []]
+    assert [(uri, state if state in set(PresenceState) else "UNKNOWN") for uri, state in expected] == ours(reply)
+    assert ours(reply) == by_zeep(reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        basic(None),
+        basic([]),
+        response(OPERATION, "<presenceResponse><presenceType>RICH_PRESENCE</presenceType></presenceResponse>"),
+        response(OPERATION, "<presenceResponse/>"),
+        response(OPERATION, "<presenceResponse><richPresenceList/></presenceResponse>"),
+        response(OPERATION, "<presenceResponse><richPresenceList>\n  </richPresenceList></presenceResponse>"),
+    ],
+)
+async def test_nothing_changed_is_an_empty_list(reply: bytes) -> None:
+    """Whether the list is absent or empty."""
+    assert await fetched(reply) == []
+
+
+async def test_contact_without_a_state_is_unknown_and_does_not_take_its_neighbour_s() -> None:
+    """Attributes are read contact by contact."""
+    found = await fetched(basic([("ann@example.com", None), ("bo@example.com", "BUSY"), (None, "AWAY")]))
+    assert [(each.contact, each.state) for each in found] == [
+        ("ann@example.com", PresenceState.UNKNOWN),
+        ("bo@example.com", PresenceState.BUSY),
+        ("", PresenceState.AWAY),
+    ]
+    assert [each.problem for each in found] == [None, None, "a contact without contactURI"]
+
+
+@pytest.mark.parametrize("status", ["ON_FIRE", "AVAILABLE ISH", "x" * 100])
+async def test_status_that_is_none_of_the_seven_is_unknown_with_a_problem(status: str) -> None:
+    """A newer release may know more: the problem says what came, cut to a bearable length."""
+    (found,) = await fetched(basic([("ann@example.com", status)]))
+    assert found.state is PresenceState.UNKNOWN
+    assert found.problem == f"presenceStatus {status[:40]!r} is none of the seven states"
+
+
+async def test_spelling_of_a_state_is_forgiven() -> None:
+    """Case and white space around it."""
+    found = await fetched(basic([("ann@example.com", " busy "), (" bo@example.com ", "Dnd")]))
+    assert [(each.contact, each.state) for each in found] == [
+        ("ann@example.com", PresenceState.BUSY),
+        ("bo@example.com", PresenceState.DND),
+    ]
+
+
+async def test_contacts_as_child_elements_are_read_too() -> None:
+    """Another release may write elements where ours has attributes, and other things between them."""
+    inner = (
+        "<presenceResponse><basicPresenceList><contact><presenceStatus>AWAY</presenceStatus>"
+        "<contactURI>ann@example.com</contactURI></contact><novelty/></basicPresenceList></presenceResponse>"
+    )
+    (found,) = await fetched(response(OPERATION, inner))
+    assert (found.contact, found.state) == ("ann@example.com", PresenceState.AWAY)
+
+
+async def test_contact_in_both_lists_is_told_once_by_its_document() -> None:
+    """The rich one knows more; a document that cannot be read does not replace a state."""
+    inner = (
+        '<presenceResponse><basicPresenceList><contact contactURI="ANN@example.com" presenceStatus="AWAY"/>'
+        '<contact contactURI="bo@example.com" presenceStatus="DND"/></basicPresenceList>'
+        f"<richPresenceList>{pidf('ann@example.com')}"
+        '<presence xmlns="urn:ietf:params:xml:ns:pidf"/></richPresenceList></presenceResponse>'
+    )
+    found = await fetched(response(OPERATION, inner))
+    named = {each.contact: each for each in found if each.contact}
+    assert set(named) == {"ann@example.com", "bo@example.com"}
+    assert named["ann@example.com"].type is PresenceType.RICH
+    assert named["bo@example.com"].state is PresenceState.DND
+    assert [each.problem is None for each in found if not each.contact] == [False]
+
+
+async def test_broken_document_does_not_replace_what_is_known() -> None:
+    """A contact with a basic state and a document that says nothing keeps its state."""
+    broken = '<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:ann@example.com"><person></presence>'
+    inner = (
+        '<presenceResponse><basicPresenceList><contact contactURI="ann@example.com" presenceStatus="AWAY"/>'
+        f"</basicPresenceList><richPresenceList><![CDATA[{broken}]]></richPresenceList></presenceResponse>"
+    )
+    (found,) = await fetched(response(OPERATION, inner))
+    assert (found.state, found.problem) == (PresenceState.AWAY, None)
+
+
+async def test_contact_that_comes_twice_is_told_once() -> None:
+    """The later one holds."""
+    (found,) = await fetched(basic([("ann@example.com", "AWAY"), ("ann@example.com", "BUSY")]))
+    assert found.state is PresenceState.BUSY
+
+
+CONTACTS: Contacts = [("ann@example.com", "BUSY"), ("bo@example.com", "AWAY")]
+EXPECTED = [("ann@example.com", "BUSY"), ("bo@example.com", "AWAY")]
+
+
+@pytest.mark.parametrize("soap", [SOAP11, SOAP12])
+@pytest.mark.parametrize("understand", ["1", "true"])
+async def test_repeated_session_key_header_is_no_obstacle(soap: str, understand: str) -> None:
+    """gSOAP may send it back, with mustUnderstand."""
+    header = f'<k:session-key xmlns:k="{NS}" SOAP-ENV:mustUnderstand="{understand}">{KEY}</k:session-key>'
+    found = await fetched(basic(CONTACTS, soap=soap, header=header))
+    assert [(each.contact, str(each.state)) for each in found] == EXPECTED
+
+
+async def test_soap_12_reply_to_a_soap_11_request_is_read() -> None:
+    """And the other way round: the versions differ in a namespace only."""
+    for version, namespace in (("1.1", SOAP12), ("1.2", SOAP11)):
+        transport = MemoryTransport([basic(CONTACTS, soap=namespace)])
+        pws = PwsClient(NODE, soap=version, transport=transport)  # type: ignore[arg-type]  # a str of the two
+        assert len(await pws.get_subscribed_presence(end_user(), 7)) == 2
+
+
+async def test_prefixes_are_the_server_s_own() -> None:
+    """Odd ones, and declared wherever it likes."""
+    reply = (
+        f'<Envelope xmlns="{SOAP11}"><Body><ns17:{OPERATION}Response xmlns:ns17="{NS}"><_.-a:presenceResponse '
+        f'xmlns:_.-a="{NS}"><_.-a:presenceType>BASIC_PRESENCE</_.-a:presenceType><b:basicPresenceList xmlns:b="{NS}">'
+        '<b:contact presenceStatus="BUSY" contactURI="ann@example.com"></b:contact>'
+        "<!-- and --><b:contact contactURI='bo@example.com' presenceStatus='AWAY'/></b:basicPresenceList>"
+        f"</_.-a:presenceResponse></ns17:{OPERATION}Response></Body></Envelope>"
+    ).encode()
+    found = await fetched(reply)
+    assert [(each.contact, str(each.state)) for each in found] == EXPECTED
+    assert by_zeep(reply) == EXPECTED
+
+
+async def test_extensions_of_another_release_are_no_obstacle() -> None:
+    """Unknown attributes and elements beside what we know."""
+    reply = (
+        basic(CONTACTS)
+        .replace(b"<contact ", b'<contact since="2026" ')
+        .replace(b"<basicPresenceList>", b"<novelty><x/></novelty><basicPresenceList more='true'>")
+    )
+    assert [(each.contact, str(each.state)) for each in await fetched(reply)] == EXPECTED
+
+
+async def test_reply_without_presence_response_is_unexpected() -> None:
+    """The reply of that name with something else inside, with operation and node in the message."""
+    with pytest.raises(UnexpectedReply, match=f"{OPERATION} at {NODE}: the reply has no presenceResponse"):
+        await fetched(response(OPERATION, "<somethingElse/>"))
+
+
+def test_presences_are_read_as_they_are_asked_for() -> None:
+    """A caller can pause between two of them."""
+    payload = codec.payload(etree.fromstring(basic(CONTACTS)), OPERATION)
+    found = replies.presences(payload)
+    assert next(found).contact == "ann@example.com"
+    assert next(found).contact == "bo@example.com"
+    assert next(found, None) is None

@@ -1,0 +1,420 @@
+"""Real sockets on the loopback interface: what goes over the wire, and what becomes of a connection that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import tracemalloc
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from pws_soap import errors
+from pws_soap.client import PwsClient
+from pws_soap.errors import PwsError
+from pws_soap.transport import AiohttpTransport
+from tests.soap.loopback import Act, Loopback, Step, closed_port, http
+from tests.soap.samples import (
+    CALLBACK,
+    ENDPOINT,
+    PASSWORD,
+    SUBSCRIPTION,
+    application,
+    basic,
+    description,
+    end_user,
+    endpoint_id,
+    fault,
+    logged_in,
+    people,
+    response,
+    status,
+    subscription_id,
+)
+from tests.soap.test_envelope import BOMB
+
+GOOD = logged_in()
+
+
+async def login(server: Loopback, **options: float) -> None:
+    """One call to a server."""
+    async with PwsClient(server.url, read_timeout=options.pop("read_timeout", 5), **options) as pws:  # type: ignore[arg-type]  # numbers only
+        await pws.login("pwsapp", PASSWORD)
+
+
+# What is sent
+
+
+async def test_requests_have_a_length_and_share_one_connection() -> None:
+    """Content-Length, never chunked; kept alive; nothing that asks for compression or leads elsewhere."""
+    async with Loopback([http(GOOD)] * 3) as server, PwsClient(server.url) as pws:
+        for _ in range(3):
+            await pws.login("pwsapp", PASSWORD)
+    assert server.connections == 1
+    for received in server.received:
+        assert received.line == "POST /presence-service/soap HTTP/1.1"
+        assert received.headers["content-length"] == str(len(received.body)) != "0"
+        assert received.headers["content-type"] == "text/xml; charset=utf-8"
+        assert received.headers["host"] == server.url.removeprefix("http://")
+        assert received.headers["soapaction"] == '"urn:cisco:cup:presence:soap/login"'
+        assert not {"transfer-encoding", "accept-encoding", "cookie", "expect", "authorization"} & set(received.headers)
+
+
+async def test_large_requests_are_not_chunked_either() -> None:
+    """A list of a hundred long contacts, well over a packet."""
+    uris = [f"{'x' * 60}{number}@{'y' * 200}.example.com" for number in range(100)]
+    async with Loopback([http(subscription_id())]) as server, PwsClient(server.url) as pws:
+        await pws.subscribe(end_user(server.url), 3, uris)
+    (received,) = server.received
+    assert len(received.body) > 25_000
+    assert "transfer-encoding" not in received.headers
+
+
+async def test_concurrent_calls_use_a_bounded_number_of_connections() -> None:
+    """Each answer goes to its own caller."""
+    async with Loopback([http(endpoint_id(number)) for number in range(1, 41)]) as server:
+        transport = AiohttpTransport(max_connections=4)
+        async with PwsClient(server.url, transport=transport) as pws:
+            app = application(server.url)
+            made = await asyncio.gather(*(pws.register_endpoint(app, CALLBACK) for _ in range(12)))
+    assert 1 < server.connections <= 4
+    assert len(made) == len(server.received) == 12
+
+
+async def test_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable meant for browsers must not carry session keys away."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{await closed_port()}")
+    async with Loopback([http(GOOD)]) as server:
+        await login(server)
+    assert len(server.received) == 1
+
+
+async def test_cookies_are_not_kept() -> None:
+    """Sessions are in the envelope, and only there."""
+    async with Loopback([http(GOOD, 200, "Set-Cookie: a=b; Path=/"), http(GOOD)]) as server, PwsClient(server.url) as pws:
+        await pws.login("pwsapp", PASSWORD)
+        await pws.login("pwsapp", PASSWORD)
+    assert "cookie" not in server.received[1].headers
+
+
+# What comes back damaged
+
+DAMAGED: dict[str, tuple[list[Step], type[PwsError], str]] = {
+    "empty": ([http(b"")], errors.EmptyReply, "HTTP 200 with an empty body"),
+    "white space": ([http(b"\r\n\r\n")], errors.EmptyReply, "empty body"),
+    "no content": ([b"HTTP/1.1 204 No Content\r\n\r\n"], errors.EmptyReply, "HTTP 204"),
+    "truncated XML": ([http(GOOD[:-40])], errors.TruncatedReply, "ends in the middle of its XML"),
+    "truncated in the head": ([http(GOOD[:60])], errors.TruncatedReply, "after 60 bytes"),
+    "not XML": ([http(b"It works!")], errors.NotXml, "not XML: 'It works!'"),
+    "HTML page": ([http(b"<!DOCTYPE html><html><br></html>")], errors.NotXml, "HTML page"),
+    "HTML error page": ([http(b"<html><hr></html>", 502)], errors.NotXml, "HTTP 502: the reply is an HTML page"),
+    "malformed": ([http(GOOD.replace(b"</success>", b""))], errors.NotXml, "not well-formed"),
+    "entity bomb": ([http(f"{BOMB}]><b>&i;</b>".encode())], errors.ForbiddenXml, "document type"),
+    "entity bomb in an attribute": ([http(f"{BOMB}]><b c='&i;'/>".encode())], errors.ForbiddenXml, "document type"),
+    "DTD": ([http(b"<!DOCTYPE a SYSTEM 'file:///etc/hostname'>" + GOOD[39:])], errors.ForbiddenXml, "document type"),
+    "UTF-16": ([http(GOOD.decode().encode("utf-16"))], errors.NotXml, "not in UTF-8"),
+    "another operation's": ([http(status("logout"))], errors.UnexpectedReply, "'logoutResponse' instead of login"),
+    "oversized": ([http(b"x" * 20_001)], errors.ReplyTooLarge, "larger than 20000 bytes"),
+    "oversized and chunked": (
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1000\r\n" + b"x" * 4096 + b"\r\n"]
+        + [b"1000\r\n" + b"x" * 4096 + b"\r\n"] * 8,
+        errors.ReplyTooLarge,
+        "max_reply_bytes",
+    ),
+    "oversized by its own account": ([http(b"x" * 30_000, length=10**12)], errors.ReplyTooLarge, "larger than"),
+    "redirect": ([http(b"", 302, "Location: http://192.0.2.1/")], errors.EmptyReply, "HTTP 302"),
+    "redirect with a page": ([http(b"<html/>", 307, "Location: /elsewhere")], errors.NotXml, "HTTP 307"),
+    "not HTTP": ([b"SSH-2.0-OpenSSH_9.6\r\n"], errors.UnreadableReply, "the reply is not HTTP"),
+    "not HTTP at all": ([b"\x00\x01\x02\x03\r\n\r\n"], errors.UnreadableReply, "the reply is not HTTP"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+async def test_damaged_reply_has_its_own_error(name: str) -> None:
+    """With operation and node in the message, and without asking a second time."""
+    steps, kind, words = DAMAGED[name]
+    if name == "oversized and chunked":
+        steps = [b"".join(step for step in steps if isinstance(step, bytes))]
+    async with Loopback(steps) as server:
+        with pytest.raises(errors.OutcomeUnknown) as caught:
+            await login(server, max_reply_bytes=20_000)
+        node = server.url
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("login at ")
+    assert caught.value.node.endswith(node.removeprefix("http://"))
+    assert caught.value.operation == "login"
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", http(GOOD, length=len(GOOD) + 10)])
+async def test_connection_that_ends_before_the_reply_does(head: bytes) -> None:
+    """Nothing, half a header, fewer bytes than Content-Length says: all are Disconnected."""
+    async with Loopback([head]) as server, PwsClient(server.url) as pws:
+        with pytest.raises(errors.Disconnected, match="the connection broke"):
+            await pws.get_subscribed_presence(end_user(server.url), 7)
+    assert len(server.received) == 1
+
+
+async def test_invalid_utf_8_in_one_contact_costs_no_other() -> None:
+    """Over the wire as from memory."""
+    body = basic([("ann@example.com", "BUSY"), ("bXo@example.com", "AWAY")]).replace(b"X", b"\xe9")
+    async with Loopback([http(body)]) as server, PwsClient(server.url) as pws:
+        found = await pws.get_subscribed_presence(end_user(server.url), 7)
+    assert [each.contact for each in found] == ["ann@example.com", "b\N{REPLACEMENT CHARACTER}o@example.com"]
+
+
+async def test_reply_of_5000_contacts_arrives_whole() -> None:
+    """In several packets, in any pieces."""
+    body = basic([(uri, "BUSY") for uri in people(5000)])
+    async with Loopback([http(body)]) as server, PwsClient(server.url) as pws:
+        found = await pws.get_subscribed_presence(end_user(server.url), 7)
+    assert [each.contact for each in found] == people(5000)
+
+
+async def test_compressed_reply_that_grows_is_cut_off() -> None:
+    """Nobody asked for compression; who sends it all the same cannot fill the memory."""
+    bomb = gzip.compress(b"x" * 50_000_000, compresslevel=9)
+    async with Loopback([http(bomb, 200, "Content-Encoding: gzip")]) as server:
+        tracemalloc.start()
+        try:
+            with pytest.raises(errors.ReplyTooLarge):
+                await login(server, max_reply_bytes=100_000)
+            assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        finally:
+            tracemalloc.stop()
+
+
+async def test_compressed_reply_is_read() -> None:
+    """As long as it stays small."""
+    async with Loopback([http(gzip.compress(GOOD), 200, "Content-Encoding: gzip")]) as server:
+        await login(server)
+
+
+async def test_fault_over_http_500_and_a_throttle_over_503() -> None:
+    """As the other forms, over the wire."""
+    async with Loopback([http(fault(description(114)), 500)]) as server:
+        with pytest.raises(errors.LoginRefused):
+            await login(server)
+    async with Loopback([b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"]) as server:
+        with pytest.raises(errors.Throttled):
+            await login(server)
+
+
+# What does not come back
+
+
+async def test_time_out_of_a_silent_server() -> None:
+    """The outcome is unknown: it is not sent again, not even a call that changes nothing."""
+    async with Loopback([Act.SILENCE]) as server:
+        with pytest.raises(errors.TimedOut, match=r"no complete reply \(read time-out 0.05 s\)") as caught:
+            await login(server, read_timeout=0.05)
+    assert caught.value.policy is errors.Policy.READ_AGAIN
+    assert len(server.received) == 1
+
+
+async def test_time_out_in_the_middle_of_a_reply() -> None:
+    """A server that stops after half of it."""
+    async with Loopback([http(GOOD[:100], length=len(GOOD)), Act.SILENCE]) as server:
+        with pytest.raises(errors.TimedOut):
+            await login(server, read_timeout=0.05)
+
+
+async def test_connection_refused_is_unreachable() -> None:
+    """Nothing was sent."""
+    url = f"http://127.0.0.1:{await closed_port()}"
+    async with PwsClient(url) as pws:
+        with pytest.raises(errors.Unreachable, match="connection refused") as caught:
+            await pws.login("pwsapp", PASSWORD)
+    assert type(caught.value) is errors.Unreachable
+    assert str(caught.value).startswith(f"login at {url.removeprefix('http://')}: ")
+
+
+async def test_name_that_does_not_exist_is_unreachable() -> None:
+    """`.invalid` never resolves (RFC 2606); the message says which name."""
+    async with PwsClient("http://no-such-host.invalid:8082", connect_timeout=2) as pws:
+        with pytest.raises(errors.Unreachable, match=r"'no-such-host.invalid' cannot be resolved"):
+            await pws.login("pwsapp", PASSWORD)
+
+
+async def test_name_that_cannot_be_one_is_unreachable() -> None:
+    """What no resolver takes is an error of ours all the same."""
+    for host in ("a..b", "x" * 300 + ".example.com", "xn--zzzzzzzzzzzz--"):
+        async with PwsClient(f"http://{host}:8082", connect_timeout=2) as pws:
+            with pytest.raises(errors.Unreachable):
+                await pws.login("pwsapp", PASSWORD)
+
+
+# Closed connections: again, or not
+
+Call = Callable[[PwsClient, str], Awaitable[object]]
+
+REPEATABLE: dict[str, tuple[Call, bytes]] = {
+    "login": (lambda pws, _: pws.login("pwsapp", PASSWORD), GOOD),
+    "login_end_user": (lambda pws, node: pws.login_end_user(application(node), "dispatcher"), GOOD),
+    "renew_endpoint": (lambda pws, node: pws.renew_endpoint(application(node), ENDPOINT), endpoint_id()),
+    "add_contacts": (lambda pws, node: pws.add_contacts(end_user(node), 3, 7, people(1)), subscription_id()),
+    "renew_subscription": (
+        lambda pws, node: pws.renew_subscription(end_user(node), 3, SUBSCRIPTION),
+        subscription_id(),
+    ),
+    "get_polled_presence": (
+        lambda pws, node: pws.get_polled_presence(end_user(node), people(1)),
+        basic([], "getPolledPresence"),
+    ),
+    "set_presence": (lambda pws, node: pws.set_presence(end_user(node), "BUSY"), status("setPresence")),
+    "set_rich_presence": (
+        lambda pws, node: pws.set_rich_presence(end_user(node), "<presence/>"),
+        status("setPresence"),
+    ),
+}
+"""Calls whose effect is the same once and twice, with a good reply."""
+
+ONCE: dict[str, tuple[Call, bytes]] = {
+    "login with force": (lambda pws, _: pws.login("pwsapp", PASSWORD, force=True), GOOD),
+    "logout": (lambda pws, node: pws.logout(end_user(node)), status("logout")),
+    "register_endpoint": (lambda pws, node: pws.register_endpoint(application(node), CALLBACK), endpoint_id()),
+    "unregister_endpoint": (
+        lambda pws, node: pws.unregister_endpoint(application(node), 3),
+        status("unregisterEndPoint"),
+    ),
+    "subscribe": (lambda pws, node: pws.subscribe(end_user(node), 3, people(1)), subscription_id()),
+    "unsubscribe": (lambda pws, node: pws.unsubscribe(end_user(node), 7), status("unsubscribe")),
+    "get_subscribed_presence": (lambda pws, node: pws.get_subscribed_presence(end_user(node), 7), basic([])),
+}
+"""Calls that consume or make something: what became of them must be found out."""
+
+ENDS = {"closed": Act.CLOSE, "reset": Act.RESET, "reset at once": Act.RESET_FIRST}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", REPEATABLE)
+async def test_repeatable_call_is_sent_again_once(name: str, end: str) -> None:
+    """After a connection that closed under it: it succeeds on a new one."""
+    call, reply = REPEATABLE[name]
+    async with Loopback([ENDS[end]], [http(reply)]) as server, PwsClient(server.url) as pws:
+        await call(pws, server.url)
+    assert server.connections == 2
+    assert len({received.body for received in server.received}) == 1
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", REPEATABLE)
+async def test_repeatable_call_is_not_sent_a_third_time(name: str, end: str) -> None:
+    """A server that always closes is left in peace."""
+    call, _ = REPEATABLE[name]
+    async with Loopback([ENDS[end]]) as server, PwsClient(server.url) as pws:
+        with pytest.raises(errors.Disconnected) as caught:
+            await call(pws, server.url)
+    assert server.connections == 2
+    assert caught.value.policy is errors.Policy.READ_AGAIN
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", ONCE)
+async def test_other_calls_are_sent_once(name: str, end: str) -> None:
+    """The second connection would have answered well: it is not tried."""
+    call, reply = ONCE[name]
+    async with Loopback([ENDS[end]], [http(reply)]) as server, PwsClient(server.url) as pws:
+        with pytest.raises(errors.Disconnected) as caught:
+            await call(pws, server.url)
+    assert server.connections == 1
+    assert caught.value.policy is errors.Policy.READ_AGAIN
+
+
+async def test_connection_closed_under_a_kept_alive_request() -> None:
+    """The server answers, and closes when the next request comes: a poll goes on, a fetch says it does not know."""
+    polled = http(basic([("ann@example.com", "BUSY")], "getPolledPresence"))
+    async with Loopback([polled, Act.RESET], [polled]) as server, PwsClient(server.url) as pws:
+        user = end_user(server.url)
+        for _ in range(2):
+            assert len(await pws.get_polled_presence(user, ["ann@example.com"])) == 1
+    assert (server.connections, len(server.received)) == (2, 3)
+    async with Loopback([polled, Act.RESET], [polled]) as server, PwsClient(server.url) as pws:
+        user = end_user(server.url)
+        await pws.get_polled_presence(user, ["ann@example.com"])
+        with pytest.raises(errors.Disconnected):
+            await pws.get_subscribed_presence(user, 7)
+    assert (server.connections, len(server.received)) == (1, 2)
+
+
+async def test_server_that_closes_after_every_reply_costs_nothing() -> None:
+    """As gSOAP does after a fault: Connection: close is heeded, nothing is sent into a closed connection."""
+    closing = http(fault(description(133)), 200, "Connection: close")
+    async with Loopback([closing]) as server, PwsClient(server.url) as pws:
+        for _ in range(3):
+            with pytest.raises(errors.SubscriptionLost):
+                await pws.get_subscribed_presence(end_user(server.url), 7)
+    assert server.connections == len(server.received) == 3
+
+
+# The client's own life
+
+
+async def test_client_can_be_used_again_after_close() -> None:
+    """It opens new connections; sessions are on the server."""
+    async with Loopback([http(GOOD)]) as server:
+        pws = PwsClient(server.url)
+        await pws.close()
+        await pws.login("pwsapp", PASSWORD)
+        await pws.close()
+        await pws.login("pwsapp", PASSWORD)
+        await pws.close()
+        await pws.close()
+    assert server.connections == 2
+
+
+async def test_live_wsdl_over_the_wire() -> None:
+    """Fetched with GET from the path of the service, once for two calls at a time."""
+    from pws_soap.contract import bundled_wsdl
+
+    async with Loopback([http(bundled_wsdl()), http(GOOD)], [http(GOOD)]) as server:
+        pws = PwsClient(server.url, wsdl="live")
+        await asyncio.gather(pws.login("pwsapp", PASSWORD), pws.login("pwsapp", PASSWORD))
+        await pws.close()
+    lines = [received.line for received in server.received]
+    assert lines[0] == "GET /presence-service/soap?wsdl HTTP/1.1"
+    assert lines[1:] == ["POST /presence-service/soap HTTP/1.1"] * 2
+
+
+async def test_live_wsdl_that_cannot_be_had() -> None:
+    """Entering the client says so, and leaves no connection behind."""
+    with pytest.raises(errors.Unreachable, match=r"\?wsdl at 127"):
+        await PwsClient(f"http://127.0.0.1:{await closed_port()}", wsdl="live").__aenter__()
+
+
+async def test_call_that_is_cancelled_stays_cancelled() -> None:
+    """It is not turned into one of our errors."""
+    async with Loopback([Act.SILENCE]) as server, PwsClient(server.url) as pws:
+        task = asyncio.create_task(pws.login("pwsapp", PASSWORD))
+        while not server.received:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_large_reply_leaves_the_event_loop_free() -> None:
+    """While 5000 contacts are read, other tasks run many times."""
+    body = basic([(uri, "BUSY") for uri in people(5000)])
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with Loopback([http(body)]) as server, PwsClient(server.url) as pws:
+        task = asyncio.create_task(others())
+        await pws.get_subscribed_presence(end_user(server.url), 7)
+        task.cancel()
+    assert turns > 100
+
+
+async def test_response_of_another_name_over_the_wire() -> None:
+    """`response` of something that is not an operation at all."""
+    async with Loopback([http(response("nothing", ""))]) as server:
+        with pytest.raises(errors.UnexpectedReply, match="'nothingResponse'"):
+            await login(server)
