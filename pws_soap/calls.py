@@ -146,7 +146,9 @@ class Calls:
         except UnreadableReply as error:
             if reply.status == 503:
                 raise Fault.of(None, status=503, operation=operation, node=self.node) from None
-            raise self._named(error, operation, reply.status, request.secrets) from None
+            if any(secret.encode() in reply.body for secret in request.secrets):
+                error = type(error)("the reply is unusable, and repeats what must not be shown")
+            raise self._named(error, operation, reply.status) from None
         except Fault as fault:
             fault.node = self.node
             raise

@@ -74,7 +74,9 @@ class PwsClient:
         if (ca_file or fingerprint) and self.node.startswith("http:"):
             raise ArgumentError("base_url", "https:// where ca_file or fingerprint is given", base_url)
         if transport is not None and (ca_file or fingerprint):
-            raise ArgumentError("transport", "no ca_file and no fingerprint beside it, which it would not use", transport)
+            raise ArgumentError(
+                "transport", "no ca_file and no fingerprint beside it, which it would not use", transport
+            )
         self._transport: Transport = transport or AiohttpTransport(
             Trust(ca_file, fingerprint),
             connect_timeout=connect_timeout,
@@ -206,7 +208,7 @@ class PwsClient:
         done = len(first)
         for each in rest:
             try:
-                await self._subscribe(user, where, made, each, None)
+                await self._add(user, where, made, each)
             except PwsError as error:
                 raise PartlySubscribed(Subscription(made, uris[:done], life), uris[done:], error) from error
             done += len(each)
@@ -219,7 +221,7 @@ class PwsClient:
         self._expect(user, SessionKind.END_USER)
         where, which = _id("endpoint", endpoint), _id("subscription", subscription)
         for each in await self._lists(arguments.contacts(contacts)):
-            await self._subscribe(user, where, which, each, None, repeatable=True)
+            await self._add(user, where, which, each, repeatable=True)
 
     async def renew_subscription(
         self,
@@ -251,6 +253,14 @@ class PwsClient:
             asked = [{"contactsList": _contacts(each)} for each in await self._lists(arguments.contacts(contacts))]
         for each in asked:
             await self._calls.status("unsubscribe", {"unsubscribeRequest": {"subscriptionID": which, **each}}, user)
+
+    async def _add(
+        self, user: Session, endpoint: int, subscription: int, uris: list[str], *, repeatable: bool = False
+    ) -> None:
+        value = await self._subscribe(user, endpoint, subscription, uris, None, repeatable=repeatable)
+        if (answered := self._calls.given("subscribe", value)) != subscription:
+            message = f"the contacts of subscription {subscription} went to subscription {answered}"
+            raise UnexpectedReply(message, node=self.node, operation="subscribe")
 
     async def _lists(self, uris: tuple[str, ...]) -> list[list[str]]:
         return list(arguments.lists(uris, (await self._calls.contract()).contacts_per_request))

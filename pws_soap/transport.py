@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,8 +177,8 @@ class AiohttpTransport:
         except (aiohttp.InvalidURL, UnicodeError):  # the latter for a name that is none, such as a..b
             raise Unreachable("the address is not a URL", node=node, operation=operation) from None
         except aiohttp.ClientResponseError as error:
-            message = "the reply is not HTTP: " + " ".join(error.message.split())[:160]
-            raise UnreadableReply(message, node=node, operation=operation) from None
+            what = re.split(r"[:'\"\n]", error.message.strip())[0]  # what follows quotes the reply
+            raise UnreadableReply(f"the reply is not HTTP ({what})", node=node, operation=operation) from None
         except (aiohttp.ClientError, OSError) as error:
             message = f"the connection broke: {error or type(error).__name__}"[:200]
             raise Disconnected(message, node=node, operation=operation) from None

@@ -22,6 +22,7 @@ from service.routes import presence, probes, status
 from service.routes.callback import Callback
 from service.routes.context import Context
 from service.store import Store
+from service.views import CONTACT_EXAMPLE
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -66,12 +67,12 @@ def create_app(
         app.include_router(module.router(context))
     problems.install(app)
     app.add_middleware(Guard)
-    _describe_problems(app)
+    _describe(app)
     return app
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Let OpenAPI say that errors are `application/problem+json`; FastAPI knows one media type per route."""
+def _describe(app: FastAPI) -> None:
+    """Let OpenAPI say what FastAPI cannot: that errors are `application/problem+json`, and nulls in an example."""
     made = app.openapi
 
     # Any: an OpenAPI document is plain JSON.
@@ -88,6 +89,7 @@ def _describe_problems(app: FastAPI) -> None:
                 content = answer.get("content", {})
                 if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/ProblemView"):
                     content[problems.MEDIA_TYPE] = content.pop("application/json")
+            document["components"]["schemas"]["ContactView"]["examples"] = [CONTACT_EXAMPLE]
         return made()
 
     # FastAPI's documented way to extend the description.

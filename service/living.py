@@ -55,12 +55,8 @@ class LivingEngine:
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server not trusted: nothing but the operator helps."""
-
-    @property
-    def refusal(self) -> str:
-        """Why the first login was refused, in words."""
-        errors = (each.error for each in self.keeper.state.resources.values() if each.key.kind is Kind.APPLICATION)
-        return next((error.text for error in errors if error is not None), "")
+        self.refusal = ""
+        """Why, in words; kept, since the stop that follows forgets everything else."""
 
     def start(self, contacts: Mapping[str, Sequence[str]]) -> None:
         """Begin to watch `contacts`, by end user. A contact that two end users watch is watched through the first."""
@@ -96,7 +92,9 @@ class LivingEngine:
         self.pump.sync()
         if not self.keeper.ever_logged_in and not self.refused.is_set():
             errors = [each.error for each in new.resources.values() if each.key.kind is Kind.APPLICATION]
-            if errors and all(error is not None and error.trouble is Trouble.REFUSED for error in errors):
+            refusals = [error.text for error in errors if error is not None and error.trouble is Trouble.REFUSED]
+            if refusals and len(refusals) == len(errors):
+                self.refusal = refusals[0]
                 self.refused.set()
 
     # What others see

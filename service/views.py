@@ -18,6 +18,22 @@ from service.query import Known, Summary
 from service.records import Record, Source, StoreSummary
 
 _EXAMPLE_TIME: Final = "2026-11-21T10:00:03.120Z"
+CONTACT_EXAMPLE: Final[dict[str, object]] = {
+    "contact": "ann@example.com",
+    "state": "BUSY",
+    "activities": ["busy", "on-the-phone"],
+    "on_the_phone": True,
+    "display_name": "Ann Example",
+    "note": None,
+    "idle": False,
+    "devices": [{"id": "cmp-8001-162", "open": True, "audio": True, "video": False, "text": False}],
+    "freshness": "live",
+    "as_of": _EXAMPLE_TIME,
+    "changed_at": "2026-11-21T09:58:40.001Z",
+    "source": "subscribed",
+    "revision": 4711,
+}
+"""What a contact looks like; pydantic would sort its keys, FastAPI would drop its nulls."""
 
 
 @lru_cache(maxsize=4096)
@@ -53,28 +69,7 @@ class DeviceView(View):
 class ContactView(View):
     """A contact and its presence, the same in every answer."""
 
-    model_config = ConfigDict(
-        title="Contact",
-        json_schema_extra={
-            "examples": [
-                {
-                    "contact": "ann@example.com",
-                    "state": "BUSY",
-                    "activities": ["busy", "on-the-phone"],
-                    "on_the_phone": True,
-                    "display_name": "Ann Example",
-                    "note": None,
-                    "idle": False,
-                    "devices": [{"id": "cmp-8001-162", "open": True, "audio": True, "video": False, "text": False}],
-                    "freshness": "live",
-                    "as_of": _EXAMPLE_TIME,
-                    "changed_at": "2026-11-21T09:58:40.001Z",
-                    "source": "subscribed",
-                    "revision": 4711,
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(title="Contact")
 
     contact: str = Field(description="the contact's URI, as it was first watched")
     state: PresenceState = Field(description="the last known state; see freshness for whether it still holds")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -137,17 +138,24 @@ def _elements(source: Source, element: _Element, depth: int) -> Iterator[Reading
         yield Reading(None, problem="wrapped too deeply")
         return
     empty = True
-    for text in _texts_in(element):
-        for reading in _texts(source, text):
-            empty = False
-            yield reading
-    for _, child in children(element):
-        for reading in _elements(source, child, depth + 1):
-            empty = False
-            yield reading
+    for reading in _inside(source, element, depth):
+        empty = False
+        yield reading if reading.contact is not None else replace(reading, contact=_named_by(element))
     if empty and depth and name != "richpresencelist":
-        contact = contact_of(attribute(element, "entity") or attribute(element, "contacturi"))
-        yield Reading(contact, problem=f"<{name[:MAX_WORD]}> holds no presence document")
+        yield Reading(_named_by(element), problem=f"<{name[:MAX_WORD]}> holds no presence document")
+
+
+def _inside(source: Source, element: _Element, depth: int) -> Iterator[Reading]:
+    """What a list or a wrapper holds: first the texts, then the elements."""
+    for text in _texts_in(element):
+        yield from _texts(source, text)
+    for _, child in children(element):
+        yield from _elements(source, child, depth + 1)
+
+
+def _named_by(wrapper: _Element) -> str | None:
+    """Whom a wrapper is about, for a document that does not say it."""
+    return contact_of(attribute(wrapper, "entity") or attribute(wrapper, "contacturi"))
 
 
 def _texts_in(element: _Element) -> Iterator[str]:

@@ -4,10 +4,13 @@ It shares nothing with the client but the WSDL. `Simulator` is the cluster witho
 sockets, TLS and a control interface around it; `docs/simulator.md` tells how to use both.
 """
 
+from pws_soap.simulator.actions import inject
 from pws_soap.simulator.cluster import ConnectionAborted, NodeDown, SimReply, Simulator
 from pws_soap.simulator.faults import Fault
 from pws_soap.simulator.nodes import NodeState
+from pws_soap.simulator.office import OfficeDay
 from pws_soap.simulator.options import KNOWN_CALLBACK_PORTS, Options, User
+from pws_soap.simulator.plain_options import options_from
 from pws_soap.simulator.server import NodeAddress, ServedNode, SimulatorServer, run, serve
 from pws_soap.simulator.world import Device, Presence, State, World
 
@@ -19,6 +22,7 @@ __all__ = [
     "NodeAddress",
     "NodeDown",
     "NodeState",
+    "OfficeDay",
     "Options",
     "Presence",
     "ServedNode",
@@ -28,6 +32,8 @@ __all__ = [
     "State",
     "User",
     "World",
+    "inject",
+    "options_from",
     "run",
     "serve",
 ]

@@ -22,7 +22,7 @@ from pws_soap.simulator.nodes import Nodes, NodeState, Place
 from pws_soap.simulator.options import Options
 from pws_soap.simulator.people import people
 from pws_soap.simulator.replies import Written, write, write_fault
-from pws_soap.simulator.requests import Version, read
+from pws_soap.simulator.requests import Request, Version, read
 from pws_soap.simulator.world import Fields, Presence, World
 
 DEFAULT_NODES: Final = ("imp1",)
@@ -161,23 +161,7 @@ class Simulator(Nodes):
         self._must_be_up(place, outages)
         if "abort-request" in hits:
             raise ConnectionAborted("reset before the request was read")
-        if "http-503" in hits:
-            damaged = Damaged(_throttled(hits["http-503"], request.version, self.options), close=True)
-            self.counters.replies["503"] += 1
-        else:
-            if "refuse" in hits:
-                outcome = m.Outcome(m.Refusal(hits["refuse"].code))
-            else:
-                outcome = place.node.handle(request, self.now())
-            await self._announce(place, outcome)
-            written = write(outcome.reply, request.version, self.options, request.key)
-            close = False
-            if isinstance(outcome.reply, m.Refusal):
-                self.counters.faults[outcome.reply.code] += 1
-                close = self.options.close_after_fault
-            else:
-                self.counters.replies[operation] += 1
-            damaged = damage(Damaged(written, close), hits)
+        damaged = await self._worked_on(place, request, hits)
         if "delay-reply" in hits:
             await self.sleep(hits["delay-reply"].seconds)
             await place.awake.wait()
@@ -185,6 +169,23 @@ class Simulator(Nodes):
         if "lose-reply" in hits:
             raise ConnectionAborted("reset before the reply was sent")
         return _reply(damaged)
+
+    async def _worked_on(self, place: Place, request: Request, hits: Mapping[str, Fault]) -> Damaged:
+        close = self.options.close_after_fault
+        if "http-503" in hits:
+            self.counters.replies["503"] += 1
+            return Damaged(_throttled(hits["http-503"], request.version, self.options), close)
+        if "refuse" in hits:
+            outcome = m.Outcome(m.Refusal(hits["refuse"].code))
+        else:
+            outcome = place.node.handle(request, self.now())
+        await self._announce(place, outcome)
+        if isinstance(outcome.reply, m.Refusal):
+            self.counters.faults[outcome.reply.code] += 1
+        else:
+            self.counters.replies[request.operation] += 1
+            close = False
+        return damage(Damaged(write(outcome.reply, request.version, self.options, request.key), close), hits)
 
     def refuse(self, code: int) -> SimReply:
         """The reply to something that is not a request one could read."""

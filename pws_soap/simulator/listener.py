@@ -81,11 +81,6 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._state.connections)
-
-    @property
     def is_open(self) -> bool:
         """Whether it listens."""
         return self._server is not None

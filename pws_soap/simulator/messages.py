@@ -105,9 +105,8 @@ class SetPresence:
     rich: bytes | None = None
 
 
-Call = (
-    Login
-    | Logout
+SessionCall = (
+    Logout
     | RegisterEndPoint
     | UnregisterEndPoint
     | Subscribe
@@ -116,6 +115,9 @@ Call = (
     | GetPolledPresence
     | SetPresence
 )
+"""A call that needs a session key."""
+
+Call = Login | SessionCall
 
 
 @dataclass(frozen=True, slots=True)

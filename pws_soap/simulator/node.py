@@ -66,8 +66,12 @@ class Node:
         if request.problem in UNREADABLE:
             raise Refused(request.problem or 102)
         self.registry.expire(now)
-        session = None if request.operation == "login" else self._session(request.key, now)
-        if request.call is None:
+        if request.operation == "login":
+            if not isinstance(request.call, m.Login):
+                raise Refused(request.problem or 102)
+            return m.Outcome(self._logins.answer(request.call, self.registry, now))
+        session = self._session(request.key, now)
+        if request.call is None or isinstance(request.call, m.Login):
             raise Refused(request.problem or 102)
         return self._dispatch(request.call, session, now)
 
@@ -104,11 +108,7 @@ class Node:
             self.registry.sessions[session.application].used = now
         return session
 
-    def _dispatch(self, call: m.Call, session: Session | None, now: float) -> m.Outcome:
-        if isinstance(call, m.Login):
-            return m.Outcome(self._logins.answer(call, self.registry, now))
-        if session is None:
-            raise Refused(100)
+    def _dispatch(self, call: m.SessionCall, session: Session, now: float) -> m.Outcome:
         match call:
             case m.Logout():
                 self.registry.end_session(session.key)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import aiohttp
 
@@ -22,6 +23,10 @@ from pws_soap.simulator.control import Control, control_app
 from pws_soap.simulator.listener import Listener
 from pws_soap.simulator.nodes import NodeState
 from pws_soap.simulator.options import Options
+
+_log = logging.getLogger(__name__)
+_REOPEN_TRIES: Final = 50
+_REOPEN_PAUSE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +160,20 @@ class SimulatorServer:
         if state is NodeState.DOWN:
             listener.close()
         elif not listener.is_open:
-            task = asyncio.get_running_loop().create_task(listener.open())
+            task = asyncio.get_running_loop().create_task(self._reopen(name, listener))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
+
+    async def _reopen(self, name: str, listener: Listener) -> None:
+        for attempt in range(_REOPEN_TRIES):
+            if attempt:
+                await asyncio.sleep(_REOPEN_PAUSE)
+            if self.simulator.place(name).state is NodeState.DOWN:
+                return
+            with contextlib.suppress(OSError):  # somebody else has taken the port meanwhile
+                await listener.open()
+                return
+        _log.warning("node %s cannot listen at port %d again: it is taken", name, listener.port)
 
     async def settled(self) -> None:
         """Wait until every node that came back listens again."""

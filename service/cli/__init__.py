@@ -19,7 +19,9 @@ from typing import Final
 import click
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "demo": ("service.cli.demo", "Watch a simulated office, without a server."),
     "serve": ("service.cli.serve", "Keep presence up to date, and answer who is free."),
+    "simulate": ("service.cli.simulate", "Play a presence server, for developing without one."),
     "create": ("service.cli.create", "Register the endpoint and subscribe to the contacts."),
     "delete": ("service.cli.delete", "Remove what was made at the server, and log out."),
     "fetch": ("service.cli.fetch", "Fetch what changed in a subscription."),

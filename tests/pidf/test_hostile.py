@@ -13,9 +13,9 @@ from pws_soap.pidf import PidfError, read_document, read_list
 HEAD, TAIL = b'<presence entity="sip:ann@example.com">', b"</presence>"
 MEGABYTE = 1024 * 1024
 SECONDS = 1.5
-"""For each of them, on a slow machine. What is quadratic takes minutes here."""
+"""Of the processor, for each of them. What is quadratic takes minutes."""
 
-SIZE = 50_000
+SIZE = 20_000
 HOSTILE: dict[str, bytes] = {
     "a megabyte of white space": HEAD + b" " * MEGABYTE + TAIL,
     "nothing but white space": b" " * (10 * MEGABYTE),
@@ -65,21 +65,21 @@ HOSTILE: dict[str, bytes] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_read_within_bounds(name: str) -> None:
     """No exception, a bounded time."""
-    started = time.perf_counter()
+    started = time.process_time()
     for reading in read_list(HOSTILE[name]):
         assert reading.problem is None or len(reading.problem) < 300
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_document_alone_is_read_or_refused(name: str) -> None:
     """PidfError or a reading."""
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         assert read_document(HOSTILE[name]).problem is None
     except PidfError as error:
         assert len(str(error)) < 400  # noqa: PT017  # either outcome is right; this bounds one of them
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("name", ["billion laughs", "many starts", "deep nesting", "many sections that end at last"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -161,3 +162,10 @@ def test_the_explanation_of_nothing_and_of_a_problem() -> None:
     """Both say so in one line."""
     assert explain(Reading("a@b")) == ("UNKNOWN: neither the person nor a device says anything about the state",)
     assert explain(Reading("a@b", problem="cut")) == ("UNKNOWN: the document could not be read: cut",)
+
+
+def test_the_documentation_has_the_table_word_by_word() -> None:
+    """docs/rich-presence.md and the table in the code are the same."""
+    text = (Path(__file__).parents[2] / "docs" / "rich-presence.md").read_text("utf-8")
+    table = text.partition("| word | state | why |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert sorted(table) == sorted(f"| `{word}` | {row.state} | {row.reason} |" for word, row in WORDS.items())

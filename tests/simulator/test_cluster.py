@@ -81,6 +81,8 @@ async def test_codes_come_in_the_order_in_which_a_server_can_know(room: Room) ->
     assert (await post(room.simulator, "<x/>")).code == 103
     assert (await post(room.simulator, poll())).code == 100
     assert (await post(room.simulator, poll(), "wrong")).code == 101
+    assert (await post(room.simulator, login().replace("password", "word"))).code == 112
+    room.simulator.counters.faults.pop(112)
     application, _ = await ready(room.simulator)
     assert (await post(room.simulator, poll(), application)).code == 146
     assert (await post(room.simulator, poll(ANN), application)).code == 140

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 import pws_soap.simulator
+from pws_soap.simulator import contract
 from pws_soap.simulator.contract import wsdl
 
 HERE = Path(pws_soap.simulator.__file__).parent
@@ -29,6 +32,17 @@ def test_it_imports_nothing_of_the_client() -> None:
                 top = name.partition(".")[0]
                 assert top in allowed or top in standard, (module.name, name)
                 assert top != "pws_soap" or name.startswith("pws_soap.simulator"), (module.name, name)
+
+
+def test_an_installed_wheel_has_the_wsdl_beside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pws_soap/wsdl/presence.wsdl`; one without a schema is no use."""
+    (tmp_path / "wsdl").mkdir()
+    (tmp_path / "wsdl" / "presence.wsdl").write_bytes(b"<definitions/>")
+    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr(contract, "wsdl", contract._wsdl_bytes.__wrapped__)
+    assert contract.wsdl() == b"<definitions/>"
+    with pytest.raises(ValueError, match="the WSDL has no schema"):
+        contract.schema.__wrapped__(100)
 
 
 def test_the_wsdl_is_the_projects_own() -> None:

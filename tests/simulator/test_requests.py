@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pws_soap.simulator import Options, State
 from pws_soap.simulator import messages as m
@@ -177,6 +179,17 @@ def test_comments_and_instructions_are_nothing() -> None:
     """They may stand anywhere."""
     body = fetch().replace("<subscriptionID>1", "<?x y?><!-- z --><subscriptionID><!-- 9 -->1")
     assert read(envelope(body), OPTIONS).call == m.GetSubscribedPresence(1)
+
+
+WHOLE = envelope(subscribe(ANN, JOE), "key")
+
+
+@settings(max_examples=150, deadline=None)
+@given(start=st.integers(0, len(WHOLE)), length=st.integers(0, 40), other=st.binary(max_size=12))
+def test_whatever_is_sent_is_read_or_refused(start: int, length: int, other: bytes) -> None:
+    """No input raises: there is a call, or the code of a problem."""
+    request = read(WHOLE[:start] + other + WHOLE[start + length :], OPTIONS)
+    assert (request.call is None) is (request.problem is not None)
 
 
 def test_no_key_shows_in_a_repr() -> None:

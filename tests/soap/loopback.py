@@ -52,6 +52,7 @@ class Loopback:
         self._tls = tls
         self.connections = 0
         self.received: list[Received] = []
+        self.got_request = asyncio.Event()
         self.bytes_in = 0
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
@@ -105,6 +106,7 @@ class Loopback:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.bytes_in += len(head) + len(body)
         self.received.append(Received(line, headers, body))
+        self.got_request.set()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,28 @@
+"""How a command that runs on is told to stop: Ctrl-C and SIGTERM set an event, and it ends in its own order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_at_signals() -> Iterator[asyncio.Event]:
+    """An event that the first signal sets. Needs a running loop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in _SIGNALS:
+        with contextlib.suppress(NotImplementedError):  # where there are no signal handlers Ctrl-C still interrupts
+            loop.add_signal_handler(each, stop.set)
+    try:
+        yield stop
+    finally:
+        for each in _SIGNALS:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(each)

@@ -1,0 +1,93 @@
+"""Ends that are not clean: what a killed service left behind is removed by the next, and a stop is always bounded."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from tests.e2e.processes import eventually
+from tests.e2e.simulated import EVERYTHING, NOTHING, PASSWORD, SECRET, Server, Service, configure
+
+
+def test_what_a_killed_service_left_is_removed_by_the_next(server: Server, tmp_path: Path) -> None:
+    """Nothing doubles, however often it is killed."""
+    site = configure(tmp_path, server.port)
+    for _ in range(2):
+        with Service(tmp_path, site) as service:
+            service.ready()
+            assert server.holds() == EVERYTHING
+            service.kill()
+        assert server.holds() == EVERYTHING
+    with Service(tmp_path, site) as service:
+        service.ready()
+        assert server.holds() == EVERYTHING
+        server.put("ann@example.com", state="DND")
+        service.sees("ann@example.com", state="DND")
+        assert service.stop() == 0
+    assert server.holds() == NOTHING
+    state = json.loads((tmp_path / "pws.state.json").read_text())
+    assert (state["leftovers"], state["doubtful"]) == ([], [])
+
+
+def test_what_was_being_made_when_it_was_killed_is_removed_too(server: Server, tmp_path: Path) -> None:
+    """Nobody knows the id of a subscription whose reply never came: its session is reset."""
+    fault = {"fault": "delay-reply", "operation": "subscribe", "seconds": 20, "count": 1}
+    assert server.control.ask("POST", "/control/faults", fault).status == 200
+    site = configure(tmp_path, server.port)
+    with Service(tmp_path, site) as service:
+        eventually(lambda: holds_everything(server))
+        service.kill()
+    with Service(tmp_path, site) as service:
+        service.ready()
+        assert server.holds() == EVERYTHING
+        assert service.stop() == 0
+    assert server.holds() == NOTHING
+
+
+def holds_everything(server: Server) -> None:
+    assert server.holds() == EVERYTHING
+
+
+def test_the_file_that_remembers_holds_ids_and_no_secret(server: Server, tmp_path: Path) -> None:
+    with Service(tmp_path, configure(tmp_path, server.port)) as service:
+        service.ready()
+        text = (tmp_path / "pws.state.json").read_text()
+        assert {each["kind"] for each in json.loads(text)["leftovers"]} == {"endpoint", "subscription"}
+        keys = [session["key"].rstrip(".") for session in server.control.get("/control/sessions").json["sessions"]]
+        assert len(keys) == 2
+        for secret in (PASSWORD, SECRET, *keys):
+            assert f'"{secret}' not in text
+        assert service.stop() == 0
+
+
+def test_stopping_is_bounded_when_the_server_hangs(server: Server, tmp_path: Path) -> None:
+    """What could not be removed then is removed by the next start."""
+    site = configure(tmp_path, server.port, lifecycle="stop_timeout = 1")
+    with Service(tmp_path, site) as service:
+        service.ready()
+        server.node("hang")
+        began = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - began < 10
+        assert "what is left on the server is removed at the next start" in service.output
+    assert server.holds() == EVERYTHING
+    server.node("up")
+    with Service(tmp_path, site) as service:
+        service.ready()
+        assert server.holds() == EVERYTHING
+        assert service.stop() == 0
+    assert server.holds() == NOTHING
+
+
+def test_a_server_that_forgets_everything_is_taken_up_again(server: Server, tmp_path: Path) -> None:
+    """A restart of the server, as the service sees it: the next fetch tells, and all is made anew."""
+    with Service(tmp_path, configure(tmp_path, server.port)) as service:
+        service.ready()
+        server.forget()
+        server.put("joe@example.com", state="VACATION")
+        service.site.ask("POST", "/v1/refresh")
+        service.sees("joe@example.com", state="VACATION", freshness="live")
+        assert server.holds() == EVERYTHING
+        assert service.stop() == 0
+    assert server.holds() == NOTHING

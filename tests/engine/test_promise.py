@@ -1,0 +1,167 @@
+"""The promise, under a virtual clock: no wrong `live`, and healed within a bounded time after any fault."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pws_soap.simulator import Fault, NodeState
+from pws_soap.simulator import State as Wire
+from tests.engine.office import Office, all_faults, names
+from tests.engine.virtual import run
+
+
+def test_a_change_arrives_by_notification() -> None:
+    """A change at the server is in the store a moment later, without any polling."""
+
+    async def story() -> None:
+        office = Office(names(3))
+        office.start()
+        await office.heal()
+        office.change("p0001@example.com", Wire.BUSY)
+        took = await office.heal(5)
+        assert took <= 1
+        assert office.simulator.counters.requests["getPolledPresence"] == 0
+        await office.stop()
+        assert office.left() == {"sessions": 0, "endpoints": 0, "subscriptions": 0}
+
+    run(story())
+
+
+@pytest.mark.parametrize("kind", all_faults())
+def test_heals_after_a_fault_in_a_fetch(kind: str) -> None:
+    """Each kind of fault in the fetch that carries a change: nothing is lost, nothing wrong is called live."""
+
+    async def story() -> None:
+        office = Office(names(5))
+        office.start()
+        await office.heal()
+        operation = None if "notification" in kind else "getSubscribedPresence"
+        seconds = 30.0 if kind.startswith("delay") else None
+        fault = Fault(kind, operation=operation, count=2, **({"seconds": seconds} if seconds else {}))
+        office.simulator.faults.add(fault)
+        office.change("p0002@example.com", Wire.BUSY)
+        await office.pass_time(20, step=0.1)
+        office.change("p0002@example.com", Wire.AWAY)
+        office.change("p0003@example.com", Wire.DND)
+        await office.pass_time(5, step=0.1)
+        office.simulator.faults.clear()
+        await office.heal()
+
+    run(story())
+
+
+def test_a_restarted_server_is_taken_up_again() -> None:
+    """The server forgets everything: logged in, registered and subscribed anew."""
+
+    async def story() -> None:
+        office = Office(names(4))
+        office.start()
+        await office.heal()
+        office.simulator.restart("imp1")
+        office.change("p0000@example.com", Wire.BUSY)
+        await office.pass_time(1)
+        await office.heal()
+
+    run(story())
+
+
+@pytest.mark.parametrize("state", [NodeState.DOWN, NodeState.HUNG])
+def test_a_failed_node_is_left_for_the_next(state: NodeState) -> None:
+    """With two nodes, the failure of one moves everything to the other, and back only when that one fails."""
+
+    async def story() -> None:
+        office = Office(names(4), nodes=("imp1", "imp2"))
+        engine = office.start()
+        await office.heal()
+        office.simulator.set_state("imp1", state)
+        office.change("p0000@example.com", Wire.BUSY)
+        await office.heal()
+        assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
+        office.simulator.set_state("imp1", NodeState.UP)
+        await office.pass_time(300)
+        assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
+        office.simulator.set_state("imp2", state)
+        office.change("p0001@example.com", Wire.BUSY)
+        await office.heal()
+        assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp1:8082"}
+
+    run(story())
+
+
+def test_a_single_node_that_hangs_and_comes_back() -> None:
+    """With one node there is nowhere to go: stale while it hangs, live soon after."""
+
+    async def story() -> None:
+        office = Office(names(4))
+        office.start()
+        await office.heal()
+        office.simulator.set_state("imp1", NodeState.HUNG)
+        office.change("p0000@example.com", Wire.BUSY)
+        await office.pass_time(400)
+        assert office.check() == 0
+        office.simulator.set_state("imp1", NodeState.UP)
+        await office.heal()
+
+    run(story())
+
+
+def test_killed_sessions_make_one_login() -> None:
+    """All sessions gone at once: one login of the application user, one of the end user."""
+
+    async def story() -> None:
+        office = Office(names(4))
+        office.start()
+        await office.heal()
+        before = office.simulator.counters.requests["login"]
+        office.simulator.kill_sessions()
+        office.change("p0000@example.com", Wire.BUSY)
+        await office.heal()
+        assert office.simulator.counters.requests["login"] - before <= 3
+
+    run(story())
+
+
+def test_silence_is_found_by_the_safety_fetch() -> None:
+    """Above 80 % CPU the server notifies nobody: the safety fetch finds the change and shortens its interval."""
+
+    async def story() -> None:
+        office = Office(names(4))
+        engine = office.start()
+        await office.heal()
+        office.simulator.set_cpu(85)
+        for round_ in range(3):
+            office.change("p0000@example.com", Wire.BUSY if round_ % 2 else Wire.AWAY)
+            await office.heal()
+        assert engine.pump.counters.missed_notifications >= 2
+        line = next(iter(engine.pump.lines.values()))
+        assert line.interval < office.safety
+        assert any("being lost" in each.what for each in engine.status().problems)
+        office.simulator.set_cpu(10)
+        await asyncio.sleep(200)
+        office.change("p0001@example.com", Wire.DND)
+        await office.heal()
+        assert line.interval == office.safety
+
+    run(story())
+
+
+def test_stolen_changes_are_found_by_the_sweep() -> None:
+    """Somebody else fetches with our session and takes the change along: the reconciling sweep finds it."""
+
+    async def story() -> None:
+        office = Office(names(4), reconcile=120)
+        engine = office.start()
+        await office.heal()
+        line = next(iter(engine.pump.lines.values()))
+        office.simulator.faults.add(Fault("drop-notification", count=1))
+        office.change("p0000@example.com", Wire.BUSY)
+        client = engine.keeper.client(line.live.key.node)
+        stolen = await client.get_subscribed_presence(line.live.session, line.live.id)
+        assert [each.contact for each in stolen] == ["p0000@example.com"]
+        await asyncio.sleep(125)
+        assert office.wrong() == []
+        assert engine.pump.counters.drift == 1
+
+    run(story())

@@ -1,0 +1,218 @@
+"""Who is free: what callers get, and what they get told."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from pws_soap.models import Device
+from tests.asgi import call
+from tests.service.office import AVAILABLE, AWAY, BOUND, BUSY, Office, presence
+
+ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
+
+
+def office() -> Office:
+    """Three contacts that were read."""
+    made = Office({"support": (ANN, BOB)})
+    made.watch(ANN, BOB, CID)
+    made.read(
+        [
+            presence(ANN, BUSY, activities=("busy", "on-the-phone"), on_the_phone=True, devices=(Device("d", True),)),
+            presence(BOB, AWAY, display_name="Bôb"),
+            presence(CID, AVAILABLE),
+        ]
+    )
+    return made
+
+
+# --- the list
+
+
+async def test_the_list_holds_all_contacts() -> None:
+    """In order, with the newest revision."""
+    answer = await office().get("/v1/presence")
+    body = answer.json()
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert list(body) == ["contacts", "next_cursor", "revision"]
+    assert [each["contact"] for each in body["contacts"]] == [ANN, BOB, CID]
+    assert (body["next_cursor"], body["revision"]) == (None, 6)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("state=BUSY", [ANN]),
+        ("state=BUSY&state=AWAY", [ANN, BOB]),
+        ("activity=On-The-Phone", [ANN]),
+        ("group=support", [ANN, BOB]),
+        ("group=support&state=AWAY", [BOB]),
+        ("freshness=live", [ANN, BOB, CID]),
+        ("freshness=stale&freshness=unknown", []),
+        ("q=ANN", [ANN]),
+        ("q=b%C3%B4b", [BOB]),
+    ],
+)
+async def test_filters(query: str, expected: list[str]) -> None:
+    """As the query says."""
+    body = (await office().get(f"/v1/presence?{query}")).json()
+    assert [each["contact"] for each in body["contacts"]] == expected
+
+
+async def test_pages_follow_one_another() -> None:
+    """The cursor is passed back as it came."""
+    made = office()
+    first = (await made.get("/v1/presence?limit=2")).json()
+    second = (await made.get(f"/v1/presence?limit=2&cursor={first['next_cursor']}")).json()
+    assert [each["contact"] for each in first["contacts"] + second["contacts"]] == [ANN, BOB, CID]
+    assert second["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=ten", "limit"),
+        ("state=busy", "state[0]"),
+        ("freshness=old", "freshness[0]"),
+        ("group=nobody", "group"),
+        ("cursor=nonsense", "cursor"),
+        (f"cursor={'a' * 3000}", "cursor"),
+        ("q=", "q"),
+        (f"q={'a' * 201}", "q"),
+        ("activity=", "activity[0]"),
+        ("stat=BUSY", "stat"),
+        ("%00=1", "\0"),
+    ],
+)
+async def test_a_wrong_query_is_told_by_name(query: str, parameter: str) -> None:
+    """A misspelt filter must not be taken for one that lets everybody pass."""
+    answer = await office().get(f"/v1/presence?{query}")
+    assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json")
+    (error,) = answer.json()["errors"]
+    assert (error["in"], error["parameter"]) == ("query", parameter)
+    assert error["expected"]
+
+
+# --- one contact
+
+
+@pytest.mark.parametrize("spelling", [ANN, "ANN@Example.com", "sip:ann@example.com", "ann%40example.com"])
+async def test_a_contact_in_any_spelling(spelling: str) -> None:
+    """Case and sip: do not count."""
+    body = (await office().get(f"/v1/presence/{spelling}")).json()
+    assert (body["contact"], body["state"], body["freshness"]) == (ANN, "BUSY", "live")
+    assert body["devices"] == [{"id": "d", "open": True, "audio": None, "video": None, "text": None}]
+
+
+@pytest.mark.parametrize("contact", ["zoe@example.com", "\N{SNOWMAN}@example.com", "a%b@example.com"])
+async def test_a_contact_that_is_not_watched(contact: str) -> None:
+    """404, and the detail says why."""
+    answer = await office().get(f"/v1/presence/{quote(contact)}")
+    assert (answer.status, answer.json()["type"]) == (404, "/problems/contact-not-watched")
+    assert contact in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "contact", ["ann", "ann@", "@example.com", "a b@example.com", "a@b@c", "x" * 400 + "@x", "a@b;c", "\0@x"]
+)
+async def test_what_is_no_contact(contact: str) -> None:
+    """422: no such contact can ever be watched."""
+    answer = await office().get(f"/v1/presence/{quote(contact)}")
+    assert answer.status == 422
+    (error,) = answer.json()["errors"]
+    assert error == {"in": "path", "parameter": "contact", "expected": "a contact URI, user@domain"}
+
+
+@pytest.mark.parametrize("path", ["/v1/presence/a%2Fb@c", "/v1/presence/", "/v1/presence/a@b/c", "/v2", "/v1"])
+async def test_paths_that_do_not_exist(path: str) -> None:
+    """404 of its own type."""
+    answer = await office().get(path)
+    assert (answer.status, answer.json()["type"]) == (404, "/problems/not-found")
+
+
+@pytest.mark.parametrize("path", [f"/v1/presence/{ANN}", "/v1/summary", "/v1/status"])
+async def test_routes_without_parameters_take_none(path: str) -> None:
+    """Each is named."""
+    answer = await office().get(f"{path}?state=BUSY&x=1&x=2")
+    assert answer.status == 422
+    assert [error["parameter"] for error in answer.json()["errors"]] == ["state", "x"]
+
+
+async def test_stale_is_shown_beside_its_age() -> None:
+    """The last known state stays visible, and nothing calls it live."""
+    made = office()
+    before = (await made.get(f"/v1/presence/{ANN}")).json()
+    made.clock.advance(BOUND + 1)
+    made.clock.jump(-86400)
+    after = (await made.get(f"/v1/presence/{ANN}")).json()
+    assert after == before | {"freshness": "stale"}
+
+
+# --- the summary
+
+
+async def test_summary() -> None:
+    """All states are there, also those that nobody is in."""
+    body = (await office().get("/v1/summary")).json()
+    assert list(body) == ["total", "by_state", "by_freshness", "on_the_phone", "groups", "revision"]
+    states = {"AVAILABLE": 1, "BUSY": 1, "DND": 0, "AWAY": 1, "UNAVAILABLE": 0, "UNKNOWN": 0, "VACATION": 0}
+    assert body["by_state"] == states
+    assert list(body["by_state"]) == list(states)
+    assert body["by_freshness"] == {"live": 3, "stale": 0, "unknown": 0}
+    assert (body["total"], body["on_the_phone"], body["revision"]) == (3, 1, 6)
+    assert body["groups"]["support"]["total"] == 2
+    assert set(body["groups"]["support"]) == {"total", "by_state", "by_freshness", "on_the_phone"}
+
+
+# --- entity tags
+
+
+@pytest.mark.parametrize("path", ["/v1/presence", f"/v1/presence/{ANN}", "/v1/summary"])
+async def test_nothing_new_is_not_sent_again(path: str) -> None:
+    """304 without a body, however the tag is passed back."""
+    made = office()
+    first = await made.get(path)
+    tag = first.headers["etag"]
+    assert tag.startswith('"')
+    assert first.headers["cache-control"] == "private, no-cache"
+    for passed in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = await made.get(path, if_none_match=passed)
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+    assert (await made.get(path, if_none_match='"other"')).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/presence", f"/v1/presence/{ANN}", "/v1/summary"])
+async def test_the_tag_changes_with_state_and_with_freshness(path: str) -> None:
+    """Time alone may change an answer, when it passes the bound; nothing else does."""
+    made = office()
+    tags = {(await made.get(path)).headers["etag"]}
+    made.clock.advance(1)
+    tags.add((await made.get(path)).headers["etag"])
+    assert len(tags) == 1
+    made.read([presence(ANN, AVAILABLE)])
+    tags.add((await made.get(path)).headers["etag"])
+    made.clock.advance(BOUND + 1)
+    tags.add((await made.get(path)).headers["etag"])
+    assert len(tags) == 3
+
+
+async def test_every_filter_has_its_own_tag() -> None:
+    """Where the answers differ."""
+    made = office()
+    queries = [urlencode(query) for query in ({}, {"limit": 1}, {"state": "BUSY"}, {"state": "AWAY"})]
+    assert len({(await made.get(f"/v1/presence?{query}")).headers["etag"] for query in queries}) == 4
+
+
+# --- methods
+
+
+@pytest.mark.parametrize("path", ["/v1/presence", f"/v1/presence/{ANN}", "/v1/summary", "/v1/status"])
+async def test_reading_is_all_one_can_do(path: str) -> None:
+    """405 names what is possible."""
+    answer = await call(office().app, "DELETE", path)
+    assert (answer.status, answer.headers["allow"]) == (405, "GET")
+    assert answer.json()["type"] == "/problems/method-not-allowed"
