@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import socket
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 
 from pws_soap.errors import (
     ArgumentError,
@@ -147,7 +149,12 @@ class AiohttpTransport:
             if self._ssl is None:
                 self._ssl = self._trust.aiohttp_ssl()
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._ssl, limit=self._max_connections, keepalive_timeout=75),
+                connector=aiohttp.TCPConnector(
+                    ssl=self._ssl,
+                    limit=self._max_connections,
+                    keepalive_timeout=75,
+                    resolver=_Resolver(self._connect_timeout),
+                ),
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
@@ -215,6 +222,20 @@ class AiohttpTransport:
             "Set ca_file to the authority that signed it, or fingerprint to its SHA-256 after checking it on the server"
         )
         return UntrustedServer(message, node=parts.netloc, operation=operation)
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Looks names up within the connect time-out, which aiohttp applies to what comes after it only."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self._limit = limit
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        async with asyncio.timeout(self._limit):
+            return await super().resolve(host, port, family)
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:

@@ -161,6 +161,7 @@ class Keeper:
 
     async def _carry_out(self, command: Command) -> None:
         happening: Happening
+        log.debug("%s: %s", _name(command.key), command.act)
         try:
             happening = await self._send(command)
         except Redirected as error:

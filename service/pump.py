@@ -269,6 +269,9 @@ class Pump:
         self._store.confirm(line.feed, reading)
         self._store.trust(line.feed)
         self._inbox.finish(ticket, ok=True)
+        if line.fetch_failures:
+            log.info("%s: fetched again", line.feed)
+        log.debug("%s: fetched %d contacts, %d changed", line.feed, len(presences), len(report.changes))
         line.fetches += 1
         line.fetch_failures = 0
         line.last_error = None
@@ -293,6 +296,8 @@ class Pump:
     def _failed(self, line: Line, error: PwsError) -> None:
         self.counters.failures += 1
         line.fetch_failures += 1
+        if line.fetch_failures == 1:
+            log.warning("%s: cannot be fetched: %s", line.feed, error)
         line.last_error = str(error)
         line.fetch_due = self._clock.monotonic() + self._pause(line.fetch_failures)
         if self.lines.get(line.live.key) is line:

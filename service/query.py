@@ -175,9 +175,9 @@ def _after(cursor: str) -> str:
     """The key that a cursor stands for."""
     try:
         plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        key = plain.removeprefix(_CURSOR).decode()
+        key = plain.removeprefix(_CURSOR).decode() if plain.startswith(_CURSOR) else ""
     except (binascii.Error, ValueError):
-        plain = key = ""
-    if not key or len(key) + len(_CURSOR) > len(plain):
+        key = ""
+    if not key:
         raise Unknown("cursor", "a next_cursor of an earlier page, unchanged")
     return key

@@ -120,6 +120,7 @@ class MemoryStore:
         self._records: dict[str, Record] = {}
         self._keys: list[str] = []  # sorted
         self._feeds: dict[str, Feed] = {}
+        self._unsettled: dict[str, set[str]] = {}  # keys by feed: asked for at every turn, and mostly empty
         self._strangers = self._contested = self._unreadable = 0
 
     def __repr__(self) -> str:
@@ -149,7 +150,8 @@ class MemoryStore:
                 changes.append(self._changed(ChangeKind.ADDED, added, None))
             elif record.feed != feed:
                 doubt = self._new_doubt(record, MOVED, self._next())
-                self._records[key] = replace(record, feed=feed, doubt=doubt)
+                self._unsettled[record.feed].discard(key)
+                self._keep(replace(record, feed=feed, doubt=doubt))
         self._changes.publish(changes)
         return changes
 
@@ -159,6 +161,7 @@ class MemoryStore:
             record = self._records.pop(key, None)
             if record is not None:
                 del self._keys[bisect_left(self._keys, key)]
+                self._unsettled[record.feed].discard(key)
                 self._revision += 1
                 changes.append(Change(self._revision, ChangeKind.REMOVED, record, record))
         self._changes.publish(changes)
@@ -182,7 +185,7 @@ class MemoryStore:
             elif presence.problem is not None:
                 reason = f"its document could not be read: {presence.problem}"
                 doubt = self._new_doubt(record, reason, order)
-                self._records[key] = replace(record, problem=presence.problem, doubt=doubt)
+                self._keep(replace(record, problem=presence.problem, doubt=doubt))
                 unreadable.append(record.contact)
             else:
                 change, agreed = self._take(record, presence, reading, source, order)
@@ -207,7 +210,7 @@ class MemoryStore:
         if not agreed:
             held = self._new_doubt(record, CONTESTED, order)
             if not newer:
-                self._records[record.key] = replace(record, settled=order, doubt=held)
+                self._keep(replace(record, settled=order, doubt=held))
                 return None, False
         elif held is not None and held.order <= reading.order:
             held = None
@@ -225,7 +228,7 @@ class MemoryStore:
             None if held is None else record.problem,
         )
         if same:
-            self._records[record.key] = updated
+            self._keep(updated)
             return None, agreed
         return self._changed(ChangeKind.CHANGED, updated, record), agreed
 
@@ -248,9 +251,9 @@ class MemoryStore:
     def trust(self, feed: str, *, anew: Reading | None = None) -> None:
         known = self._feed(feed)
         if anew is not None:
-            for key, record in self._records.items():
+            for record in self.records():
                 if record.feed == feed and (record.reading is None or record.reading.order < anew.order):
-                    self._records[key] = replace(record, doubt=self._new_doubt(record, MADE_ANEW, anew.order))
+                    self._keep(replace(record, doubt=self._new_doubt(record, MADE_ANEW, anew.order)))
         self._feeds[feed] = Feed(feed, known.confirmed, None)
 
     def doubt_contacts(self, contacts: Iterable[str], reason: str) -> None:
@@ -258,7 +261,7 @@ class MemoryStore:
         for key in map(same_contact, contacts):
             record = self._records.get(key)
             if record is not None:
-                self._records[key] = replace(record, doubt=self._new_doubt(record, reason, order))
+                self._keep(replace(record, doubt=self._new_doubt(record, reason, order)))
 
     # --- what is known
 
@@ -273,11 +276,8 @@ class MemoryStore:
         return MappingProxyType(self._feeds)
 
     def unsettled(self, feed: str | None = None) -> list[str]:
-        return [
-            record.contact
-            for record in self.records()
-            if (record.presence is None or record.doubt is not None) and feed in (None, record.feed)
-        ]
+        found = [self._unsettled.get(feed, set())] if feed is not None else self._unsettled.values()
+        return [self._records[key].contact for key in sorted(key for keys in found for key in keys)]
 
     def summary(self) -> StoreSummary:
         read = sum(record.presence is not None for record in self._records.values())
@@ -294,6 +294,7 @@ class MemoryStore:
         feed = self._feeds.get(name)
         if feed is None:
             feed = self._feeds[name] = Feed(name, None, Doubt(NOT_SUBSCRIBED, Moment.of(self._clock), self._next()))
+            self._unsettled[name] = set()
         return feed
 
     def _new_doubt(self, record: Record, reason: str, order: int) -> Doubt:
@@ -306,8 +307,15 @@ class MemoryStore:
 
     def _changed(self, kind: ChangeKind, record: Record, before: Record | None) -> Change:
         self._revision = record.revision
-        self._records[record.key] = record
+        self._keep(record)
         return Change(record.revision, kind, record, before)
+
+    def _keep(self, record: Record) -> None:
+        self._records[record.key] = record
+        if record.presence is None or record.doubt is not None:
+            self._unsettled[record.feed].add(record.key)
+        else:
+            self._unsettled[record.feed].discard(record.key)
 
 
 def _spelling(contact: str) -> str:

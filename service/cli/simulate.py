@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 import ssl
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,12 +197,11 @@ async def _simulate(wanted: Wanted) -> None:
             try:
                 await stack.enter_async_context(server)
             except OSError as error:
-                raise output.Failure(
-                    f"cannot listen on {_reason(error, wanted.host)} (--host, --port, --control-port choose others)"
-                ) from None
-            if wanted.name != wanted.host:
-                for node in server.nodes:
-                    server.simulator.place(node.name).address = f"{wanted.name}:{node.port}"
+                where = _reason(error, wanted.host)
+                raise output.Failure(f"cannot listen on {where}; choose others with --port, --control-port") from None
+            called = f"[{wanted.name}]" if ":" in wanted.name else wanted.name
+            for node in server.nodes:
+                server.simulator.place(node.name).address = f"{called}:{node.port}"
             people = server.simulator.populate(wanted.contacts)
             _tell(server, wanted, people)
             if wanted.speed is not None:
@@ -234,17 +232,22 @@ def _reason(error: OSError, host: str) -> str:
 
 def _tell(server: SimulatorServer, wanted: Wanted, people: Sequence[str]) -> None:
     """Where everything is, and what to try."""
+    from pws_soap.simulator.app import PATH
+
     pinned = _fingerprint(wanted.tls[0]) if wanted.tls else None
+    addresses = {node.name: server.simulator.place(node.name).address for node in server.nodes}
+    scheme = "https" if wanted.tls else "http"
+    urls = {name: f"{scheme}://{address}{PATH}" for name, address in addresses.items()}
     if wanted.as_json:
         click.echo(json.dumps({
-            "nodes": [{"name": node.name, "address": node.address, "url": node.url} for node in server.nodes],
+            "nodes": [{"name": name, "address": addresses[name], "url": url} for name, url in urls.items()],
             "control": f"{server.control_url}/control",
             "fingerprint": pinned,
         }))  # fmt: skip
         return
-    first, control = server.nodes[0], f"{server.control_url}/control"
-    for node in server.nodes:
-        click.echo(f"{node.name:<12} {node.url}")
+    control = f"{server.control_url}/control"
+    for name, url in urls.items():
+        click.echo(f"{name:<12} {url}")
     click.echo(f"control      {control}")
     if pinned:
         click.echo(f"fingerprint  {pinned}")
@@ -252,12 +255,13 @@ def _tell(server: SimulatorServer, wanted: Wanted, people: Sequence[str]) -> Non
     public = user.password == DEFAULT_PASSWORD
     click.echo(f"application  {user.name}, password {DEFAULT_PASSWORD if public else 'as given'}")
     homes = [f"{each.name} at {each.home}" for each in wanted.options.users if each.home]
-    click.echo(f"end users    {'every name' + (': ' + ', '.join(homes) if homes else '')}")
+    every = ["every name"] if wanted.options.any_end_user else []
+    click.echo(f"end users    {', '.join([*homes, *every])}")
     click.echo(f"contacts     {len(people)}: {', '.join(people[:3])}{', ...' if len(people) > 3 else ''}")
     who = people[0] if people else f"ann@{wanted.options.domain}"
     curl = f"curl --cacert {wanted.tls[0]}" if wanted.tls else "curl"
     service = {
-        "SERVER__NODES": ",".join(node.address for node in server.nodes),
+        "SERVER__NODES": ",".join(addresses.values()),
         **({"SERVER__FINGERPRINT": pinned} if pinned else {"SERVER__TLS": "false"}),
         "APPLICATION__USERNAME": user.name,
         "APPLICATION__PASSWORD": DEFAULT_PASSWORD if public else "...",
@@ -268,7 +272,7 @@ def _tell(server: SimulatorServer, wanted: Wanted, people: Sequence[str]) -> Non
     words = " ".join(f"PWS_{name}={value}" for name, value in service.items())
     click.echo(f"""
 Try:
-  {curl} '{first.url}?wsdl'
+  {curl} '{next(iter(urls.values()))}?wsdl'
   curl {control}/contacts/{who}
   curl -X PUT {control}/contacts/{who} -d '{{"state": "BUSY", "activities": ["on-the-phone"]}}'
   curl {control}/subscriptions
@@ -276,7 +280,6 @@ Watch it with the service, in another terminal:
   {words} pws serve
 """)
     output.note("Ctrl-C ends it.")
-    sys.stdout.flush()
 
 
 def _fingerprint(certificate: Path) -> str:

@@ -93,13 +93,16 @@ def steps_of(path: Path | None, nodes: Sequence[str]) -> tuple[Step, ...]:
         return ()
     try:
         steps = parse(path.read_text("utf-8"))
-        for step in steps:
-            if step.values.get("node", nodes[0]) not in nodes:
-                raise ValueError(f"at {step.at:g} s: there is no node {step.values['node']!r}, only {', '.join(nodes)}")
     except OSError as error:
         raise output.Mistake(f"--scenario {path}: {error.strerror}") from None
     except ValueError as error:
         raise output.Mistake(f"--scenario {path}: {error}") from None
+    for step in steps:
+        node = step.values.get("node", nodes[0])
+        if node not in nodes:
+            raise output.Mistake(
+                f"--scenario {path}: at {step.at:g} s: expected a node of {', '.join(nodes)}, got {node!r}"
+            )
     return tuple(steps)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.e2e.simulated import NOTHING, Certificate, Server, Service, configure
+from tests.e2e.simulated import NOTHING, Certificate, Server
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def server(plain_server: Server) -> Iterator[Server]:
+def server(plain_server: Server) -> Server:
     """The same, with nobody logged in and three contacts who are available."""
     plain_server.node("up")
     plain_server.forget()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +26,15 @@ class Certificate:
 
 
 class Server(Running):
-    """The simulator as a process."""
+    """`pws simulate` as a process."""
 
     def __init__(self, directory: Path, certificate: Certificate | None = None, port: int | None = None) -> None:
         self.port = port or free_port()
         self.tls = certificate is not None
         self.control = Site(free_port())
-        words = [sys.executable, str(Path(__file__).with_name("simulate.py")), str(self.port), str(self.control.port)]
+        words = [PWS, "simulate", "--port", str(self.port), "--control-port", str(self.control.port)]
         if certificate is not None:
-            words += [str(certificate.chain), str(certificate.key)]
+            words += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
         super().__init__(words, directory, f"simulator-{self.port}.log")
 
     def ready(self) -> Self:
@@ -106,8 +105,15 @@ class Service(Running):
         return eventually(as_expected)
 
 
-def configure(directory: Path, port: int, *, tls: Mapping[str, object] | None = None, **changes: str) -> Site:
-    """Write pws.toml for a server on that port; where the service will listen. The words replace whole sections."""
+def configure(
+    directory: Path,
+    port: int,
+    *,
+    tls: Mapping[str, object] | None = None,
+    watch: str = 'domain = "example.com"\ncontacts = ["ann", "joe", "rita"]',
+    **changes: str,
+) -> Site:
+    """Write pws.toml for a server on that port; where the service will listen. `changes` replace whole sections."""
     site = Site(free_port())
     trust = "tls = false" if tls is None else "\n".join(f'{name} = "{value}"' for name, value in tls.items())
     sections = {
@@ -116,7 +122,7 @@ def configure(directory: Path, port: int, *, tls: Mapping[str, object] | None = 
         "callback": f'url = "{site.url}"\nsecret_file = "callback-secret"',
         "http": f"port = {site.port}",
         "lifecycle": "stop_timeout = 3",
-        "[watch]": 'end_user = "dispatcher"\ndomain = "example.com"\ncontacts = ["ann", "joe", "rita"]',
+        "[watch]": f'end_user = "dispatcher"\n{watch}',
         "groups.support": 'contacts = ["ann@example.com", "joe@example.com"]',
     } | changes
     text = "\n".join(f"[{name}]\n{lines}\n" for name, lines in sections.items())

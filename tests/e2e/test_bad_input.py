@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -71,7 +72,15 @@ def test_a_query_that_is_no_notification_gets_an_empty_400(office: Office, query
 
 @pytest.mark.parametrize(
     "words",
-    ["1;touch pwned", "1|touch pwned", "1&&touch pwned", "1`touch pwned`", "$(touch pwned)", "1\ntouch pwned", "'\"><!--"],
+    [
+        "1;touch pwned",
+        "1|touch pwned",
+        "1&&touch pwned",
+        "1`touch pwned`",
+        "$(touch pwned)",
+        "1\ntouch pwned",
+        "'\"><!--",
+    ],
 )
 def test_shell_characters_reach_no_shell(office: Office, words: str) -> None:
     """The sample scripts handed the id to a shell, which let anybody run anything."""
@@ -100,7 +109,7 @@ def test_an_id_that_nobody_knows_is_taken_and_asks_the_server_nothing(office: Of
 
 
 def test_ids_without_end_take_no_memory_without_end(office: Office) -> None:
-    """A thousand unknown ids: all answered, and afterwards a change still arrives."""
+    """Three hundred unknown ids: all answered, and afterwards a change still arrives."""
     for number in range(1000, 1300):
         assert office.service.site.get(f"{CALLBACK}?id={number}&{EVENT}").status == 200
     office.server.put("ann@example.com", state="AWAY")
@@ -119,7 +128,6 @@ def test_ids_without_end_take_no_memory_without_end(office: Office) -> None:
         f"/pws/{'x' * 10_000}",
         f"/pws/{SECRET}/no%20node",
         f"/pws/{SECRET}/node/more",
-        f"//pws/{SECRET}",
         "/pws/../pws",
     ],
 )
@@ -145,7 +153,7 @@ def test_both_names_of_the_second_parameter_are_taken(office: Office) -> None:
     for number, name in enumerate(("eventType", "etype"), 1):
         target = f"{CALLBACK}?id={subscription['id']}&{name}=PRESENCE_NOTIFICATION"
         assert office.service.site.get(target).status == 200
-        eventually(lambda least=before + number: fetched(office, least))  # type: ignore[misc]  # mypy knows no lambda with a default
+        eventually(partial(fetched, office, before + number))
 
 
 def fetched(office: Office, least: int) -> None:
@@ -162,7 +170,16 @@ def test_a_contact_that_is_not_watched_is_404(office: Office) -> None:
 
 @pytest.mark.parametrize(
     "contact",
-    ["ann", "ann@", "@example.com", "ann@exa mple.com", "a@b@c", "ann@example.com\x00", "<b>@example.com", "x" * 10_000],
+    [
+        "ann",
+        "ann@",
+        "@example.com",
+        "ann@exa mple.com",
+        "a@b@c",
+        "ann@example.com\x00",
+        "<b>@example.com",
+        "x" * 10_000,
+    ],
 )
 def test_a_contact_that_is_none_is_422(office: Office, contact: str) -> None:
     answer = office.service.site.get(f"/v1/presence/{quote(contact)}")

@@ -35,9 +35,13 @@ def test_a_certificate_that_is_not_trusted_ends_it_and_is_shown(
     """The message says which certificate it is and what to set; nothing, and no password, was sent there."""
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
-    tls = {"another authority": {"ca_file": other}, "another fingerprint": {"fingerprint": "ab" * 32}}.get(trust, {})
+    settings: dict[str, dict[str, object]] = {
+        "the system's authorities": {},
+        "another authority": {"ca_file": other},
+        "another fingerprint": {"fingerprint": "ab" * 32},
+    }
     tls_server.control.ask("DELETE", "/control/counters")
-    with Service(tmp_path, configure(tmp_path, tls_server.port, tls=tls)) as service:
+    with Service(tmp_path, configure(tmp_path, tls_server.port, tls=settings[trust])) as service:
         assert service.ended() == 1
         said = error_of(service)
     assert fingerprint(certificates.issued).upper() in said.replace(":", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from pws_soap.simulator import Fault, Options, SimulatorServer, User
+from pws_soap.simulator import Fault, Options, SimulatorServer, State, User
 from tests.e2e.simulated import SECRET, Service, configure
 
 PASSWORD = "correct-horse-battery-staple"
@@ -28,11 +28,11 @@ async def test_no_secret_leaves_the_service(tmp_path: Path) -> None:
             keys = keys_of(server)
             said = []
             for kind in ("garble-reply", "lose-reply", "truncate-reply", "html-reply"):
-                server.simulator.inject(Fault(kind, operation="getSubscribedPresence", count=1))
+                server.simulator.faults.add(Fault(kind, operation="getSubscribedPresence", count=1))
                 said.append((await asyncio.to_thread(site.ask, "POST", "/v1/refresh")).body.decode())
             server.simulator.kill_sessions()
             said.append((await asyncio.to_thread(site.ask, "POST", "/v1/refresh")).body.decode())
-            server.simulator.change("ann@example.com", state="BUSY")
+            server.simulator.change("ann@example.com", state=State.BUSY)
             await asyncio.to_thread(service.sees, "ann@example.com", state="BUSY", freshness="live")
             keys |= keys_of(server)
             paths = ("/", "/v1/status", "/v1/presence", "/readyz", "/openapi.json", "/docs", f"/pws/{SECRET}")
@@ -41,6 +41,6 @@ async def test_no_secret_leaves_the_service(tmp_path: Path) -> None:
         assert len(keys) == 4
         assert keys_of(server) == set()
     said += [service.output, (tmp_path / "pws.state.json").read_text()]
-    assert "WARNING" in service.output  # the bad day was told of
+    assert "cannot be fetched" in service.output  # the bad day was told of
     for secret in (PASSWORD, SECRET, *keys):
         assert not [text for text in said if secret in text]

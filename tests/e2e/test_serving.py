@@ -11,6 +11,7 @@ from tests.e2e.simulated import EVERYTHING, NOTHING, Server, Service, configure
 
 def follow_a_change(server: Server, service: Service) -> None:
     """From the first fetch over a change to a clean end."""
+    server.control.ask("DELETE", "/control/counters")
     service.ready()
     assert service.sees("ann@example.com", state="AVAILABLE")["freshness"] == "live"
     assert server.holds() == EVERYTHING
@@ -64,10 +65,7 @@ def test_basic_presence_over_soap_1_2_with_the_live_wsdl(server: Server, tmp_pat
         tmp_path,
         server.port,
         server=f'nodes = ["127.0.0.1:{server.port}"]\ntls = false\nwsdl = "live"\nsoap = "1.2"',
-        **{
-            "[watch]": 'end_user = "dispatcher"\ncontacts = ["ann@example.com", "joe@example.com"]\n'
-            'presence_type = "BASIC_PRESENCE"'
-        },
+        watch='contacts = ["ann@example.com", "joe@example.com"]\npresence_type = "BASIC_PRESENCE"',
     )
     with Service(tmp_path, site) as service:
         service.ready()
@@ -81,7 +79,7 @@ def test_every_contact_of_a_long_list_arrives(server: Server, tmp_path: Path) ->
     """More contacts than a request may name, and than zeep alone would read from a reply."""
     people = server.control.ask("POST", "/control/contacts", {"count": 250}).json["contacts"]
     names = ", ".join(f'"{contact}"' for contact in people)
-    site = configure(tmp_path, server.port, **{"[watch]": f'end_user = "dispatcher"\ncontacts = [{names}]'})
+    site = configure(tmp_path, server.port, watch=f"contacts = [{names}]")
     with Service(tmp_path, site) as service:
         service.ready()
         listed = service.site.get("/v1/presence?limit=1000&freshness=live").json["contacts"]

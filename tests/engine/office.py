@@ -152,10 +152,10 @@ class Office:
         return live
 
     def _held(self, contact: str, since: float) -> list[str]:
-        """The states that a contact had at some time from `since` on."""
+        """The states that a contact had at some time from `since` on; at the very moment of a change, both."""
         history = self.truth[contact]
-        before = [state for at, state in history if at <= since]
-        return [*before[-1:], *(state for at, state in history if at > since)]
+        before = [state for at, state in history if at < since]
+        return [*before[-1:], *(state for at, state in history if at >= since)]
 
     def wrong(self) -> list[str]:
         """What is not live, or not the truth."""

@@ -84,7 +84,20 @@ def test_pages_hold_everything_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "!!!!", "YWZ0ZXI6", "YWZ0ZXI", "_____w", "YWZ0ZXI6/w", "YmVmb3JlOmFubg", "é", "a=b="]
+    "cursor",
+    [
+        "",
+        "x",
+        "!!!!",
+        "YWZ0ZXI6",
+        "YWZ0ZXI",
+        "_____w",
+        "YWZ0ZXI6/w",
+        "YmVmb3JlOmFubg",
+        "w6nDqcOpw6nDqcOpw6k",
+        "é",
+        "a=b=",
+    ],
 )
 def test_a_cursor_that_is_none_is_told(cursor: str) -> None:
     """Whatever it is made of."""

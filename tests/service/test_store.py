@@ -385,6 +385,28 @@ def test_a_subscription_made_anew_must_name_each_contact_once() -> None:
     assert case.store.unsettled("other") == []
 
 
+def test_unsettled_contacts_move_and_go_with_their_records() -> None:
+    """Who is unwatched or moves is no longer read for its old feed."""
+    case = Case(ANN, BOB, CID)
+    assert case.store.unsettled() == [ANN, BOB, CID]
+    case.put(BOB, BUSY)
+    case.store.unwatch([CID])
+    case.store.watch([ANN], "g")
+    assert (case.store.unsettled("f"), case.store.unsettled("g"), case.store.unsettled()) == ([], [ANN], [ANN])
+    case.put(ANN, BUSY)
+    assert case.store.unsettled() == []
+
+
+def test_a_new_subscription_of_one_feed_leaves_others_alone() -> None:
+    """Feeds stand for themselves."""
+    case = Case(ANN)
+    case.store.watch([BOB], "g")
+    case.store.trust("g")
+    case.put(BOB, BUSY)
+    case.store.trust("f", anew=case.store.begin())
+    assert case.level(BOB) is Level.LIVE
+
+
 def test_a_stronger_doubt_is_not_weakened() -> None:
     """A reply lost after the new subscription began is not settled by that subscription's first fetch."""
     case = Case(ANN)

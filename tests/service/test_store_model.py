@@ -87,6 +87,7 @@ class World:
         note(f"{action.__name__}: {self.server} {[each.reply for each in self.requests]} {self.store.records()}")
         self.nothing_false_is_live()
         self.changes_tell_the_whole_story()
+        self.unsettled_is_what_wants_reading()
 
     # --- what may happen
 
@@ -160,6 +161,11 @@ class World:
             freshness = assess(record, feed, self.clock.monotonic(), BOUND)
             if freshness.level is Level.LIVE and record.key not in self.server.untold | coming:
                 assert record.state is self.server.truth[record.key]
+
+    def unsettled_is_what_wants_reading(self) -> None:
+        """The list that is kept is the one that would be found."""
+        wanting = [each.contact for each in self.store.records() if each.presence is None or each.doubt is not None]
+        assert self.store.unsettled() == self.store.unsettled("f") == wanting
 
     def changes_tell_the_whole_story(self) -> None:
         """Replaying them gives the store, in revisions without a gap."""

@@ -1,4 +1,4 @@
-"""A server that is not ours: gSOAP, of which the real one is made, generates it from our WSDL, and the client talks to it.
+"""A server that is not ours: gSOAP, of which the real one is made, generates it from our WSDL.
 
 `tests/data/soap/gsoap_server.cpp` is what stands between the generated code and a working server.
 """

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from pws_soap.client import PwsClient
-from pws_soap.errors import PwsError, Redirected
+from pws_soap.errors import Disconnected, PwsError, Redirected
 from pws_soap.memory import MemoryTransport, Sent
 from pws_soap.models import Endpoint, Secret, Session, SessionKind
 from tests.soap.loopback import Act, Loopback, Step, closed_port, http
@@ -197,6 +197,15 @@ def test_secret_hides_itself() -> None:
     assert not Secret("")
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(secret)
+
+
+async def test_transport_s_own_words_are_cleaned_too() -> None:
+    """A transport that quotes what came: place and operation stay, the secret goes."""
+    error = Disconnected(f"the connection broke: {PASSWORD}", node="imp1:8083", operation="login")
+    pws = PwsClient(NODE, transport=MemoryTransport([error, error]))
+    with pytest.raises(Disconnected) as caught:
+        await pws.login("pwsapp", PASSWORD)
+    assert str(caught.value) == f"login at {NODE}: the connection broke: ***"
 
 
 async def test_redirect_names_nodes_only() -> None:

@@ -105,6 +105,20 @@ async def test_untrusted_server_is_told_with_its_fingerprint(authority: trustme.
     assert (server.received, server.bytes_in) == ([], 0)
 
 
+async def test_certificate_that_cannot_be_looked_at_is_told_without(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second look is a courtesy: when it fails, the error is the same without the fingerprint."""
+
+    async def refused(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError
+
+    async with Loopback([GOOD], tls=server_context(authority.issue_cert("127.0.0.1"))) as server:
+        monkeypatch.setattr(asyncio, "open_connection", refused)
+        with pytest.raises(UntrustedServer, match="the server's certificate is not trusted: unable to get"):
+            await login(server)
+
+
 async def test_authority_of_somebody_else_is_not_accepted(authority: trustme.CA, tmp_path: Path) -> None:
     """A ca_file is the only authority then."""
     path = tmp_path / "other.pem"

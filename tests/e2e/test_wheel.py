@@ -1,0 +1,107 @@
+"""The wheel as a user gets it: built, installed in an environment that has nothing else, run away from the checkout.
+
+Marked `long`, since it builds, and installs every dependency from the package index: `pytest -m long tests/e2e`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service.assembly import package_version
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(words: Sequence[str | Path], directory: Path, timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, with nothing of this test run in its environment."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PWS_", "COVERAGE_")) and name not in {"PYTHONPATH", "VIRTUAL_ENV"}
+    }
+    return subprocess.run(
+        words,
+        cwd=directory,
+        env=clean,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The wheel, and an environment that holds it and its dependencies."""
+
+    wheel: Path
+    python: Path
+    elsewhere: Path
+
+    @property
+    def pws(self) -> Path:
+        return self.python.with_name("pws")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Built and installed once."""
+    place = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(place)]
+    if importlib.util.find_spec("hatchling"):
+        build.append("--no-isolation")  # quicker, where the builder is at hand
+    built = run([*build, str(ROOT)], place, 300)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel,) = place.glob("*.whl")
+    environment = place / "environment"
+    made = run([sys.executable, "-m", "venv", "--without-pip", environment], place, 60)
+    assert made.returncode == 0, made.stderr
+    python = environment / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
+    done = run([*pip, str(wheel)], place, 500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    return Installed(wheel, python, elsewhere)
+
+
+def test_the_wheel_carries_what_it_needs_and_no_more(installed: Installed) -> None:
+    names = set(zipfile.ZipFile(installed.wheel).namelist())
+    assert {"pws_soap/wsdl/presence.wsdl", "pws_soap/py.typed", "service/py.typed"} <= names
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"pws_soap", "service"}
+
+
+def test_the_wsdl_is_found_without_the_checkout(installed: Installed) -> None:
+    code = (
+        "import sys; from pws_soap import contract;"
+        " assert contract.__file__.startswith(sys.prefix), contract.__file__;"
+        " print(contract.bundled())"
+    )
+    told = run([installed.python, "-c", code], installed.elsewhere, 60)
+    assert (told.returncode, told.stdout.startswith("Contract(")) == (0, True), told.stdout + told.stderr
+
+
+def test_it_tells_its_version(installed: Installed) -> None:
+    told = run([installed.pws, "--version"], installed.elsewhere, 60)
+    assert (told.returncode, told.stdout) == (0, f"pws {package_version()}\n")
+
+
+def test_the_demo_shows_changes_and_ends_by_itself(installed: Installed) -> None:
+    """`pws demo` where no checkout is: real sockets, an office day, and a clean end after ten seconds."""
+    shown = run([installed.pws, "demo", "--for", "10s", "--port", "0"], installed.elsewhere, 60)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "Traceback" not in shown.stdout + shown.stderr
+    assert "/v1/presence" in shown.stdout + shown.stderr
+    assert "@example.com" in shown.stdout
