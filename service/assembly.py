@@ -25,8 +25,8 @@ from service.config import Config
 from service.freshness import default_bound
 from service.gate import BudgetedTransport, Gate
 from service.keeper import Credentials
+from service.lines import PumpSettings
 from service.living import LivingEngine
-from service.pump import PumpSettings
 from service.statefile import StateFile
 from service.store import MemoryStore
 
@@ -80,6 +80,7 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
             config.fetch.safety_interval,
             config.fetch.reconcile_interval,
             config.fetch.max_parallel,
+            2 * config.server.read_timeout,
             frozenset(each.end_user for each in config.watch if each.presence_type is PresenceType.RICH),
         ),
         credentials=Credentials(

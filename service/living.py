@@ -18,7 +18,8 @@ from service.engine import Failure, NotAvailable, RefreshReport, Status
 from service.freshness import Level, assess
 from service.inbox import Inbox
 from service.keeper import Credentials, Keeper
-from service.pump import Line, Pump, PumpSettings, feed_of
+from service.lines import Line, PumpSettings, feed_of
+from service.pump import Pump
 from service.statefile import StateFile
 from service.store import Store
 

@@ -4,6 +4,8 @@ The rules (docs/protocol.md, Fetching):
 
 - A mark means: fetch. It is cleared only by a successful fetch that began after it.
 - A fetch whose outcome is unknown may have taken changes with it: the contacts are in doubt until they are polled.
+- A fetch that timed out may be carried out later, and take later changes along: for a while after it the contacts are
+  polled after every fetch.
 - Without any notification each subscription is fetched once in a safety interval. One that brings a change nobody
   announced says that notifications are being lost: the interval is halved until they come again.
 - A slow sweep polls every contact, and counts what differs from what we had (the drift).
@@ -14,16 +16,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from pws_soap import lifecycle
-from pws_soap.errors import OutcomeUnknown, PwsError
+from pws_soap.errors import OutcomeUnknown, PwsError, TimedOut
 from pws_soap.lifecycle import Failure, Key, Trouble, failure_of
-from pws_soap.models import MAX_CONTACTS_PER_REQUEST
+from pws_soap.models import MAX_CONTACTS_PER_REQUEST, same_contact
 from service.clock import Clock, Moment
 from service.inbox import Inbox, SubscriptionRef
 from service.keeper import Keeper, Live, token_of
+from service.lines import Counters, Line, PumpSettings, feed_of
 from service.records import PutReport, Source
 from service.store import Store
 
@@ -35,60 +38,6 @@ _GRACE = 2.0
 """Seconds that a notification may lag behind the change it announces."""
 _SHORTEST = 15.0
 """A safety interval is never halved below this many seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class PumpSettings:
-    """Times in seconds; a `reconcile_interval` of 0 means never. `rich` names the end users with RICH presence."""
-
-    safety_interval: float = 600.0
-    reconcile_interval: float = 3600.0
-    max_parallel: int = 4
-    rich: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class Line:
-    """What the pump knows of one subscription that can be fetched."""
-
-    live: Live
-    ref: SubscriptionRef
-    feed: str
-    interval: float
-    fetch_due: float
-    sweep_due: float
-    fetching: bool = False
-    polling: bool = False
-    fetch_failures: int = 0
-    poll_failures: int = 0
-    poll_due: float = 0.0
-    announced: bool = True
-    """Whether a notification came since the last fetch began."""
-    last_announced: float = 0.0
-    last_notification: Moment | None = None
-    last_fetch: Moment | None = None
-    last_error: str | None = None
-    notifications: int = 0
-    fetches: int = 0
-    missed: int = 0
-    waiters: list[asyncio.Future[int]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Counters:
-    """Since the start."""
-
-    fetches: int = 0
-    polls: int = 0
-    failures: int = 0
-    unknown_outcomes: int = 0
-    missed_notifications: int = 0
-    drift: int = 0
-
-
-def feed_of(key: Key) -> str:
-    """The feed that a subscription is: its end user, and which of several it is."""
-    return key.user if not key.slot else f"{key.user}/{key.slot + 1}"
 
 
 class Pump:
@@ -121,8 +70,9 @@ class Pump:
             if now is None or now.generation != line.live.generation or now.id != line.live.id:
                 self._close(key, line)
             else:
-                if now.contacts - line.live.contacts:
-                    self._inbox.mark(line.ref.id, line.ref.node)
+                if added := now.contacts - line.live.contacts:
+                    # Their changes reach us from now on, and what was read before does not count.
+                    self._store.doubt_contacts(added, "just added to the subscription")
                     line.poll_due = 0.0
                 line.live = now
         for key, each in live.items():
@@ -209,23 +159,23 @@ class Pump:
                 elif running < self._settings.max_parallel:
                     running += 1
                     line.fetching = True
-                    self._spawn(self._fetch(line))
+                    self._spawn(partial(self._fetch, line))
             if not line.polling and not line.fetching:
                 sweep = self._settings.reconcile_interval and line.sweep_due <= now
-                unsettled = [] if sweep else self._store.unsettled(line.feed)
-                if sweep or (unsettled and line.poll_due <= now and line.fetches):
+                unsettled = bool(not sweep and line.fetches and self._unsettled(line))
+                if sweep or (unsettled and line.poll_due <= now):
                     line.polling = True
-                    self._spawn(self._read_again(line, list(line.live.contacts) if sweep else unsettled, bool(sweep)))
-                elif unsettled and line.fetches:
+                    self._spawn(partial(self._read_again, line, bool(sweep)))
+                elif unsettled:
                     later.append(line.poll_due)
                 if self._settings.reconcile_interval:
                     later.append(line.sweep_due)
         return min(later, default=None)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
             try:
-                await work
+                await work()
             except Exception:  # one failed fetch must not end the pump
                 log.exception("unexpected error")
             finally:
@@ -269,6 +219,10 @@ class Pump:
         self._store.confirm(line.feed, reading)
         self._store.trust(line.feed)
         self._inbox.finish(ticket, ok=True)
+        if line.shaky_until:
+            if reading.at.monotonic >= line.shaky_until:
+                line.shaky_until = 0.0
+            self._store.doubt_contacts(line.live.contacts, "a fetch that timed out may have taken changes along")
         if line.fetch_failures:
             log.info("%s: fetched again", line.feed)
         log.debug("%s: fetched %d contacts, %d changed", line.feed, len(presences), len(report.changes))
@@ -292,6 +246,8 @@ class Pump:
             line.interval = max(floor, line.interval / 2)
             log.warning("%s: a change came without a notification: fetching every %.0f s", line.feed, line.interval)
         line.fetch_due = began + line.interval
+        if line.shaky_until:
+            line.fetch_due = min(line.fetch_due, line.shaky_until)
 
     def _failed(self, line: Line, error: PwsError) -> None:
         self.counters.failures += 1
@@ -303,22 +259,30 @@ class Pump:
         if self.lines.get(line.live.key) is line:
             if isinstance(error, OutcomeUnknown):
                 self.counters.unknown_outcomes += 1
+                if isinstance(error, TimedOut):
+                    line.shaky_until = self._clock.monotonic() + self._settings.late
                 self._store.doubt_contacts(line.live.contacts, f"the reply to a fetch was lost: {error}")
             # Something may have changed, and we cannot learn what: nothing of this feed is sure until a fetch succeeds.
             self._store.doubt(line.feed, f"cannot be fetched: {error}")
         self._report(line, failure_of(error))
 
-    async def _read_again(self, line: Line, contacts: list[str], sweep: bool) -> None:
-        """Poll contacts in lists as long as a request may be, each taken in as it comes."""
+    def _unsettled(self, line: Line) -> list[str]:
+        """What must be read again: in doubt, and in the subscription, so that what is read stays true."""
+        mine = {same_contact(contact) for contact in line.live.contacts}
+        return [contact for contact in self._store.unsettled(line.feed) if same_contact(contact) in mine]
+
+    async def _read_again(self, line: Line, sweep: bool) -> None:
+        """Poll what is in doubt, or everything, in lists as long as a request may be, each taken in as it comes."""
+        contacts = sorted(line.live.contacts) if sweep else self._unsettled(line)
         try:
             for start in range(0, len(contacts), MAX_CONTACTS_PER_REQUEST):
                 report = await self.poll(line, contacts[start : start + MAX_CONTACTS_PER_REQUEST])
-                if sweep and report.changes and not line.announced:
+                if sweep and report.changes and not line.announced and not line.shaky_until:
                     self.counters.drift += len(report.changes)
                     log.warning("%s: %d contacts differed from polled presence", line.feed, len(report.changes))
             line.poll_failures = 0
-            still = not sweep and bool(self._store.unsettled(line.feed))
-            line.poll_failures += still  # a document that stays unreadable is not polled for ever at full speed
+            # A document that stays unreadable is not polled for ever at full speed.
+            line.poll_failures += not sweep and bool(self._unsettled(line))
         except PwsError as error:
             line.poll_failures += 1
             line.last_error = str(error)

@@ -20,7 +20,8 @@ from service.engine import (
 from service.engine import Trouble as Problem
 from service.freshness import Level
 from service.inbox import Received
-from service.pump import Line, Pump
+from service.lines import Line
+from service.pump import Pump
 
 _TO_FREE = (
     "the server has no room for more: remove what other programs left behind (pws delete --sweep 1-16), "

@@ -48,7 +48,7 @@ class Board:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or console.height
-        head = list(self._head(plain=options.ascii_only))
+        head = list(self._head(width, plain=options.ascii_only))
         foot = list(self._foot(width))
         # What is left for contacts: without the column titles, a line below the head and one above the foot.
         if height < 20:
@@ -63,14 +63,15 @@ class Board:
             yield Text()
             yield from foot
 
-    def _head(self, *, plain: bool) -> Iterator[Text]:
+    def _head(self, width: int, *, plain: bool) -> Iterator[Text]:
         snapshot = self.snapshot
         yield _line(("pws demo", "bold"), f"  {snapshot.office}  {self.ends}")
-        counts = Text()
-        for state, number in snapshot.counts.by_state.items():
-            if number:
-                counts.append_text(mark(state, plain=plain)).append(f" {number} {state.value}  ")
-        yield _one_line(counts.append(f"({snapshot.counts.on_the_phone} on the phone)"))
+        counts = [
+            mark(state, plain=plain).append(f" {number} {state.value}", style="default")
+            for state, number in snapshot.counts.by_state.items()
+            if number
+        ]
+        yield from _packed([*counts, Text(f"({snapshot.counts.on_the_phone} on the phone)")], width)
         yield _line((f"{snapshot.status.state}", _HEALTH[snapshot.status.state]), f": {self._health()}")
 
     def _health(self) -> str:
@@ -86,11 +87,10 @@ class Board:
     def _foot(self, width: int) -> Iterator[Text]:
         """What to try. A command that is cut off is of no use, so one that does not fit is left out."""
         label = max(map(len, self.urls), default=0)
+        labelled = all(label + 2 + cell_len(command) <= width for command in self.urls.values())
         for name, command in self.urls.items():
-            if label + 2 + cell_len(command) <= width:
-                yield Text.assemble((name.ljust(label), "bright_black"), "  ", command)
-            elif cell_len(command) <= width:
-                yield Text(command)
+            if cell_len(command) <= width:
+                yield Text.assemble((f"{name:<{label}}  " if labelled else "", "bright_black"), command)
 
     def _middle(self, width: int, room: int, *, plain: bool) -> RenderResult:
         known = list(self.snapshot.contacts)
@@ -111,7 +111,7 @@ class Board:
                 cells.append(_separator(height + 1, plain=plain))
             cells.append(_block(columns, gap, rows[number * height : (number + 1) * height]))
         if beside:
-            cells += [_separator(max(height + 1, 1), plain=plain), self._feed(height, width - used - GAP)]
+            cells += [_separator(room + 1, plain=plain), self._feed(room, width - used - GAP)]
         outer.add_row(*cells)
         yield outer
         if hidden > 0:
@@ -170,6 +170,17 @@ def _separator(height: int, *, plain: bool) -> Text:
 
 def _line(*parts: str | tuple[str, str]) -> Text:
     return _one_line(Text.assemble(*parts))
+
+
+def _packed(pieces: Sequence[Text], width: int) -> Iterator[Text]:
+    """The pieces on as few lines as hold them whole."""
+    line = Text()
+    for piece in pieces:
+        if line and line.cell_len + 2 + piece.cell_len > width:
+            yield _one_line(line)
+            line = Text()
+        line.append_text(Text("  " if line else "")).append_text(piece)
+    yield _one_line(line)
 
 
 def _one_line(text: Text) -> Text:

@@ -159,7 +159,7 @@ async def _table(scene: Scene, console: Console, seconds: float | None) -> None:
         while True:
             latest.extend(scene.take())
             snapshot = scene.snapshot()
-            rest = "" if ends_at is None else f", or in {max(0.0, ends_at - snapshot.monotonic):.0f} s by itself"
-            live.update(Board(snapshot, scene.urls, tuple(latest), f"Ctrl-C ends it{rest}"), refresh=True)
+            rest = "" if ends_at is None else f" in {max(0.0, ends_at - snapshot.monotonic):.0f} s, or"
+            live.update(Board(snapshot, scene.urls, tuple(latest), f"ends{rest} with Ctrl-C"), refresh=True)
             await scene.clock.sleep(PAUSE)
             await scene.news()

@@ -7,7 +7,7 @@ reader; and a reader who is gone is told to the caller as BrokenPipeError.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, TextIO
 
@@ -38,8 +38,9 @@ async def follow(scene: Scene, *, as_json: bool) -> None:
 async def write(scene: Scene, *, as_json: bool) -> None:
     """Write what waits to be written."""
     changes = scene.take()
+    written: Callable[[Change], str] = scene.as_json if as_json else line
     if changes:
-        await asyncio.to_thread(_write, [scene.as_json(each) if as_json else line(each) for each in changes])
+        await asyncio.to_thread(_write, [written(each) for each in changes])
 
 
 def _write(lines: Sequence[str]) -> None:

@@ -78,7 +78,7 @@ async def office(wanted: Wanted, stop: asyncio.Event) -> AsyncIterator[Office]:
             clock,
             default_bound(config.fetch.safety_interval),
             urls=_urls(port, server, people[0]),
-            office=lambda: f"{day.time} in the office, {wanted.speed:g} times as fast as life",
+            office=lambda: f"office time {day.time}, {wanted.speed:g}x",
         )
         stack.callback(scene.close)
         serving = asyncio.create_task(serve(assembly.app, listening, stop), name="demo")

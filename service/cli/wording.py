@@ -27,7 +27,7 @@ _WORDS: Final = {"on-the-phone": ("on the phone", "phone"), "alerting": ("ringin
 
 
 def doing(presence: Presence | None, *, short: bool = False) -> str:
-    """What the state does not say: the phone, a meeting, a note; one word of it when `short`."""
+    """What the state does not say: the phone, a meeting, a note. When `short`, the first of it and no note."""
     if presence is None:
         return ""
     words = [
@@ -39,9 +39,11 @@ def doing(presence: Presence | None, *, short: bool = False) -> str:
         words.insert(0, _WORDS["on-the-phone"][short])
     if presence.idle:
         words.append("idle")
-    if presence.note and not (short and words):
-        words.append(f'"{presence.note}"' if not short else presence.note)
-    return printable(words[0] if short and words else ", ".join(words)).replace("\n", " ")
+    if short:
+        return printable(words[0]) if words else ""
+    if presence.note:
+        words.append(f'"{presence.note}"')
+    return printable(", ".join(words)).replace("\n", " ")
 
 
 def name(record: Record) -> str:
@@ -54,7 +56,9 @@ def change(step: Change) -> str:
     """What a change did, beside the state it led to."""
     before = step.before.presence if step.before is not None else None
     words = [doing(step.record.presence)]
-    if before is not None and before.state is not step.record.state:
+    if before is None:
+        words.append("first reading")
+    elif before.state is not step.record.state:
         words.append(f"was {before.state}")
     return "; ".join(filter(None, words))
 

@@ -23,8 +23,8 @@ from pws_soap.transport import Reply
 from service.freshness import Level, assess, default_bound
 from service.gate import BudgetedTransport, Gate
 from service.keeper import Credentials
+from service.lines import PumpSettings
 from service.living import LivingEngine
-from service.pump import PumpSettings
 from service.statefile import StateFile
 from service.store import MemoryStore
 from tests.engine.virtual import LoopClock
@@ -71,7 +71,9 @@ class Office:
         self.store = MemoryStore(self.clock)
         self.engine = LivingEngine(
             settings=lifecycle.Settings(nodes=tuple(f"http://{name}:8082" for name in self.nodes), seed=3),
-            pump=PumpSettings(self.safety, self.reconcile, 4, frozenset(self.users if self.rich else ())),
+            pump=PumpSettings(
+                self.safety, self.reconcile, 4, 2 * READ_TIMEOUT, frozenset(self.users if self.rich else ())
+            ),
             credentials=Credentials("pwsapp", Secret("secret"), Secret("http://here:8080/pws/path")),
             connect=self._connect,
             store=self.store,
@@ -110,7 +112,9 @@ class Office:
         name = urlsplit(sent.url).hostname or ""
         try:
             async with asyncio.timeout(READ_TIMEOUT):
-                reply = await self.simulator.post(name, {**sent.headers, "Content-Length": str(len(sent.body))}, sent.body)
+                reply = await self.simulator.post(
+                    name, {**sent.headers, "Content-Length": str(len(sent.body))}, sent.body
+                )
         except NodeDown:
             return Unreachable("nobody listens", node=name, operation=sent.operation)
         except ConnectionAborted:
@@ -148,7 +152,9 @@ class Office:
             since = fresh.as_of.monotonic
             assert now - since <= BOUND
             held = self._held(record.contact, since)
-            assert str(record.state) in held, f"{record.contact} is shown {record.state}, was {held} since {now - since} s"
+            assert str(record.state) in held, (
+                f"{record.contact} is shown {record.state}, was {held} since {now - since} s"
+            )
         return live
 
     def _held(self, contact: str, since: float) -> list[str]:

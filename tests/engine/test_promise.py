@@ -38,9 +38,7 @@ def test_heals_after_a_fault_in_a_fetch(kind: str) -> None:
         office.start()
         await office.heal()
         operation = None if "notification" in kind else "getSubscribedPresence"
-        seconds = 30.0 if kind.startswith("delay") else None
-        fault = Fault(kind, operation=operation, count=2, **({"seconds": seconds} if seconds else {}))
-        office.simulator.faults.add(fault)
+        office.simulator.faults.add(Fault(kind, operation=operation, count=2, seconds=30.0))
         office.change("p0002@example.com", Wire.BUSY)
         await office.pass_time(20, step=0.1)
         office.change("p0002@example.com", Wire.AWAY)

@@ -149,12 +149,14 @@ QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too
 def test_the_promise_holds_in_any_history() -> None:
     """A few dozen histories in the default run."""
     few = settings(max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=QUIET, print_blob=True)
-    run_state_machine_as_test(Faults, settings=few)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Faults, settings=few)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_promise_holds_in_many_histories() -> None:
     """Thousands of steps."""
-    many = settings(max_examples=600, stateful_step_count=60, deadline=None, suppress_health_check=QUIET, print_blob=True)
-    run_state_machine_as_test(Faults, settings=many)  # type: ignore[no-untyped-call]
+    many = settings(
+        max_examples=600, stateful_step_count=60, deadline=None, suppress_health_check=QUIET, print_blob=True
+    )
+    run_state_machine_as_test(Faults, settings=many)
