@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pws_soap.lifecycle.table import PAUSED, SESSIONS, USABLE, Kind, Phase
-from pws_soap.lifecycle.values import Key, Resource, State
+from pws_soap.lifecycle.values import Key, Leftover, Resource, State
 
 
 def session_of(key: Key) -> Key:
@@ -67,9 +67,16 @@ def ready(key: Key, state: State) -> bool:
     return not any((each.node, each.user) == (session.node, session.user) for each in state.doubtful)
 
 
+def removable(leftover: Leftover, state: State) -> bool:
+    """Whether a leftover can be removed now, but for its pause: its session is there and no request is under way."""
+    kind = Kind.APPLICATION if leftover.kind is Kind.ENDPOINT else Kind.END_USER
+    session = state.resources.get(Key(kind, leftover.node, leftover.user))
+    return not leftover.seq and session is not None and session.phase in USABLE
+
+
 def next_due(state: State) -> float | None:
     """The earliest time at which a Tick will change something, None where only replies can."""
-    times = [each.due for each in state.leftovers if not each.seq]
+    times = [each.due for each in state.leftovers if removable(each, state)]
     times += [each.expires_at for each in state.leftovers]
     times += [each.until for each in state.doubtful]
     for resource in state.resources.values():

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause
-from pws_soap.lifecycle.plan import children, ready, wanted
+from pws_soap.lifecycle.plan import children, ready, removable, wanted
 from pws_soap.lifecycle.table import PAUSED, SESSIONS, UNDER_WAY, USABLE, Act, Event, Kind, Phase, follow
 from pws_soap.lifecycle.values import Command, Failure, Key, Leftover, Resource, State, Trouble
 
@@ -123,9 +123,7 @@ class Work:
 
     def _remove_leftovers(self) -> None:
         for each in self.state.leftovers:
-            owner = Key(Kind.APPLICATION if each.kind is Kind.ENDPOINT else Kind.END_USER, each.node, each.user)
-            session = self.state.resources.get(owner)
-            if each.seq or self.now < each.due or session is None or session.phase not in USABLE:
+            if self.now < each.due or not removable(each, self.state):
                 continue
             seq = self._next_seq()
             under_way = replace(each, seq=seq)

@@ -67,15 +67,19 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Presence from Cisco's IM and Presence server, by its Presence Web Service (PWS).
 
-    Every command but migrate reads pws.toml in the current directory; --config or PWS_CONFIG name another file, and
-    each key can be set in the environment, as PWS_SERVER__NODES. Results go to standard output, everything else to
-    standard error.
+    New here? `pws demo` shows all of it in a minute: a simulated office, live. It needs no server and no
+    configuration.
 
     \b
     A first round by hand:
+      pws simulate        a presence server to play with, in a terminal of its own
       pws create          register the endpoint, subscribe; prints the ids
       pws fetch 1         what subscription 1 knows; later what has changed
       pws delete          leave a clean slate
+
+    Every command but demo, simulate and migrate reads pws.toml in the current directory; --config or PWS_CONFIG name
+    another file, and each key can be set in the environment, as PWS_SERVER__NODES. Results go to standard output,
+    everything else to standard error.
 
     `pws COMMAND --help` explains a command. Exit codes: 0 done, 1 the server or the network said no, 2 the words or
     the configuration are wrong.

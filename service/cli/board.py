@@ -48,7 +48,7 @@ class Board:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or console.height
-        head = list(self._head(width, plain=options.ascii_only))
+        head = list(self._head(console, width, plain=options.ascii_only))
         foot = list(self._foot(width))
         # What is left for contacts: without the column titles, a line below the head and one above the foot.
         if height < 20:
@@ -63,7 +63,7 @@ class Board:
             yield Text()
             yield from foot
 
-    def _head(self, width: int, *, plain: bool) -> Iterator[Text]:
+    def _head(self, console: Console, width: int, *, plain: bool) -> Iterator[Text]:
         snapshot = self.snapshot
         yield _line(("pws demo", "bold"), f"  {snapshot.office}  {self.ends}")
         counts = [
@@ -72,7 +72,8 @@ class Board:
             if number
         ]
         yield from _packed([*counts, Text(f"({snapshot.counts.on_the_phone} on the phone)")], width)
-        yield _line((f"{snapshot.status.state}", _HEALTH[snapshot.status.state]), f": {self._health()}")
+        health = Text.assemble((f"{snapshot.status.state}", _HEALTH[snapshot.status.state]), f": {self._health()}")
+        yield from map(_one_line, health.wrap(console, width)[:2])
 
     def _health(self) -> str:
         """What is wrong, or else what goes on."""

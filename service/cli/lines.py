@@ -7,11 +7,10 @@ reader; and a reader who is gone is told to the caller as BrokenPipeError.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, TextIO
-
-import click
+from typing import Final
 
 from service.cli import output, wording
 from service.cli.scene import Scene
@@ -44,9 +43,10 @@ async def write(scene: Scene, *, as_json: bool) -> None:
 
 
 def _write(lines: Sequence[str]) -> None:
-    out: TextIO = click.get_text_stream("stdout", errors="replace")  # names have letters that not every encoding has
-    out.write("".join(f"{line}\n" for line in lines))
-    out.flush()
+    encoding = sys.stdout.encoding or "utf-8"
+    text = "".join(f"{each}\n" for each in lines)
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))  # not every encoding has a name's letters
+    sys.stdout.flush()
 
 
 def line(change: Change) -> str:

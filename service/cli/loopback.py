@@ -28,6 +28,8 @@ OPENS: Final = 8.75
 """The hour at which the office day is entered: people are coming in, and something happens at once."""
 SEED: Final = 3
 """The same office every time, and one whose morning is lively."""
+SAFETY: Final = 5.0
+"""Seconds between reads without a notification, 600 in a real service: a server that is broken is soon noticed."""
 _USER: Final = "pwsapp"
 _END_USER: Final = "dispatcher"
 
@@ -115,6 +117,7 @@ def _config(server: SimulatorServer, password: str, port: int, people: list[str]
         "CALLBACK__URL": f"http://{HOST}:{port}",
         "WATCH__0__END_USER": _END_USER,
         "WATCH__0__CONTACTS": ",".join(people),
+        "FETCH__SAFETY_INTERVAL": f"{SAFETY:g}",
         "GROUPS__SUPPORT__CONTACTS": ",".join(people[:half]),
         "GROUPS__SALES__CONTACTS": ",".join(people[half:]),
     }

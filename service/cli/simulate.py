@@ -269,15 +269,17 @@ def _tell(server: SimulatorServer, wanted: Wanted, people: Sequence[str]) -> Non
         "WATCH__0__END_USER": "dispatcher",
         "WATCH__0__CONTACTS": ",".join(people[:3]) or who,
     }
-    words = " ".join(f"PWS_{name}={value}" for name, value in service.items())
+    words = " \\\n    ".join(f"PWS_{name}={value}" for name, value in service.items())
     click.echo(f"""
 Try:
   {curl} '{next(iter(urls.values()))}?wsdl'
   curl {control}/contacts/{who}
   curl -X PUT {control}/contacts/{who} -d '{{"state": "BUSY", "activities": ["on-the-phone"]}}'
   curl {control}/subscriptions
-Watch it with the service, in another terminal:
-  {words} pws serve
+
+Point pws at it, in another terminal:
+  export {words}
+  pws serve        # or by hand: pws create, pws fetch 1, pws delete
 """)
     output.note("Ctrl-C ends it.")
 
