@@ -323,7 +323,9 @@ class Pump:
 
     def _close(self, key: Key, line: Line) -> None:
         del self.lines[key]
-        self._inbox.forget(line.ref)
+        # A server that lost everything gives the same small ids again, perhaps to another of our subscriptions.
+        if all(other.ref != line.ref for other in self.lines.values()):
+            self._inbox.forget(line.ref)
         resource = self._keeper.state.resources.get(key)
         why = resource.error.text if resource is not None and resource.error is not None else "subscription lost"
         self._store.doubt(line.feed, why)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pws_soap.lifecycle.plan import session_of
-from pws_soap.lifecycle.table import SESSIONS, Phase
+from pws_soap.lifecycle.table import SESSIONS, Kind, Phase
 from pws_soap.lifecycle.values import Doubt, Leftover, State
 
 
@@ -35,4 +35,12 @@ def remember(state: State, now: float) -> Memory:
         elif resource.phase in {Phase.MAKING, Phase.LEAVING}:
             session = session_of(key)
             doubtful[session.node, session.user] = latest
+    users = {(each.node, each.user) for each in leftovers} | set(doubtful)
+    nodes = {node for node, _ in users}
+    for key in sorted(state.resources, reverse=True):  # end users before the application that they hang on
+        resource = state.resources[key]
+        known = key.node in nodes if key.kind is Kind.APPLICATION else (key.node, key.user) in users
+        if key.kind in SESSIONS and not known and resource.phase not in {Phase.ABSENT, Phase.WAITING}:
+            doubtful[key.node, key.user] = latest  # nothing else would lead back to it
+            nodes.add(key.node)
     return Memory(tuple(leftovers), tuple(Doubt(node, user, until) for (node, user), until in doubtful.items()))

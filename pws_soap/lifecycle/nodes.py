@@ -1,7 +1,8 @@
 """Which node a user belongs on: health of nodes, redirects, and where to go when one fails.
 
 A node has failed when several calls in a row found no answer over some time; one failure moves nobody. There is no
-flapping back: a user stays on its new node until that one fails or the operator moves it.
+flapping back: a user stays on its new node until that one fails or the operator moves it. Redirect loops are told, and
+tried again like any trouble of the server: they pass when its nodes agree again.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def leave_failed(state: State, now: float) -> State:
         target = _next(user, nodes, state.settings, now)
         if target is not None:
             users[name] = replace(user, node=target, path=(), backup=None)
+            nodes[target] = _another_chance(nodes.get(target, Node()))
     if users == state.users and nodes == state.nodes:
         return state
     return replace(state, nodes=nodes, users=users)
@@ -89,19 +91,26 @@ def redirected(
     """Follow a redirect of user `name`. The second value says why it was not followed, None when it was."""
     user = state.users[name]
     first, second = resolve(primary, user.node, state.settings), resolve(backup, user.node, state.settings)
-    usable = [node for node in (first, second) if node and state.nodes.get(node, Node()).down_until <= now]
+    known = [node for node in (first, second if second != user.node else None) if node]
+    usable = [node for node in known if state.nodes.get(node, Node()).down_until <= now]
     path = (*user.path, user.node)
     if not usable:
         names = ", ".join(node for node in (first, second) if node) or "no usable name"
         return state, Failure(Trouble.SERVER, f"redirected to a node that has failed or is not named ({names})")
     target = usable[0]
     if target in path:
-        return _without_path(state, name), Failure(Trouble.REFUSED, "redirect loop: " + " -> ".join((*path, target)))
+        return _without_path(state, name), Failure(Trouble.SERVER, "redirect loop: " + " -> ".join((*path, target)))
     if len(path) >= state.settings.max_hops:
         tour = " -> ".join((*path, target))
-        return _without_path(state, name), Failure(Trouble.REFUSED, f"too many redirects: {tour}")
+        return _without_path(state, name), Failure(Trouble.SERVER, f"too many redirects: {tour}")
     moved = replace(user, node=target, path=path, backup=second if target == first else None)
-    return replace(state, users={**state.users, name: moved}), None
+    health = {**state.nodes, target: _another_chance(state.nodes.get(target, Node()))}
+    return replace(state, users={**state.users, name: moved}, nodes=health), None
+
+
+def _another_chance(node: Node) -> Node:
+    """A node that is tried again after its pause: what it did before no longer counts."""
+    return replace(node, failures=0, failing_since=None)
 
 
 def _without_path(state: State, name: str) -> State:

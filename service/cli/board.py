@@ -53,8 +53,7 @@ class Board:
         # What is left for contacts: without the column titles, a line below the head and one above the foot.
         if height < 20:
             foot = foot[: max(0, height - 14)]
-        if height < 10:
-            head = head[: max(0, height - 6)]
+        head = head[: max(0, height // 2 - 1)]
         room = max(1, height - len(head) - 2 - (len(foot) + 1 if foot else 0))
         yield from head
         yield Text()

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User, views
+from pws_soap.simulator import NodeState, OfficeDay, Options, SimulatorServer, User, views
 from pws_soap.simulator.office import HOUR
 from service.assembly import CannotStart, assemble, listen, serve
 from service.cli.output import Failure
@@ -89,8 +89,9 @@ async def office(wanted: Wanted, stop: asyncio.Event) -> AsyncIterator[Office]:
         try:
             yield running
         finally:
-            stop.set()
             await day.stop()
+            await _mend(server)
+            stop.set()
             await serving
             running.left = _left(server)
 
@@ -134,6 +135,16 @@ def _urls(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:
         "change someone": f'curl -XPUT {control}/control/contacts/{contact} -d \'{{"state":"DND"}}\'',
         "break the server": f"curl -XPOST {control}/control/nodes/imp1/down -d '{{\"for\":10}}'",
     }
+
+
+async def _mend(server: SimulatorServer) -> None:
+    """Make the server work again, whatever somebody has done to it, so that one can take leave of it."""
+    server.simulator.faults.clear()
+    server.simulator.set_cpu(0.0)
+    server.simulator.set_rate_limit(None)
+    for node in server.nodes:
+        server.simulator.set_state(node.name, NodeState.UP)
+    await server.settled()
 
 
 def _left(server: SimulatorServer) -> dict[str, int]:

@@ -197,15 +197,15 @@ class Office:
         status = self.engine.status()
         return "; ".join([*(each.what for each in status.problems), *(f"{s}" for s in status.subscriptions)])
 
-    def left(self) -> dict[str, int]:
+    def left(self) -> list[str]:
         """What is left on the server."""
-        counts = {"sessions": 0, "endpoints": 0, "subscriptions": 0}
-        for place in self.simulator.places.values():
+        found = []
+        for name, place in self.simulator.places.items():
             registry = place.node.registry
-            counts["sessions"] += len(registry.sessions)
-            counts["endpoints"] += len(registry.endpoints)
-            counts["subscriptions"] += len(registry.subscriptions)
-        return counts
+            found += [f"{name}: session of {each.user}" for each in registry.sessions.values()]
+            found += [f"{name}: endpoint {number}" for number in registry.endpoints]
+            found += [f"{name}: subscription {number}" for number in registry.subscriptions]
+        return found
 
 
 def names(count: int) -> tuple[str, ...]:
