@@ -192,14 +192,31 @@ class _Happened(Work):
         resource = self._current(key, happening.seq)
         if resource is None:
             return
+        user = self.state.users.get(key.user)
+        if user is None or user.node != key.node:
+            self._cannot_return(key)
+            return
         why: Failure | None = Failure(Trouble.SERVER, "redirected, and no longer wanted")
-        if key.user in self.state.users and resource.phase is Phase.MAKING:
-            names = happening.primary, happening.backup
-            self.state, why = nodes.redirected(self.state, key.user, *names, self.now)
+        if resource.phase is Phase.MAKING:
+            self.state, why = nodes.redirected(self.state, key.user, happening.primary, happening.backup, self.now)
         if why is None:
             self._event(key, Event.LOST)
         else:
             self._fail(resource, why)
+
+    def _cannot_return(self, key: Key) -> None:
+        """A login that was only to remove what an earlier run left there: the user is at home elsewhere by now.
+
+        What it left goes with the application user's session, which is therefore reset.
+        """
+        place = (key.node, key.user)
+        self.state = replace(
+            self.state,
+            leftovers=tuple(each for each in self.state.leftovers if (each.node, each.user) != place),
+            doubtful=tuple(each for each in self.state.doubtful if (each.node, each.user) != place),
+        )
+        self._event(key, Event.LOST)
+        self._event(session_of(Key(Kind.END_USER, *place)), Event.TAINTED)
 
     def used(self, happening: Used) -> None:
         key, failure = happening.key, happening.failure

@@ -21,7 +21,7 @@ FRESH: Final = 1.5
 _FRESHNESS: Final = {
     Level.LIVE: ("live", "green"),
     Level.STALE: ("stale", "bold yellow"),
-    Level.UNKNOWN: ("not read", "bright_black"),
+    Level.UNKNOWN: ("unread", "bright_black"),
 }
 
 

@@ -176,6 +176,7 @@ class World(Driver):
             self.now = max(self.now, at)
             self._time_out()
             self.ticks += 1
+            assert self.ticks < 20000, f"spins: {due} at {self.now}"
             self.tick()
         self.now = until
         self._time_out()
