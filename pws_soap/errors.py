@@ -7,6 +7,7 @@
     ├── ContractError            the WSDL lacks something that we need
     ├── Redirected               the end user lives on another node: log in there
     ├── PartlySubscribed         the subscription was made, but some lists of its contacts could not be added
+    ├── PidfError                a rich document cannot be read (`pws_soap.pidf`; also a ValueError)
     ├── TransportError           no reply could be had
     │   ├── Unreachable          nothing was sent: name, route, port, time-out while connecting
     │   │   └── UntrustedServer  nothing was sent: the certificate is not trusted
@@ -128,6 +129,15 @@ class PartlySubscribed(PwsError):
         super().__init__(
             f"subscription {subscription.id} has {len(subscription.contacts)} of {total} contacts: {cause}"
         )
+
+
+class PidfError(PwsError, ValueError):
+    """A document that cannot be read. `contact` is whom it was about, where that can be made out; `reason` says why."""
+
+    def __init__(self, reason: str, contact: str | None = None) -> None:
+        self.reason = reason
+        self.contact = contact
+        super().__init__(f"presence document of {contact}: {reason}" if contact else f"presence document: {reason}")
 
 
 class TransportError(PwsError):

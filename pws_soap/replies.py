@@ -62,7 +62,5 @@ def _value(contact: etree._Element, name: str) -> str:
 
 
 def _rich(documents: etree._Element) -> Iterator[Presence]:
-    elements = [node for node in documents if isinstance(node.tag, str)]
-    readings = pidf.read_list(elements) if elements else pidf.read_list(documents.text or "")
-    for reading in readings:
+    for reading in pidf.read_list(documents):
         yield pidf.to_presence(reading)

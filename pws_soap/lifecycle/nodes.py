@@ -1,13 +1,14 @@
 """Which node a user belongs on: health of nodes, redirects, and where to go when one fails.
 
 A node has failed when several calls in a row found no answer over some time; one failure moves nobody. There is no
-flapping back: a user stays on its new node until that one fails or the operator moves it. Redirect loops are told, and
-tried again like any trouble of the server: they pass when its nodes agree again.
+flapping back: a user stays on its new node until that one fails or the operator moves it. Whoever comes to a node gives
+it a fresh start: what was counted before says nothing about now.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -19,9 +20,9 @@ _NAME = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,
 def reached(state: State, node: str) -> State:
     """A call to `node` was answered, if only with a fault."""
     old = state.nodes.get(node)
-    if old is None or old == Node(backup=old.backup):
+    if old is None or old == _fresh(old):
         return state
-    return replace(state, nodes={**state.nodes, node: Node(backup=old.backup)})
+    return replace(state, nodes={**state.nodes, node: _fresh(old)})
 
 
 def missed(state: State, node: str, text: str, now: float) -> State:
@@ -29,42 +30,63 @@ def missed(state: State, node: str, text: str, now: float) -> State:
     old = state.nodes.get(node, Node())
     since = now if old.failing_since is None else old.failing_since
     new = replace(old, failures=old.failures + 1, failing_since=since, error=text)
+    if has_failed(new, state.settings, now):
+        new = replace(new, down_until=now + state.settings.node_pause)
     return replace(state, nodes={**state.nodes, node: new})
 
 
-def has_failed(node: Node, settings: Settings, now: float) -> bool:
+def _fresh(node: Node | None) -> Node:
+    return Node(backup=node.backup) if node else Node()
+
+
+def _gives_up_at(node: Node | None, settings: Settings) -> float | None:
+    """When the policy gives the node up, if nothing is heard from it: None where it has not failed often enough."""
+    if node is None or node.failing_since is None or node.failures < settings.node_failures:
+        return None
+    return node.failing_since + settings.node_patience
+
+
+def has_failed(node: Node | None, settings: Settings, now: float) -> bool:
     """Whether the policy gives the node up."""
-    if node.failing_since is None:
-        return False
-    return node.failures >= settings.node_failures and now - node.failing_since >= settings.node_patience
+    at = _gives_up_at(node, settings)
+    return at is not None and now >= at
 
 
 def leave_failed(state: State, now: float) -> State:
     """Move every user from a failed node to the next one, where there is one."""
     nodes, users = dict(state.nodes), dict(state.users)
     for name, user in state.users.items():
-        health = nodes.get(user.node, Node())
-        if not has_failed(health, state.settings, now):
+        health = nodes.get(user.node)
+        if health is None or not has_failed(health, state.settings, now):
             continue
-        nodes[user.node] = replace(health, down_until=now + state.settings.node_pause)
-        target = _next(user, nodes, state.settings, now)
+        target = next((node for node in _others(user, nodes, state.settings) if _may_try(nodes, node, now)), None)
         if target is not None:
+            nodes[user.node] = replace(health, down_until=now + state.settings.node_pause)
+            nodes[target] = _fresh(nodes.get(target))
             users[name] = replace(user, node=target, path=(), backup=None)
-            nodes[target] = _another_chance(nodes.get(target, Node()))
-    if users == state.users and nodes == state.nodes:
-        return state
-    return replace(state, nodes=nodes, users=users)
+    return state if users == state.users else replace(state, nodes=nodes, users=users)
 
 
-def _next(user: User, nodes: dict[str, Node], settings: Settings, now: float) -> str | None:
+def moves(state: State) -> Iterator[float]:
+    """When `leave_failed` will move somebody, as far as time alone decides it."""
+    for user in () if state.stopping else state.users.values():
+        at = _gives_up_at(state.nodes.get(user.node), state.settings)
+        others = [state.nodes.get(node, Node()).down_until for node in _others(user, state.nodes, state.settings)]
+        if at is not None and others:
+            yield max(at, min(others))
+
+
+def _others(user: User, nodes: Mapping[str, Node], settings: Settings) -> list[str]:
     """The backup named at login, the one named by the redirect, then the configured nodes in their order."""
-    named = [nodes[user.node].backup, user.backup]
+    here = nodes.get(user.node)
     at = settings.nodes.index(user.node) + 1 if user.node in settings.nodes else 0
     ring = settings.nodes[at:] + settings.nodes[:at]
-    for candidate in [*named, *ring]:
-        if candidate and candidate != user.node and nodes.get(candidate, Node()).down_until <= now:
-            return candidate
-    return None
+    named = [here.backup if here else None, user.backup]
+    return [node for node in dict.fromkeys([*named, *ring]) if node and node != user.node]
+
+
+def _may_try(nodes: Mapping[str, Node], node: str, now: float) -> bool:
+    return nodes.get(node, Node()).down_until <= now
 
 
 def resolve(name: str | None, near: str, settings: Settings) -> str | None:
@@ -75,14 +97,19 @@ def resolve(name: str | None, near: str, settings: Settings) -> str | None:
     """
     if not name or not _NAME.fullmatch(name):
         return None
-    parts = urlsplit(f"//{name}")
+    try:
+        parts = urlsplit(f"//{name}")
+        hostname, port = parts.hostname, parts.port
+    except ValueError:  # a port beyond 65535, brackets around no address
+        return None
     base = urlsplit(near)
     for node in settings.nodes:
         known = urlsplit(node)
-        if known.hostname == parts.hostname and parts.port in {None, known.port}:
+        if known.hostname == hostname and port in {None, known.port}:
             return node
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{base.scheme}://{host}:{parts.port or base.port}"
+    host = f"[{hostname}]" if ":" in (hostname or "") else hostname
+    port = port or base.port
+    return f"{base.scheme}://{host}:{port}" if port else f"{base.scheme}://{host}"
 
 
 def redirected(
@@ -91,26 +118,20 @@ def redirected(
     """Follow a redirect of user `name`. The second value says why it was not followed, None when it was."""
     user = state.users[name]
     first, second = resolve(primary, user.node, state.settings), resolve(backup, user.node, state.settings)
-    known = [node for node in (first, second if second != user.node else None) if node]
-    usable = [node for node in known if state.nodes.get(node, Node()).down_until <= now]
+    usable = [node for node in (first, second) if node and _may_try(state.nodes, node, now)]
     path = (*user.path, user.node)
     if not usable:
         names = ", ".join(node for node in (first, second) if node) or "no usable name"
         return state, Failure(Trouble.SERVER, f"redirected to a node that has failed or is not named ({names})")
     target = usable[0]
     if target in path:
-        return _without_path(state, name), Failure(Trouble.SERVER, "redirect loop: " + " -> ".join((*path, target)))
+        return _without_path(state, name), Failure(Trouble.REFUSED, "redirect loop: " + " -> ".join((*path, target)))
     if len(path) >= state.settings.max_hops:
         tour = " -> ".join((*path, target))
-        return _without_path(state, name), Failure(Trouble.SERVER, f"too many redirects: {tour}")
+        return _without_path(state, name), Failure(Trouble.REFUSED, f"too many redirects: {tour}")
     moved = replace(user, node=target, path=path, backup=second if target == first else None)
-    health = {**state.nodes, target: _another_chance(state.nodes.get(target, Node()))}
+    health = {**state.nodes, target: _fresh(state.nodes.get(target))}
     return replace(state, users={**state.users, name: moved}, nodes=health), None
-
-
-def _another_chance(node: Node) -> Node:
-    """A node that is tried again after its pause: what it did before no longer counts."""
-    return replace(node, failures=0, failing_since=None)
 
 
 def _without_path(state: State, name: str) -> State:

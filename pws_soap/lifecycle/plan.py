@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pws_soap.lifecycle.table import PAUSED, SESSIONS, USABLE, Kind, Phase
+from pws_soap.lifecycle import nodes
+from pws_soap.lifecycle.table import SESSIONS, USABLE, Event, Kind, Phase
 from pws_soap.lifecycle.values import Key, Leftover, Resource, State
 
 
@@ -28,8 +29,8 @@ def parents(key: Key) -> tuple[Key, ...]:
 
 
 def children(key: Key, state: State) -> list[Key]:
-    """What hangs on `key`."""
-    return [other for other in state.resources if key in parents(other)]
+    """What hangs on `key`, sessions first."""
+    return sorted(other for other in state.resources if key in parents(other))
 
 
 def wanted(state: State) -> set[Key]:
@@ -60,18 +61,59 @@ def ready(key: Key, state: State) -> bool:
             return False
     if key.kind in SESSIONS:
         return True
-    first_tries = (each for each in state.leftovers if not each.failures)
-    if any((each.kind, each.node, each.user) == (key.kind, key.node, key.user) for each in first_tries):
-        return False  # a first try to remove what is left comes before making more: the server's limits are small
+    # A first try to remove what is left comes before making more: the server's limits are small. And the id of what is
+    # just being removed may be given again: the two take turns.
+    first = [each for each in state.leftovers if each.seq or not each.failures]
+    if any(owner(each) == (key.kind, key.node, key.user) for each in first):
+        return False
     session = session_of(key)
     return not any((each.node, each.user) == (session.node, session.user) for each in state.doubtful)
 
 
+def owner(leftover: Leftover) -> tuple[Kind, str, str]:
+    """Ids are compared among things of one kind, node and user."""
+    return leftover.kind, leftover.node, leftover.user
+
+
 def removable(leftover: Leftover, state: State) -> bool:
-    """Whether a leftover can be removed now, but for its pause: its session is there and no request is under way."""
-    kind = Kind.APPLICATION if leftover.kind is Kind.ENDPOINT else Kind.END_USER
-    session = state.resources.get(Key(kind, leftover.node, leftover.user))
-    return not leftover.seq and session is not None and session.phase in USABLE
+    """Whether the removal of a leftover can be asked for, now that or when it is due."""
+    session = state.resources.get(session_of(Key(*owner(leftover))))
+    if leftover.seq or session is None or session.phase not in USABLE:
+        return False
+    making = (each for each in state.resources.values() if each.phase in {Phase.MAKING, Phase.LEAVING})
+    return not any(each.key[:3] == owner(leftover) for each in making)
+
+
+def contacts_of(key: Key, state: State) -> frozenset[str]:
+    """The contacts that a subscription should have."""
+    user = state.users.get(key.user)
+    return user.slots[key.slot] if user and key.slot < len(user.slots) else frozenset()
+
+
+def differs(resource: Resource, state: State) -> bool:
+    """Whether a subscription has other contacts than it should, or may have."""
+    if resource.key.kind is not Kind.SUBSCRIPTION:
+        return False
+    want = contacts_of(resource.key, state)
+    return bool(resource.unsure) or (resource.contacts is not want and resource.contacts != want)
+
+
+def coming(resource: Resource, is_wanted: bool, state: State) -> Iterator[tuple[float, Event]]:
+    """What time alone will bring to a thing, and when; the first that is due happens."""
+    if resource.expires_at is not None:
+        yield resource.expires_at, Event.EXPIRED
+    match resource.phase:
+        case Phase.LINGERING:
+            yield resource.due, Event.READY
+        case Phase.SUSPECT if is_wanted:
+            yield resource.due, Event.READY
+        case Phase.ABSENT | Phase.WAITING if is_wanted and ready(resource.key, state):
+            yield resource.due, Event.READY
+        case Phase.LIVE if is_wanted:
+            if resource.key.kind not in SESSIONS:
+                yield resource.due, Event.DUE
+            if differs(resource, state):
+                yield resource.alter_due, Event.ALTERED
 
 
 def next_due(state: State) -> float | None:
@@ -79,22 +121,11 @@ def next_due(state: State) -> float | None:
     times = [each.due for each in state.leftovers if removable(each, state)]
     times += [each.expires_at for each in state.leftovers]
     times += [each.until for each in state.doubtful]
-    for resource in state.resources.values():
-        times += _times(resource, state)
+    times += nodes.moves(state)
+    keys = wanted(state)
+    for key, resource in state.resources.items():
+        times += [at for at, _ in coming(resource, key in keys, state)]
     return min(times, default=None)
-
-
-def _times(resource: Resource, state: State) -> Iterator[float]:
-    if resource.expires_at is not None and resource.phase not in {Phase.ABSENT, Phase.WAITING}:
-        yield resource.expires_at
-    if resource.phase in PAUSED:
-        if resource.phase in {Phase.SUSPECT, Phase.LINGERING} or ready(resource.key, state):
-            yield resource.due
-    elif resource.phase is Phase.LIVE and resource.key.kind not in SESSIONS:
-        yield resource.due
-        user = state.users.get(resource.key.user)
-        if user and resource.key.slot < len(user.slots) and resource.contacts != user.slots[resource.key.slot]:
-            yield resource.alter_due
 
 
 def spread(slots: tuple[frozenset[str], ...], contacts: Iterable[str], most: int) -> tuple[frozenset[str], ...]:

@@ -130,13 +130,11 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], tuple[Phase, Act]]] = {
     (_P.RENEWING, _E.FAILED): (_P.LIVE, _A.NOTHING),
     (_P.RENEWING, _E.LOST): (_P.ABSENT, _A.NOTHING),
     (_P.RENEWING, _E.EXPIRED): (_P.ABSENT, _A.NOTHING),
-    (_P.RENEWING, _E.UNWANTED): (_P.REMOVING, _A.REMOVE),
     #
     (_P.ALTERING, _E.OK): (_P.LIVE, _A.NOTHING),
     (_P.ALTERING, _E.FAILED): (_P.LIVE, _A.NOTHING),
     (_P.ALTERING, _E.LOST): (_P.ABSENT, _A.NOTHING),
     (_P.ALTERING, _E.EXPIRED): (_P.ABSENT, _A.NOTHING),
-    (_P.ALTERING, _E.UNWANTED): (_P.REMOVING, _A.REMOVE),
     #
     (_P.SUSPECT, _E.READY): (_P.RESETTING, _A.RESET),
     (_P.SUSPECT, _E.LOST): (_P.ABSENT, _A.NOTHING),
@@ -145,7 +143,6 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], tuple[Phase, Act]]] = {
     (_P.RESETTING, _E.OK): (_P.ABSENT, _A.NOTHING),
     (_P.RESETTING, _E.FAILED): (_P.SUSPECT, _A.NOTHING),
     (_P.RESETTING, _E.LOST): (_P.ABSENT, _A.NOTHING),
-    (_P.RESETTING, _E.UNWANTED): (_P.REMOVING, _A.REMOVE),
     #
     (_P.LEAVING, _E.OK): (_P.REMOVING, _A.REMOVE),
     (_P.LEAVING, _E.FAILED): (_P.GONE, _A.NOTHING),
@@ -161,9 +158,15 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], tuple[Phase, Act]]] = {
     (_P.LINGERING, _E.EXPIRED): (_P.GONE, _A.NOTHING),
 }
 
-_NO_REQUEST: Final = "no request is under way, so the reply is to an older one"
-_NOT_THERE: Final = "what is not there can be neither lost nor renewed"
-_BUSY: Final = "a request is under way; what is due waits for its reply"
+NEVER: Final = "cannot happen: "
+"""How the reasons of those cells begin that `step` never asks for."""
+_NO_REQUEST: Final = NEVER + "no request is under way; the reply to an older one is told by its number"
+_NOT_THERE: Final = NEVER + "what is not there does not come due, run out or change"
+_SESSION: Final = NEVER + "only endpoints and subscriptions renew, alter and run out, only sessions are tainted"
+_REPLY_FIRST: Final = NEVER + "what is due waits for the reply"
+_PAST_RENEWAL: Final = NEVER + "what is on its way out is neither renewed nor altered"
+_NOTHING_THERE: Final = "there is nothing to lose"
+_BUSY: Final = "a request is under way: its reply comes first"
 _ENDING: Final = "it is on its way out already"
 _REPLACED: Final = "the reset takes care of it"
 
@@ -177,16 +180,20 @@ def _ignored() -> dict[tuple[Phase, Event], str]:
                 cells[Phase[phase], Event[event]] = why
 
     add(_NO_REQUEST, "ABSENT WAITING LIVE SUSPECT LINGERING", "OK FAILED")
-    add(_NOT_THERE, "ABSENT WAITING", "DUE ALTERED LOST TAINTED EXPIRED")
-    add(_NOT_THERE, "MAKING LEAVING", "DUE ALTERED TAINTED EXPIRED")
-    add(_BUSY, "MAKING RENEWING ALTERING RESETTING REMOVING LEAVING", "READY")
-    add(_BUSY, "RENEWING ALTERING", "DUE ALTERED")
-    add("it needs nothing", "LIVE", "READY")
-    add("only endpoints and subscriptions renew and alter, only sessions are tainted", "RENEWING ALTERING", "TAINTED")
-    add(_REPLACED, "SUSPECT RESETTING", "DUE ALTERED TAINTED EXPIRED")
-    add(_ENDING, "REMOVING LINGERING", "DUE ALTERED TAINTED UNWANTED")
+    add(_NOT_THERE, "ABSENT WAITING MAKING LEAVING", "DUE ALTERED EXPIRED")
+    add(_NOTHING_THERE, "ABSENT WAITING", "LOST")
+    add("what is not there holds nothing", "ABSENT WAITING MAKING LEAVING", "TAINTED")
+    add(_REPLY_FIRST, "MAKING RENEWING ALTERING RESETTING REMOVING LEAVING", "READY")
+    add(_REPLY_FIRST, "RENEWING ALTERING", "DUE ALTERED")
+    add(_BUSY, "RENEWING ALTERING RESETTING", "UNWANTED")
+    add(NEVER + "it needs nothing", "LIVE", "READY")
+    add(_SESSION, "RENEWING ALTERING", "TAINTED")
+    add(_SESSION, "SUSPECT RESETTING", "DUE ALTERED EXPIRED")
+    add(_REPLACED, "SUSPECT RESETTING", "TAINTED")
+    add(_PAST_RENEWAL, "REMOVING LINGERING", "DUE ALTERED")
+    add(_ENDING, "REMOVING LINGERING", "TAINTED UNWANTED")
     add(_ENDING, "LEAVING", "UNWANTED")
-    add(_ENDING, "GONE", " ".join(event.name for event in Event))
+    add(NEVER + "it is forgotten", "GONE", " ".join(event.name for event in Event))
     return cells
 
 

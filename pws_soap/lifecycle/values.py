@@ -74,7 +74,7 @@ class Settings:
     take_over: bool = False
     """On 160: whether to end the other application's session."""
     linger: float = 3600.0
-    """How long the removal of a session on a failed node is tried."""
+    """How long the removal of a session is tried at least; at most until all that it may hold has expired."""
     contacts_per_subscription: int = 5000
     seed: int = 0
     """Of the jitter, so that the same history gives the same times."""
@@ -118,6 +118,9 @@ class Resource:
     losses: int = 0
     """How often in a row it was lost soon after it was made."""
     expires_at: float | None = None
+    """Until when it is surely there; for the removal of a session, until when that is tried."""
+    outlasts: float = 0.0
+    """Until when it may be there: later than `expires_at` where the reply to a renewal is not known."""
     due: float = 0.0
     """LIVE: when to renew; PAUSED: when to try again."""
     alter_due: float = 0.0
@@ -125,6 +128,8 @@ class Resource:
     error: Failure | None = None
     contacts: frozenset[str] = field(default=frozenset(), repr=False)
     """The contacts that a subscription has on the server."""
+    unsure: frozenset[str] = field(default=frozenset(), repr=False)
+    """Those that a request under way, or one that failed, may have added to it or taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that the lifecycle knows."""
+    """All that the lifecycle knows. `seq` counts requests: one with a smaller number was sent earlier."""
 
     settings: Settings
     nodes: Mapping[str, Node] = field(default_factory=dict)

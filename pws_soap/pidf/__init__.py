@@ -5,8 +5,9 @@ says why a reading has its state, `to_presence` makes of it what the rest of the
 I/O.
 """
 
+from pws_soap.errors import PidfError
 from pws_soap.pidf.carrier import Content, Document, read_document, read_list, to_presence
-from pws_soap.pidf.model import Device, DeviceKind, PidfError, Reading
+from pws_soap.pidf.model import Device, DeviceKind, Reading
 from pws_soap.pidf.rule import explain
 
 __all__ = [

@@ -15,10 +15,11 @@ from typing import Final, TypeAlias
 
 from lxml.etree import _Element
 
+from pws_soap.errors import PidfError
 from pws_soap.models import Device as PlainDevice
 from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.pidf.elements import attribute, children, contact_of, local_name
-from pws_soap.pidf.model import MAX_TEXT, MAX_WORD, PidfError, Reading
+from pws_soap.pidf.model import MAX_TEXT, MAX_WORD, Reading
 from pws_soap.pidf.reader import read_element
 from pws_soap.pidf.source import Source, as_utf8, to_bytes
 from pws_soap.pidf.split import START, Piece, split

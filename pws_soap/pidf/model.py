@@ -11,7 +11,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from pws_soap.errors import PwsError
 from pws_soap.models import PresenceState
 
 MAX_DOCUMENT: Final = 2 * 1024 * 1024
@@ -22,15 +21,6 @@ MAX_WORD: Final = 64
 """Longest word (a status, a language) that can mean something; what is longer is taken as not said."""
 MAX_UNKNOWN: Final = 32
 """How many names of unknown elements are kept for one document."""
-
-
-class PidfError(PwsError, ValueError):
-    """A document that cannot be read. `contact` is whom it was about, where that can be made out; `reason` says why."""
-
-    def __init__(self, reason: str, contact: str | None = None) -> None:
-        self.reason = reason
-        self.contact = contact
-        super().__init__(f"presence document of {contact}: {reason}" if contact else f"presence document: {reason}")
 
 
 class DeviceKind(StrEnum):

@@ -12,9 +12,10 @@ from typing import Final
 
 from lxml import etree
 
+from pws_soap.errors import PidfError
 from pws_soap.pidf import rule
 from pws_soap.pidf.elements import attribute, children, contact_of, language_of, local_name, text_of, word_of
-from pws_soap.pidf.model import MAX_WORD, Device, PidfError, Reading
+from pws_soap.pidf.model import MAX_WORD, Device, Reading
 from pws_soap.pidf.tuples import Aside, Idle, activity_of, basic_of, read_tuple
 
 _NAMES: Final = frozenset({"display-name", "displayname", "display_name"})

@@ -14,7 +14,8 @@ from typing import Final
 
 from lxml import etree
 
-from pws_soap.pidf.model import MAX_DOCUMENT, PidfError
+from pws_soap.errors import PidfError
+from pws_soap.pidf.model import MAX_DOCUMENT
 
 _ENCODING: Final = re.compile(rb"<\?xml[^>]{0,80}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,32})")
 _LEGACY: Final = re.compile(r"(iso-?8859-?\d{1,2}|windows-125\d|cp125\d|latin-?1)", re.IGNORECASE)
