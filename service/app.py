@@ -18,7 +18,7 @@ from service.contact_json import ContactJson
 from service.engine import Engine
 from service.guard import Guard
 from service.query import Reader
-from service.routes import presence, probes, status
+from service.routes import contacts, presence, probes, status
 from service.routes.callback import Callback
 from service.routes.context import Context
 from service.store import Store
@@ -63,7 +63,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.router.routes.extend(Callback(engine, callback_secret, clock).routes())
-    for module in (presence, status, probes):
+    for module in (presence, contacts, status, probes):
         app.include_router(module.router(context))
     problems.install(app)
     app.add_middleware(Guard)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from pws_soap.models import Notification, SessionKind
+from service.watching import Watched
 
 
 class EngineState(StrEnum):
@@ -159,6 +160,22 @@ class Engine(Protocol):
 
         Raises NotAvailable when nothing could be asked at all; what failed in part is in the report.
         """
+        ...
+
+    async def read(self, contacts: Sequence[str]) -> RefreshReport:
+        """Poll these watched contacts now, together with whoever asks at the same time. Raises as `refresh` does."""
+        ...
+
+    def watched(self) -> Sequence[Watched]:
+        """The contacts that are wanted, whether the server knows of it yet or not."""
+        ...
+
+    def watch(self, contacts: Sequence[str], end_user: str | None) -> Sequence[str]:
+        """Watch these as well; those that are new. Raises NoSuchEndUser."""
+        ...
+
+    def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
+        """Watch these no longer; those that were watched. They leave the store at once."""
         ...
 
     def status(self) -> Status:

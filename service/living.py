@@ -20,8 +20,10 @@ from service.inbox import Inbox
 from service.keeper import Credentials, Keeper
 from service.lines import Line, PumpSettings, feed_of
 from service.pump import Pump
+from service.readthrough import ReadThrough
 from service.statefile import StateFile
 from service.store import Store
+from service.watching import Watched, Watching
 
 log = logging.getLogger("pws.service")
 
@@ -53,6 +55,8 @@ class LivingEngine:
         self._rejected = 0
         self.keeper = Keeper(settings, credentials, connect, clock, file, self._changed)
         self.pump = Pump(pump, self.keeper, store, self._inbox, clock)
+        self._watching = Watching({})
+        self._through = ReadThrough(self.refresh)
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server not trusted: nothing but the operator helps."""
@@ -60,21 +64,18 @@ class LivingEngine:
         """Why, in words; kept, since the stop that follows forgets everything else."""
 
     def start(self, contacts: Mapping[str, Sequence[str]]) -> None:
-        """Begin to watch `contacts`, by end user. A contact that two end users watch is watched through the first."""
-        taken: set[str] = set()
-        wanted: dict[str, frozenset[str]] = {}
-        for user, uris in contacts.items():
-            own = [uri for uri in uris if same_contact(uri) not in taken]
-            taken.update(map(same_contact, own))
-            wanted[user] = frozenset(own)
-        self.keeper.want(wanted)
-        for user, each in self.keeper.state.users.items():
-            for slot, mine in enumerate(each.slots):
-                self._store.watch(sorted(mine), feed_of(lifecycle.Key(Kind.SUBSCRIPTION, "", user, slot)))
+        """Begin to watch `contacts`, by end user."""
+        self._watching = Watching(contacts)
+        self._apply()
         self._tasks = [
             asyncio.create_task(self.keeper.run(), name="lifecycle"),
             asyncio.create_task(self.pump.run(), name="fetches"),
         ]
+
+    def reload(self, contacts: Mapping[str, Sequence[str]]) -> None:
+        """The configuration was read again: watch these contacts, by end user, beside what was added by hand."""
+        self._watching.reload(contacts)
+        self._apply()
 
     async def stop(self, limit: float) -> None:
         """Unsubscribe, unregister and log out, for `limit` seconds at most."""
@@ -117,6 +118,28 @@ class LivingEngine:
             raise NotAvailable("no subscription is live", self._retry_after())
         return await (self._fetch(lines) if contacts is None else self._poll(lines, contacts))
 
+    async def read(self, contacts: Sequence[str]) -> RefreshReport:
+        """See Engine."""
+        return await self._through.read(contacts)
+
+    def watched(self) -> Sequence[Watched]:
+        """See Engine."""
+        return self._watching.all()
+
+    def watch(self, contacts: Sequence[str], end_user: str | None) -> Sequence[str]:
+        """See Engine."""
+        added = self._watching.add(contacts, end_user)
+        if added:
+            self._apply()
+        return added
+
+    def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
+        """See Engine."""
+        gone = self._watching.remove(contacts)
+        if gone:
+            self._apply()
+        return gone
+
     def status(self) -> Status:
         """See Engine."""
         received = self._inbox.counters()
@@ -133,6 +156,17 @@ class LivingEngine:
         return False, "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
 
     # Inside
+
+    def _apply(self) -> None:
+        """Let the lifecycle and the store follow what is wanted."""
+        self.keeper.want(self._watching.wanted())
+        stays: set[str] = set()
+        for user, each in self.keeper.state.users.items():
+            for slot, contacts in enumerate(each.slots):
+                stays.update(map(same_contact, contacts))
+                self._store.watch(sorted(contacts), feed_of(lifecycle.Key(Kind.SUBSCRIPTION, "", user, slot)))
+        self._store.unwatch([each.contact for each in self._store.records() if each.key not in stays])
+        self.pump.wake()
 
     def _levels(self) -> Counter[Level]:
         now, feeds = self._clock.monotonic(), self._store.feeds()

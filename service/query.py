@@ -92,17 +92,30 @@ class Reader:
         self._bound = bound
         self._groups = {name: frozenset(map(same_contact, contacts)) for name, contacts in groups.items()}
 
-    def one(self, contact: str) -> Known | None:
-        """The contact, or None when it is not watched."""
+    def one(self, contact: str, bound: float | None = None) -> Known | None:
+        """The contact, or None when it is not watched. A `bound` below the usual one is the asker's own."""
         record = self._store.get(contact)
-        return next(self._known([record])) if record is not None else None
+        return next(self._known([record], bound)) if record is not None else None
 
-    def page(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+    def older(self, max_age: float, wanted: Filter) -> list[str]:
+        """The contacts that `wanted` may be about and that were not confirmed within `max_age` seconds.
+
+        State, activity and freshness do not count: whether they hold is what is to be found out.
+        """
+        now, members = self._clock.monotonic(), self._members(wanted.groups)
+        asked = Filter(groups=wanted.groups, text=wanted.text)
+        return [
+            known.record.contact
+            for known in self._known(self._store.records())
+            if _passes(known, asked, members) and not _is_younger(known.freshness, max_age, now)
+        ]
+
+    def page(self, wanted: Filter, limit: int, cursor: str | None = None, bound: float | None = None) -> Page:
         """At most `limit` contacts that pass `wanted`. Raises Unknown for a group or cursor that is none."""
         members = self._members(wanted.groups)
         found: list[Known] = []
         more = False
-        for known in self._known(self._store.records(_after(cursor) if cursor is not None else "")):
+        for known in self._known(self._store.records(_after(cursor) if cursor is not None else ""), bound):
             if not _passes(known, wanted, members):
                 continue
             if len(found) == limit:
@@ -120,10 +133,11 @@ class Reader:
         }
         return Summary(_count(every.values()), groups, self._store.revision)
 
-    def _known(self, records: Iterable[Record]) -> Iterator[Known]:
+    def _known(self, records: Iterable[Record], bound: float | None = None) -> Iterator[Known]:
         now, feeds = self._clock.monotonic(), self._store.feeds()
+        bound = self._bound if bound is None else min(bound, self._bound)
         for record in records:
-            yield Known(record, assess(record, feeds[record.feed], now, self._bound))
+            yield Known(record, assess(record, feeds[record.feed], now, bound))
 
     def _members(self, groups: Iterable[str]) -> frozenset[str] | None:
         members: frozenset[str] | None = None
@@ -132,6 +146,12 @@ class Reader:
                 raise Unknown("group", "one of " + ", ".join(sorted(self._groups)) if self._groups else "no group")
             members = (members or frozenset()) | self._groups[name]
         return members
+
+
+def _is_younger(freshness: Freshness, max_age: float, now: float) -> bool:
+    """Whether it is sure, and was confirmed at most so many seconds ago."""
+    as_of = freshness.as_of
+    return freshness.level is Level.LIVE and as_of is not None and now - as_of.monotonic <= max_age
 
 
 def _passes(known: Known, wanted: Filter, members: frozenset[str] | None) -> bool:

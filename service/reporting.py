@@ -48,10 +48,10 @@ def overall(state: State, levels: dict[Level, int]) -> EngineState:
     """One word for it."""
     if state.stopping:
         return EngineState.STOPPING
-    live, rest = levels.get(Level.LIVE, 0), levels.get(Level.STALE, 0) + levels.get(Level.UNKNOWN, 0)
-    if live or not rest:
-        return EngineState.DEGRADED if rest else EngineState.LIVE
-    troubled = any(each.error is not None for each in state.resources.values())
+    live, stale, unknown = (levels.get(each, 0) for each in (Level.LIVE, Level.STALE, Level.UNKNOWN))
+    if live or not (stale or unknown):
+        return EngineState.DEGRADED if stale or unknown else EngineState.LIVE
+    troubled = stale or any(each.error is not None for each in state.resources.values())
     return EngineState.DOWN if troubled else EngineState.STARTING
 
 

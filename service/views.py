@@ -272,6 +272,32 @@ class RefreshView(View):
         return cls(contacts=report.contacts, changed=report.changed, failures=failures, revision=revision)
 
 
+class WatchedView(View):
+    """A contact that is watched."""
+
+    contact: str
+    end_user: str = Field(description="the end user it is watched through")
+    configured: bool = Field(description="whether the configuration names it")
+
+
+class WatchedListView(View):
+    """All contacts that are watched."""
+
+    model_config = ConfigDict(title="WatchedContacts")
+
+    contacts: list[WatchedView]
+    total: int
+
+
+class AddedView(View):
+    """What became of contacts that were to be watched."""
+
+    model_config = ConfigDict(title="AddedContacts")
+
+    added: list[str]
+    known: list[str] = Field(description="those that were watched already")
+
+
 class ReadyView(View):
     """Whether answers would be live, and why not."""
 

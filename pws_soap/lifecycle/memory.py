@@ -7,10 +7,15 @@ start, which destroys whatever it holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from pws_soap.lifecycle.plan import session_of
 from pws_soap.lifecycle.table import SESSIONS, Kind, Phase
 from pws_soap.lifecycle.values import Doubt, Leftover, State
+
+_MAY_HOLD: Final = frozenset({Phase.SUSPECT, Phase.RESETTING, Phase.REMOVING, Phase.LINGERING})
+"""Phases of a session that may hold something nobody knows the id of: also one that is to take along what could not be
+removed by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +33,10 @@ def remember(state: State, now: float) -> Memory:
     latest = now + max(state.settings.endpoint_expires, state.settings.subscription_expires)
     for key, resource in state.resources.items():
         if key.kind in SESSIONS:
-            if resource.phase in {Phase.SUSPECT, Phase.RESETTING}:
+            if resource.phase in _MAY_HOLD:
                 doubtful[key.node, key.user] = latest
-        elif resource.id is not None and resource.expires_at is not None:
-            leftovers.append(Leftover(key.kind, key.node, key.user, resource.id, resource.expires_at))
+        elif resource.id is not None:
+            leftovers.append(Leftover(key.kind, key.node, key.user, resource.id, resource.outlasts))
         elif resource.phase in {Phase.MAKING, Phase.LEAVING}:
             session = session_of(key)
             doubtful[session.node, session.user] = latest

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause, renewal
-from pws_soap.lifecycle.plan import next_due, parents, session_of, spread, wanted
-from pws_soap.lifecycle.table import SESSIONS, Event, Kind, Phase
+from pws_soap.lifecycle.plan import next_due, owner, parents, session_of, spread, wanted
+from pws_soap.lifecycle.table import SESSIONS, USABLE, Event, Kind, Phase
 from pws_soap.lifecycle.values import (
     LOST_OF,
     Command,
@@ -96,7 +96,8 @@ class _Happened(Work):
             else user
             for name, user in self.state.users.items()
         }
-        health = {**self.state.nodes, happening.node: Node()}
+        old = self.state.nodes.get(happening.node, Node())
+        health = {**self.state.nodes, happening.node: Node(backup=old.backup)}
         self.state = replace(self.state, users=users, nodes=health)
 
     def succeeded(self, happening: Succeeded) -> None:
@@ -104,7 +105,8 @@ class _Happened(Work):
         self.state = nodes.reached(self.state, key.node)
         resource = self._current(key, happening.seq)
         if resource is None:
-            if happening.id is not None:  # made after all, for somebody who no longer waits: remove it
+            if happening.id is not None and not self._is_used(key, happening.id):
+                # made after all, for somebody who no longer waits: remove it
                 self._leave(key, happening.id, happening.asked_at + self._life(key))
             return
         phase = resource.phase
@@ -113,27 +115,36 @@ class _Happened(Work):
         changes: dict[str, object] = {"failures": 0, "error": None}
         if made:
             changes |= {"generation": happening.seq, "id": happening.id, "made_at": self.now}
+            if happening.id is not None:
+                self._not_left(key, happening.id)
         if key.kind not in SESSIONS and phase in {Phase.MAKING, Phase.LEAVING, Phase.RENEWING}:
-            changes["expires_at"] = happening.asked_at + life
+            changes["expires_at"] = changes["outlasts"] = happening.asked_at + life
             changes["due"] = happening.asked_at + renewal(self.state.settings, life, key, happening.seq)
         if happening.contacts is not None:
-            changes["contacts"] = happening.contacts
+            changes |= {"contacts": happening.contacts, "unsure": frozenset()}
         if happening.failure is not None:
             wait = pause(self.state.settings, happening.failure.trouble, 1, key, happening.seq)
-            changes |= {"alter_due": self.now + wait, "error": happening.failure}
+            unsure = resource.unsure - (happening.contacts or frozenset())
+            changes |= {"alter_due": self.now + wait, "error": happening.failure, "unsure": unsure}
         self._put(replace(resource, **changes))  # type: ignore[arg-type]  # a dict of the fields' own types
         self._event(key, Event.OK)
-        if made and key.kind in SESSIONS:
+        if key.kind in SESSIONS and made:
             self._logged_in(key, happening.backup)
+        elif key.kind in SESSIONS:
+            self._logged_out(key)
+
+    def _is_used(self, key: Key, id: int) -> bool:  # noqa: A002  # the server's own word
+        return any(each.id == id and each.key[:3] == key[:3] for each in self.state.resources.values())
 
     def _logged_in(self, key: Key, backup: str | None) -> None:
         if key.kind is Kind.APPLICATION:
             named = nodes.resolve(backup, key.node, self.state.settings)
             health = replace(self.state.nodes.get(key.node, Node()), backup=named)
             self.state = replace(self.state, nodes={**self.state.nodes, key.node: health})
-        elif key.user in self.state.users:
-            user = replace(self.state.users[key.user], path=())
-            self.state = replace(self.state, users={**self.state.users, key.user: user})
+        elif (user := self.state.users.get(key.user)) and user.node == key.node:
+            named = nodes.resolve(backup, key.node, self.state.settings) or user.backup
+            users = {**self.state.users, key.user: replace(user, path=(), backup=named)}
+            self.state = replace(self.state, users=users)
         sure = tuple(each for each in self.state.doubtful if (each.node, each.user) != (key.node, key.user))
         if sure != self.state.doubtful:
             self.state = replace(self.state, doubtful=sure)
@@ -144,24 +155,26 @@ class _Happened(Work):
         self._heard(key.node, failure)
         resource = self._current(key, happening.seq)
         if resource is None:
-            if failure.trouble is Trouble.UNKNOWN_OUTCOME and key.kind not in SESSIONS:
-                self._event(session_of(key), Event.TAINTED)  # it may hold what nobody knows the id of
-            return
-        phase = resource.phase
-        if phase in {Phase.REMOVING, Phase.RESETTING}:
+            return  # had it made anything, that went with the session that it was sent in
+        if resource.phase in {Phase.REMOVING, Phase.RESETTING}:
             self._removal_failed(resource, failure)
             return
+        made = resource.phase in {Phase.MAKING, Phase.LEAVING}
         gone = LOST_OF.get(failure.trouble, frozenset())
-        if key.kind in gone and phase is not Phase.MAKING:
-            self._event(key, Event.LOST)
-        elif culprit := next((parent for parent in parents(key) if parent.kind in gone), None):
-            self._event(culprit, Event.LOST)  # and `key` with it
-        if self._current(key, happening.seq) is None:
+        if culprit := next((each for each in (key, *parents(key)) if each.kind in gone and (each != key or not made)), None):
+            if made:
+                self._lose(key, failure)  # the server said no: it was not made
+            self._lose(culprit, failure)  # and `key` with it
             return
         self._fail(resource, failure)
-        made = phase in {Phase.MAKING, Phase.LEAVING} and key.kind not in SESSIONS
-        if made and failure.trouble is Trouble.UNKNOWN_OUTCOME:
+        if made and key.kind not in SESSIONS and failure.trouble is Trouble.UNKNOWN_OUTCOME:
             self._event(session_of(key), Event.TAINTED)
+
+    def _lose(self, key: Key, failure: Failure) -> None:
+        resource = self.state.resources.get(key)
+        if resource is not None:
+            self._put(replace(resource, error=failure))
+            self._event(key, Event.LOST)
 
     def _fail(self, resource: Resource, failure: Failure) -> None:
         failures = resource.failures + 1
@@ -174,17 +187,20 @@ class _Happened(Work):
 
     def _removal_failed(self, resource: Resource, failure: Failure) -> None:
         """What the server no longer knows is removed; what goes with its session anyway is not tried again."""
-        key = resource.key
-        moot = failure.trouble in LOST_OF
-        above = session_of(key)
-        if resource.phase is Phase.REMOVING and above != key and above not in wanted(self.state):
-            moot = True
-        if moot:
+        key, session = resource.key, session_of(resource.key)
+        gone = LOST_OF.get(failure.trouble, frozenset())
+        if key.kind in gone:
             self._event(key, Event.LOST)
-            return
-        if resource.expires_at is None and resource.phase is Phase.REMOVING:
-            self._put(replace(resource, expires_at=self.now + self.state.settings.linger))
-        self._fail(self.state.resources[key], failure)
+        elif session.kind in gone:
+            self._lose(session, failure)  # and `key` with it
+        elif resource.phase is Phase.REMOVING and session != key and session not in wanted(self.state):
+            self._event(key, Event.LOST)
+        else:
+            if resource.expires_at is None and resource.phase is Phase.REMOVING:
+                settings = self.state.settings
+                tried = max(settings.linger, settings.endpoint_expires, settings.subscription_expires)
+                self._put(replace(resource, expires_at=self.now + tried))
+            self._fail(self.state.resources[key], failure)
 
     def sent(self, happening: Sent) -> None:
         key = happening.key
@@ -193,30 +209,14 @@ class _Happened(Work):
         if resource is None:
             return
         user = self.state.users.get(key.user)
-        if user is None or user.node != key.node:
-            self._cannot_return(key)
-            return
-        why: Failure | None = Failure(Trouble.SERVER, "redirected, and no longer wanted")
-        if resource.phase is Phase.MAKING:
-            self.state, why = nodes.redirected(self.state, key.user, happening.primary, happening.backup, self.now)
+        why: Failure | None = Failure(Trouble.REFUSED, "redirected, and not looking for a home: nothing to do there")
+        if user is not None and user.node == key.node and resource.phase is Phase.MAKING:
+            names = happening.primary, happening.backup
+            self.state, why = nodes.redirected(self.state, key.user, *names, self.now)
         if why is None:
             self._event(key, Event.LOST)
         else:
             self._fail(resource, why)
-
-    def _cannot_return(self, key: Key) -> None:
-        """A login that was only to remove what an earlier run left there: the user is at home elsewhere by now.
-
-        What it left goes with the application user's session, which is therefore reset.
-        """
-        place = (key.node, key.user)
-        self.state = replace(
-            self.state,
-            leftovers=tuple(each for each in self.state.leftovers if (each.node, each.user) != place),
-            doubtful=tuple(each for each in self.state.doubtful if (each.node, each.user) != place),
-        )
-        self._event(key, Event.LOST)
-        self._event(session_of(Key(Kind.END_USER, *place)), Event.TAINTED)
 
     def used(self, happening: Used) -> None:
         key, failure = happening.key, happening.failure
@@ -225,23 +225,24 @@ class _Happened(Work):
         if failure is None or resource is None or resource.generation != happening.generation:
             return
         gone = LOST_OF.get(failure.trouble, frozenset())
-        if key.kind in gone:
-            self._put(replace(resource, error=failure))
-            self._event(key, Event.LOST)
-        elif failure.trouble is Trouble.SESSION_LOST:
-            self._event(session_of(key), Event.LOST)
+        for each in (key, session_of(key)):
+            if each.kind in gone:
+                self._lose(each, failure)
+                return
 
     def removed(self, happening: Removed) -> None:
-        kept = []
-        for each in self.state.leftovers:
-            if each.seq != happening.seq:
-                kept.append(each)
-                continue
-            failure = happening.failure
-            if failure is None or failure.trouble in LOST_OF or failure.trouble is Trouble.REFUSED:
-                continue
-            key = Key(each.kind, each.node, each.user)
+        failure = happening.failure
+        each = next((each for each in self.state.leftovers if each.seq == happening.seq), None)
+        if each is None:
+            return
+        self._heard(each.node, failure)
+        key = Key(*owner(each))
+        rest = [other for other in self.state.leftovers if other is not each]
+        gone = LOST_OF.get(failure.trouble, frozenset()) if failure else frozenset()
+        session = self.state.resources.get(session_of(key))
+        if failure is not None and key.kind not in gone and session_of(key).kind not in gone:
             wait = pause(self.state.settings, failure.trouble, each.failures + 1, key, each.seq)
-            kept.append(replace(each, seq=0, failures=each.failures + 1, due=self.now + wait))
-            self._heard(each.node, failure)
-        self.state = replace(self.state, leftovers=tuple(kept))
+            rest.append(replace(each, seq=0, failures=each.failures + 1, due=self.now + wait))
+        self.state = replace(self.state, leftovers=tuple(rest))
+        if failure and session and session.key.kind in gone and session.phase in USABLE and session.generation < each.seq:
+            self._lose(session.key, failure)

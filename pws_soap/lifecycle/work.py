@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause
-from pws_soap.lifecycle.plan import children, ready, removable, wanted
-from pws_soap.lifecycle.table import PAUSED, SESSIONS, UNDER_WAY, USABLE, Act, Event, Kind, Phase, follow
+from pws_soap.lifecycle.plan import children, coming, contacts_of, owner, removable, session_of, wanted
+from pws_soap.lifecycle.table import SESSIONS, UNDER_WAY, USABLE, Act, Event, Kind, Phase, follow
 from pws_soap.lifecycle.values import Command, Failure, Key, Leftover, Resource, State, Trouble
 
 _SOON = 60.0
@@ -50,28 +50,15 @@ class Work:
         resource = self.state.resources.get(key)
         if resource is None:
             return
-        phase, now = resource.phase, self.now
-        if not is_wanted and not any(child in self.state.resources for child in children(key, self.state)):
+        phase = resource.phase
+        if not is_wanted and not children(key, self.state):
             self._event(key, Event.UNWANTED)
             resource = self.state.resources.get(key)
             if resource is None or resource.phase is not phase:
                 return
-        if (
-            resource.expires_at is not None
-            and now >= resource.expires_at
-            and phase not in {Phase.ABSENT, Phase.WAITING}
-        ):
-            self._event(key, Event.EXPIRED)
-        elif phase in PAUSED:
-            if now >= resource.due and (phase in {Phase.SUSPECT, Phase.LINGERING} or ready(key, self.state)):
-                self._event(key, Event.READY)
-        elif phase is Phase.LIVE and key.kind not in SESSIONS and now >= resource.due:
-            self._event(key, Event.DUE)
-        elif phase is Phase.LIVE and is_wanted and now >= resource.alter_due and self._differs(resource):
-            self._event(key, Event.ALTERED)
-
-    def _differs(self, resource: Resource) -> bool:
-        return resource.key.kind is Kind.SUBSCRIPTION and resource.contacts != self._contacts(resource.key)
+        due = (event for at, event in coming(resource, is_wanted, self.state) if self.now >= at)
+        if event := next(due, None):
+            self._event(key, event)
 
     def _event(self, key: Key, event: Event) -> None:
         resource = self.state.resources.get(key)
@@ -82,9 +69,13 @@ class Work:
             return
         changed = replace(resource, phase=phase, since=self.now)
         if phase is Phase.ABSENT:
+            if event is Event.EXPIRED and resource.id is not None:
+                self._leave(key, resource.id, resource.outlasts)
             changed = self._emptied(changed, event)
         elif phase is Phase.SUSPECT and event is Event.TAINTED:
             changed = replace(changed, due=self.now)
+        elif phase is Phase.REMOVING and resource.id is not None:
+            changed = replace(changed, expires_at=resource.outlasts)
         if phase is Phase.GONE:
             self._drop(key)
         else:
@@ -97,29 +88,60 @@ class Work:
 
     def _emptied(self, resource: Resource, event: Event) -> Resource:
         """Something that is no longer there. What is lost again soon after it was made is not made at once."""
-        soon = event is Event.LOST and resource.generation and self.now - resource.made_at < _SOON
-        losses = resource.losses + 1 if soon else 0
+        losses = resource.losses
+        if resource.generation:
+            soon = event is Event.LOST and self.now - resource.made_at < _SOON
+            losses = losses + 1 if soon else 0
         wait = pause(self.state.settings, Trouble.SERVER, losses - 1, resource.key, resource.seq) if losses > 1 else 0.0
         return replace(
             resource,
             id=None,
             expires_at=None,
+            outlasts=0.0,
             due=self.now + wait,
+            alter_due=self.now,
             contacts=frozenset(),
+            unsure=frozenset(),
             generation=0,
             losses=losses,
         )
 
     def _lost_with(self, child: Key, parent: Key) -> None:
-        """A subscription of a lost endpoint is still on the server and is removed; a session takes its own along."""
+        """A session takes along what it holds. What a lost endpoint served is still on the server, and is removed."""
         resource = self.state.resources[child]
-        if parent.kind is Kind.ENDPOINT and resource.id is not None and resource.phase in USABLE:
-            self._leave(child, resource.id, resource.expires_at or self.now + self._life(child))
-        self._event(child, Event.LOST)
+        if parent.kind is not Kind.ENDPOINT:
+            self._event(child, Event.LOST)
+        elif resource.phase in USABLE and resource.id is not None:
+            self._leave(child, resource.id, resource.outlasts)
+            self._event(child, Event.LOST)
+        elif resource.phase is Phase.MAKING:
+            self._event(child, Event.UNWANTED)  # it may yet come to life: then it is removed and made anew
 
     def _leave(self, key: Key, id: int, expires_at: float) -> None:  # noqa: A002  # the server's own word
-        gone = Leftover(key.kind, key.node, key.user, id, expires_at, due=self.now)
-        self.state = replace(self.state, leftovers=(*self.state.leftovers, gone))
+        if expires_at > self.now:
+            gone = Leftover(key.kind, key.node, key.user, id, expires_at, due=self.now)
+            self._not_left(key, id)
+            self.state = replace(self.state, leftovers=(*self.state.leftovers, gone))
+
+    def _not_left(self, key: Key, id: int) -> None:  # noqa: A002  # the server's own word
+        """An id that the server has just given: whatever bore it before is no more."""
+        rest = tuple(each for each in self.state.leftovers if (*owner(each), each.id) != (*key[:3], id))
+        if len(rest) != len(self.state.leftovers):
+            self.state = replace(self.state, leftovers=rest)
+
+    def _logged_out(self, key: Key) -> None:
+        """Nothing can be left in a session that is logged out; the application user takes its end users along."""
+        every = key.kind is Kind.APPLICATION
+        leftovers = tuple(
+            each
+            for each in self.state.leftovers
+            if each.node != key.node or not (every or session_of(Key(*owner(each))) == key)
+        )
+        doubtful = tuple(
+            each for each in self.state.doubtful if each.node != key.node or not (every or each.user == key.user)
+        )
+        if len(leftovers) != len(self.state.leftovers) or len(doubtful) != len(self.state.doubtful):
+            self.state = replace(self.state, leftovers=leftovers, doubtful=doubtful)
 
     def _remove_leftovers(self) -> None:
         for each in self.state.leftovers:
@@ -130,24 +152,34 @@ class Work:
             self.state = replace(
                 self.state, leftovers=tuple(under_way if other is each else other for other in self.state.leftovers)
             )
-            key = Key(each.kind, each.node, each.user)
-            self.commands.append(Command(Act.REMOVE, key, seq, id=each.id, leftover=True))
+            self.commands.append(Command(Act.REMOVE, Key(*owner(each)), seq, id=each.id, leftover=True))
 
     def _send(self, act: Act, key: Key) -> None:
         resource = replace(self.state.resources[key], seq=self._next_seq())
-        self._put(resource)
         command = Command(act, key, resource.seq, id=resource.id)
         if key.kind not in SESSIONS and act in {Act.MAKE, Act.RENEW}:
             command = replace(command, expires=self._life(key))
+        if act is Act.RENEW:
+            resource = replace(resource, outlasts=max(resource.outlasts, self.now + self._life(key)))
         if key.kind is Kind.SUBSCRIPTION:
             endpoint = self.state.resources.get(Key(Kind.ENDPOINT, key.node))
-            want = self._contacts(key) if act in {Act.MAKE, Act.ALTER} else frozenset()
-            have = resource.contacts if act is Act.ALTER else frozenset()
-            command = replace(command, endpoint=endpoint.id if endpoint else None, add=want - have, drop=have - want)
+            add, drop = self._difference(resource) if act in {Act.MAKE, Act.ALTER} else (frozenset(), frozenset())
+            resource = replace(resource, unsure=resource.unsure | add | drop)
+            command = replace(command, endpoint=endpoint.id if endpoint else None, add=add, drop=drop)
         held = resource.error is not None and resource.error.trouble is Trouble.HELD
         if act is Act.MAKE and held and self.state.settings.take_over:
             command = replace(command, force=True)
+        self._put(resource)
         self.commands.append(command)
+
+    def _difference(self, resource: Resource) -> tuple[frozenset[str], frozenset[str]]:
+        """The contacts to add and to take out. Where both at once may be too many, room is made first."""
+        want = contacts_of(resource.key, self.state)
+        perhaps = resource.contacts | resource.unsure
+        add, drop = want - (resource.contacts - resource.unsure), perhaps - want
+        if drop and len(perhaps | add) > self.state.settings.contacts_per_subscription:
+            add &= perhaps
+        return add, drop
 
     def _current(self, key: Key, seq: int) -> Resource | None:
         resource = self.state.resources.get(key)
@@ -160,10 +192,6 @@ class Work:
             self.state = nodes.missed(self.state, node, failure.text, self.now)
         else:
             self.state = nodes.reached(self.state, node)
-
-    def _contacts(self, key: Key) -> frozenset[str]:
-        user = self.state.users.get(key.user)
-        return user.slots[key.slot] if user and key.slot < len(user.slots) else frozenset()
 
     def _life(self, key: Key) -> int:
         settings = self.state.settings

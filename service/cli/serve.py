@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from service.cli import output
 from service.cli.common import config_option, settings
-from service.config import Config
+from service.cli.signals import stop_at_signals
+from service.config import Config, ConfigError, load
+
+if TYPE_CHECKING:
+    from service.living import LivingEngine
+
+log = logging.getLogger("pws.service")
 
 
 @click.command("serve")
@@ -29,7 +38,8 @@ def command(config_path: Path, log_level: str) -> None:
 
     Logs in, registers its endpoint under a secret path, subscribes and fetches; from then on the server's
     notifications keep it current, and everything that expires is renewed in time. Ctrl-C or SIGTERM unsubscribes,
-    unregisters and logs out, within lifecycle.stop_timeout seconds.
+    unregisters and logs out, within lifecycle.stop_timeout seconds. SIGHUP reads the contacts of the configuration
+    again, contacts_file included.
 
     A server that cannot be reached is tried again; a login that is refused at the start, or a certificate that is not
     trusted, ends the command with exit code 1.
@@ -62,19 +72,47 @@ async def _serve(config: Config) -> str:
     except CannotStart as error:
         return str(error)
     assembly = assemble(config)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # where there are no signal handlers Ctrl-C still interrupts
-            loop.add_signal_handler(each, stop.set)
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     watched = sum(len(each.contacts) for each in config.watch)
     output.note(f"Serving http://{shown}:{port}  ({watched} contacts; API at /docs, health at /v1/status)")
-    refused = asyncio.create_task(assembly.engine.refused.wait())
-    refused.add_done_callback(lambda _task: stop.set())
-    try:
-        await serve(assembly.app, listening, stop)
-    finally:
-        refused.cancel()
+    with stop_at_signals() as stop, _reload_at_hangup(assembly.engine, config):
+        refused = asyncio.create_task(assembly.engine.refused.wait())
+        refused.add_done_callback(lambda _task: stop.set())
+        try:
+            await serve(assembly.app, listening, stop)
+        finally:
+            refused.cancel()
     return assembly.engine.refusal if assembly.engine.refused.is_set() else ""
+
+
+@contextlib.contextmanager
+def _reload_at_hangup(engine: LivingEngine, config: Config) -> Iterator[None]:
+    """SIGHUP: read the contacts of the configuration again. One that is wrong changes nothing."""
+
+    def reload() -> None:
+        try:
+            fresh = load(config.file, os.environ)
+        except ConfigError as error:
+            log.warning("SIGHUP: the configuration is wrong, the contacts stay as they are: %s", error)
+            return
+        contacts = {each.end_user: each.contacts for each in config.watch}
+        for each in fresh.watch:
+            if each.end_user in contacts:
+                contacts[each.end_user] = each.contacts
+            else:
+                log.warning("SIGHUP: the end user %s is new: that takes a restart", each.end_user)
+        for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
+            contacts[gone] = ()
+        engine.reload(contacts)
+        log.info("SIGHUP: read again; %d contacts are configured", sum(map(len, contacts.values())))
+
+    loop = asyncio.get_running_loop()
+    hangup = getattr(signal, "SIGHUP", None)  # not everywhere
+    if hangup is not None:
+        loop.add_signal_handler(hangup, reload)
+    try:
+        yield
+    finally:
+        if hangup is not None:
+            loop.remove_signal_handler(hangup)

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pws_soap.models import PresenceState
+from service.engine import NotAvailable
 from service.freshness import Level
-from service.problems import ContactNotWatched
+from service.problems import ContactNotWatched, shortened
 from service.query import MAX_CURSOR, Filter
 from service.routes.answers import INVALID, NOT_WATCHED, contact_uri, documented, no_query, tagged
 from service.routes.context import Context
@@ -19,6 +20,26 @@ from service.views import ContactListView, ContactView, SummaryView
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
+
+
+MaxAge = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="seconds; what was confirmed longer ago is read from the server first, and is stale in this answer "
+        "where that is not possible; Cache-Status says what happened",
+    ),
+]
+
+
+class ContactQuery(BaseModel):
+    """How old the answer may be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_age: MaxAge = None
 
 
 class ListQuery(BaseModel):
@@ -39,6 +60,7 @@ class ListQuery(BaseModel):
     )
     limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="contacts on a page")
     cursor: str | None = Field(default=None, max_length=MAX_CURSOR, description="next_cursor of the page before")
+    max_age: MaxAge = None
 
     def filter(self) -> Filter:
         """The same as the query module takes it."""
@@ -65,17 +87,23 @@ def router(context: Context) -> APIRouter:
 
         Pages stay consistent while presence changes: a contact that is watched all the time is on exactly one of them.
         """
-        return tagged(request, context.json.page(context.reader.page(query.filter(), query.limit, query.cursor)))
+        began = context.clock.monotonic()
+        wanted = query.filter()
+        older = [] if query.max_age is None else context.reader.older(query.max_age, wanted)
+        story = await _read_through(context, older, query.max_age)
+        bound = _bound(context, query.max_age, began)
+        page = context.reader.page(wanted, query.limit, query.cursor, bound)
+        return _told(tagged(request, context.json.page(page)), story)
 
     @routes.get(
         "/presence/{contact}",
         summary="One contact",
         responses={**documented(ContactView, "The contact"), **NOT_WATCHED, **INVALID},
-        dependencies=[Depends(no_query)],
     )
     async def contact(
         request: Request,
         contact: Annotated[str, Path(description="user@domain, in any case", examples=["ann@example.com"])],
+        query: Annotated[ContactQuery, Query()],
     ) -> Response:
         """A state that cannot be confirmed is still shown, beside its age: `freshness` says how sure it is."""
         try:
@@ -84,10 +112,19 @@ def router(context: Context) -> APIRouter:
             raise RequestValidationError(
                 [{"type": "value_error", "loc": ("path", "contact"), "msg": f"Value error, {error}"}]
             ) from None
+        began = context.clock.monotonic()
         known = context.reader.one(uri)
         if known is None:
             raise ContactNotWatched([uri])
-        return tagged(request, context.json.one(known))
+        story = None
+        if query.max_age is not None:
+            exactly = Filter(text=known.record.key)
+            older = [each for each in context.reader.older(query.max_age, exactly) if each == known.record.contact]
+            story = await _read_through(context, older, query.max_age)
+            known = context.reader.one(uri, _bound(context, query.max_age, began))
+            if known is None:
+                raise ContactNotWatched([uri])
+        return _told(tagged(request, context.json.one(known)), story)
 
     @routes.get(
         "/summary",
@@ -100,3 +137,32 @@ def router(context: Context) -> APIRouter:
         return tagged(request, SummaryView.of(context.reader.summary()).model_dump_json().encode())
 
     return routes
+
+
+async def _read_through(context: Context, older: list[str], max_age: float | None) -> str | None:
+    """Read what is too old; what to tell of it in Cache-Status (RFC 9211), None where nothing was asked."""
+    if max_age is None:
+        return None
+    if not older:
+        return "pws-presence; hit"
+    try:
+        report = await context.engine.read(older)
+    except NotAvailable as error:
+        reason = error.reason
+    else:
+        if not report.failures:
+            return "pws-presence; fwd=stale"
+        reason = report.failures[0].reason
+    safe = "".join(char if " " <= char <= "~" and char not in '"\\' else "?" for char in shortened(reason))
+    return f'pws-presence; hit; detail="could not be read: {safe}"'
+
+
+def _bound(context: Context, max_age: float | None, began: float) -> float | None:
+    """What was read while the answer was being made is not too old for it."""
+    return None if max_age is None else max_age + context.clock.monotonic() - began
+
+
+def _told(answer: Response, story: str | None) -> Response:
+    if story is not None:
+        answer.headers["Cache-Status"] = story
+    return answer

@@ -5,6 +5,7 @@ Every method named for something that may happen takes plain numbers, so that Hy
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -170,7 +171,7 @@ class World(Driver):
         while True:
             times = [each.asked_at + TIMEOUT for each in self.requests]
             due = self.due()
-            at = min([*times, *([] if due is None else [due])], default=until)
+            at = min([*times, *([] if due is None else [due])], default=math.inf)
             if at > until:
                 break
             self.now = max(self.now, at)
@@ -307,7 +308,7 @@ class World(Driver):
             if not state.finished:
                 yield f"not finished: {sorted(state.resources)}"
         for key in wanted(state):
-            if self.phase(key) not in USABLE:
+            if self.phase(key) not in USABLE and self._may_be(key):
                 yield f"{key} is {self.phase(key)}: {state.resources.get(key)}"
         for name, user in state.users.items():
             slots = user.slots if not state.stopping else ()
@@ -333,8 +334,13 @@ class World(Driver):
                 has = self.cluster.nodes[node].subscriptions[number or 0].contacts
                 if has != resource.contacts:
                     yield f"{what} has {sorted(has)} and not {sorted(resource.contacts)}"
-        if state.leftovers or state.doubtful:
-            yield f"left: {state.leftovers} {state.doubtful}"
+        for each in (*state.leftovers, *state.doubtful):
+            if self._may_be(Key(Kind.END_USER, each.node, each.user)):
+                yield f"left: {each}"
+
+    def _may_be(self, key: Key) -> bool:
+        """Whether the server lets this user in there: what it left where it is redirected away can but expire."""
+        return not key.user or self.cluster.homes.get(key.user, key.node) == key.node
 
     def there(self) -> dict[tuple[Kind, str, int | None], float]:
         """All that is on the server, and until when."""
@@ -357,7 +363,7 @@ class World(Driver):
             if kind is Kind.SUBSCRIPTION:
                 thing = cluster_node.subscriptions[number or 0]
                 owner = next(user for user, key in cluster_node.users.items() if key == thing.owner)
-            if {(node, owner), (node, "")} & doubts:
+            if {(node, owner), (node, "")} & doubts or expires_at <= self.now + TIMEOUT:
                 continue
             assert (kind, node, number) in known, f"{kind} {number} at {node} would be forgotten in a crash"
             assert known[kind, node, number or 0] >= expires_at - TIMEOUT, f"{kind} {number} at {node} outlives its memory"

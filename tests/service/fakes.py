@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pws_soap.models import Notification
 from service.engine import EngineState, RefreshReport, Status
+from service.watching import Watched, Watching
 
 
 @dataclass
@@ -20,6 +21,7 @@ class FakeEngine:
     received: list[Notification] = field(default_factory=list)
     rejections: int = 0
     refreshed: list[list[str] | None] = field(default_factory=list)
+    watching: Watching = field(default_factory=lambda: Watching({"dispatcher": (), "supervisor": ()}))
 
     def notified(self, notification: Notification, node: str) -> None:
         self.notifications.append((notification.subscription_id, node))
@@ -34,6 +36,18 @@ class FakeEngine:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def read(self, contacts: Sequence[str]) -> RefreshReport:
+        return await self.refresh(contacts)
+
+    def watched(self) -> Sequence[Watched]:
+        return self.watching.all()
+
+    def watch(self, contacts: Sequence[str], end_user: str | None) -> Sequence[str]:
+        return self.watching.add(contacts, end_user)
+
+    def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
+        return self.watching.remove(contacts)
 
     def status(self) -> Status:
         return self.shown

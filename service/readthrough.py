@@ -1,0 +1,35 @@
+"""Reading from the server because an answer asks for something younger than what is known: one poll for many askers.
+
+While one poll is under way, whoever asks joins the next: no answer is older than its question, and a thousand
+questions at a time are two polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from service.engine import RefreshReport
+
+
+class ReadThrough:
+    """Gathers contacts, and polls them together."""
+
+    def __init__(self, poll: Callable[[Sequence[str]], Awaitable[RefreshReport]]) -> None:
+        self._poll = poll
+        self._gathered: set[str] = set()
+        self._next: asyncio.Task[RefreshReport] | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def read(self, contacts: Iterable[str]) -> RefreshReport:
+        """Read these; the report is of all that were read together. Raises what the poll raises."""
+        self._gathered.update(contacts)
+        if self._next is None:
+            self._next = asyncio.create_task(self._run(), name="read through")
+        return await asyncio.shield(self._next)
+
+    async def _run(self) -> RefreshReport:
+        async with self._one_at_a_time:
+            gathered, self._gathered = sorted(self._gathered), set()
+            self._next = None
+            return await self._poll(gathered)

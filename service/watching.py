@@ -1,0 +1,100 @@
+"""Which contacts are wanted, by end user: those of the configuration, and what was added and removed since.
+
+What the API adds and removes lasts until the service ends. Reading the configuration again replaces its part and leaves
+the rest as it is. A contact that several end users could watch is watched through the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pws_soap.models import same_contact
+
+
+class NoSuchEndUser(ValueError):
+    """An end user that no [[watch]] block names."""
+
+    def __init__(self, end_user: str, known: Iterable[str]) -> None:
+        self.end_user = end_user
+        self.known = tuple(known)
+        super().__init__(f"no end user {end_user!r}; there are: {', '.join(self.known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A contact and the end user it is watched through. `configured`: whether the configuration names it."""
+
+    contact: str
+    end_user: str
+    configured: bool
+
+
+class Watching:
+    """The contacts that are wanted. Contacts are compared without regard to case; their first spelling stays."""
+
+    def __init__(self, configured: Mapping[str, Sequence[str]]) -> None:
+        self._configured: dict[str, Sequence[str]] = dict(configured)
+        self._added: dict[str, tuple[str, str]] = {}  # key: contact, end user
+        self._removed: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<Watching {len(self.all())} contacts>"
+
+    def reload(self, configured: Mapping[str, Sequence[str]]) -> None:
+        """Take a new configuration. What was removed by hand and is configured still stays removed."""
+        self._configured = dict(configured)
+        self._added = {key: each for key, each in self._added.items() if each[1] in self._configured}
+
+    def add(self, contacts: Iterable[str], end_user: str | None = None) -> list[str]:
+        """Watch these as well; those that are new. Raises NoSuchEndUser. By default the first end user's."""
+        if end_user is not None and end_user not in self._configured:
+            raise NoSuchEndUser(end_user, self._configured)
+        user = end_user if end_user is not None else next(iter(self._configured))
+        known = {same_contact(each.contact) for each in self.all()}
+        new = []
+        for contact in contacts:
+            key = same_contact(contact)
+            if key not in known:
+                known.add(key)
+                self._removed.discard(key)
+                if key not in {same_contact(each) for each in self._configured_all()}:
+                    self._added[key] = (contact, user)
+                new.append(contact)
+        return new
+
+    def remove(self, contacts: Iterable[str]) -> list[str]:
+        """Watch these no longer; those that were watched."""
+        known = {same_contact(each.contact): each for each in self.all()}
+        gone = []
+        for contact in contacts:
+            each = known.pop(same_contact(contact), None)
+            if each is not None:
+                key = same_contact(contact)
+                self._added.pop(key, None)
+                if each.configured:
+                    self._removed.add(key)
+                gone.append(each.contact)
+        return gone
+
+    def all(self) -> list[Watched]:
+        """Every contact once, the configured ones first."""
+        found: dict[str, Watched] = {}
+        for user, contacts in self._configured.items():
+            for contact in contacts:
+                key = same_contact(contact)
+                if key not in self._removed:
+                    found.setdefault(key, Watched(contact, user, True))
+        for key, (contact, user) in self._added.items():
+            found.setdefault(key, Watched(contact, user, False))
+        return list(found.values())
+
+    def wanted(self) -> dict[str, frozenset[str]]:
+        """The same, as the lifecycle takes it."""
+        users: dict[str, set[str]] = {user: set() for user in self._configured}
+        for each in self.all():
+            users[each.end_user].add(each.contact)
+        return {user: frozenset(contacts) for user, contacts in users.items()}
+
+    def _configured_all(self) -> Iterable[str]:
+        return (contact for contacts in self._configured.values() for contact in contacts)

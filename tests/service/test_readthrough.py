@@ -1,0 +1,74 @@
+"""Many questions at a time are one poll, and no answer is older than its question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from service.engine import NotAvailable, RefreshReport
+from service.readthrough import ReadThrough
+
+
+class Poll:
+    """A poll that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self, contacts: Sequence[str]) -> RefreshReport:
+        self.asked.append(list(contacts))
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return RefreshReport(len(contacts), 0)
+
+
+async def test_questions_at_one_time_share_a_poll() -> None:
+    poll = Poll()
+    through = ReadThrough(poll)
+    poll.gate.set()
+    reports = await asyncio.gather(*(through.read([f"p{n % 3}@x.y"]) for n in range(50)))
+    assert poll.asked == [["p0@x.y", "p1@x.y", "p2@x.y"]]
+    assert all(each.contacts == 3 for each in reports)
+
+
+async def test_a_question_during_a_poll_waits_for_the_next() -> None:
+    poll = Poll()
+    through = ReadThrough(poll)
+    first = asyncio.create_task(through.read(["a@x.y"]))
+    while not poll.asked:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(through.read(["a@x.y"]))
+    third = asyncio.create_task(through.read(["b@x.y"]))
+    await asyncio.sleep(0)
+    poll.gate.set()
+    await asyncio.gather(first, second, third)
+    assert poll.asked == [["a@x.y"], ["a@x.y", "b@x.y"]]
+
+
+async def test_a_failure_reaches_everybody_who_asked_and_the_next_poll_is_a_new_one() -> None:
+    poll = Poll()
+    poll.gate.set()
+    poll.error = NotAvailable("the server is away")
+    through = ReadThrough(poll)
+    results = await asyncio.gather(*(through.read(["a@x.y"]) for _ in range(3)), return_exceptions=True)
+    assert [str(each) for each in results] == ["the server is away"] * 3
+    poll.error = None
+    assert (await through.read(["a@x.y"])).contacts == 1
+
+
+async def test_one_who_gives_up_does_not_take_the_poll_from_the_others() -> None:
+    poll = Poll()
+    through = ReadThrough(poll)
+    one, other = (asyncio.create_task(through.read(["a@x.y"])) for _ in range(2))
+    while not poll.asked:
+        await asyncio.sleep(0)
+    one.cancel()
+    poll.gate.set()
+    assert (await other).contacts == 1
+    with pytest.raises(asyncio.CancelledError):
+        await one
