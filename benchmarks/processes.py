@@ -207,7 +207,7 @@ class Service(Program):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while self.runs:
-                    if ((await self.get("/readyz")) or {}).get("status") == "ready":
+                    if ((await self.get("/readyz")) or {}).get("ready"):
                         return True
                     await asyncio.sleep(_PAUSE)
         return False

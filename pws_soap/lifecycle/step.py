@@ -126,8 +126,10 @@ class _Happened(Work):
             wait = pause(self.state.settings, happening.failure.trouble, 1, key, happening.seq)
             unsure = resource.unsure - (happening.contacts or frozenset())
             changes |= {"alter_due": self.now + wait, "error": happening.failure, "unsure": unsure}
-        self._put(replace(resource, **changes))  # type: ignore[arg-type]  # a dict of the fields' own types
-        self._event(key, Event.OK)
+        changed = replace(resource, **changes)  # type: ignore[arg-type]  # a dict of the fields' own types
+        self._put(changed)
+        over = made and changed.expires_at is not None and changed.expires_at <= self.now  # the machine has slept
+        self._event(key, Event.LOST if over else Event.OK)
         if key.kind in SESSIONS and made:
             self._logged_in(key, happening.backup)
         elif key.kind in SESSIONS:
@@ -194,6 +196,7 @@ class _Happened(Work):
         elif session.kind in gone:
             self._lose(session, failure)  # and `key` with it
         elif resource.phase is Phase.REMOVING and session != key and session not in wanted(self.state):
+            self._event(session, Event.TAINTED)
             self._event(key, Event.LOST)
         else:
             if resource.expires_at is None and resource.phase is Phase.REMOVING:

@@ -324,7 +324,7 @@ class World(Driver):
         }
         there = self.there()
         for what, expires_at in there.items():
-            if what not in believed and expires_at > self.now + TIMEOUT:
+            if what not in believed and expires_at > self.now + TIMEOUT and not self._is_remembered(*what):
                 yield f"orphan {what}, there until {expires_at}"
         for what, resource in believed.items():
             if what not in there and resource.phase in USABLE:
@@ -334,8 +334,8 @@ class World(Driver):
                 has = self.cluster.nodes[node].subscriptions[number or 0].contacts
                 if has != resource.contacts:
                     yield f"{what} has {sorted(has)} and not {sorted(resource.contacts)}"
-        for each in (*state.leftovers, *state.doubtful):
-            if self._may_be(Key(Kind.END_USER, each.node, each.user)):
+        for each in (*state.leftovers, *state.doubtful):  # a stop does not wait for them: they are written down
+            if not state.stopping and self._may_be(Key(Kind.END_USER, each.node, each.user)):
                 yield f"left: {each}"
 
     def _may_be(self, key: Key) -> bool:
@@ -352,18 +352,22 @@ class World(Driver):
                     found[kind, name, number] = thing.expires_at
         return found
 
+    def _is_remembered(self, kind: Kind, node: str, number: int | None) -> bool:
+        """Whether a thing at the server is written down: by its id, or as something that its session may hold."""
+        if (kind, node, number) in {(each.kind, each.node, each.id) for each in self.memory.leftovers}:
+            return True
+        users = {""}
+        if kind is Kind.SUBSCRIPTION:
+            which = self.cluster.nodes[node]
+            owner = which.subscriptions[number or 0].owner
+            users |= {user for user, key in which.users.items() if key == owner}
+        return any(each.node == node and each.user in users for each in self.memory.doubtful)
+
     def _check_memory(self) -> None:
-        """What is on the server is in what is written down: an id, or a session that is reset at the next start."""
-        memory = self.memory
-        known = {(each.kind, each.node, each.id): each.expires_at for each in memory.leftovers}
-        doubts = {(each.node, each.user) for each in memory.doubtful}
+        """Whatever is on the server would be found again after a crash."""
+        known = {(each.kind, each.node, each.id): each.expires_at for each in self.memory.leftovers}
         for (kind, node, number), expires_at in self.there().items():
-            cluster_node = self.cluster.nodes[node]
-            owner = ""
-            if kind is Kind.SUBSCRIPTION:
-                thing = cluster_node.subscriptions[number or 0]
-                owner = next(user for user, key in cluster_node.users.items() if key == thing.owner)
-            if {(node, owner), (node, "")} & doubts or expires_at <= self.now + TIMEOUT:
-                continue
-            assert (kind, node, number) in known, f"{kind} {number} at {node} would be forgotten in a crash"
-            assert known[kind, node, number or 0] >= expires_at - TIMEOUT, f"{kind} {number} at {node} outlives its memory"
+            if expires_at > self.now + TIMEOUT:
+                assert self._is_remembered(kind, node, number), f"{kind} {number} at {node} would be forgotten"
+                until = known.get((kind, node, number or 0), expires_at)
+                assert until >= expires_at - TIMEOUT, f"{kind} {number} at {node} outlives its memory"
