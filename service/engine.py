@@ -103,6 +103,22 @@ class NotificationCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchCounters:
+    """What reading from the server was like since the start.
+
+    `unknown_outcomes`: replies that were lost, after which contacts were read again. `missed_notifications`: changes
+    that came without one. `drift`: contacts that the reconciling sweep found different.
+    """
+
+    fetches: int = 0
+    polls: int = 0
+    failures: int = 0
+    unknown_outcomes: int = 0
+    missed_notifications: int = 0
+    drift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The living part at one moment."""
 
@@ -113,6 +129,7 @@ class Status:
     endpoints: tuple[EndpointStatus, ...] = ()
     subscriptions: tuple[SubscriptionStatus, ...] = ()
     notifications: NotificationCounters = NotificationCounters()
+    reading: FetchCounters = FetchCounters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,15 @@ class NotAvailable(Exception):
         self.reason = reason
         self.retry_after = retry_after
         super().__init__(reason)
+
+
+class NoSuchNode(ValueError):
+    """A node that neither the configuration nor the server has named."""
+
+    def __init__(self, node: str, known: Sequence[str]) -> None:
+        self.node = node
+        self.known = tuple(known)
+        super().__init__(f"no node {node!r}; there are: {', '.join(self.known)}")
 
 
 class Engine(Protocol):
@@ -176,6 +202,13 @@ class Engine(Protocol):
 
     def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
         """Watch these no longer; those that were watched. They leave the store at once."""
+        ...
+
+    def move(self, node: str, end_user: str | None) -> str:
+        """Take an end user, or all, to a node, named as in the configuration or a status; its base URL.
+
+        Raises NoSuchNode or NoSuchEndUser.
+        """
         ...
 
     def status(self) -> Status:

@@ -38,6 +38,7 @@ class Line:
     fetching: bool = False
     polling: bool = False
     fetch_failures: int = 0
+    failing_since: float = 0.0
     poll_failures: int = 0
     poll_due: float = 0.0
     announced: bool = True
@@ -49,12 +50,13 @@ class Line:
     notifications: int = 0
     fetches: int = 0
     missed: int = 0
+    missed_since: float = 0.0
     waiters: list[asyncio.Future[int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Counters:
-    """Since the start."""
+    """Since the start; see `service.engine.FetchCounters`."""
 
     fetches: int = 0
     polls: int = 0

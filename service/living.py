@@ -14,7 +14,7 @@ from pws_soap.lifecycle import Kind, State, Trouble
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification, same_contact
 from service import reporting
 from service.clock import Clock
-from service.engine import Failure, NotAvailable, RefreshReport, Status
+from service.engine import Failure, NoSuchNode, NotAvailable, NotificationCounters, RefreshReport, Status
 from service.freshness import Level, assess
 from service.inbox import Inbox
 from service.keeper import Credentials, Keeper
@@ -23,11 +23,13 @@ from service.pump import Pump
 from service.readthrough import ReadThrough
 from service.statefile import StateFile
 from service.store import Store
-from service.watching import Watched, Watching
+from service.watching import NoSuchEndUser, Watched, Watching
 
 log = logging.getLogger("pws.service")
 
 STOPPING = "the service is stopping"
+READY_GRACE = 5.0
+"""Seconds for which a service that was live may have nothing live and is still called ready: a fetch and its retry."""
 
 
 class LivingEngine:
@@ -143,17 +145,34 @@ class LivingEngine:
     def status(self) -> Status:
         """See Engine."""
         received = self._inbox.counters()
-        return reporting.status(self.keeper.state, self.pump, self._levels(), received, self._rejected, self._clock)
+        counters = NotificationCounters(received.received, received.unknown, self._rejected)
+        return reporting.status(self.keeper.state, self.pump, self._store, self._levels(), counters, self._clock)
 
     def ready(self) -> tuple[bool, str]:
-        """See Engine."""
-        levels = self._levels()
+        """See Engine. One failed fetch does not count: what was live is given a moment to be so again."""
         if self.keeper.state.stopping:
             return False, STOPPING
+        levels = self._levels()
         if levels[Level.LIVE] or not sum(levels.values()):
             return True, "live"
-        found = reporting.problems(self.keeper.state, self.pump, levels, self._clock)
-        return False, "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
+        found = reporting.problems(self.keeper.state, self.pump, self._store, levels, self._clock)
+        reason = "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
+        doubts = [feed.doubt for feed in self._store.feeds().values()]
+        latest = max((doubt.since.monotonic for doubt in doubts if doubt is not None), default=0.0)
+        read = self._store.summary().read
+        return bool(read and all(doubts) and self._clock.monotonic() - latest < READY_GRACE), reason
+
+    def move(self, node: str, end_user: str | None) -> str:
+        """See Engine."""
+        state = self.keeper.state
+        known = dict.fromkeys((*state.settings.nodes, *state.nodes, *(each.node for each in state.users.values())))
+        target = node if node in known else lifecycle.resolve(node, state.settings.nodes[0], state.settings)
+        if target not in known or target is None:
+            raise NoSuchNode(node, list(known))
+        if end_user is not None and end_user not in state.users:
+            raise NoSuchEndUser(end_user, state.users)
+        self.keeper.post(lifecycle.Move(target, end_user))
+        return target
 
     # Inside
 

@@ -91,6 +91,7 @@ class Pump:
                 line.last_notification = moment
                 line.notifications += 1
                 line.interval = self._settings.safety_interval
+                line.missed, line.missed_since = 0, 0.0
                 line.fetch_due = min(line.fetch_due, moment.monotonic + line.interval)
         self._woken.set()
 
@@ -240,6 +241,7 @@ class Pump:
         """When to fetch next without a notification; sooner where one has been missed."""
         lately = line.last_announced and self._clock.monotonic() - line.last_announced < _GRACE
         if changes and not expected and not lately:
+            line.missed_since = line.missed_since or self._clock.monotonic()
             line.missed += 1
             self.counters.missed_notifications += 1
             floor = min(_SHORTEST, self._settings.safety_interval)
@@ -251,6 +253,8 @@ class Pump:
 
     def _failed(self, line: Line, error: PwsError) -> None:
         self.counters.failures += 1
+        if not line.fetch_failures:
+            line.failing_since = self._clock.monotonic()
         line.fetch_failures += 1
         if line.fetch_failures == 1:
             log.warning("%s: cannot be fetched: %s", line.feed, error)

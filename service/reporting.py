@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from pws_soap.lifecycle import USABLE, Kind, Phase, Resource, State, Trouble
 from pws_soap.models import SessionKind
-from service.clock import Clock
+from service.clock import Clock, Moment
 from service.engine import (
     EndpointStatus,
     EngineState,
+    FetchCounters,
     NodeState,
     NodeStatus,
     NotificationCounters,
@@ -19,9 +21,9 @@ from service.engine import (
 )
 from service.engine import Trouble as Problem
 from service.freshness import Level
-from service.inbox import Received
 from service.lines import Line
 from service.pump import Pump
+from service.store import Store
 
 _TO_FREE = (
     "the server has no room for more: remove what other programs left behind (pws delete --sweep 1-16), "
@@ -30,17 +32,18 @@ _TO_FREE = (
 
 
 def status(
-    state: State, pump: Pump, levels: dict[Level, int], received: Received, rejected: int, clock: Clock
+    state: State, pump: Pump, store: Store, levels: dict[Level, int], counters: NotificationCounters, clock: Clock
 ) -> Status:
     """How it is doing; `levels` counts the contacts by freshness."""
     return Status(
         state=overall(state, levels),
-        problems=tuple(problems(state, pump, levels, clock)),
+        problems=tuple(problems(state, pump, store, levels, clock)),
         nodes=tuple(_nodes(state, clock)),
         sessions=tuple(_sessions(state, clock)),
         endpoints=tuple(_endpoints(state, clock)),
         subscriptions=tuple(_subscriptions(state, pump, clock)),
-        notifications=NotificationCounters(received.received, received.unknown, rejected),
+        notifications=counters,
+        reading=FetchCounters(**asdict(pump.counters)),
     )
 
 
@@ -55,7 +58,7 @@ def overall(state: State, levels: dict[Level, int]) -> EngineState:
     return EngineState.DOWN if troubled else EngineState.STARTING
 
 
-def problems(state: State, pump: Pump, levels: dict[Level, int], clock: Clock) -> Iterator[Problem]:
+def problems(state: State, pump: Pump, store: Store, levels: dict[Level, int], clock: Clock) -> Iterator[Problem]:
     """What is wrong, and since when, the most general first."""
     for name, node in state.nodes.items():
         if node.failing_since is not None:
@@ -72,17 +75,26 @@ def problems(state: State, pump: Pump, levels: dict[Level, int], clock: Clock) -
     for line in pump.lines.values():
         if line.fetch_failures and line.last_error:
             what = f"subscription {line.live.id} of {line.feed} cannot be fetched: {line.last_error}"
-            yield Problem(clock.now(), what)
+            yield Problem(_wall(clock, line.failing_since), what)
         if line.interval < pump.safety_interval:
             what = (
                 f"notifications of subscription {line.live.id} of {line.feed} are being lost ({line.missed} changes "
                 "came without one): check that the server reaches the callback; "
                 f"fetching every {line.interval:.0f} s instead"
             )
-            yield Problem(clock.now(), what)
+            yield Problem(_wall(clock, line.missed_since), what)
     stale = levels.get(Level.STALE, 0)
     if stale:
-        yield Problem(clock.now(), f"{stale} contacts are stale: their last known state may no longer be true")
+        what = f"{stale} contacts are stale: their last known state may no longer be true"
+        since = _stale_since(store)
+        yield Problem(since.wall if since is not None else clock.now(), what)
+
+
+def _stale_since(store: Store) -> Moment | None:
+    """When the oldest doubt began that is still there; None where it is age alone."""
+    doubts = [feed.doubt for feed in store.feeds().values()]
+    doubts += [record.doubt for record in store.records()]
+    return min((doubt.since for doubt in doubts if doubt is not None), default=None)
 
 
 def _nodes(state: State, clock: Clock) -> Iterator[NodeStatus]:

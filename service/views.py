@@ -206,6 +206,17 @@ class NotificationsView(View):
     rejected: int
 
 
+class ReadingView(View):
+    """What reading from the server was like since the start."""
+
+    fetches: int = Field(description="getSubscribedPresence")
+    polls: int = Field(description="getPolledPresence")
+    failures: int
+    unknown_outcomes: int = Field(description="replies that were lost; what they may have told was read again")
+    missed_notifications: int = Field(description="changes that came without one")
+    drift: int = Field(description="contacts that the reconciling sweep found different")
+
+
 class StoreView(View):
     """Contacts watched and read, and what was odd since the start."""
 
@@ -229,6 +240,7 @@ class StatusView(View):
     endpoints: list[EndpointView]
     subscriptions: list[SubscriptionView]
     notifications: NotificationsView
+    reading: ReadingView
     store: StoreView
     version: str
     now: Time
@@ -243,6 +255,7 @@ class StatusView(View):
             endpoints=[EndpointView.model_validate(each) for each in status.endpoints],
             subscriptions=[SubscriptionView.model_validate(each) for each in status.subscriptions],
             notifications=NotificationsView.model_validate(status.notifications),
+            reading=ReadingView.model_validate(status.reading),
             store=StoreView.model_validate(store),
             version=version,
             now=now,
@@ -296,6 +309,15 @@ class AddedView(View):
 
     added: list[str]
     known: list[str] = Field(description="those that were watched already")
+
+
+class FailoverView(View):
+    """Where end users were taken."""
+
+    model_config = ConfigDict(title="Failover")
+
+    node: str
+    end_user: str | None = Field(description="null: all of them")
 
 
 class ReadyView(View):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pws_soap.lifecycle.failures import failure_of
 from pws_soap.lifecycle.memory import Memory, remember
+from pws_soap.lifecycle.nodes import resolve
 from pws_soap.lifecycle.step import begin, next_due, step
 from pws_soap.lifecycle.table import USABLE, Act, Event, Kind, Phase
 from pws_soap.lifecycle.values import (
@@ -66,5 +67,6 @@ __all__ = [
     "failure_of",
     "next_due",
     "remember",
+    "resolve",
     "step",
 ]

@@ -163,7 +163,9 @@ class _Happened(Work):
             return
         made = resource.phase in {Phase.MAKING, Phase.LEAVING}
         gone = LOST_OF.get(failure.trouble, frozenset())
-        if culprit := next((each for each in (key, *parents(key)) if each.kind in gone and (each != key or not made)), None):
+        if culprit := next(
+            (each for each in (key, *parents(key)) if each.kind in gone and (each != key or not made)), None
+        ):
             if made:
                 self._lose(key, failure)  # the server said no: it was not made
             self._lose(culprit, failure)  # and `key` with it
@@ -247,5 +249,11 @@ class _Happened(Work):
             wait = pause(self.state.settings, failure.trouble, each.failures + 1, key, each.seq)
             rest.append(replace(each, seq=0, failures=each.failures + 1, due=self.now + wait))
         self.state = replace(self.state, leftovers=tuple(rest))
-        if failure and session and session.key.kind in gone and session.phase in USABLE and session.generation < each.seq:
+        if (
+            failure
+            and session
+            and session.key.kind in gone
+            and session.phase in USABLE
+            and session.generation < each.seq
+        ):
             self._lose(session.key, failure)

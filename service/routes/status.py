@@ -1,14 +1,16 @@
-"""How the service is doing, and the order to read from the server now."""
+"""How the service is doing, and two orders to it: read from the server now, go to another node."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends
+from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION
+from service.engine import NoSuchNode
 from service.problems import ContactNotWatched
 from service.routes.answers import (
     INVALID,
@@ -20,7 +22,8 @@ from service.routes.answers import (
     plain,
 )
 from service.routes.context import Context
-from service.views import RefreshView, StatusView
+from service.views import FailoverView, RefreshView, StatusView
+from service.watching import NoSuchEndUser
 
 
 class RefreshBody(BaseModel):
@@ -37,8 +40,19 @@ class RefreshBody(BaseModel):
     )
 
 
+class FailoverBody(BaseModel):
+    """Who goes where."""
+
+    model_config = ConfigDict(extra="forbid", title="FailoverRequest")
+
+    node: str = Field(
+        min_length=1, max_length=300, description="as in the configuration or the status", examples=["imp1.example.com"]
+    )
+    end_user: str | None = Field(default=None, description="all of them by default")
+
+
 def router(context: Context) -> APIRouter:
-    """`/v1/status` and `/v1/refresh`."""
+    """`/v1/status`, `/v1/refresh` and `/v1/failover`."""
     routes = APIRouter(prefix="/v1", tags=["service"], dependencies=[Depends(no_query)])
 
     @routes.get(
@@ -70,5 +84,22 @@ def router(context: Context) -> APIRouter:
             raise ContactNotWatched(strangers)
         report = await context.engine.refresh(contacts)
         return plain(RefreshView.of(report, context.store.revision).model_dump_json().encode())
+
+    @routes.post(
+        "/failover",
+        summary="Take end users to another node",
+        status_code=202,
+        responses={202: {"model": FailoverView, "description": "They are on their way"}, **TOO_LARGE, **INVALID},
+    )
+    async def failover(body: Annotated[FailoverBody, Body()]) -> Response:
+        """The service leaves a node that fails by itself, and stays where it went. This takes it back, or away."""
+        try:
+            node = context.engine.move(body.node, body.end_user)
+        except (NoSuchNode, NoSuchEndUser) as error:
+            field = "node" if isinstance(error, NoSuchNode) else "end_user"
+            message = f"Value error, one of {', '.join(error.known)}"
+            raise RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message}]) from None
+        view = FailoverView(node=node, end_user=body.end_user)
+        return plain(view.model_dump_json().encode(), 202)
 
     return routes

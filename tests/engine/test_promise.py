@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
-from pws_soap.simulator import Fault, NodeState
+from pws_soap.simulator import Fault, NodeState, Options
 from pws_soap.simulator import State as Wire
+from service.engine import NoSuchNode
+from service.watching import NoSuchEndUser
 from tests.engine.office import Office, all_faults, names
 from tests.engine.virtual import run
 
@@ -161,5 +163,99 @@ def test_stolen_changes_are_found_by_the_sweep() -> None:
         await asyncio.sleep(125)
         assert office.wrong() == []
         assert engine.pump.counters.drift == 1
+
+    run(story())
+
+
+def test_the_operator_takes_it_to_another_node() -> None:
+    """Moved by hand, by the name in the configuration; nothing is left on the old node."""
+
+    async def story() -> None:
+        office = Office(names(4), nodes=("imp1", "imp2"), options=Options(failover=True))
+        engine = office.start()
+        await office.heal()
+        with pytest.raises(NoSuchNode, match="imp1"):
+            engine.move("imp9", None)
+        with pytest.raises(NoSuchEndUser, match="dispatcher"):
+            engine.move("imp2", "nobody")
+        office.simulator.set_state("imp1", NodeState.HUNG)
+        assert engine.move("imp2", None) == "http://imp2:8082"
+        await office.heal()
+        assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
+        office.simulator.set_state("imp1", NodeState.UP)
+        engine.move("imp1", "dispatcher")
+        await office.heal()
+        await office.pass_time(60)
+        assert [each for each in office.left() if each.startswith("imp2")] == []
+
+    run(story())
+
+
+def test_one_failed_fetch_leaves_it_ready_and_a_lasting_one_does_not() -> None:
+    """The probe does not flap; the status says since when."""
+
+    async def story() -> None:
+        office = Office(names(2))
+        engine = office.start()
+        assert engine.ready() == (False, "nothing has been read yet")
+        await office.heal()
+        office.simulator.faults.add(Fault("http-503", operation="getSubscribedPresence"))
+        office.change("p0000@example.com", Wire.BUSY)
+        await asyncio.sleep(1)
+        began = office.clock.now()
+        assert office.check() == 0
+        assert engine.ready()[0] is True
+        await asyncio.sleep(30)
+        ready, reason = engine.ready()
+        assert not ready
+        assert "503" in reason
+        problems = engine.status().problems
+        assert all(began - 2 < each.since <= began for each in problems), problems
+
+    run(story())
+
+
+def test_a_mark_during_a_fetch_leads_to_another_fetch() -> None:
+    """A change that comes while its fetch is under way is fetched as well."""
+
+    async def story() -> None:
+        office = Office(names(2))
+        office.start()
+        await office.heal()
+        before = office.simulator.counters.requests["getSubscribedPresence"]
+        office.simulator.faults.add(Fault("delay-reply", operation="getSubscribedPresence", count=1, seconds=2.0))
+        office.change("p0000@example.com", Wire.BUSY)
+        await asyncio.sleep(1)
+        office.change("p0001@example.com", Wire.AWAY)
+        await office.heal(5)
+        assert office.simulator.counters.requests["getSubscribedPresence"] == before + 2
+
+    run(story())
+
+
+def test_a_day_with_five_thousand_contacts_asks_what_the_intervals_say() -> None:
+    """24 hours: no expiry is missed, and requests stay within 5 % of what the settings say.
+
+    An endpoint and a subscription live 3600 s and are renewed after 0.8 of it less 5 % on average; a safety fetch every
+    600 s, a sweep of fifty polls every 6 hours; at the start two logins, a registration, fifty subscribe requests, and
+    two fetches.
+    """
+
+    async def story() -> None:
+        office = Office(names(5000), rate=200.0, safety=600.0, reconcile=6 * 3600.0)
+        engine = office.start()
+        await office.heal()
+        day = 86400.0
+        await asyncio.sleep(day)
+        asked = office.simulator.counters.requests
+        renewals = day / (3600 * 0.8 * 0.95)
+        assert asked["login"] == 2
+        assert asked["registerEndPoint"] == pytest.approx(1 + renewals, rel=0.05)
+        assert asked["subscribe"] == pytest.approx(50 + renewals, rel=0.05)
+        assert asked["getSubscribedPresence"] == pytest.approx(2 + day / 600, rel=0.05)
+        # The first sweep comes after half to a whole interval, by chance, so that services do not sweep together.
+        assert 3 * 50 <= asked["getPolledPresence"] <= 4 * 50
+        assert engine.pump.counters.missed_notifications == engine.pump.counters.drift == 0
+        assert office.wrong() == []
 
     run(story())

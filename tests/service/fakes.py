@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pws_soap.models import Notification
-from service.engine import EngineState, RefreshReport, Status
-from service.watching import Watched, Watching
+from service.engine import EngineState, NoSuchNode, RefreshReport, Status
+from service.watching import NoSuchEndUser, Watched, Watching
 
 
 @dataclass
@@ -21,6 +21,8 @@ class FakeEngine:
     received: list[Notification] = field(default_factory=list)
     rejections: int = 0
     refreshed: list[list[str] | None] = field(default_factory=list)
+    nodes: tuple[str, ...] = ("imp1", "imp2")
+    moves: list[tuple[str, str | None]] = field(default_factory=list)
     watching: Watching = field(default_factory=lambda: Watching({"dispatcher": (), "supervisor": ()}))
 
     def notified(self, notification: Notification, node: str) -> None:
@@ -48,6 +50,14 @@ class FakeEngine:
 
     def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
         return self.watching.remove(contacts)
+
+    def move(self, node: str, end_user: str | None) -> str:
+        if node not in self.nodes:
+            raise NoSuchNode(node, self.nodes)
+        if end_user not in {None, "dispatcher"}:
+            raise NoSuchEndUser(str(end_user), ("dispatcher",))
+        self.moves.append((node, end_user))
+        return node
 
     def status(self) -> Status:
         return self.shown

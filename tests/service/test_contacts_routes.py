@@ -131,3 +131,22 @@ async def test_a_max_age_that_is_none_is_refused(value: str) -> None:
     for path in ("/v1/presence", "/v1/presence/ann@x.y"):
         answer = await office.get(f"{path}?max_age={value}")
         assert (answer.status, answer.json()["errors"][0]["parameter"]) == (422, "max_age")
+
+
+async def test_an_operator_takes_end_users_to_a_node() -> None:
+    office = Office()
+    answer = await call(office.app, "POST", "/v1/failover", json_body={"node": "imp2"})
+    assert (answer.status, answer.json()) == (202, {"node": "imp2", "end_user": None})
+    await call(office.app, "POST", "/v1/failover", json_body={"node": "imp1", "end_user": "dispatcher"})
+    assert office.engine.moves == [("imp2", None), ("imp1", "dispatcher")]
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [({"node": "imp9"}, "node"), ({"node": "imp1", "end_user": "nobody"}, "end_user"), ({"node": ""}, "node")],
+)
+async def test_nobody_is_taken_to_a_node_that_is_none(body: object, parameter: str) -> None:
+    office = Office()
+    answer = await call(office.app, "POST", "/v1/failover", json_body=body)
+    assert (answer.status, answer.json()["errors"][0]["parameter"]) == (422, parameter)
+    assert office.engine.moves == []

@@ -17,10 +17,12 @@ class Poll:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.gate = asyncio.Event()
+        self.begun = asyncio.Event()
         self.error: Exception | None = None
 
     async def __call__(self, contacts: Sequence[str]) -> RefreshReport:
         self.asked.append(list(contacts))
+        self.begun.set()
         await self.gate.wait()
         if self.error is not None:
             raise self.error
@@ -40,8 +42,7 @@ async def test_a_question_during_a_poll_waits_for_the_next() -> None:
     poll = Poll()
     through = ReadThrough(poll)
     first = asyncio.create_task(through.read(["a@x.y"]))
-    while not poll.asked:
-        await asyncio.sleep(0)
+    await poll.begun.wait()
     second = asyncio.create_task(through.read(["a@x.y"]))
     third = asyncio.create_task(through.read(["b@x.y"]))
     await asyncio.sleep(0)
@@ -65,8 +66,7 @@ async def test_one_who_gives_up_does_not_take_the_poll_from_the_others() -> None
     poll = Poll()
     through = ReadThrough(poll)
     one, other = (asyncio.create_task(through.read(["a@x.y"])) for _ in range(2))
-    while not poll.asked:
-        await asyncio.sleep(0)
+    await poll.begun.wait()
     one.cancel()
     poll.gate.set()
     assert (await other).contacts == 1

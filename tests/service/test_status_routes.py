@@ -77,6 +77,14 @@ async def test_status_shows_everything_that_lives() -> None:
             }
         ],
         "notifications": {"received": 7, "unknown_id": 1, "rejected": 2},
+        "reading": {
+            "fetches": 0,
+            "polls": 0,
+            "failures": 0,
+            "unknown_outcomes": 0,
+            "missed_notifications": 0,
+            "drift": 0,
+        },
         "store": {"contacts": 1, "read": 0, "revision": 1, "strangers": 0, "contested": 0, "unreadable": 0},
         "version": "1.2.3",
         "now": SHOWN,

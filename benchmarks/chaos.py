@@ -1,0 +1,286 @@
+"""The promise under fire: real processes, real sockets, hundreds of faults of every kind, and nothing may be wrong.
+
+    python benchmarks/chaos.py [--faults 200] [--seed N] [--minutes M] [--json] [--keep]
+
+A simulator with two nodes, and a service that watches for two end users, one at home on each. Presence changes all the
+time; all the time somebody asks the service and holds its answers against the recorded truth. A quarter of the faults
+come in pairs. After each, or each pair, all must be well again within a bound; every other time in silence, so that no
+later change helps to find what was lost.
+
+Exit code 0: no `live` answer was wrong, no change was lost, and everything healed in time. benchmarks/README.md explains
+the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import secrets
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+if __package__ in {None, ""}:  # run as a file: the checkout is not on the path yet
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.faults import Faults, NotHit
+from benchmarks.office import Office, settings
+from benchmarks.processes import Server, Service, free_port
+
+USERS = {
+    "dispatcher": [f"a{number:02d}@example.com" for number in range(12)],
+    "supervisor": [f"b{number:02d}@example.com" for number in range(12)],
+}
+PAIRED = 0.25
+"""The part of the rounds that bring two faults at once."""
+
+
+@dataclass
+class Kind:
+    """What became of the faults of one kind; `times` are the seconds they took to heal."""
+
+    injected: int = 0
+    times: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    """The figures of one run."""
+
+    seed: int
+    wanted: int
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    pairs: int = 0
+    not_hit: int = 0
+    not_healed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    left: dict[str, int] = field(default_factory=dict)
+    exit_code: int | None = None
+    bugs: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def injected(self) -> int:
+        """Faults that hit."""
+        return sum(kind.injected for kind in self.kinds.values())
+
+    @property
+    def healed(self) -> int:
+        """Faults after which all was well again in time."""
+        return sum(len(kind.times) for kind in self.kinds.values())
+
+
+async def run(faults: int, seed: int, minutes: float, directory: Path, *, quick: bool = False) -> tuple[Run, Office]:
+    """Play it; `quick` leaves out what takes a quarter of a minute each."""
+    dice = random.Random(seed)  # noqa: S311  a history that can be chosen
+    result = Run(seed, faults)
+    port = free_port()
+    async with contextlib.AsyncExitStack() as stack:
+        words = ["--nodes", "2", "--end-user", "supervisor@imp2"]
+        server = await stack.enter_async_context(Server(directory, words))
+        service = await stack.enter_async_context(Service(directory, port))
+        office = Office(server, service, USERS, dice)
+        await office.furnish()
+        service.configure(settings(server, port), USERS)
+        await service.start()
+        tasks = [asyncio.create_task(office.watch()), asyncio.create_task(office.work())]
+        began = time.monotonic()
+        try:
+            office.busy.set()
+            if await office.healed(time.time(), 60.0) is None:
+                raise RuntimeError(f"the service did not become live: {await office.differences()}")
+            await _play(office, Faults(office, dice), result, dice, began + 60 * minutes, quick=quick)
+            office.busy.clear()
+            await office.calm()
+            if await office.healed(time.time(), 60.0) is None:
+                result.lost += await office.differences()
+            ended = next((task for task in tasks if task.done()), None)
+            if ended is not None:
+                ended.result()  # neither may have ended: what broke is raised here
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            result.seconds = time.monotonic() - began
+        result.exit_code = await service.stop()
+        result.left = await server.holds()
+        result.bugs = service.bugs()
+        await server.stop()
+        result.bugs += server.bugs()
+    return result, office
+
+
+async def _play(office: Office, faults: Faults, result: Run, dice: random.Random, end: float, *, quick: bool) -> None:
+    """One round after the other, until there were enough faults or the time is over."""
+    deck = _deck(faults, result.wanted, dice, quick=quick)
+    while result.injected < result.wanted and time.monotonic() < end:
+        chosen = [next(deck)]
+        if chosen[0] in faults.pairable and result.injected + 1 < result.wanted and dice.random() < PAIRED:
+            other = next(deck)
+            chosen += [other] if other in faults.pairable and other != chosen[0] else []
+        silent = dice.random() < 0.5
+        office.busy.set()
+        outcomes = await asyncio.gather(*(faults.kinds[kind]() for kind in chosen), return_exceptions=True)
+        hit: dict[str, float] = {}
+        for kind, outcome in zip(chosen, outcomes, strict=True):
+            if isinstance(outcome, NotHit):
+                result.not_hit += 1
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                hit[kind] = outcome
+                result.kinds.setdefault(kind, Kind()).injected += 1
+        result.pairs += len(hit) == 2
+        since = max(hit.values(), default=time.time())
+        await asyncio.sleep(since - time.time())
+        if silent:
+            await office.calm()
+        bound = max(map(faults.bound, chosen))
+        took = await office.healed(since, bound)
+        if took is None:
+            differences = await office.differences()
+            result.not_healed.append(f"{' + '.join(chosen)} within {bound:g} s: {'; '.join(differences[:5])}")
+            if silent:
+                result.lost += differences
+        else:
+            for kind in hit:
+                result.kinds[kind].times.append(took)
+        await faults.mend()
+        _show(result, chosen, took)
+
+
+def _deck(faults: Faults, wanted: int, dice: random.Random, *, quick: bool) -> Iterator[str]:
+    """All kinds, shuffled anew each time; those that take long only in every third turn."""
+    turn = 0
+    for _ in range(wanted + 1):
+        kinds = [kind for kind in faults.kinds if kind not in faults.long or (turn % 3 == 0 and not quick)]
+        dice.shuffle(kinds)
+        yield from kinds
+        turn += 1
+
+
+def _show(result: Run, chosen: list[str], took: float | None) -> None:
+    if sys.stderr.isatty():
+        words = f"{result.injected:4d} {' + '.join(chosen)}: {'NOT HEALED' if took is None else f'{took:.1f} s'}"
+        print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
+
+
+def summary(result: Run, office: Office) -> dict[str, Any]:  # Any: JSON
+    """The figures as plain values."""
+    figures, changes = office.figures, office.truth.changes
+    kinds = {
+        name: {
+            "injected": kind.injected,
+            "healed": len(kind.times),
+            "median_s": round(statistics.median(kind.times), 2) if kind.times else None,
+            "longest_s": round(max(kind.times), 2) if kind.times else None,
+        }
+        for name, kind in sorted(result.kinds.items())
+    }
+    seen = sum(change.seen for change in changes)
+    return {
+        "seed": result.seed,
+        "seconds": round(result.seconds, 1),
+        "faults_injected": result.injected,
+        "faults_healed": result.healed,
+        "pairs": result.pairs,
+        "not_hit": result.not_hit,
+        "not_healed": result.not_healed,
+        "kinds": kinds,
+        "service_starts": office.service.starts,
+        "answers": figures.answers,
+        "unanswered": figures.unanswered,
+        "live_states_checked": figures.live,
+        "oldest_live_s": round(figures.oldest, 1),
+        "changes_made": len(changes),
+        "changes_seen": seen,
+        "changes_overtaken": len(changes) - seen,
+        "wrong_live_answers": len(figures.wrong),
+        "wrong": figures.wrong[:10],
+        "changes_lost": len(result.lost),
+        "lost": result.lost[:10],
+        "exit_code_of_service": result.exit_code,
+        "left_at_the_server": result.left,
+        "bugs": result.bugs[:10],
+    }
+
+
+def verdict(found: dict[str, Any]) -> list[str]:  # Any: JSON
+    """Why the run failed; nothing when it did not."""
+    why = []
+    if found["wrong_live_answers"]:
+        why.append(f"{found['wrong_live_answers']} wrong live answers")
+    if found["changes_lost"]:
+        why.append(f"{found['changes_lost']} changes lost")
+    if found["not_healed"]:
+        why.append(f"{len(found['not_healed'])} times not healed within the bound")
+    if found["bugs"] or found["exit_code_of_service"] != 0:
+        why.append("a process broke")
+    if any(found["left_at_the_server"].values()):
+        why.append("something is left at the server")
+    return why
+
+
+def show(found: dict[str, Any]) -> None:  # Any: JSON
+    """The figures for people."""
+    print(f"{'fault':38} {'injected':>8} {'healed':>8} {'median':>9} {'longest':>9}")
+    for name, kind in found["kinds"].items():
+        median, longest = (f"{kind[key]:.1f} s" if kind[key] is not None else "-" for key in ("median_s", "longest_s"))
+        print(f"{name:38} {kind['injected']:8} {kind['healed']:8} {median:>9} {longest:>9}")
+    print()
+    print(f"seed {found['seed']}, {found['seconds']:.0f} s, {found['service_starts']} starts of the service")
+    print(f"faults injected     {found['faults_injected']:8}, {found['pairs']} pairs; {found['not_hit']} hit nothing")
+    print(f"faults healed       {found['faults_healed']:8}")
+    print(f"answers checked     {found['answers']:8}, {found['live_states_checked']} live states, the oldest "
+          f"{found['oldest_live_s']:g} s; {found['unanswered']} times no answer")  # fmt: skip
+    print(f"changes made        {found['changes_made']:8}")
+    print(f"changes seen        {found['changes_seen']:8}, the others were overtaken by the next one")
+    print(f"wrong live answers  {found['wrong_live_answers']:8}")
+    print(f"changes lost        {found['changes_lost']:8}")
+    for name in ("wrong", "lost", "not_healed", "bugs"):
+        for each in found[name]:
+            print(f"  {name.replace('_', ' ')}: {each}")
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Faults of every kind against real processes; see benchmarks/README.md")
+    parser.add_argument("--faults", type=int, default=200, help="how many (default 200)")
+    parser.add_argument("--seed", type=int, default=None, help="of the history; printed, so that it can be played again")
+    parser.add_argument("--minutes", type=float, default=20.0, help="end after so many in any case (default 20)")
+    parser.add_argument("--quick", action="store_true", help="leave out the outages that a node switch must heal")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
+    asked = parser.parse_args()
+    seed = asked.seed if asked.seed is not None else secrets.randbelow(1_000_000)
+    directory = Path(tempfile.mkdtemp(prefix="pws-chaos-"))
+    try:
+        result, office = asyncio.run(run(asked.faults, seed, asked.minutes, directory, quick=asked.quick))
+    finally:
+        if asked.keep:
+            print(f"logs: {directory}", file=sys.stderr)
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    found = summary(result, office)
+    why = verdict(found)
+    if result.injected < asked.faults:
+        why.append(f"{result.injected} of {asked.faults} faults in {asked.minutes:g} minutes")
+    if asked.json:
+        print(json.dumps({**found, "failed": why}, indent=1))
+    else:
+        show(found)
+        print("FAILED: " + ", ".join(why) if why else "all is well")
+    return 1 if why else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
