@@ -109,31 +109,42 @@ class _Happened(Work):
                 # made after all, for somebody who no longer waits: remove it
                 self._leave(key, happening.id, happening.asked_at + self._life(key))
             return
-        phase = resource.phase
-        made = phase in {Phase.MAKING, Phase.LEAVING}
-        life = self._life(key)
-        changes: dict[str, object] = {"failures": 0, "error": None}
+        made = resource.phase in {Phase.MAKING, Phase.LEAVING}
+        changed = replace(resource, failures=0, error=None)
         if made:
-            changes |= {"generation": happening.seq, "id": happening.id, "made_at": self.now}
-            if happening.id is not None:
-                self._not_left(key, happening.id)
-        if key.kind not in SESSIONS and phase in {Phase.MAKING, Phase.LEAVING, Phase.RENEWING}:
-            changes["expires_at"] = changes["outlasts"] = happening.asked_at + life
-            changes["due"] = happening.asked_at + renewal(self.state.settings, life, key, happening.seq)
+            changed = replace(changed, generation=happening.seq, id=happening.id, made_at=self.now)
+        if key.kind not in SESSIONS and (made or resource.phase is Phase.RENEWING):
+            life = self._life(key)
+            expires_at = happening.asked_at + life
+            due = happening.asked_at + renewal(self.state.settings, life, key, happening.seq)
+            changed = replace(changed, expires_at=expires_at, outlasts=expires_at, due=due)
         if happening.contacts is not None:
-            changes |= {"contacts": happening.contacts, "unsure": frozenset()}
-        if happening.failure is not None:
-            wait = pause(self.state.settings, happening.failure.trouble, 1, key, happening.seq)
-            unsure = resource.unsure - (happening.contacts or frozenset())
-            changes |= {"alter_due": self.now + wait, "error": happening.failure, "unsure": unsure}
-        changed = replace(resource, **changes)  # type: ignore[arg-type]  # a dict of the fields' own types
+            changed = replace(changed, contacts=happening.contacts, unsure=frozenset())
+        if failure := happening.failure:
+            alter_due = self.now + pause(self.state.settings, failure.trouble, 1, key, happening.seq)
+            unsure = resource.unsure - changed.contacts
+            changed = replace(changed, alter_due=alter_due, error=failure, unsure=unsure)
+        if made and happening.id is not None:
+            changed = replace(changed, unsure=changed.unsure | self._given_anew(key, happening.id))
         self._put(changed)
         over = made and changed.expires_at is not None and changed.expires_at <= self.now  # the machine has slept
         self._event(key, Event.LOST if over else Event.OK)
-        if key.kind in SESSIONS and made:
-            self._logged_in(key, happening.backup)
-        elif key.kind in SESSIONS:
-            self._logged_out(key)
+        if key.kind in SESSIONS:
+            if made:
+                self._logged_in(key, happening.backup)
+            else:
+                self._logged_out(key)
+
+    def _given_anew(self, key: Key, id: int) -> frozenset[str]:  # noqa: A002  # the server's own word
+        """Whatever bore this id before is no more. The contacts that requests under way may yet add under it."""
+        self._not_left(key, id)
+        lost = Failure(Trouble.SUBSCRIPTION_LOST, f"id {id} was given anew: the server must have lost it before")
+        unsure: frozenset[str] = frozenset()
+        for other in list(self.state.resources.values()):
+            if other.id == id and other.key[:3] == key[:3] and other.key != key:
+                unsure |= other.unsure
+                self._lose(other.key, lost)
+        return unsure
 
     def _is_used(self, key: Key, id: int) -> bool:  # noqa: A002  # the server's own word
         return any(each.id == id and each.key[:3] == key[:3] for each in self.state.resources.values())
@@ -163,22 +174,26 @@ class _Happened(Work):
             return
         made = resource.phase in {Phase.MAKING, Phase.LEAVING}
         gone = LOST_OF.get(failure.trouble, frozenset())
-        if culprit := next(
-            (each for each in (key, *parents(key)) if each.kind in gone and (each != key or not made)), None
-        ):
+        if key.kind in gone and not made:
+            self._lose(key, failure)
+        elif parent := next((each for each in parents(key) if each.kind in gone), None):
             if made:
                 self._lose(key, failure)  # the server said no: it was not made
-            self._lose(culprit, failure)  # and `key` with it
-            return
-        self._fail(resource, failure)
-        if made and key.kind not in SESSIONS and failure.trouble is Trouble.UNKNOWN_OUTCOME:
-            self._event(session_of(key), Event.TAINTED)
+            self._blame(parent, failure, happening.seq)  # and `key` is lost with it
+        else:
+            self._fail(resource, failure)
+            if made and key.kind not in SESSIONS and failure.trouble is Trouble.UNKNOWN_OUTCOME:
+                self._event(session_of(key), Event.TAINTED)
 
     def _lose(self, key: Key, failure: Failure) -> None:
+        self._put(replace(self.state.resources[key], error=failure))
+        self._event(key, Event.LOST)
+
+    def _blame(self, key: Key, failure: Failure, seq: int) -> None:
+        """What request `seq` needed is lost, unless that has been noticed before, and it is another one by now."""
         resource = self.state.resources.get(key)
-        if resource is not None:
-            self._put(replace(resource, error=failure))
-            self._event(key, Event.LOST)
+        if resource is not None and resource.phase in USABLE and resource.generation < seq:
+            self._lose(key, failure)
 
     def _fail(self, resource: Resource, failure: Failure) -> None:
         failures = resource.failures + 1

@@ -135,6 +135,10 @@ class Running:
         assert not any(word in said for word in ("Traceback", "ResourceWarning", "never awaited", "a bug in")), said
         return code
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal that it survives."""
+        self._process.send_signal(number)
+
     def stop(self) -> int:
         """Ask it to end, as an operator does; its exit code."""
         self._process.send_signal(signal.SIGTERM)

@@ -324,7 +324,7 @@ class World(Driver):
         }
         there = self.there()
         for what, expires_at in there.items():
-            if what not in believed and expires_at > self.now + TIMEOUT and not self._is_remembered(*what):
+            if what not in believed and expires_at > self.now + TIMEOUT and not self._is_remembered(*what, self.now):
                 yield f"orphan {what}, there until {expires_at}"
         for what, resource in believed.items():
             if what not in there and resource.phase in USABLE:
@@ -352,9 +352,9 @@ class World(Driver):
                     found[kind, name, number] = thing.expires_at
         return found
 
-    def _is_remembered(self, kind: Kind, node: str, number: int | None) -> bool:
+    def _is_remembered(self, kind: Kind, node: str, number: int | None, until: float) -> bool:
         """Whether a thing at the server is written down: by its id, or as something that its session may hold."""
-        if (kind, node, number) in {(each.kind, each.node, each.id) for each in self.memory.leftovers}:
+        if any((each.kind, each.node, each.id) == (kind, node, number) for each in self.memory.leftovers if each.expires_at >= until):
             return True
         users = {""}
         if kind is Kind.SUBSCRIPTION:
@@ -365,9 +365,8 @@ class World(Driver):
 
     def _check_memory(self) -> None:
         """Whatever is on the server would be found again after a crash."""
-        known = {(each.kind, each.node, each.id): each.expires_at for each in self.memory.leftovers}
         for (kind, node, number), expires_at in self.there().items():
             if expires_at > self.now + TIMEOUT:
-                assert self._is_remembered(kind, node, number), f"{kind} {number} at {node} would be forgotten"
-                until = known.get((kind, node, number or 0), expires_at)
-                assert until >= expires_at - TIMEOUT, f"{kind} {number} at {node} outlives its memory"
+                assert self._is_remembered(kind, node, number, expires_at - TIMEOUT), (
+                    f"{kind} {number} at {node}, there until {expires_at}, would be forgotten"
+                )
