@@ -229,8 +229,14 @@ class _Happened(Work):
         if resource is None:
             return
         user = self.state.users.get(key.user)
-        why: Failure | None = Failure(Trouble.REFUSED, "redirected, and not looking for a home: nothing to do there")
-        if user is not None and user.node == key.node and resource.phase is Phase.MAKING:
+        if user is None or user.node != key.node:
+            # The login was only to remove what an earlier run left there, and the user is at home elsewhere by now.
+            # What it left goes with the application user's session instead.
+            self._event(key, Event.LOST)
+            self._event(session_of(key), Event.TAINTED)
+            return
+        why: Failure | None = Failure(Trouble.SERVER, "redirected, and no longer wanted")
+        if resource.phase is Phase.MAKING:
             names = happening.primary, happening.backup
             self.state, why = nodes.redirected(self.state, key.user, *names, self.now)
         if why is None:
