@@ -1,14 +1,14 @@
 """The promise under fire: real processes, real sockets, hundreds of faults of every kind, and nothing may be wrong.
 
-    python benchmarks/chaos.py [--faults 200] [--seed N] [--minutes M] [--json] [--keep]
+    python benchmarks/chaos.py [--faults 200] [--seed N] [--minutes M] [--only KIND]... [--json] [--keep]
 
 A simulator with two nodes, and a service that watches for two end users, one at home on each. Presence changes all the
 time; all the time somebody asks the service and holds its answers against the recorded truth. A quarter of the faults
 come in pairs. After each, or each pair, all must be well again within a bound; every other time in silence, so that no
 later change helps to find what was lost.
 
-Exit code 0: no `live` answer was wrong, no change was lost, and everything healed in time. benchmarks/README.md explains
-the figures.
+Exit code 0: no `live` answer was wrong, no change was lost, and everything healed in time. What the figures mean is in
+benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import secrets
@@ -24,7 +25,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from typing import Any
 if __package__ in {None, ""}:  # run as a file: the checkout is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.faults import Faults, NotHit
+from benchmarks.faults import Faults, NotHit, UnknownFault
 from benchmarks.office import Office, settings
 from benchmarks.processes import Server, Service, free_port
 
@@ -58,6 +59,7 @@ class Run:
 
     seed: int
     wanted: int
+    directory: Path
     kinds: dict[str, Kind] = field(default_factory=dict)
     pairs: int = 0
     not_hit: int = 0
@@ -79,10 +81,10 @@ class Run:
         return sum(len(kind.times) for kind in self.kinds.values())
 
 
-async def run(faults: int, seed: int, minutes: float, directory: Path, *, quick: bool = False) -> tuple[Run, Office]:
-    """Play it; `quick` leaves out what takes a quarter of a minute each."""
+async def run(wanted: int, seed: int, minutes: float, directory: Path, only: Collection[str]) -> tuple[Run, Office]:
+    """Play it, with faults of the kinds `only`, or of all where that is empty."""
     dice = random.Random(seed)  # noqa: S311  a history that can be chosen
-    result = Run(seed, faults)
+    result = Run(seed, wanted, directory)
     port = free_port()
     async with contextlib.AsyncExitStack() as stack:
         words = ["--nodes", "2", "--end-user", "supervisor@imp2"]
@@ -98,7 +100,10 @@ async def run(faults: int, seed: int, minutes: float, directory: Path, *, quick:
             office.busy.set()
             if await office.healed(time.time(), 60.0) is None:
                 raise RuntimeError(f"the service did not become live: {await office.differences()}")
-            await _play(office, Faults(office, dice), result, dice, began + 60 * minutes, quick=quick)
+            faults = Faults(office, dice)
+            if unknown := set(only) - faults.kinds.keys():
+                raise UnknownFault(f"--only: no fault {', '.join(sorted(unknown))}; there is {', '.join(faults.kinds)}")
+            await _play(office, faults, _deck(faults, only, dice), result, dice, began + 60 * minutes)
             office.busy.clear()
             await office.calm()
             if await office.healed(time.time(), 60.0) is None:
@@ -119,9 +124,10 @@ async def run(faults: int, seed: int, minutes: float, directory: Path, *, quick:
     return result, office
 
 
-async def _play(office: Office, faults: Faults, result: Run, dice: random.Random, end: float, *, quick: bool) -> None:
+async def _play(
+    office: Office, faults: Faults, deck: Iterator[str], result: Run, dice: random.Random, end: float
+) -> None:
     """One round after the other, until there were enough faults or the time is over."""
-    deck = _deck(faults, result.wanted, dice, quick=quick)
     while result.injected < result.wanted and time.monotonic() < end:
         chosen = [next(deck)]
         if chosen[0] in faults.pairable and result.injected + 1 < result.wanted and dice.random() < PAIRED:
@@ -155,23 +161,24 @@ async def _play(office: Office, faults: Faults, result: Run, dice: random.Random
             for kind in hit:
                 result.kinds[kind].times.append(took)
         await faults.mend()
-        _show(result, chosen, took)
+        _tell(result, f"{' + '.join(chosen)}: {'NOT HEALED' if took is None else f'{took:.2f} s'}", silent=silent)
 
 
-def _deck(faults: Faults, wanted: int, dice: random.Random, *, quick: bool) -> Iterator[str]:
-    """All kinds, shuffled anew each time; those that take long only in every third turn."""
-    turn = 0
-    for _ in range(wanted + 1):
-        kinds = [kind for kind in faults.kinds if kind not in faults.long or (turn % 3 == 0 and not quick)]
+def _deck(faults: Faults, only: Collection[str], dice: random.Random) -> Iterator[str]:
+    """All kinds, shuffled anew each time; the rare ones in every third turn."""
+    for turn in itertools.count():
+        kinds = [kind for kind in faults.kinds if kind in only or not (only or (turn % 3 and kind in faults.rare))]
         dice.shuffle(kinds)
         yield from kinds
-        turn += 1
 
 
-def _show(result: Run, chosen: list[str], took: float | None) -> None:
+def _tell(result: Run, words: str, *, silent: bool) -> None:
+    """Keep the history, and show it to who watches."""
+    line = f"{time.strftime('%H:%M:%S')} {result.injected:4d} {words}{', in silence' if silent else ''}"
+    with (result.directory / "history.log").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
     if sys.stderr.isatty():
-        words = f"{result.injected:4d} {' + '.join(chosen)}: {'NOT HEALED' if took is None else f'{took:.1f} s'}"
-        print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def summary(result: Run, office: Office) -> dict[str, Any]:  # Any: JSON
@@ -253,18 +260,25 @@ def show(found: dict[str, Any]) -> None:  # Any: JSON
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description="Faults of every kind against real processes; see benchmarks/README.md")
+    parser = argparse.ArgumentParser(
+        description="Faults of every kind against real processes; see benchmarks/README.md"
+    )
     parser.add_argument("--faults", type=int, default=200, help="how many (default 200)")
-    parser.add_argument("--seed", type=int, default=None, help="of the history; printed, so that it can be played again")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="of the history; printed, so that it can be played again"
+    )
     parser.add_argument("--minutes", type=float, default=20.0, help="end after so many in any case (default 20)")
-    parser.add_argument("--quick", action="store_true", help="leave out the outages that a node switch must heal")
+    parser.add_argument("--only", action="append", default=[], metavar="KIND", help="faults of this kind; repeatable")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else secrets.randbelow(1_000_000)
     directory = Path(tempfile.mkdtemp(prefix="pws-chaos-"))
     try:
-        result, office = asyncio.run(run(asked.faults, seed, asked.minutes, directory, quick=asked.quick))
+        result, office = asyncio.run(run(asked.faults, seed, asked.minutes, directory, asked.only))
+    except UnknownFault as error:
+        print(error, file=sys.stderr)
+        return 2
     finally:
         if asked.keep:
             print(f"logs: {directory}", file=sys.stderr)

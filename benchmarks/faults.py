@@ -10,14 +10,14 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from benchmarks.office import LATE, READ_TIMEOUT, SAFETY, Office
 
 FETCH: Final = "getSubscribedPresence"
 PATIENCE: Final = 20.0
-"""Seconds within which a fault that waits for a request must have found one."""
+"""Seconds within which a fault that waits for a request must have found one; for a notification a third of that."""
 QUICK: Final = 60.0
 """Seconds within which everything must be well again: the longest back-off between two tries is 30, twice that."""
 OUTAGE: Final = 150.0
@@ -29,6 +29,10 @@ _AFTER: Final = ("lose-reply", "truncate-reply", "garble-reply", "empty-reply", 
 _NOTICES: Final = ("drop-notification", "delay-notification", "duplicate-notification", "reorder-notification")
 _REFUSALS: Final = (101, 133, 137, 200)
 """Codes a fetch is refused with: no such session, no such subscription, somebody else's, server error."""
+
+
+class UnknownFault(Exception):
+    """There is no fault of that name; the message says which there are."""
 
 
 class NotHit(Exception):
@@ -77,6 +81,8 @@ class Faults:
             "both nodes down": self._both_down,
         }
         self.long = frozenset({"node-down, long", "node-hang, long", "both nodes down"})
+        self.rare = self.long | {kind for kind in self.kinds if " of " in kind and "Polled" not in kind}
+        """What takes long, or kills sessions besides: those are lost often enough."""
         self._gone: set[str] = set()
 
     def bound(self, kind: str) -> float:
@@ -94,14 +100,14 @@ class Faults:
     def _on_fetch(self, kind: str) -> Callable[[], Awaitable[float]]:
         async def bring() -> float:
             values, lasting = self._details(kind)
-            return lasting + await self._hit(kind, **values, operation=FETCH)
+            return lasting + await self._hit(kind, {**values, "operation": FETCH})
 
         return bring
 
     def _notice(self, kind: str) -> Callable[[], Awaitable[float]]:
         async def bring() -> float:
             lasting = 1.0 if kind.startswith(("delay", "reorder")) else 0.0
-            return lasting + await self._hit(kind, **({"seconds": lasting} if lasting else {}))
+            return lasting + await self._hit(kind, {"seconds": lasting} if lasting else {})
 
         return bring
 
@@ -112,12 +118,12 @@ class Faults:
             values, lasting = self._details(kind)
             if operation == "getPolledPresence":
                 await self._server.inject("abort-request", operation=FETCH, count=1)
-                return lasting + await self._hit(kind, **values, operation=operation)
+                return lasting + await self._hit(kind, {**values, "operation": operation})
 
             async def provoke() -> None:
                 await self._server.inject("kill-sessions", node=await self._node_in_use())
 
-            return lasting + await self._hit(kind, provoke, **values, operation=operation)
+            return lasting + await self._hit(kind, {**values, "operation": operation}, provoke)
 
         return bring
 
@@ -133,12 +139,14 @@ class Faults:
             return {"fraction": self._dice.choice([0.1, 0.5, 0.95])}, 0
         return ({"code": self._dice.choice(_REFUSALS)} if kind == "refuse" else {}), 0
 
-    async def _hit(self, kind: str, provoke: Callable[[], Awaitable[None]] | None = None, **values: object) -> float:
+    async def _hit(
+        self, kind: str, values: Mapping[str, object], provoke: Callable[[], Awaitable[None]] | None = None
+    ) -> float:
         """Switch a fault on, once, and wait until it has hit."""
         number = await self._server.inject(kind, count=1, **values)
         if provoke is not None:
             await provoke()
-        give_up = time.monotonic() + PATIENCE
+        give_up = time.monotonic() + (PATIENCE / 3 if kind in _NOTICES else PATIENCE)
         while number in await self._server.on():
             if time.monotonic() > give_up:
                 await self._server.ask("DELETE", f"/faults/{number}")
@@ -213,7 +221,7 @@ class Faults:
         """A node that has subscriptions, or any where none has."""
         nodes = (await self._server.ask("GET", "/nodes"))["nodes"]
         used = [each["node"] for each in nodes if each["subscriptions"]] or [each["node"] for each in nodes]
-        return self._dice.choice(used)
+        return str(self._dice.choice(used))
 
     # Faults of our own side
 

@@ -105,9 +105,12 @@ async def run(kills: int, seed: int, directory: Path) -> Run:
 
 async def _one(number: int, server: Server, service: Service, result: Run, dice: random.Random) -> None:
     """Let it live for a while, kill it, look at what is there, start it again."""
-    if dice.random() < 0.3:
+    chance = dice.random()
+    if chance < 0.3:
         await _settled(server, service, result)
         await asyncio.sleep(dice.random() * 0.5)
+    elif chance < 0.6:  # at one of its first requests: it makes about six, or twice as many where it cleans up
+        await _requests(server, dice.randint(1, 10))
     else:  # somewhere between the first import and the first fetch
         await asyncio.sleep(dice.uniform(0.3, 1.3) * result.start_seconds)
     live = await service.get("/readyz")
@@ -124,6 +127,16 @@ async def _one(number: int, server: Server, service: Service, result: Run, dice:
     await service.start()
     if sys.stderr.isatty():
         print(f"\r\x1b[Kkill {result.kills}: {held}", end="", file=sys.stderr, flush=True)
+
+
+async def _requests(server: Server, count: int) -> None:
+    """Wait until the server has worked on so many more requests, for a few seconds at most."""
+    before = sum((await server.ask("GET", "/counters"))["requests"].values())
+    give_up = time.monotonic() + 5.0
+    while time.monotonic() < give_up:
+        if sum((await server.ask("GET", "/counters"))["requests"].values()) >= before + count:
+            return
+        await asyncio.sleep(0.002)
 
 
 async def _settled(server: Server, service: Service, result: Run) -> float:

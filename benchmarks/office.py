@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-
 from benchmarks.processes import PASSWORD, Server, Service
 from benchmarks.truth import Truth, seconds
 from service.freshness import default_bound
@@ -50,7 +49,9 @@ class Figures:
 class Office:
     """The contacts of both end users, one after the other, and their truth."""
 
-    def __init__(self, server: Server, service: Service, users: Mapping[str, Sequence[str]], dice: random.Random) -> None:
+    def __init__(
+        self, server: Server, service: Service, users: Mapping[str, Sequence[str]], dice: random.Random
+    ) -> None:
         self.server = server
         self.service = service
         self.users = users
@@ -160,5 +161,3 @@ def settings(server: Server, port: int) -> dict[str, dict[str, object]]:
         "http": {"host": "127.0.0.1", "port": port},
         "fetch": {"safety_interval": SAFETY, "reconcile_interval": 20},
     }
-
-

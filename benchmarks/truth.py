@@ -64,9 +64,7 @@ class Truth:
         """The states that a contact may have had at some time from `since` to `until`."""
         all_of_it = self._changes[contact]
         ends = [following.done for following in all_of_it[1:]] + [math.inf]
-        return [
-            change for change, end in zip(all_of_it, ends, strict=True) if change.begun <= until and end >= since
-        ]
+        return [change for change, end in zip(all_of_it, ends, strict=True) if change.begun <= until and end >= since]
 
     def check(self, contacts: Iterable[Mapping[str, Any]], asked: float, arrived: float) -> Verdict:  # Any: JSON
         """Hold an answer against the truth: what was asked at `asked` and had come at `arrived`."""

@@ -123,7 +123,8 @@ class Subscription:
 class Device:
     """One tuple of a PIDF document: a soft phone, a desk phone's line, a state set over PWS (RFC 3863 section 4.1.2).
 
-    What the document does not say is None; `open` is False unless the tuple's basic status is `open`.
+    What the document does not say is None; `open` is False unless the tuple's basic status is `open`. `kind` is one of
+    `pws_soap.pidf.DeviceKind`. Two devices are equal whatever their `timestamp`: servers write it anew each time.
     """
 
     id: str
@@ -131,6 +132,11 @@ class Device:
     audio: bool | None = None
     video: bool | None = None
     text: bool | None = None
+    kind: str = "other"
+    priority: float | None = None
+    activities: tuple[str, ...] = ()
+    timestamp: datetime | None = field(default=None, compare=False)
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,8 @@ class Presence:
 
     `state` is always one of the seven. With BASIC presence the rich fields are empty or None: None means that nobody
     said, never that the answer is no. `problem` tells why a rich document could not be read; the state is then UNKNOWN
-    and must not replace a known one.
+    and must not replace a known one. `idle_since` is in UTC, by the server's clock. `explanation` says which element
+    of the document decided the state, and what became of every other that bears on it.
     """
 
     contact: str
@@ -153,6 +160,13 @@ class Presence:
     devices: tuple[Device, ...] = ()
     document: bytes | None = field(default=None, repr=False, compare=False)
     problem: str | None = None
+    in_meeting: bool | None = None
+    idle_since: datetime | None = None
+    phone_status: str | None = None
+    im_status: str | None = None
+    manual: bool | None = None
+    note_language: str | None = None
+    explanation: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
 _CONTACT: Final = re.compile(r"[^\s@<>\"'&,;:/\\?#]+@[^\s@<>\"'&,;:/\\?#]+")

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from pws_soap.models import Secret
 from service import problems
+from service.availability import Availability
 from service.clock import Clock
 from service.contact_json import ContactJson
 from service.engine import Engine
@@ -43,15 +44,17 @@ def create_app(
     version: str,
     freshness_bound: float,
     lifespan: Lifespan | None = None,
+    availability: Availability | None = None,
 ) -> FastAPI:
     """The program.
 
-    `groups` name contacts that are asked for together. `freshness_bound`, in seconds, is how long a state counts as
-    live without being confirmed. `lifespan` starts the engine and stops it. ValueError: the callback's secret is empty.
+    `groups` name contacts that are asked for together, `availability` says who of them is free. `freshness_bound`, in
+    seconds, is how long a state counts as live without being confirmed. `lifespan` starts the engine and stops it.
+    ValueError: the callback's secret is empty.
     """
     json = ContactJson()
     store.changes.listen(json.forget)
-    reader = Reader(store, clock, freshness_bound, groups)
+    reader = Reader(store, clock, freshness_bound, groups, availability)
     context = Context(engine, store, reader, json, clock, version)
     app = FastAPI(
         title="Presence",

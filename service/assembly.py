@@ -20,6 +20,7 @@ from pws_soap.client import PwsClient
 from pws_soap.models import PresenceType, Secret
 from pws_soap.transport import AiohttpTransport, Transport, Trust
 from service.app import create_app
+from service.availability import Availability
 from service.clock import Clock, SystemClock
 from service.config import Config
 from service.freshness import default_bound
@@ -91,7 +92,10 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
         clock=clock,
         file=StateFile(state_path(config), clock),
         bound=bound,
+        patience=config.server.read_timeout,
     )
+
+    groups = {name: group.contacts for name, group in config.groups.items()}
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -105,7 +109,12 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
         engine,
         store,
         callback_secret=secret,
-        groups={name: group.contacts for name, group in config.groups.items()},
+        groups=groups,
+        availability=Availability(
+            groups,
+            {name: group.rule(config.available) for name, group in config.groups.items()},
+            config.available.rule(),
+        ),
         clock=clock,
         version=package_version(),
         freshness_bound=bound,

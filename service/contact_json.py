@@ -1,15 +1,18 @@
 """Contacts as JSON, fast: the same as `ContactView` and `ContactListView`, and a test holds both equal.
 
-A page has up to a thousand contacts, and a wall board asks every second. All of a contact but its freshness changes
-only with its revision; that is kept as bytes, and the part that depends on the moment is set between.
+A page has up to a thousand contacts, and a wall board asks every second. All of a contact but its freshness and
+availability changes only with its revision; that is kept as bytes, and the parts that depend on the moment are set
+between and behind.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
+from service.availability import Verdict
 from service.query import Known, Page
 from service.records import Change, ChangeKind, Record, Source
 from service.views import lasting, rfc3339
@@ -28,12 +31,18 @@ class ContactJson:
 
     def one(self, known: Known) -> bytes:
         """A `ContactView`."""
-        record, (level, as_of, _) = known
+        record, (level, as_of, _), verdict = known
         kept = self._kept.get(record.key)
         if kept is None or kept[0] != record.revision or kept[1] is not record.source:
             kept = self._kept[record.key] = (record.revision, record.source, *_pieces(record))
         time = f'"{rfc3339(as_of.wall)}"' if as_of is not None else "null"
-        return b'%b,"freshness":"%b","as_of":%b,%b' % (kept[2], level.encode(), time.encode(), kept[3])
+        return b'%b,"freshness":"%b","as_of":%b,%b,%b' % (
+            kept[2],
+            level.encode(),
+            time.encode(),
+            kept[3],
+            _verdict(verdict),
+        )
 
     def page(self, page: Page) -> bytes:
         """A `ContactListView`."""
@@ -51,7 +60,13 @@ def _pieces(record: Record) -> tuple[bytes, bytes]:
     """What stands before the freshness, and what stands after it."""
     changed = rfc3339(record.changed_at.wall) if record.changed_at is not None else None
     rest = {"changed_at": changed, "source": record.source, "revision": record.revision}
-    return _dump(lasting(record))[:-1], _dump(rest)[1:]
+    return _dump(lasting(record))[:-1], _dump(rest)[1:-1]
+
+
+@lru_cache(maxsize=4096)
+def _verdict(verdict: Verdict) -> bytes:
+    """The end of a contact: few different ones, since no reason holds a number that runs."""
+    return _dump({"available": verdict.available, "reason": verdict.reason})[1:]
 
 
 def _dump(value: object) -> bytes:

@@ -15,7 +15,7 @@ from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.errors import Fault, PartlySubscribed, PwsError, Redirected
 from pws_soap.lifecycle import Act, Command, Failure, Happening, Key, Kind, Phase, State, Trouble, failure_of
-from pws_soap.models import Secret, Session
+from pws_soap.models import Secret, Session, Subscription
 from service.clock import Clock
 from service.statefile import StateFile
 
@@ -31,6 +31,15 @@ class Credentials:
     username: str
     password: Secret = field(repr=False)
     callback: Secret = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a contact is left out of a subscription, and since when on the monotonic clock."""
+
+    key: Key
+    why: str
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,8 @@ class Keeper:
         memory = file.read()
         self.state = lifecycle.begin(settings, clock.monotonic(), memory.leftovers, memory.doubtful)
         self.ever_logged_in = False
+        self.refused: dict[str, Refused] = {}
+        """Contacts that the server refuses. They are in no subscription."""
 
     def client(self, node: str) -> PwsClient:
         """The client of a node, made when it is first needed."""
@@ -96,7 +107,8 @@ class Keeper:
                 continue
             session = self._sessions.get(Key(Kind.END_USER, key.node, key.user))
             if session is not None:
-                found[key] = Live(key, resource.generation, resource.id, session, resource.contacts)
+                carried = resource.contacts - self.refused.keys()
+                found[key] = Live(key, resource.generation, resource.id, session, carried)
         return found
 
     def want(self, contacts: Mapping[str, frozenset[str]]) -> None:
@@ -226,28 +238,84 @@ class Keeper:
 
     async def _subscription(self, client: PwsClient, command: Command, held: Session, asked_at: float) -> Happening:
         key, which, where = command.key, command.id or 0, command.endpoint or 0
-        if command.act is Act.MAKE:
+        match command.act:
+            case Act.MAKE:
+                self.refused = {contact: why for contact, why in self.refused.items() if why.key != key}
+                made, failure = await self._make(client, held, where, command)
+                some = frozenset(made.contacts) | self._refused_of(key, command.add)
+                return lifecycle.Succeeded(key, command.seq, asked_at, made.id, contacts=some, failure=failure)
+            case Act.RENEW:
+                await client.renew_subscription(held, where, which, expires=command.expires)
+                return lifecycle.Succeeded(key, command.seq, asked_at)
+            case Act.ALTER:
+                known = self.state.resources[key].contacts
+                # First out, then in: what leaves may be another spelling of what joins, the same contact to the server.
+                if command.drop:
+                    await _drop(client, held, which, sorted(command.drop))
+                    self.refused = {each: why for each, why in self.refused.items() if each not in command.drop}
+                added, failure = await self._add(client, held, where, Subscription(which, (), 0), key, command.add)
+                now = (known - command.drop) | frozenset(added.contacts) | self._refused_of(key, command.add)
+                return lifecycle.Succeeded(key, command.seq, asked_at, contacts=now, failure=failure)
+            case _:
+                await client.unsubscribe(held, which)
+                return lifecycle.Succeeded(key, command.seq, asked_at)
+
+    async def _make(
+        self, client: PwsClient, held: Session, where: int, command: Command
+    ) -> tuple[Subscription, Failure | None]:
+        """Subscribe. A contact that the server refuses is left out; the others are not held up by it."""
+        key, life = command.key, command.expires or 0
+        parts = [sorted(command.add)]
+        while True:
+            part = parts.pop(0)
             try:
-                made = await client.subscribe(held, where, sorted(command.add), expires=command.expires or 0)
+                made = await client.subscribe(held, where, part, expires=life)
             except PartlySubscribed as error:
-                some = frozenset(error.subscription.contacts)
-                failure = failure_of(error)
-                number = error.subscription.id
-                return lifecycle.Succeeded(key, command.seq, asked_at, number, contacts=some, failure=failure)
-            return lifecycle.Succeeded(key, command.seq, asked_at, made.id, contacts=command.add)
-        if command.act is Act.RENEW:
-            await client.renew_subscription(held, where, which, expires=command.expires)
-            return lifecycle.Succeeded(key, command.seq, asked_at)
-        if command.act is Act.ALTER:
-            known = self.state.resources[key].contacts
-            if command.add:
-                await client.add_contacts(held, where, which, sorted(command.add))
-            if command.drop:
-                await _drop(client, held, which, sorted(command.drop))
-            now = (known | command.add) - command.drop
-            return lifecycle.Succeeded(key, command.seq, asked_at, contacts=now)
-        await client.unsubscribe(held, which)
-        return lifecycle.Succeeded(key, command.seq, asked_at)
+                made, parts = error.subscription, [list(error.missing), *parts]
+                if not _refuses_contacts(error.cause):
+                    return made, failure_of(error)
+            except Fault as fault:
+                if not _refuses_contacts(fault):
+                    raise
+                parts = [*self._divided(key, part, fault), *parts]
+                if parts:
+                    continue
+                raise
+            rest = frozenset(contact for each in parts for contact in each)
+            return await self._add(client, held, where, made, key, rest)
+
+    async def _add(
+        self, client: PwsClient, held: Session, where: int, made: Subscription, key: Key, more: frozenset[str]
+    ) -> tuple[Subscription, Failure | None]:
+        """Add contacts to a subscription; what it has then, and why not all, if so."""
+        done = [*made.contacts]
+        parts = [sorted(more)] if more else []
+        while parts:
+            part = parts.pop(0)
+            try:
+                await client.add_contacts(held, where, made.id, part)
+                done += part
+            except PwsError as error:
+                if _refuses_contacts(error):
+                    parts = [*self._divided(key, part, error), *parts]
+                elif not done:
+                    raise
+                else:
+                    return Subscription(made.id, tuple(done), made.expires), failure_of(error)
+        return Subscription(made.id, tuple(done), made.expires), None
+
+    def _refused_of(self, key: Key, contacts: frozenset[str]) -> frozenset[str]:
+        """Those that were set aside: as far as the lifecycle is concerned, they are done with."""
+        return frozenset(each for each in contacts if each in self.refused and self.refused[each].key == key)
+
+    def _divided(self, key: Key, part: list[str], error: PwsError) -> list[list[str]]:
+        """A refused list in two halves; a single contact is set aside, with the reason."""
+        if len(part) > 1:
+            half = len(part) // 2
+            return [part[:half], part[half:]]
+        self.refused[part[0]] = Refused(key, str(error), self._clock.monotonic())
+        log.warning("%s: %s is left out: %s", _name(key), part[0], error)
+        return []
 
     def _tell(self, old: State, new: State) -> None:
         """Log what changed its phase, and every new error once."""
@@ -274,6 +342,11 @@ async def _drop(client: PwsClient, session: Session, subscription: int, contacts
             return
         for each in contacts:  # the server does not say which one it was
             await _drop(client, session, subscription, [each])
+
+
+def _refuses_contacts(error: PwsError) -> bool:
+    """Whether it is the contacts that the server does not like: one of them is not valid (124), or empty (143)."""
+    return isinstance(error, Fault) and error.code in {124, 143}
 
 
 def _name(key: Key) -> str:

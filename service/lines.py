@@ -23,6 +23,10 @@ class PumpSettings:
     rich: frozenset[str] = frozenset()
 
 
+class LineLost(Exception):
+    """A subscription cannot be fetched now; the message says why."""
+
+
 @dataclass(slots=True)
 class Line:
     """What the pump knows of one subscription that can be fetched."""
@@ -33,6 +37,8 @@ class Line:
     interval: float
     fetch_due: float
     sweep_due: float
+    sweep_left: list[str] = field(default_factory=list)
+    """What a sweep that is under way has still to poll."""
     shaky_until: float = 0.0
     """Until when a fetch that timed out may still be carried out, and take changes with it; 0: no such fetch."""
     fetching: bool = False
@@ -41,6 +47,8 @@ class Line:
     failing_since: float = 0.0
     poll_failures: int = 0
     poll_due: float = 0.0
+    poll_error: str | None = None
+    polls_failing_since: float = 0.0
     announced: bool = True
     """Whether a notification came since the last fetch began."""
     last_announced: float = 0.0

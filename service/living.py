@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
@@ -18,7 +18,7 @@ from service.engine import Failure, NoSuchNode, NotAvailable, NotificationCounte
 from service.freshness import Level, assess
 from service.inbox import Inbox
 from service.keeper import Credentials, Keeper
-from service.lines import Line, PumpSettings, feed_of
+from service.lines import Line, LineLost, PumpSettings, feed_of
 from service.pump import Pump
 from service.readthrough import ReadThrough
 from service.statefile import StateFile
@@ -35,7 +35,8 @@ READY_GRACE = 5.0
 class LivingEngine:
     """Keeps the store up to date with the server; `service.engine.Engine` is what others see of it.
 
-    `bound` is how long a state counts as live without being confirmed, in seconds.
+    `bound` is how long a state counts as live without being confirmed, `patience` how long an answer that reads through
+    may wait for the server, both in seconds.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class LivingEngine:
         clock: Clock,
         file: StateFile,
         bound: float,
+        patience: float = 30.0,
     ) -> None:
         self._clock = clock
         self._store = store
@@ -58,7 +60,7 @@ class LivingEngine:
         self.keeper = Keeper(settings, credentials, connect, clock, file, self._changed)
         self.pump = Pump(pump, self.keeper, store, self._inbox, clock)
         self._watching = Watching({})
-        self._through = ReadThrough(self.refresh)
+        self._through = ReadThrough(self.refresh, patience)
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server not trusted: nothing but the operator helps."""
@@ -70,8 +72,8 @@ class LivingEngine:
         self._watching = Watching(contacts)
         self._apply()
         self._tasks = [
-            asyncio.create_task(self.keeper.run(), name="lifecycle"),
-            asyncio.create_task(self.pump.run(), name="fetches"),
+            asyncio.create_task(self._forever("lifecycle", self.keeper.run), name="lifecycle"),
+            asyncio.create_task(self._forever("fetches", self.pump.run), name="fetches"),
         ]
 
     def reload(self, contacts: Mapping[str, Sequence[str]]) -> None:
@@ -146,7 +148,7 @@ class LivingEngine:
         """See Engine."""
         received = self._inbox.counters()
         counters = NotificationCounters(received.received, received.unknown, self._rejected)
-        return reporting.status(self.keeper.state, self.pump, self._store, self._levels(), counters, self._clock)
+        return reporting.status(self.keeper, self.pump, self._store, self._levels(), counters, self._clock)
 
     def ready(self) -> tuple[bool, str]:
         """See Engine. One failed fetch does not count: what was live is given a moment to be so again."""
@@ -155,7 +157,7 @@ class LivingEngine:
         levels = self._levels()
         if levels[Level.LIVE] or not sum(levels.values()):
             return True, "live"
-        found = reporting.problems(self.keeper.state, self.pump, self._store, levels, self._clock)
+        found = reporting.problems(self.keeper, self.pump, self._store, levels, self._clock)
         reason = "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
         doubts = [feed.doubt for feed in self._store.feeds().values()]
         latest = max((doubt.since.monotonic for doubt in doubts if doubt is not None), default=0.0)
@@ -201,10 +203,8 @@ class LivingEngine:
         for line, result in zip(lines, results, strict=True):
             if isinstance(result, int):
                 changed += result
-            elif isinstance(result, PwsError):
+            elif isinstance(result, PwsError | LineLost):
                 failures.append(Failure(f"subscription {line.live.id} of {line.feed}", str(result)))
-            elif isinstance(result, asyncio.CancelledError):
-                failures.append(Failure(f"subscription {line.live.id} of {line.feed}", "it was lost meanwhile"))
             else:
                 raise result
         if failures and len(failures) == len(lines):
@@ -212,6 +212,7 @@ class LivingEngine:
         return RefreshReport(changed, changed, tuple(failures))
 
     async def _poll(self, lines: list[Line], contacts: Sequence[str]) -> RefreshReport:
+        """Poll contacts through their subscriptions. A node that does not answer is not asked a second time."""
         changed = told = 0
         failures: list[Failure] = []
         for line in lines:
@@ -226,10 +227,21 @@ class LivingEngine:
                     report = await self.pump.poll(line, part)
                 except PwsError as error:
                     failures.append(Failure(", ".join(part[:5]), str(error)))
-                else:
-                    told += len(part)
-                    changed += len(report.changes)
+                    break
+                told += len(part)
+                changed += len(report.changes)
         if not told and contacts:
             reason = "; ".join(each.reason for each in failures) or "the subscription of these contacts is not live"
             raise NotAvailable(reason, self._retry_after())
         return RefreshReport(told, changed, tuple(failures))
+
+    async def _forever(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run what must not end. A bug in it is told and costs a second; it does not cost the promise."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("%s: unexpected error, going on", name)
+                await self._clock.sleep(1)
+            else:
+                return

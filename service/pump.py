@@ -9,6 +9,7 @@ The rules (docs/protocol.md, Fetching):
 - Without any notification each subscription is fetched once in a safety interval. One that brings a change nobody
   announced says that notifications are being lost: the interval is halved until they come again.
 - A slow sweep polls every contact, and counts what differs from what we had (the drift).
+- Only what a subscription carries can stay true. Whatever else a reply tells of stays in doubt.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from pws_soap import lifecycle
 from pws_soap.errors import OutcomeUnknown, PwsError, TimedOut
 from pws_soap.lifecycle import Failure, Key, Trouble, failure_of
-from pws_soap.models import MAX_CONTACTS_PER_REQUEST, same_contact
+from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
 from service.clock import Clock, Moment
 from service.inbox import Inbox, SubscriptionRef
 from service.keeper import Keeper, Live, token_of
-from service.lines import Counters, Line, PumpSettings, feed_of
-from service.records import PutReport, Source
+from service.lines import Counters, Line, LineLost, PumpSettings, feed_of
+from service.records import PutReport, Reading, Source
 from service.store import Store
 
 log = logging.getLogger("pws.fetch")
@@ -52,7 +54,9 @@ class Pump:
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: Counter[SubscriptionRef] = Counter()
         self.lines: dict[Key, Line] = {}
+        """In the order in which they were opened."""
         self.counters = Counters()
 
     @property
@@ -70,9 +74,9 @@ class Pump:
             if now is None or now.generation != line.live.generation or now.id != line.live.id:
                 self._close(key, line)
             else:
-                if added := now.contacts - line.live.contacts:
-                    # Their changes reach us from now on, and what was read before does not count.
-                    self._store.doubt_contacts(added, "just added to the subscription")
+                if now.contacts != line.live.contacts:
+                    # What joins is told of from now on; what leaves no longer is. Neither counts as it was read before.
+                    self._store.doubt_contacts(now.contacts ^ line.live.contacts, "its subscription was just altered")
                     line.poll_due = 0.0
                 line.live = now
         for key, each in live.items():
@@ -92,7 +96,8 @@ class Pump:
                 line.notifications += 1
                 line.interval = self._settings.safety_interval
                 line.missed, line.missed_since = 0, 0.0
-                line.fetch_due = min(line.fetch_due, moment.monotonic + line.interval)
+                if not line.fetch_failures:
+                    line.fetch_due = min(line.fetch_due, moment.monotonic + line.interval)
         self._woken.set()
 
     def wake(self) -> None:
@@ -100,17 +105,23 @@ class Pump:
         self._woken.set()
 
     async def fetch(self, line: Line) -> int:
-        """Fetch a subscription now; how many contacts changed. A fetch that has not begun yet serves many callers."""
+        """Fetch a subscription now; how many contacts changed. A fetch that has not begun yet serves many callers.
+
+        Raises LineLost when the subscription is no longer there, or the error of the fetch; while it is backing off
+        after one, LineLost with that error, so that nobody can make us hammer.
+        """
+        if self.lines.get(line.live.key) is not line:
+            raise LineLost("it was lost meanwhile")
+        if line.fetch_failures and line.fetch_due > self._clock.monotonic():
+            raise LineLost(line.last_error or "backing off")
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         line.waiters.append(done)
         self._inbox.mark(line.ref.id, line.ref.node)
-        line.fetch_failures = 0
-        line.fetch_due = min(line.fetch_due, self._clock.monotonic())
         self._woken.set()
         return await done
 
     async def poll(self, line: Line, contacts: Iterable[str]) -> PutReport:
-        """Read these contacts of a subscription with getPolledPresence. Raises PwsError."""
+        """Read these contacts with getPolledPresence, through the session of a subscription. Raises PwsError."""
         reading = self._store.begin()
         self.counters.polls += 1
         try:
@@ -121,7 +132,7 @@ class Pump:
             self._report(line, failure_of(error), session=True)
             raise
         self._report(line, None)
-        return self._store.put(presences, reading, source=Source.POLLED)
+        return self._take(line, presences, reading, Source.POLLED)
 
     # Time
 
@@ -148,13 +159,12 @@ class Pump:
     def _start(self) -> float | None:
         """Start all that is due and may run now; when to look again."""
         now = self._clock.monotonic()
-        dirty = set(self._inbox.dirty())
         later: list[float] = []
         running = sum(line.fetching for line in self.lines.values())
         order = {ref: place for place, ref in enumerate(self._inbox.dirty())}
         for line in sorted(self.lines.values(), key=lambda each: order.get(each.ref, len(order))):
             if not line.fetching:
-                wanted = now if line.ref in dirty and not line.fetch_failures else line.fetch_due
+                wanted = now if line.ref in order and not line.fetch_failures else line.fetch_due
                 if wanted > now:
                     later.append(wanted)
                 elif running < self._settings.max_parallel:
@@ -162,14 +172,15 @@ class Pump:
                     line.fetching = True
                     self._spawn(partial(self._fetch, line))
             if not line.polling and not line.fetching:
-                sweep = self._settings.reconcile_interval and line.sweep_due <= now
-                unsettled = bool(not sweep and line.fetches and self._unsettled(line))
-                if sweep or (unsettled and line.poll_due <= now):
+                if self._settings.reconcile_interval and line.sweep_due <= now and not line.sweep_left:
+                    line.sweep_left = sorted(line.live.contacts)
+                wants = bool(line.sweep_left or (line.fetches and self._unsettled(line)))
+                if wants and line.poll_due <= now:
                     line.polling = True
-                    self._spawn(partial(self._read_again, line, bool(sweep)))
-                elif unsettled:
+                    self._spawn(partial(self._read_again, line))
+                elif wants:
                     later.append(line.poll_due)
-                if self._settings.reconcile_interval:
+                elif self._settings.reconcile_interval:
                     later.append(line.sweep_due)
         return min(later, default=None)
 
@@ -186,7 +197,7 @@ class Pump:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # One fetch, one poll
+    # One fetch
 
     async def _fetch(self, line: Line) -> None:
         ticket = self._inbox.begin(line.ref)
@@ -195,47 +206,48 @@ class Pump:
         expected = line.announced or line.fetches == 0 or bool(waiters)
         line.announced = False
         self.counters.fetches += 1
+        self._under_way[line.ref] += 1
+        failed: Exception = LineLost("it was lost meanwhile")
+        changed = None
         try:
             client = self._keeper.client(line.live.key.node)
             rich = line.live.key.user in self._settings.rich
             presences = await client.get_subscribed_presence(line.live.session, line.live.id, rich=rich)
-        except PwsError as error:
-            line.fetching = False
+            if self.lines.get(line.live.key) is line:
+                changed = self._fetched(line, presences, reading, expected)
+                self._inbox.finish(ticket, ok=True)
+        except Exception as error:  # noqa: BLE001  # even a bug of ours must neither stop nor trust this subscription
+            failed = error
             self._inbox.finish(ticket, ok=False)
             self._failed(line, error)
+        finally:
+            line.fetching = False
+            self._under_way[line.ref] -= 1
+            self._overtaken(line, failed)
             for each in waiters:
-                if not each.done():
-                    each.set_exception(error)
-            return
-        except BaseException:
-            for each in waiters:
-                each.cancel()
-            raise
-        line.fetching = False
-        if self.lines.get(line.live.key) is not line:
-            for each in waiters:
-                each.cancel()
-            return  # the subscription was lost meanwhile: its feed is in doubt already
-        report = self._store.put(presences, reading, source=Source.SUBSCRIBED)
-        self._store.confirm(line.feed, reading)
-        self._store.trust(line.feed)
-        self._inbox.finish(ticket, ok=True)
-        if line.shaky_until:
-            if reading.at.monotonic >= line.shaky_until:
-                line.shaky_until = 0.0
-            self._store.doubt_contacts(line.live.contacts, "a fetch that timed out may have taken changes along")
-        if line.fetch_failures:
-            log.info("%s: fetched again", line.feed)
-        log.debug("%s: fetched %d contacts, %d changed", line.feed, len(presences), len(report.changes))
+                if each.done():
+                    continue
+                if changed is not None:
+                    each.set_result(changed)
+                else:
+                    each.set_exception(failed)
+        self._report(line, failure_of(failed) if isinstance(failed, PwsError) else None)
+
+    def _fetched(self, line: Line, presences: list[Presence], reading: Reading, expected: bool) -> int:
+        report = self._take(line, presences, reading, Source.SUBSCRIBED)
+        if self._leads(line):
+            self._store.confirm(line.feed, reading)
+            self._store.trust(line.feed)
         line.fetches += 1
         line.fetch_failures = 0
         line.last_error = None
         line.last_fetch = reading.at
+        if line.shaky_until:
+            if reading.at.monotonic >= line.shaky_until:
+                line.shaky_until = 0.0
+            self._store.doubt_contacts(line.live.contacts, "a fetch that timed out may have taken changes along")
         self._pace(line, reading.at.monotonic, len(report.changes), expected)
-        self._report(line, None)
-        for each in waiters:
-            if not each.done():
-                each.set_result(len(report.changes))
+        return len(report.changes)
 
     def _pace(self, line: Line, began: float, changes: int, expected: bool) -> None:
         """When to fetch next without a notification; sooner where one has been missed."""
@@ -251,50 +263,92 @@ class Pump:
         if line.shaky_until:
             line.fetch_due = min(line.fetch_due, line.shaky_until)
 
-    def _failed(self, line: Line, error: PwsError) -> None:
+    def _failed(self, line: Line, error: Exception) -> None:
+        now = self._clock.monotonic()
+        unknown = not isinstance(error, PwsError) or isinstance(error, OutcomeUnknown)
         self.counters.failures += 1
+        self.counters.unknown_outcomes += unknown
         if not line.fetch_failures:
-            line.failing_since = self._clock.monotonic()
+            line.failing_since = now
         line.fetch_failures += 1
-        if line.fetch_failures == 1:
+        line.last_error = str(error) if isinstance(error, PwsError) else f"unexpected error: {type(error).__name__}"
+        line.fetch_due = now + self._pause(line.fetch_failures)
+        if not isinstance(error, PwsError):
+            log.error("%s: unexpected error in a fetch", line.feed, exc_info=error)
+        elif line.fetch_failures == 1:
             log.warning("%s: cannot be fetched: %s", line.feed, error)
-        line.last_error = str(error)
-        line.fetch_due = self._clock.monotonic() + self._pause(line.fetch_failures)
-        if self.lines.get(line.live.key) is line:
-            if isinstance(error, OutcomeUnknown):
-                self.counters.unknown_outcomes += 1
-                if isinstance(error, TimedOut):
-                    line.shaky_until = self._clock.monotonic() + self._settings.late
-                self._store.doubt_contacts(line.live.contacts, f"the reply to a fetch was lost: {error}")
+        if unknown:
+            if isinstance(error, TimedOut):
+                line.shaky_until = now + self._settings.late
+            self._store.doubt_contacts(line.live.contacts, f"the reply to a fetch was lost: {line.last_error}")
+        if self._leads(line):
             # Something may have changed, and we cannot learn what: nothing of this feed is sure until a fetch succeeds.
-            self._store.doubt(line.feed, f"cannot be fetched: {error}")
-        self._report(line, failure_of(error))
+            self._store.doubt(line.feed, f"cannot be fetched: {line.last_error}")
+
+    def _overtaken(self, line: Line, failed: Exception) -> None:
+        """A fetch that outlived its subscription may have taken changes of the one that bears its id now."""
+        if self.lines.get(line.live.key) is line:
+            return
+        for other in self.lines.values():
+            if other.ref == line.ref:
+                self._store.doubt_contacts(other.live.contacts, "a fetch of an older subscription came in between")
+                if isinstance(failed, TimedOut):
+                    other.shaky_until = self._clock.monotonic() + self._settings.late
+                other.poll_due = 0.0
+
+    # Reading again
+
+    def _take(self, line: Line, presences: list[Presence], reading: Reading, source: Source) -> PutReport:
+        """Take a reply in. What this subscription does not carry was true just now, and nobody tells when that ends."""
+        report = self._store.put(presences, reading, source=source)
+        mine = self._mine(line)
+        others = [each.contact for each in presences if same_contact(each.contact) not in mine]
+        if others:
+            self._store.doubt_contacts(others, "no subscription carries it yet")
+        return report
+
+    def _mine(self, line: Line) -> set[str]:
+        """The contacts that a subscription carries and that are read through it."""
+        found = set()
+        for contact in line.live.contacts:
+            record = self._store.get(contact)
+            if record is not None and record.feed == line.feed:
+                found.add(record.key)
+        return found
 
     def _unsettled(self, line: Line) -> list[str]:
         """What must be read again: in doubt, and in the subscription, so that what is read stays true."""
+        unsettled = self._store.unsettled(line.feed)
+        if not unsettled:
+            return []
         mine = {same_contact(contact) for contact in line.live.contacts}
-        return [contact for contact in self._store.unsettled(line.feed) if same_contact(contact) in mine]
+        return [contact for contact in unsettled if same_contact(contact) in mine]
 
-    async def _read_again(self, line: Line, sweep: bool) -> None:
-        """Poll what is in doubt, or everything, in lists as long as a request may be, each taken in as it comes."""
-        contacts = sorted(line.live.contacts) if sweep else self._unsettled(line)
+    async def _read_again(self, line: Line) -> None:
+        """Poll what is in doubt, then what the sweep has left, in lists as long as a request may be."""
         try:
-            for start in range(0, len(contacts), MAX_CONTACTS_PER_REQUEST):
-                report = await self.poll(line, contacts[start : start + MAX_CONTACTS_PER_REQUEST])
-                if sweep and report.changes and not line.announced and not line.shaky_until:
+            doubtful = self._unsettled(line)
+            for start in range(0, len(doubtful), MAX_CONTACTS_PER_REQUEST):
+                await self.poll(line, doubtful[start : start + MAX_CONTACTS_PER_REQUEST])
+            while line.sweep_left:
+                report = await self.poll(line, line.sweep_left[:MAX_CONTACTS_PER_REQUEST])
+                del line.sweep_left[:MAX_CONTACTS_PER_REQUEST]
+                if report.changes and not line.announced and not line.shaky_until:
                     self.counters.drift += len(report.changes)
                     log.warning("%s: %d contacts differed from polled presence", line.feed, len(report.changes))
-            line.poll_failures = 0
-            # A document that stays unreadable is not polled for ever at full speed.
-            line.poll_failures += not sweep and bool(self._unsettled(line))
+                if not line.sweep_left:
+                    line.sweep_due = self._clock.monotonic() + self._settings.reconcile_interval
+            # A document that stays unreadable is polled ever more slowly.
+            line.poll_failures = line.poll_failures + 1 if self._unsettled(line) else 0
+            line.poll_error = None
         except PwsError as error:
+            if line.poll_error is None:
+                line.polls_failing_since = self._clock.monotonic()
             line.poll_failures += 1
-            line.last_error = str(error)
+            line.poll_error = str(error)
         finally:
-            now = self._clock.monotonic()
-            line.poll_due = now + (self._pause(line.poll_failures) if line.poll_failures else 0.0)
-            if sweep:
-                line.sweep_due = now + self._settings.reconcile_interval
+            pause = self._pause(line.poll_failures) if line.poll_failures else 0.0
+            line.poll_due = self._clock.monotonic() + pause
             line.polling = False
 
     def _pause(self, failures: int) -> float:
@@ -308,6 +362,13 @@ class Pump:
             failure = Failure(Trouble.SERVER, failure.text, failure.code)
         self._keeper.post(lifecycle.Used(key, generation, failure))
 
+    # Lines
+
+    def _leads(self, line: Line) -> bool:
+        """Whether this is the newest subscription of its feed: after a move the old one lives on for a while."""
+        newest = next((each for each in reversed(self.lines.values()) if each.feed == line.feed), None)
+        return newest is line
+
     def _open(self, key: Key, live: Live) -> None:
         now = self._clock.monotonic()
         sweep = self._settings.reconcile_interval
@@ -319,6 +380,8 @@ class Pump:
             fetch_due=now,
             sweep_due=now + sweep * (0.5 + 0.5 * self._random.random()),
         )
+        if self._under_way[line.ref] > 0:  # an older fetch of the same id may yet take changes of this one
+            line.shaky_until = now + self._settings.late
         self.lines[key] = line
         self._inbox.known(line.ref, dirty=True)
         # Changes before this moment may have gone to an older subscription: only what is read from now on counts.
@@ -326,12 +389,18 @@ class Pump:
         self._store.doubt(line.feed, "subscribed anew, not fetched yet")
 
     def _close(self, key: Key, line: Line) -> None:
+        led = self._leads(line)
         del self.lines[key]
         # A server that lost everything gives the same small ids again, perhaps to another of our subscriptions.
         if all(other.ref != line.ref for other in self.lines.values()):
             self._inbox.forget(line.ref)
-        resource = self._keeper.state.resources.get(key)
-        why = resource.error.text if resource is not None and resource.error is not None else "subscription lost"
-        self._store.doubt(line.feed, why)
+        if led:
+            resource = self._keeper.state.resources.get(key)
+            why = resource.error.text if resource is not None and resource.error is not None else "subscription lost"
+            self._store.doubt(line.feed, why)
+            for other in self.lines.values():
+                if other.feed == line.feed:  # it leads now: one fetch, and it is sure again
+                    self._inbox.mark(other.ref.id, other.ref.node)
         for each in line.waiters:
-            each.cancel()
+            if not each.done():
+                each.set_exception(LineLost("it was lost meanwhile"))

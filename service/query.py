@@ -10,26 +10,30 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from pws_soap.models import PresenceState, same_contact
+from service.availability import Availability, Opinion, Verdict
 from service.clock import Clock
 from service.freshness import Freshness, Level, assess
 from service.records import Record
 from service.store import Store
 
 _CURSOR: Final = b"after:"
+_Judge = Callable[[Record, Freshness, float], Verdict]
 MAX_CURSOR: Final = 2048
 """Characters of a cursor: the longest contact URI fits with all of its characters in four bytes."""
 
 
 class Known(NamedTuple):
-    """A contact and how sure its state is."""
+    """A contact, how sure its state is, and whether it is free."""
 
     record: Record
     freshness: Freshness
+    verdict: Verdict
 
 
 class Unknown(ValueError):
@@ -45,7 +49,8 @@ class Unknown(ValueError):
 class Filter:
     """What must hold of a contact: all of the kinds given, and of each kind at least one. Empty means any.
 
-    `activities` are without regard to case; `text` is a part of the contact's URI or of its display name.
+    `activities` are without regard to case; `text` is a part of the contact's URI or of its display name. Where one
+    group is named, its rule alone decides who is `available`; None means any.
     """
 
     states: frozenset[PresenceState] = frozenset()
@@ -53,6 +58,10 @@ class Filter:
     groups: frozenset[str] = frozenset()
     levels: frozenset[Level] = frozenset()
     text: str = ""
+    available: bool | None = None
+
+
+_ANY: Final = Filter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +75,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many contacts: in all, by their last known state, by freshness, and on the phone."""
+    """How many contacts: in all, by their last known state, by freshness, on the phone, and free."""
 
     total: int
     by_state: Mapping[PresenceState, int]
     by_freshness: Mapping[Level, int]
     on_the_phone: int
+    available: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,60 +94,91 @@ class Summary:
 
 
 class Reader:
-    """Reads the store with freshness decided for the moment of reading. `bound` in seconds, see `service.freshness`."""
+    """Reads the store with freshness and availability decided for the moment of reading.
 
-    def __init__(self, store: Store, clock: Clock, bound: float, groups: Mapping[str, Iterable[str]]) -> None:
+    `bound` in seconds, see `service.freshness`; `availability` knows the same groups, and by default one rule for all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        bound: float,
+        groups: Mapping[str, Iterable[str]],
+        availability: Availability | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._bound = bound
         self._groups = {name: frozenset(map(same_contact, contacts)) for name, contacts in groups.items()}
+        self._availability = availability or Availability(self._groups)
 
     def one(self, contact: str, bound: float | None = None) -> Known | None:
         """The contact, or None when it is not watched. A `bound` below the usual one is the asker's own."""
         record = self._store.get(contact)
-        return next(self._known([record], bound)) if record is not None else None
+        if record is None:
+            return None
+        now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record], bound))
+        return Known(record, freshness, self._availability.judge(record, freshness, now))
+
+    def opinions(self, known: Known) -> list[Opinion]:
+        """What the rule of each of the contact's groups says now."""
+        return self._availability.opinions(known.record, known.freshness, self._clock.monotonic())
+
+    @property
+    def bound(self) -> float:
+        """Seconds without confirmation after which a state is stale."""
+        return self._bound
 
     def older(self, max_age: float, wanted: Filter) -> list[str]:
         """The contacts that `wanted` may be about and that were not confirmed within `max_age` seconds.
 
-        State, activity and freshness do not count: whether they hold is what is to be found out.
+        State, activity, freshness and availability do not count: whether they hold is what is to be found out.
         """
         now, members = self._clock.monotonic(), self._members(wanted.groups)
         asked = Filter(groups=wanted.groups, text=wanted.text)
         return [
-            known.record.contact
-            for known in self._known(self._store.records())
-            if _passes(known, asked, members) and not _is_younger(known.freshness, max_age, now)
+            record.contact
+            for record, freshness in self._assessed(self._store.records())
+            if _passes(record, freshness, asked, members) and not _is_younger(freshness, max_age, now)
         ]
 
     def page(self, wanted: Filter, limit: int, cursor: str | None = None, bound: float | None = None) -> Page:
         """At most `limit` contacts that pass `wanted`. Raises Unknown for a group or cursor that is none."""
-        members = self._members(wanted.groups)
+        members, now = self._members(wanted.groups), self._clock.monotonic()
+        (group,) = wanted.groups if len(wanted.groups) == 1 else (None,)
+        judge = self._availability.judge if group is None else partial(self._availability.judge_for, group)
         found: list[Known] = []
-        more = False
-        for known in self._known(self._store.records(_after(cursor) if cursor is not None else ""), bound):
-            if not _passes(known, wanted, members):
+        more, any_will_do = False, wanted == _ANY
+        records = self._store.records(_after(cursor) if cursor is not None else "")
+        for record, freshness in self._assessed(records, bound):
+            if not (any_will_do or _passes(record, freshness, wanted, members)):
+                continue
+            verdict = judge(record, freshness, now)
+            if wanted.available is not None and verdict.available is not wanted.available:
                 continue
             if len(found) == limit:
                 more = True
                 break
-            found.append(known)
+            found.append(Known(record, freshness, verdict))
         follows = _cursor(found[-1].record.key) if more else None
         return Page(tuple(found), follows, self._store.revision)
 
     def summary(self) -> Summary:
-        """Counts of all and by group; a group counts those of its contacts that are watched."""
-        every = {known.record.key: known for known in self._known(self._store.records())}
+        """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule."""
+        now, availability = self._clock.monotonic(), self._availability
+        every = {record.key: (record, freshness) for record, freshness in self._assessed(self._store.records())}
         groups = {
-            name: _count(every[key] for key in contacts if key in every) for name, contacts in self._groups.items()
+            name: _count((every[key] for key in contacts if key in every), partial(availability.judge_for, name), now)
+            for name, contacts in self._groups.items()
         }
-        return Summary(_count(every.values()), groups, self._store.revision)
+        return Summary(_count(every.values(), availability.judge, now), groups, self._store.revision)
 
-    def _known(self, records: Iterable[Record], bound: float | None = None) -> Iterator[Known]:
+    def _assessed(self, records: Iterable[Record], bound: float | None = None) -> Iterator[tuple[Record, Freshness]]:
         now, feeds = self._clock.monotonic(), self._store.feeds()
         bound = self._bound if bound is None else min(bound, self._bound)
         for record in records:
-            yield Known(record, assess(record, feeds[record.feed], now, bound))
+            yield record, assess(record, feeds[record.feed], now, bound)
 
     def _members(self, groups: Iterable[str]) -> frozenset[str] | None:
         members: frozenset[str] | None = None
@@ -154,11 +195,12 @@ def _is_younger(freshness: Freshness, max_age: float, now: float) -> bool:
     return freshness.level is Level.LIVE and as_of is not None and now - as_of.monotonic <= max_age
 
 
-def _passes(known: Known, wanted: Filter, members: frozenset[str] | None) -> bool:
-    record, presence = known.record, known.record.presence
+def _passes(record: Record, freshness: Freshness, wanted: Filter, members: frozenset[str] | None) -> bool:
+    """Whether all but the availability holds."""
+    presence = record.presence
     if wanted.states and record.state not in wanted.states:
         return False
-    if wanted.levels and known.freshness.level not in wanted.levels:
+    if wanted.levels and freshness.level not in wanted.levels:
         return False
     if members is not None and record.key not in members:
         return False
@@ -171,19 +213,21 @@ def _passes(known: Known, wanted: Filter, members: frozenset[str] | None) -> boo
     return presence is not None and wanted.text in (presence.display_name or "").casefold()
 
 
-def _count(contacts: Iterable[Known]) -> Counts:
+def _count(contacts: Iterable[tuple[Record, Freshness]], judge: _Judge, now: float) -> Counts:
     states: Counter[PresenceState] = Counter()
     levels: Counter[Level] = Counter()
-    phone = 0
+    phone = available = 0
     for record, freshness in contacts:
         states[record.state] += 1
         levels[freshness.level] += 1
         phone += record.presence is not None and record.presence.on_the_phone is True
+        available += judge(record, freshness, now).available
     return Counts(
         states.total(),
         {state: states[state] for state in PresenceState},
         {level: levels[level] for level in Level},
         phone,
+        available,
     )
 
 

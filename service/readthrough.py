@@ -9,27 +9,39 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from service.engine import RefreshReport
+from service.engine import NotAvailable, RefreshReport
 
 
 class ReadThrough:
     """Gathers contacts, and polls them together."""
 
-    def __init__(self, poll: Callable[[Sequence[str]], Awaitable[RefreshReport]]) -> None:
+    def __init__(self, poll: Callable[[Sequence[str]], Awaitable[RefreshReport]], patience: float = 30.0) -> None:
         self._poll = poll
+        self._patience = patience
         self._gathered: set[str] = set()
         self._next: asyncio.Task[RefreshReport] | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def read(self, contacts: Iterable[str]) -> RefreshReport:
-        """Read these; the report is of all that were read together. Raises what the poll raises."""
+        """Read these; the report is of all that were read together.
+
+        Raises what the poll raises, and NotAvailable when it takes longer than `patience` seconds.
+        """
         self._gathered.update(contacts)
         if self._next is None:
             self._next = asyncio.create_task(self._run(), name="read through")
-        return await asyncio.shield(self._next)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.shield(self._next)
+        except TimeoutError:
+            raise NotAvailable(f"the server did not answer within {self._patience:g} s") from None
 
     async def _run(self) -> RefreshReport:
         async with self._one_at_a_time:
             gathered, self._gathered = sorted(self._gathered), set()
             self._next = None
-            return await self._poll(gathered)
+            try:
+                async with asyncio.timeout(self._patience):
+                    return await self._poll(gathered)
+            except TimeoutError:
+                raise NotAvailable(f"the server did not answer within {self._patience:g} s") from None

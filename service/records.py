@@ -53,6 +53,44 @@ class Feed:
     doubt: Doubt | None
 
 
+class Spans(NamedTuple):
+    """Since when some things are as they are, on the monotonic clock; `service.availability` decides with them.
+
+    `same`: state, activities and the phone. `idle`: since when idle, None where not. `call_ended`: the end of the last
+    call that was seen. Each is a moment at which it was so, or earlier where the document tells it.
+    """
+
+    same: float
+    idle: float | None = None
+    call_ended: float | None = None
+
+
+def spans_after(before: Record, presence: Presence, at: Moment) -> Spans:
+    """The spans once `presence` has been read of the contact, by a reading that began at `at`."""
+    known, spans = before.presence, before.spans
+    if known is None or spans is None:
+        return Spans(at.monotonic, _idle_from(presence, at))
+    called, calls = known.on_the_phone is True, presence.on_the_phone is True
+    same = known.state is presence.state and known.activities == presence.activities and called is calls
+    if not presence.idle:
+        idle = None
+    elif spans.idle is not None and presence.idle_since in (None, known.idle_since):
+        idle = spans.idle
+    else:
+        idle = _idle_from(presence, at)
+    ended = at.monotonic if called and not calls else spans.call_ended
+    return spans if same and idle == spans.idle else Spans(spans.same if same else at.monotonic, idle, ended)
+
+
+def _idle_from(presence: Presence, at: Moment) -> float | None:
+    """Since when idle: as the document says, by a clock that is not ours, and never later than when it was read."""
+    if not presence.idle:
+        return None
+    if presence.idle_since is None:
+        return at.monotonic
+    return at.monotonic - max(0.0, at.wall - presence.idle_since.timestamp())
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A watched contact and what is known of it.
@@ -73,6 +111,7 @@ class Record:
     source: Source | None = None
     doubt: Doubt | None = None
     problem: str | None = None
+    spans: Spans | None = None
 
     @property
     def state(self) -> PresenceState:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from pws_soap.lifecycle import USABLE, Kind, Phase, Resource, State, Trouble
+from pws_soap.lifecycle import USABLE, Key, Kind, Phase, Resource, State, Trouble
 from pws_soap.models import SessionKind
+from service import federated
 from service.clock import Clock, Moment
 from service.engine import (
     EndpointStatus,
@@ -21,7 +22,8 @@ from service.engine import (
 )
 from service.engine import Trouble as Problem
 from service.freshness import Level
-from service.lines import Line
+from service.keeper import Keeper
+from service.lines import Line, feed_of
 from service.pump import Pump
 from service.store import Store
 
@@ -32,12 +34,13 @@ _TO_FREE = (
 
 
 def status(
-    state: State, pump: Pump, store: Store, levels: dict[Level, int], counters: NotificationCounters, clock: Clock
+    keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int], counters: NotificationCounters, clock: Clock
 ) -> Status:
     """How it is doing; `levels` counts the contacts by freshness."""
+    state = keeper.state
     return Status(
         state=overall(state, levels),
-        problems=tuple(problems(state, pump, store, levels, clock)),
+        problems=tuple(problems(keeper, pump, store, levels, clock)),
         nodes=tuple(_nodes(state, clock)),
         sessions=tuple(_sessions(state, clock)),
         endpoints=tuple(_endpoints(state, clock)),
@@ -58,8 +61,9 @@ def overall(state: State, levels: dict[Level, int]) -> EngineState:
     return EngineState.DOWN if troubled else EngineState.STARTING
 
 
-def problems(state: State, pump: Pump, store: Store, levels: dict[Level, int], clock: Clock) -> Iterator[Problem]:
+def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int], clock: Clock) -> Iterator[Problem]:
     """What is wrong, and since when, the most general first."""
+    state = keeper.state
     for name, node in state.nodes.items():
         if node.failing_since is not None:
             what = f"{name} does not answer ({node.failures} calls in a row): {node.error}"
@@ -76,6 +80,9 @@ def problems(state: State, pump: Pump, store: Store, levels: dict[Level, int], c
         if line.fetch_failures and line.last_error:
             what = f"subscription {line.live.id} of {line.feed} cannot be fetched: {line.last_error}"
             yield Problem(_wall(clock, line.failing_since), what)
+        if line.poll_error is not None:
+            what = f"contacts of {line.feed} cannot be read again: {line.poll_error}"
+            yield Problem(_wall(clock, line.polls_failing_since), what)
         if line.interval < pump.safety_interval:
             what = (
                 f"notifications of subscription {line.live.id} of {line.feed} are being lost ({line.missed} changes "
@@ -83,6 +90,14 @@ def problems(state: State, pump: Pump, store: Store, levels: dict[Level, int], c
                 f"fetching every {line.interval:.0f} s instead"
             )
             yield Problem(_wall(clock, line.missed_since), what)
+    users = {
+        feed_of(Key(Kind.SUBSCRIPTION, "", user, slot)): user
+        for user, each in state.users.items()
+        for slot in range(len(each.slots))
+    }
+    yield from federated.troubles(store.records(), users)
+    for contact, refused in keeper.refused.items():
+        yield Problem(_wall(clock, refused.since), f"{contact} is left out, the server refuses it: {refused.why}")
     stale = levels.get(Level.STALE, 0)
     if stale:
         what = f"{stale} contacts are stale: their last known state may no longer be true"
@@ -92,8 +107,8 @@ def problems(state: State, pump: Pump, store: Store, levels: dict[Level, int], c
 
 def _stale_since(store: Store) -> Moment | None:
     """When the oldest doubt began that is still there; None where it is age alone."""
-    doubts = [feed.doubt for feed in store.feeds().values()]
-    doubts += [record.doubt for record in store.records()]
+    feeds = store.feeds()
+    doubts = [doubt for record in store.records() for doubt in (record.doubt, feeds[record.feed].doubt)]
     return min((doubt.since for doubt in doubts if doubt is not None), default=None)
 
 

@@ -25,7 +25,18 @@ from pws_soap.models import Presence, same_contact
 from service.changes import ChangeBus, LocalBus
 from service.clock import Clock, Moment
 from service.freshness import last_known
-from service.records import Change, ChangeKind, Doubt, Feed, PutReport, Reading, Record, Source, StoreSummary
+from service.records import (
+    Change,
+    ChangeKind,
+    Doubt,
+    Feed,
+    PutReport,
+    Reading,
+    Record,
+    Source,
+    StoreSummary,
+    spans_after,
+)
 
 NOT_SUBSCRIBED = "not subscribed yet"
 NOT_READ = "not read since it is watched"
@@ -219,13 +230,14 @@ class MemoryStore:
             record.contact,
             record.feed,
             record.revision if same else self._revision + 1,
-            known if same else presence,
+            presence if newer or not same else known,  # of the same, the newer: it tells more than is compared
             reading if newer else last,
             order,
             record.changed_at if same else reading.at,
             source if newer else record.source,
             held,
             None if held is None else record.problem,
+            spans_after(record, presence, reading.at) if newer or not same else record.spans,
         )
         if same:
             self._keep(updated)
@@ -324,7 +336,7 @@ def _spelling(contact: str) -> str:
 
 
 def _says_the_same(one: Presence, other: Presence) -> bool:
-    """Whether nobody who asks could tell them apart: spelling, type and document are not shown."""
+    """Whether a contact's answer is the same: spelling, type, document and what only `explain` tells are not in it."""
     return (
         one.state is other.state
         and one.activities == other.activities

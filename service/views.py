@@ -32,6 +32,8 @@ CONTACT_EXAMPLE: Final[dict[str, object]] = {
     "changed_at": "2026-11-21T09:58:40.001Z",
     "source": "subscribed",
     "revision": 4711,
+    "available": False,
+    "reason": "on the phone",
 }
 """What a contact looks like; pydantic would sort its keys, FastAPI would drop its nulls."""
 
@@ -84,11 +86,13 @@ class ContactView(View):
     changed_at: Time | None
     source: Source | None = Field(description="how it was last read")
     revision: int = Field(description="the number of its last change, in the order of all changes")
+    available: bool = Field(description="whether it is free by the rules of its groups; never when it is not live")
+    reason: str = Field(description="why it is available or not; against it, with the group whose rule says so")
 
     @classmethod
     def of(cls, known: Known) -> ContactView:
         """The plain way to make one."""
-        record, (level, as_of, _) = known
+        record, (level, as_of, _), verdict = known
         return cls.model_validate(
             lasting(record)
             | {
@@ -97,6 +101,8 @@ class ContactView(View):
                 "changed_at": record.changed_at and record.changed_at.wall,
                 "source": record.source,
                 "revision": record.revision,
+                "available": verdict.available,
+                "reason": verdict.reason,
             }
         )
 
@@ -120,6 +126,7 @@ class CountsView(View):
     by_state: dict[PresenceState, int]
     by_freshness: dict[Level, int]
     on_the_phone: int
+    available: int = Field(description="free now: by the group's rule, in all by the rules of each contact's groups")
 
 
 class SummaryView(CountsView):
@@ -139,6 +146,7 @@ class SummaryView(CountsView):
             by_state=dict(whole.by_state),
             by_freshness=dict(whole.by_freshness),
             on_the_phone=whole.on_the_phone,
+            available=whole.available,
             groups=groups,
             revision=summary.revision,
         )

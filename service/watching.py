@@ -35,6 +35,7 @@ class Watching:
 
     def __init__(self, configured: Mapping[str, Sequence[str]]) -> None:
         self._configured: dict[str, Sequence[str]] = dict(configured)
+        self._spelling: dict[str, str] = {}
         self._added: dict[str, tuple[str, str]] = {}  # key: contact, end user
         self._removed: set[str] = set()
 
@@ -42,8 +43,9 @@ class Watching:
         return f"<Watching {len(self.all())} contacts>"
 
     def reload(self, configured: Mapping[str, Sequence[str]]) -> None:
-        """Take a new configuration. What was removed by hand and is configured still stays removed."""
+        """Take a new configuration. What was removed by hand stays removed as long as it is configured."""
         self._configured = dict(configured)
+        self._removed &= self._configured_keys()
         self._added = {key: each for key, each in self._added.items() if each[1] in self._configured}
 
     def add(self, contacts: Iterable[str], end_user: str | None = None) -> list[str]:
@@ -52,13 +54,14 @@ class Watching:
             raise NoSuchEndUser(end_user, self._configured)
         user = end_user if end_user is not None else next(iter(self._configured))
         known = {same_contact(each.contact) for each in self.all()}
+        configured = self._configured_keys()
         new = []
         for contact in contacts:
             key = same_contact(contact)
             if key not in known:
                 known.add(key)
                 self._removed.discard(key)
-                if key not in {same_contact(each) for each in self._configured_all()}:
+                if key not in configured:
                     self._added[key] = (contact, user)
                 new.append(contact)
         return new
@@ -83,10 +86,14 @@ class Watching:
         for user, contacts in self._configured.items():
             for contact in contacts:
                 key = same_contact(contact)
-                if key not in self._removed:
-                    found.setdefault(key, Watched(contact, user, True))
+                if key not in self._removed and key not in found:
+                    found[key] = Watched(self._spelling.setdefault(key, contact), user, True)
         for key, (contact, user) in self._added.items():
-            found.setdefault(key, Watched(contact, user, False))
+            if key not in found:
+                found[key] = Watched(self._spelling.setdefault(key, contact), user, False)
+        # The server is told of a contact by its first spelling, for as long as it is watched: another one would be the
+        # same contact to it, and removing the one would remove the other.
+        self._spelling = {key: each.contact for key, each in found.items()}
         return list(found.values())
 
     def wanted(self) -> dict[str, frozenset[str]]:
@@ -96,5 +103,5 @@ class Watching:
             users[each.end_user].add(each.contact)
         return {user: frozenset(contacts) for user, contacts in users.items()}
 
-    def _configured_all(self) -> Iterable[str]:
-        return (contact for contacts in self._configured.values() for contact in contacts)
+    def _configured_keys(self) -> set[str]:
+        return {same_contact(contact) for contacts in self._configured.values() for contact in contacts}

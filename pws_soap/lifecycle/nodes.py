@@ -2,7 +2,8 @@
 
 A node has failed when several calls in a row found no answer over some time; one failure moves nobody. There is no
 flapping back: a user stays on its new node until that one fails or the operator moves it. Whoever comes to a node gives
-it a fresh start: what was counted before says nothing about now.
+it a fresh start: what was counted before says nothing about now. Redirect loops are told, and tried again like any
+trouble of the server: they pass when its nodes agree again.
 """
 
 from __future__ import annotations
@@ -102,6 +103,8 @@ def resolve(name: str | None, near: str, settings: Settings) -> str | None:
         hostname, port = parts.hostname, parts.port
     except ValueError:  # a port beyond 65535, brackets around no address
         return None
+    if port == 0:
+        return None
     base = urlsplit(near)
     for node in settings.nodes:
         known = urlsplit(node)
@@ -118,21 +121,23 @@ def redirected(
     """Follow a redirect of user `name`. The second value says why it was not followed, None when it was."""
     user = state.users[name]
     first, second = resolve(primary, user.node, state.settings), resolve(backup, user.node, state.settings)
-    usable = [node for node in (first, second) if node and _may_try(state.nodes, node, now)]
+    named = [node for node in (first, second if second != user.node else None) if node]
+    usable = [node for node in named if _may_try(state.nodes, node, now)]
     path = (*user.path, user.node)
     if not usable:
-        names = ", ".join(node for node in (first, second) if node) or "no usable name"
+        names = ", ".join(named) or "no usable name"
         return state, Failure(Trouble.SERVER, f"redirected to a node that has failed or is not named ({names})")
     target = usable[0]
     if target in path:
-        return _without_path(state, name), Failure(Trouble.REFUSED, "redirect loop: " + " -> ".join((*path, target)))
+        return _gave_up(state, name), Failure(Trouble.SERVER, "redirect loop: " + " -> ".join((*path, target)))
     if len(path) >= state.settings.max_hops:
         tour = " -> ".join((*path, target))
-        return _without_path(state, name), Failure(Trouble.REFUSED, f"too many redirects: {tour}")
+        return _gave_up(state, name), Failure(Trouble.SERVER, f"too many redirects: {tour}")
     moved = replace(user, node=target, path=path, backup=second if target == first else None)
     health = {**state.nodes, target: _fresh(state.nodes.get(target))}
     return replace(state, users={**state.users, name: moved}, nodes=health), None
 
 
-def _without_path(state: State, name: str) -> State:
-    return replace(state, users={**state.users, name: replace(state.users[name], path=())})
+def _gave_up(state: State, name: str) -> State:
+    user = state.users[name]
+    return replace(state, users={**state.users, name: replace(user, path=(), tours=user.tours + 1)})

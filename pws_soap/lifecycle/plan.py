@@ -78,8 +78,8 @@ def owner(leftover: Leftover) -> tuple[Kind, str, str]:
 def removable(leftover: Leftover, state: State) -> bool:
     """Whether the removal of a leftover can be asked for, now that or when it is due."""
     session = state.resources.get(session_of(Key(*owner(leftover))))
-    if leftover.seq or session is None or session.phase not in USABLE:
-        return False
+    if state.stopping or leftover.seq or session is None or session.phase not in USABLE:
+        return False  # a stop ends the session, and all that is in it
     making = (each for each in state.resources.values() if each.phase in {Phase.MAKING, Phase.LEAVING})
     return not any(each.key[:3] == owner(leftover) for each in making)
 

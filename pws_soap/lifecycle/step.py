@@ -105,7 +105,7 @@ class _Happened(Work):
         self.state = nodes.reached(self.state, key.node)
         resource = self._current(key, happening.seq)
         if resource is None:
-            if happening.id is not None and not self._is_used(key, happening.id):
+            if happening.id is not None and not self._those_with(key, happening.id):
                 # made after all, for somebody who no longer waits: remove it
                 self._leave(key, happening.id, happening.asked_at + self._life(key))
             return
@@ -124,30 +124,37 @@ class _Happened(Work):
             alter_due = self.now + pause(self.state.settings, failure.trouble, 1, key, happening.seq)
             unsure = resource.unsure - changed.contacts
             changed = replace(changed, alter_due=alter_due, error=failure, unsure=unsure)
-        if made and happening.id is not None:
-            changed = replace(changed, unsure=changed.unsure | self._given_anew(key, happening.id))
         self._put(changed)
-        over = made and changed.expires_at is not None and changed.expires_at <= self.now  # the machine has slept
-        self._event(key, Event.LOST if over else Event.OK)
+        if made and not self._holds(changed):
+            self._event(key, Event.LOST)
+        else:
+            self._event(key, Event.OK)
         if key.kind in SESSIONS:
             if made:
                 self._logged_in(key, happening.backup)
             else:
                 self._logged_out(key)
 
-    def _given_anew(self, key: Key, id: int) -> frozenset[str]:  # noqa: A002  # the server's own word
-        """Whatever bore this id before is no more. The contacts that requests under way may yet add under it."""
-        self._not_left(key, id)
-        lost = Failure(Trouble.SUBSCRIPTION_LOST, f"id {id} was given anew: the server must have lost it before")
-        unsure: frozenset[str] = frozenset()
-        for other in list(self.state.resources.values()):
-            if other.id == id and other.key[:3] == key[:3] and other.key != key:
-                unsure |= other.unsure
-                self._lose(other.key, lost)
-        return unsure
+    def _holds(self, made: Resource) -> bool:
+        """Whether what was just made can be relied on."""
+        if made.id is None:
+            return True
+        if made.outlasts <= self.now:
+            return False  # the machine has slept meanwhile
+        others = [each for each in self._those_with(made.key, made.id) if each.key != made.key]
+        if others:
+            # The server has forgotten one of them and given its id again: to begin anew is the one way to tell them
+            # apart.
+            text = f"the server gave id {made.id} twice"
+            for other in others:
+                self._lose(other.key, Failure(Trouble.SUBSCRIPTION_LOST, text))
+            self._leave(made.key, made.id, made.outlasts)
+            return False
+        self._not_left(made.key, made.id)
+        return True
 
-    def _is_used(self, key: Key, id: int) -> bool:  # noqa: A002  # the server's own word
-        return any(each.id == id and each.key[:3] == key[:3] for each in self.state.resources.values())
+    def _those_with(self, key: Key, id: int) -> list[Resource]:  # noqa: A002  # the server's own word
+        return [each for each in self.state.resources.values() if each.id == id and each.key[:3] == key[:3]]
 
     def _logged_in(self, key: Key, backup: str | None) -> None:
         if key.kind is Kind.APPLICATION:
@@ -156,7 +163,7 @@ class _Happened(Work):
             self.state = replace(self.state, nodes={**self.state.nodes, key.node: health})
         elif (user := self.state.users.get(key.user)) and user.node == key.node:
             named = nodes.resolve(backup, key.node, self.state.settings) or user.backup
-            users = {**self.state.users, key.user: replace(user, path=(), backup=named)}
+            users = {**self.state.users, key.user: replace(user, path=(), tours=0, backup=named)}
             self.state = replace(self.state, users=users)
         sure = tuple(each for each in self.state.doubtful if (each.node, each.user) != (key.node, key.user))
         if sure != self.state.doubtful:
@@ -211,7 +218,8 @@ class _Happened(Work):
         if key.kind in gone:
             self._event(key, Event.LOST)
         elif session.kind in gone:
-            self._lose(session, failure)  # and `key` with it
+            self._event(key, Event.LOST)
+            self._blame(session, failure, resource.seq)
         elif resource.phase is Phase.REMOVING and session != key and session not in wanted(self.state):
             self._event(session, Event.TAINTED)
             self._event(key, Event.LOST)
@@ -229,20 +237,23 @@ class _Happened(Work):
         if resource is None:
             return
         user = self.state.users.get(key.user)
-        if user is None or user.node != key.node:
+        if key.kind is not Kind.END_USER:
+            self._fail(resource, Failure(Trouble.SERVER, "redirected, which only end users are"))
+            return
+        if user is not None and user.node == key.node:
+            names = happening.primary, happening.backup
+            self.state, why = nodes.redirected(self.state, key.user, *names, self.now)
+            if why is not None:
+                tours = self.state.users[key.user].tours
+                self._fail(replace(resource, failures=max(resource.failures, tours - 1)), why)
+                return
+        elif key in wanted(self.state):
             # The login was only to remove what an earlier run left there, and the user is at home elsewhere by now.
             # What it left goes with the application user's session instead.
             self._event(key, Event.LOST)
             self._event(session_of(key), Event.TAINTED)
             return
-        why: Failure | None = Failure(Trouble.SERVER, "redirected, and no longer wanted")
-        if resource.phase is Phase.MAKING:
-            names = happening.primary, happening.backup
-            self.state, why = nodes.redirected(self.state, key.user, *names, self.now)
-        if why is None:
-            self._event(key, Event.LOST)
-        else:
-            self._fail(resource, why)
+        self._event(key, Event.LOST)
 
     def used(self, happening: Used) -> None:
         key, failure = happening.key, happening.failure
@@ -251,10 +262,10 @@ class _Happened(Work):
         if failure is None or resource is None or resource.generation != happening.generation:
             return
         gone = LOST_OF.get(failure.trouble, frozenset())
-        for each in (key, session_of(key)):
-            if each.kind in gone:
-                self._lose(each, failure)
-                return
+        if key.kind in gone:
+            self._lose(key, failure)
+        elif session_of(key).kind in gone:
+            self._blame(session_of(key), failure, self.state.seq + 1)
 
     def removed(self, happening: Removed) -> None:
         failure = happening.failure
@@ -265,16 +276,9 @@ class _Happened(Work):
         key = Key(*owner(each))
         rest = [other for other in self.state.leftovers if other is not each]
         gone = LOST_OF.get(failure.trouble, frozenset()) if failure else frozenset()
-        session = self.state.resources.get(session_of(key))
         if failure is not None and key.kind not in gone and session_of(key).kind not in gone:
             wait = pause(self.state.settings, failure.trouble, each.failures + 1, key, each.seq)
             rest.append(replace(each, seq=0, failures=each.failures + 1, due=self.now + wait))
         self.state = replace(self.state, leftovers=tuple(rest))
-        if (
-            failure
-            and session
-            and session.key.kind in gone
-            and session.phase in USABLE
-            and session.generation < each.seq
-        ):
-            self._lose(session.key, failure)
+        if failure is not None and session_of(key).kind in gone:
+            self._blame(session_of(key), failure, each.seq)

@@ -87,7 +87,11 @@ class Work:
                 self._lost_with(child, key)
 
     def _emptied(self, resource: Resource, event: Event) -> Resource:
-        """Something that is no longer there. What is lost again soon after it was made is not made at once."""
+        """Something that is no longer there. What is lost again soon after it was made is not made at once.
+
+        The pause counts from its making: that is what must not happen too often. Were it to count from the loss, the
+        pauses of what hangs on each other, lost together and noticed one after the other, would add up.
+        """
         losses = resource.losses
         if resource.generation:
             soon = event is Event.LOST and self.now - resource.made_at < _SOON
@@ -98,7 +102,7 @@ class Work:
             id=None,
             expires_at=None,
             outlasts=0.0,
-            due=self.now + wait,
+            due=max(self.now, resource.made_at + wait),
             alter_due=self.now,
             contacts=frozenset(),
             unsure=frozenset(),

@@ -19,8 +19,9 @@ from pws_soap.errors import PidfError
 from pws_soap.models import Device as PlainDevice
 from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.pidf.elements import attribute, children, contact_of, local_name
-from pws_soap.pidf.model import MAX_TEXT, MAX_WORD, Reading
+from pws_soap.pidf.model import MAX_TEXT, MAX_WORD, Device, Reading
 from pws_soap.pidf.reader import read_element
+from pws_soap.pidf.rule import explain
 from pws_soap.pidf.source import Source, as_utf8, to_bytes
 from pws_soap.pidf.split import START, Piece, split
 
@@ -80,7 +81,29 @@ def to_presence(reading: Reading, *, contact: str | None = None) -> Presence:
         display_name=reading.display_name,
         note=reading.note,
         idle=reading.idle,
-        devices=tuple(PlainDevice(one.id, one.open, one.audio, one.video, one.text) for one in reading.devices),
+        devices=tuple(map(_plain, reading.devices)),
+        in_meeting=reading.in_meeting,
+        idle_since=reading.idle_since,
+        phone_status=reading.phone_status,
+        im_status=reading.im_status,
+        manual=reading.manual,
+        note_language=reading.note_language,
+        explanation=explain(reading),
+    )
+
+
+def _plain(one: Device) -> PlainDevice:
+    return PlainDevice(
+        one.id,
+        one.open,
+        one.audio,
+        one.video,
+        one.text,
+        one.kind.value,
+        one.priority,
+        one.activities,
+        one.timestamp,
+        one.source,
     )
 
 

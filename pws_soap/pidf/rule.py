@@ -125,7 +125,9 @@ WORDS: Final = _table()
 """The table."""
 IN_CALL: Final = frozenset({"on-the-phone", "on-phone", "onthephone", "in-a-call"})
 """Words that mean a call is going on. `phone-status` = busy is not among them: it is a state, which may have causes."""
-CALLS: Final = IN_CALL | {"alerting", "ringing"}
+RINGING: Final = frozenset({"alerting", "ringing"})
+"""Words that mean a call is about to begin."""
+CALLS: Final = IN_CALL | RINGING
 """Words of the phone itself, which count for a closed device too."""
 MEETINGS: Final = frozenset({"meeting", "in-meeting", "in-a-meeting", "presentation"})
 

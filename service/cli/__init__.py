@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "fetch": ("service.cli.fetch", "Fetch what changed in a subscription."),
     "poll": ("service.cli.poll", "Read the present state of contacts."),
     "set": ("service.cli.set_presence", "Set the presence of an end user."),
+    "explain": ("service.cli.explain", "Tell what rich presence documents say, and why."),
     "migrate": ("service.cli.migrate", "Make a pws.toml from the sample scripts' files."),
 }
 """Name, module, and the line in the overview; the order is the overview's."""
@@ -77,9 +78,9 @@ def cli() -> None:
       pws fetch 1         what subscription 1 knows; later what has changed
       pws delete          leave a clean slate
 
-    Every command but demo, simulate and migrate reads pws.toml in the current directory; --config or PWS_CONFIG name
-    another file, and each key can be set in the environment, as PWS_SERVER__NODES. Results go to standard output,
-    everything else to standard error.
+    Every command but demo, simulate, explain and migrate reads pws.toml in the current directory; --config or
+    PWS_CONFIG name another file, and each key can be set in the environment, as PWS_SERVER__NODES. Results go to
+    standard output, everything else to standard error.
 
     `pws COMMAND --help` explains a command. Exit codes: 0 done, 1 the server or the network said no, 2 the words or
     the configuration are wrong.

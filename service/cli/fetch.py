@@ -61,6 +61,7 @@ def command(
         output.presences(found, rich=kind is PresenceType.RICH)
     else:
         output.note(f"Nothing has changed in subscription {subscription} since the last fetch.")
+    output.unknown(watch.end_user, found)
 
 
 async def _fetch(config: Config, end_user: str, subscription: int, *, rich: bool) -> list[Presence]:

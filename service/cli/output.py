@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pws_soap.models import Presence, PresenceState
+from service import federated
 
 PATIENCE: Final = 1.0
 """Seconds after which a wait is shown."""
@@ -118,6 +119,13 @@ def presences(found: Iterable[Presence], *, rich: bool) -> None:
     )
     if any(not device.open for presence in ordered for device in presence.devices):
         note("Devices in parentheses are closed.")
+
+
+def unknown(end_user: str, found: Iterable[Presence]) -> None:
+    """Say what contacts need that are UNKNOWN with basic presence."""
+    names = federated.unknown_in(found)
+    if names:
+        note(f"Note: {federated.hint(end_user, names)}.")
 
 
 def as_json(presence: Presence) -> dict[str, object]:

@@ -66,6 +66,7 @@ def command(
         )
     else:
         output.presences(found, rich=kind is PresenceType.RICH)
+    output.unknown(watch.end_user, found)
 
 
 async def _poll(config: Config, end_user: str, contacts: tuple[str, ...], *, rich: bool) -> list[Presence]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from service.availability import DEFAULT, decide
 from service.clock import Clock
 from service.contact_json import ContactJson
 from service.engine import Engine, Status
@@ -104,8 +105,9 @@ class Scene:
     def as_json(self, change: Change) -> str:
         """The contact as the change left it, as the HTTP API shows it, on one line."""
         record = change.record
-        freshness = assess(record, self._store.feeds()[record.feed], self.clock.monotonic(), self._bound)
-        return self._json.one(Known(record, freshness)).decode()
+        now = self.clock.monotonic()
+        freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
+        return self._json.one(Known(record, freshness, decide(record, freshness, DEFAULT, now))).decode()
 
     def snapshot(self) -> Snapshot:
         """How it is now."""

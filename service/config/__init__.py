@@ -8,6 +8,7 @@ from service.config.example import example_toml
 from service.config.load import load
 from service.config.model import (
     Application,
+    Available,
     Callback,
     Config,
     Fetch,
@@ -22,6 +23,7 @@ from service.config.problems import ConfigError, Problem
 
 __all__ = [
     "Application",
+    "Available",
     "Callback",
     "Config",
     "ConfigError",

@@ -49,6 +49,13 @@ url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80,
 [state]
 # file = "pws-state.json"   # remembers ids over a crash, so that nothing is left behind at the server
 
+[available]                 # who counts as free for a task: "available" in the answers
+# free_states = ["AVAILABLE"]
+# never_activities = ["on-the-phone", "alerting", "meeting"]
+# max_idle = 600            # seconds; 0: idle does not matter
+# dwell = 0                 # seconds that somebody must have been so, against flapping
+# wrap_up = 0               # seconds after a call
+
 [[watch]]                   # one block for each end user
 end_user = "dispatcher"
 domain = "example.com"      # completes bare names
@@ -58,6 +65,7 @@ contacts = ["joe", "rita@example.com"]
 
 [groups.support]
 contacts = ["joe@example.com", "rita@example.com"]
+# Any key of [available] may stand here as well, where it differs for this group.
 """
 
 

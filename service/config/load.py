@@ -30,6 +30,7 @@ _BLOCKS: Final[Mapping[str, type[model.Section]]] = {
     "fetch": model.Fetch,
     "lifecycle": model.Lifecycle,
     "state": model.State,
+    "available": model.Available,
     "watch": model.Watch,
     "groups": model.Group,
 }

@@ -20,7 +20,8 @@ from pydantic import (
     field_validator,
 )
 
-from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, PresenceType, Secret
+from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, SETTABLE_STATES, PresenceState, PresenceType, Secret
+from service.availability import NEVER, Rule
 from service.config import addresses, values
 from service.config.contacts import as_contact, merged
 
@@ -29,6 +30,9 @@ PLAIN_PORT: Final = 8082
 """Where SOAP is (protocol section 1)."""
 CALLBACK_PORTS: Final = frozenset({80, 82, 8080})
 """Ports that the server is known to send notifications to; 5000 is known not to work (protocol section 2)."""
+
+_FREE: Final = tuple(state.value for state in PresenceState if state in SETTABLE_STATES)
+"""States that can be called free; UNKNOWN is none."""
 
 _Bool = Annotated[bool, PlainValidator(values.boolean)]
 _Seconds = Annotated[float, PlainValidator(values.real(0.1, 3600, unit="seconds"))]
@@ -179,10 +183,51 @@ class Watch(Section):
         return PresenceType(values.choice(*(kind.value for kind in PresenceType))(value))
 
 
+def _free_state(value: object) -> PresenceState:
+    return PresenceState(values.choice(*_FREE)(value))
+
+
+_States = Annotated[
+    tuple[Annotated[PresenceState, PlainValidator(_free_state)], ...],
+    BeforeValidator(values.listed('a list of states, such as ["AVAILABLE", "AWAY"]')),
+]
+_Activities = Annotated[
+    tuple[Annotated[str, PlainValidator(values.text("an activity such as on-the-phone"))], ...],
+    BeforeValidator(values.listed('a list of activities, such as ["on-the-phone", "meeting"]')),
+]
+_Span = Annotated[float, PlainValidator(values.real(0, 86400, unit="seconds"))]
+_Idle = Annotated[float, PlainValidator(values.real(1, 86400, unit="seconds", zero="idle does not matter"))]
+
+
+class Available(Section):
+    """[available]: who counts as free for a task; each group may have its own. Times in seconds."""
+
+    free_states: _States = (PresenceState.AVAILABLE,)
+    never_activities: _Activities = NEVER
+    max_idle: _Idle = 600.0
+    dwell: _Span = 0.0
+    wrap_up: _Span = 0.0
+
+    def rule(self) -> Rule:
+        """The same as the service decides with it."""
+        idle = self.max_idle or None
+        return Rule(frozenset(self.free_states), frozenset(self.never_activities), idle, self.dwell, self.wrap_up)
+
+
 class Group(Section):
-    """[groups.NAME]: contacts that are counted and asked for together."""
+    """[groups.NAME]: contacts that are counted and asked for together, and who of them is free where that differs."""
 
     contacts: _Contacts = ()
+    free_states: _States | None = None
+    never_activities: _Activities | None = None
+    max_idle: _Idle | None = None
+    dwell: _Span | None = None
+    wrap_up: _Span | None = None
+
+    def rule(self, common: Available) -> Rule:
+        """The group's own rule: what it does not say is as in `common`."""
+        own = {key: value for key in Available.model_fields if (value := getattr(self, key)) is not None}
+        return common.model_copy(update=own).rule()
 
 
 class Sections(Section):
@@ -195,6 +240,7 @@ class Sections(Section):
     fetch: Fetch = Fetch()
     lifecycle: Lifecycle = Lifecycle()
     state: State = State()
+    available: Available = Available()
     watch: tuple[Watch, ...] = Field(description="at least one [[watch]] block")
     groups: dict[str, Group] = {}
 

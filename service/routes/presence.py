@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from pws_soap.models import PresenceState
 from service.engine import NotAvailable
+from service.explaining import ExplainedContactView, ExplainView
 from service.freshness import Level
 from service.problems import ContactNotWatched, shortened
 from service.query import MAX_CURSOR, Filter
 from service.routes.answers import INVALID, NOT_WATCHED, contact_uri, documented, no_query, tagged
 from service.routes.context import Context
-from service.views import ContactListView, ContactView, SummaryView
+from service.views import ContactListView, SummaryView
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
@@ -35,11 +36,12 @@ MaxAge = Annotated[
 
 
 class ContactQuery(BaseModel):
-    """How old the answer may be."""
+    """How old the answer may be, and how much it tells."""
 
     model_config = ConfigDict(extra="forbid")
 
     max_age: MaxAge = None
+    explain: bool = Field(default=False, description="tell why it is so, and all that the document says")
 
 
 class ListQuery(BaseModel):
@@ -55,6 +57,9 @@ class ListQuery(BaseModel):
         default=[], description="a group of the configuration"
     )
     freshness: list[Level] = Field(default=[], description="how sure the state is", examples=[["live"]])
+    available: bool | None = Field(
+        default=None, description="free or not; with one group by its rule, else by the rules of each contact's groups"
+    )
     q: str | None = Field(
         default=None, min_length=1, max_length=200, description="a part of the contact's URI or display name"
     )
@@ -70,6 +75,7 @@ class ListQuery(BaseModel):
             frozenset(self.group),
             frozenset(self.freshness),
             (self.q or "").casefold(),
+            self.available,
         )
 
 
@@ -98,14 +104,18 @@ def router(context: Context) -> APIRouter:
     @routes.get(
         "/presence/{contact}",
         summary="One contact",
-        responses={**documented(ContactView, "The contact"), **NOT_WATCHED, **INVALID},
+        responses={**documented(ExplainedContactView, "The contact"), **NOT_WATCHED, **INVALID},
     )
     async def contact(
         request: Request,
         contact: Annotated[str, Path(description="user@domain, in any case", examples=["ann@example.com"])],
         query: Annotated[ContactQuery, Query()],
     ) -> Response:
-        """A state that cannot be confirmed is still shown, beside its age: `freshness` says how sure it is."""
+        """A state that cannot be confirmed is still shown, beside its age: `freshness` says how sure it is.
+
+        With `explain=true` the answer also has `explain`: which element of the document decided, and why it is
+        available or not.
+        """
         try:
             uri = contact_uri(contact)
         except ValueError as error:
@@ -124,7 +134,11 @@ def router(context: Context) -> APIRouter:
             known = context.reader.one(uri, _bound(context, query.max_age, began))
             if known is None:
                 raise ContactNotWatched([uri])
-        return _told(tagged(request, context.json.one(known)), story)
+        body = context.json.one(known)
+        if query.explain:
+            why = ExplainView.of(known, context.reader.opinions(known), context.reader.bound)
+            body = b'%b,"explain":%b}' % (body[:-1], why.model_dump_json().encode())
+        return _told(tagged(request, body), story)
 
     @routes.get(
         "/summary",

@@ -159,7 +159,7 @@ class Office:
 
     def _held(self, contact: str, since: float) -> list[str]:
         """The states that a contact had at some time from `since` on; at the very moment of a change, both."""
-        history = self.truth[contact]
+        history = self.truth[contact.lower()]
         before = [state for at, state in history if at < since]
         return [*before[-1:], *(state for at, state in history if at >= since)]
 
@@ -171,8 +171,8 @@ class Office:
             fresh = assess(record, feeds[record.feed], now, BOUND)
             if fresh.level is not Level.LIVE:
                 found.append(f"{record.contact}: {fresh.level} ({fresh.reason})")
-            elif str(record.state) != self.truth[record.contact][-1][1]:
-                found.append(f"{record.contact}: {record.state} instead of {self.truth[record.contact][-1][1]}")
+            elif str(record.state) != self.truth[record.contact.lower()][-1][1]:
+                found.append(f"{record.contact}: {record.state} instead of {self.truth[record.contact.lower()][-1][1]}")
         return found
 
     async def pass_time(self, seconds: float, step: float = 1.0) -> None:
@@ -222,6 +222,8 @@ def all_faults() -> Iterable[str]:
         "empty-reply",
         "html-reply",
         "abort-request",
+        "delay-request",
+        "slow-reply",
         "http-503",
         "delay-reply",
         "drop-notification",

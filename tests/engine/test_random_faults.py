@@ -7,8 +7,9 @@ Hypothesis chooses the history and shrinks one that breaks the promise; what it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from pws_soap.simulator import Fault, NodeState
+from service.engine import NotAvailable
 from tests.engine.office import HEALED, STATES, Office, all_faults, names
 from tests.engine.virtual import VirtualLoop
 
@@ -99,6 +101,58 @@ class Faults(RuleBasedStateMachine):
     def clock(self, seconds: float) -> None:
         async def work() -> None:
             self.office.simulator.move_clock(seconds)
+
+        self.play(work())
+
+    @rule(contact=st.sampled_from(CONTACTS[1:]), spelled=st.sampled_from([str.lower, str.upper]))
+    def take_out_or_in(self, contact: str, spelled: Callable[[str], str]) -> None:
+        """Over the API: out when it is watched, in when it is not."""
+
+        async def work() -> None:
+            assert self.office.engine is not None
+            if not self.office.engine.unwatch([contact]):
+                self.office.engine.watch([spelled(contact)], None)
+
+        self.play(work())
+
+    @rule(split=st.integers(1, len(CONTACTS)))
+    def reload(self, split: int) -> None:
+        """The configuration is read again: the contacts change hands."""
+
+        async def work() -> None:
+            assert self.office.engine is not None
+            first, *more = self.office.users
+            shares = {first: CONTACTS[:split]} | dict.fromkeys(more, CONTACTS[split:])
+            self.office.engine.reload(shares)
+
+        self.play(work())
+
+    @rule(contacts=st.sets(st.sampled_from(CONTACTS), min_size=1, max_size=3))
+    def read_through(self, contacts: set[str]) -> None:
+        async def work() -> None:
+            assert self.office.engine is not None
+            with contextlib.suppress(NotAvailable):
+                await self.office.engine.read(sorted(contacts))
+            self.office.check()
+
+        self.play(work())
+
+    @rule()
+    def refresh(self) -> None:
+        async def work() -> None:
+            assert self.office.engine is not None
+            with contextlib.suppress(NotAvailable, TimeoutError):
+                async with asyncio.timeout(60):
+                    await self.office.engine.refresh(None)
+            self.office.check()
+
+        self.play(work())
+
+    @rule(first=st.booleans())
+    def move(self, first: bool) -> None:
+        async def work() -> None:
+            assert self.office.engine is not None
+            self.office.engine.move(self.office.nodes[0 if first else -1], None)
 
         self.play(work())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pws_soap.lifecycle import (
     USABLE,
     Act,
@@ -24,6 +22,7 @@ from pws_soap.lifecycle import (
 from pws_soap.lifecycle.plan import parents, session_of
 from pws_soap.lifecycle.table import SESSIONS, UNDER_WAY
 
+# Three nodes of one cluster.
 A, B, C = "https://a.example:8083", "https://b.example:8083", "https://c.example:8083"
 START = 1000.0
 
@@ -131,7 +130,7 @@ class Driver:
     def crash(self, memory: Memory | None = None) -> None:
         """The process is killed and started again, with the memory of its last step."""
         memory = self.memory if memory is None else memory
-        self.state = replace(begin(self.state.settings, self.now, memory.leftovers, memory.doubtful))
+        self.state = begin(self.state.settings, self.now, memory.leftovers, memory.doubtful)
         self.memory = remember(self.state, self.now)
         self.open.clear()
         self.made.clear()

@@ -308,7 +308,7 @@ class World(Driver):
             if not state.finished:
                 yield f"not finished: {sorted(state.resources)}"
         for key in wanted(state):
-            if self.phase(key) not in USABLE and self._may_be(key):
+            if self.phase(key) not in USABLE:
                 yield f"{key} is {self.phase(key)}: {state.resources.get(key)}"
         for name, user in state.users.items():
             slots = user.slots if not state.stopping else ()
@@ -335,12 +335,8 @@ class World(Driver):
                 if has != resource.contacts:
                     yield f"{what} has {sorted(has)} and not {sorted(resource.contacts)}"
         for each in (*state.leftovers, *state.doubtful):  # a stop does not wait for them: they are written down
-            if not state.stopping and self._may_be(Key(Kind.END_USER, each.node, each.user)):
+            if not state.stopping:
                 yield f"left: {each}"
-
-    def _may_be(self, key: Key) -> bool:
-        """Whether the server lets this user in there: what it left where it is redirected away can but expire."""
-        return not key.user or self.cluster.homes.get(key.user, key.node) == key.node
 
     def there(self) -> dict[tuple[Kind, str, int | None], float]:
         """All that is on the server, and until when."""

@@ -215,8 +215,11 @@ def test_a_reading_becomes_a_presence() -> None:
         display_name="Ann",
         note="hm",
         idle=False,
-        devices=(Device("cmp-1", True, audio=True),),
+        devices=(Device("cmp-1", True, audio=True, kind="desk-phone"),),
+        in_meeting=False,
+        manual=False,
     )
+    assert presence.explanation[0] == "BUSY: decided by person/activities/busy (the person says so)"
 
 
 def test_a_problem_stays_a_problem_and_says_nothing_else() -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from pws_soap.models import Presence, PresenceState, Secret
 from service.app import create_app
+from service.availability import Availability
 from service.clock import ManualClock
 from service.records import PutReport, Source
 from service.store import MemoryStore
@@ -34,6 +35,7 @@ class Office:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
+    availability: Availability | None = None
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
@@ -45,6 +47,7 @@ class Office:
             clock=self.clock,
             version="1.2.3",
             freshness_bound=BOUND,
+            availability=self.availability,
         )
 
     def watch(self, *contacts: str) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pws_soap.models import PresenceType, Secret
+from pws_soap.models import PresenceState, PresenceType, Secret
+from service.availability import Rule
 from service.config import Config, ConfigError, Problem, Server, Watch, example_toml, load
 from service.config.model import Section, Sections
 
@@ -695,3 +696,51 @@ def test_values_made_in_code_are_checked_the_same_way() -> None:
     with pytest.raises(ValidationError, match="a list of contacts"):
         Watch.model_validate({"end_user": "d", "contacts": 7})
     assert isinstance(load(None, ENVIRONMENT), Config)
+
+
+# Who is free
+
+
+def test_a_group_says_only_what_differs(write: Write) -> None:
+    """Everything else is as in [available], and that is as in the defaults."""
+    text = BASE + (
+        '\n[available]\nmax_idle = 0\nwrap_up = 20\n[groups.support]\ncontacts = ["joe@example.com"]\n'
+        'free_states = ["available", "AWAY"]\ndwell = 3\nnever_activities = ["Lunch"]\n[groups.sales]\n'
+    )
+    config = load(write(text), {})
+    support, sales = (config.groups[name].rule(config.available) for name in ("support", "sales"))
+    assert support.states == {PresenceState.AVAILABLE, PresenceState.AWAY}
+    assert (support.max_idle, support.wrap_up, support.dwell) == (None, 20.0, 3.0)
+    assert support.never == {"lunch"}
+    assert sales == config.available.rule() == Rule(max_idle=None, wrap_up=20.0)
+    assert load(write(BASE), {}).available.rule() == Rule()
+
+
+def test_the_environment_sets_availability_too(write: Write) -> None:
+    environ = {
+        "PWS_AVAILABLE__FREE_STATES": "AVAILABLE,AWAY",
+        "PWS_GROUPS__SUPPORT__WRAP_UP": "15",
+        "PWS_GROUPS__SUPPORT__CONTACTS": "joe@example.com",
+    }
+    config = load(write(BASE), environ)
+    rule = config.groups["support"].rule(config.available)
+    assert rule.states == {PresenceState.AVAILABLE, PresenceState.AWAY}
+    assert rule.wrap_up == 15.0
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('free_states = ["UNKNOWN"]', "free_states[0]"),
+        ('free_states = "AVAILABLE"', "free_states"),
+        ('never_activities = ["on the phone"]', "never_activities[0]"),
+        ("max_idle = 0.5", "max_idle"),
+        ("dwell = -1", "dwell"),
+        ('wrap_up = "soon"', "wrap_up"),
+        ("wrapup = 5", "wrapup"),
+    ],
+)
+def test_mistakes_in_a_rule_are_told_with_their_key(write: Write, line: str, key: str) -> None:
+    """In the common section and in a group."""
+    assert set(problems(write(f"{BASE}\n[available]\n{line}\n"))) == {f"available.{key}"}
+    assert set(problems(write(f"{BASE}\n[groups.support]\n{line}\n"))) == {f"groups.support.{key}"}

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from pws_soap.models import Device
+from pws_soap.pidf import read_list, to_presence
 from tests.asgi import call
 from tests.service.office import AVAILABLE, AWAY, BOUND, BUSY, Office, presence
 
@@ -149,7 +150,8 @@ async def test_stale_is_shown_beside_its_age() -> None:
     made.clock.advance(BOUND + 1)
     made.clock.jump(-86400)
     after = (await made.get(f"/v1/presence/{ANN}")).json()
-    assert after == before | {"freshness": "stale"}
+    reason = "stale: its last known state may no longer be true"
+    assert after == before | {"freshness": "stale", "available": False, "reason": reason}
 
 
 # --- the summary
@@ -158,14 +160,14 @@ async def test_stale_is_shown_beside_its_age() -> None:
 async def test_summary() -> None:
     """All states are there, also those that nobody is in."""
     body = (await office().get("/v1/summary")).json()
-    assert list(body) == ["total", "by_state", "by_freshness", "on_the_phone", "groups", "revision"]
+    assert list(body) == ["total", "by_state", "by_freshness", "on_the_phone", "available", "groups", "revision"]
     states = {"AVAILABLE": 1, "BUSY": 1, "DND": 0, "AWAY": 1, "UNAVAILABLE": 0, "UNKNOWN": 0, "VACATION": 0}
     assert body["by_state"] == states
     assert list(body["by_state"]) == list(states)
     assert body["by_freshness"] == {"live": 3, "stale": 0, "unknown": 0}
-    assert (body["total"], body["on_the_phone"], body["revision"]) == (3, 1, 6)
+    assert (body["total"], body["on_the_phone"], body["available"], body["revision"]) == (3, 1, 1, 6)
     assert body["groups"]["support"]["total"] == 2
-    assert set(body["groups"]["support"]) == {"total", "by_state", "by_freshness", "on_the_phone"}
+    assert set(body["groups"]["support"]) == {"total", "by_state", "by_freshness", "on_the_phone", "available"}
 
 
 # --- entity tags
@@ -216,3 +218,81 @@ async def test_reading_is_all_one_can_do(path: str) -> None:
     answer = await call(office().app, "DELETE", path)
     assert (answer.status, answer.headers["allow"]) == (405, "GET")
     assert answer.json()["type"] == "/problems/method-not-allowed"
+
+
+# --- the explanation
+
+DOCUMENT = b"""<presence entity="sip:ann@example.com"><person><activities><user-input since="2026-01-25T10:00:00Z">idle
+</user-input><busy/><meeting/><phone-status>available</phone-status><im-status>busy</im-status></activities>
+<class>manual</class><note xml:lang="en">In room 4</note></person><tuple id="cmp-1"><status><basic>open</basic>
+<activities><alerting/></activities></status><contact priority="0.8">sip:1@198.51.100.7</contact>
+<source>phone</source><timestamp>2026-01-25T10:56:16Z</timestamp></tuple></presence>"""
+
+
+async def test_explain_adds_everything_to_the_same_answer() -> None:
+    """The contact itself stays as it is, key by key; the rest of the document stands in `explain`."""
+    made = office()
+    made.read(map(to_presence, read_list(DOCUMENT)))
+    plain = (await made.get(f"/v1/presence/{ANN}")).json()
+    answer = await made.get(f"/v1/presence/{ANN}?explain=true")
+    body = answer.json()
+    why = body.pop("explain")
+    assert body == plain
+    assert list(body) == list(plain)
+    assert why["state"][0] == "BUSY: decided by person/activities/busy (the person says so)"
+    assert "tuple[cmp-1]/status/activities/alerting says BUSY: agrees" in why["state"]
+    assert why["freshness"] == f"its subscription works, and it was confirmed within {BOUND:g} s"
+    told = {key: why[key] for key in ("problem", "in_meeting", "idle_since", "phone_status", "im_status", "manual")}
+    assert told == {
+        "problem": None,
+        "in_meeting": True,
+        "idle_since": "2026-01-25T10:00:00Z",
+        "phone_status": "available",
+        "im_status": "busy",
+        "manual": True,
+    }
+    assert why["note_language"] == "en"
+    assert why["devices"] == [
+        {
+            "id": "cmp-1",
+            "open": True,
+            "audio": None,
+            "video": None,
+            "text": None,
+            "kind": "desk-phone",
+            "priority": 0.8,
+            "activities": ["alerting"],
+            "timestamp": "2026-01-25T10:56:16Z",
+            "source": "phone",
+        }
+    ]
+    again = await made.get(f"/v1/presence/{ANN}?explain=true", if_none_match=answer.headers["etag"])
+    assert again.status == 304
+
+
+async def test_explain_says_why_a_contact_is_not_live() -> None:
+    """A document that could not be read, beside the one that still counts; basic presence; and nothing at all."""
+    made = office()
+    made.read(map(to_presence, read_list(DOCUMENT)))
+    made.read([presence(ANN, problem="cut short")])
+    body = (await made.get(f"/v1/presence/{ANN}?explain=true")).json()
+    assert (body["state"], body["freshness"], body["explain"]["problem"]) == ("BUSY", "stale", "cut short")
+    assert body["explain"]["freshness"] == "its document could not be read: cut short"
+    assert body["explain"]["state"][0].startswith("BUSY: decided by person/activities/busy")
+    why = (await made.get(f"/v1/presence/{BOB}?explain=true")).json()["explain"]
+    assert why["state"] == ["AWAY: the server's own word (basic presence says no more)"]
+    made.watch("new@example.com")
+    why = (await made.get("/v1/presence/new@example.com?explain=true")).json()["explain"]
+    assert (why["state"], why["freshness"]) == (["UNKNOWN: it was never read"], "not read yet")
+
+
+async def test_what_only_explain_tells_is_as_new_as_the_last_reading() -> None:
+    """It makes no change of its own: the contact's answer is the same."""
+    made = office()
+    made.read(map(to_presence, read_list(DOCUMENT)))
+    before = (await made.get(f"/v1/presence/{ANN}")).json()
+    report = made.read(map(to_presence, read_list(DOCUMENT.replace(b"10:56:16", b"11:00:00"))))
+    assert report.changes == ()
+    after = (await made.get(f"/v1/presence/{ANN}?explain=true")).json()
+    assert after["explain"]["devices"][0]["timestamp"] == "2026-01-25T11:00:00Z"
+    assert {key: after[key] for key in before} == before

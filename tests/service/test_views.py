@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import Device, Presence, PresenceState, PresenceType
+from service.availability import Verdict
 from service.clock import Moment
 from service.contact_json import ContactJson
 from service.freshness import Freshness, Level
@@ -16,6 +17,7 @@ from service.query import Known, Page
 from service.records import Change, ChangeKind, Reading, Record, Source
 from service.views import ContactListView, ContactView, rfc3339
 
+NO = Verdict(False, "stale")
 AS_OF = Moment(5.0, 1_795_255_203.12)
 CHANGED = Moment(1.0, 1_795_255_120.001)
 
@@ -40,6 +42,7 @@ ANN = Known(
         source=Source.SUBSCRIBED,
     ),
     Freshness(Level.LIVE, AS_OF),
+    Verdict(False, "on the phone"),
 )
 
 
@@ -63,13 +66,18 @@ def test_a_contact_looks_as_agreed() -> None:
         '{"contact":"ann@example.com","state":"BUSY","activities":["busy","on-the-phone"],"on_the_phone":true,'
         '"display_name":"Ann Example","note":null,"idle":false,"devices":[{"id":"cmp-8001-162","open":true,'
         '"audio":true,"video":false,"text":false}],"freshness":"live","as_of":"2026-11-21T10:00:03.120Z",'
-        '"changed_at":"2026-11-21T09:58:40.001Z","source":"subscribed","revision":4711}'
+        '"changed_at":"2026-11-21T09:58:40.001Z","source":"subscribed","revision":4711,'
+        '"available":false,"reason":"on the phone"}'
     )
 
 
 def test_a_contact_that_was_never_read_has_empty_fields() -> None:
     """The same keys, all told."""
-    known = Known(Record("bob@example.com", "Bob@example.com", "f", 1), Freshness(Level.UNKNOWN))
+    known = Known(
+        Record("bob@example.com", "Bob@example.com", "f", 1),
+        Freshness(Level.UNKNOWN),
+        Verdict(False, "it was never read"),
+    )
     assert json.loads(ContactJson().one(known)) == {
         "contact": "Bob@example.com",
         "state": "UNKNOWN",
@@ -84,6 +92,8 @@ def test_a_contact_that_was_never_read_has_empty_fields() -> None:
         "changed_at": None,
         "source": None,
         "revision": 1,
+        "available": False,
+        "reason": "it was never read",
     }
 
 
@@ -94,8 +104,8 @@ def test_what_was_kept_is_not_shown_for_something_newer() -> None:
     record = ANN.record
     polled = Record("ann@example.com", "ann@example.com", "f", 4711, record.presence, source=Source.POLLED)
     newer = Record("ann@example.com", "ann@example.com", "f", 4712, source=Source.POLLED)
-    assert json.loads(writer.one(Known(polled, Freshness(Level.STALE, AS_OF))))["source"] == "polled"
-    assert json.loads(writer.one(Known(newer, Freshness(Level.UNKNOWN))))["state"] == "UNKNOWN"
+    assert json.loads(writer.one(Known(polled, Freshness(Level.STALE, AS_OF), NO)))["source"] == "polled"
+    assert json.loads(writer.one(Known(newer, Freshness(Level.UNKNOWN), NO)))["state"] == "UNKNOWN"
     assert len(writer) == 1
 
 
@@ -137,6 +147,7 @@ contacts = st.builds(
         source=st.none() | st.sampled_from(Source),
     ),
     st.builds(Freshness, st.sampled_from(Level), st.none() | moments),
+    st.builds(Verdict, st.booleans(), text),
 )
 
 

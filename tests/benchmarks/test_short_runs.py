@@ -1,0 +1,73 @@
+"""The benchmarks themselves, as somebody calls them: a short run of each, and the real ones marked `long`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(name: str, *words: str) -> Any:  # JSON is of any type
+    """Its figures; it must have found nothing wrong."""
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{name}.py", "--json", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_chaos_heals_a_lost_reply_and_a_lost_notification() -> None:
+    """Two faults, and every answer agrees with the truth."""
+    found = run("chaos", "--faults", "2", "--seed", "3", "--only", "lose-reply", "--only", "drop-notification")
+    assert found["faults_injected"] == found["faults_healed"] == 2
+    assert found["changes_made"] > 0
+    assert found["live_states_checked"] > 24
+    assert found["wrong_live_answers"] == found["changes_lost"] == 0
+
+
+def test_two_kills_leave_nothing_behind() -> None:
+    """Killed while it starts, and started again."""
+    found = run("kills", "--kills", "2", "--seed", "1")
+    assert found["kills"] == 2
+    assert found["left"] == {"sessions": 0, "endpoints": 0, "subscriptions": 0}
+
+
+def test_memory_stays_where_it_is() -> None:
+    """A few thousand notifications."""
+    found = run("memory", "--notifications", "2000", "--fetches", "200", "--hostile", "2000")
+    assert found["parts"][0]["fetches"] >= 200
+    assert found["parts"][1]["fetches"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_chaos() -> None:
+    """Two hundred faults of every kind."""
+    found = run("chaos", "--faults", "200")
+    assert found["wrong_live_answers"] == found["changes_lost"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_hundred_kills() -> None:
+    """The server's limits are never reached."""
+    found = run("kills", "--kills", "100")
+    assert found["exhausted"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_memory_after_a_million_notifications() -> None:
+    """It has not grown by more than a few megabytes."""
+    found = run("memory")
+    assert all(part["growth"] < 8 for part in found["parts"])

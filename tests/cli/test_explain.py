@@ -1,0 +1,96 @@
+"""`pws explain`: from a file or standard input, without server and configuration."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import pytest
+
+from service.cli import run
+
+ANN = (
+    '<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:ann@example.com"><person><activities>'
+    '<user-input since="2026-01-25T10:00:00Z">idle</user-input><busy/><on-the-phone/>'
+    '<im-status>available</im-status></activities><note xml:lang="en">Say \u001bhi</note></person>'
+    '<tuple id="cmp-1"><status><basic>open</basic></status><servcaps><audio>true</audio></servcaps>'
+    '<contact priority="0.8">sip:1@198.51.100.7</contact></tuple></presence>'
+).replace("\u001b", "")
+BOB = '<presence entity="sip:bob@example.com"><person><activities><dnd/></activities></person></presence>'
+BROKEN = '<presence entity="sip:cid@example.com"><person></presence>'
+
+
+def soap(content: str) -> str:
+    """A reply with such a list."""
+    return (
+        '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+        '<getPolledPresenceResponse xmlns="urn:cisco:cup:presence:soap"><presenceResponse>'
+        f"<presenceType>RICH_PRESENCE</presenceType><richPresenceList>{content}</richPresenceList>"
+        "</presenceResponse></getPolledPresenceResponse></s:Body></s:Envelope>"
+    )
+
+
+def test_a_document_is_told_and_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first line of the explanation names what decided."""
+    (tmp_path / "ann.xml").write_text(ANN)
+    assert run(["explain", str(tmp_path / "ann.xml")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "ann@example.com: BUSY"
+    assert "  activities    busy, on-the-phone" in lines
+    assert "  input         idle since 2026-01-25T10:00:00Z" in lines
+    assert '  note          "Say hi" [en]' in lines
+    assert "  device        cmp-1 (desk-phone): open, audio yes, priority 0.8" in lines
+    why = lines.index("  why           BUSY: decided by person/activities/busy (the person says so)")
+    assert "on-the-phone says BUSY: agrees" in lines[why + 1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ANN + BOB,
+        f"<richPresenceList>{ANN}{BOB}</richPresenceList>",
+        soap(ANN + BOB),
+        soap(escape(ANN + BOB)),
+        soap(f"<![CDATA[{ANN}{BOB}]]>"),
+    ],
+    ids=["documents", "list", "elements", "escaped", "cdata"],
+)
+def test_lists_and_replies_come_document_by_document(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "reply.xml").write_text(content)
+    assert run(["explain", "--json", str(tmp_path / "reply.xml")]) == 0
+    ann, bob = json.loads(capsys.readouterr().out)["documents"]
+    assert (ann["contact"], ann["state"], ann["decided_by"]) == ("ann@example.com", "BUSY", "person/activities/busy")
+    assert (ann["devices"][0]["kind"], ann["devices"][0]["priority"]) == ("desk-phone", 0.8)
+    assert (bob["contact"], bob["state"], bob["problem"]) == ("bob@example.com", "DND", None)
+    assert bob["explain"] == ["DND: decided by person/activities/dnd (the person says so)"]
+
+
+def test_one_that_cannot_be_read_costs_the_exit_code_and_not_the_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((BROKEN + BOB).encode())))
+    assert run(["explain", "-"]) == 1
+    shown = capsys.readouterr()
+    assert "cid@example.com: UNKNOWN\n  cannot be read: " in shown.out
+    assert "bob@example.com: DND" in shown.out
+    assert "1 of 2 documents cannot be read" in shown.err
+
+
+def test_a_file_without_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Basic presence is none; a file that is not there is a mistake in the words."""
+    (tmp_path / "basic.xml").write_text('<basicPresenceList><contact contactURI="a@b.c"/></basicPresenceList>')
+    assert run(["explain", str(tmp_path / "basic.xml")]) == 1
+    assert run(["explain", str(tmp_path / "none.xml")]) == 2
+    assert run(["explain", str(tmp_path)]) == 2
+    assert "no presence document" in capsys.readouterr().err
+
+
+def test_control_characters_never_reach_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ann.xml").write_text(ANN.replace("cmp-1", "cmp&#x9b;2J"))
+    assert run(["explain", str(tmp_path / "ann.xml")]) == 0
+    assert "\x9b" not in capsys.readouterr().out
