@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -90,7 +91,7 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
         connect=_Connector(config, clock),
         store=store,
         clock=clock,
-        file=StateFile(state_path(config), clock),
+        file=StateFile(state_path(config), clock, frozenset(urlsplit(url).scheme for url in config.server.urls())),
         bound=bound,
         patience=config.server.read_timeout,
     )
@@ -172,11 +173,17 @@ class Server(uvicorn.Server):
         yield
 
 
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """uvicorn shows a trace for each request that is cut off when the service stops; one line says it already."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 async def serve(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
     """Serve `app` on a socket until `stop` is set."""
     config = uvicorn.Config(
         app, access_log=False, log_config=None, lifespan="on", timeout_graceful_shutdown=3, server_header=False
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_telling)
     server = Server(config)
     running = asyncio.create_task(server.serve(sockets=[listening]), name="http")
     stopped = asyncio.create_task(stop.wait())

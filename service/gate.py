@@ -43,7 +43,7 @@ class Gate:
         return f"Gate({self._rate:g}/s, {len(self._waiting)} waiting)"
 
     async def enter(self, lane: Lane) -> None:
-        """Wait for a turn."""
+        """Wait for a turn. Who is cancelled meanwhile costs nothing."""
         self._fill()
         if not self._waiting and self._tokens >= 1:
             self._tokens -= 1
@@ -53,7 +53,12 @@ class Gate:
         heapq.heappush(self._waiting, (lane, self._order, turn))
         if self._opener is None or self._opener.done():
             self._opener = asyncio.create_task(self._open(), name="request budget")
-        await turn
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # the turn had come, and nothing will be sent on it
+                self._tokens = min(self._burst, self._tokens + 1)
+            raise
 
     def _fill(self) -> None:
         now = self._clock.monotonic()

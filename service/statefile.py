@@ -1,8 +1,8 @@
 """The small file that outlives a crash: ids and expiries of what is ours on the server, and no secret.
 
-Written whole to a second file and put in place in one step, so that a reader finds the old or the new one. A file that
-cannot be read is set aside with a warning; a place that cannot be written to costs the cleaning up after a crash, and
-nothing else.
+Written whole to a second file, for its owner's eyes, and put in place in one step, so that a reader finds the old or
+the new one. A file that cannot be read is set aside with a warning; a place that cannot be written to costs the
+cleaning up after a crash, and nothing else.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ _MAX_BYTES: Final = 1024 * 1024
 
 
 class StateFile:
-    """One file; None for no file at all. Times in it are wall time, in memory they are the clock's monotonic ones."""
+    """One file; None for no file at all. Times in it are wall time, in memory they are the clock's monotonic ones.
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
+    `schemes` are those of the configured nodes' addresses, None for any. What lies at a node of another scheme is not
+    read back: to clean up there we would have to log in, and after TLS was switched on the password would go out in
+    clear text.
+    """
+
+    def __init__(self, path: Path | None, clock: Clock, schemes: frozenset[str] | None = None) -> None:
         self.path = path
         self._clock = clock
+        self._schemes = schemes
         self._written: Memory | None = None
         self._broken = False
 
@@ -45,8 +51,10 @@ class StateFile:
             log.warning("the state file %s cannot be read (%s): starting without it", self.path, error.strerror)
             return Memory()
         try:
-            return self._decoded(json.loads(content))  # cut off where it is too large, and then no JSON
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if len(content) > _MAX_BYTES:
+                raise ValueError("too large")
+            memory = self._decoded(json.loads(content))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             aside = self.path.with_name(self.path.name + ".broken")
             log.warning(
                 "the state file %s is not one of ours (%s): set aside as %s",
@@ -59,6 +67,7 @@ class StateFile:
             except OSError as problem:
                 log.warning("it could not be set aside: %s", problem.strerror)
             return Memory()
+        return self._reachable(memory)
 
     def write(self, memory: Memory) -> None:
         """Keep `memory`, if it differs from what was written last."""
@@ -66,7 +75,10 @@ class StateFile:
             return
         temporary = self.path.with_name(f".{self.path.name}.new")
         try:
-            with temporary.open("w", encoding="utf-8") as file:
+            temporary.unlink(missing_ok=True)  # of a crash, or of an older release with another mode
+            # Nothing in it is secret, but who watches whom is nobody else's business either.
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(self._encoded(memory), file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
@@ -82,6 +94,23 @@ class StateFile:
             return
         self._broken = False
         self._written = memory
+
+    def _reachable(self, memory: Memory) -> Memory:
+        """What of it lies at nodes that are spoken to as the configuration says."""
+        if self._schemes is None:
+            return memory
+        leftovers = tuple(each for each in memory.leftovers if _scheme(each.node) in self._schemes)
+        doubtful = tuple(each for each in memory.doubtful if _scheme(each.node) in self._schemes)
+        ignored = len(memory.leftovers) + len(memory.doubtful) - len(leftovers) - len(doubtful)
+        if ignored:
+            log.warning(
+                "%d of the entries in the state file %s are of nodes not spoken to over %s: they are ignored, and what "
+                "is left there stays until it expires",
+                ignored,
+                self.path,
+                " or ".join(sorted(self._schemes)),
+            )
+        return Memory(leftovers, doubtful)
 
     def _encoded(self, memory: Memory) -> dict[str, Any]:  # Any: it is JSON
         return {
@@ -127,6 +156,10 @@ class StateFile:
         if isinstance(wall, bool) or not isinstance(wall, int | float) or not math.isfinite(wall):
             raise TypeError("not a time")
         return self._clock.monotonic() + min(wall - self._clock.now(), 86400.0)
+
+
+def _scheme(node: str) -> str:
+    return node.partition("://")[0].lower()  # urlsplit would raise for some of what a broken file may hold
 
 
 def _kind(value: object) -> Kind:

@@ -193,7 +193,8 @@ def test_importing_the_package_loads_no_zeep() -> None:
 
 
 STORE = {f"service.{name}" for name in ("store", "changes", "records", "freshness", "query", "inbox", "clock")}
-ROUTES = {"service.routes", "service.app", "service.guard", "service.problems", "service.views"}
+STORE |= {"service.availability"}
+ROUTES = {"service.routes", "service.app", "service.guard", "service.problems", "service.views", "service.explaining"}
 OUTER = {"service.assembly", "service.cli"}
 
 

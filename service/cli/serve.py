@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,8 @@ def command(config_path: Path, log_level: str) -> None:
     """
     config = settings(config_path)
     configure_logging(log_level)
-    refusal = asyncio.run(_serve(config))
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        refusal = runner.run(_serve(config))
     if refusal:
         raise output.Failure(refusal)
 
@@ -61,6 +62,15 @@ def configure_logging(level: str) -> None:
     """Our own messages, one line each, on standard error; of the libraries' only warnings, since some tell too much."""
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s  %(message)s", level=logging.WARNING)
     logging.getLogger("pws").setLevel(level.upper())
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it is installed: it is not for every system."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _serve(config: Config) -> str:

@@ -80,9 +80,11 @@ def test_json_is_one_contact_of_the_api_per_line(monkeypatch: pytest.MonkeyPatch
         url = command.err.having("/v1/presence?state").split("'")[1].partition("?")[0]
         first = json.loads(command.out.until(bool))
         there = ask(f"{url}/{first['contact']}")
-        assert {
-            key: value for key, value in there.items() if key not in {"as_of", "freshness"}
-        }.items() <= first.items()
+        moment = {"as_of", "freshness", "available", "reason"}
+        assert list(there) == list(first)
+        assert {key: value for key, value in there.items() if key not in moment} == {
+            key: value for key, value in first.items() if key not in moment
+        }
     assert all(json.loads(line)["revision"] for line in command.out.all)
     assert command.err.all[-1].endswith(LEFT)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -76,6 +78,41 @@ def test_stopping_is_bounded_when_the_server_hangs(server: Server, tmp_path: Pat
     with Service(tmp_path, site) as service:
         service.ready()
         assert server.holds() == EVERYTHING
+        assert service.stop() == 0
+    assert server.holds() == NOTHING
+
+
+def test_stopping_is_bounded_when_a_client_never_ends_its_request(server: Server, tmp_path: Path) -> None:
+    """Half a head, half a body, and a connection that is only kept: none of them holds it up, or breaks its end."""
+    head = b"POST /v1/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    with Service(tmp_path, configure(tmp_path, server.port)) as service, contextlib.ExitStack() as stack:
+        service.ready()
+        for sent in (b"GET /livez HTTP/1.1\r\nHost:", head, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", service.site.port)))
+            client.sendall(sent)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - began < 10
+    assert server.holds() == NOTHING
+
+
+def test_a_state_file_that_is_broken_is_set_aside(server: Server, tmp_path: Path) -> None:
+    site = configure(tmp_path, server.port)
+    (tmp_path / "pws.state.json").write_text('{"version": 1, "leftovers": [')
+    with Service(tmp_path, site) as service:
+        service.ready()
+        assert "pws.state.json.broken" in service.output
+        assert service.stop() == 0
+    assert (tmp_path / "pws.state.json.broken").read_text().startswith('{"version"')
+    assert server.holds() == NOTHING
+
+
+def test_without_a_place_for_the_state_file_it_serves_all_the_same(server: Server, tmp_path: Path) -> None:
+    site = configure(tmp_path, server.port, state='file = "no/such/directory/state.json"')
+    with Service(tmp_path, site) as service:
+        service.ready()
+        assert service.output.count("cannot be written") == 1
         assert service.stop() == 0
     assert server.holds() == NOTHING
 

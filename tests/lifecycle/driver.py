@@ -123,7 +123,9 @@ class Driver:
             assert leftover.expires_at > self.now
             assert not leftover.seq or leftover.seq in under_way
             mine = [each for each in self.state.resources.values() if each.id == leftover.id]
-            assert not [each for each in mine if each.key[:3] == (leftover.kind, leftover.node, leftover.user)], leftover
+            assert not [each for each in mine if each.key[:3] == (leftover.kind, leftover.node, leftover.user)], (
+                leftover
+            )
         if self.state.finished:
             assert not self.state.resources
 

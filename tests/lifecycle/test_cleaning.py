@@ -1,0 +1,400 @@
+"""Stories of what is left behind: unknown outcomes, late replies, earlier runs, and a clean stop."""
+
+from __future__ import annotations
+
+import pytest
+
+from pws_soap.lifecycle import Act, Doubt, Kind, Leftover, Memory, Phase, Stop, Trouble, remember
+from tests.lifecycle.driver import A, B, START
+from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
+
+LIFE = 3600.0
+
+
+def subscribing(*nodes: str) -> Story:
+    """Everything is there but the subscription, which is being made."""
+    story = Story(*nodes)
+    story.want(ann="joe")
+    for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
+        story.yes(story.one(Act.MAKE, kind))
+    return story
+
+
+def earlier(*leftovers: Leftover, doubts: tuple[Doubt, ...] = (), nodes: tuple[str, ...] = (A,)) -> Story:
+    """A start after a run that left these behind."""
+    return Story(*nodes, memory=Memory(leftovers, doubts))
+
+
+def old_subscription(number: int = 7, user: str = "ann", node: str = A, until: float = START + LIFE) -> Leftover:
+    """A subscription of an earlier run."""
+    return Leftover(Kind.SUBSCRIPTION, node, user, number, until)
+
+
+# Unknown outcomes
+
+
+def test_a_subscription_that_may_have_been_made_is_not_made_twice() -> None:
+    """Nobody knows its id: its session is logged out, which removes it, and then everything is made anew."""
+    story = subscribing()
+    assert words(story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)) == ["reset end-user ann"]
+    assert words(story.yes(story.one(Act.RESET))) == ["make end-user ann"]
+    assert words(story.live_on(2)) == ["make end-user ann", "make subscription ann"]
+
+
+def test_an_endpoint_that_may_have_been_made_is_not_made_twice() -> None:
+    """The same with the application's session, which takes the end users along."""
+    story = Story()
+    story.want(ann="joe")
+    story.yes(story.one(Act.MAKE))
+    story.yes(story.one(Act.MAKE, Kind.END_USER))
+    assert words(story.no(story.one(Act.MAKE, Kind.ENDPOINT), Trouble.UNKNOWN_OUTCOME)) == ["reset application"]
+    assert words(story.live_on(2)) == [
+        "reset application",
+        "make application",
+        "make end-user ann",
+        "make endpoint",
+        "make subscription ann",
+    ]
+
+
+def test_a_login_that_may_have_succeeded_is_just_tried_again() -> None:
+    """With `force` off the server gives the same session."""
+    story = Story()
+    story.want(ann="joe")
+    assert story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME) == []
+    assert words(story.wait(1)) == ["make application"]
+
+
+def test_a_reset_is_tried_until_it_succeeds() -> None:
+    """Nothing is made in a session that may hold something unknown."""
+    story = subscribing()
+    story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)
+    tries = story.refuse_all(120, Trouble.SERVER, Kind.END_USER)
+    assert {command.act for _, command in tries} == {Act.RESET}
+    assert len(tries) >= 5
+    story.live_on(30)
+    assert story.live(Kind.SUBSCRIPTION) == [subscription()]
+
+
+def test_a_reset_of_a_session_that_is_gone_is_done() -> None:
+    """101: what it held is gone too."""
+    story = subscribing()
+    story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)
+    assert words(story.no(story.one(Act.RESET), Trouble.SESSION_LOST)) == ["make end-user ann"]
+
+
+def test_an_unknown_outcome_of_a_renewal_resets_nothing() -> None:
+    """A renewal makes nothing: it is tried again."""
+    story = Story().start()
+    story.wait(0.8 * LIFE)
+    assert story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), Trouble.UNKNOWN_OUTCOME) == []
+    assert words(story.wait(1)) == ["renew subscription ann"]
+
+
+def test_the_late_reply_of_a_make_nobody_waits_for_becomes_a_leftover() -> None:
+    """Its session was lost meanwhile; should it be there all the same, it is removed."""
+    story = subscribing()
+    late = story.one(Act.MAKE)
+    story.want(ann="joe", bob="b")
+    story.no(story.one(Act.MAKE, Kind.END_USER, "bob"), Trouble.SESSION_LOST)
+    story.open.remove(late)
+    story.serve()
+    story.open.append(late)
+    assert words(story.yes(late, id=17)) == ["remove leftover subscription ann"]
+    story.no(story.one(Act.REMOVE), Trouble.SUBSCRIPTION_LOST)
+    assert story.state.leftovers == ()
+    assert subscription() in story.live(Kind.SUBSCRIPTION)
+
+
+def test_a_late_reply_with_the_id_of_what_is_live_by_now_harms_nothing() -> None:
+    """Ids are small and are given again: what is live must not be removed."""
+    story = subscribing()
+    late = story.one(Act.MAKE)
+    story.want(ann="joe", bob="b")
+    story.no(story.one(Act.MAKE, Kind.END_USER, "bob"), Trouble.SESSION_LOST)
+    story.open.remove(late)
+    story.serve()
+    story.open.append(late)
+    assert story.yes(late, id=story.at(subscription()).id) == []
+    assert story.state.leftovers == ()
+
+
+def test_an_id_given_twice_is_resolved_by_beginning_anew() -> None:
+    """The server lost the first subscription and gave its id to the second: the first has no news of its own."""
+    story = Story(contacts_per_subscription=1).start(ann="a")
+    number = story.at(subscription()).id
+    story.want(ann="ab")
+    asked = story.yes(story.one(Act.MAKE), id=number)
+    assert words(asked) == ["remove leftover subscription ann"]
+    assert asked[0].id == number
+    story.live_on(2)
+    assert len({story.at(key).id for key in story.live(Kind.SUBSCRIPTION)}) == 2
+
+
+# What an earlier run left
+
+
+def test_leftovers_are_removed_before_new_ones_are_made() -> None:
+    """The server's limits are small: first out, then in."""
+    story = earlier(Leftover(Kind.ENDPOINT, A, "", 3, START + LIFE), old_subscription(7))
+    story.want(ann="joe")
+    assert words(story.yes(story.one(Act.MAKE))) == ["make end-user ann", "remove leftover endpoint"]
+    assert words(story.yes(story.one(Act.MAKE))) == ["remove leftover subscription ann"]
+    assert words(story.yes(story.one(Act.REMOVE, Kind.ENDPOINT))) == ["make endpoint"]
+    assert story.yes(story.one(Act.MAKE)) == []
+    assert words(story.yes(story.one(Act.REMOVE))) == ["make subscription ann"]
+
+
+def test_leftovers_of_somebody_no_longer_wanted_are_removed() -> None:
+    """The configuration changed while we were down: log in, remove, log out."""
+    story = earlier(old_subscription(7, "zoe"))
+    story.want(ann="joe")
+    asked = words(story.serve())
+    assert [each for each in asked if "zoe" in each] == [
+        "make end-user zoe",
+        "remove leftover subscription zoe",
+        "remove end-user zoe",
+    ]
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SUBSCRIPTION_LOST, Trouble.SESSION_LOST])
+def test_a_leftover_the_server_does_not_know_is_forgotten(trouble: Trouble) -> None:
+    """133 or 137 says that it is gone, or that it is not ours any more."""
+    story = earlier(old_subscription())
+    story.want(ann="joe")
+    for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
+        story.yes(story.one(Act.MAKE, kind))
+    story.no(story.one(Act.REMOVE), trouble)
+    assert story.state.leftovers == ()
+    story.serve()
+    assert story.live(Kind.SUBSCRIPTION) == [subscription()]
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SERVER, Trouble.THROTTLED, Trouble.REFUSED, Trouble.EXHAUSTED])
+def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(trouble: Trouble) -> None:
+    """After a first try what is wanted is made; the rest is tried again, with pauses, until it has expired."""
+    story = earlier(old_subscription())
+    story.want(ann="joe")
+    tries = []
+    while story.now < START + 2 * LIFE:
+        while story.open:
+            command = story.open[0]
+            if command.leftover:
+                tries.append(story.now)
+                story.no(command, trouble)
+            else:
+                story.yes(command)
+        if len(tries) == 1:
+            assert story.live(Kind.SUBSCRIPTION) == [subscription()]
+        story.now = story.due() or START + 2 * LIFE
+        story.tick()
+    assert 10 < len(tries) < 200
+    assert tries[-1] < START + LIFE
+    assert story.state.leftovers == ()
+
+
+def test_a_leftover_nobody_can_log_in_for_does_not_tick() -> None:
+    """The node is down: there is one clock, that of the login's back-off."""
+    story = earlier(old_subscription())
+    story.want(ann="joe")
+    steps = story.steps
+    story.refuse_all(1800, Trouble.UNREACHABLE)
+    assert story.steps - steps < 300
+
+
+def test_what_has_expired_is_no_leftover() -> None:
+    """An old state file asks for nothing."""
+    story = earlier(old_subscription(until=START), doubts=(Doubt(A, "ann", START - 1),))
+    assert story.state.leftovers == ()
+    assert story.state.doubtful == ()
+    assert story.tick() == []
+
+
+def test_a_doubtful_session_is_reset_before_it_is_used() -> None:
+    """An earlier run was killed while it made something in it."""
+    story = earlier(doubts=(Doubt(A, "ann", START + LIFE),))
+    story.want(ann="joe")
+    story.yes(story.one(Act.MAKE))
+    story.yes(story.one(Act.MAKE, Kind.ENDPOINT))
+    assert words(story.yes(story.one(Act.MAKE))) == ["reset end-user ann"]
+    assert words(story.serve()) == ["reset end-user ann", "make end-user ann", "make subscription ann"]
+    assert story.state.doubtful == ()
+
+
+def test_a_doubtful_application_session_is_reset_with_all_that_hangs_on_it() -> None:
+    """The end users go with it, and so do their doubts and leftovers."""
+    story = earlier(old_subscription(), doubts=(Doubt(A, "", START + LIFE), Doubt(A, "ann", START + LIFE)))
+    story.want(ann="joe")
+    assert words(story.yes(story.one(Act.MAKE))) == ["reset application"]
+    assert words(story.serve()) == [
+        "reset application",
+        "make application",
+        "make end-user ann",
+        "make endpoint",
+        "make subscription ann",
+    ]
+
+
+def test_a_doubt_on_another_node_is_settled_there() -> None:
+    """And then that node is left."""
+    story = earlier(doubts=(Doubt(B, "ann", START + LIFE),), nodes=(A, B))
+    story.want(ann="joe")
+    story.serve()
+    assert {key.node for key in story.state.resources} == {A}
+    assert story.state.doubtful == ()
+
+
+def test_a_leftover_on_a_node_that_redirects_its_user_goes_with_the_applications_session() -> None:
+    """The user is at home elsewhere by now, and cannot get in there."""
+    story = earlier(old_subscription(node=B), nodes=(A, B))
+    story.want(ann="joe")
+    story.yes(story.one(Act.MAKE, node=B))
+    story.elsewhere(story.one(Act.MAKE, Kind.END_USER, node=B), "a.example")
+    story.serve()
+    assert story.state.leftovers == ()
+    assert story.state.users["ann"].node == A
+    assert {key.node for key in story.state.resources} == {A}
+
+
+# Stop
+
+
+def test_a_stop_removes_everything_in_order() -> None:
+    """Subscription, end user, endpoint, application; then it is finished, and nothing is left to remember."""
+    story = Story().start()
+    assert words(story.happen(Stop())) == ["remove subscription ann"]
+    assert words(story.yes(story.one(Act.REMOVE))) == ["remove end-user ann", "remove endpoint"]
+    story.yes(story.one(Act.REMOVE, Kind.END_USER))
+    assert words(story.yes(story.one(Act.REMOVE, Kind.ENDPOINT))) == ["remove application"]
+    assert not story.state.finished
+    story.yes(story.one(Act.REMOVE))
+    assert story.state.finished
+    assert remember(story.state, story.now) == Memory()
+    assert story.due() is None
+
+
+def test_a_stop_before_anything_began() -> None:
+    """Finished at once."""
+    story = Story()
+    story.happen(Stop())
+    assert story.state.finished
+
+
+def test_a_stop_while_something_is_being_made() -> None:
+    """Its reply is waited for, then it is removed."""
+    story = subscribing()
+    assert story.happen(Stop()) == []
+    assert words(story.yes(story.one(Act.MAKE))) == ["remove subscription ann"]
+    story.serve()
+    assert story.state.finished
+
+
+def test_a_stop_while_something_is_being_made_that_fails() -> None:
+    """Nothing more to remove; where the outcome is unknown, its session takes it along."""
+    story = subscribing()
+    story.happen(Stop())
+    assert words(story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)) == ["remove end-user ann", "remove endpoint"]
+    story.serve()
+    assert story.state.finished
+
+
+def test_a_stop_during_a_renewal_waits_for_its_reply() -> None:
+    """One request at a time."""
+    story = Story(endpoint_expires=80000).start()
+    story.wait(0.8 * LIFE)
+    assert story.happen(Stop()) == []
+    assert words(story.yes(story.one(Act.RENEW))) == ["remove subscription ann"]
+    story.serve()
+    assert story.state.finished
+
+
+def test_a_stop_during_a_reset_logs_out_once() -> None:
+    """The reset is the removal."""
+    story = subscribing()
+    story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)
+    story.happen(Stop())
+    assert words(story.serve()) == ["reset end-user ann", "remove endpoint", "remove application"]
+    assert story.state.finished
+
+
+def test_a_stop_while_backing_off_makes_nothing() -> None:
+    """Not even what had just come due."""
+    story = Story()
+    story.want(ann="joe")
+    story.yes(story.one(Act.MAKE))
+    story.no(story.one(Act.MAKE, Kind.END_USER), Trouble.SERVER)
+    story.yes(story.one(Act.MAKE, Kind.ENDPOINT))
+    story.now += 5
+    asked = words(story.happen(Stop()) + story.serve())
+    assert not [each for each in asked if each.startswith("make")]
+    assert story.state.finished
+
+
+def test_a_stop_with_the_server_gone_is_bounded_and_remembers() -> None:
+    """What cannot be removed by itself goes with its session; that is tried until all has expired."""
+    story = Story().start()
+    story.happen(Stop())
+    tries = story.refuse_all(60, Trouble.UNREACHABLE)
+    asked = words(command for _, command in tries)
+    assert asked[:4] == ["remove subscription ann", "remove end-user ann", "remove endpoint", "remove application"]
+    assert set(asked[4:]) == {"remove application"}
+    doubts = [(each.node, each.user) for each in story.memory.doubtful]
+    assert doubts == [(A, "")], "the next start resets the application's session"
+    story.refuse_all(2 * LIFE, Trouble.UNREACHABLE)
+    assert story.state.finished
+
+
+def test_a_stop_does_not_wait_for_leftovers() -> None:
+    """They go with their session; where there is none, the next start removes them."""
+    story = earlier(old_subscription(), old_subscription(8, "zoe", B), nodes=(A, B))
+    story.want(ann="joe")
+    story.yes(story.one(Act.MAKE, node=A))
+    story.yes(story.one(Act.MAKE, Kind.END_USER))
+    story.no(story.one(Act.MAKE, node=B), Trouble.UNREACHABLE)
+    story.happen(Stop())
+    story.serve()
+    assert story.state.finished
+    assert [(each.node, each.id) for each in story.memory.leftovers] == [(B, 8)]
+
+
+def test_after_a_stop_nothing_is_made_whatever_happens() -> None:
+    """Late news of contacts included."""
+    story = Story(A, B).start()
+    story.happen(Stop())
+    story.want(ann="xyz", bob="b")
+    asked = words(story.serve())
+    assert not [each for each in asked if each.startswith("make")]
+    assert story.state.finished
+
+
+# No longer wanted
+
+
+def test_an_end_user_no_longer_wanted_leaves_nothing() -> None:
+    """The other one is not disturbed."""
+    story = Story().start(ann="a", bob="b")
+    before = story.at(subscription("bob"))
+    story.want(bob="b")
+    assert words(story.serve()) == ["remove subscription ann", "remove end-user ann"]
+    assert story.at(subscription("bob")) == before
+
+
+def test_a_removal_that_fails_is_tried_again_until_it_has_expired() -> None:
+    """While its session lives on, nothing else removes it."""
+    story = Story(contacts_per_subscription=1).start(ann="ab")
+    story.want(ann="a")
+    tries = [command for _, command in story.refuse_all(120, Trouble.SERVER, Kind.SUBSCRIPTION)]
+    assert len([each for each in tries if each.key == subscription(slot=1)]) >= 5
+    assert story.phase(subscription(slot=1)) is Phase.LINGERING
+    story.live_on(2 * LIFE)
+    assert story.phase(subscription(slot=1)) is None
+
+
+def test_wanted_again_while_being_removed() -> None:
+    """First out, then in."""
+    story = Story().start()
+    story.want()
+    story.want(ann="joe")
+    asked = words(story.serve())
+    assert asked == ["remove subscription ann", "make subscription ann"]
+    assert sorted(story.state.resources) == sorted([app(), endpoint(), session(), subscription()])
