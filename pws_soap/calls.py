@@ -8,6 +8,7 @@ not hold the event loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,10 @@ _CONTACTS_PER_STEP: Final = 50
 """Contacts read between two yields to the event loop: well under a millisecond basic, a few milliseconds rich."""
 
 
+def _nothing(_record: logging.LogRecord) -> bool:
+    return False
+
+
 class Calls:
     """The calls to one node, over one transport, by one WSDL, which is loaded once."""
 
@@ -36,6 +41,8 @@ class Calls:
         self._transport = transport
         self._loaded: Contract | None = None
         self._loading = asyncio.Lock()
+        # zeep logs a value that does not fit its type, with a traceback; it is a piece of a reply, and may be a secret.
+        logging.getLogger("zeep.xsd.types.simple").addFilter(_nothing)
 
     async def contract(self) -> Contract:
         """Load the WSDL, once. Raises ContractError, or TransportError for a live one that cannot be fetched."""

@@ -8,7 +8,6 @@ placeholder.
 from __future__ import annotations
 
 import io
-import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -126,10 +125,6 @@ class Contract:
         return max(1, min(limits))
 
 
-def _nothing(_record: logging.LogRecord) -> bool:
-    return False
-
-
 def load(content: bytes, source: str, soap: SoapVersion = "1.1") -> Contract:
     """Load a WSDL from its bytes.
 
@@ -144,8 +139,6 @@ def load(content: bytes, source: str, soap: SoapVersion = "1.1") -> Contract:
     if root.getroottree().docinfo.doctype:
         raise ContractError(source, reason="has a document type declaration, which is not accepted")
     root = _speaking(root, soap)
-    # zeep logs a value that does not fit its type, with a traceback; it is a piece of a reply, and may be a secret.
-    logging.getLogger("zeep.xsd.types.simple").addFilter(_nothing)
     settings = zeep.Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True)
     try:
         with warnings.catch_warnings():

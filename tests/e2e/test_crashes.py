@@ -32,19 +32,20 @@ def test_what_a_killed_service_left_is_removed_by_the_next(server: Server, tmp_p
     assert (state["leftovers"], state["doubtful"]) == ([], [])
 
 
-def test_what_was_being_made_when_it_was_killed_is_removed_too(server: Server, tmp_path: Path) -> None:
+def test_what_was_being_made_when_it_was_killed_is_removed_too(tmp_path: Path) -> None:
     """Nobody knows the id of a subscription whose reply never came: its session is reset."""
-    fault = {"fault": "delay-reply", "operation": "subscribe", "seconds": 20, "count": 1}
-    assert server.control.ask("POST", "/control/faults", fault).status == 200
-    site = configure(tmp_path, server.port)
-    with Service(tmp_path, site) as service:
-        eventually(lambda: holds_everything(server))
-        service.kill()
-    with Service(tmp_path, site) as service:
-        service.ready()
-        assert server.holds() == EVERYTHING
-        assert service.stop() == 0
-    assert server.holds() == NOTHING
+    with Server(tmp_path) as server:
+        fault = {"fault": "delay-reply", "operation": "subscribe", "seconds": 600, "count": 1}
+        assert server.ready().control.ask("POST", "/control/faults", fault).status == 200
+        site = configure(tmp_path, server.port)
+        with Service(tmp_path, site) as service:
+            eventually(lambda: holds_everything(server))
+            service.kill()
+        with Service(tmp_path, site) as service:
+            service.ready()
+            assert server.holds() == EVERYTHING
+            assert service.stop() == 0
+        assert server.holds() == NOTHING
 
 
 def holds_everything(server: Server) -> None:

@@ -87,8 +87,6 @@ class Request:
     """What the server answered, None before it has looked."""
     session: int | None = None
     """The session key in that answer."""
-    stale: bool = False
-    """Whether the process that sent it is no more."""
 
 
 class Refused(Exception):
@@ -108,7 +106,6 @@ class Cluster:
         self.held: set[str] = set()
         self.backups: dict[str, str] = {}
         self.limit = limit
-        self.logins = 0
         self.requests = 0
         self.failures: list[Trouble] = []
         self._keys = count(1)
@@ -156,7 +153,6 @@ class Cluster:
                 if node.application is None or command.force:
                     node.end_application()
                     node.application = next(self._keys)
-                self.logins += 1
                 request.session = node.application
                 backup = self.backups.get(node.name)
                 return Succeeded(key, command.seq, request.asked_at, backup=backup)

@@ -1,5 +1,7 @@
-"""The service around the lifecycle, without its sockets: it sends commands to the model of the server, holds the sessions,
-reports every answer, lets time pass, fetches, writes down what must survive a crash, and is killed and started again.
+"""The service around the lifecycle, without its sockets.
+
+It sends commands to the model of the server, holds the sessions, reports every answer, lets time pass, fetches, and is
+killed and started again with what it wrote down.
 """
 
 from __future__ import annotations
@@ -38,7 +40,6 @@ class Service(Driver):
         self.sessions: dict[Key, int] = {}
         self.requests: list[Request] = []
         self.contacts: dict[str, frozenset[str]] = {}
-        self.forgotten_endpoint = False
         self.ticks = 0
 
     # What the service does
@@ -49,7 +50,6 @@ class Service(Driver):
         for command in commands:
             self.requests.append(self._request(command))
         self._check_memory()
-        self._answer_without_session()
         return commands
 
     def _request(self, command: Command) -> Request:
@@ -59,23 +59,15 @@ class Service(Driver):
             owner = key
         resource = self.state.resources.get(key)
         known = resource.contacts if resource and not command.leftover else frozenset()
-        login = key.kind is Kind.APPLICATION and command.act is Act.MAKE
-        return Request(command, self.now, None if login else self.sessions.get(owner), known)
-
-    def _answer_without_session(self) -> None:
-        for request in list(self.requests):
-            command = request.command
-            if request.key is None and not (command.key.kind is Kind.APPLICATION and command.act is Act.MAKE):
-                fail(request, Failure(Trouble.SESSION_LOST, "no session"))
-                self.deliver(request)
-                raise AssertionError(f"a command without a session: {command}")
+        if key.kind is Kind.APPLICATION and command.act is Act.MAKE:
+            return Request(command, self.now, None, known)
+        assert owner in self.sessions, f"a command without a session: {command}"
+        return Request(command, self.now, self.sessions[owner], known)
 
     def deliver(self, request: Request) -> None:
         """The answer comes in."""
         assert request.reply is not None
         self.requests.remove(request)
-        if request.stale:
-            return
         command, reply = request.command, request.reply
         self.answered(command)
         key = command.key

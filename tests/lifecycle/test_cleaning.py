@@ -266,7 +266,7 @@ def test_a_stop_removes_everything_in_order() -> None:
     assert words(story.yes(story.one(Act.REMOVE))) == ["remove end-user ann", "remove endpoint"]
     story.yes(story.one(Act.REMOVE, Kind.END_USER))
     assert words(story.yes(story.one(Act.REMOVE, Kind.ENDPOINT))) == ["remove application"]
-    assert not story.state.finished
+    assert story.state.resources
     story.yes(story.one(Act.REMOVE))
     assert story.state.finished
     assert remember(story.state, story.now) == Memory()

@@ -20,7 +20,8 @@ SAFETY = 60.0
 class World(Service):
     """A service in trouble."""
 
-    forgotten_endpoint = False
+    endpoint_forgotten = False
+    """Whether that happened: it is noticed no sooner than at the renewal."""
 
     def lose(self, number: int, acted: bool) -> None:
         """The answer is lost, with or without an effect at the server."""
@@ -93,7 +94,7 @@ class World(Service):
         things = self.cluster.nodes[self.settings.nodes[node]].things(kind)
         if things:
             del things[sorted(things)[number % len(things)]]
-            self.forgotten_endpoint |= kind is Kind.ENDPOINT
+            self.endpoint_forgotten |= kind is Kind.ENDPOINT
 
     def rehome(self, user: str, node: int | None) -> None:
         """An end user moves to another node, which ends its sessions elsewhere."""
@@ -147,12 +148,13 @@ class World(Service):
     def wrong(self) -> Iterator[str]:
         """What is not as it should be."""
         state = self.state
-        if state.stopping:
-            if not state.finished:
-                yield f"not finished: {sorted(state.resources)}"
-        for key in wanted(state):
+        if state.stopping and not state.finished:
+            yield f"not finished: {sorted(state.resources)}"
+        for key in wanted(state) | set(state.resources):
             if self.phase(key) not in USABLE:
                 yield f"{key} is {self.phase(key)}: {state.resources.get(key)}"
+            elif key not in wanted(state):
+                yield f"{key} is there, and not wanted"
         for name, user in state.users.items():
             slots = user.slots if not state.stopping else ()
             for slot, contacts in enumerate(slots):

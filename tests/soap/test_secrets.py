@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from pws_soap.client import PwsClient
-from pws_soap.errors import Disconnected, PwsError, Redirected
+from pws_soap.errors import Disconnected, PwsError, Redirected, UnexpectedReply
 from pws_soap.memory import MemoryTransport, Sent
 from pws_soap.models import Endpoint, Secret, Session, SessionKind
 from tests.soap.loopback import Act, Loopback, Step, closed_port, http
@@ -232,3 +232,17 @@ async def test_secrets_reach_the_server_all_the_same() -> None:
     everything = b"".join(bodies)
     assert all(secret.encode() in everything for secret in SECRETS)
     assert f'<ns0:session-key xmlns:ns0="{NS}">{KEY}<'.encode() in everything
+
+
+async def test_zeep_does_not_log_a_reply_that_does_not_fit(caplog: pytest.LogCaptureFixture) -> None:
+    """It would log the value, with a traceback; a server may well repeat a secret there."""
+    body = (
+        b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+        b'<registerEndPointResponse xmlns="urn:cisco:cup:presence:soap">'
+        b"<endPointID>http://here/pws/TOPSECRETPATH</endPointID></registerEndPointResponse></e:Body></e:Envelope>"
+    )
+    session = Session("pwsapp", SessionKind.APPLICATION, "http://imp1:8082", Secret("key"))
+    client = PwsClient("http://imp1:8082", transport=MemoryTransport([body]))
+    with caplog.at_level(logging.DEBUG), pytest.raises(UnexpectedReply) as caught:
+        await client.register_endpoint(session, "http://here/pws/TOPSECRETPATH")
+    assert "TOPSECRETPATH" not in caplog.text + str(caught.value)
