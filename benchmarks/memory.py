@@ -115,7 +115,9 @@ class Service:
         safety = 600.0
         self.engine = LivingEngine(
             settings=lifecycle.Settings(nodes=(f"http://{NODE}:8082",), seed=1),
-            pump=PumpSettings(safety, 0.0, rich=frozenset({"dispatcher"})),
+            pump=PumpSettings(
+                safety_interval=safety, reconcile_interval=0.0, heartbeat_interval=0.0, rich=frozenset({"dispatcher"})
+            ),
             credentials=Credentials("pwsapp", Secret("secret"), Secret(f"http://127.0.0.1:8080/pws/{SECRET}")),
             connect=lambda node: PwsClient(
                 node, transport=BudgetedTransport(InProcess(self.simulator), Gate(100_000.0, clock))

@@ -7,6 +7,7 @@ service shows in `as_of`, cut to milliseconds.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,15 @@ class Truth:
     def changes(self) -> list[Change]:
         """All that were made, without the states at the beginning."""
         return [change for each in self._changes.values() for change in each[1:]]
+
+    def unseen(self) -> list[float]:
+        """Of each change that no answer showed, the seconds until the contact's next one; infinite for the last."""
+        found = []
+        for each in self._changes.values():
+            for change, following in itertools.pairwise([*each, Change("", math.inf)]):
+                if not change.seen:
+                    found.append(following.begun - change.begun)
+        return found
 
     def held(self, contact: str, since: float, until: float) -> list[Change]:
         """The states that a contact may have had at some time from `since` to `until`."""

@@ -79,11 +79,12 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
             seed=secrets.randbits(64),
         ),
         pump=PumpSettings(
-            config.fetch.safety_interval,
-            config.fetch.reconcile_interval,
-            config.fetch.max_parallel,
-            2 * config.server.read_timeout,
-            frozenset(each.end_user for each in config.watch if each.presence_type is PresenceType.RICH),
+            safety_interval=config.fetch.safety_interval,
+            reconcile_interval=config.fetch.reconcile_interval,
+            max_parallel=config.fetch.max_parallel,
+            heartbeat_interval=config.fetch.heartbeat_interval,
+            late=2 * config.server.read_timeout,
+            rich=frozenset(each.end_user for each in config.watch if each.presence_type is PresenceType.RICH),
         ),
         credentials=Credentials(
             config.application.username, config.application.password, config.callback.address(secret)

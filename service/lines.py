@@ -11,13 +11,15 @@ from service.inbox import SubscriptionRef
 from service.keeper import Live
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PumpSettings:
     """Times in seconds; a `reconcile_interval` of 0 means never. `rich` names the end users with RICH presence."""
 
     safety_interval: float = 600.0
     reconcile_interval: float = 3600.0
     max_parallel: int = 4
+    heartbeat_interval: float = 30.0
+    """Seconds without an answer of the server after which one contact is polled; 0: never."""
     late: float = 60.0
     """How long after its time-out a request may still be carried out."""
     rich: frozenset[str] = frozenset()
@@ -37,6 +39,10 @@ class Line:
     interval: float
     fetch_due: float
     sweep_due: float
+    beat_due: float = 0.0
+    beats: int = 0
+    sweep_counts: bool = True
+    """Whether what the sweep finds different is drift."""
     sweep_left: list[str] = field(default_factory=list)
     """What a sweep that is under way has still to poll."""
     shaky_until: float = 0.0

@@ -4,10 +4,12 @@ The rules (docs/protocol.md, Fetching):
 
 - A mark means: fetch. It is cleared only by a successful fetch that began after it.
 - A fetch whose outcome is unknown may have taken changes with it: the contacts are in doubt until they are polled.
-- A fetch that timed out may be carried out later, and take later changes along: for a while after it the contacts are
-  polled after every fetch.
+- A fetch that timed out may be carried out later, and take later changes along: for a while after it a fetch confirms
+  nothing, and all contacts are polled after it.
 - Without any notification each subscription is fetched once in a safety interval. One that brings a change nobody
   announced says that notifications are being lost: the interval is halved until they come again.
+- When nothing was heard of the server for a while, one contact is polled: an outage is noticed within the interval of
+  this heartbeat, and what cannot be fetched then is no longer live.
 - A slow sweep polls every contact, and counts what differs from what we had (the drift).
 - Only what a subscription carries can stay true. Whatever else a reply tells of stays in doubt.
 """
@@ -173,15 +175,22 @@ class Pump:
                     self._spawn(partial(self._fetch, line))
             if not line.polling and not line.fetching:
                 if self._settings.reconcile_interval and line.sweep_due <= now and not line.sweep_left:
-                    line.sweep_left = sorted(line.live.contacts)
+                    line.sweep_left, line.sweep_counts = sorted(line.live.contacts), True
                 wants = bool(line.sweep_left or (line.fetches and self._unsettled(line)))
                 if wants and line.poll_due <= now:
                     line.polling = True
                     self._spawn(partial(self._read_again, line))
                 elif wants:
                     later.append(line.poll_due)
-                elif self._settings.reconcile_interval:
-                    later.append(line.sweep_due)
+                else:
+                    if self._settings.reconcile_interval:
+                        later.append(line.sweep_due)
+                    if self._settings.heartbeat_interval and line.fetches and not line.fetch_failures:
+                        if line.beat_due <= now:
+                            line.polling = True
+                            self._spawn(partial(self._beat, line))
+                        else:
+                            later.append(line.beat_due)
         return min(later, default=None)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -236,7 +245,8 @@ class Pump:
     def _fetched(self, line: Line, presences: list[Presence], reading: Reading, expected: bool) -> int:
         report = self._take(line, presences, reading, Source.SUBSCRIBED)
         if self._leads(line):
-            self._store.confirm(line.feed, reading)
+            if not line.shaky_until:
+                self._store.confirm(line.feed, reading)
             self._store.trust(line.feed)
         line.fetches += 1
         line.fetch_failures = 0
@@ -245,7 +255,8 @@ class Pump:
         if line.shaky_until:
             if reading.at.monotonic >= line.shaky_until:
                 line.shaky_until = 0.0
-            self._store.doubt_contacts(line.live.contacts, "a fetch that timed out may have taken changes along")
+            line.sweep_left, line.sweep_counts = sorted(line.live.contacts), False
+            line.poll_due = 0.0
         self._pace(line, reading.at.monotonic, len(report.changes), expected)
         return len(report.changes)
 
@@ -333,7 +344,7 @@ class Pump:
             while line.sweep_left:
                 report = await self.poll(line, line.sweep_left[:MAX_CONTACTS_PER_REQUEST])
                 del line.sweep_left[:MAX_CONTACTS_PER_REQUEST]
-                if report.changes and not line.announced and not line.shaky_until:
+                if report.changes and line.sweep_counts and not line.announced:
                     self.counters.drift += len(report.changes)
                     log.warning("%s: %d contacts differed from polled presence", line.feed, len(report.changes))
                 if not line.sweep_left:
@@ -351,6 +362,19 @@ class Pump:
             line.poll_due = self._clock.monotonic() + pause
             line.polling = False
 
+    async def _beat(self, line: Line) -> None:
+        """Ask the server for one contact, each in its turn: is it there at all? Any other answer does as well."""
+        contacts = sorted(line.live.contacts)
+        line.beats += 1
+        try:
+            if contacts:
+                await self.poll(line, [contacts[line.beats % len(contacts)]])
+        except PwsError as error:
+            line.last_error = str(error)
+        finally:
+            line.beat_due = self._clock.monotonic() + self._settings.heartbeat_interval
+            line.polling = False
+
     def _pause(self, failures: int) -> float:
         full = min(_RETRY_MOST, _RETRY_FIRST * 2.0 ** min(failures - 1, 10))
         return full * (0.5 + 0.5 * self._random.random())
@@ -358,6 +382,16 @@ class Pump:
     def _report(self, line: Line, failure: Failure | None, *, session: bool = False) -> None:
         """Tell the lifecycle how a call through this subscription, or through its session alone, ended."""
         key, generation = line.live.key, line.live.generation
+        now = self._clock.monotonic()
+        for other in self.lines.values():
+            if other.live.key.node != key.node:
+                continue
+            if failure is None:
+                other.beat_due = now + self._settings.heartbeat_interval
+            elif failure.trouble in {Trouble.UNREACHABLE, Trouble.UNKNOWN_OUTCOME} and not other.fetch_failures:
+                # A fetch finds out at once, and what cannot be confirmed is no longer called live.
+                self._inbox.mark(other.ref.id, other.ref.node)
+                self._woken.set()
         if session and failure is not None and failure.trouble is Trouble.SUBSCRIPTION_LOST:
             failure = Failure(Trouble.SERVER, failure.text, failure.code)
         self._keeper.post(lifecycle.Used(key, generation, failure))

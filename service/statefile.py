@@ -51,9 +51,7 @@ class StateFile:
             log.warning("the state file %s cannot be read (%s): starting without it", self.path, error.strerror)
             return Memory()
         try:
-            if len(content) > _MAX_BYTES:
-                raise ValueError("too large")
-            memory = self._decoded(json.loads(content))
+            memory = self._decoded(content)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             aside = self.path.with_name(self.path.name + ".broken")
             log.warning(
@@ -130,7 +128,10 @@ class StateFile:
             ],
         }
 
-    def _decoded(self, data: Any) -> Memory:  # Any: it is whatever the file held
+    def _decoded(self, content: bytes) -> Memory:
+        if len(content) > _MAX_BYTES:
+            raise ValueError("too large")
+        data = json.loads(content)
         if data["version"] != VERSION:
             raise ValueError("another version")
         leftovers = tuple(
@@ -159,7 +160,7 @@ class StateFile:
 
 
 def _scheme(node: str) -> str:
-    return node.partition("://")[0].lower()  # urlsplit would raise for some of what a broken file may hold
+    return node.partition("://")[0]  # urlsplit would raise for some of what a broken file may hold
 
 
 def _kind(value: object) -> Kind:

@@ -36,6 +36,7 @@ url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80,
 
 [fetch]
 # safety_interval = 600     # seconds between reads without a notification: one that was lost is noticed after this
+# heartbeat_interval = 30   # seconds without an answer after which one contact is polled; 0: never
 # reconcile_interval = 3600 # seconds between sweeps that compare everything; 0: never
 # max_parallel = 4
 

@@ -138,6 +138,7 @@ class Fetch(Section):
 
     safety_interval: Annotated[float, PlainValidator(values.real(1, unit="seconds"))] = 600.0
     reconcile_interval: Annotated[float, PlainValidator(values.real(1, unit="seconds", zero="never"))] = 3600.0
+    heartbeat_interval: Annotated[float, PlainValidator(values.real(1, unit="seconds", zero="never"))] = 30.0
     max_parallel: Annotated[int, PlainValidator(values.whole(1, 64))] = 4
 
 

@@ -95,3 +95,4 @@ def test_a_change_counts_as_seen_when_an_answer_shows_it(truth: Truth) -> None:
     """One that the next change overtook was never shown."""
     truth.check(shown("AWAY", 25.0), START + 30, START + 30.1)
     assert [change.seen for change in truth.changes] == [False, True]
+    assert truth.unseen() == [10.0]

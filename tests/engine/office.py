@@ -49,6 +49,7 @@ class Office:
     rich: bool = False
     safety: float = SAFETY
     reconcile: float = 600.0
+    heartbeat: float = 0.0
     rate: float = 50.0
     clock: LoopClock = field(default_factory=LoopClock)
 
@@ -72,7 +73,11 @@ class Office:
         self.engine = LivingEngine(
             settings=lifecycle.Settings(nodes=tuple(f"http://{name}:8082" for name in self.nodes), seed=3),
             pump=PumpSettings(
-                self.safety, self.reconcile, 4, 2 * READ_TIMEOUT, frozenset(self.users if self.rich else ())
+                safety_interval=self.safety,
+                reconcile_interval=self.reconcile,
+                heartbeat_interval=self.heartbeat,
+                late=2 * READ_TIMEOUT,
+                rich=frozenset(self.users if self.rich else ()),
             ),
             credentials=Credentials("pwsapp", Secret("secret"), Secret("http://here:8080/pws/path")),
             connect=self._connect,

@@ -10,7 +10,7 @@ from pws_soap.simulator import Fault, NodeState, Options
 from pws_soap.simulator import State as Wire
 from service.engine import NoSuchNode
 from service.watching import NoSuchEndUser
-from tests.engine.office import Office, all_faults, names
+from tests.engine.office import READ_TIMEOUT, Office, all_faults, names
 from tests.engine.virtual import run
 
 
@@ -242,7 +242,7 @@ def test_a_day_with_five_thousand_contacts_asks_what_the_intervals_say() -> None
     """
 
     async def story() -> None:
-        office = Office(names(5000), rate=200.0, safety=600.0, reconcile=6 * 3600.0)
+        office = Office(names(5000), rate=200.0, safety=600.0, reconcile=6 * 3600.0, heartbeat=60.0)
         engine = office.start()
         await office.heal()
         day = 86400.0
@@ -254,8 +254,52 @@ def test_a_day_with_five_thousand_contacts_asks_what_the_intervals_say() -> None
         assert asked["subscribe"] == pytest.approx(50 + renewals, rel=0.05)
         assert asked["getSubscribedPresence"] == pytest.approx(2 + day / 600, rel=0.05)
         # The first sweep comes after half to a whole interval, by chance, so that services do not sweep together.
-        assert 3 * 50 <= asked["getPolledPresence"] <= 4 * 50
+        beats = day / 60 * 9 / 10  # a fetch every 600 s takes the place of one
+        sweeps = 3.5 * 50
+        assert asked["getPolledPresence"] == pytest.approx(beats + sweeps, rel=0.05)
         assert engine.pump.counters.missed_notifications == engine.pump.counters.drift == 0
         assert office.wrong() == []
+
+    run(story())
+
+
+@pytest.mark.parametrize("state", [NodeState.DOWN, NodeState.HUNG])
+def test_the_heartbeat_notices_an_outage(state: NodeState) -> None:
+    """Nothing changes and nothing is due for minutes: soon after the server is gone nothing is live all the same."""
+
+    async def story() -> None:
+        office = Office(names(3), safety=600.0, heartbeat=30.0)
+        engine = office.start()
+        await office.heal()
+        await office.pass_time(100)
+        assert office.check() == 3
+        office.simulator.set_state("imp1", state)
+        await office.pass_time(30 + 2 * READ_TIMEOUT + 1)
+        assert office.check() == 0
+        assert not engine.ready()[0]
+        office.simulator.set_state("imp1", NodeState.UP)
+        await office.heal(60)
+
+    run(story())
+
+
+def test_a_time_out_does_not_make_everything_flap() -> None:
+    """After a fetch that timed out, notifications go on being fetched, and nobody becomes stale by that."""
+
+    async def story() -> None:
+        office = Office(names(5))
+        engine = office.start()
+        await office.heal()
+        office.simulator.faults.add(Fault("delay-reply", operation="getSubscribedPresence", count=1, seconds=30.0))
+        office.change("p0000@example.com", Wire.BUSY)
+        await office.pass_time(READ_TIMEOUT + 1)
+        await office.heal(10)
+        assert next(iter(engine.pump.lines.values())).shaky_until
+        for number in range(40):
+            office.change("p0001@example.com", Wire.AWAY if number % 2 else Wire.DND)
+            for _ in range(10):
+                await asyncio.sleep(0.05)
+                assert office.check() == 5
+        await office.heal(5)
 
     run(story())

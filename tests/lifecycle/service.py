@@ -128,11 +128,27 @@ class Service(Driver):
         self.now = until
         self._time_out()
 
+    def go_well(self, seconds: float) -> None:
+        """Time passes, and whatever is asked is answered at once."""
+        until = self.now + seconds
+        self.answer_all()
+        while (due := self.due()) is not None and due <= until:
+            self.now = due
+            self.ticks += 1
+            self.tick()
+            self.answer_all()
+        self.now = until
+
     def _time_out(self) -> None:
         for request in list(self.requests):
             if request in self.requests and self.now >= request.asked_at + TIMEOUT:
                 fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "no answer in time"))
                 self.deliver(request)
+
+    def fetch_all(self) -> None:
+        """Every subscription is fetched."""
+        for number in range(len(self.live(Kind.SUBSCRIPTION))):
+            self.fetch(number)
 
     def fetch(self, number: int, trouble: Trouble | None = None) -> None:
         """A subscription is fetched, and the lifecycle told how that went."""

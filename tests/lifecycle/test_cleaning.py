@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pws_soap.lifecycle import Act, Doubt, Kind, Leftover, Memory, Phase, Stop, Trouble, remember
-from tests.lifecycle.driver import A, B, START
+from tests.lifecycle.driver import START, A, B
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
 
 LIFE = 3600.0

@@ -91,6 +91,10 @@ class Histories(RuleBasedStateMachine):
     def a_list_of_contacts_fails(self, number: int, trouble: Trouble, acted: bool) -> None:
         self.world.half(number, trouble, acted)
 
+    @rule(seconds=st.sampled_from([1, 60, 3000]))
+    def all_goes_well_for_a_while(self, seconds: float) -> None:
+        self.world.go_well(seconds)
+
     @rule(seconds=st.sampled_from([0.5, 2, 10, 30, 100, 1000, 3000]))
     def time_passes(self, seconds: float) -> None:
         self.world.elapse(seconds)

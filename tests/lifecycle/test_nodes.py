@@ -6,7 +6,7 @@ import pytest
 
 from pws_soap.lifecycle import Act, Kind, Move, Node, Settings, Trouble, resolve
 from pws_soap.lifecycle.nodes import has_failed
-from tests.lifecycle.driver import A, B, C, START
+from tests.lifecycle.driver import START, A, B, C
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
 
 

@@ -133,8 +133,7 @@ class World(Service):
             self.answer_all()
             if self.now - fetched >= SAFETY:
                 fetched = self.now
-                for number in range(len(self.live(Kind.SUBSCRIPTION))):
-                    self.fetch(number)
+                self.fetch_all()
                 self.answer_all()
             wrong = list(self.wrong())
             if not wrong:
