@@ -217,9 +217,12 @@ class AiohttpTransport:
             why = str(getattr(cause, "verify_message", "") or cause)
             shown = await _shown_certificate(parts.hostname or "", parts.port or 443, self._connect_timeout)
         print_of = f" (its SHA-256 is {shown})" if shown else ""
+        cure = "Set ca_file to the authority that signed it"
+        if "mismatch" in why:
+            cure = "Name the node as its certificate does (ca_file is as it should be)"
         message = (
-            f"the server's certificate{print_of} is not trusted: {why}. "
-            "Set ca_file to the authority that signed it, or fingerprint to its SHA-256 after checking it on the server"
+            f"the server's certificate{print_of} is not trusted: {why.rstrip('.')}. "
+            f"{cure}, or fingerprint to its SHA-256 after checking it on the server"
         )
         return UntrustedServer(message, node=parts.netloc, operation=operation)
 

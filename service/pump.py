@@ -212,6 +212,7 @@ class Pump:
         ticket = self._inbox.begin(line.ref)
         reading = self._store.begin()
         waiters, line.waiters = line.waiters, []
+        missed = line.missed
         expected = line.announced or line.fetches == 0 or bool(waiters)
         line.announced = False
         self.counters.fetches += 1
@@ -240,7 +241,9 @@ class Pump:
                     each.set_result(changed)
                 else:
                     each.set_exception(failed)
-        self._report(line, failure_of(failed) if isinstance(failed, PwsError) else None)
+        # The first change that nobody announced: does the server still know where to?
+        unheard = changed is not None and bool(line.missed) and not missed
+        self._report(line, failure_of(failed) if isinstance(failed, PwsError) else None, unheard=unheard)
 
     def _fetched(self, line: Line, presences: list[Presence], reading: Reading, expected: bool) -> int:
         report = self._take(line, presences, reading, Source.SUBSCRIBED)
@@ -379,7 +382,7 @@ class Pump:
         full = min(_RETRY_MOST, _RETRY_FIRST * 2.0 ** min(failures - 1, 10))
         return full * (0.5 + 0.5 * self._random.random())
 
-    def _report(self, line: Line, failure: Failure | None, *, session: bool = False) -> None:
+    def _report(self, line: Line, failure: Failure | None, *, session: bool = False, unheard: bool = False) -> None:
         """Tell the lifecycle how a call through this subscription, or through its session alone, ended."""
         key, generation = line.live.key, line.live.generation
         now = self._clock.monotonic()
@@ -394,7 +397,7 @@ class Pump:
                 self._woken.set()
         if session and failure is not None and failure.trouble is Trouble.SUBSCRIPTION_LOST:
             failure = Failure(Trouble.SERVER, failure.text, failure.code)
-        self._keeper.post(lifecycle.Used(key, generation, failure))
+        self._keeper.post(lifecycle.Used(key, generation, failure, unheard))
 
     # Lines
 

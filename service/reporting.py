@@ -72,7 +72,7 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
         if resource.error is None:
             continue
         who = f"{key.kind} {key.user}".rstrip()
-        what = f"{who} at {key.node} is {resource.phase}: {resource.error.text}"
+        what = f"{who} at {key.node} ({resource.phase}): {resource.error.text}"
         if resource.error.trouble is Trouble.EXHAUSTED:
             what += f"; {_TO_FREE}"
         yield Problem(_wall(clock, resource.since), what)

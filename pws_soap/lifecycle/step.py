@@ -259,7 +259,12 @@ class _Happened(Work):
         key, failure = happening.key, happening.failure
         self._heard(key.node, failure)
         resource = self.state.resources.get(key)
-        if failure is None or resource is None or resource.generation != happening.generation:
+        if resource is None or resource.generation != happening.generation:
+            return
+        if failure is None:
+            endpoint = self.state.resources.get(Key(Kind.ENDPOINT, key.node))
+            if happening.unheard and endpoint is not None:
+                self._put(replace(endpoint, due=min(endpoint.due, self.now)))
             return
         gone = LOST_OF.get(failure.trouble, frozenset())
         if key.kind in gone:

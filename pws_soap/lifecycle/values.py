@@ -248,12 +248,14 @@ class Sent:
 class Used:
     """A fetch or poll through a subscription or session: it succeeded (`failure` None), or did not.
 
-    `key` and `generation` are of what was used.
+    `key` and `generation` are of what was used. `unheard`: it brought a change that no notification had told of, so the
+    endpoint may be gone, which its renewal finds out.
     """
 
     key: Key
     generation: int
     failure: Failure | None = None
+    unheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

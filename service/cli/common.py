@@ -66,7 +66,7 @@ check_presence_type = one_of(PresenceType)
 """The callback for BASIC_PRESENCE or RICH_PRESENCE."""
 
 
-def settings(path: Path, *, quiet: bool = False) -> Config:
+def settings(path: Path, *, quiet: bool = False, callback: bool = False) -> Config:
     """The configuration, its warnings told. Where there is no default file, the environment may be enough."""
     context = click.get_current_context()
     given = context.get_parameter_source("config_path") is not ParameterSource.DEFAULT
@@ -82,8 +82,9 @@ def settings(path: Path, *, quiet: bool = False) -> Config:
             config = load(None, os.environ)
     except ConfigError as error:
         raise Mistake(str(error)) from None
-    if not quiet:
-        for warning in config.warnings:
+    for warning in config.warnings:
+        # Where notifications go matters to those who register for them.
+        if not quiet and (callback or not warning.startswith("callback.")):
             warn(warning)
     return config
 

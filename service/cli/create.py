@@ -32,7 +32,7 @@ def command(config_path: Path, end_user: str | None, as_json: bool) -> None:
       pws create --config pws.toml
       pws create --end-user dispatcher --json
     """
-    config = settings(config_path)
+    config = settings(config_path, callback=True)
     watches = watches_of(config, end_user)
     for watch in watches:
         if not watch.contacts:

@@ -110,7 +110,7 @@ def presences(found: Iterable[Presence], *, rich: bool) -> None:
                 presence.display_name or "",
                 state(presence.state),
                 ", ".join((*presence.activities, *(["idle"] if presence.idle else []))),
-                {True: "on the phone", False: "free", None: ""}[presence.on_the_phone],
+                {True: "on the phone", False: "no", None: ""}[presence.on_the_phone],
                 ", ".join(device.id if device.open else f"({device.id})" for device in presence.devices),
                 presence.problem or presence.note or "",
             ]

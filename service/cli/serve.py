@@ -50,7 +50,7 @@ def command(config_path: Path, log_level: str) -> None:
       curl http://127.0.0.1:8080/v1/presence
       curl http://127.0.0.1:8080/v1/status
     """
-    config = settings(config_path)
+    config = settings(config_path, callback=True)
     configure_logging(log_level)
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         refusal = runner.run(_serve(config))

@@ -106,7 +106,9 @@ def command(
             {"end_user": end_user, "state": wanted and wanted.value, "override": override, "expires": expires, **rest}
         )
     else:
-        what = f"is {wanted.value} for {expires} s" if wanted else f"has a note for {expires} s"
+        what = (
+            f"says {wanted.value} for {expires} s, as one of the devices" if wanted else f"has a note for {expires} s"
+        )
         told = f"taken back what was set for {end_user}" if clear else f"{end_user} {what}"
         click.echo(f"{told}{' (override)' if override else ''}")
 

@@ -20,7 +20,7 @@ def read(office: Office) -> Any:  # a contact as JSON
 def test_a_state_with_activities_and_a_note_is_read_back(office: Office) -> None:
     words = ("BUSY", "--activity", "on-the-phone", "--note", "Zurück um drei", "--language", "de", "--expires", "7200")
     result = office.pws("set", "dispatcher", *words)
-    assert (result.code, result.out) == (0, "dispatcher is BUSY for 7200 s\n")
+    assert (result.code, result.out) == (0, "dispatcher says BUSY for 7200 s, as one of the devices\n")
     contact = read(office)
     assert (contact["contact"], contact["state"], contact["on_the_phone"]) == (ME, "BUSY", True)
     assert contact["activities"][:2] == ["busy", "on-the-phone"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pws_soap.simulator import Fault
 from tests.engine.office import STATES, Office, names
 from tests.engine.virtual import run
 
@@ -21,5 +22,41 @@ def test_the_pauses_of_sessions_that_are_lost_again_and_again_do_not_add_up() ->
             slowest = max(slowest, await office.heal())
         most = engine.keeper.state.settings.retry_most
         assert slowest < most + 2 * office.safety, slowest
+
+    run(story())
+
+
+def test_an_endpoint_that_the_server_forgot_is_made_anew_at_the_first_change_that_came_unannounced() -> None:
+    """Subscriptions live on without it, and nothing but a renewal tells: once it was polled for until that was due."""
+
+    async def story() -> None:
+        office = Office(names(2), safety=600.0, reconcile=0.0)
+        engine = office.start()
+        await office.heal()
+        office.simulator.forget("endpoints")
+        office.change(office.contacts[0], STATES[1])
+        await office.heal(2 * office.safety)
+        assert engine.pump.counters.missed_notifications == 1
+        await office.pass_time(30)
+        office.change(office.contacts[1], STATES[1])
+        assert await office.heal() < 2
+        assert [each for each in office.left() if "endpoint" in each] == ["imp1: endpoint 1"]
+
+    run(story())
+
+
+def test_changes_that_come_unannounced_again_and_again_cost_one_renewal() -> None:
+    """Where the server does not reach us, the endpoint is there all the same."""
+
+    async def story() -> None:
+        office = Office(names(2), safety=20.0, reconcile=0.0)
+        office.start()
+        await office.heal()
+        office.simulator.faults.add(Fault("drop-notification"))
+        before = office.simulator.counters.requests["registerEndPoint"]
+        for number in range(10):
+            office.change(office.contacts[0], STATES[number % 2 + 1])
+            await office.heal()
+        assert office.simulator.counters.requests["registerEndPoint"] == before + 1
 
     run(story())

@@ -119,10 +119,6 @@ class Cluster:
         node = self.nodes[command.key.node]
         node.expire(now)
         try:
-            if node.mode is Mode.DOWN:
-                raise Refused(Trouble.UNREACHABLE)
-            if node.mode is Mode.HUNG:
-                raise Refused(Trouble.UNKNOWN_OUTCOME)
             request.reply = self._answer(node, request, now)
         except Refused as refusal:
             self.failures.append(refusal.failure.trouble)
@@ -147,6 +143,8 @@ class Cluster:
     def _answer(self, node: ServerNode, request: Request, now: float) -> Happening:
         command = request.command
         key, act = command.key, command.act
+        if node.mode is not Mode.UP:
+            raise Refused(Trouble.UNREACHABLE if node.mode is Mode.DOWN else Trouble.UNKNOWN_OUTCOME)
         done = Succeeded(key, command.seq, request.asked_at)
         match key.kind:
             case Kind.APPLICATION if act is Act.MAKE:

@@ -1,9 +1,9 @@
 """Any history of faults, against an honest model of the server: what must hold after every step, and after healing.
 
-After every step (see `driver` and `service`): at most one request under way in a life of a thing; no command without its
-session; ids are those the server gave; the next tick lies ahead; and whatever is on the server is written down, so that
-a crash at that moment would orphan nothing. After healing: all that is wanted is live within the bound, the server holds
-exactly what the lifecycle believes, nothing is left behind, and it took no storm.
+After every step (see `driver` and `service`): at most one request under way in a life of a thing; no command without
+its session; ids are those the server gave; the next tick lies ahead; and whatever is on the server is written down, so
+that a crash at that moment would orphan nothing. After healing: all that is wanted is live within the bound, the server
+holds exactly what the lifecycle believes, nothing is left behind, and it took no storm.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def impossible(monkeypatch: pytest.MonkeyPatch) -> set[tuple[Phase, Event]]:
 
 
 SHORT: Final = settings(
-    max_examples=250,
+    max_examples=150,
     stateful_step_count=40,
     deadline=None,
     print_blob=True,
@@ -175,7 +175,7 @@ SHORT: Final = settings(
 
 def test_any_history_heals(impossible: set[tuple[Phase, Event]]) -> None:
     """A few hundred faults."""
-    run_state_machine_as_test(Histories, settings=SHORT)  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
+    run_state_machine_as_test(Histories, settings=SHORT)
     assert not impossible
 
 
@@ -184,5 +184,5 @@ def test_any_history_heals(impossible: set[tuple[Phase, Event]]) -> None:
 def test_any_of_many_long_histories_heals(impossible: set[tuple[Phase, Event]]) -> None:
     """A hundred thousand faults."""
     many = settings(SHORT, max_examples=1500, stateful_step_count=100)
-    run_state_machine_as_test(Histories, settings=many)  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
+    run_state_machine_as_test(Histories, settings=many)
     assert not impossible

@@ -127,12 +127,12 @@ class World(Service):
         for node in self.cluster.nodes.values():
             node.mode = Mode.UP
         self.cluster.held.clear()
-        began, first_step, fetched = self.now, self.steps, -SAFETY
+        began, first_step, next_fetch = self.now, self.steps, self.now
         self.tick()
         while True:
             self.answer_all()
-            if self.now - fetched >= SAFETY:
-                fetched = self.now
+            if self.now >= next_fetch:
+                next_fetch = self.now + SAFETY
                 self.fetch_all()
                 self.answer_all()
             wrong = list(self.wrong())
@@ -141,7 +141,7 @@ class World(Service):
             assert self.now - began <= limit, f"after {limit} s: {wrong}"
             assert self.steps - first_step < 2000, f"too many steps: {wrong}"
             due = self.due()
-            self.now = min(fetched + SAFETY, due if due is not None else fetched + SAFETY)
+            self.now = next_fetch if due is None else min(next_fetch, due)
             self.tick()
 
     def wrong(self) -> Iterator[str]:
