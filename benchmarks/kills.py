@@ -110,9 +110,9 @@ async def _one(number: int, server: Server, service: Service, result: Run, dice:
         await _settled(server, service, result)
         await asyncio.sleep(dice.random() * 0.5)
     elif chance < 0.6:  # at one of its first requests: it makes about six, or twice as many where it cleans up
-        await _requests(server, dice.randint(1, 10))
+        await _requests(server, dice.randint(1, 8))
     else:  # somewhere between the first import and the first fetch
-        await asyncio.sleep(dice.uniform(0.3, 1.3) * result.start_seconds)
+        await asyncio.sleep(dice.uniform(0.2, 1.0) * result.start_seconds)
     live = await service.get("/readyz")
     await service.kill()
     result.kills += 1

@@ -18,7 +18,7 @@ from benchmarks.truth import Truth, seconds
 from service.freshness import default_bound
 
 STATES: Final = ("AVAILABLE", "BUSY", "AWAY", "DND", "UNAVAILABLE")
-SAFETY: Final = 3.0
+SAFETY: Final = 2.0
 """Seconds between fetches without a notification (fetch.safety_interval)."""
 READ_TIMEOUT: Final = 1.0
 LATE: Final = 2 * READ_TIMEOUT

@@ -186,7 +186,11 @@ class Keeper:
         if command.leftover:
             failure = happening.failure if isinstance(happening, lifecycle.Failed) else None
             happening = lifecycle.Removed(command.seq, failure)
-        self.post(happening)
+        try:
+            self.post(happening)
+        except Exception:  # the same: what is under way must end, if only as a failure
+            log.exception("%s %s: unexpected error", command.act, _name(command.key))
+            self.post(lifecycle.Failed(command.key, command.seq, Failure(Trouble.SERVER, "internal error")))
 
     async def _send(self, command: Command) -> Happening:
         key = command.key

@@ -21,9 +21,11 @@ START: Final = re.compile(_OPENING, re.IGNORECASE)
 _MARK: Final = re.compile(
     _OPENING + rb"|<(?:(?P<end>/(?:[^\s<>/:!?'\"=&]{1,64}:)?presence\s*+>)|!--|!\[CDATA\[|!DOCTYPE)", re.IGNORECASE
 )
-_REST_OF_TAG: Final = re.compile(rb"(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+>")
+# No possessive groups: the first Pythons that have them mismatch them. The alternatives begin differently, so that it
+# stays linear without.
+_REST_OF_TAG: Final = re.compile(rb"(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*>")
 _BETWEEN: Final = re.compile(
-    rb"\s++|\xef\xbb\xbf|<!--(?:[^-]++|-(?!->))*+-->|<!\[CDATA\[|\]\]>"
+    rb"\s++|\xef\xbb\xbf|<!--(?:[^-]++|-(?!->))*-->|<!\[CDATA\[|\]\]>"
     rb"|<[?/]?(?![^<>]{0,200}\sentity\s*=)[^\s<>!?/'\"=&][^<>]{0,200}+>"
 )
 """What may stand between documents without a word about it: white space, a BOM, declarations, comments, the tags of
