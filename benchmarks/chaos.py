@@ -4,8 +4,8 @@
 
 A simulator with two nodes, and a service that watches for two end users, one at home on each. Presence changes all the
 time; all the time somebody asks the service and holds its answers against the recorded truth. Half of the rounds
-bring two faults at once, where those go together. After each round all must be well again within a bound; every other time in silence, so that
-no later change helps to find what was lost.
+bring two faults at once, where those go together. After each round all must be well again within a bound; every other
+time in silence, so that no later change helps to find what was lost.
 
 Exit code 0: no `live` answer was wrong, no change was lost, and everything healed in time. What the figures mean is in
 benchmarks/README.md.

@@ -95,8 +95,8 @@ class Node:
 class User:
     """An end user: the contacts wanted, a set for each subscription, and the node it is homed on as far as we know.
 
-    `path` holds the nodes that one login was redirected over, `tours` counts those in a row that led nowhere. `backup` is
-    the node named for when this one fails.
+    `path` holds the nodes that one login was redirected over, `tours` counts those in a row that led nowhere. `backup`
+    is the node named for when this one fails.
     """
 
     slots: tuple[frozenset[str], ...]

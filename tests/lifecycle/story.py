@@ -162,6 +162,23 @@ class Story(Driver):
         self.now = until
         return done
 
+    def serve_only(self, node: str, seconds: float, trouble: Trouble) -> None:
+        """Time passes, that node does what is asked, and at all others it fails."""
+        until = self.now + seconds
+        while True:
+            while self.open:
+                command = self.open[0]
+                if command.key.node == node:
+                    self.yes(command)
+                else:
+                    self.no(command, trouble)
+            due = self.due()
+            if due is None or due > until:
+                break
+            self.now = due
+            self.tick()
+        self.now = until
+
     def at(self, key: Key) -> Resource:
         """A thing as the lifecycle knows it."""
         return self.state.resources[key]

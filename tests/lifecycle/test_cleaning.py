@@ -193,6 +193,35 @@ def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(trouble: Troub
     assert story.state.leftovers == ()
 
 
+def lost_again(seconds: float) -> Story:
+    """A leftover whose first removal failed, and a subscription that is lost again some seconds after it was made."""
+    story = earlier(old_subscription())
+    story.want(ann="joe")
+    for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
+        story.yes(story.one(Act.MAKE, kind))
+    story.no(story.one(Act.REMOVE), Trouble.SERVER)
+    story.yes(story.one(Act.MAKE))
+    story.wait(seconds)
+    story.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    return story
+
+
+def test_nothing_is_made_while_a_leftover_is_being_removed() -> None:
+    """Its id may be given again, and the removal must not hit what is new."""
+    story = lost_again(1)
+    assert words(story.open) == ["remove leftover subscription ann"]
+    assert words(story.yes(story.one(Act.REMOVE))) == ["make subscription ann"]
+
+
+def test_no_leftover_is_removed_while_something_is_being_made() -> None:
+    """For the same reason: should the new one bear its id, the leftover is no more."""
+    story = lost_again(0)
+    assert words(story.open) == ["make subscription ann"]
+    assert story.wait(20) == []
+    assert story.yes(story.one(Act.MAKE), id=7) == []
+    assert story.state.leftovers == ()
+
+
 def test_a_leftover_nobody_can_log_in_for_does_not_tick() -> None:
     """The node is down: there is one clock, that of the login's back-off."""
     story = earlier(old_subscription())
@@ -357,6 +386,20 @@ def test_a_stop_does_not_wait_for_leftovers() -> None:
     assert [(each.node, each.id) for each in story.memory.leftovers] == [(B, 8)]
 
 
+def test_a_stop_removes_no_leftover_by_itself() -> None:
+    """It goes with its session."""
+    story = earlier(old_subscription())
+    story.want(ann="joe")
+    for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
+        story.yes(story.one(Act.MAKE, kind))
+    story.no(story.one(Act.REMOVE), Trouble.SERVER)
+    story.yes(story.one(Act.MAKE))
+    story.now += 10
+    asked = words(story.happen(Stop()) + story.serve())
+    assert not [each for each in asked if "leftover" in each]
+    assert story.state.leftovers == ()
+
+
 def test_after_a_stop_nothing_is_made_whatever_happens() -> None:
     """Late news of contacts included."""
     story = Story(A, B).start()
@@ -388,6 +431,25 @@ def test_a_removal_that_fails_is_tried_again_until_it_has_expired() -> None:
     assert story.phase(subscription(slot=1)) is Phase.LINGERING
     story.live_on(2 * LIFE)
     assert story.phase(subscription(slot=1)) is None
+
+
+def test_a_removal_is_tried_for_as_long_as_a_lost_renewal_may_have_prolonged_the_life() -> None:
+    """The reply to the last renewal was lost: it may live for an hour from then."""
+    story = Story(contacts_per_subscription=1, endpoint_expires=80000).start(ann="ab")
+    renewed = 0.0
+    while not renewed:
+        story.now = story.due() or story.now
+        for command in story.tick():
+            if command.key.slot == 1:
+                renewed = story.now
+                story.no(command, Trouble.UNKNOWN_OUTCOME)
+            else:
+                story.yes(command)
+    story.want(ann="a")
+    story.refuse_all(START + LIFE + 60 - story.now, Trouble.SERVER, Kind.SUBSCRIPTION)
+    assert story.phase(subscription(slot=1)) is Phase.LINGERING
+    tries = story.refuse_all(2 * LIFE, Trouble.SERVER, Kind.SUBSCRIPTION)
+    assert max(at for at, command in tries if command.act is Act.REMOVE) <= renewed + LIFE
 
 
 def test_wanted_again_while_being_removed() -> None:

@@ -177,20 +177,35 @@ def test_an_answer_is_no_failure_whatever_it_says() -> None:
     assert story.state.users["ann"].node == A
 
 
-def test_old_failures_do_not_count_at_a_new_beginning() -> None:
-    """A node that failed hours ago is given the same patience as any other."""
-    story = Story(A, B).start()
-    story.state.nodes.get(B)
-    story.happen(Move(B))
-    story.live_on(5)
-    for _ in range(4):
-        story.used(subscription(node=B), Trouble.UNREACHABLE)
-    story.wait(20)
+def leave(story: Story, node: str) -> None:
+    """That node fails until it is left."""
+    for _ in range(3):
+        story.used(subscription(node=node), Trouble.UNREACHABLE)
+    story.wait(15)
+    for command in list(story.open):
+        if command.key.node == node:
+            story.no(command, Trouble.UNREACHABLE)
+
+
+def test_a_node_that_is_come_back_to_is_given_the_same_patience_as_any_other() -> None:
+    """Once round the nodes: what the first one did before says nothing about now."""
+    story = Story(A, B, C).start()
+    for node in (A, B, C):
+        leave(story, node)
+        story.live_on(100)
+    assert story.live(Kind.SUBSCRIPTION) == [subscription(node=A)]
+    story.used(subscription(), Trouble.UNREACHABLE)
+    story.live_on(1)
     assert story.state.users["ann"].node == A
-    story.refuse_all(7200, Trouble.UNREACHABLE, Kind.APPLICATION)
-    story.happen(Move(B))
-    story.used(subscription(node=B), Trouble.UNREACHABLE, generation=0)
-    story.wait(1)
+
+
+def test_a_node_that_still_fails_is_not_chosen_again() -> None:
+    """The removal of what it held says so, long after its pause; there is no point in going back."""
+    story = Story(A, B).start()
+    leave(story, A)
+    story.serve_only(B, 100, Trouble.UNREACHABLE)
+    assert app(A) in story.state.resources
+    leave(story, B)
     assert story.state.users["ann"].node == B
 
 
