@@ -23,21 +23,19 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from pws_soap import lifecycle
 from pws_soap.errors import OutcomeUnknown, PwsError, TimedOut
-from pws_soap.lifecycle import Failure, Key, Trouble, failure_of
-from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
+from pws_soap.lifecycle import Key, failure_of
+from pws_soap.models import Presence
 from service.clock import Clock, Moment
 from service.inbox import Inbox, SubscriptionRef
 from service.keeper import Keeper, Live, token_of
 from service.lines import Counters, Line, LineLost, PumpSettings, feed_of
+from service.poller import Poller
 from service.records import PutReport, Reading, Source
 from service.store import Store
 
 log = logging.getLogger("pws.fetch")
 
-_RETRY_FIRST = 0.5
-_RETRY_MOST = 30.0
 _GRACE = 2.0
 """Seconds that a notification may lag behind the change it announces."""
 _SHORTEST = 15.0
@@ -60,6 +58,7 @@ class Pump:
         self.lines: dict[Key, Line] = {}
         """In the order in which they were opened."""
         self.counters = Counters()
+        self._poller = Poller(settings, keeper, store, inbox, clock, self.lines, self.counters, self._woken.set)
 
     @property
     def safety_interval(self) -> float:
@@ -106,6 +105,10 @@ class Pump:
         """Something is due that was not."""
         self._woken.set()
 
+    async def poll(self, line: Line, contacts: Iterable[str]) -> PutReport:
+        """See Poller."""
+        return await self._poller.poll(line, contacts)
+
     async def fetch(self, line: Line) -> int:
         """Fetch a subscription now; how many contacts changed. A fetch that has not begun yet serves many callers.
 
@@ -121,20 +124,6 @@ class Pump:
         self._inbox.mark(line.ref.id, line.ref.node)
         self._woken.set()
         return await done
-
-    async def poll(self, line: Line, contacts: Iterable[str]) -> PutReport:
-        """Read these contacts with getPolledPresence, through the session of a subscription. Raises PwsError."""
-        reading = self._store.begin()
-        self.counters.polls += 1
-        try:
-            client = self._keeper.client(line.live.key.node)
-            rich = line.live.key.user in self._settings.rich
-            presences = await client.get_polled_presence(line.live.session, contacts, rich=rich)
-        except PwsError as error:
-            self._report(line, failure_of(error), session=True)
-            raise
-        self._report(line, None)
-        return self._take(line, presences, reading, Source.POLLED)
 
     # Time
 
@@ -176,10 +165,10 @@ class Pump:
             if not line.polling and not line.fetching:
                 if self._settings.reconcile_interval and line.sweep_due <= now and not line.sweep_left:
                     line.sweep_left, line.sweep_counts = sorted(line.live.contacts), True
-                wants = bool(line.sweep_left or (line.fetches and self._unsettled(line)))
+                wants = bool(line.sweep_left or (line.fetches and self._poller.unsettled(line)))
                 if wants and line.poll_due <= now:
                     line.polling = True
-                    self._spawn(partial(self._read_again, line))
+                    self._spawn(partial(self._poller.read_again, line))
                 elif wants:
                     later.append(line.poll_due)
                 else:
@@ -188,7 +177,7 @@ class Pump:
                     if self._settings.heartbeat_interval and line.fetches and not line.fetch_failures:
                         if line.beat_due <= now:
                             line.polling = True
-                            self._spawn(partial(self._beat, line))
+                            self._spawn(partial(self._poller.beat, line))
                         else:
                             later.append(line.beat_due)
         return min(later, default=None)
@@ -243,10 +232,10 @@ class Pump:
                     each.set_exception(failed)
         # The first change that nobody announced: does the server still know where to?
         unheard = changed is not None and bool(line.missed) and not missed
-        self._report(line, failure_of(failed) if isinstance(failed, PwsError) else None, unheard=unheard)
+        self._poller.report(line, failure_of(failed) if isinstance(failed, PwsError) else None, unheard=unheard)
 
     def _fetched(self, line: Line, presences: list[Presence], reading: Reading, expected: bool) -> int:
-        report = self._take(line, presences, reading, Source.SUBSCRIBED)
+        report = self._poller.take(line, presences, reading, Source.SUBSCRIBED)
         if self._leads(line):
             if not line.shaky_until:
                 self._store.confirm(line.feed, reading)
@@ -286,7 +275,7 @@ class Pump:
             line.failing_since = now
         line.fetch_failures += 1
         line.last_error = str(error) if isinstance(error, PwsError) else f"unexpected error: {type(error).__name__}"
-        line.fetch_due = now + self._pause(line.fetch_failures)
+        line.fetch_due = now + self._poller.pause(line.fetch_failures)
         if not isinstance(error, PwsError):
             log.error("%s: unexpected error in a fetch", line.feed, exc_info=error)
         elif line.fetch_failures == 1:
@@ -309,95 +298,6 @@ class Pump:
                 if isinstance(failed, TimedOut):
                     other.shaky_until = self._clock.monotonic() + self._settings.late
                 other.poll_due = 0.0
-
-    # Reading again
-
-    def _take(self, line: Line, presences: list[Presence], reading: Reading, source: Source) -> PutReport:
-        """Take a reply in. What this subscription does not carry was true just now, and nobody tells when that ends."""
-        report = self._store.put(presences, reading, source=source)
-        mine = self._mine(line)
-        others = [each.contact for each in presences if same_contact(each.contact) not in mine]
-        if others:
-            self._store.doubt_contacts(others, "no subscription carries it yet")
-        return report
-
-    def _mine(self, line: Line) -> set[str]:
-        """The contacts that a subscription carries and that are read through it."""
-        found = set()
-        for contact in line.live.contacts:
-            record = self._store.get(contact)
-            if record is not None and record.feed == line.feed:
-                found.add(record.key)
-        return found
-
-    def _unsettled(self, line: Line) -> list[str]:
-        """What must be read again: in doubt, and in the subscription, so that what is read stays true."""
-        unsettled = self._store.unsettled(line.feed)
-        if not unsettled:
-            return []
-        mine = {same_contact(contact) for contact in line.live.contacts}
-        return [contact for contact in unsettled if same_contact(contact) in mine]
-
-    async def _read_again(self, line: Line) -> None:
-        """Poll what is in doubt, then what the sweep has left, in lists as long as a request may be."""
-        try:
-            doubtful = self._unsettled(line)
-            for start in range(0, len(doubtful), MAX_CONTACTS_PER_REQUEST):
-                await self.poll(line, doubtful[start : start + MAX_CONTACTS_PER_REQUEST])
-            while line.sweep_left:
-                report = await self.poll(line, line.sweep_left[:MAX_CONTACTS_PER_REQUEST])
-                del line.sweep_left[:MAX_CONTACTS_PER_REQUEST]
-                if report.changes and line.sweep_counts and not line.announced:
-                    self.counters.drift += len(report.changes)
-                    log.warning("%s: %d contacts differed from polled presence", line.feed, len(report.changes))
-                if not line.sweep_left:
-                    line.sweep_due = self._clock.monotonic() + self._settings.reconcile_interval
-            # A document that stays unreadable is polled ever more slowly.
-            line.poll_failures = line.poll_failures + 1 if self._unsettled(line) else 0
-            line.poll_error = None
-        except PwsError as error:
-            if line.poll_error is None:
-                line.polls_failing_since = self._clock.monotonic()
-            line.poll_failures += 1
-            line.poll_error = str(error)
-        finally:
-            pause = self._pause(line.poll_failures) if line.poll_failures else 0.0
-            line.poll_due = self._clock.monotonic() + pause
-            line.polling = False
-
-    async def _beat(self, line: Line) -> None:
-        """Ask the server for one contact, each in its turn: is it there at all? Any other answer does as well."""
-        contacts = sorted(line.live.contacts)
-        line.beats += 1
-        try:
-            if contacts:
-                await self.poll(line, [contacts[line.beats % len(contacts)]])
-        except PwsError as error:
-            line.last_error = str(error)
-        finally:
-            line.beat_due = self._clock.monotonic() + self._settings.heartbeat_interval
-            line.polling = False
-
-    def _pause(self, failures: int) -> float:
-        full = min(_RETRY_MOST, _RETRY_FIRST * 2.0 ** min(failures - 1, 10))
-        return full * (0.5 + 0.5 * self._random.random())
-
-    def _report(self, line: Line, failure: Failure | None, *, session: bool = False, unheard: bool = False) -> None:
-        """Tell the lifecycle how a call through this subscription, or through its session alone, ended."""
-        key, generation = line.live.key, line.live.generation
-        now = self._clock.monotonic()
-        for other in self.lines.values():
-            if other.live.key.node != key.node:
-                continue
-            if failure is None:
-                other.beat_due = now + self._settings.heartbeat_interval
-            elif failure.trouble in {Trouble.UNREACHABLE, Trouble.UNKNOWN_OUTCOME} and not other.fetch_failures:
-                # A fetch finds out at once, and what cannot be confirmed is no longer called live.
-                self._inbox.mark(other.ref.id, other.ref.node)
-                self._woken.set()
-        if session and failure is not None and failure.trouble is Trouble.SUBSCRIPTION_LOST:
-            failure = Failure(Trouble.SERVER, failure.text, failure.code)
-        self._keeper.post(lifecycle.Used(key, generation, failure, unheard))
 
     # Lines
 

@@ -111,6 +111,29 @@ def test_a_partly_made_subscription_is_used_and_completed() -> None:
     assert story.at(subscription()).error is None
 
 
+def test_contacts_that_a_partly_made_subscription_may_have_are_taken_out_when_they_are_not_wanted() -> None:
+    """The reply to the second list was lost."""
+    story = Story()
+    story.want(ann="abcd")
+    for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
+        story.yes(story.one(Act.MAKE, kind))
+    failure = Failure(Trouble.UNKNOWN_OUTCOME, "the second list failed")
+    story.yes(story.one(Act.MAKE), contacts=frozenset("ab"), failure=failure)
+    story.want(ann="abc")
+    (alter,) = story.wait(2)
+    assert change(alter) == ("c", "d")
+
+
+def test_a_new_subscription_owes_nothing_to_the_old_ones_pauses() -> None:
+    """The old one refused a change for minutes; it was lost, and the new one takes the next change at once."""
+    story = Story().start(ann="a")
+    story.want(ann="ab")
+    story.refuse_all(600, Trouble.REFUSED, Kind.SUBSCRIPTION)
+    story.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    story.serve()
+    assert [change(each) for each in story.want(ann="abc")] == [("c", "")]
+
+
 def test_a_full_subscription_makes_room_before_it_takes_more() -> None:
     """5000 is the server's limit (135) at every moment, not only in the end."""
     story = Story(contacts_per_subscription=3).start(ann="abc")

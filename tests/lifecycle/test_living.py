@@ -167,7 +167,8 @@ def test_an_endpoint_lost_while_a_subscription_is_being_made() -> None:
     assert sorted(story.live(Kind.SUBSCRIPTION)) == [subscription(), subscription("bob")]
 
 
-def test_many_failures_with_one_lost_endpoint_register_it_once() -> None:
+@pytest.mark.parametrize("soon", [True, False], ids=["before the new one is there", "afterwards"])
+def test_many_failures_with_one_lost_endpoint_register_it_once(soon: bool) -> None:
     """The second one is about the old endpoint."""
     story = Story()
     story.want(ann="a", bob="b")
@@ -177,8 +178,12 @@ def test_many_failures_with_one_lost_endpoint_register_it_once() -> None:
         story.yes(story.one(Act.MAKE, Kind.END_USER, user))
     first, second = story.open
     assert words(story.no(first, Trouble.ENDPOINT_LOST)) == ["make endpoint"]
-    assert story.no(second, Trouble.ENDPOINT_LOST) == []
-    assert words(story.serve()) == ["make endpoint", "make subscription ann", "make subscription bob"]
+    if soon:
+        assert story.no(second, Trouble.ENDPOINT_LOST) == []
+        assert words(story.serve()) == ["make endpoint", "make subscription ann", "make subscription bob"]
+    else:
+        story.yes(story.one(Act.MAKE, Kind.ENDPOINT))
+        assert words(story.no(second, Trouble.ENDPOINT_LOST)) == ["make subscription bob"]
 
 
 def test_a_session_that_is_gone_takes_its_subscriptions_along() -> None:
