@@ -146,9 +146,10 @@ class _Happened(Work):
             # The server has forgotten one of them and given its id again: to begin anew is the one way to tell them
             # apart.
             text = f"the server gave id {made.id} twice"
+            until = max(each.outlasts for each in (made, *others))
             for other in others:
                 self._lose(other.key, Failure(Trouble.SUBSCRIPTION_LOST, text))
-            self._leave(made.key, made.id, made.outlasts)
+            self._leave(made.key, made.id, until)
             return False
         self._not_left(made.key, made.id)
         return True

@@ -120,6 +120,10 @@ class Work:
             self._event(child, Event.LOST)
         elif resource.phase is Phase.MAKING:
             self._event(child, Event.UNWANTED)  # it may yet come to life: then it is removed and made anew
+        after = self.state.resources.get(child)
+        if after is not None and after.phase is Phase.ABSENT and resource.phase is not Phase.ABSENT:
+            # It was not lost by itself: the pause, if any, is that of what it hangs on.
+            self._put(replace(after, losses=resource.losses, due=self.now))
 
     def _leave(self, key: Key, id: int, expires_at: float) -> None:  # noqa: A002  # the server's own word
         if expires_at > self.now:
@@ -163,6 +167,8 @@ class Work:
         command = Command(act, key, resource.seq, id=resource.id)
         if key.kind not in SESSIONS and act in {Act.MAKE, Act.RENEW}:
             command = replace(command, expires=self._life(key))
+        if act is Act.MAKE:
+            resource = replace(resource, unsure=frozenset())  # what an earlier try may have added is no more
         if act is Act.RENEW:
             resource = replace(resource, outlasts=max(resource.outlasts, self.now + self._life(key)))
         if key.kind is Kind.SUBSCRIPTION:

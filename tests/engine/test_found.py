@@ -60,3 +60,22 @@ def test_changes_that_come_unannounced_again_and_again_cost_one_renewal() -> Non
         assert office.simulator.counters.requests["registerEndPoint"] == before + 1
 
     run(story())
+
+
+def test_what_goes_with_a_lost_endpoint_does_not_wait_as_if_it_had_been_lost_by_itself() -> None:
+    """The subscription has been lost often before; this time it is the endpoint, for the first time."""
+
+    async def story() -> None:
+        office = Office(names(2), safety=3.0, reconcile=0.0)
+        office.start()
+        await office.heal()
+        for number in range(6):
+            office.simulator.forget("subscriptions")
+            office.change(office.contacts[0], STATES[number % 2 + 1])
+            await office.heal()
+        office.simulator.forget("endpoints")
+        office.change(office.contacts[0], STATES[3])
+        await office.pass_time(office.safety + 0.5)  # the change comes unannounced, and the endpoint is missed
+        assert await office.heal() < 2
+
+    run(story())

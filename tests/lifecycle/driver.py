@@ -100,6 +100,7 @@ class Driver:
         if key.kind is Kind.SUBSCRIPTION and act in {Act.MAKE, Act.ALTER}:
             assert command.add or command.drop, f"nothing to do: {command}"
             assert not command.add & command.drop
+            assert act is Act.ALTER or not command.drop
         life = [each for each in self.open if each.key == key and not each.leftover and each.seq >= self.made[key]]
         assert not life, f"{command} while {life} is under way"
 

@@ -148,6 +148,21 @@ def test_a_make_answered_after_its_life_is_over_is_not_believed() -> None:
     assert {story.at(key).id for key in story.live(Kind.SUBSCRIPTION)} == {60, 70}
 
 
+def test_an_id_given_twice_is_removed_for_as_long_as_the_younger_of_the_two_lives() -> None:
+    """The older reply came last."""
+    story = Story(contacts_per_subscription=1, endpoint_expires=80000)
+    story.want(ann="ab")
+    for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
+        story.yes(story.one(Act.MAKE, kind))
+    slow, other = story.open
+    story.no(other, Trouble.SERVER)
+    story.now += 3000
+    (again,) = story.tick()
+    story.yes(again, id=50)
+    story.yes(slow, id=50, asked_at=START)
+    assert [each.expires_at for each in story.state.leftovers] == [story.now + LIFE]
+
+
 # What an earlier run left
 
 
@@ -295,7 +310,8 @@ def test_a_leftover_on_a_node_that_redirects_its_user_goes_with_the_applications
     story = earlier(old_subscription(node=B), nodes=(A, B))
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE, node=B))
-    story.elsewhere(story.one(Act.MAKE, Kind.END_USER, node=B), "a.example")
+    asked = story.elsewhere(story.one(Act.MAKE, Kind.END_USER, node=B), "a.example")
+    assert [(each.act, each.key) for each in asked] == [(Act.RESET, app(B))]
     story.serve()
     assert story.state.leftovers == ()
     assert story.state.users["ann"].node == A

@@ -124,6 +124,17 @@ def test_contacts_that_a_partly_made_subscription_may_have_are_taken_out_when_th
     assert change(alter) == ("c", "d")
 
 
+def test_a_second_try_to_make_a_subscription_takes_nothing_out() -> None:
+    """What the first try may have added went with it."""
+    story = Story()
+    story.want(ann="ab")
+    for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
+        story.yes(story.one(Act.MAKE, kind))
+    story.no(story.one(Act.MAKE), Trouble.THROTTLED)
+    story.want(ann="bc")
+    assert [change(each) for each in story.wait(2)] == [("bc", "")]
+
+
 def test_a_new_subscription_owes_nothing_to_the_old_ones_pauses() -> None:
     """The old one refused a change for minutes; it was lost, and the new one takes the next change at once."""
     story = Story().start(ann="a")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pws_soap.lifecycle import Doubt, Kind, Memory, Settings, Stop, Trouble, begin, remember
+from pws_soap.lifecycle import Act, Doubt, Kind, Memory, Phase, Settings, Stop, Trouble, begin, remember
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.server import Mode
 from tests.lifecycle.test_histories import HEALED_IN
@@ -104,6 +104,34 @@ def test_what_is_about_to_be_made_is_written_down_before_it_is_sent() -> None:
     makes = {request.command.key.user for request in each.requests if request.command.key.kind is Kind.SUBSCRIPTION}
     assert makes
     assert {(A, user) for user in makes} <= {(doubt.node, doubt.user) for doubt in each.memory.doubtful}
+
+
+def test_what_is_no_longer_wanted_while_it_is_being_made_is_written_down() -> None:
+    """It may come to life after the crash."""
+    each = world()
+    each.want(CONTACTS)
+    while len(each.live(Kind.SUBSCRIPTION)) < SLOTS:
+        each.answer(0)
+    each.want({**CONTACTS, "bob": frozenset("efgh")})
+    (request,) = [one for one in each.requests if one.command.act is Act.MAKE]
+    each.want(CONTACTS)
+    assert each.phase(request.command.key) is Phase.LEAVING
+    assert (A, "bob") in {(doubt.node, doubt.user) for doubt in each.memory.doubtful}
+
+
+def test_what_goes_with_a_session_is_written_down_until_that_has_gone() -> None:
+    """Stopping, with the server gone: the subscription is given up, its session not; also beside an older leftover."""
+    each = world()
+    each.want(CONTACTS)
+    each.answer_all()
+    each.crash_and_restart(False)
+    while not any(request.command.leftover for request in each.requests):
+        each.answer(0)
+    each.stop()
+    each.set_mode(0, Mode.DOWN)
+    each.elapse(40)
+    assert each.memory.leftovers
+    assert (A, "") in {(doubt.node, doubt.user) for doubt in each.memory.doubtful}
 
 
 def test_a_renewal_of_unknown_outcome_is_remembered_with_its_longer_life() -> None:
