@@ -200,7 +200,7 @@ class Keeper:
         if command.act is Act.MAKE and key.kind is Kind.APPLICATION:
             mine = self._credentials
             session = await client.login(mine.username, mine.password, force=command.force)
-            self._sessions[key] = session
+            self._hold(command, session)
             self.ever_logged_in = True
             return lifecycle.Succeeded(key, command.seq, asked_at, backup=session.backup)
         kind = Kind.APPLICATION if key.kind in {Kind.ENDPOINT, Kind.APPLICATION} else Kind.END_USER
@@ -212,7 +212,7 @@ class Keeper:
         match key.kind:
             case Kind.APPLICATION:
                 await client.logout(held)
-                self._sessions.pop(key, None)
+                self._let_go(key, held)
                 return done
             case Kind.END_USER:
                 return await self._end_user(client, command, held, asked_at)
@@ -223,11 +223,23 @@ class Keeper:
 
     async def _end_user(self, client: PwsClient, command: Command, held: Session, asked_at: float) -> Happening:
         if command.act is Act.MAKE:
-            self._sessions[command.key] = await client.login_end_user(held, command.key.user, force=command.force)
-        else:
-            await client.logout(held)
-            self._sessions.pop(command.key, None)
+            session = await client.login_end_user(held, command.key.user, force=command.force)
+            self._hold(command, session)
+            return lifecycle.Succeeded(command.key, command.seq, asked_at, backup=session.backup)
+        await client.logout(held)
+        self._let_go(command.key, held)
         return lifecycle.Succeeded(command.key, command.seq, asked_at)
+
+    def _hold(self, command: Command, session: Session) -> None:
+        """Keep a session, unless its login was overtaken: a late reply must not replace a newer session."""
+        resource = self.state.resources.get(command.key)
+        if resource is not None and resource.seq == command.seq:
+            self._sessions[command.key] = session
+
+    def _let_go(self, key: Key, session: Session) -> None:
+        """Forget a session that was logged out, unless there is a newer one."""
+        if self._sessions.get(key) is session:
+            del self._sessions[key]
 
     async def _endpoint(self, client: PwsClient, command: Command, held: Session, asked_at: float) -> Happening:
         made = None

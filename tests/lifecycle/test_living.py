@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from pws_soap.lifecycle import Act, Command, Key, Kind, Phase, Settings, Succeeded, Trouble
+from pws_soap.lifecycle import Act, Command, Key, Kind, Phase, Settings, Succeeded, Trouble, Used
 from pws_soap.lifecycle.backoff import pause, renewal
 from tests.lifecycle.driver import START
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
@@ -97,6 +97,30 @@ def test_a_failed_renewal_changes_nothing_and_is_tried_again_in_time() -> None:
     assert story.phase(endpoint()) is Phase.LIVE
     story.live_on(60)
     assert (story.at(endpoint()).expires_at or 0) > story.now + LIFE - 100
+
+
+def test_a_change_that_nobody_announced_has_the_endpoint_renewed_at_once() -> None:
+    """The server may have forgotten it, and only a renewal says so."""
+    story = Story().start()
+    story.live_on(100)
+    (renewal,) = story.happen(Used(subscription(), story.at(subscription()).generation, unheard=True))
+    assert (renewal.act, renewal.key) == (Act.RENEW, endpoint())
+    story.no(renewal, Trouble.ENDPOINT_LOST)
+    story.serve()
+    assert story.live(Kind.SUBSCRIPTION) == [subscription()]
+
+
+def test_what_is_lost_with_something_else_is_made_anew_with_it() -> None:
+    """The pause, if any, is that of what was lost by itself."""
+    story = Story().start()
+    for _ in range(8):
+        story.used(subscription(), Trouble.SESSION_LOST)
+        while not story.live(Kind.END_USER):
+            story.serve()
+            story.now = story.due() or story.now
+            story.tick()
+        story.serve()
+        assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
 
 def test_what_expired_is_made_anew() -> None:

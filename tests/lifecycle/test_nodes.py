@@ -73,6 +73,25 @@ def test_a_redirect_to_no_name_at_all_is_told_and_tried_again(name: str | None) 
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
 
+def test_a_redirect_of_the_application_user_is_told_and_tried_again_with_pauses() -> None:
+    """Application users may log in anywhere: such an answer makes no sense, and no storm."""
+    story = Story(A, B)
+    story.want(ann="a")
+    assert story.elsewhere(story.one(Act.MAKE), "b.example") == []
+    assert "only end users" in str(story.at(app()).error)
+    assert words(story.wait(1)) == ["make application"]
+
+
+def test_a_late_redirect_moves_nobody() -> None:
+    """The operator has decided meanwhile."""
+    story = logging_in(A, B)
+    late = story.one(Act.MAKE, Kind.END_USER)
+    story.happen(Move(B))
+    story.elsewhere(late, "c.example")
+    story.serve()
+    assert story.live(Kind.SUBSCRIPTION) == [subscription(node=B)]
+
+
 def test_a_redirect_loop_is_told_and_does_not_storm() -> None:
     """Each node says it is the other one; it ends when they agree."""
     story = Story(A, B)
