@@ -29,6 +29,7 @@ from pws_soap.simulator import (
 )
 from pws_soap.simulator.app import NodeApp
 from pws_soap.simulator.contract import wsdl
+from tests.e2e.processes import free_port
 
 from .talk import ANN, JOE, Read, envelope, fetch, login, login_end_user, poll, register, subscribe
 
@@ -227,7 +228,8 @@ async def test_closing_ends_what_hangs() -> None:
 async def test_a_node_listens_again_once_its_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else may hold it for a while; one who holds it for good is told of, and a node may go down meanwhile."""
     monkeypatch.setattr("pws_soap.simulator.server._REOPEN_PAUSE", 0.001)
-    async with SimulatorServer(control_port=None) as server, aiohttp.ClientSession() as http:
+    address = NodeAddress("imp1", "127.0.0.1", free_port())  # which no outgoing connection takes meanwhile
+    async with SimulatorServer(nodes=[address], control_port=None) as server, aiohttp.ClientSession() as http:
         (node,) = server.nodes
         for outcome in ("freed", "down", "kept"):
             server.simulator.set_state("imp1", NodeState.DOWN)
