@@ -72,8 +72,8 @@ class InProcess:
         return Reply(reply.status, reply.body)
 
     async def get(self, url: str, *, operation: str) -> Reply:
-        """Nothing here is asked that way."""
-        raise NotImplementedError
+        """Only a live WSDL is fetched, and the bundled one is used."""
+        raise AssertionError(f"{operation} fetched {url}")
 
     async def close(self) -> None:
         """There is nothing to close."""
