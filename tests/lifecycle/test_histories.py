@@ -25,7 +25,7 @@ HEALED_IN: Final = 300.0 + 60.0 + SAFETY
 """Seconds: the longest pause after a failure, that after which a failed node is tried again, and a safety fetch, which
 finds out what the server has forgotten. They pass side by side or in this order."""
 NOTICED_IN: Final = 0.8 * 3600.0
-"""Seconds until an endpoint that the server has forgotten is found out here: nobody reports a fetch without notification."""
+"""Seconds until an endpoint that the server has forgotten is found out: by its renewal, nobody reports silence here."""
 
 USERS: Final = ("ann", "bob")
 PLAIN: Final = [
