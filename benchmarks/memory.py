@@ -42,6 +42,7 @@ from service.clock import SystemClock
 from service.freshness import default_bound
 from service.gate import BudgetedTransport, Gate
 from service.keeper import Credentials
+from service.knowledge import Knowledge
 from service.lines import PumpSettings
 from service.living import LivingEngine
 from service.statefile import StateFile
@@ -129,12 +130,9 @@ class Service:
         )
         self.app = create_app(
             self.engine,
-            self.store,
+            Knowledge.of(self.store, clock, default_bound(safety), {}),
             callback_secret=Secret(SECRET),
-            groups={},
-            clock=clock,
             version="0",
-            freshness_bound=default_bound(safety),
         )
         self.notifications = 0
         self._changed = asyncio.Event()

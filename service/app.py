@@ -5,7 +5,7 @@ The server that runs it must not write an access log: the callback's path holds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -13,16 +13,14 @@ from fastapi import FastAPI
 
 from pws_soap.models import Secret
 from service import problems
-from service.availability import Availability
-from service.clock import Clock
+from service.access.door import Door
 from service.contact_json import ContactJson
 from service.engine import Engine
 from service.guard import Guard
-from service.query import Reader
+from service.knowledge import Knowledge
 from service.routes import contacts, presence, probes, status
 from service.routes.callback import Callback
 from service.routes.context import Context
-from service.store import Store
 from service.views import CONTACT_EXAMPLE
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -36,26 +34,21 @@ Every contact has a `freshness`: **live** is true within its bound, **stale** wa
 
 def create_app(
     engine: Engine,
-    store: Store,
+    knowledge: Knowledge,
     *,
     callback_secret: Secret,
-    groups: Mapping[str, Iterable[str]],
-    clock: Clock,
     version: str,
-    freshness_bound: float,
+    door: Door | None = None,
     lifespan: Lifespan | None = None,
-    availability: Availability | None = None,
 ) -> FastAPI:
     """The program.
 
-    `groups` name contacts that are asked for together, `availability` says who of them is free. `freshness_bound`, in
-    seconds, is how long a state counts as live without being confirmed. `lifespan` starts the engine and stops it.
-    ValueError: the callback's secret is empty.
+    `door` says who may ask; without one everybody may. `lifespan` starts the engine and stops it. ValueError: the
+    callback's secret is empty.
     """
-    json = ContactJson()
-    store.changes.listen(json.forget)
-    reader = Reader(store, clock, freshness_bound, groups, availability)
-    context = Context(engine, store, reader, json, clock, version)
+    json, clock = ContactJson(), knowledge.clock
+    knowledge.store.changes.listen(json.forget)
+    context = Context(engine, knowledge, json, door or Door(), version)
     app = FastAPI(
         title="Presence",
         version=version,

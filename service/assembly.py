@@ -27,10 +27,11 @@ from service.config import Config
 from service.freshness import default_bound
 from service.gate import BudgetedTransport, Gate
 from service.keeper import Credentials
+from service.knowledge import Knowledge
 from service.lines import PumpSettings
 from service.living import LivingEngine
 from service.statefile import StateFile
-from service.store import MemoryStore
+from service.store import MemoryStore, Store
 
 log = logging.getLogger("pws.service")
 
@@ -45,7 +46,12 @@ class Assembly:
 
     app: FastAPI
     engine: LivingEngine
-    store: MemoryStore
+    knowledge: Knowledge
+
+    @property
+    def store(self) -> Store:
+        """What is known."""
+        return self.knowledge.store
 
 
 def package_version() -> str:
@@ -67,8 +73,16 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
     """Build the service. Nothing is sent and nothing listens before its lifespan begins."""
     clock = clock or SystemClock()
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
-    store = MemoryStore(clock)
+    # Microseconds since the epoch: no revision of an earlier run comes again, and JavaScript can still count them.
+    store = MemoryStore(clock, revision=int(clock.now() * 1e6))
     bound = default_bound(config.fetch.safety_interval)
+    groups = {name: group.contacts for name, group in config.groups.items()}
+    availability = Availability(
+        groups,
+        {name: group.rule(config.available) for name, group in config.groups.items()},
+        config.available.rule(),
+    )
+    knowledge = Knowledge.of(store, clock, bound, groups, availability)
     engine = LivingEngine(
         settings=lifecycle.Settings(
             nodes=config.server.urls(),
@@ -97,32 +111,24 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
         patience=config.server.read_timeout,
     )
 
-    groups = {name: group.contacts for name, group in config.groups.items()}
-
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         engine.start({each.end_user: each.contacts for each in config.watch})
+        ticking = asyncio.create_task(knowledge.log.run(), name="log")
         try:
             yield
         finally:
+            ticking.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
 
     app = create_app(
         engine,
-        store,
+        knowledge,
         callback_secret=secret,
-        groups=groups,
-        availability=Availability(
-            groups,
-            {name: group.rule(config.available) for name, group in config.groups.items()},
-            config.available.rule(),
-        ),
-        clock=clock,
         version=package_version(),
-        freshness_bound=bound,
         lifespan=lifespan,
     )
-    return Assembly(app, engine, store)
+    return Assembly(app, engine, knowledge)
 
 
 class _Connector:

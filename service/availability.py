@@ -126,6 +126,18 @@ class Opinion(NamedTuple):
     verdict: Verdict
 
 
+def among(opinions: Iterable[Opinion], groups: frozenset[str], *, alone: bool) -> Verdict:
+    """What some groups' rules say together of a contact that is live. `alone`: a reason needs no group's name."""
+    found = _UNREAD
+    for group, verdict in opinions:
+        if group not in groups:
+            continue
+        if not verdict.available:
+            return verdict if alone or group is None else _named(group, verdict.reason)
+        found = verdict
+    return found
+
+
 class Availability:
     """The rules of all groups over the contacts in them. `common` is for contacts of no group."""
 
@@ -146,13 +158,18 @@ class Availability:
     def __repr__(self) -> str:
         return f"<Availability of {len(self._rules)} groups>"
 
-    def judge(self, record: Record, freshness: Freshness, now: float) -> Verdict:
-        """What all rules of the contact say together; a reason against names the group whose rule it is."""
+    def judge(self, record: Record, freshness: Freshness, now: float, within: frozenset[str] | None = None) -> Verdict:
+        """What all rules of the contact say together; a reason against names the group whose rule it is.
+
+        Of the groups `within` only, where given.
+        """
         groups = self._of.get(record.key)
         if groups is None or freshness.level is not _LIVE:  # what is not live is so for every group
             return decide(record, freshness, self._common, now)
         verdict = _UNREAD
         for name, rule in groups:
+            if within is not None and name not in within:
+                continue
             verdict = decide(record, freshness, rule, now)
             if not verdict.available:
                 return _named(name, verdict.reason)

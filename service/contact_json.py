@@ -15,9 +15,10 @@ from typing import Final
 from service.availability import Verdict
 from service.query import Known, Page
 from service.records import Change, ChangeKind, Record, Source
-from service.views import lasting, rfc3339
+from service.views import claim_shown, lasting, rfc3339
 
 _dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
+_FREE_OF_CLAIMS: Final = b',"claim":null}'
 
 
 class ContactJson:
@@ -31,17 +32,18 @@ class ContactJson:
 
     def one(self, known: Known) -> bytes:
         """A `ContactView`."""
-        record, (level, as_of, _), verdict = known
+        record, (level, as_of, _), verdict, claim = known
         kept = self._kept.get(record.key)
         if kept is None or kept[0] != record.revision or kept[1] is not record.source:
             kept = self._kept[record.key] = (record.revision, record.source, *_pieces(record))
         time = f'"{rfc3339(as_of.wall)}"' if as_of is not None else "null"
-        return b'%b,"freshness":"%b","as_of":%b,%b,%b' % (
+        return b'%b,"freshness":"%b","as_of":%b,%b,%b%b' % (
             kept[2],
             level.encode(),
             time.encode(),
             kept[3],
             _verdict(verdict),
+            _FREE_OF_CLAIMS if claim is None else b',"claim":%b}' % _dump(claim_shown(claim)),
         )
 
     def page(self, page: Page) -> bytes:
@@ -66,7 +68,7 @@ def _pieces(record: Record) -> tuple[bytes, bytes]:
 @lru_cache(maxsize=4096)
 def _verdict(verdict: Verdict) -> bytes:
     """The end of a contact: few different ones, since no reason holds a number that runs."""
-    return _dump({"available": verdict.available, "reason": verdict.reason})[1:]
+    return _dump({"available": verdict.available, "reason": verdict.reason})[1:-1]
 
 
 def _dump(value: object) -> bytes:

@@ -57,7 +57,7 @@ class ExplainView(View):
     @classmethod
     def of(cls, known: Known, opinions: Sequence[Opinion], bound: float) -> ExplainView:
         """`bound` is the freshness bound in seconds."""
-        record, freshness, _ = known
+        record, freshness, *_ = known
         presence = record.presence
         lasting = f"its subscription works, and it was confirmed within {bound:g} s"
         return cls(

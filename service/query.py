@@ -16,7 +16,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from pws_soap.models import PresenceState, same_contact
-from service.availability import Availability, Opinion, Verdict
+from service.availability import Availability, Opinion, Verdict, among
+from service.claims.model import Claim, Claims, NoClaims
 from service.clock import Clock
 from service.freshness import Freshness, Level, assess
 from service.records import Record
@@ -29,11 +30,23 @@ MAX_CURSOR: Final = 2048
 
 
 class Known(NamedTuple):
-    """A contact, how sure its state is, and whether it is free."""
+    """A contact, how sure its state is, whether it is free, and the claim that holds it."""
 
     record: Record
     freshness: Freshness
     verdict: Verdict
+    claim: Claim | None = None
+
+
+class Told(NamedTuple):
+    """A contact as it is told of, and what the rule of each of its groups says (claims left aside)."""
+
+    known: Known
+    opinions: tuple[Opinion, ...]
+
+
+CLAIMED: Final = Verdict(False, "claimed")
+"""What is said of somebody whom the rules call free and a claim holds."""
 
 
 class Unknown(ValueError):
@@ -50,7 +63,8 @@ class Filter:
     """What must hold of a contact: all of the kinds given, and of each kind at least one. Empty means any.
 
     `activities` are without regard to case; `text` is a part of the contact's URI or of its display name. Where one
-    group is named, its rule alone decides who is `available`; None means any.
+    group is named, its rule alone decides who is `available`; None means any. `within` are the groups that the asker
+    may see: others are as if they did not exist, and so are contacts of none of them; None means all.
     """
 
     states: frozenset[PresenceState] = frozenset()
@@ -59,6 +73,7 @@ class Filter:
     levels: frozenset[Level] = frozenset()
     text: str = ""
     available: bool | None = None
+    within: frozenset[str] | None = None
 
 
 _ANY: Final = Filter()
@@ -106,24 +121,67 @@ class Reader:
         bound: float,
         groups: Mapping[str, Iterable[str]],
         availability: Availability | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._bound = bound
         self._groups = {name: frozenset(map(same_contact, contacts)) for name, contacts in groups.items()}
         self._availability = availability or Availability(self._groups)
+        self._claims = claims or NoClaims()
 
-    def one(self, contact: str, bound: float | None = None) -> Known | None:
-        """The contact, or None when it is not watched. A `bound` below the usual one is the asker's own."""
+    @property
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """The keys of each group's contacts, watched or not."""
+        return self._groups
+
+    def one(self, contact: str, bound: float | None = None, within: frozenset[str] | None = None) -> Known | None:
+        """The contact, or None when it is not watched or in no group of `within`.
+
+        A `bound` below the usual one is the asker's own.
+        """
         record = self._store.get(contact)
-        if record is None:
+        if record is None or (within is not None and not self.is_visible(record.key, within)):
             return None
         now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record], bound))
-        return Known(record, freshness, self._availability.judge(record, freshness, now))
+        return self._known(record, freshness, self._availability.judge(record, freshness, now, within))
 
-    def opinions(self, known: Known) -> list[Opinion]:
-        """What the rule of each of the contact's groups says now."""
-        return self._availability.opinions(known.record, known.freshness, self._clock.monotonic())
+    def is_visible(self, key: str, within: frozenset[str] | None) -> bool:
+        """Whether an asker who may see the groups `within` may see the contact."""
+        return within is None or any(key in self._groups.get(name, ()) for name in within)
+
+    def opinions(self, known: Known, within: frozenset[str] | None = None) -> list[Opinion]:
+        """What the rule of each of the contact's groups says now; of the groups `within` only, where given."""
+        found = self._availability.opinions(known.record, known.freshness, self._clock.monotonic())
+        return [each for each in found if within is None or each.group in within]
+
+    def _known(self, record: Record, freshness: Freshness, verdict: Verdict) -> Known:
+        claim = self._claims.held(record.key)
+        return Known(record, freshness, CLAIMED if claim is not None and verdict.available else verdict, claim)
+
+    def told(self, record: Record) -> Told:
+        """All that is said of a contact now."""
+        now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record]))
+        known = self._known(record, freshness, self._availability.judge(record, freshness, now))
+        return Told(known, tuple(self._availability.opinions(record, freshness, now)))
+
+    def view(self, told: Told, wanted: Filter) -> Known | None:
+        """The contact as an asker with this filter sees it; None where it does not pass. For events, which keep a past.
+
+        Raises Unknown for a group that is none.
+        """
+        known, opinions = told
+        record, freshness, _, claim = known
+        members = self._members(wanted)
+        if not _passes(record, freshness, wanted, members):
+            return None
+        groups = wanted.groups if len(wanted.groups) == 1 else wanted.within
+        if groups is not None and freshness.level is Level.LIVE:
+            verdict = among(opinions, groups, alone=len(wanted.groups) == 1)
+            known = Known(record, freshness, CLAIMED if claim is not None and verdict.available else verdict, claim)
+        if wanted.available is not None and known.verdict.available is not wanted.available:
+            return None
+        return known
 
     @property
     def bound(self) -> float:
@@ -135,7 +193,7 @@ class Reader:
 
         State, activity, freshness and availability do not count: whether they hold is what is to be found out.
         """
-        now, members = self._clock.monotonic(), self._members(wanted.groups)
+        now, members = self._clock.monotonic(), self._members(wanted)
         asked = Filter(groups=wanted.groups, text=wanted.text)
         return [
             record.contact
@@ -145,34 +203,50 @@ class Reader:
 
     def page(self, wanted: Filter, limit: int, cursor: str | None = None, bound: float | None = None) -> Page:
         """At most `limit` contacts that pass `wanted`. Raises Unknown for a group or cursor that is none."""
-        members, now = self._members(wanted.groups), self._clock.monotonic()
-        (group,) = wanted.groups if len(wanted.groups) == 1 else (None,)
-        judge = self._availability.judge if group is None else partial(self._availability.judge_for, group)
+        members, now = self._members(wanted), self._clock.monotonic()
+        judge = self._judge(wanted)
         found: list[Known] = []
         more, any_will_do = False, wanted == _ANY
         records = self._store.records(_after(cursor) if cursor is not None else "")
         for record, freshness in self._assessed(records, bound):
             if not (any_will_do or _passes(record, freshness, wanted, members)):
                 continue
-            verdict = judge(record, freshness, now)
-            if wanted.available is not None and verdict.available is not wanted.available:
+            known = self._known(record, freshness, judge(record, freshness, now))
+            if wanted.available is not None and known.verdict.available is not wanted.available:
                 continue
             if len(found) == limit:
                 more = True
                 break
-            found.append(Known(record, freshness, verdict))
+            found.append(known)
         follows = _cursor(found[-1].record.key) if more else None
         return Page(tuple(found), follows, self._store.revision)
 
-    def summary(self) -> Summary:
-        """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule."""
-        now, availability = self._clock.monotonic(), self._availability
-        every = {record.key: (record, freshness) for record, freshness in self._assessed(self._store.records())}
-        groups = {
-            name: _count((every[key] for key in contacts if key in every), partial(availability.judge_for, name), now)
-            for name, contacts in self._groups.items()
+    def summary(self, within: frozenset[str] | None = None) -> Summary:
+        """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule.
+
+        Of the groups `within` only, where given.
+        """
+        now, availability, held = self._clock.monotonic(), self._availability, self._claims.held
+        every = {
+            record.key: (record, freshness)
+            for record, freshness in self._assessed(self._store.records())
+            if self.is_visible(record.key, within)
         }
-        return Summary(_count(every.values(), availability.judge, now), groups, self._store.revision)
+        groups = {
+            name: _count(
+                (every[key] for key in contacts if key in every), partial(availability.judge_for, name), now, held
+            )
+            for name, contacts in self._groups.items()
+            if within is None or name in within
+        }
+        judge = partial(availability.judge, within=within)
+        return Summary(_count(every.values(), judge, now, held), groups, self._store.revision)
+
+    def _judge(self, wanted: Filter) -> _Judge:
+        if len(wanted.groups) == 1:
+            (group,) = wanted.groups
+            return partial(self._availability.judge_for, group)
+        return partial(self._availability.judge, within=wanted.within) if wanted.within else self._availability.judge
 
     def _assessed(self, records: Iterable[Record], bound: float | None = None) -> Iterator[tuple[Record, Freshness]]:
         now, feeds = self._clock.monotonic(), self._store.feeds()
@@ -180,13 +254,18 @@ class Reader:
         for record in records:
             yield record, assess(record, feeds[record.feed], now, bound)
 
-    def _members(self, groups: Iterable[str]) -> frozenset[str] | None:
-        members: frozenset[str] | None = None
-        for name in groups:
-            if name not in self._groups:
-                raise Unknown("group", "one of " + ", ".join(sorted(self._groups)) if self._groups else "no group")
-            members = (members or frozenset()) | self._groups[name]
-        return members
+    def _members(self, wanted: Filter) -> frozenset[str] | None:
+        """The keys that the groups asked for, or else those that may be seen, have; None: all."""
+        known = self._groups if wanted.within is None else {name: self._groups[name] for name in wanted.within}
+        for name in wanted.groups:
+            if name not in known:
+                raise Unknown("group", "one of " + ", ".join(sorted(known)) if known else "no group")
+        asked = wanted.groups or wanted.within
+        return _union(known[name] for name in asked or ()) if asked or wanted.within is not None else None
+
+
+def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*sets)
 
 
 def _is_younger(freshness: Freshness, max_age: float, now: float) -> bool:
@@ -213,7 +292,9 @@ def _passes(record: Record, freshness: Freshness, wanted: Filter, members: froze
     return presence is not None and wanted.text in (presence.display_name or "").casefold()
 
 
-def _count(contacts: Iterable[tuple[Record, Freshness]], judge: _Judge, now: float) -> Counts:
+def _count(
+    contacts: Iterable[tuple[Record, Freshness]], judge: _Judge, now: float, held: Callable[[str], Claim | None]
+) -> Counts:
     states: Counter[PresenceState] = Counter()
     levels: Counter[Level] = Counter()
     phone = available = 0
@@ -221,7 +302,7 @@ def _count(contacts: Iterable[tuple[Record, Freshness]], judge: _Judge, now: flo
         states[record.state] += 1
         levels[freshness.level] += 1
         phone += record.presence is not None and record.presence.on_the_phone is True
-        available += judge(record, freshness, now).available
+        available += judge(record, freshness, now).available and held(record.key) is None
     return Counts(
         states.total(),
         {state: states[state] for state in PresenceState},

@@ -57,6 +57,10 @@ class Store(Protocol):
         """Counts changes; each change takes the next number."""
         ...
 
+    def stamp(self) -> int:
+        """Take the next revision for something that happened beside the contacts: its place in the order."""
+        ...
+
     @property
     def changes(self) -> ChangeBus:
         """Tells of each change."""
@@ -123,10 +127,11 @@ class Store(Protocol):
 class MemoryStore:
     """The store of one process and one event loop: no method waits, so none needs a lock."""
 
-    def __init__(self, clock: Clock, changes: ChangeBus | None = None) -> None:
+    def __init__(self, clock: Clock, changes: ChangeBus | None = None, revision: int = 0) -> None:
+        """`revision` is where counting begins: higher at each start of a service, so that none ever comes twice."""
         self._clock = clock
         self._changes: ChangeBus = changes if changes is not None else LocalBus()
-        self._revision = 0
+        self._revision = revision
         self._order = 0
         self._records: dict[str, Record] = {}
         self._keys: list[str] = []  # sorted
@@ -139,6 +144,10 @@ class MemoryStore:
 
     @property
     def revision(self) -> int:
+        return self._revision
+
+    def stamp(self) -> int:
+        self._revision += 1
         return self._revision
 
     @property

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from pws_soap.models import PresenceState, SessionKind
+from service.claims.model import Claim
 from service.engine import EngineState, NodeState, RefreshReport, Status
 from service.freshness import Level
 from service.query import Known, Summary
@@ -34,6 +35,7 @@ CONTACT_EXAMPLE: Final[dict[str, object]] = {
     "revision": 4711,
     "available": False,
     "reason": "on the phone",
+    "claim": None,
 }
 """What a contact looks like; pydantic would sort its keys, FastAPI would drop its nulls."""
 
@@ -68,6 +70,22 @@ class DeviceView(View):
     text: bool | None
 
 
+class HeldView(View):
+    """The claim that holds a contact."""
+
+    model_config = ConfigDict(title="Held", serialize_by_alias=True)
+
+    id: str
+    group: str = Field(description="the group for which it was picked")
+    purpose: str = Field(alias="for", description="what the asker said it is for")
+    holder: str = Field(description="the name of the key that asked")
+    expires_at: Time = Field(description="unless it is renewed")
+
+    @classmethod
+    def of(cls, claim: Claim) -> HeldView:
+        return cls.model_validate(claim_shown(claim) | {"expires_at": claim.expires.wall})
+
+
 class ContactView(View):
     """A contact and its presence, the same in every answer."""
 
@@ -88,11 +106,12 @@ class ContactView(View):
     revision: int = Field(description="the number of its last change, in the order of all changes")
     available: bool = Field(description="whether it is free by the rules of its groups; never when it is not live")
     reason: str = Field(description="why it is available or not; against it, with the group whose rule says so")
+    claim: HeldView | None = Field(description="who holds it; a contact that is held is not available to others")
 
     @classmethod
     def of(cls, known: Known) -> ContactView:
         """The plain way to make one."""
-        record, (level, as_of, _), verdict = known
+        record, (level, as_of, _), verdict, claim = known
         return cls.model_validate(
             lasting(record)
             | {
@@ -103,6 +122,7 @@ class ContactView(View):
                 "revision": record.revision,
                 "available": verdict.available,
                 "reason": verdict.reason,
+                "claim": HeldView.of(claim) if claim is not None else None,
             }
         )
 
@@ -343,6 +363,17 @@ class AliveView(View):
     model_config = ConfigDict(title="Alive")
 
     alive: bool = True
+
+
+def claim_shown(claim: Claim) -> dict[str, object]:
+    """A claim in the JSON of the contact it holds."""
+    return {
+        "id": claim.id,
+        "group": claim.group,
+        "for": claim.purpose,
+        "holder": claim.holder,
+        "expires_at": rfc3339(claim.expires.wall),
+    }
 
 
 def lasting(record: Record) -> dict[str, object]:

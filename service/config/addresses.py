@@ -124,6 +124,35 @@ def _url_fault(url: SplitResult) -> str:
     return "a port is a number from 1 to 65535" if url.port == 0 else ""
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def network(value: object) -> Network:
+    """An address or a network, `10.0.0.5` or `10.0.0.0/8`."""
+    expected = "an address or a network, such as 10.0.0.5 or 10.1.0.0/16"
+    if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
+        return value
+    if not isinstance(value, str):
+        raise wrong(expected, shown(value))
+    try:
+        return ipaddress.ip_network(value.strip())
+    except ValueError as error:
+        hint = "a network's address has no bits behind the prefix" if "host bits" in str(error) else ""
+        raise wrong(expected, shown(str(value)), hint) from None
+
+
+def origin(value: object) -> str:
+    """A browser's origin, `https://board.example.com`, in the form in which browsers send it."""
+    expected = "an origin such as https://board.example.com"
+    if not isinstance(value, str):
+        raise wrong(expected, shown(value))
+    given = value.strip().rstrip("/").lower()
+    if not re.fullmatch(rf"https?://({HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?", given):
+        hint = "any origin at all is not possible; name each" if given == "*" else ""
+        raise wrong(expected, shown(str(value)), hint)
+    return given
+
+
 def is_local(host: str) -> bool:
     """Whether a host name or address means the machine itself."""
     try:

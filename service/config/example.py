@@ -29,10 +29,16 @@ password = "change me"      # better: put it into a file that only the service m
 [callback]
 url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80, 82 and 8080 are known to work
 # secret_file = "callback-secret"  # 16 to 128 letters, digits, - or _; without it a new one is made at each start
+# listen_host = "0.0.0.0"   # a listener for notifications alone, apart from the API
+# listen_port = 8080
+# allow_from = ["10.0.0.11", "10.0.0.12"]  # addresses or networks that notifications may come from; all without it
+# trusted_proxies = ["10.0.0.2"]           # whose X-Forwarded-For says where a notification came from
 
 [http]
-# host = "127.0.0.1"        # 0.0.0.0 where the server comes from another machine
+# host = "127.0.0.1"        # another address takes a key, see [keys.NAME]
 # port = 8080
+# allowed_hosts = ["presence.example.com"]     # host names under which the API answers where it needs no key
+# cors_origins = ["https://board.example.com"] # pages of other origins that may use the API
 
 [fetch]
 # safety_interval = 600     # seconds between reads without a notification: one that was lost is noticed after this
@@ -50,6 +56,29 @@ url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80,
 [state]
 # file = "pws-state.json"   # remembers ids over a crash, so that nothing is left behind at the server
 
+[access]
+# anonymous_from_anywhere = false  # true: whoever reaches this service may read, and without any key change, everything
+
+[limits]
+# requests_per_second = 100 # of one key, or of one address without a key; 0: no limit
+# burst = 200
+# streams = 200             # of all
+# streams_per_client = 50
+# max_body_bytes = 1048576
+
+[stream]
+# buffer = 10000            # events kept for those who come back
+# keep_alive = 15           # seconds
+
+[history]
+# per_contact = 0           # transitions kept of each contact, in memory; 0: none, for privacy
+# max_age = 86400           # seconds
+
+[claims]
+# default_lease = 120       # seconds
+# max_lease = 3600
+# max_waiting = 500         # askers that may wait for somebody to be free
+
 [available]                 # who counts as free for a task: "available" in the answers
 # free_states = ["AVAILABLE"]
 # never_activities = ["on-the-phone", "alerting", "meeting"]
@@ -66,7 +95,15 @@ contacts = ["joe", "rita@example.com"]
 
 [groups.support]
 contacts = ["joe@example.com", "rita@example.com"]
+# pick = "longest-available"  # who is claimed: or "round-robin", "least-recently-claimed"
+# min_free = 0                # fewer free ones than this raise coverage.low
 # Any key of [available] may stand here as well, where it differs for this group.
+
+# [keys.wallboard]           # an API key; pws key new makes one and prints this section
+# hash = "sha256:..."
+# scopes = ["read"]          # of read, claim and admin
+# groups = ["support"]       # sees these groups only
+# details = true             # false: sees who is available, and nothing else
 """
 
 

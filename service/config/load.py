@@ -30,9 +30,15 @@ _BLOCKS: Final[Mapping[str, type[model.Section]]] = {
     "fetch": model.Fetch,
     "lifecycle": model.Lifecycle,
     "state": model.State,
+    "access": model.Access,
+    "limits": model.Limits,
+    "stream": model.Stream,
+    "history": model.History,
+    "claims": model.ClaimLimits,
     "available": model.Available,
     "watch": model.Watch,
     "groups": model.Group,
+    "keys": model.Key,
 }
 
 

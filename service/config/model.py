@@ -20,10 +20,21 @@ from pydantic import (
     field_validator,
 )
 
-from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, SETTABLE_STATES, PresenceState, PresenceType, Secret
+from pws_soap.models import (
+    MAX_CONTACTS_PER_SUBSCRIPTION,
+    MAX_EXPIRES,
+    MIN_EXPIRES,
+    SETTABLE_STATES,
+    PresenceState,
+    PresenceType,
+    Secret,
+)
+from service.access.principal import Principal, Scope
 from service.availability import NEVER, Rule
+from service.claims.model import Pick
 from service.config import addresses, values
 from service.config.contacts import as_contact, merged
+from service.stream.log import DEFAULT_SIZE
 
 TLS_PORT: Final = 8083
 PLAIN_PORT: Final = 8082
@@ -40,6 +51,35 @@ _Contacts = Annotated[
     tuple[Annotated[str, PlainValidator(as_contact)], ...],
     BeforeValidator(values.listed('a list of contacts, such as ["joe@example.com"]')),
     AfterValidator(merged),
+]
+
+
+def _scope(value: object) -> Scope:
+    return Scope(values.choice(*Scope)(value))
+
+
+_Scopes = Annotated[
+    tuple[Annotated[Scope, PlainValidator(_scope)], ...],
+    BeforeValidator(values.listed('a list of scopes, such as ["read", "claim"]')),
+]
+_GroupNames = Annotated[
+    tuple[Annotated[str, PlainValidator(values.text("the name of a group", pattern=".+"))], ...],
+    BeforeValidator(values.listed('a list of groups, such as ["support"]')),
+]
+_Networks = Annotated[
+    tuple[Annotated[addresses.Network, PlainValidator(addresses.network)], ...],
+    BeforeValidator(values.listed('a list of addresses or networks, such as ["10.0.0.5", "10.1.0.0/16"]')),
+]
+_Hosts = Annotated[
+    tuple[
+        Annotated[str, PlainValidator(values.text("a host name such as presence.example.com", pattern=addresses.HOST))],
+        ...,
+    ],
+    BeforeValidator(values.listed('a list of host names, such as ["presence.example.com"]')),
+]
+_Origins = Annotated[
+    tuple[Annotated[str, PlainValidator(addresses.origin)], ...],
+    BeforeValidator(values.listed('a list of origins, such as ["https://board.example.com"]')),
 ]
 
 
@@ -109,6 +149,15 @@ class Callback(Section):
         description="this service as the server reaches it, such as http://10.0.0.5:8080"
     )
     secret: Annotated[Secret, PlainValidator(values.callback_secret)] | None = None
+    listen_host: Annotated[str, PlainValidator(values.text("an address to listen on, such as 10.0.0.5"))] | None = None
+    listen_port: Annotated[int, PlainValidator(values.whole(0, 65535))] | None = None
+    allow_from: _Networks = ()
+    trusted_proxies: _Networks = ()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether notifications have a listener of their own."""
+        return self.listen_host is not None or self.listen_port is not None
 
     def address(self, secret: Secret | None) -> Secret:
         """What is registered at the server: the URL with the secret path, or bare when there is no secret."""
@@ -127,10 +176,65 @@ class Callback(Section):
 
 
 class Http(Section):
-    """[http]: where this service listens. Port 0 takes a free one."""
+    """[http]: where this service listens, and what a browser may do. Port 0 takes a free one."""
 
     host: Annotated[str, PlainValidator(values.text("an address to listen on, such as 127.0.0.1"))] = "127.0.0.1"
     port: Annotated[int, PlainValidator(values.whole(0, 65535))] = 8080
+    allowed_hosts: _Hosts = ()
+    cors_origins: _Origins = ()
+
+
+class Access(Section):
+    """[access]: what needs no key."""
+
+    anonymous_from_anywhere: _Bool = False
+
+
+class Key(Section):
+    """[keys.NAME]: an API key, as `pws key new` prints it. Only its hash is kept."""
+
+    hash: Annotated[str, PlainValidator(values.key_hash)] = Field(
+        description="what pws key new printed, such as sha256:..."
+    )
+    scopes: _Scopes = (Scope.READ,)
+    groups: _GroupNames = ()
+    details: _Bool = True
+
+    def principal(self, name: str) -> Principal:
+        """What its owner may do and see."""
+        return Principal(name, frozenset(self.scopes), frozenset(self.groups) or None, self.details)
+
+
+class Limits(Section):
+    """[limits]: how much one asker (a key, or an address without one) and all of them may ask."""
+
+    requests_per_second: Annotated[float, PlainValidator(values.real(0.1, 100000, zero="no limit"))] = 100.0
+    burst: Annotated[int, PlainValidator(values.whole(1, 1000000))] = 200
+    streams: Annotated[int, PlainValidator(values.whole(1, 900))] = 200
+    streams_per_client: Annotated[int, PlainValidator(values.whole(1, 900))] = 50
+    max_body_bytes: Annotated[int, PlainValidator(values.whole(1024, 64 * 1024 * 1024, unit="bytes"))] = 1024 * 1024
+
+
+class Stream(Section):
+    """[stream]: how events are sent."""
+
+    buffer: Annotated[int, PlainValidator(values.whole(100, 1000000))] = DEFAULT_SIZE
+    keep_alive: Annotated[float, PlainValidator(values.real(0.1, 300, unit="seconds"))] = 15.0
+
+
+class History(Section):
+    """[history]: the last transitions of each contact, in memory; 0 of them unless somebody turns it on."""
+
+    per_contact: Annotated[int, PlainValidator(values.whole(0, 1000))] = 0
+    max_age: Annotated[float, PlainValidator(values.real(1, 31 * 86400, unit="seconds"))] = 86400.0
+
+
+class ClaimLimits(Section):
+    """[claims]: how long a claim holds. Times in seconds."""
+
+    default_lease: Annotated[float, PlainValidator(values.real(1, 86400, unit="seconds"))] = 120.0
+    max_lease: Annotated[float, PlainValidator(values.real(1, 86400, unit="seconds"))] = 3600.0
+    max_waiting: Annotated[int, PlainValidator(values.whole(0, 10000))] = 500
 
 
 class Fetch(Section):
@@ -184,6 +288,10 @@ class Watch(Section):
         return PresenceType(values.choice(*(kind.value for kind in PresenceType))(value))
 
 
+def _pick(value: object) -> Pick:
+    return Pick(values.choice(*Pick)(value))
+
+
 def _free_state(value: object) -> PresenceState:
     return PresenceState(values.choice(*_FREE)(value))
 
@@ -216,9 +324,14 @@ class Available(Section):
 
 
 class Group(Section):
-    """[groups.NAME]: contacts that are counted and asked for together, and who of them is free where that differs."""
+    """[groups.NAME]: contacts asked for, counted and claimed together, and who of them is free if that differs.
+
+    `pick` is who of several that are free is claimed; `min_free` how few free ones there may be without a warning.
+    """
 
     contacts: _Contacts = ()
+    pick: Annotated[Pick, PlainValidator(_pick)] = Pick.LONGEST_AVAILABLE
+    min_free: Annotated[int, PlainValidator(values.whole(0, MAX_CONTACTS_PER_SUBSCRIPTION))] = 0
     free_states: _States | None = None
     never_activities: _Activities | None = None
     max_idle: _Idle | None = None
@@ -241,9 +354,15 @@ class Sections(Section):
     fetch: Fetch = Fetch()
     lifecycle: Lifecycle = Lifecycle()
     state: State = State()
+    access: Access = Access()
+    limits: Limits = Limits()
+    stream: Stream = Stream()
+    history: History = History()
+    claims: ClaimLimits = ClaimLimits()
     available: Available = Available()
     watch: tuple[Watch, ...] = Field(description="at least one [[watch]] block")
     groups: dict[str, Group] = {}
+    keys: dict[str, Key] = {}
 
     @field_validator("watch", mode="after")
     @classmethod

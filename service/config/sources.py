@@ -72,14 +72,18 @@ def _overlay(draft: Draft, place: Location, name: str, text: str) -> None:
         if not isinstance(place[1], int) or place[1] > known:
             refuse(f"a block's number from 0 to {known}", shown(place[1]), "they are numbered without a gap")
             return
-    if len(place) > 1 + (place[0] in {"watch", "groups"}):
+    if len(place) > 1 + (place[0] in {"watch", "groups", "keys"}):
         draft.put(place, EnvText(text), name)
         return
     try:
         draft.put(place, json.loads(text), name)
     except ValueError:
         draft.reported.add(place)
-        inner: dict[str | int, Location] = {"watch": ("watch", 0, "end_user"), "groups": ("groups", "name", "contacts")}
+        inner: dict[str | int, Location] = {
+            "watch": ("watch", 0, "end_user"),
+            "groups": ("groups", "name", "contacts"),
+            "keys": ("keys", "name", "hash"),
+        }
         example = variable_of(inner.get(place[0], (*place, "key")))
         refuse("a JSON array of objects" if place == ("watch",) else "a JSON object", "something else",
                f"single keys are set as {example}")  # fmt: skip

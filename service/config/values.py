@@ -167,6 +167,14 @@ def callback_secret(value: object) -> Secret:
     return Secret(str(plain))
 
 
+def key_hash(value: object) -> str:
+    """The hash of an API key, as `pws key new` prints it. What is no hash may be a key, and is not shown."""
+    given = value.strip().lower() if isinstance(value, str) else ""
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", given):
+        raise wrong("a key's hash, sha256: and 64 hex digits", "something else", "pws key new prints one")
+    return given
+
+
 def base_of(info: ValidationInfo) -> Path:
     """The directory that relative paths start from: the configuration file's."""
     context: object = info.context

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.access.door import Door
+from service.claims.model import Claims
 from service.clock import Clock
 from service.contact_json import ContactJson
 from service.engine import Engine
+from service.knowledge import Knowledge
 from service.query import Reader
 from service.store import Store
+from service.stream.log import EventLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,32 @@ class Context:
     """The parts of the service as the routes see them."""
 
     engine: Engine
-    store: Store
-    reader: Reader
+    knowledge: Knowledge
     json: ContactJson
-    clock: Clock
+    door: Door
     version: str
+
+    @property
+    def store(self) -> Store:
+        """What is known."""
+        return self.knowledge.store
+
+    @property
+    def reader(self) -> Reader:
+        """What is said of it now."""
+        return self.knowledge.reader
+
+    @property
+    def log(self) -> EventLog:
+        """What happened."""
+        return self.knowledge.log
+
+    @property
+    def claims(self) -> Claims:
+        """Who is held."""
+        return self.knowledge.claims
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+        return self.knowledge.clock

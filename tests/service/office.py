@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 
 from pws_soap.models import Presence, PresenceState, Secret
+from service.access.door import Door
 from service.app import create_app
 from service.availability import Availability
 from service.clock import ManualClock
+from service.knowledge import Knowledge
 from service.records import PutReport, Source
 from service.store import MemoryStore
 from tests.asgi import Answer, call
@@ -36,18 +38,13 @@ class Office:
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     availability: Availability | None = None
+    door: Door | None = None
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
+        self.knowledge = Knowledge.of(self.store, self.clock, BOUND, self.groups, self.availability)
         self.app: FastAPI = create_app(
-            self.engine,
-            self.store,
-            callback_secret=Secret(SECRET),
-            groups=self.groups,
-            clock=self.clock,
-            version="1.2.3",
-            freshness_bound=BOUND,
-            availability=self.availability,
+            self.engine, self.knowledge, callback_secret=Secret(SECRET), version="1.2.3", door=self.door
         )
 
     def watch(self, *contacts: str) -> None:

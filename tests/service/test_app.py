@@ -15,6 +15,7 @@ from starlette.types import Message
 from pws_soap.models import Secret
 from service.app import create_app
 from service.clock import ManualClock
+from service.knowledge import Knowledge
 from service.records import Source
 from service.store import MemoryStore
 from tests.asgi import call
@@ -77,12 +78,9 @@ async def test_lifespan_is_the_callers() -> None:
     clock = ManualClock()
     app = create_app(
         FakeEngine(),
-        MemoryStore(clock),
+        Knowledge.of(MemoryStore(clock), clock, 1.0, {}),
         callback_secret=Secret(SECRET),
-        groups={},
-        clock=clock,
         version="1",
-        freshness_bound=1.0,
         lifespan=lifespan,
     )
     sent: list[str] = []

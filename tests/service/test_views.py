@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pws_soap.models import Device, Presence, PresenceState, PresenceType
 from service.availability import Verdict
+from service.claims.model import Claim
 from service.clock import Moment
 from service.contact_json import ContactJson
 from service.freshness import Freshness, Level
@@ -67,7 +68,7 @@ def test_a_contact_looks_as_agreed() -> None:
         '"display_name":"Ann Example","note":null,"idle":false,"devices":[{"id":"cmp-8001-162","open":true,'
         '"audio":true,"video":false,"text":false}],"freshness":"live","as_of":"2026-11-21T10:00:03.120Z",'
         '"changed_at":"2026-11-21T09:58:40.001Z","source":"subscribed","revision":4711,'
-        '"available":false,"reason":"on the phone"}'
+        '"available":false,"reason":"on the phone","claim":null}'
     )
 
 
@@ -94,6 +95,7 @@ def test_a_contact_that_was_never_read_has_empty_fields() -> None:
         "revision": 1,
         "available": False,
         "reason": "it was never read",
+        "claim": None,
     }
 
 
@@ -148,6 +150,7 @@ contacts = st.builds(
     ),
     st.builds(Freshness, st.sampled_from(Level), st.none() | moments),
     st.builds(Verdict, st.booleans(), text),
+    st.none() | st.builds(Claim, text, text, text, text, text, text, moments, moments),
 )
 
 

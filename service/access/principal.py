@@ -1,0 +1,43 @@
+"""Who asks: what a key's owner may do and see, as a value that routes and streams go by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Scope(StrEnum):
+    """What a key may be used for. None implies another."""
+
+    READ = "read"
+    """Ask for presence: queries, streams, history, the status."""
+    CLAIM = "claim"
+    """Make, renew and release claims."""
+    ADMIN = "admin"
+    """Change what the service does: contacts, refresh, failover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who asks. `name` is the key's name in the configuration, and may be shown.
+
+    `groups`: sees contacts of these groups only, as if there were no others; None: all contacts. `details`: sees why;
+    without it, only whether a contact is available.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+    groups: frozenset[str] | None = None
+    details: bool = True
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is hidden from it."""
+        return self.groups is not None or not self.details
+
+
+ANYBODY: Final = Principal("anonymous", frozenset(Scope))
+"""Whoever asks without a key where none is needed."""
+READER: Final = Principal("anonymous", frozenset({Scope.READ}))
+"""Whoever asks without a key where there are keys, and the operator lets everybody read."""

@@ -1,0 +1,1 @@
+"""What happens, in its order, and those who follow it."""
