@@ -17,6 +17,12 @@ from service import problems
 MAX_BODY: Final = 1024 * 1024
 """Bytes of a request body: five thousand contacts of the longest kind would need more, of the usual kind a fifth."""
 
+DOCS_POLICY: Final = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The viewer of the API's description is not ours: whatever it contains, it loads from nowhere else."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +47,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Cache-Control", "no-store")
                 headers["X-Content-Type-Options"] = "nosniff"
+                if scope["path"] == "/docs" and message["status"] == 200:
+                    headers.setdefault("Content-Security-Policy", DOCS_POLICY)
             await send(message)
 
         async def counted() -> Message:

@@ -2,8 +2,22 @@
 
 | type | status | when |
 |---|---|---|
+| /problems/key-required | 401 | no key where one is needed, or one that nobody has |
+| /problems/not-allowed | 403 | the key lacks a scope, or must not see what was asked for |
+| /problems/origin-not-allowed | 403 | a page of another origin would change something without a key |
 | /problems/contact-not-watched | 404 | a contact that is not watched |
+| /problems/history-off | 404 | no history is kept |
+| /problems/no-such-claim | 404 | a claim that has ended, never was, or that the key must not see |
+| /problems/not-acceptable | 406 | the answer has no form that `Accept` names; the detail lists those that there are |
+| /problems/not-enough-free | 409 | too few of the group are free: `free` says how many, `passed_over` why |
+| /problems/request-in-progress | 409 | a request with this `Idempotency-Key` still waits for its answer |
+| /problems/cursor-expired | 410 | the order that a cursor leads through is kept no longer: begin without one |
 | /problems/invalid-parameters | 422 | query, path or body are not as expected; `errors` lists each one |
+| /problems/host-not-allowed | 421 | a name that is none of ours, where no key is needed |
+| /problems/too-many-requests | 429 | more than one asker may make; `Retry-After` says when to go on |
+| /problems/too-many-streams | 429 | as many streams and waiting requests are open as may be; `Retry-After` too |
+| /problems/too-many-waiting | 429 | as many wait for somebody to be free as may; `Retry-After` too |
+| /problems/stopping | 503 | the service ends, and waits for nothing any more; `Retry-After` too |
 | /problems/server-not-available | 503 | the presence server cannot be asked now |
 | /problems/body-too-large | 413 | a request body over the cap |
 | /problems/not-found | 404 | no such path |
@@ -21,25 +35,36 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
+from urllib.parse import quote, unquote
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.engine import NotAvailable
-from service.query import Unknown
+from service.access.refusals import Refused
 
 MEDIA_TYPE: Final = "application/problem+json"
 CALLBACK_ROOT: Final = "/pws"
 """Paths below it are never shown: one part of them is a secret."""
 MAX_SHOWN: Final = 200
+_KEY: Final = re.compile(r"pws_[A-Za-z0-9_-]{16,}")
 
 _TITLES: Final = {
+    "key-required": "A key is needed",
+    "not-allowed": "This key does not allow it",
+    "origin-not-allowed": "Pages of this origin may change nothing",
+    "host-not-allowed": "The service does not go by this name",
+    "too-many-requests": "There were too many requests",
+    "too-many-streams": "Too many streams are open",
+    "not-enough-free": "Too few are free",
+    "no-such-claim": "There is no such claim",
+    "request-in-progress": "The same request is still being answered",
+    "too-many-waiting": "Too many wait already",
+    "stopping": "The service is stopping",
     "contact-not-watched": "The contact is not watched",
+    "history-off": "No history is kept",
+    "not-acceptable": "The answer has no such form",
+    "cursor-expired": "The cursor is no longer valid",
     "invalid-parameters": "The request is not as expected",
     "server-not-available": "The presence server cannot be asked now",
     "body-too-large": "The request body is too large",
@@ -47,13 +72,12 @@ _TITLES: Final = {
     "method-not-allowed": "The method is not allowed here",
     "internal-error": "The service failed",
 }
-_BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 500: "internal-error"}
 
 
 class ParameterError(BaseModel):
     """One thing that is not as expected."""
 
-    where: str = Field(alias="in", description="query, path or body")
+    where: str = Field(alias="in", description="query, path, header or body")
     parameter: str
     expected: str
 
@@ -71,7 +95,15 @@ class ProblemView(BaseModel):
                     "status": 404,
                     "detail": "zoe@example.com is not among the contacts that are watched",
                     "instance": "/v1/presence/zoe@example.com",
-                }
+                },
+                {
+                    "type": "/problems/invalid-parameters",
+                    "title": _TITLES["invalid-parameters"],
+                    "status": 422,
+                    "detail": "limit: expected a whole number",
+                    "instance": "/v1/presence",
+                    "errors": [{"in": "query", "parameter": "limit", "expected": "a whole number"}],
+                },
             ]
         },
     )
@@ -93,14 +125,27 @@ class ContactNotWatched(Exception):
 
 
 def shown_path(path: str) -> str:
-    """A request's path as it may be shown or logged: without the callback's secret, and not at any length."""
-    if path == CALLBACK_ROOT or path.startswith(f"{CALLBACK_ROOT}/"):
+    """A request's path as it may be shown or logged: without the callback's secret, and not at any length.
+
+    A path that only looks different counts too: with more slashes, dots, capitals, or escaped once more.
+    """
+    plain = path
+    for _ in range(3):
+        plain = unquote(plain)
+    parts: list[str] = []
+    for part in re.split(r"[/\\]", plain):
+        if part == "..":
+            del parts[-1:]
+        elif part not in {"", "."}:
+            parts.append(part)
+    if parts and f"/{parts[0].strip().lower()}" == CALLBACK_ROOT:
         return CALLBACK_ROOT
     return shortened(path)
 
 
 def shortened(text: str) -> str:
-    """Text of a stranger, in an answer to that stranger."""
+    """Text of a stranger, in an answer to that stranger; a key, which has no business there, is left out."""
+    text = _KEY.sub("pws_...", text)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
@@ -112,8 +157,12 @@ def problem(
     *,
     errors: Iterable[Mapping[str, str]] | None = None,
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> Response:
-    """A problem document. `kind` is the last part of the type, or empty where HTTP's own words say all."""
+    """A problem document. `kind` is the last part of the type, or empty where HTTP's own words say all.
+
+    `more` are members that only this type has.
+    """
     body: dict[str, object] = {
         "type": f"/problems/{kind}" if kind else "about:blank",
         "title": _TITLES[kind] if kind else HTTPStatus(status).phrase,
@@ -123,7 +172,7 @@ def problem(
     }
     if errors is not None:
         body["errors"] = list(errors)
-    return Response(json.dumps(body), status, headers, MEDIA_TYPE)
+    return Response(json.dumps(body | dict(more or {})), status, headers, MEDIA_TYPE)
 
 
 def internal_error(path: str) -> Response:
@@ -131,74 +180,6 @@ def internal_error(path: str) -> Response:
     return problem("internal-error", 500, "The service failed while answering; its log says more", path)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem document, in its answers and in its description."""
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Unknown, _unknown)
-    app.add_exception_handler(ContactNotWatched, _not_watched)
-    app.add_exception_handler(NotAvailable, _not_available)
-
-
-# Starlette registers handlers by the exception's class and types them with the base class, hence the assertions.
-
-
-def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    kind = _BY_STATUS.get(error.status_code, "")
-    detail = {
-        404: "No such path; /docs lists those that there are",
-        405: f"{request.method} is not possible here",
-    }.get(error.status_code, str(error.detail))
-    return problem(kind, error.status_code, detail, request.url.path, headers=error.headers)
-
-
-def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    return _refused(request, [_told(each) for each in error.errors()])
-
-
-def _unknown(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Unknown)  # noqa: S101
-    return _refused(request, [{"in": "query", "parameter": error.parameter, "expected": error.expected}])
-
-
-def _not_watched(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ContactNotWatched)  # noqa: S101
-    names = ", ".join(shortened(contact) for contact in error.contacts[:5])
-    more = f" and {len(error.contacts) - 5} more" if len(error.contacts) > 5 else ""
-    verb = "is" if len(error.contacts) == 1 else "are"
-    detail = f"{names}{more} {verb} not among the contacts that are watched"
-    return problem("contact-not-watched", 404, detail, request.url.path)
-
-
-def _not_available(request: Request, error: Exception) -> Response:
-    assert isinstance(error, NotAvailable)  # noqa: S101
-    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if error.retry_after is not None else None
-    return problem("server-not-available", 503, error.reason, request.url.path, headers=headers)
-
-
-def _refused(request: Request, errors: list[dict[str, str]]) -> Response:
-    told = "; ".join(f"{each['parameter']}: expected {each['expected']}" for each in errors[:5])
-    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return problem("invalid-parameters", 422, told + more, request.url.path, errors=errors)
-
-
-# Any: pydantic describes its errors in plain dictionaries.
-def _told(error: Mapping[str, Any]) -> dict[str, str]:
-    where, *rest = error.get("loc", ()) or ("body",)
-    name = ""
-    for part in rest:
-        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
-    kind = error.get("type", "")
-    if kind == "json_invalid":
-        name, expected = str(where), "a JSON document"
-    elif kind == "model_attributes_type":
-        expected = "a JSON object, sent as application/json"
-    elif kind == "extra_forbidden":
-        expected = "no parameter of this name"
-    elif kind == "missing":
-        expected = "a value"
-    else:
-        expected = re.sub(r"^(Input should (be|have) |Value error, (expected )?)", "", str(error.get("msg", "")))
-    return {"in": str(where), "parameter": shortened(name or str(where)), "expected": expected}
+def refusal(refused: Refused, path: str) -> Response:
+    """What somebody hears who is not let in."""
+    return problem(refused.kind, refused.status, refused.detail, path, headers=refused.headers)

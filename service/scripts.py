@@ -204,7 +204,7 @@ def _insecure(directory: Path, server: dict[str, object], node: str, domain: str
     yield Finding(
         "the endpoint",
         "anybody who reaches it can pretend to be the server",
-        "it has a secret path; [http] host limits where it listens",
+        "it has a secret path, and a listener of its own: the API beside it answers on this machine alone",
     )
     if domain is None:
         yield Finding(
@@ -228,6 +228,8 @@ def _in_scripts(directory: Path) -> Iterator[Finding]:
 
 
 def _toml(node: str, username: str, callback: str, user: str, domain: str, contacts: list[str]) -> str:
+    port = _port(callback)
+    everywhere = "::" if "[" in callback else "0.0.0.0"  # noqa: S104  the server is on another machine
     listed = "".join(f"    {_quoted(name)},\n" for name in contacts)
     return f"""\
 # Made by `pws migrate` from the sample scripts' files.
@@ -242,10 +244,13 @@ password_file = {_quoted(PASSWORD_FILE)}
 
 [callback]
 url = {_quoted(callback)}     # this service as the server reaches it
+listen_host = {_quoted(everywhere)}    # a listener for notifications alone, apart from the API
+listen_port = {port}
+# allow_from = ["10.0.0.11"]  # the server's addresses: notifications from elsewhere are refused then
 
 [http]
-host = "0.0.0.0"
-port = {_port(callback)}
+host = "127.0.0.1"            # the API, for this machine; for others it takes a key: pws key new
+port = {8081 if port == 8080 else 8080}
 
 [[watch]]
 end_user = {_quoted(user)}

@@ -32,6 +32,9 @@ from service.scripts import PASSWORD_FILE, Proposal, ScriptsError, read
 def command(directory: Path, domain: str | None, force: bool, config_path: Path, as_json: bool) -> None:
     """Make a pws.toml from the sample scripts' files.
 
+    The service will listen twice: for the server's notifications on all addresses, at the port of the endpoint's URL,
+    and for its API on this machine alone. For others the API takes a key; `pws key new` makes one.
+
     Reads serverparams.json, appuser.json, enduser.json and contacts.list in DIR, writes pws.toml and, beside it, the
     password into a file that only you may read. Then lists what was insecure in those files and in the scripts, and
     what is done instead. The files in DIR stay as they are.
@@ -48,7 +51,7 @@ def command(directory: Path, domain: str | None, force: bool, config_path: Path,
     password_path = config_path.parent / PASSWORD_FILE
     _write(proposal, config_path, password_path, force=force)
     try:
-        warnings = load(config_path, {}).warnings
+        config = load(config_path, {})
     except ConfigError as error:
         raise output.Mistake(f"{config_path} is written and needs your hand: {error}") from None
     if as_json:
@@ -67,7 +70,12 @@ def command(directory: Path, domain: str | None, force: bool, config_path: Path,
         for finding in proposal.findings:
             click.echo(output.printable(f"- {finding.where}: {finding.what}\n    now: {finding.instead}"))
     output.note(f"Wrote {config_path} and {password_path}. Look through them, then: pws poll NAME")
-    for warning in warnings:
+    host, port = config.callback.listener(config.http)
+    output.note(
+        f"The service will listen for notifications on {host} port {port}, and for its API on {config.http.host} "
+        f"port {config.http.port} only."
+    )
+    for warning in config.warnings:
         output.warn(warning)
 
 

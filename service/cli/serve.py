@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from service.cli.signals import stop_at_signals
 from service.config import Config, ConfigError, load
 
 if TYPE_CHECKING:
-    from service.living import LivingEngine
+    from service.assembly import Assembly
 
 log = logging.getLogger("pws.service")
 
@@ -38,11 +39,12 @@ def command(config_path: Path, log_level: str) -> None:
 
     Logs in, registers its endpoint under a secret path, subscribes and fetches; from then on the server's
     notifications keep it current, and everything that expires is renewed in time. Ctrl-C or SIGTERM unsubscribes,
-    unregisters and logs out, within lifecycle.stop_timeout seconds. SIGHUP reads the contacts of the configuration
-    again, contacts_file included.
+    unregisters and logs out, within lifecycle.stop_timeout seconds. SIGHUP reads the contacts and the keys of the
+    configuration again, contacts_file included.
 
     A server that cannot be reached is tried again; a login that is refused at the start, or a certificate that is not
-    trusted, ends the command with exit code 1.
+    trusted, ends the command with exit code 1. So that nobody reads everybody's presence by accident, a service that
+    other machines reach starts only with a key (pws key new), or where access.anonymous_from_anywhere says so.
 
     \b
     Example:
@@ -50,12 +52,16 @@ def command(config_path: Path, log_level: str) -> None:
       curl http://127.0.0.1:8080/v1/presence
       curl http://127.0.0.1:8080/v1/status
     """
+    from service.access import policy  # as everything about HTTP it takes a moment
+
     config = settings(config_path, callback=True)
+    if refusal := policy.refusal(config):
+        raise output.Mistake(refusal)
     configure_logging(log_level)
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-        refusal = runner.run(_serve(config))
-    if refusal:
-        raise output.Failure(refusal)
+        reason = runner.run(_serve(config))
+    if reason:
+        raise output.Failure(reason)
 
 
 def configure_logging(level: str) -> None:
@@ -77,34 +83,47 @@ async def _serve(config: Config) -> str:
     """Serve until a signal comes; why it could not go on, or nothing."""
     from service.assembly import CannotStart, assemble, listen, serve  # uvicorn and zeep take a moment
 
+    sockets: list[socket.socket] = []
     try:
-        listening = listen(config.http.host, config.http.port)
+        sockets.append(listen(config.http.host, config.http.port))
+        if config.callback.is_apart:
+            keys = "callback.listen_host, callback.listen_port"
+            sockets.append(listen(*config.callback.listener(config.http), keys))
     except CannotStart as error:
+        for each in sockets:
+            each.close()
         return str(error)
     assembly = assemble(config)
-    host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
     watched = sum(len(each.contacts) for each in config.watch)
-    output.note(f"Serving http://{shown}:{port}  ({watched} contacts; API at /docs, health at /v1/status)")
-    with stop_at_signals() as stop, _reload_at_hangup(assembly.engine, config):
+    output.note(f"Serving {_shown(sockets[0])}  ({watched} contacts; API at /docs, health at /v1/status)")
+    beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]
+    for _, each in beside:
+        output.note(f"Listening for notifications alone on {_shown(each)}")
+    with stop_at_signals() as stop, _reload_at_hangup(assembly, config):
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
         try:
-            await serve(assembly.app, listening, stop)
+            await serve(assembly.app, sockets[0], stop, beside=beside, closing=assembly.let_go)
         finally:
             refused.cancel()
     return assembly.engine.refusal if assembly.engine.refused.is_set() else ""
 
 
+def _shown(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 @contextlib.contextmanager
-def _reload_at_hangup(engine: LivingEngine, config: Config) -> Iterator[None]:
-    """SIGHUP: read the contacts of the configuration again. One that is wrong changes nothing."""
+def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
+    """SIGHUP: read the contacts and the keys of the configuration again. One that is wrong changes nothing."""
+    from service.access import policy
 
     def reload() -> None:
         try:
             fresh = load(config.file, os.environ)
         except ConfigError as error:
-            log.warning("SIGHUP: the configuration is wrong, the contacts stay as they are: %s", error)
+            log.warning("SIGHUP: the configuration is wrong, the contacts stay as they are, so do the keys: %s", error)
             return
         contacts = {each.end_user: each.contacts for each in config.watch}
         for each in fresh.watch:
@@ -114,8 +133,11 @@ def _reload_at_hangup(engine: LivingEngine, config: Config) -> Iterator[None]:
                 log.warning("SIGHUP: the end user %s is new: that takes a restart", each.end_user)
         for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
             contacts[gone] = ()
-        engine.reload(contacts)
-        log.info("SIGHUP: read again; %d contacts are configured", sum(map(len, contacts.values())))
+        assembly.engine.reload(contacts)
+        # Who may come in without a key depends on where we listen, which is not read again.
+        assembly.door.rules = policy.rules(fresh, config.http.host, config.groups)
+        count = sum(map(len, contacts.values()))
+        log.info("SIGHUP: read again; %d contacts and %d keys are configured", count, len(fresh.keys))
 
     loop = asyncio.get_running_loop()
     hangup = getattr(signal, "SIGHUP", None)  # not everywhere

@@ -153,6 +153,14 @@ def origin(value: object) -> str:
     return given
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach who listens there. A name may mean anything, but for `localhost`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"
+
+
 def is_local(host: str) -> bool:
     """Whether a host name or address means the machine itself."""
     try:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pws_soap.models import same_contact
+from service.access.principal import ANYBODY
 from service.config import addresses, model, values
 from service.config.contacts import gather
 from service.config.draft import Draft, Location
@@ -58,6 +59,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> model.Config:
     except ValidationError as error:
         for details in error.errors(include_url=False):
             _translate(draft, details)
+    if sections is not None:
+        _check_together(draft, sections)
     if draft.problems or sections is None:
         raise ConfigError(sorted(draft.problems, key=_order))
     found = {name: getattr(sections, name) for name in SECTIONS}
@@ -120,6 +123,31 @@ def _kind(value: object) -> str:
     return shown(value) if isinstance(value, dict | list) else "a single value"
 
 
+def _check_together(draft: Draft, config: model.Sections) -> None:
+    """What no section can know alone."""
+    owners: dict[str, str] = {}
+    for name, key in config.keys.items():
+        if name == ANYBODY.name:
+            draft.add(("keys", name), "another name", shown(name), "it is what those are called who have no key")
+        other = owners.setdefault(key.hash, name)
+        if other != name:
+            hint = "each key is made with pws key new"
+            draft.add(("keys", name, "hash"), "another key than those above", f"the one of keys.{other}", hint)
+        for group in key.groups:
+            if group not in config.groups:
+                known = ", ".join(config.groups)
+                hint = f"there are: {known}" if known else "there is no [groups.NAME]"
+                draft.add(("keys", name, "groups"), "groups that exist", shown(group), hint)
+    host, port = config.callback.listener(config.http)
+    if config.callback.is_apart and port and port == config.http.port and _overlap(host, config.http.host):
+        draft.add(("callback", "listen_port"), "another port than http.port", str(port), "set http.port to another one")
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two listeners on one port would meet."""
+    return one == other or bool({one, other} & {"0.0.0.0", "::"})  # noqa: S104  compared, not listened on
+
+
 def _warnings(config: model.Sections) -> Iterator[str]:
     server, callback = config.server, config.callback
     hosts = [addresses.split_node(node)[0] for node in server.nodes]
@@ -133,6 +161,9 @@ def _warnings(config: model.Sections) -> Iterator[str]:
         yield f"callback.url has port {callback.port}: servers are known that notify the ports {known} only"
     if callback.is_loopback and elsewhere:
         yield f"callback.url {callback.url} is, for the server, the server itself: notifications will not arrive"
+    if config.access.anonymous_from_anywhere and not addresses.is_loopback(config.http.host):
+        may = "read everybody's presence" if config.keys else "read everybody's presence and change what is watched"
+        yield f"access.anonymous_from_anywhere is true: whoever reaches {config.http.host} may {may}"
     for index, watch in enumerate(config.watch):
         if not watch.contacts:
             yield f"watch[{index}] ({watch.end_user}) has no contacts"

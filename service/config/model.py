@@ -163,6 +163,11 @@ class Callback(Section):
         """What is registered at the server: the URL with the secret path, or bare when there is no secret."""
         return Secret(f"{self.url}/pws/{secret.reveal()}" if secret else self.url)
 
+    def listener(self, http: Http) -> tuple[str, int]:
+        """Where the listener for notifications alone is: what is not said is as for the API, or as in the URL."""
+        port = self.port if self.listen_port is None else self.listen_port
+        return self.listen_host or http.host, port
+
     @property
     def port(self) -> int:
         """The port that the server connects to."""
@@ -199,6 +204,19 @@ class Key(Section):
     scopes: _Scopes = (Scope.READ,)
     groups: _GroupNames = ()
     details: _Bool = True
+
+    @field_validator("groups", "details")
+    @classmethod
+    def _admins_see_everything(cls, value: tuple[str, ...] | bool, info: ValidationInfo) -> tuple[str, ...] | bool:
+        hides = value if info.field_name == "groups" else value is False
+        if hides and Scope.ADMIN in info.data.get("scopes", ()):
+            expected = "no groups" if info.field_name == "groups" else "true"
+            raise values.wrong(
+                f"{expected} for a key with the scope admin",
+                "a limit",
+                "who changes what is watched sees it; make two keys",
+            )
+        return value
 
     def principal(self, name: str) -> Principal:
         """What its owner may do and see."""

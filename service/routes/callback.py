@@ -2,40 +2,52 @@
 
 `GET /pws/{secret}` or `/pws/{secret}/{node}`. The secret in the path is all the authentication there is, since the
 server can do no better (protocol section 2); the last part tells which node it is, as we told it when we registered.
-Without the secret the path looks like any that does not exist. With it, and a query that is no notification, the
-answer is an empty 400. Nothing here waits for anything, and nothing is written to a log.
+Without the secret the path looks like any that does not exist, and so it does for a source that is not allowed. With
+it, and a query that is no notification, the answer is an empty 400. Nothing here waits for anything. Only one thing is
+written to a log, seldom: that the right secret came from where it must not come from.
 """
 
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 from datetime import UTC, datetime
 from typing import Final
 
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pws_soap import notification
 from pws_soap.models import Secret
+from service.access.seldom import Seldom
+from service.access.sources import Sources
 from service.clock import Clock
 from service.engine import Engine
+from service.guard import Guard
 from service.problems import CALLBACK_ROOT
 
 _NODE: Final = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
+log = logging.getLogger("pws.service")
+
 
 class Callback:
-    """The ASGI program behind the path."""
+    """The ASGI program behind the path. `sources`: where notifications may come from, by default anywhere."""
 
-    def __init__(self, engine: Engine, secret: Secret, clock: Clock) -> None:
+    def __init__(self, engine: Engine, secret: Secret, clock: Clock, sources: Sources | None = None) -> None:
         if not secret:
             raise ValueError("the callback's secret must not be empty")
         self._engine = engine
         self._secret = secret
         self._clock = clock
+        self._sources = sources or Sources()
+        self._seldom = Seldom(clock)
 
     def routes(self) -> list[BaseRoute]:
         """Both forms of the path. They are not part of the API's description."""
@@ -46,7 +58,8 @@ class Callback:
         given: str = scope["path_params"]["secret"]
         node: str = scope["path_params"].get("node", "")
         ours = self._secret.reveal().encode()
-        if not hmac.compare_digest(given.encode(errors="replace"), ours) or not _NODE.fullmatch(node):
+        is_ours = hmac.compare_digest(given.encode(errors="replace"), ours)
+        if not self._may_send(scope, is_ours) or not is_ours or not _NODE.fullmatch(node):
             raise HTTPException(404)
         if scope["method"] != "GET":
             raise HTTPException(405, headers={"Allow": "GET"})
@@ -59,3 +72,26 @@ class Callback:
             return
         self._engine.notified(note, node)
         await Response(status_code=200)(scope, receive, send)
+
+    def _may_send(self, scope: Scope, is_ours: bool) -> bool:
+        """Whether it comes from where it may. The operator hears of those who know the secret and may not."""
+        peer = scope["client"][0] if scope.get("client") else None
+        source = self._sources.of(peer, Headers(scope=scope).getlist("x-forwarded-for"))
+        if self._sources.allow(source):
+            return True
+        shown = str(source) if source is not None else f"an unreadable X-Forwarded-For of {peer}"
+        if is_ours and self._seldom.is_due(shown):
+            log.warning("refused a notification from %s, which callback.allow_from does not name", shown)
+        return False
+
+
+def alone(callback: Callback, max_body: int) -> ASGIApp:
+    """The whole program of a listener for notifications alone: to all else it says 404 and no more."""
+    app = Starlette(routes=callback.routes(), exception_handlers={HTTPException: _bare})
+    app.router.redirect_slashes = False  # a redirect would repeat the secret
+    return Guard(app, max_body)
+
+
+def _bare(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  Starlette registers handlers by their class
+    return Response(status_code=error.status_code, headers=error.headers)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Path, Query
+from fastapi import APIRouter, Body, Depends, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION
+from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION, same_contact
+from service.access.principal import Principal, Scope
 from service.problems import ContactNotWatched
-from service.routes.answers import INVALID, NOT_WATCHED, TOO_LARGE, contact_uri, no_query, plain
+from service.routes.answers import (
+    INVALID,
+    NOT_WATCHED,
+    TOO_LARGE,
+    ContactPath,
+    ContactText,
+    no_query,
+    path_contact,
+    plain,
+)
 from service.routes.context import Context
 from service.views import AddedView, WatchedListView, WatchedView
 from service.watching import NoSuchEndUser
-
-Contact = Annotated[str, AfterValidator(contact_uri)]
 
 
 class AddBody(BaseModel):
@@ -24,7 +32,7 @@ class AddBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", title="AddContactsRequest")
 
-    contacts: list[Contact] = Field(
+    contacts: list[ContactText] = Field(
         min_length=1,
         max_length=MAX_CONTACTS_PER_SUBSCRIPTION,
         description="user@domain each",
@@ -38,12 +46,15 @@ class RemoveQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    contact: list[Contact] = Field(min_length=1, max_length=1000, description="may be given several times")
+    # More would not fit into a URL.
+    contact: list[ContactText] = Field(min_length=1, max_length=100, description="may be given up to 100 times")
 
 
 def router(context: Context) -> APIRouter:
     """`/v1/contacts` and `/v1/contacts/{contact}`."""
     routes = APIRouter(prefix="/v1", tags=["contacts"])
+    # As a default value: FastAPI reads annotations without the names that are known here.
+    reader, admin = Depends(context.door.needs(Scope.READ)), Depends(context.door.needs(Scope.ADMIN))
 
     @routes.get(
         "/contacts",
@@ -51,9 +62,18 @@ def router(context: Context) -> APIRouter:
         responses={200: {"model": WatchedListView, "description": "All contacts, and through whom"}, **INVALID},
         dependencies=[Depends(no_query)],
     )
-    async def contacts() -> Response:
-        """`configured` tells those of the configuration from those that were added while the service runs."""
-        found = [WatchedView.model_validate(each) for each in context.engine.watched()]
+    async def contacts(who: Principal = reader) -> Response:
+        """`configured` tells those of the configuration from those that were added while the service runs.
+
+        A key that is limited to groups sees their contacts only.
+        """
+        found = [
+            WatchedView(
+                contact=each.contact, end_user=None if who.limited else each.end_user, configured=each.configured
+            )
+            for each in context.engine.watched()
+            if context.reader.is_visible(same_contact(each.contact), who.groups)
+        ]
         found.sort(key=lambda each: each.contact.casefold())
         return plain(WatchedListView(contacts=found, total=len(found)).model_dump_json().encode())
 
@@ -61,7 +81,7 @@ def router(context: Context) -> APIRouter:
         "/contacts",
         summary="Watch more contacts",
         responses={200: {"model": AddedView, "description": "Which of them are new"}, **TOO_LARGE, **INVALID},
-        dependencies=[Depends(no_query)],
+        dependencies=[admin, Depends(no_query)],
     )
     async def add(body: Annotated[AddBody, Body()]) -> Response:
         """They are in every answer at once, with freshness `unknown` until the server has told of them."""
@@ -81,18 +101,11 @@ def router(context: Context) -> APIRouter:
         summary="Watch a contact no longer",
         status_code=204,
         responses={**NOT_WATCHED, **INVALID},
-        dependencies=[Depends(no_query)],
+        dependencies=[admin, Depends(no_query)],
     )
-    async def remove(
-        contact: Annotated[str, Path(description="user@domain, in any case", examples=["ann@example.com"])],
-    ) -> Response:
+    async def remove(contact: ContactPath) -> Response:
         """It leaves every answer at once. One of the configuration is back when the service starts anew."""
-        try:
-            uri = contact_uri(contact)
-        except ValueError as error:
-            raise RequestValidationError(
-                [{"type": "value_error", "loc": ("path", "contact"), "msg": f"Value error, {error}"}]
-            ) from None
+        uri = path_contact(contact)
         if not context.engine.unwatch([uri]):
             raise ContactNotWatched([uri])
         return Response(status_code=204)
@@ -102,6 +115,7 @@ def router(context: Context) -> APIRouter:
         summary="Watch several contacts no longer",
         status_code=204,
         responses={**NOT_WATCHED, **INVALID},
+        dependencies=[admin],
     )
     async def remove_several(query: Annotated[RemoveQuery, Query()]) -> Response:
         """All or none: one that is not watched makes it 404 and leaves the others."""

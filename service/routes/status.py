@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION
+from service.access.principal import Principal, Scope
 from service.engine import NoSuchNode
 from service.problems import ContactNotWatched
 from service.routes.answers import (
@@ -17,7 +18,7 @@ from service.routes.answers import (
     NOT_AVAILABLE,
     NOT_WATCHED,
     TOO_LARGE,
-    contact_uri,
+    ContactText,
     no_query,
     plain,
 )
@@ -31,7 +32,7 @@ class RefreshBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", title="RefreshRequest")
 
-    contacts: list[Annotated[str, AfterValidator(contact_uri)]] | None = Field(
+    contacts: list[ContactText] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_CONTACTS_PER_SUBSCRIPTION,
@@ -54,15 +55,21 @@ class FailoverBody(BaseModel):
 def router(context: Context) -> APIRouter:
     """`/v1/status`, `/v1/refresh` and `/v1/failover`."""
     routes = APIRouter(prefix="/v1", tags=["service"], dependencies=[Depends(no_query)])
+    # As a default value: FastAPI reads annotations without the names that are known here.
+    reader, admin = Depends(context.door.needs(Scope.READ)), Depends(context.door.needs(Scope.ADMIN))
 
     @routes.get(
         "/status",
         summary="How the service is doing",
         responses={200: {"model": StatusView, "description": "The state of everything, without secrets"}, **INVALID},
     )
-    async def status() -> Response:
-        """`problems` says in words what is wrong and since when."""
-        view = StatusView.of(context.engine.status(), context.store.summary(), context.version, context.clock.now())
+    async def status(who: Principal = reader) -> Response:
+        """`problems` says in words what is wrong and since when. A key that is limited sees that something is wrong."""
+        shown, now = context.engine.status(), context.clock.now()
+        if who.limited:
+            view = StatusView.limited(shown, context.version, now)
+        else:
+            view = StatusView.of(shown, context.store.summary(), context.version, now)
         return plain(view.model_dump_json().encode())
 
     @routes.post(
@@ -75,6 +82,7 @@ def router(context: Context) -> APIRouter:
             **INVALID,
             **NOT_AVAILABLE,
         },
+        dependencies=[admin],
     )
     async def refresh(body: Annotated[RefreshBody | None, Body()] = None) -> Response:
         """Usually not needed: changes come by themselves. Answers when the server has answered."""
@@ -90,6 +98,7 @@ def router(context: Context) -> APIRouter:
         summary="Take end users to another node",
         status_code=202,
         responses={202: {"model": FailoverView, "description": "They are on their way"}, **TOO_LARGE, **INVALID},
+        dependencies=[admin],
     )
     async def failover(body: Annotated[FailoverBody, Body()]) -> Response:
         """The service leaves a node that fails by itself, and stays where it went. This takes it back, or away."""
