@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from service.availability import Verdict
+from service.contact_fields import BRIEF, FIELDS
 from service.query import Known, Page
 from service.records import Change, ChangeKind, Record, Source
 from service.views import claim_shown, lasting, rfc3339
@@ -46,9 +47,18 @@ class ContactJson:
             _FREE_OF_CLAIMS if claim is None else b',"claim":%b}' % _dump(claim_shown(claim)),
         )
 
-    def page(self, page: Page) -> bytes:
-        """A `ContactListView`."""
-        contacts = b",".join(map(self.one, page.contacts))
+    def brief(self, known: Known) -> bytes:
+        """A `BriefContactView`: whether it is available, for whoever may not see why."""
+        return self.some(known, BRIEF)
+
+    def some(self, known: Known, fields: Sequence[str]) -> bytes:
+        """Some fields of a contact."""
+        return _dump({name: FIELDS[name](known) for name in fields})
+
+    def page(self, page: Page, fields: Sequence[str] | None = None) -> bytes:
+        """A `ContactListView`; with `fields`, only these of each contact."""
+        each = self.one if fields is None else partial(self.some, fields=fields)
+        contacts = b",".join(map(each, page.contacts))
         return b'{"contacts":[%b],"next_cursor":%b,"revision":%d}' % (contacts, _dump(page.cursor), page.revision)
 
     def forget(self, changes: Sequence[Change]) -> None:

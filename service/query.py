@@ -1,32 +1,47 @@
 """Which contacts an answer holds: filters, pages and counts over the store, at one moment.
 
-A page begins after a contact, not at a number: contacts are ordered by their key, and the cursor is the last key of the
-page before. So whoever walks the pages meets every contact that is there all the time exactly once, whatever is added,
-removed or changed meanwhile.
+Whoever walks the pages meets every contact that passes all the time exactly once, whatever is added, removed or changed
+meanwhile; `service.ordering` says how.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple
 
-from pws_soap.models import PresenceState, same_contact
-from service.availability import Availability, Opinion, Verdict, among
+from pws_soap.models import same_contact
+from service.availability import Availability, Opinion, Rule, Verdict, among, together
 from service.claims.model import Claim, Claims, NoClaims
 from service.clock import Clock
+from service.counting import Counts, Judge, Summary, count
+from service.filters import Filter, Unknown, passes
 from service.freshness import Freshness, Level, assess
+from service.ordering import (
+    BY_CONTACT,
+    After,
+    Orders,
+    Place,
+    Sort,
+    SortBy,
+    WrongCursor,
+    arranged,
+    cursor_after,
+    cursor_at,
+    mark,
+    read_cursor,
+    sort_value,
+)
 from service.records import Record
 from service.store import Store
 
-_CURSOR: Final = b"after:"
-_Judge = Callable[[Record, Freshness, float], Verdict]
-MAX_CURSOR: Final = 2048
-"""Characters of a cursor: the longest contact URI fits with all of its characters in four bytes."""
+__all__ = ["CLAIMED", "Counts", "Filter", "Known", "Page", "Reader", "Summary", "Told", "Unknown"]
+
+_MOST_ASKED: Final = 256
+"""Combinations of groups whose members are kept."""
 
 
 class Known(NamedTuple):
@@ -49,33 +64,6 @@ CLAIMED: Final = Verdict(False, "claimed")
 """What is said of somebody whom the rules call free and a claim holds."""
 
 
-class Unknown(ValueError):
-    """A filter or cursor that means nothing here. `parameter` is its name, `expected` says what would."""
-
-    def __init__(self, parameter: str, expected: str) -> None:
-        self.parameter = parameter
-        self.expected = expected
-        super().__init__(f"{parameter}: expected {expected}")
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What must hold of a contact: all of the kinds given, and of each kind at least one. Empty means any.
-
-    `activities` are without regard to case; `text` is a part of the contact's URI or of its display name. Where one
-    group is named, its rule alone decides who is `available`; None means any. `within` are the groups that the asker
-    may see: others are as if they did not exist, and so are contacts of none of them; None means all.
-    """
-
-    states: frozenset[PresenceState] = frozenset()
-    activities: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
-    levels: frozenset[Level] = frozenset()
-    text: str = ""
-    available: bool | None = None
-    within: frozenset[str] | None = None
-
-
 _ANY: Final = Filter()
 
 
@@ -85,26 +73,6 @@ class Page:
 
     contacts: tuple[Known, ...]
     cursor: str | None
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many contacts: in all, by their last known state, by freshness, on the phone, and free."""
-
-    total: int
-    by_state: Mapping[PresenceState, int]
-    by_freshness: Mapping[Level, int]
-    on_the_phone: int
-    available: int
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The counts of all contacts, and of each group's."""
-
-    counts: Counts
-    groups: Mapping[str, Counts]
     revision: int
 
 
@@ -129,6 +97,8 @@ class Reader:
         self._groups = {name: frozenset(map(same_contact, contacts)) for name, contacts in groups.items()}
         self._availability = availability or Availability(self._groups)
         self._claims = claims or NoClaims()
+        self._asked: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
+        self._orders = Orders(clock)
 
     @property
     def groups(self) -> Mapping[str, frozenset[str]]:
@@ -144,7 +114,7 @@ class Reader:
         if record is None or (within is not None and not self.is_visible(record.key, within)):
             return None
         now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record], bound))
-        return self._known(record, freshness, self._availability.judge(record, freshness, now, within))
+        return self._known(record, freshness, self._availability.judge(record, freshness, now, within), within)
 
     def is_visible(self, key: str, within: frozenset[str] | None) -> bool:
         """Whether an asker who may see the groups `within` may see the contact."""
@@ -155,15 +125,30 @@ class Reader:
         found = self._availability.opinions(known.record, known.freshness, self._clock.monotonic())
         return [each for each in found if within is None or each.group in within]
 
-    def _known(self, record: Record, freshness: Freshness, verdict: Verdict) -> Known:
+    def _known(
+        self, record: Record, freshness: Freshness, verdict: Verdict, within: frozenset[str] | None = None
+    ) -> Known:
         claim = self._claims.held(record.key)
-        return Known(record, freshness, CLAIMED if claim is not None and verdict.available else verdict, claim)
+        if claim is None:
+            return Known(record, freshness, verdict)
+        return Known(record, freshness, CLAIMED if verdict.available else verdict, claim.seen(within))
 
     def told(self, record: Record) -> Told:
         """All that is said of a contact now."""
-        now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record]))
-        known = self._known(record, freshness, self._availability.judge(record, freshness, now))
-        return Told(known, tuple(self._availability.opinions(record, freshness, now)))
+        now = self._clock.monotonic()
+        freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
+        opinions = tuple(self._availability.opinions(record, freshness, now))
+        # What is not live is so for every group.
+        verdict = together(opinions) if freshness.level is Level.LIVE else opinions[0].verdict
+        return Told(self._known(record, freshness, verdict), opinions)
+
+    def rules(self, key: str) -> tuple[Rule, ...]:
+        """The rules that a contact goes by, by its key."""
+        return self._availability.rules(key)
+
+    def held(self, key: str) -> Claim | None:
+        """The claim on a contact, by its key."""
+        return self._claims.held(key)
 
     def view(self, told: Told, wanted: Filter) -> Known | None:
         """The contact as an asker with this filter sees it; None where it does not pass. For events, which keep a past.
@@ -171,14 +156,15 @@ class Reader:
         Raises Unknown for a group that is none.
         """
         known, opinions = told
-        record, freshness, _, claim = known
-        members = self._members(wanted)
-        if not _passes(record, freshness, wanted, members):
+        record, freshness, verdict, claim = known
+        members = self.members(wanted)
+        if not passes(record, freshness, wanted, members):
             return None
         groups = wanted.groups if len(wanted.groups) == 1 else wanted.within
         if groups is not None and freshness.level is Level.LIVE:
             verdict = among(opinions, groups, alone=len(wanted.groups) == 1)
-            known = Known(record, freshness, CLAIMED if claim is not None and verdict.available else verdict, claim)
+            verdict = CLAIMED if claim is not None and verdict.available else verdict
+        known = Known(record, freshness, verdict, claim and claim.seen(wanted.within))
         if wanted.available is not None and known.verdict.available is not wanted.available:
             return None
         return known
@@ -193,33 +179,73 @@ class Reader:
 
         State, activity, freshness and availability do not count: whether they hold is what is to be found out.
         """
-        now, members = self._clock.monotonic(), self._members(wanted)
+        now, members = self._clock.monotonic(), self.members(wanted)
         asked = Filter(groups=wanted.groups, text=wanted.text)
         return [
             record.contact
             for record, freshness in self._assessed(self._store.records())
-            if _passes(record, freshness, asked, members) and not _is_younger(freshness, max_age, now)
+            if passes(record, freshness, asked, members) and not _is_younger(freshness, max_age, now)
         ]
 
-    def page(self, wanted: Filter, limit: int, cursor: str | None = None, bound: float | None = None) -> Page:
-        """At most `limit` contacts that pass `wanted`. Raises Unknown for a group or cursor that is none."""
-        members, now = self._members(wanted), self._clock.monotonic()
-        judge = self._judge(wanted)
-        found: list[Known] = []
-        more, any_will_do = False, wanted == _ANY
-        records = self._store.records(_after(cursor) if cursor is not None else "")
+    def page(
+        self,
+        wanted: Filter,
+        limit: int,
+        cursor: str | None = None,
+        bound: float | None = None,
+        *,
+        sort: Sort = BY_CONTACT,
+        asker: str = "",
+    ) -> Page:
+        """At most `limit` contacts that pass `wanted`, for an asker of that name.
+
+        Raises Unknown for a group or cursor that is none, CursorExpired for one whose order is kept no longer.
+        """
+        question = _question(wanted, sort, asker)
+        try:
+            begin = None if cursor is None else read_cursor(cursor, question)
+        except WrongCursor as error:
+            raise Unknown("cursor", str(error)) from None
+        if sort.by is SortBy.CONTACT:
+            key = begin.key if isinstance(begin, After) else ""
+            passing = self._passing(self._by_contact(key, sort.descending), wanted, bound)
+            found = list(islice(passing, limit + 1))
+            more = len(found) > limit
+            follows = cursor_after(question, found[limit - 1].record.key) if more else None
+            return Page(tuple(found[:limit]), follows, self._store.revision)
+        if isinstance(begin, Place):
+            keys, place = self._orders.get(question, begin.order), begin.place
+            places = {key: at for at, key in enumerate(keys[place:], place)}
+            records = (record for record in map(self._store.get, places) if record is not None)
+            found = list(islice(self._passing(records, wanted, bound), limit + 1))
+            more = len(found) > limit
+            follows = cursor_at(question, begin.order, places[found[limit].record.key]) if more else None
+            return Page(tuple(found[:limit]), follows, self._store.revision)
+        every = {known.record.key: known for known in self._passing(self._store.records(), wanted, bound)}
+        values = ((key, sort_value(sort.by, known.record, known.verdict)) for key, known in every.items())
+        keys = arranged(values, descending=sort.descending)
+        more = len(keys) > limit
+        follows = cursor_at(question, self._orders.keep(question, asker, keys), limit) if more else None
+        return Page(tuple(every[key] for key in keys[:limit]), follows, self._store.revision)
+
+    def _by_contact(self, after: str, descending: bool) -> Iterable[Record]:
+        if not descending:
+            return self._store.records(after)
+        records = self._store.records()
+        end = bisect_left(records, after, key=lambda record: record.key) if after else len(records)
+        return reversed(records[:end])
+
+    def _passing(self, records: Iterable[Record], wanted: Filter, bound: float | None = None) -> Iterator[Known]:
+        """Those that pass, in the order in which they come."""
+        members, now = self.members(wanted), self._clock.monotonic()
+        judge, available = self._judge(wanted), wanted.available
+        any_will_do = wanted == _ANY
         for record, freshness in self._assessed(records, bound):
-            if not (any_will_do or _passes(record, freshness, wanted, members)):
+            if not (any_will_do or passes(record, freshness, wanted, members)):
                 continue
-            known = self._known(record, freshness, judge(record, freshness, now))
-            if wanted.available is not None and known.verdict.available is not wanted.available:
-                continue
-            if len(found) == limit:
-                more = True
-                break
-            found.append(known)
-        follows = _cursor(found[-1].record.key) if more else None
-        return Page(tuple(found), follows, self._store.revision)
+            known = self._known(record, freshness, judge(record, freshness, now), wanted.within)
+            if available is None or known.verdict.available is available:
+                yield known
 
     def summary(self, within: frozenset[str] | None = None) -> Summary:
         """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule.
@@ -233,16 +259,16 @@ class Reader:
             if self.is_visible(record.key, within)
         }
         groups = {
-            name: _count(
+            name: count(
                 (every[key] for key in contacts if key in every), partial(availability.judge_for, name), now, held
             )
             for name, contacts in self._groups.items()
             if within is None or name in within
         }
         judge = partial(availability.judge, within=within)
-        return Summary(_count(every.values(), judge, now, held), groups, self._store.revision)
+        return Summary(count(every.values(), judge, now, held), groups, self._store.revision)
 
-    def _judge(self, wanted: Filter) -> _Judge:
+    def _judge(self, wanted: Filter) -> Judge:
         if len(wanted.groups) == 1:
             (group,) = wanted.groups
             return partial(self._availability.judge_for, group)
@@ -254,8 +280,16 @@ class Reader:
         for record in records:
             yield record, assess(record, feeds[record.feed], now, bound)
 
+    def members(self, wanted: Filter) -> frozenset[str] | None:
+        """The keys that the groups asked for, or else those that may be seen, have; None: all. Raises Unknown."""
+        asked = (wanted.groups, wanted.within)
+        if asked not in self._asked:  # a stream asks for each event
+            if len(self._asked) >= _MOST_ASKED:
+                self._asked.clear()
+            self._asked[asked] = self._members(wanted)
+        return self._asked[asked]
+
     def _members(self, wanted: Filter) -> frozenset[str] | None:
-        """The keys that the groups asked for, or else those that may be seen, have; None: all."""
         known = self._groups if wanted.within is None else {name: self._groups[name] for name in wanted.within}
         for name in wanted.groups:
             if name not in known:
@@ -274,55 +308,8 @@ def _is_younger(freshness: Freshness, max_age: float, now: float) -> bool:
     return freshness.level is Level.LIVE and as_of is not None and now - as_of.monotonic <= max_age
 
 
-def _passes(record: Record, freshness: Freshness, wanted: Filter, members: frozenset[str] | None) -> bool:
-    """Whether all but the availability holds."""
-    presence = record.presence
-    if wanted.states and record.state not in wanted.states:
-        return False
-    if wanted.levels and freshness.level not in wanted.levels:
-        return False
-    if members is not None and record.key not in members:
-        return False
-    if wanted.activities and (
-        presence is None or wanted.activities.isdisjoint(activity.casefold() for activity in presence.activities)
-    ):
-        return False
-    if not wanted.text or wanted.text in record.key:
-        return True
-    return presence is not None and wanted.text in (presence.display_name or "").casefold()
-
-
-def _count(
-    contacts: Iterable[tuple[Record, Freshness]], judge: _Judge, now: float, held: Callable[[str], Claim | None]
-) -> Counts:
-    states: Counter[PresenceState] = Counter()
-    levels: Counter[Level] = Counter()
-    phone = available = 0
-    for record, freshness in contacts:
-        states[record.state] += 1
-        levels[freshness.level] += 1
-        phone += record.presence is not None and record.presence.on_the_phone is True
-        available += judge(record, freshness, now).available and held(record.key) is None
-    return Counts(
-        states.total(),
-        {state: states[state] for state in PresenceState},
-        {level: levels[level] for level in Level},
-        phone,
-        available,
-    )
-
-
-def _cursor(key: str) -> str:
-    return base64.urlsafe_b64encode(_CURSOR + key.encode()).decode().rstrip("=")
-
-
-def _after(cursor: str) -> str:
-    """The key that a cursor stands for."""
-    try:
-        plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        key = plain.removeprefix(_CURSOR).decode() if plain.startswith(_CURSOR) else ""
-    except (binascii.Error, ValueError):
-        key = ""
-    if not key:
-        raise Unknown("cursor", "a next_cursor of an earlier page, unchanged")
-    return key
+def _question(wanted: Filter, sort: Sort, asker: str) -> bytes:
+    """What a cursor belongs to."""
+    sets = (wanted.states, wanted.activities, wanted.groups, wanted.levels)
+    within = sorted(wanted.within) if wanted.within is not None else None
+    return mark(*map(sorted, sets), wanted.text, wanted.available, within, sort, asker)

@@ -2,161 +2,215 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from pws_soap.models import PresenceState
+from service import contact_csv, sight
+from service.access.principal import Principal, Scope
+from service.contact_fields import FIELDS
 from service.engine import NotAvailable
 from service.explaining import ExplainedContactView, ExplainView
-from service.freshness import Level
+from service.negotiation import preferred
 from service.problems import ContactNotWatched, shortened
-from service.query import MAX_CURSOR, Filter
-from service.routes.answers import INVALID, NOT_WATCHED, contact_uri, documented, no_query, tagged
+from service.query import Filter, Known, Page, Unknown
+from service.routes.answers import (
+    EXPIRED,
+    INVALID,
+    JSON,
+    NOT_ACCEPTABLE,
+    NOT_WATCHED,
+    ContactPath,
+    Said,
+    Tags,
+    check_query,
+    documented,
+    no_query,
+    path_contact,
+    tagged,
+)
+from service.routes.asking import ContactQuery, ListQuery
 from service.routes.context import Context
-from service.views import ContactListView, SummaryView
+from service.routes.waiting import told
+from service.views import (
+    BriefContactView,
+    BriefListView,
+    BriefSummaryView,
+    ChosenContactView,
+    ChosenListView,
+    ContactListView,
+    SummaryView,
+)
 
-MAX_LIMIT = 1000
-DEFAULT_LIMIT = 100
-
-
-MaxAge = Annotated[
-    float | None,
-    Field(
-        ge=0,
-        le=86400,
-        allow_inf_nan=False,
-        description="seconds; what was confirmed longer ago is read from the server first, and is stale in this answer "
-        "where that is not possible; Cache-Status says what happened",
-    ),
-]
-
-
-class ContactQuery(BaseModel):
-    """How old the answer may be, and how much it tells."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    max_age: MaxAge = None
-    explain: bool = Field(default=False, description="tell why it is so, and all that the document says")
-
-
-class ListQuery(BaseModel):
-    """Which contacts, and how many. A parameter that is given several times means any of its values."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[PresenceState] = Field(default=[], description="the last known state", examples=[["AVAILABLE"]])
-    activity: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        default=[], description="an activity, such as on-the-phone or meeting", examples=[["on-the-phone"]]
-    )
-    group: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
-        default=[], description="a group of the configuration"
-    )
-    freshness: list[Level] = Field(default=[], description="how sure the state is", examples=[["live"]])
-    available: bool | None = Field(
-        default=None, description="free or not; with one group by its rule, else by the rules of each contact's groups"
-    )
-    q: str | None = Field(
-        default=None, min_length=1, max_length=200, description="a part of the contact's URI or display name"
-    )
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="contacts on a page")
-    cursor: str | None = Field(default=None, max_length=MAX_CURSOR, description="next_cursor of the page before")
-    max_age: MaxAge = None
-
-    def filter(self) -> Filter:
-        """The same as the query module takes it."""
-        return Filter(
-            frozenset(self.state),
-            frozenset(activity.casefold() for activity in self.activity),
-            frozenset(self.group),
-            frozenset(self.freshness),
-            (self.q or "").casefold(),
-            self.available,
+_FORMS: Final = (JSON, contact_csv.MEDIA_TYPE)
+_PREFER: Final[dict[str, Any]] = {  # Any: a fragment of OpenAPI
+    "parameters": [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": description,
+        }
+        for name, description in (
+            ("If-None-Match", "entity tags of answers that the asker has"),
+            ("Prefer", "wait=N: up to N seconds, 1 to 300, for the next change; with If-None-Match since that answer"),
         )
+    ]
+}
+_CSV: Final[dict[str, Any]] = {
+    "schema": {"type": "string"},
+    "example": "contact,state,available\r\nann@example.com,BUSY,false\r\n",
+}
+_LINK: Final = {"schema": {"type": "string"}, "description": 'rel="next": the next page, where there is one'}
 
 
 def router(context: Context) -> APIRouter:
     """`/v1/presence`, `/v1/presence/{contact}`, `/v1/summary`."""
     routes = APIRouter(prefix="/v1", tags=["presence"])
+    reads = Depends(context.door.needs(Scope.READ))
+    listed = documented(ContactListView | ChosenListView | BriefListView, "A page of contacts, as sort orders them")
+    listed[200]["content"] = {contact_csv.MEDIA_TYPE: _CSV}
+    listed[200]["headers"] = listed[200]["headers"] | {"Link": _LINK}
 
     @routes.get(
         "/presence",
         summary="All contacts, or those that pass the filters",
-        responses={**documented(ContactListView, "A page of contacts, ordered by contact"), **INVALID},
+        responses={**listed, **NOT_ACCEPTABLE, **EXPIRED, **INVALID},
+        openapi_extra=_PREFER,
     )
-    async def contacts(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
+    async def contacts(request: Request, query: Annotated[ListQuery, Query()], who: Principal = reads) -> Response:
         """Filters of different kinds must all hold; of one kind, any of the values.
 
-        Pages stay consistent while presence changes: a contact that is watched all the time is on exactly one of them.
+        Pages stay consistent while presence changes: a contact that passes all the time is on exactly one of them. A
+        cursor lasts for ten minutes after its last use, unless very many are in use; sorted by contact, for ever.
+        `Accept: text/csv` makes the list a table.
         """
-        began = context.clock.monotonic()
-        wanted = query.filter()
-        older = [] if query.max_age is None else context.reader.older(query.max_age, wanted)
-        story = await _read_through(context, older, query.max_age)
-        bound = _bound(context, query.max_age, began)
-        page = context.reader.page(wanted, query.limit, query.cursor, bound)
-        return _told(tagged(request, context.json.page(page)), story)
+        check_query(request, "available", "q", "sort", "limit", "cursor", "max_age")
+        form = preferred(request.headers.get("accept", ""), _FORMS)
+        wanted, sort, fields = query.filter(who), query.order(who), query.shown(who)
+        if form == contact_csv.MEDIA_TYPE and "devices" in query.fields:
+            raise Unknown("fields", "columns, one or more of " + ", ".join(contact_csv.COLUMNS))
+
+        def make(bound: float | None = None) -> Said:
+            page = context.reader.page(wanted, query.limit, query.cursor, bound, sort=sort, asker=who.name)
+            return _said(context, page, form, fields, _next(request, page.cursor))
+
+        if query.max_age is not None:
+            began = context.clock.monotonic()
+            story = await _read_through(context, who, context.reader.older(query.max_age, wanted))
+            said = make(query.max_age + context.clock.monotonic() - began)
+            return _at_once(context, request, who, said, story, form)
+        seen = sight.of_list(context.reader, wanted, {*_watched_for(fields, who), sort.by})
+        return await told(context, request, who, make, lambda event: sight.concerns(event, seen), form)
 
     @routes.get(
         "/presence/{contact}",
         summary="One contact",
-        responses={**documented(ExplainedContactView, "The contact"), **NOT_WATCHED, **INVALID},
+        responses={
+            **documented(ExplainedContactView | ChosenContactView | BriefContactView, "The contact"),
+            **NOT_WATCHED,
+            **INVALID,
+        },
+        openapi_extra=_PREFER,
     )
     async def contact(
         request: Request,
-        contact: Annotated[str, Path(description="user@domain, in any case", examples=["ann@example.com"])],
+        contact: ContactPath,
         query: Annotated[ContactQuery, Query()],
+        who: Principal = reads,
     ) -> Response:
         """A state that cannot be confirmed is still shown, beside its age: `freshness` says how sure it is.
 
         With `explain=true` the answer also has `explain`: which element of the document decided, and why it is
         available or not.
         """
-        try:
-            uri = contact_uri(contact)
-        except ValueError as error:
-            raise RequestValidationError(
-                [{"type": "value_error", "loc": ("path", "contact"), "msg": f"Value error, {error}"}]
-            ) from None
-        began = context.clock.monotonic()
-        known = context.reader.one(uri)
-        if known is None:
-            raise ContactNotWatched([uri])
-        story = None
-        if query.max_age is not None:
-            exactly = Filter(text=known.record.key)
-            older = [each for each in context.reader.older(query.max_age, exactly) if each == known.record.contact]
-            story = await _read_through(context, older, query.max_age)
-            known = context.reader.one(uri, _bound(context, query.max_age, began))
+        check_query(request, "max_age", "explain")
+        uri, fields = path_contact(contact), query.shown(who)
+
+        def find(bound: float | None = None) -> Known:
+            known = context.reader.one(uri, bound, who.groups)
             if known is None:
                 raise ContactNotWatched([uri])
-        body = context.json.one(known)
-        if query.explain:
-            why = ExplainView.of(known, context.reader.opinions(known), context.reader.bound)
-            body = b'%b,"explain":%b}' % (body[:-1], why.model_dump_json().encode())
-        return _told(tagged(request, body), story)
+            return known
+
+        def make(bound: float | None = None) -> Said:
+            known = find(bound)
+            body = context.json.one(known) if fields is None else context.json.some(known, fields)
+            if query.explain:
+                why = ExplainView.of(known, context.reader.opinions(known, who.groups), context.reader.bound)
+                body = b'%b,"explain":%b}' % (body[:-1], why.model_dump_json().encode())
+            return Said(body)
+
+        known = find()
+        if query.max_age is not None:
+            began = context.clock.monotonic()
+            older = context.reader.older(query.max_age, Filter(text=known.record.key))
+            story = await _read_through(context, who, [each for each in older if each == known.record.contact])
+            return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
+        key = known.record.key
+        shown = sight.of_list(context.reader, Filter(within=who.groups), _watched_for(fields, who))
+        seen: sight.Seen = (lambda told: told) if query.explain else shown
+        return await told(context, request, who, make, lambda event: sight.concerns(event, seen, key))
 
     @routes.get(
         "/summary",
         summary="How many are in which state",
-        responses={**documented(SummaryView, "Counts of all contacts and of each group"), **INVALID},
+        responses={
+            **documented(SummaryView | BriefSummaryView, "Counts of all contacts and of each group"),
+            **INVALID,
+        },
         dependencies=[Depends(no_query)],
+        openapi_extra=_PREFER,
     )
-    async def summary(request: Request) -> Response:
+    async def summary(request: Request, who: Principal = reads) -> Response:
         """`by_state` counts the last known state of each contact; `by_freshness` says how many of them are live."""
-        return tagged(request, SummaryView.of(context.reader.summary()).model_dump_json().encode())
+        view = SummaryView if who.details else BriefSummaryView
+
+        def make() -> Said:
+            counts = context.reader.summary(who.groups)
+            return Said(view.of(counts, context.knowledge.desk.rules.floors).model_dump_json().encode())
+
+        seen = sight.of_summary(context.reader, who.groups, details=who.details)
+        return await told(context, request, who, make, lambda event: sight.concerns(event, seen))
 
     return routes
 
 
-async def _read_through(context: Context, older: list[str], max_age: float | None) -> str | None:
-    """Read what is too old; what to tell of it in Cache-Status (RFC 9211), None where nothing was asked."""
-    if max_age is None:
-        return None
+def _said(context: Context, page: Page, form: str, fields: Sequence[str] | None, links: Mapping[str, str]) -> Said:
+    """A page in one of its forms."""
+    if form == JSON:
+        return Said(context.json.page(page, fields), JSON, links)
+    columns = [name for name in fields or contact_csv.COLUMNS if name in contact_csv.COLUMNS]
+    disposition = {"Content-Disposition": 'attachment; filename="presence.csv"'}
+    return Said(contact_csv.table(page.contacts, columns), contact_csv.CONTENT_TYPE, disposition | dict(links))
+
+
+def _next(request: Request, cursor: str | None) -> Mapping[str, str]:
+    """The header that leads to the next page."""
+    if cursor is None:
+        return {}
+    query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return {"Link": f'<{request.scope["path"]}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'}
+
+
+def _watched_for(fields: Sequence[str] | None, who: Principal) -> Sequence[str]:
+    """The fields whose change somebody waits for. The short form shows a revision, and hides what changed with it."""
+    if fields is None:
+        return tuple(FIELDS)
+    return fields if who.details else [name for name in fields if name != "revision"]
+
+
+def _at_once(context: Context, request: Request, who: Principal, said: Said, story: str, form: str = JSON) -> Response:
+    """An answer that reads through: it has asked the server, and does not wait for a change as well."""
+    return tagged(said, Tags(request, who, form), context.log.last, {"Cache-Status": story})
+
+
+async def _read_through(context: Context, who: Principal, older: list[str]) -> str:
+    """Read what is too old; what to tell of it in Cache-Status (RFC 9211)."""
     if not older:
         return "pws-presence; hit"
     try:
@@ -167,16 +221,7 @@ async def _read_through(context: Context, older: list[str], max_age: float | Non
         if not report.failures:
             return "pws-presence; fwd=stale"
         reason = report.failures[0].reason
+    if who.limited:  # a reason may name nodes and users
+        return 'pws-presence; hit; detail="could not be read"'
     safe = "".join(char if " " <= char <= "~" and char not in '"\\' else "?" for char in shortened(reason))
     return f'pws-presence; hit; detail="could not be read: {safe}"'
-
-
-def _bound(context: Context, max_age: float | None, began: float) -> float | None:
-    """What was read while the answer was being made is not too old for it."""
-    return None if max_age is None else max_age + context.clock.monotonic() - began
-
-
-def _told(answer: Response, story: str | None) -> Response:
-    if story is not None:
-        answer.headers["Cache-Status"] = story
-    return answer

@@ -40,11 +40,13 @@ async def test_readyz_gives_the_reason(ready: bool, reason: str, status: int) ->
     assert (answer.status, answer.json()) == (status, {"ready": ready, "reason": reason})
 
 
-async def test_the_root_leads_on() -> None:
+async def test_the_index_leads_on() -> None:
     """Every place that it names is there."""
     office = Office()
-    body = (await office.get("/")).json()
-    assert (body.pop("service"), body.pop("version")) == ("pws-presence", "1.2.3")
+    body = (await office.get("/v1")).json()
+    assert (body.pop("service"), body.pop("version"), body.pop("demo")) == ("pws-presence", "1.2.3", False)
+    assert body.pop("needs_key") is False
+    assert body.pop("events") in office.app.openapi()["paths"]  # it would not end
     for path in body.values():
         assert (await office.get(path)).status == 200
 
@@ -52,7 +54,7 @@ async def test_the_root_leads_on() -> None:
 async def test_every_answer_is_careful_about_caches_and_types() -> None:
     """Errors too."""
     office = Office()
-    for path in ("/", "/livez", "/v1/status", "/v1/presence", "/nothing", "/v1/presence/x", f"/pws/{SECRET}"):
+    for path in ("/v1", "/livez", "/v1/status", "/v1/presence", "/nothing", "/v1/presence/x", f"/pws/{SECRET}"):
         answer = await office.get(path)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] in {"no-store", "private, no-cache"}
@@ -127,11 +129,16 @@ async def test_the_description_is_openapi_31_and_complete() -> None:
     document = await description()
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
-        "/",
+        "/v1",
         "/livez",
         "/readyz",
         "/v1/presence",
         "/v1/presence/{contact}",
+        "/v1/presence/{contact}/history",
+        "/v1/events",
+        "/v1/claims",
+        "/v1/claims/{id}",
+        "/v1/claims/{id}/renew",
         "/v1/summary",
         "/v1/status",
         "/v1/refresh",

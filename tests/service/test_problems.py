@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from service import problems
+from service import mishaps, problems
+from service.access.refusals import NotAllowed
+from service.access.slots import TooMany
 from service.engine import NotAvailable
 from service.problems import ContactNotWatched
 from tests.asgi import Answer, call
@@ -23,7 +25,7 @@ async def raised(error: Exception, target: str = "/x") -> Answer:
     async def route(path: str) -> None:
         raise error
 
-    problems.install(app)
+    mishaps.install(app)
     answer = await call(app, "GET", target)
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
@@ -120,16 +122,68 @@ async def test_instance_is_a_uri_reference_of_bounded_length() -> None:
     assert len(endless["instance"]) == problems.MAX_SHOWN
 
 
-@pytest.mark.parametrize("path", ["/pws", "/pws/secret", "/pws/secret/", "/pws/secret/node/more"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/pws",
+        "/pws/secret",
+        "/pws/secret/",
+        "/pws/secret/node/more",
+        "//pws/secret",
+        "/pws//secret",
+        "///pws///secret",
+        "/%70ws/secret",
+        "/%2570ws/secret",
+        "/pws%2Fsecret",
+        "%2Fpws/secret",
+        "/./pws/secret",
+        "/x/../pws/secret",
+        "/../pws/secret",
+        "\\pws\\secret",
+        "/PWS/secret",
+        "/pws /secret",
+        "pws/secret",
+    ],
+)
 def test_the_callback_path_is_never_shown(path: str) -> None:
     """Not even its length."""
     assert problems.shown_path(path) == "/pws"
 
 
-@pytest.mark.parametrize("path", ["/pwsx", "/v1/pws/x", "/"])
+@pytest.mark.parametrize("path", ["/pwsx", "/v1/pws/x", "/", "//v1//x", "/%zz", ""])
 def test_other_paths_are_shown(path: str) -> None:
     """They are the caller's own."""
     assert problems.shown_path(path) == path
+
+
+async def test_a_key_in_the_wrong_place_is_not_repeated() -> None:
+    """Neither in the path nor among the parameters."""
+    key = "pws_" + "k" * 43
+    answer = await raised(RequestValidationError([{"type": "extra_forbidden", "loc": ("query", key)}]), f"/{key}")
+    assert answer.json()["instance"] == "/pws_..."
+    assert answer.json()["errors"][0]["parameter"] == "pws_..."
+    assert key not in answer.body.decode()
+
+
+async def test_a_strange_host_does_not_change_what_is_shown() -> None:
+    """It would be a part of the URL, and the callback's path no longer at its beginning."""
+    app = FastAPI()
+    mishaps.install(app)
+    answer = await call(app, "GET", "/pws/secret", headers={"host": "x/y"})
+    assert answer.json()["instance"] == "/pws"
+
+
+async def test_no_slot_says_whose_limit_it_is() -> None:
+    answer = await raised(TooMany("this client's", 50))
+    assert (answer.status, answer.json()["type"]) == (429, "/problems/too-many-streams")
+    assert answer.headers["retry-after"] == "5"
+    assert "This client's limit of 50" in answer.json()["detail"]
+
+
+async def test_who_is_not_let_in_hears_why() -> None:
+    answer = await raised(NotAllowed("This key sees less"))
+    assert (answer.status, answer.json()["type"]) == (403, "/problems/not-allowed")
+    assert answer.json()["detail"] == "This key sees less"
 
 
 def test_internal_errors_say_nothing_of_their_cause() -> None:

@@ -47,7 +47,8 @@ def test_the_files_become_a_configuration_that_loads(tmp_path: Path) -> None:
     assert config.application.username == "app"
     assert config.application.password.reveal() == 'hun"ter2'
     assert config.callback.url == "http://10.1.1.1:8080"
-    assert config.http.port == 8080
+    assert (config.http.host, config.http.port) == ("127.0.0.1", 8081)
+    assert config.callback.listener(config.http) == ("0.0.0.0", 8080)
     assert config.watch[0].end_user == "dispatcher"
     assert config.watch[0].contacts == tuple(f"{name}@cup.example.com" for name in ("joe", "rita", "carlotta"))
     assert config.warnings == ()

@@ -19,6 +19,7 @@ from service.engine import (
     SubscriptionStatus,
     Trouble,
 )
+from tests.access.people import bearer, guarded
 from tests.asgi import Answer, call
 from tests.service.office import BUSY, Office, presence
 
@@ -89,6 +90,27 @@ async def test_status_shows_everything_that_lives() -> None:
         "version": "1.2.3",
         "now": SHOWN,
     }
+
+
+async def test_a_limited_key_learns_that_something_is_wrong_and_no_more() -> None:
+    """Neither what, nor how large the office is."""
+    office = guarded()
+    office.engine.shown = Status(
+        EngineState.DEGRADED,
+        (Trouble(T + 5, "imp1 does not answer"), Trouble(T, "dispatcher's subscription is lost")),
+        (NodeStatus("imp1", NodeState.DOWN, 3, "connection refused", T),),
+    )
+    for name in ("sales", "board"):
+        body = (await call(office.app, "GET", "/v1/status", headers=bearer(name))).json()
+        assert body.pop("state") == "degraded"
+        assert body.pop("problems") == [
+            {"since": SHOWN, "what": "Presence may be missing or stale; a key without limits sees why"}
+        ]
+        assert body.pop("version") == "1.2.3"
+        assert body.pop("now")
+        assert not any(body.values())
+    office.engine.shown = Status(EngineState.LIVE)
+    assert (await call(office.app, "GET", "/v1/status", headers=bearer("sales"))).json()["problems"] == []
 
 
 async def test_what_is_not_known_yet_is_null() -> None:

@@ -1,0 +1,204 @@
+"""What subscriptions' lives look like to those who follow presence: told as stories of the pure lifecycle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pws_soap.lifecycle import Act, Happening, Kind, Move, Stop, Trouble
+from service.clock import ManualClock
+from service.happenings import FAILED_OVER, LOST, MISSED, RECREATED, RENEWED, Happened, Herald, Slot, happenings
+from service.store import MemoryStore
+from tests.lifecycle.driver import A, B
+from tests.lifecycle.story import Story, subscription
+
+
+@dataclass
+class Heard:
+    """What a herald told."""
+
+    events: list[tuple[str, dict[str, Any], set[str]]] = field(default_factory=list)
+
+    def tell(self, name: str, data: Any, keys: Any) -> None:  # of a herald
+        self.events.append((name, dict(data), set(keys)))
+
+    def names(self) -> list[str]:
+        """The names of the events, which are forgotten then."""
+        found = [name for name, _, _ in self.events]
+        self.events.clear()
+        return found
+
+
+class Told(Story):
+    """A story in which a herald hears of each step."""
+
+    def __init__(self, *nodes: str, **settings: Any) -> None:  # of Settings
+        self.heard = Heard()
+        self.store = MemoryStore(ManualClock())
+        self.herald = Herald(self.store, self.heard.tell)
+        super().__init__(*nodes, **settings)
+
+    def happen(self, happening: Happening) -> Any:  # as the story's own
+        before = self.state
+        commands = super().happen(happening)
+        if self.state is not before:
+            self.herald.changed(before, self.state)
+        return commands
+
+
+def test_the_first_making_is_no_news() -> None:
+    """Neither is a redirect on the way there, nor a first login that fails."""
+    story = Told(A, B)
+    story.want(ann="a")
+    story.yes(story.one(Act.MAKE))
+    story.no(story.one(Act.MAKE, Kind.ENDPOINT), Trouble.SERVER)
+    story.elsewhere(story.one(Act.MAKE, Kind.END_USER), "b.example")
+    story.live_on(60)
+    assert story.live(Kind.SUBSCRIPTION) == [subscription(node=B)]
+    assert story.heard.names() == []
+
+
+def test_a_subscription_is_lost_and_made_anew() -> None:
+    """One event each, with the reason, about the contacts of its feed."""
+    story = Told().start()
+    story.store.watch(["joe@example.com"], "ann")
+    story.store.watch(["rita@example.com"], "bob")
+    story.live_on(100)
+    story.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    (lost,) = story.heard.events
+    reason = "the server says: subscription-lost"
+    assert lost == (LOST, {"end_user": "ann", "node": A, "reason": reason}, {"joe@example.com"})
+    story.live_on(60)
+    assert story.heard.names() == [LOST, RECREATED]
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SESSION_LOST, Trouble.ENDPOINT_LOST])
+def test_what_it_hangs_on_takes_it_along(trouble: Trouble) -> None:
+    """The reason is that of the session or the endpoint."""
+    story = Told().start()
+    story.wait(2900)
+    if trouble is Trouble.ENDPOINT_LOST:
+        story.no(story.one(Act.RENEW, Kind.ENDPOINT), trouble)
+    else:
+        story.used(subscription(), trouble)
+    assert [(name, data["reason"]) for name, data, _ in story.heard.events] == [(LOST, f"the server says: {trouble}")]
+    story.live_on(60)
+    assert story.heard.names() == [LOST, RECREATED]
+
+
+def test_the_reason_is_the_newest_trouble() -> None:
+    """Not that of a renewal which failed long before."""
+    story = Told().start()
+    story.wait(2900)
+    story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), Trouble.SERVER)
+    story.used(subscription(), Trouble.SESSION_LOST)
+    ((_, data, _),) = story.heard.events
+    assert data["reason"] == "the server says: session-lost"
+
+
+def test_one_session_that_is_lost_is_one_event_for_each_subscription() -> None:
+    """However many calls notice it."""
+    story = Told(contacts_per_subscription=2).start(ann="abcd", bob="e")
+    for slot in (0, 1, 0, 1):
+        if subscription("ann", slot) in story.live(Kind.SUBSCRIPTION):
+            story.used(subscription("ann", slot), Trouble.SESSION_LOST)
+    assert story.heard.names() == [LOST, LOST]
+    story.live_on(60)
+    assert story.heard.names() == [RECREATED, RECREATED]
+
+
+def test_a_renewal_is_told_once_for_each_life() -> None:
+    """A renewal that fails is not, and the endpoint's is nobody's business."""
+    story = Told().start()
+    story.wait(2900)
+    story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), Trouble.SERVER)
+    assert story.heard.names() == []
+    story.live_on(60)
+    assert story.heard.names() == [RENEWED]
+    story.live_on(3600)
+    assert story.heard.names() == [RENEWED]
+
+
+def test_one_that_runs_out_says_so() -> None:
+    """Nobody renewed it: the server did not answer."""
+    story = Told().start()
+    story.wait(3700)
+    assert [(name, data["reason"]) for name, data, _ in story.heard.events] == [(LOST, "it was not renewed in time")]
+
+
+def test_a_node_that_fails_is_told_of_with_where_it_went() -> None:
+    """Once for an end user, whatever it has; the end of the old subscription is no loss."""
+    story = Told(A, B, contacts_per_subscription=2).start(ann="abcd")
+    for _ in range(3):
+        story.used(subscription(), Trouble.UNREACHABLE)
+    story.wait(15)
+    ((name, data, _),) = story.heard.events
+    assert name == FAILED_OVER
+    reason = f"{A} does not answer: the server says: unreachable"
+    assert data == {"end_user": "ann", "node": B, "reason": reason, "from": A, "to": B}
+    story.heard.names()
+    story.serve_only(B, 60, Trouble.UNREACHABLE)
+    assert story.heard.names() == [RECREATED, RECREATED]
+
+
+def test_the_operators_wish_is_a_move_without_a_fault() -> None:
+    """The same event, without a reason."""
+    story = Told(A, B).start()
+    story.happen(Move(B))
+    ((name, data, _),) = story.heard.events
+    assert (name, data["reason"], data["from"], data["to"]) == (FAILED_OVER, None, A, B)
+    story.live_on(60)
+    assert story.heard.names() == [FAILED_OVER, RECREATED]
+
+
+def test_what_is_no_longer_wanted_ends_without_a_word() -> None:
+    """An end user that is taken out, and the whole service."""
+    story = Told().start(ann="a", bob="b")
+    story.want(ann="a")
+    story.live_on(60)
+    story.happen(Stop())
+    story.serve()
+    assert story.state.finished
+    assert story.heard.names() == []
+
+
+def test_more_or_fewer_contacts_are_no_news() -> None:
+    """The subscription is altered, and lives on."""
+    story = Told().start(ann="ab")
+    story.want(ann="bcd")
+    story.live_on(60)
+    assert story.heard.names() == []
+
+
+def test_a_change_that_nobody_announced() -> None:
+    """Which end user, on which node."""
+    story = Told().start()
+    story.herald.missed(subscription("ann", 1))
+    ((name, data, _),) = story.heard.events
+    assert name == MISSED
+    assert (data["end_user"], data["node"]) == ("ann", A)
+
+
+def test_events_name_their_slots() -> None:
+    """A pure function of two states: what worked before is an argument."""
+    before = Story().start()
+    old = before.state
+    before.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    found = happenings(old, before.state, {Slot("ann", 0)})
+    assert [(each.name, each.slots) for each in found] == [(LOST, (Slot("ann", 0),))]
+    assert isinstance(found[0], Happened)
+    assert Slot("ann", 1).feed == "ann/2"
+    assert happenings(old, old, ()) == []
+
+
+def test_a_restart_knows_nothing_of_before() -> None:
+    """What an earlier run left behind is no loss of this one."""
+    story = Told().start()
+    story.crash()
+    story.herald = Herald(story.store, story.heard.tell)
+    story.start()
+    story.live_on(60)
+    assert story.live(Kind.SUBSCRIPTION) == [subscription()]
+    assert story.heard.names() == []
