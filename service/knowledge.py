@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service.availability import Availability
-from service.claims.model import Claims, NoClaims
+from service.claims.book import ClaimBook
+from service.claims.desk import Desk, Rules
 from service.clock import Clock
+from service.history import History
 from service.query import Reader
 from service.store import Store
 from service.stream.log import DEFAULT_SIZE, EventLog
@@ -15,13 +17,18 @@ from service.stream.log import DEFAULT_SIZE, EventLog
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """The parts, which belong together. `log.run()` is the caller's to run."""
+    """The parts, which belong together. `log.run()` and `desk.run()` are the caller's to run.
+
+    `claims` says who is held, `desk` gives people out.
+    """
 
     store: Store
     reader: Reader
     log: EventLog
-    claims: Claims
+    claims: ClaimBook
+    desk: Desk
     clock: Clock
+    history: History
 
     @classmethod
     def of(
@@ -33,8 +40,18 @@ class Knowledge:
         availability: Availability | None = None,
         *,
         events: int = DEFAULT_SIZE,
+        rules: Rules | None = None,
+        history: History | None = None,
     ) -> Knowledge:
-        """Put them together. `bound`: seconds that a state counts as live unconfirmed; `events`: how many are kept."""
-        claims = NoClaims()
+        """Put them together.
+
+        `bound`: seconds that a state counts as live unconfirmed; `events`: how many are kept; `rules`: of claims;
+        `history` follows what happens, and by default keeps none of it.
+        """
+        claims = ClaimBook(clock)
         reader = Reader(store, clock, bound, groups, availability, claims)
-        return cls(store, reader, EventLog(store, reader, clock, events), claims, clock)
+        log = EventLog(store, reader, clock, events)
+        desk = Desk(store, reader, log, clock, claims, rules or Rules())
+        history = History(clock) if history is None else history
+        history.follow(log)
+        return cls(store, reader, log, claims, desk, clock, history)

@@ -1,0 +1,118 @@
+"""Requests that were sent twice: whoever repeats one with its `Idempotency-Key` gets the answer of the first again.
+
+Only what succeeded is kept. A request that was refused has changed nothing, and the next attempt may do better. An
+answer is kept as long as its lease lives and `KEPT_AFTER` seconds more, so that a client that comes back late learns
+that its claim is over instead of getting another one. All that is kept is bounded: beyond `MAX_BYTES` the answers of
+leases that are over go first, then the oldest.
+
+Keys belong to whoever asks: nobody can guess another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+KEPT_AFTER: Final = 600.0
+"""Seconds after the end of a lease."""
+MAX_BYTES: Final = 32 * 1024 * 1024
+_OVERHEAD: Final = 512
+"""Bytes that an entry takes beside its body, roughly."""
+
+
+class Name(NamedTuple):
+    """Whose request it is, and what they call it."""
+
+    holder: str
+    key: str
+
+
+class InProgress(Exception):
+    """The first request of this name has no answer yet."""
+
+
+class Different(Exception):
+    """The first request of this name wanted something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer. `asked` tells one request from another; `over` is the monotonic end of its lease, if that is over."""
+
+    lease: str
+    asked: str
+    body: bytes
+    headers: Mapping[str, str]
+    over: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes, roughly."""
+        return len(self.body) + _OVERHEAD
+
+
+class Replays:
+    """Remembers answers. `now` is monotonic."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._pending: dict[Name, str] = {}
+        self._living: dict[Name, Kept] = {}
+        self._over: dict[Name, Kept] = {}  # in the order of their ends
+        self._names: dict[str, Name] = {}  # by lease
+
+    def __len__(self) -> int:
+        return len(self._living) + len(self._over)
+
+    def begin(self, name: Name, asked: str, now: float) -> Kept | None:
+        """A request: its answer, if it was answered before, else it is the first and is waited for.
+
+        Raises InProgress and Different. After None, `keep` or `drop` must follow.
+        """
+        self._forget(now)
+        first = self._pending.get(name)
+        kept = self._living.get(name) or self._over.get(name)
+        if first is None and kept is not None:
+            first = kept.asked
+        if first is None:
+            self._pending[name] = asked
+            return None
+        if first != asked:
+            raise Different
+        if kept is None:
+            raise InProgress
+        return kept
+
+    def keep(self, name: Name, lease: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """The request succeeded. A lease of it must not have ended yet."""
+        kept = self._living[name] = Kept(lease, self._pending.pop(name), body, headers)
+        self._names[lease] = name
+        self._bytes += kept.size
+        while self._bytes > self._max_bytes and len(self) > 1:
+            self._drop(next(iter(self._over or self._living)))
+
+    def drop(self, name: Name) -> None:
+        """The request failed, or its asker is gone. Nothing is dropped where it has an answer."""
+        self._pending.pop(name, None)
+
+    def ended(self, lease: str, now: float) -> None:
+        """A lease is over: its answer is kept for a while only."""
+        name = self._names.get(lease)
+        kept = self._living.pop(name, None) if name is not None else None
+        if name is not None and kept is not None:
+            self._over[name] = Kept(kept.lease, kept.asked, kept.body, kept.headers, now)
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        while self._over:
+            name, kept = next(iter(self._over.items()))
+            if kept.over is None or now < kept.over + KEPT_AFTER:
+                return
+            self._drop(name)
+
+    def _drop(self, name: Name) -> None:
+        kept = self._over.pop(name, None) or self._living.pop(name)
+        self._bytes -= kept.size
+        del self._names[kept.lease]

@@ -1,0 +1,112 @@
+"""A small office whose people are claimed: store, log and desk on a clock that stands, without HTTP."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pws_soap.models import Presence, PresenceState
+from service.claims.desk import Desk, Rules
+from service.claims.model import Ask, Granted, Happening, Lease, Refused
+from service.claims.queue import Ticket
+from service.clock import ManualClock
+from service.knowledge import Knowledge
+from service.records import Source
+from service.store import MemoryStore
+from service.stream.log import Event
+
+BOUND = 1000.0
+FEED = "dispatcher"
+AVAILABLE, BUSY, AWAY = PresenceState.AVAILABLE, PresenceState.BUSY, PresenceState.AWAY
+
+
+def uri(name: str) -> str:
+    return name if "@" in name else f"{name}@example.com"
+
+
+def short(contact: str) -> str:
+    return contact.partition("@")[0]
+
+
+@dataclass
+class Branch:
+    """`groups` are short names by group. `events` is all that the log told, `happenings` what claims told."""
+
+    groups: Mapping[str, tuple[str, ...]]
+    rules: Rules = field(default_factory=Rules)
+    clock: ManualClock = field(default_factory=ManualClock)
+    events: list[Event] = field(default_factory=list)
+    happenings: list[Happening] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(self.clock)
+        groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
+        self.knowledge = Knowledge.of(self.store, self.clock, BOUND, groups, rules=self.rules)
+        self.knowledge.log.follow(self.events.extend)
+        self.desk: Desk = self.knowledge.desk
+        self.desk.listen(self.happenings.append)
+        self._numbers = itertools.count(1)
+
+    def opens(self, *names: str, state: PresenceState = AVAILABLE) -> None:
+        """Watch these (by default all) and read them."""
+        found = names or tuple(sorted({name for members in self.groups.values() for name in members}))
+        self.store.watch([uri(name) for name in found], FEED)
+        self.store.trust(FEED)
+        for name in found:
+            self.put(name, state)
+
+    def put(self, name: str, state: PresenceState, **rest: object) -> None:
+        """Somebody changes, and it is read."""
+        presence = Presence(uri(name), state, **rest)  # type: ignore[arg-type]  # whatever the test says
+        self.store.put([presence], self.store.begin(), source=Source.SUBSCRIBED)
+
+    def ask(self, group: str = "support", count: int = 1, seconds: float = 60.0, wait: float = 0.0) -> Ticket:
+        """Ask, each time as somebody else."""
+        return self.desk.ask(Ask(group, count, seconds, "", f"asker-{next(self._numbers)}"), wait)
+
+    def claim(self, group: str = "support", count: int = 1, seconds: float = 60.0) -> Lease:
+        """Ask, and get it."""
+        outcome = self.ask(group, count, seconds).outcome
+        assert isinstance(outcome, Granted), outcome
+        return outcome.lease
+
+    def claims(self, times: int, group: str = "support") -> list[str]:
+        """Who is claimed one after the other, each let go before the next."""
+        found = []
+        for _ in range(times):
+            lease = self.claim(group)
+            found += names(lease)
+            self.clock.advance(1.0)
+            assert self.desk.release(lease.id)
+        return found
+
+    def refused(self, group: str = "support", count: int = 1) -> Refused:
+        """Ask, and get nobody."""
+        outcome = self.ask(group, count).outcome
+        assert isinstance(outcome, Refused), outcome
+        return outcome
+
+    def attend(self, seconds: float = 0.0) -> None:
+        """Let time pass, and do what the desk's task would do then."""
+        self.clock.advance(seconds)
+        self.knowledge.log.touch()
+        self.desk._attend()
+
+    def told(self, *prefixes: str) -> list[str]:
+        """Names of the events that begin so."""
+        return [event.name for event in self.events if event.name.startswith(prefixes)]
+
+
+def names(lease: Lease) -> list[str]:
+    return [short(person.contact) for person in lease.people]
+
+
+def got(ticket: Ticket) -> list[str] | None:
+    """Whom an asker got; None when it got nobody (yet)."""
+    return names(ticket.outcome.lease) if isinstance(ticket.outcome, Granted) else None
+
+
+def reasons(outcome: Granted | Refused) -> dict[str, str]:
+    """Why each was passed over."""
+    return {short(each.contact): each.reason for each in outcome.passed_over}
