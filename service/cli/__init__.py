@@ -27,7 +27,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "fetch": ("service.cli.fetch", "Fetch what changed in a subscription."),
     "poll": ("service.cli.poll", "Read the present state of contacts."),
     "set": ("service.cli.set_presence", "Set the presence of an end user."),
+    "watch": ("service.cli.watch", "Watch a running service's contacts, live."),
+    "doctor": ("service.cli.doctor", "Check everything, and say what to fix."),
     "explain": ("service.cli.explain", "Tell what rich presence documents say, and why."),
+    "key": ("service.cli.key", "Make a key for the HTTP API."),
     "migrate": ("service.cli.migrate", "Make a pws.toml from the sample scripts' files."),
 }
 """Name, module, and the line in the overview; the order is the overview's."""
@@ -78,7 +81,7 @@ def cli() -> None:
       pws fetch 1         what subscription 1 knows; later what has changed
       pws delete          leave a clean slate
 
-    Every command but demo, simulate, explain and migrate reads pws.toml in the current directory; --config or
+    Every command but demo, simulate, explain, key and migrate reads pws.toml in the current directory; --config or
     PWS_CONFIG name another file, and each key can be set in the environment, as PWS_SERVER__NODES. Results go to
     standard output, everything else to standard error.
 

@@ -83,8 +83,8 @@ def settings(path: Path, *, quiet: bool = False, callback: bool = False) -> Conf
     except ConfigError as error:
         raise Mistake(str(error)) from None
     for warning in config.warnings:
-        # Where notifications go matters to those who register for them.
-        if not quiet and (callback or not warning.startswith("callback.")):
+        # Where notifications go matters to those who register for them, and who may ask to those who answer.
+        if not quiet and (callback or not warning.startswith(("callback.", "access."))):
             warn(warning)
     return config
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from service.cli import output
+from service.cli.ranges import Real, Whole
 from service.cli.signals import stop_at_signals
 
 if TYPE_CHECKING:
@@ -48,18 +49,16 @@ class Duration(click.ParamType[float]):
 @click.command("demo")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Whole(0, 65535),
     default=8080,
     show_default=True,
     help="Port of the service, on loopback; 0 takes any free one.",
 )
 @click.option("--for", "seconds", type=Duration(), metavar="TIME", help="End after 30s, 2m, 1h or plain seconds.")
-@click.option(
-    "--contacts", type=click.IntRange(1, 5000), default=24, show_default=True, help="How many people the office has."
-)
+@click.option("--contacts", type=Whole(1, 5000), default=24, show_default=True, help="How many people the office has.")
 @click.option(
     "--speed",
-    type=click.FloatRange(0, 1e6, min_open=True),
+    type=Real(0, 1e6, min_open=True),
     default=60.0,
     show_default=True,
     help="How many times as fast as life the office day is.",
@@ -137,13 +136,15 @@ async def _until(stop: asyncio.Event, showing: Coroutine[Any, Any, None]) -> Non
 
 async def _lines(scene: Scene, wanted: Wanted, *, as_json: bool) -> None:
     from service.cli import lines
+    from service.cli.loopback import LOOK
 
     click.echo(
         f"An office of {wanted.contacts} people, {wanted.speed:g} times as fast as life. While it runs, try:",
         err=as_json,
     )
-    for what in scene.urls.values():
-        click.echo(f"  {what}", err=as_json)
+    for name, what in scene.urls.items():
+        label = f"{name}  " if name == LOOK else ""
+        click.echo(f"  {label}{what}", err=as_json)
     await lines.follow(scene, as_json=as_json)
 
 

@@ -19,11 +19,12 @@ from service.cli.common import (
     watch_of,
 )
 from service.cli.nodes import Nodes
+from service.cli.ranges import Whole
 from service.config import Config
 
 
 @click.command("fetch")
-@click.argument("subscription", metavar="ID", type=click.IntRange(min=1, max=2**31 - 1))
+@click.argument("subscription", metavar="ID", type=Whole(min=1, max=2**31 - 1))
 @click.argument("presence_type", metavar="[BASIC_PRESENCE|RICH_PRESENCE]", required=False, callback=check_presence_type)
 @end_user_option
 @config_option

@@ -12,7 +12,8 @@ def message(error: errors.PwsError) -> str:
     if advice and isinstance(error, errors.Fault) and error.code is not None:
         # the server's own texts repeat the meaning, and its fix is written for programmers
         text = f"{error.operation or 'request'} refused with code {error.code} ({error.meaning})"
-    return f"{text}; {advice}" if advice else text
+    between = " " if text.endswith("?") else "; "
+    return f"{text}{between}{advice}" if advice else text
 
 
 def hint(error: errors.PwsError) -> str:
@@ -20,6 +21,10 @@ def hint(error: errors.PwsError) -> str:
     match error:
         case errors.UntrustedServer():
             return "in pws.toml these are server.ca_file and server.fingerprint"
+        case errors.Unreachable() if "TLS failed" in str(error):
+            return "server.tls = false is for plain HTTP, whose port is 8082; TLS is at 8083"
+        case errors.Disconnected() if error.operation in {"login", "?wsdl"}:
+            return "if the port speaks TLS (8083 does), server.tls must not be false; else try again"
         case errors.Unreachable():
             return "check server.nodes, server.tls and the way through the network"
         case errors.TimedOut():

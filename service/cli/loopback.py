@@ -14,10 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from pws_soap.simulator import NodeState, OfficeDay, Options, SimulatorServer, User, views
+from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User, views
 from pws_soap.simulator.office import HOUR
 from service.assembly import CannotStart, assemble, listen, serve
 from service.cli.output import Failure
+from service.cli.playground import SimulatorPlayground
 from service.cli.scene import Scene
 from service.clock import SystemClock
 from service.config import Config, load
@@ -30,6 +31,8 @@ SEED: Final = 3
 """The same office every time, and one whose morning is lively."""
 SAFETY: Final = 5.0
 """Seconds between reads without a notification, 600 in a real service: a server that is broken is soon noticed."""
+LOOK: Final = "look at"
+"""What the address of the page is called among the things to try."""
 _USER: Final = "pwsapp"
 _END_USER: Final = "dispatcher"
 
@@ -73,7 +76,8 @@ async def office(wanted: Wanted, stop: asyncio.Event) -> AsyncIterator[Office]:
         stack.push_async_callback(day.stop)
         await asyncio.sleep(0)  # the day's first turn: everybody is where the morning has put them
         config = _config(server, password, port, people)
-        assembly = assemble(config, clock)
+        playground = SimulatorPlayground(server.simulator)
+        assembly = assemble(config, clock, playground)
         scene = Scene(
             assembly.engine,
             assembly.store,
@@ -83,14 +87,16 @@ async def office(wanted: Wanted, stop: asyncio.Event) -> AsyncIterator[Office]:
             office=lambda: f"office time {day.time}, {wanted.speed:g}x",
         )
         stack.callback(scene.close)
-        serving = asyncio.create_task(serve(assembly.app, listening, stop), name="demo")
+        serving = asyncio.create_task(serve(assembly.app, listening, stop, closing=assembly.let_go), name="demo")
         serving.add_done_callback(lambda _task: stop.set())
         running = Office(scene, server, port, {})
         try:
             yield running
         finally:
             await day.stop()
-            await _mend(server)
+            # So that one can take leave of the server, whatever somebody has done to it.
+            playground.mend()
+            await server.settled()
             stop.set()
             await serving
             running.left = _left(server)
@@ -109,7 +115,8 @@ def _listen(port: int) -> socket.socket:
 
 def _config(server: SimulatorServer, password: str, port: int, people: list[str]) -> Config:
     """The configuration that `pws serve` would have here. It is about this run alone: the environment has no say."""
-    half = (len(people) + 1) // 2
+    reception, rest = people[: len(people) // 8], people[len(people) // 8 :]
+    half = (len(rest) + 1) // 2
     values = {
         "SERVER__NODES": server.nodes[0].address,
         "SERVER__TLS": "false",
@@ -119,9 +126,13 @@ def _config(server: SimulatorServer, password: str, port: int, people: list[str]
         "WATCH__0__END_USER": _END_USER,
         "WATCH__0__CONTACTS": ",".join(people),
         "FETCH__SAFETY_INTERVAL": f"{SAFETY:g}",
-        "GROUPS__SUPPORT__CONTACTS": ",".join(people[:half]),
-        "GROUPS__SALES__CONTACTS": ",".join(people[half:]),
+        "GROUPS__SUPPORT__CONTACTS": ",".join(rest[:half]),
+        "GROUPS__SUPPORT__MIN_FREE": str(half // 4),
+        "GROUPS__SALES__CONTACTS": ",".join(rest[half:]),
     }
+    if reception:
+        values["GROUPS__RECEPTION__CONTACTS"] = ",".join(reception)
+        values["GROUPS__RECEPTION__MIN_FREE"] = "1"
     return load(None, {f"PWS_{name}": value for name, value in values.items()})
 
 
@@ -129,22 +140,13 @@ def _urls(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:
     """What can be tried while it runs."""
     service, control = f"http://{HOST}:{port}", server.control_url.removeprefix("http://")
     return {
+        LOOK: f"{service}/",
         "who is free": f"curl '{service}/v1/presence?state=AVAILABLE'",
         "one contact": f"curl {service}/v1/presence/{contact}",
         "how it works": f"curl {service}/v1/status    # the API: {service}/docs",
         "change someone": f'curl -XPUT {control}/control/contacts/{contact} -d \'{{"state":"DND"}}\'',
         "break the server": f"curl -XPOST {control}/control/nodes/imp1/down -d '{{\"for\":10}}'",
     }
-
-
-async def _mend(server: SimulatorServer) -> None:
-    """Make the server work again, whatever somebody has done to it, so that one can take leave of it."""
-    server.simulator.faults.clear()
-    server.simulator.set_cpu(0.0)
-    server.simulator.set_rate_limit(None)
-    for node in server.nodes:
-        server.simulator.set_state(node.name, NodeState.UP)
-    await server.settled()
 
 
 def _left(server: SimulatorServer) -> dict[str, int]:

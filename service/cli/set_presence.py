@@ -13,6 +13,7 @@ from pws_soap.pidf import writer
 from service.cli import output
 from service.cli.common import config_option, execute, json_option, one_of, settings
 from service.cli.nodes import Nodes
+from service.cli.ranges import Whole
 from service.config import Config, completed
 
 _STATES: Final = [state for state in PresenceState if state in SETTABLE_STATES]
@@ -33,7 +34,7 @@ _STATES: Final = [state for state in PresenceState if state in SETTABLE_STATES]
 @click.option("--domain", help="The end user's presence domain, for rich; by default that of the [[watch]] blocks.")
 @click.option(
     "--expires",
-    type=click.IntRange(MIN_EXPIRES, MAX_EXPIRES),
+    type=Whole(MIN_EXPIRES, MAX_EXPIRES),
     default=MIN_EXPIRES,
     show_default=True,
     help="Seconds that it holds.",
@@ -63,6 +64,11 @@ def command(
 
     A state alone is set as basic presence. With one of the options marked "Rich" a PIDF document is sent; with --note
     or --clear the state may be left out.
+
+    The protocol has no call that takes a state back. What is sure: another state of the same kind replaces it, and it
+    ends after --expires, an hour at the least. --clear sends a document that says nothing in the name of the device,
+    or with --override of the override; the simulator then forgets a basic state too, what a real server does with
+    one is not known. AVAILABLE without --override does not lift an override.
 
     \b
     Example:
@@ -106,9 +112,9 @@ def command(
             {"end_user": end_user, "state": wanted and wanted.value, "override": override, "expires": expires, **rest}
         )
     else:
-        what = (
-            f"says {wanted.value} for {expires} s, as one of the devices" if wanted else f"has a note for {expires} s"
-        )
+        place = "above all" if override else "as one of"
+        says = f"says {wanted.value} for {expires} s, {place} the devices" if wanted else ""
+        what = says or f"has a note for {expires} s"
         told = f"taken back what was set for {end_user}" if clear else f"{end_user} {what}"
         click.echo(f"{told}{' (override)' if override else ''}")
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from service.cli import output
+from service.cli.quiet import quietly
+from service.cli.ranges import Real, Whole
 from service.cli.signals import stop_at_signals
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ DEFAULT_SPEED: Final = 60.0
 MAX_NODES: Final = 16
 OFFICE_OPENS: Final = 8.75
 """The hour at which the office day is entered: people are coming in, and something happens at once."""
-_PORT: Final = click.IntRange(0, 65535)
+_PORT: Final = Whole(0, 65535)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -68,15 +70,13 @@ class Wanted:
 )
 @click.option(
     "--nodes",
-    type=click.IntRange(1, MAX_NODES),
+    type=Whole(1, MAX_NODES),
     default=1,
     show_default=True,
     help="Nodes imp1, imp2, ... on consecutive ports; each is the backup of the one before.",
 )
 @click.option("--name", metavar="HOST", help="How redirects and backups call this machine.  [default: --host]")
-@click.option(
-    "--contacts", type=click.IntRange(0, 100_000), default=24, show_default=True, help="How many people are invented."
-)
+@click.option("--contacts", type=Whole(0, 100_000), default=24, show_default=True, help="How many people are invented.")
 @click.option("--domain", default="example.com", show_default=True, help="Their presence domain.")
 @click.option("--user", default=DEFAULT_USER, show_default=True, help="The application user.")
 @click.option("--password", default=DEFAULT_PASSWORD, show_default=True, help="The application user's password.")
@@ -94,7 +94,7 @@ class Wanted:
     "--office",
     "speed",
     metavar="[SPEED]",
-    type=click.FloatRange(0, 1e9, min_open=True),
+    type=Real(0, 1e9, min_open=True),
     is_flag=False,
     flag_value=DEFAULT_SPEED,
     help=f"Let people have a day at the office, {DEFAULT_SPEED:g} (or SPEED) times as fast as life.",
@@ -192,7 +192,7 @@ async def _simulate(wanted: Wanted) -> None:
     except OSError as error:  # an SSLError is one
         reason = error.strerror or str(error) or type(error).__name__
         raise output.Mistake(f"--tls-cert, --tls-key: not a certificate and its key: {reason}") from None
-    with stop_at_signals() as stop:
+    with stop_at_signals() as stop, quietly():
         async with contextlib.AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(server)

@@ -1,0 +1,57 @@
+"""The service itself where it is running already: what it says of itself then tells more than any trial."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from pws_soap.models import Secret
+from service.cli.checks.findings import Notebook
+from service.cli.live.api import Api, NoAnswer, Place, Refused
+from service.cli.live.contact import Json, one_line
+from service.config import Config
+
+PATIENCE: Final = 3.0
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what listens everywhere is here too
+
+
+async def look(config: Config, host: str, port: int, note: Notebook) -> bool:
+    """Ask it. False when something else than the service listens there."""
+    if config.callback.is_apart:  # that listener answers the server only
+        host, port = config.http.host, config.http.port
+    host = _ANY.get(host, host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    key = os.environ.get("PWS_KEY", "").strip()
+    api = Api(Place(url, Secret(key) if key and key.isascii() and key.isprintable() else None), answer=PATIENCE)
+    try:
+        if (await api.get("/livez")).get("alive") is not True:
+            return False
+        try:
+            _told(url, await api.get("/v1/status"), note)
+        except (NoAnswer, Refused) as error:
+            note.warning(f"the service itself is running at {url}, and does not tell how it is: {error.reason}")
+    except (NoAnswer, Refused):
+        return False
+    finally:
+        await api.close()
+    return True
+
+
+def _told(url: str, status: Json, note: Notebook) -> None:
+    state = one_line(status.get("state"))
+    heard = status.get("notifications")
+    received = heard.get("received") if isinstance(heard, dict) else None
+    counted = f", {received} notifications received" if isinstance(received, int) else ""
+    where = f"the service itself is running at {url}: {state}{counted}"
+    problems = status.get("problems")
+    told = (
+        [one_line(each.get("what")) for each in problems if isinstance(each, dict)]
+        if isinstance(problems, list)
+        else []
+    )
+    if state == "live" and not told:
+        note.ok(where)
+    elif state in {"live", "starting"}:
+        note.warning(where, "; ".join(told[:3]))
+    else:
+        note.problem(where, "; ".join(told[:3]) or "look at /v1/status")

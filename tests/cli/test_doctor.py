@@ -1,0 +1,490 @@
+"""`pws doctor` against the simulator: all is well, and each thing that can be wrong is named with what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import trustme
+
+from pws_soap.simulator import Options
+from pws_soap.transport import Trust
+from service.cli import doctor
+from service.cli.checks import certificate, node
+from service.cli.checks.findings import Finding, Level, Notebook
+from tests.cli.conftest import USERS, Office, Result
+from tests.cli.running import Running
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def examine(office: Office, *words: str, port: int | None = None, **sections: str) -> Result:
+    """`pws doctor` with a callback that leads to where the service would listen."""
+    port = port or free_port()
+    office.write(
+        **{"callback": f'url = "http://127.0.0.1:{port}"\nsecret = "a-secret-of-at-least-16"', "http": f"port = {port}"}
+        | sections
+    )
+    return office.pws("doctor", "--timeout", "3", *words)
+
+
+def node_of(office: Office) -> str:
+    return f'nodes = ["{office.server.nodes[0].address}"]\ntls = false'
+
+
+def test_all_is_well_and_nothing_is_left(office: Office) -> None:
+    """One line for each check; but for the sessions, which may be a running service's, the server is as before."""
+    result = examine(office)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert all(line.startswith(("ok ", "warning ")) for line in lines)
+    address = office.server.nodes[0].address
+    for what in (
+        "configuration: ", "wsdl: bundled: complete", "state file: ", "access: ", f"node {address}: connected within",
+        f"node {address}: its WSDL has all that is needed", f"node {address}: pwsapp can log in",
+        f"end user dispatcher: can log in at http://{address}", f"callback from {address}: ",
+    ):  # fmt: skip
+        assert any(line.removeprefix("ok").lstrip().startswith(what) for line in lines), what
+    assert "is reached: a notification came within" in lines[-1]
+    left = office.left()
+    assert (left["endpoints"], left["subscriptions"]) == (0, 0)
+
+
+def test_json_is_one_document(office: Office) -> None:
+    document = examine(office, "--json").document
+    assert document["problems"] == 0
+    assert document["complete"] is True
+    assert set(document["checks"][0]) == {"check", "level", "what", "fix"}
+    assert {each["level"] for each in document["checks"]} <= {"ok", "warning"}
+
+
+def test_a_wrong_password_is_named_with_what_to_do(office: Office) -> None:
+    result = examine(office, application='username = "pwsapp"\npassword = "hunter99"')
+    assert result.code == 1
+    assert "refused with code 114" in result.out
+    assert "check application.username and the password; the user needs the server's group" in result.out
+    assert "callback: not tried, since no node lets one in" in result.out
+
+
+def test_a_node_that_is_down_does_not_hide_the_others(make_office: Callable[..., Office]) -> None:
+    office = make_office(nodes=("imp1", "imp2"))
+    down = free_port()
+    up = office.server.nodes[0].address
+    result = examine(office, server=f'nodes = ["127.0.0.1:{down}", "{up}"]\ntls = false')
+    assert result.code == 1
+    assert (
+        f"problem  node 127.0.0.1:{down}: connection refused: nothing listens there; check server.nodes" in result.out
+    )
+    assert f"ok       node {up}: pwsapp can log in" in result.out
+    assert f"ok       callback from {up}" in result.out
+
+
+def test_a_name_that_is_none(office: Office) -> None:
+    result = examine(office, server='nodes = ["nowhere.invalid"]\ntls = false\nconnect_timeout = 3')
+    assert result.code == 1
+    assert "node nowhere.invalid:8082: the name nowhere.invalid" in result.out
+
+
+def test_a_callback_that_is_not_reached(office: Office) -> None:
+    """Registered with an address where nobody listens: it says so in time, and removes what it made."""
+    away = free_port()
+    result = examine(office, "--timeout", "0.3", callback=f'url = "http://127.0.0.1:{away}"')
+    assert result.code == 1
+    assert f"no notification came to http://127.0.0.1:{away} within 0.3 s; this machine does not reach it" in result.out
+    left = office.left()
+    assert (left["endpoints"], left["subscriptions"]) == (0, 0)
+
+
+def test_a_callback_that_only_the_server_does_not_reach(make_office: Callable[..., Office]) -> None:
+    """The server is known to notify some ports only."""
+    office = make_office(Options(users=USERS, callback_ports=frozenset({80})))
+    result = examine(office, "--timeout", "0.3")
+    assert result.code == 1
+    assert "this machine reaches it: look at the server's way to it" in result.out
+
+
+def test_a_proxy_that_changes_the_path_is_noticed(office: Office) -> None:
+    """The notification comes, and not on the path that was registered."""
+    port = free_port()
+
+    class Redirecting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as onward:
+                onward.sendall(f"GET /elsewhere{self.path} HTTP/1.1\r\n\r\n".encode())
+                assert b" 404 " in onward.recv(100)
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Redirecting) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, args=[0.01])
+        thread.start()
+        result = examine(
+            office, "--timeout", "0.5", port=port, callback=f'url = "http://127.0.0.1:{proxy.server_address[1]}"'
+        )
+        proxy.shutdown()
+        thread.join()
+    assert result.code == 1
+    assert "but 1 other requests; does a proxy in between change the path?" in result.out
+
+
+def test_a_port_of_another_program(office: Office) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        def hang_up() -> None:
+            for _ in range(2):  # it is asked once more
+                taken.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        result = examine(office, port=port)
+        thread.join(5)
+    assert result.code == 1
+    assert f"callback: cannot listen on 127.0.0.1:{port}: another program does; stop that one" in result.out
+    assert office.left()["endpoints"] == 0
+
+
+@contextmanager
+def service_at(answers: dict[str, str]) -> Iterator[int]:
+    """Something that answers as the service would."""
+
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = answers.get(self.path, "")
+            self.send_response(200 if body else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_arguments: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        ('{"state": "live", "problems": [], "notifications": {"received": 7}}', 0, "live, 7 notifications received"),
+        ('{"state": "live", "problems": [{"what": "notifications are being lost"}]}', 0, "live; notifications are"),
+        ('{"state": "down", "problems": [{"what": "imp1 does not answer"}]}', 1, "down; imp1 does not answer"),
+        ("", 0, "does not tell how it is: "),
+    ],
+)
+def test_where_the_service_is_running_it_is_asked(status: str, code: int, said: str, office: Office) -> None:
+    """Nothing is made at the server then."""
+    with service_at({"/livez": '{"alive": true}', "/v1/status": status}) as port:
+        result = examine(office, port=port)
+    assert f"the service itself is running at http://127.0.0.1:{port}" in result.out
+    assert said in result.out
+    assert result.code == code
+    assert office.left()["endpoints"] == 0
+
+
+def test_another_listener_for_notifications_is_used(office: Office) -> None:
+    """callback.listen_port; the API's port does not matter then."""
+    with socket.create_server(("127.0.0.1", 0)) as api:
+        port = free_port()
+        result = examine(
+            office,
+            callback=f'url = "http://127.0.0.1:{port}"\nlisten_port = {port}',
+            http=f"port = {api.getsockname()[1]}",
+        )
+    assert result.code == 0
+    assert "is reached" in result.out
+
+
+def test_end_users_are_found_where_they_are_at_home(make_office: Callable[..., Office]) -> None:
+    """And the callback is tried from each of these nodes."""
+    office = make_office(nodes=("imp1", "imp2"))
+    block = 'end_user = "{}"\ndomain = "example.com"\ncontacts = ["ann"]'
+    result = examine(office, watch=f"{block.format('dispatcher')}\n--\n{block.format('supervisor')}")
+    assert result.code == 0
+    first, second = (each.address for each in office.server.nodes)
+    assert f"ok       end user supervisor: can log in at http://{second}" in result.out
+    assert f"ok       callback from {first}" in result.out
+    assert f"ok       callback from {second}" in result.out
+
+
+def test_a_home_that_is_not_configured_is_named(make_office: Callable[..., Office]) -> None:
+    office = make_office(nodes=("imp1", "imp2"))
+    home = office.server.nodes[1].address
+    result = examine(office, server=node_of(office), watch='end_user = "supervisor"\ncontacts = ["ann@example.com"]')
+    assert result.code == 0
+    assert (
+        f"warning  end user supervisor: is homed on {home}, which is not in server.nodes; put {home} into" in result.out
+    )
+
+
+def test_an_end_user_whom_the_server_does_not_know(make_office: Callable[..., Office]) -> None:
+    office = make_office(Options(users=USERS, any_end_user=False))
+    result = examine(office, watch='end_user = "nobody"\ncontacts = ["ann@example.com"]')
+    assert result.code == 1
+    assert "problem  end user nobody: login refused with code 113" in result.out
+
+
+def test_without_contacts_the_callback_is_not_tried(office: Office) -> None:
+    result = examine(office, watch='end_user = "dispatcher"')
+    assert result.code == 0
+    assert "warning  callback: not tried: there is nobody to subscribe to" in result.out
+
+
+# The configuration
+
+
+def test_every_mistake_of_the_configuration_is_a_line(office: Office) -> None:
+    result = examine(office, server='nodes = ["a b"]\ntsl = false', lifecycle="renew_at = 5")
+    assert result.code == 2
+    assert len([line for line in result.out.splitlines() if line.startswith("problem  configuration: ")]) >= 3
+    assert "did you mean 'tls'?" in result.out
+
+
+def test_no_configuration_at_all(office: Office) -> None:
+    result = office.pws("doctor", "--config", "nowhere.toml")
+    assert result.code == 2
+    assert "nowhere.toml" in result.out
+
+
+def test_a_wsdl_that_is_none_is_a_mistake(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "other.wsdl").write_text("<html/>")
+    result = examine(office, server=f'{node_of(office)}\nwsdl = "other.wsdl"')
+    assert result.code == 2
+    assert "is not a WSDL: its root element is 'html'; server.wsdl = \"bundled\" uses ours" in result.out
+
+
+def test_the_servers_own_wsdl_is_tried(office: Office) -> None:
+    result = examine(office, server=f'{node_of(office)}\nwsdl = "live"')
+    assert result.code == 0
+    assert "ok       wsdl: the server's own is used" in result.out
+
+
+def test_a_password_that_everybody_may_read_is_warned_of(office: Office) -> None:
+    office.write()
+    (office.directory / "password").chmod(0o644)
+    path = office.config
+    path.write_text(path.read_text().replace('"password"', '"password2"'))
+    (office.directory / "password2").write_text("hunter2")
+    (office.directory / "password2").chmod(0o644)
+    result = office.pws("doctor", "--timeout", "0.2")
+    assert "warning  configuration: application.password_file: everybody on this machine may read" in result.out
+    assert "chmod 600 it" in result.out
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [('file = "nowhere/state.json"', "there is no directory"), ('file = "."', "cannot be written by this user")],
+)
+def test_a_state_file_that_cannot_be_written_is_warned_of(state: str, said: str, office: Office) -> None:
+    """The service runs without it."""
+    result = examine(office, state=state)
+    assert result.code in {0, 2}
+    assert said in result.out or "state.file" in result.out
+
+
+def test_an_api_that_is_open_to_others(office: Office) -> None:
+    port = free_port()
+    result = examine(office, port=port, http=f'host = "0.0.0.0"\nport = {port}')
+    assert result.code == 2
+    assert (
+        "is open to other machines and has no key: pws serve will not start; make a key with `pws key new`"
+        in result.out
+    )
+    result = examine(
+        office, port=port, http=f'host = "0.0.0.0"\nport = {port}', access="anonymous_from_anywhere = true"
+    )
+    assert result.code == 0
+    assert "warning  access: " in result.out
+    assert "without a key" in result.out
+
+
+# TLS
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> trustme.CA:
+    made = trustme.CA(organization_name="Example Authority")
+    made.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    return made
+
+
+Secure = Callable[..., tuple[Office, str]]
+
+
+@pytest.fixture
+def secure(make_office: Callable[..., Office], tmp_path: Path, authority: trustme.CA) -> Secure:
+    """An office over TLS with a certificate for these names, and the address of its node."""
+
+    def make(*names: str, until: datetime | None = None, common_name: str | None = None) -> tuple[Office, str]:
+        issued = authority.issue_cert(*names, not_after=until, common_name=common_name)
+        chain, key = tmp_path / "server.pem", tmp_path / "server.key"
+        issued.cert_chain_pems[0].write_to_path(chain)
+        issued.private_key_pem.write_to_path(key)
+        office = make_office(tls=(str(chain), str(key)))
+        return office, office.server.nodes[0].address
+
+    return make
+
+
+def pin(tmp_path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert((tmp_path / "server.pem").read_text())).hexdigest()
+
+
+def test_a_good_certificate_is_described(secure: Secure, tmp_path: Path) -> None:
+    office, address = secure("127.0.0.1", common_name="imp1.example.com")
+    result = examine(office, server=f'nodes = ["{address}"]\nca_file = "ca.pem"')
+    assert result.code == 0
+    line = next(line for line in result.out.splitlines() if ": certificate " in line)
+    assert line.startswith(f"ok       node {address}: certificate CN=imp1.example.com")
+    assert "Example Authority" in line
+    assert "good for" in line
+    result = examine(office, server=f'nodes = ["{address}"]\nfingerprint = "{pin(tmp_path)}"')
+    assert result.code == 0
+    assert ", the pinned one" in result.out
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ('ca_file = "other.pem"', "is not known; set server.ca_file to that authority's certificate"),
+        ("", "is not known; set server.ca_file to that authority's certificate"),
+        ('ca_file = "server.pem"', "is not known"),
+        (f'fingerprint = "{"ab" * 32}"', "it is not the one of server.fingerprint; compare it on the server"),
+        ("tls = false", "the port speaks TLS, and server.tls is false; set server.tls = true"),
+    ],
+)
+def test_a_server_that_is_not_trusted(server: str, said: str, secure: Secure, tmp_path: Path) -> None:
+    """With its fingerprint, to compare."""
+    office, address = secure("127.0.0.1")
+    result = examine(office, server=f'nodes = ["{address}"]\n{server}')
+    assert result.code == 1
+    assert said in result.out
+    if server != "tls = false":
+        assert pin(tmp_path).upper() in result.out
+
+
+def test_a_certificate_for_another_name(secure: Secure) -> None:
+    office, address = secure("imp1.example.com")
+    result = examine(office, server=f'nodes = ["{address}"]\nca_file = "ca.pem"')
+    assert result.code == 1
+    assert "it names imp1.example.com; name the node in server.nodes as it does" in result.out
+
+
+def test_a_certificate_that_ends_soon_or_has_ended(secure: Secure) -> None:
+    office, address = secure("127.0.0.1", until=datetime.now(UTC) + timedelta(days=3, hours=1))
+    result = examine(office, server=f'nodes = ["{address}"]\nca_file = "ca.pem"')
+    assert result.code == 0
+    assert ": good for 3 days; renew it on the server in time" in result.out
+
+
+def test_a_certificate_that_has_ended(secure: Secure) -> None:
+    office, address = secure("127.0.0.1", until=datetime.now(UTC) - timedelta(days=1))
+    result = examine(office, server=f'nodes = ["{address}"]\nca_file = "ca.pem"')
+    assert result.code == 1
+    assert "it is not valid any more: certificate has expired; renew the `cup` certificate" in result.out
+
+
+def test_tls_at_a_port_without_it(office: Office) -> None:
+    result = examine(office, server=f'nodes = ["{office.server.nodes[0].address}"]')
+    assert result.code == 1
+    assert "the port does not speak TLS" in result.out
+    assert "server.tls = false is for plain HTTP, whose port is 8082; TLS is at 8083" in result.out
+
+
+async def test_the_authority_of_the_web_pages_is_recognised(tmp_path: Path) -> None:
+    """Who took the certificate of tomcat for that of cup is told so."""
+    cup, tomcat = trustme.CA(), trustme.CA()
+    tomcat.cert_pem.write_to_path(tmp_path / "tomcat.pem")
+    ports = []
+    servers = []
+    for ca in (cup, tomcat):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("127.0.0.1").configure_cert(context)
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+        servers.append(server)
+        ports.append(server.sockets[0].getsockname()[1])
+    found = await certificate.shown("127.0.0.1", ports[0], 5)
+    why = await certificate.distrust(
+        "127.0.0.1", ports[0], found, Trust(ca_file=tmp_path / "tomcat.pem"), 5, other_port=ports[1]
+    )
+    assert why is not None
+    assert "server.ca_file is the authority of `tomcat`" in why.why
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+
+
+def test_a_clock_that_is_wrong_is_warned_of() -> None:
+    """A server need not say what time it is."""
+    found: list[Finding] = []
+    note = Notebook("node", found.append)
+    for date in ("", "yesterday", "Sat, 21 Nov 2026 10:00:00 GMT", "Sat, 21 Nov 2026 11:00:00 GMT"):
+        node._clock(date, note, lambda: datetime(2026, 11, 21, 10, 0, 2, tzinfo=UTC).timestamp())
+    assert [(each.level, each.what) for each in found] == [
+        (Level.WARNING, "its clock is 3598 s ahead of this machine's")
+    ]
+
+
+# Ctrl-C
+
+
+def test_interrupted_it_removes_what_it_made(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it waits for a notification that does not come."""
+    away = free_port()
+    office.write(callback=f'url = "http://127.0.0.1:{away}"', http=f"port = {free_port()}")
+    monkeypatch.chdir(office.directory)
+    words = ["doctor", "--timeout", "60", "--config", str(office.config)]
+    with Running(monkeypatch, doctor, words) as running:
+        running.out.having("end user dispatcher: can log in")
+        while office.left()["subscriptions"] == 0:
+            assert running.code is None
+        assert running.stop() == 130
+    left = office.left()
+    assert (left["endpoints"], left["subscriptions"]) == (0, 0)
+    assert running.err.all[-1].startswith("Interrupted; what was made is removed.")
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e9"])
+def test_a_timeout_that_is_none(seconds: str, office: Office) -> None:
+    assert office.pws("doctor", "--timeout", seconds).code == 2
+
+
+def test_the_environment_alone_will_do(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with every other command."""
+    from service.cli import run
+
+    port = free_port()
+    for name, value in {
+        "SERVER__NODES": office.server.nodes[0].address, "SERVER__TLS": "false", "APPLICATION__USERNAME": "pwsapp",
+        "APPLICATION__PASSWORD": "hunter2", "CALLBACK__URL": f"http://127.0.0.1:{port}", "HTTP__PORT": str(port),
+        "WATCH__0__END_USER": "dispatcher", "WATCH__0__CONTACTS": "ann@example.com",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"PWS_{name}", value)
+    (office.directory / "pws.toml").unlink()
+    assert run(["doctor"]) == 0
+    assert os.environ["PWS_SERVER__TLS"] == "false"
