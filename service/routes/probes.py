@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.access.principal import Scope
 from service.routes.answers import plain
 from service.routes.context import Context
 from service.views import AliveView, IndexView, ReadyView
 
 
-def router(context: Context) -> APIRouter:
-    """`/livez`, `/readyz` and `/`. They overlook query parameters: probes add what they like."""
+def router(context: Context, *, demo: bool = False) -> APIRouter:
+    """`/livez`, `/readyz` and `/v1`. They overlook query parameters: probes add what they like."""
     routes = APIRouter(tags=["probes"])
 
     @routes.get("/livez", summary="The process answers", responses={200: {"model": AliveView}})
@@ -24,14 +25,20 @@ def router(context: Context) -> APIRouter:
         summary="Answers would be live",
         responses={200: {"model": ReadyView}, 503: {"model": ReadyView, "description": "Nothing is live"}},
     )
-    async def readyz() -> Response:
-        """503 when nothing is live, with the reason."""
+    async def readyz(request: Request) -> Response:
+        """503 when nothing is live, with the reason for whoever may read the status."""
         ready, reason = context.engine.ready()
+        who = context.door.who(request)
+        if not ready and (who is None or who.limited or Scope.READ not in who.scopes):
+            reason = "not ready; see /v1/status"
         return plain(ReadyView(ready=ready, reason=reason).model_dump_json().encode(), 200 if ready else 503)
 
-    @routes.get("/", summary="Where things are", responses={200: {"model": IndexView}})
+    @routes.get("/v1", summary="Where things are", responses={200: {"model": IndexView}})
     async def index() -> Response:
-        """Leads to the description of the API."""
-        return plain(IndexView(version=context.version).model_dump_json().encode())
+        """Leads to the description of the API. Needs no key."""
+        anonymous = context.door.rules.anonymous
+        needs_key = anonymous is None or Scope.READ not in anonymous.scopes
+        view = IndexView(version=context.version, demo=demo, needs_key=needs_key)
+        return plain(view.model_dump_json().encode())
 
     return routes

@@ -1,0 +1,73 @@
+"""Five thousand contacts that change: the page answers its viewer all the while."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+
+from tests.dashboard.conftest import Opener
+from tests.dashboard.serving import S, person, served
+from tests.service.office import Office
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+NUMBER = 5000
+WATCH = """
+window.seen = {load: [], tasks: [], frames: 0, longest: 0, loaded: false};
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) (seen.loaded ? seen.tasks : seen.load).push(Math.round(entry.duration));
+}).observe({type: "longtask", buffered: true});
+let last = performance.now();
+const frame = (now) => {
+  if (seen.loaded) {
+    seen.frames += 1;
+    seen.longest = Math.max(seen.longest, Math.round(now - last));
+  }
+  last = now;
+  requestAnimationFrame(frame);
+};
+requestAnimationFrame(frame);
+"""
+"""Counts what holds the page up: tasks over 50 ms while it loads and after, and the longest time without a frame."""
+
+
+def city() -> Office:
+    """Five thousand people in ten groups."""
+    people = [person(f"Given{each} Family{each}") for each in range(NUMBER)]
+    groups = {f"group {number}": tuple(one.contact for one in people[number::10]) for number in range(10)}
+    office = Office(groups=groups)
+    office.watch(*(one.contact for one in people))
+    office.read(people)
+    return office
+
+
+# Any: the fixture's own type is any function.
+async def test_five_thousand_contacts_that_change_leave_the_page_responsive(
+    opened: Opener, record_property: Any
+) -> None:
+    """Six thousand changes in bursts: no task of a third of a second, and a search in the midst of them is answered."""
+    office = city()
+    async with served(office) as it:
+        page = (await opened(it.url, init_script=WATCH)).page
+        await expect(page.locator(".count.all b")).to_have_text(str(NUMBER), timeout=20_000)
+        await expect(page.locator(".group")).to_have_count(10)
+        await expect(page.locator(".chunk:not([data-filled])")).to_have_count(0, timeout=20_000)
+        loaded = await page.evaluate("(seen.loaded = true, Math.round(performance.now()))")
+        for burst in range(6):
+            state = (S.BUSY, S.AVAILABLE)[burst % 2]
+            office.read([person(f"Given{each} Family{each}", state) for each in range(burst, NUMBER, 5)])
+            await page.evaluate("new Promise((done) => setTimeout(done, 100))")
+            if burst == 3:
+                await page.locator("#q").fill("given4321")
+                await expect(page.locator(".row[data-fresh]")).to_have_count(1)
+                await page.locator("#q").fill("")
+        office.read([person("Given0 Family0", S.DND)])
+        await expect(page.locator(".row[data-fresh] .state").first).to_have_text("Do not disturb", timeout=20_000)
+        seen = await page.evaluate("seen")
+        print(f"all drawn after {loaded} ms; {seen}")  # noqa: T201  figures for whoever runs it with -rP
+        record_property("seen", seen)
+        assert max(seen["tasks"], default=0) < 300
+        assert max(seen["load"], default=0) < 800
+        assert seen["frames"] > 5

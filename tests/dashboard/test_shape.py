@@ -1,0 +1,103 @@
+"""The page in every size: what fits, what can be read from afar, and what machines that check accessibility say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
+from playwright.async_api import Page, expect
+
+from service.engine import EngineState, Status, Trouble
+from tests.dashboard.conftest import Opener
+from tests.dashboard.serving import S, person, served, small_office
+from tests.service.office import FEED, Office
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+WALL = {"viewport": {"width": 1920, "height": 1080}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+LAPTOP = {"viewport": {"width": 1440, "height": 900}}
+
+
+def crowd(number: int, groups: int = 4) -> Office:
+    """So many people in some groups, in all states."""
+    people = [
+        person(f"Given{each} Family{each}", list(S)[each % 6], on_the_phone=each % 12 == 1) for each in range(number)
+    ]
+    every = {f"group {each}": tuple(one.contact for one in people[each::groups]) for each in range(groups)}
+    office = Office(groups=every)
+    office.watch(*(one.contact for one in people))
+    office.read(people)
+    return office
+
+
+async def overflow(page: Page) -> int:
+    """Pixels by which the page is wider than its window."""
+    found: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return found
+
+
+async def test_two_hundred_people_fit_on_a_wall_in_large_type(opened: Opener) -> None:
+    """On a full screen of 1920 by 1080 the wall comes by itself, without scrolling, and every name is a name."""
+    async with served(crowd(200)) as it:
+        page = (await opened(it.url, **WALL)).page
+        await expect(page.locator("body")).to_have_attribute("data-view", "wall")
+        await expect(page.locator(".row[data-fresh]")).to_have_count(200)
+        await expect(page.locator(".name").first).not_to_have_text("")
+        tiles: list[dict[str, float]] = await page.evaluate(
+            "[...document.querySelectorAll('.row[data-fresh] .name')].map((each) => {"
+            " const box = each.closest('.row').getBoundingClientRect();"
+            " return {size: parseFloat(getComputedStyle(each).fontSize), left: box.left, right: box.right,"
+            " bottom: box.bottom, cut: each.scrollWidth - each.clientWidth}; })"
+        )
+        assert min(tile["size"] for tile in tiles) >= 22
+        assert max(tile["bottom"] for tile in tiles) <= 1080
+        assert max(tile["right"] for tile in tiles) <= 1920
+        assert sum(tile["cut"] > 1 for tile in tiles) <= 6
+        assert await overflow(page) <= 0
+
+
+@pytest.mark.parametrize("view", ["auto", "table", "cards"])
+async def test_nothing_is_cut_off_beside_a_narrow_window(opened: Opener, view: str) -> None:
+    """320 pixels are also what a laptop's window has at 400 %, 720 what it has at 200 %."""
+    async with served(small_office()) as it:
+        page = (await opened(f"{it.url}?view={view}", viewport={"width": 1024, "height": 800})).page
+        await expect(page.locator(".row[data-fresh]")).to_have_count(4)
+        for width in (1024, 720, 390, 320):
+            await page.set_viewport_size({"width": width, "height": 800})
+            assert (width, max(0, await overflow(page))) == (width, 0)
+
+
+# Any: axe-core's own report.
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds that is serious or critical."""
+    report: dict[str, Any] = (await Axe().run(page)).response
+    assert len(report["passes"]) > 15  # it looked
+    return [
+        f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:200]} {each['nodes'][0]['failureSummary']}"
+        for each in report["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE, WALL], ids=["laptop", "phone", "wall"])
+async def test_no_serious_fault_in_accessibility(opened: Opener, size: dict[str, Any]) -> None:
+    """In light and dark, when all is well but for a group with too few, and when nothing is live."""
+    office = small_office()
+    async with served(office) as it:
+        page = (await opened(it.url, color_scheme="light", reduced_motion="reduce", bypass_csp=True, **size)).page
+        await expect(page.locator(".row[data-fresh]")).to_have_count(4)
+        low = {"at": "2026-11-21T10:00:03.120Z", "group": "sales", "free": 0, "min_free": 1}
+        office.knowledge.log.tell("coverage.low", low)
+        await expect(page.locator(".group[data-low]")).to_have_count(1)
+        assert await violations(page) == []
+        await page.emulate_media(color_scheme="dark")
+        assert await violations(page) == []
+        office.engine.shown = Status(EngineState.DOWN, (Trouble(office.clock.now(), "imp1 does not answer"),))
+        office.store.doubt(FEED, "it does not answer")
+        office.knowledge.log.touch()
+        await expect(page.locator(".banner")).to_contain_text("imp1 does not answer")
+        assert await violations(page) == []
+        await page.emulate_media(color_scheme="light")
+        assert await violations(page) == []
