@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,23 +15,32 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.models import PresenceType, Secret
 from pws_soap.transport import AiohttpTransport, Transport, Trust
+from service.access import policy
+from service.access.door import Door
+from service.access.sources import Sources
 from service.app import create_app
 from service.availability import Availability
+from service.claims.desk import Rules
 from service.clock import Clock, SystemClock
 from service.config import Config
 from service.freshness import default_bound
 from service.gate import BudgetedTransport, Gate
+from service.history import History
 from service.keeper import Credentials
 from service.knowledge import Knowledge
 from service.lines import PumpSettings
 from service.living import LivingEngine
+from service.routes.callback import Callback, alone
+from service.routes.playground import Playground
 from service.statefile import StateFile
 from service.store import MemoryStore, Store
+from service.stream.response import STALLED, NotRead
 
 log = logging.getLogger("pws.service")
 
@@ -42,16 +51,23 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """The parts that belong together."""
+    """The parts that belong together. `callback` is the program of the second listener, where there is one."""
 
     app: FastAPI
     engine: LivingEngine
     knowledge: Knowledge
+    door: Door
+    callback: ASGIApp | None
 
     @property
     def store(self) -> Store:
         """What is known."""
         return self.knowledge.store
+
+    def let_go(self) -> None:
+        """The service is about to stop: end the streams, and answer whoever waits."""
+        self.knowledge.desk.close()
+        self.knowledge.log.close()
 
 
 def package_version() -> str:
@@ -69,8 +85,11 @@ def state_path(config: Config) -> Path | None:
     return config.file.with_suffix(".state.json") if config.file is not None else None
 
 
-def assemble(config: Config, clock: Clock | None = None) -> Assembly:
-    """Build the service. Nothing is sent and nothing listens before its lifespan begins."""
+def assemble(config: Config, clock: Clock | None = None, simulator: Playground | None = None) -> Assembly:
+    """Build the service. Nothing is sent and nothing listens before its lifespan begins.
+
+    `simulator` is what visitors of a demonstration may play with.
+    """
     clock = clock or SystemClock()
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
     # Microseconds since the epoch: no revision of an earlier run comes again, and JavaScript can still count them.
@@ -82,7 +101,22 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
         {name: group.rule(config.available) for name, group in config.groups.items()},
         config.available.rule(),
     )
-    knowledge = Knowledge.of(store, clock, bound, groups, availability)
+    knowledge = Knowledge.of(
+        store,
+        clock,
+        bound,
+        groups,
+        availability,
+        events=config.stream.buffer,
+        history=History(clock, config.history.per_contact, config.history.max_age),
+        rules=Rules(
+            config.claims.default_lease,
+            config.claims.max_lease,
+            config.claims.max_waiting,
+            {name: group.pick for name, group in config.groups.items()},
+            {name: group.min_free for name, group in config.groups.items()},
+        ),
+    )
     engine = LivingEngine(
         settings=lifecycle.Settings(
             nodes=config.server.urls(),
@@ -109,26 +143,39 @@ def assemble(config: Config, clock: Clock | None = None) -> Assembly:
         file=StateFile(state_path(config), clock, frozenset(urlsplit(url).scheme for url in config.server.urls())),
         bound=bound,
         patience=config.server.read_timeout,
+        tell=knowledge.log.tell,
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         engine.start({each.end_user: each.contacts for each in config.watch})
         ticking = asyncio.create_task(knowledge.log.run(), name="log")
+        claiming = asyncio.create_task(knowledge.desk.run(), name="claims")
         try:
             yield
         finally:
             ticking.cancel()
+            claiming.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
 
+    door = policy.door(config, clock)
+    sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
+    callback = None
+    if config.callback.is_apart:
+        callback = alone(Callback(engine, secret, clock, sources), config.limits.max_body_bytes)
     app = create_app(
         engine,
         knowledge,
-        callback_secret=secret,
+        callback_secret=None if config.callback.is_apart else secret,
         version=package_version(),
+        door=door,
+        sources=sources,
+        max_body=config.limits.max_body_bytes,
+        keep_alive=config.stream.keep_alive,
         lifespan=lifespan,
+        simulator=simulator,
     )
-    return Assembly(app, engine, knowledge)
+    return Assembly(app, engine, knowledge, door, callback)
 
 
 class _Connector:
@@ -151,8 +198,11 @@ class _Connector:
         return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises CannotStart with the reason, such as a port that is in use."""
+def listen(host: str, port: int, keys: str = "http.host, http.port") -> socket.socket:
+    """A listening socket. Raises CannotStart with the reason, such as a port that is in use.
+
+    `keys` are those of the configuration that say where.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         if family == socket.AF_INET:
@@ -160,6 +210,8 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.socket(family, socket.SOCK_STREAM)
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux: what nobody takes is not kept for ever
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALLED))
             found.bind((host, port))
             found.listen(2048)
         except BaseException:
@@ -167,7 +219,7 @@ def listen(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         reason = "it is in use by another program" if error.errno == 98 else error.strerror or str(error)
-        raise CannotStart(f"cannot listen on {host}:{port} (http.host, http.port): {reason}") from None
+        raise CannotStart(f"cannot listen on {host}:{port} ({keys}): {reason}") from None
     found.setblocking(False)
     return found
 
@@ -181,23 +233,55 @@ class Server(uvicorn.Server):
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:
-    """uvicorn shows a trace for each request that is cut off when the service stops; one line says it already."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+    """uvicorn shows a trace for each request that is cut off when the service stops, or whose client does not read; one
+    line says it already."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError | NotRead))
 
 
-async def serve(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
-    """Serve `app` on a socket until `stop` is set."""
+def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
     config = uvicorn.Config(
-        app, access_log=False, log_config=None, lifespan="on", timeout_graceful_shutdown=3, server_header=False
+        app,
+        access_log=False,
+        log_config=None,
+        lifespan="on" if owns_lifespan else "off",
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        # uvicorn would believe whatever 127.0.0.1 says about who asks; callback.trusted_proxies is our own rule.
+        proxy_headers=False,
+        ws="none",
     )
+    return Server(config)
+
+
+async def serve(
+    app: FastAPI,
+    listening: socket.socket,
+    stop: asyncio.Event,
+    *,
+    beside: Sequence[tuple[ASGIApp, socket.socket]] = (),
+    closing: Callable[[], object] | None = None,
+) -> None:
+    """Serve `app` on a socket until `stop` is set.
+
+    `beside` are programs without a lifespan on sockets of their own, served as long. `closing` is called before the
+    connections are closed.
+    """
     logging.getLogger("uvicorn.error").addFilter(_is_worth_telling)
-    server = Server(config)
-    running = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+    sockets = [listening, *(each for _, each in beside)]
+    servers = [_server(app, owns_lifespan=True), *(_server(each, owns_lifespan=False) for each, _ in beside)]
+    running = [
+        asyncio.create_task(server.serve(sockets=[each]), name="http")
+        for server, each in zip(servers, sockets, strict=True)
+    ]
     stopped = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        await running
+        await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if closing is not None:
+            closing()
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*running)
     finally:
         stopped.cancel()
-        listening.close()
+        for each in sockets:
+            each.close()

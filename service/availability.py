@@ -138,6 +138,16 @@ def among(opinions: Iterable[Opinion], groups: frozenset[str], *, alone: bool) -
     return found
 
 
+def together(opinions: Iterable[Opinion]) -> Verdict:
+    """What all rules of a contact that is live say together, as `Availability.judge` does."""
+    found = _UNREAD
+    for group, verdict in opinions:
+        if not verdict.available:
+            return verdict if group is None else _named(group, verdict.reason)
+        found = verdict
+    return found
+
+
 class Availability:
     """The rules of all groups over the contacts in them. `common` is for contacts of no group."""
 
@@ -154,6 +164,8 @@ class Availability:
         for name, contacts in groups.items():
             for key in dict.fromkeys(map(same_contact, contacts)):
                 self._of[key] = (*self._of.get(key, ()), (name, self._rules[name]))
+        self._rules_of = {key: tuple(rule for _, rule in each) for key, each in self._of.items()}
+        self._commonly = (common,)
 
     def __repr__(self) -> str:
         return f"<Availability of {len(self._rules)} groups>"
@@ -178,6 +190,10 @@ class Availability:
     def judge_for(self, group: str, record: Record, freshness: Freshness, now: float) -> Verdict:
         """What the rule of one group says. KeyError: there is no such group."""
         return decide(record, freshness, self._rules[group], now)
+
+    def rules(self, key: str) -> tuple[Rule, ...]:
+        """The rules that a contact goes by, by its key."""
+        return self._rules_of.get(key, self._commonly)
 
     def opinions(self, record: Record, freshness: Freshness, now: float) -> list[Opinion]:
         """What each rule of the contact says, for whoever wants to know."""

@@ -16,6 +16,7 @@ from service import reporting
 from service.clock import Clock
 from service.engine import Failure, NoSuchNode, NotAvailable, NotificationCounters, RefreshReport, Status
 from service.freshness import Level, assess
+from service.happenings import Herald, Tell
 from service.inbox import Inbox
 from service.keeper import Credentials, Keeper
 from service.lines import Line, LineLost, PumpSettings, feed_of
@@ -36,7 +37,7 @@ class LivingEngine:
     """Keeps the store up to date with the server; `service.engine.Engine` is what others see of it.
 
     `bound` is how long a state counts as live without being confirmed, `patience` how long an answer that reads through
-    may wait for the server, both in seconds.
+    may wait for the server, both in seconds. `tell` hears what becomes of subscriptions.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LivingEngine:
         file: StateFile,
         bound: float,
         patience: float = 30.0,
+        tell: Tell = lambda _name, _data, _keys: None,
     ) -> None:
         self._clock = clock
         self._store = store
@@ -58,7 +60,8 @@ class LivingEngine:
         self._inbox = Inbox()
         self._rejected = 0
         self.keeper = Keeper(settings, credentials, connect, clock, file, self._changed)
-        self.pump = Pump(pump, self.keeper, store, self._inbox, clock)
+        self._herald = Herald(store, tell)
+        self.pump = Pump(pump, self.keeper, store, self._inbox, clock, self._herald.missed)
         self._watching = Watching({})
         self._through = ReadThrough(self.refresh, patience)
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,7 +97,12 @@ class LivingEngine:
         else:
             log.warning("stopped after %.0f s; what is left on the server is removed at the next start", limit)
 
-    def _changed(self, _old: State, new: State) -> None:
+    def _changed(self, old: State, new: State) -> None:
+        # First why, then what comes of it: contacts become stale behind this event.
+        try:
+            self._herald.changed(old, new)
+        except Exception:  # what is told must not cost what is kept
+            log.exception("subscription events: unexpected error, going on")
         self.pump.sync()
         if not self.keeper.ever_logged_in and not self.refused.is_set():
             errors = [each.error for each in new.resources.values() if each.key.kind is Kind.APPLICATION]

@@ -45,12 +45,22 @@ _SHORTEST = 15.0
 class Pump:
     """Owns the fetches. It is driven by `sync` (the lifecycle changed), `notified`, and time."""
 
-    def __init__(self, settings: PumpSettings, keeper: Keeper, store: Store, inbox: Inbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: PumpSettings,
+        keeper: Keeper,
+        store: Store,
+        inbox: Inbox,
+        clock: Clock,
+        missed: Callable[[Key], None] = lambda _key: None,
+    ) -> None:
+        """`missed` is told of the first change that nobody announced, in each series of them."""
         self._settings = settings
         self._keeper = keeper
         self._store = store
         self._inbox = inbox
         self._clock = clock
+        self._missed = missed
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -232,6 +242,8 @@ class Pump:
                     each.set_exception(failed)
         # The first change that nobody announced: does the server still know where to?
         unheard = changed is not None and bool(line.missed) and not missed
+        if unheard:
+            self._missed(line.live.key)
         self._poller.report(line, failure_of(failed) if isinstance(failed, PwsError) else None, unheard=unheard)
 
     def _fetched(self, line: Line, presences: list[Presence], reading: Reading, expected: bool) -> int:

@@ -268,6 +268,8 @@ class MemoryStore:
         # What was confirmed while the feed was broken already is no confirmation.
         confirmed = known.confirmed if known.confirmed is not None and known.confirmed <= since else None
         self._feeds[feed] = Feed(feed, confirmed, Doubt(reason, since, self._next()))
+        if known.doubt is None:
+            self._changes.doubted()
 
     def trust(self, feed: str, *, anew: Reading | None = None) -> None:
         known = self._feed(feed)
@@ -276,6 +278,8 @@ class MemoryStore:
                 if record.feed == feed and (record.reading is None or record.reading.order < anew.order):
                     self._keep(replace(record, doubt=self._new_doubt(record, MADE_ANEW, anew.order)))
         self._feeds[feed] = Feed(feed, known.confirmed, None)
+        if known.doubt is not None:
+            self._changes.doubted()
 
     def doubt_contacts(self, contacts: Iterable[str], reason: str) -> None:
         order = self._next()
@@ -332,7 +336,10 @@ class MemoryStore:
         return Change(record.revision, kind, record, before)
 
     def _keep(self, record: Record) -> None:
+        before = self._records.get(record.key)
         self._records[record.key] = record
+        if before is not None and (before.doubt is None) is not (record.doubt is None):
+            self._changes.doubted()
         if record.presence is None or record.doubt is not None:
             self._unsettled[record.feed].add(record.key)
         else:

@@ -2,8 +2,9 @@
 
 Contacts change in two ways. Their presence changes, and the store tells of it; and what is said of them changes with
 time, a lost subscription or a claim, without any reading: live becomes stale, somebody's dwell is over. The log looks
-for the second kind at every tick, so that whoever follows it and keeps the last event of each contact knows at most a
-tick later what a query would answer now (`as_of` aside, which moves on with every confirmation).
+for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So whoever
+follows it and keeps the last event of each contact knows at most a tick later what a query would answer now (`as_of`
+aside, which moves on with every confirmation).
 
 Each event has a revision of its own, its id. Ids ascend; a follower's whole state is the id of the last event it took,
 so that a slow one costs nothing but its own delay. The list is bounded: whoever is behind its beginning starts over.
@@ -19,15 +20,19 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from service.clock import Clock, Moment
+from service.freshness import Freshness, last_known
 from service.query import Reader, Told
-from service.records import Change, ChangeKind
+from service.records import Change, ChangeKind, Feed, Record
 from service.store import Store
+from service.stream.lasting import Seen, holds, seen
 
 TICK: Final = 1.0
 """Seconds between two looks for what changed with time alone."""
+GAP: Final = 0.05
+"""Seconds between two looks at least, however often the store has doubts."""
 DEFAULT_SIZE: Final = 10_000
 _SLICE: Final = 500
-"""Contacts looked at in one turn of the event loop."""
+"""Contacts looked at closely in one turn of the event loop."""
 
 CHANGE: Final = "change"
 REMOVED: Final = "removed"
@@ -56,10 +61,12 @@ class Event:
 
 Follower = Callable[[Sequence[Event]], None]
 """Takes events in their order, in the log's own turn. Must be quick and must not raise; it may `tell` and `touch`."""
+Bell = Callable[[], None]
+"""Only hears that there is something. Must be quick, must not raise, and must not use the log."""
 
 
 class EventLog:
-    """Follows the store. Make it before anything is watched; `run` looks for what changes with time.
+    """Follows the store. Make it before anything else listens to it; `run` looks for what changes with time.
 
     `size` events at least are kept.
     """
@@ -72,14 +79,17 @@ class EventLog:
         self._events: list[Event] = []
         self._floor = store.revision
         self._last = store.revision
-        self._told: dict[str, Told] = {}
+        self._seen: dict[str, Seen] = {}
         self._followers: list[Follower] = []
+        self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
         self._handing = False
         self._news = asyncio.Event()
+        self._doubted = asyncio.Event()
         self.closed = False
-        self._touch([record.key for record in store.records()])
+        self.touch(record.key for record in store.records())
         store.changes.listen(self._changed)
+        store.changes.listen_for_doubts(self._doubted.set)
 
     def __repr__(self) -> str:
         return f"<EventLog {len(self._events)} events up to {self._last}>"
@@ -91,20 +101,39 @@ class EventLog:
         """The id of the newest event."""
         return self._last
 
-    def since(self, after: int) -> list[Event] | None:
-        """The events after the id `after`; None when some of them are kept no longer, or the id is none of ours."""
+    @property
+    def floor(self) -> int:
+        """The id of the newest event that is kept no longer: from there on one can resume."""
+        return self._floor
+
+    def since(self, after: int, limit: int | None = None) -> list[Event] | None:
+        """The events after the id `after`, the first `limit` of them; None when some of them are kept no longer, or the
+        id is none of ours."""
         if not self._floor <= after <= self._last:
             return None
-        return self._events[bisect_right(self._events, after, key=lambda event: event.id) :]
+        start = bisect_right(self._events, after, key=lambda event: event.id)
+        return self._events[start:] if limit is None else self._events[start : start + limit]
 
     def told(self, key: str) -> Told | None:
         """The contact as last told of; None when it is not watched."""
-        return self._told.get(key)
+        found = self._seen.get(key)
+        return None if found is None else found.told
 
     def everybody(self) -> list[Told]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
         self.touch()
-        return [self._told[key] for key in sorted(self._told)]
+        return [self._seen[record.key].told for record in self._store.records()]
+
+    def confirmed(self, told: Told) -> Told:
+        """The same, known to be true until later where it was confirmed since."""
+        known = told.known
+        record, (level, as_of, reason) = known.record, known.freshness
+        if self._store.get(record.key) is not record:
+            return told
+        latest = last_known(record, self._store.feeds()[record.feed])
+        if latest == as_of:
+            return told
+        return Told(known._replace(freshness=Freshness(level, latest, reason)), told.opinions)
 
     async def news(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
@@ -120,7 +149,17 @@ class EventLog:
 
     def touch(self, keys: Iterable[str] | None = None) -> None:
         """Look at these contacts (all by default) now, and tell what changed about them without a reading."""
-        self._touch(self._told if keys is None else keys)
+        events: list[Event] = []
+        at, feeds = Moment.of(self._clock), self._store.feeds()
+        for key in self._due() if keys is None else keys:
+            record = self._store.get(key)
+            if record is None or self._holds(record, feeds, at.monotonic):
+                continue
+            before = self.told(record.key)
+            after = self._look(self._reader.told(record), feeds[record.feed], at.monotonic)
+            if before is None or not _says_the_same(before, after):
+                events.append(Event(self._store.stamp(), CHANGE, at, record.key, after, before))
+        self._append(events)
 
     def follow(self, follower: Follower) -> Callable[[], None]:
         """Hand over all events from now on; call what is returned to stop."""
@@ -132,48 +171,77 @@ class EventLog:
 
         return stop
 
+    def ring(self, bell: Bell) -> Callable[[], None]:
+        """Ring when there are events, and when the log is closed; call what is returned to stop."""
+        token = object()
+        self._bells[token] = bell
+
+        def stop() -> None:
+            self._bells.pop(token, None)
+
+        return stop
+
     async def run(self) -> None:
         """Look for what changes with time, for ever."""
         while True:
-            await self._clock.sleep(TICK)
-            keys = list(self._told)
-            for start in range(0, len(keys), _SLICE):
-                self._touch(keys[start : start + _SLICE])
-                await asyncio.sleep(0)
+            await self._pause()
+            try:
+                due = self._due()
+                for start in range(0, len(due), _SLICE):
+                    self.touch(due[start : start + _SLICE])
+                    await asyncio.sleep(0)
+            except Exception:  # noqa: BLE001  a bug must not end the looking: nothing would become stale any more
+                _log.exception("unexpected error, going on")
+            await self._clock.sleep(GAP)
 
     def close(self) -> None:
         """Nothing more will happen: let everybody who waits go."""
         self.closed = True
-        self._news.set()
+        self._wake()
 
     # --- inside
 
+    def _due(self) -> list[str]:
+        """Whom to look at: all of whom it is not certain that the same would be said now."""
+        now, feeds = self._clock.monotonic(), self._store.feeds()
+        return [record.key for record in self._store.records() if not self._holds(record, feeds, now)]
+
+    def _holds(self, record: Record, feeds: Mapping[str, Feed], now: float) -> bool:
+        last = self._seen.get(record.key)
+        return last is not None and holds(last, record, feeds[record.feed], self._reader.held(record.key), now)
+
+    def _look(self, told: Told, feed: Feed, now: float) -> Told:
+        key = told.known.record.key
+        self._seen[key] = seen(told, feed, self._reader.rules(key), self._reader.bound, now)
+        return told
+
+    async def _pause(self) -> None:
+        """Until the next tick, or the next doubt."""
+        waits: list[asyncio.Future[object]] = [
+            asyncio.ensure_future(self._doubted.wait()),
+            asyncio.ensure_future(self._clock.sleep(TICK - GAP)),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        self._doubted.clear()
+
     def _changed(self, changes: Sequence[Change]) -> None:
         events: list[Event] = []
-        at = Moment.of(self._clock)
+        at, feeds = Moment.of(self._clock), self._store.feeds()
         for change in changes:
-            key = change.record.key
-            before = self._told.get(key)
+            record = change.record
+            # Whoever heard of it before us may have told something: ids ascend all the same.
+            id = change.revision if change.revision > self._last else self._store.stamp()  # noqa: A001  # as in Event
+            before = self.told(record.key)
             if change.kind is ChangeKind.REMOVED:
-                self._told.pop(key, None)
-                events.append(Event(change.revision, REMOVED, at, key, before=before))
+                self._seen.pop(record.key, None)
+                events.append(Event(id, REMOVED, at, record.key, before=before))
             else:
-                after = self._told[key] = self._reader.told(change.record)
-                events.append(Event(change.revision, CHANGE, at, key, after, before))
-        self._append(events)
-
-    def _touch(self, keys: Iterable[str]) -> None:
-        events: list[Event] = []
-        at = Moment.of(self._clock)
-        for key in keys:
-            record, before = self._store.get(key), self._told.get(key)
-            if record is None:
-                continue
-            after = self._reader.told(record)
-            if before is not None and _says_the_same(before, after):
-                continue
-            self._told[key] = after
-            events.append(Event(self._store.stamp(), CHANGE, at, key, after, before))
+                after = self._look(self._reader.told(record), feeds[record.feed], at.monotonic)
+                events.append(Event(id, CHANGE, at, record.key, after, before))
         self._append(events)
 
     def _append(self, events: Sequence[Event]) -> None:
@@ -182,12 +250,11 @@ class EventLog:
             return
         self._events.extend(events)
         self._last = events[-1].id
-        if len(self._events) > 2 * self._size:
+        if len(self._events) > self._size + self._size // 4:  # some at a time; not many, they are much to look after
             gone = len(self._events) - self._size
             self._floor = self._events[gone - 1].id
             del self._events[:gone]
-        self._news.set()
-        self._news = asyncio.Event()
+        self._wake()
         self._pending.extend(events)
         if self._handing:
             return
@@ -202,6 +269,12 @@ class EventLog:
                         _log.exception("a follower of events failed")
         finally:
             self._handing = False
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+        for bell in tuple(self._bells.values()):
+            bell()
 
 
 def _says_the_same(before: Told, after: Told) -> bool:
