@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -29,6 +30,7 @@ from service.availability import Availability
 from service.claims.desk import Rules
 from service.clock import Clock, SystemClock
 from service.config import Config
+from service.connections import Connection
 from service.freshness import default_bound
 from service.gate import BudgetedTransport, Gate
 from service.history import History
@@ -232,10 +234,16 @@ class Server(uvicorn.Server):
         yield
 
 
+_ANYBODY_MAKES: Final = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
+"""How uvicorn's warnings about what a stranger sent begin: whoever likes could fill the log with them."""
+
+
 def _is_worth_telling(record: logging.LogRecord) -> bool:
     """uvicorn shows a trace for each request that is cut off when the service stops, or whose client does not read; one
     line says it already."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError | NotRead))
+    if record.exc_info:
+        return not isinstance(record.exc_info[1], asyncio.CancelledError | NotRead)
+    return not record.getMessage().startswith(_ANYBODY_MAKES)
 
 
 def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
@@ -248,6 +256,7 @@ def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
         server_header=False,
         # uvicorn would believe whatever 127.0.0.1 says about who asks; callback.trusted_proxies is our own rule.
         proxy_headers=False,
+        http=Connection,
         ws="none",
     )
     return Server(config)

@@ -32,6 +32,7 @@ _JSON: Final = re.compile(r"application/(.+\+)?json")
 _WORDS: Final = {
     "bool_parsing": "true or false",
     "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number, and no such long one",
     "float_parsing": "a number",
 }
 _STREAMS_RETRY: Final = 5

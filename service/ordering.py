@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -184,7 +184,10 @@ class _Order:
 
 
 class Orders:
-    """The orders through which somebody may still be walking. The one that was used last stays longest."""
+    """The orders through which somebody may still be walking. The one that was used last stays longest.
+
+    Where there is no room, whoever has the most of them loses one: nobody who asks for many takes another's only one.
+    """
 
     def __init__(
         self,
@@ -214,7 +217,7 @@ class Orders:
         return sum(len(order.keys) for order in self._kept.values())
 
     def keep(self, question: bytes, asker: str, keys: tuple[str, ...]) -> bytes:
-        """Keep an order; its name. Others may have to go: the asker's own first, then the one unused for longest."""
+        """Keep an order; its name. `asker` is whose room it takes."""
         name = blake2b("\n".join(keys).encode(errors="backslashreplace"), digest_size=_NAME, key=question).digest()
         self._kept.pop((question, name), None)
         self._drop_old()
@@ -223,7 +226,7 @@ class Orders:
             del self._kept[each]
         room = self._most_keys - len(keys)
         while self._kept and (len(self._kept) >= self._most or self.keys > room):
-            self._kept.popitem(last=False)
+            self._drop_one(asker)
         self._kept[question, name] = _Order(asker, keys, self._clock.monotonic())
         return name
 
@@ -236,6 +239,11 @@ class Orders:
         order.used = self._clock.monotonic()
         self._kept.move_to_end((question, name))
         return order.keys
+
+    def _drop_one(self, asker: str) -> None:
+        """Of whoever will have the most, the one unused for longest: of equals, `max` takes the first."""
+        held = Counter([asker, *(order.asker for order in self._kept.values())])
+        del self._kept[max(self._kept, key=lambda each: held[self._kept[each].asker])]
 
     def _drop_old(self) -> None:
         oldest = self._clock.monotonic() - self._age

@@ -196,8 +196,9 @@ class Reader:
         *,
         sort: Sort = BY_CONTACT,
         asker: str = "",
+        client: str = "",
     ) -> Page:
-        """At most `limit` contacts that pass `wanted`, for an asker of that name.
+        """At most `limit` contacts that pass, for an asker of that name; `client` is whose room a kept order takes.
 
         Raises Unknown for a group or cursor that is none, CursorExpired for one whose order is kept no longer.
         """
@@ -225,7 +226,7 @@ class Reader:
         values = ((key, sort_value(sort.by, known.record, known.verdict)) for key, known in every.items())
         keys = arranged(values, descending=sort.descending)
         more = len(keys) > limit
-        follows = cursor_at(question, self._orders.keep(question, asker, keys), limit) if more else None
+        follows = cursor_at(question, self._orders.keep(question, client, keys), limit) if more else None
         return Page(tuple(every[key] for key in keys[:limit]), follows, self._store.revision)
 
     def _by_contact(self, after: str, descending: bool) -> Iterable[Record]:

@@ -205,7 +205,9 @@ OUTER = {"service.assembly", "service.cli"}
 def test_service_points_one_way() -> None:
     """Store below routes and workers, those below the assembly, that below the command line."""
     assert STORE | TELLING | {"service.routes", "service.app"} | OUTER <= set(SERVICE)
-    assert not forbidden(STORE | TELLING, ROUTES | OUTER | WEB | {"aiohttp", "socket", "pws_soap.client", "pws_soap.simulator"})
+    assert not forbidden(
+        STORE | TELLING, ROUTES | OUTER | WEB | {"aiohttp", "socket", "pws_soap.client", "pws_soap.simulator"}
+    )
     assert not forbidden(ROUTES, OUTER | {"pws_soap.client", "pws_soap.simulator", "pws_soap.transport"})
     inner = {name for name in SERVICE if not within(name, {"service.cli"}) and name != "service"}
     assert not forbidden(inner, {"service.cli", "click"})

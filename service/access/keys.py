@@ -82,7 +82,7 @@ class KeyRing:
 
 def presented(headers: Headers) -> str | None:
     """The key that a request brings, None where it brings none. Raises KeyRequired for what is no key."""
-    given = set(headers.getlist("x-api-key"))
+    given = {value.strip() for value in headers.getlist("x-api-key")}
     for value in headers.getlist("authorization"):
         scheme, _, rest = value.strip().partition(" ")
         if scheme.lower() != "bearer":

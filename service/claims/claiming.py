@@ -98,6 +98,8 @@ class Claiming:
         if isinstance(ticket.outcome, Granted):
             lease = self._book.end(ticket.outcome.lease.id)
             if lease is not None:  # they keep their place in the order: nobody has given them anything to do
+                if ticket.picking is not None:
+                    self._standing.undo(ticket.picking)
                 self._over(lease, Event.RELEASED, GONE, counts=False)
         self.tick()
 
@@ -215,7 +217,7 @@ class Claiming:
         lease = self._book.make(self._new_id(), ask, picked)
         self._away -= lease.keys
         passed_over = self._others(ask.group, lease.keys, kept, self._standing.behind(ask.group))
-        self._standing.picked(ask.group, (person.key for person in picked))
+        ticket.picking = self._standing.picked(ask.group, (person.key for person in picked))
         self._queue.settle(ticket, Granted(lease, passed_over))
         self.settled.append(ticket)
         self._tell(Event.MADE, lease)

@@ -19,8 +19,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from service.claims.model import Pick
+
+
+class Picking(NamedTuple):
+    """One picking, and what was remembered before it: so that one that nobody hears of can be undone."""
+
+    group: str
+    number: int
+    picked: tuple[str, ...]
+    last: str | None
+    claimed: Mapping[str, int]
 
 
 class Standing:
@@ -30,6 +41,7 @@ class Standing:
         self._picks = dict(picks)
         self._since: dict[str, dict[str, float]] = {group: {} for group in picks}
         self._last: dict[str, str] = {}  # by group
+        self._turns: dict[str, int] = {}  # by group: which picking that was
         self._claimed: dict[str, int] = {}  # by person: one claimed for another group has worked, too
         self._claims = 0
 
@@ -72,12 +84,30 @@ class Standing:
         else:
             since.pop(key, None)
 
-    def picked(self, group: str, keys: Iterable[str]) -> None:
+    def picked(self, group: str, keys: Iterable[str]) -> Picking:
         """These were picked for the group, in this order."""
         self._claims += 1
-        for key in keys:
+        found = tuple(keys)
+        before = {key: self._claimed[key] for key in found if key in self._claimed}
+        picking = Picking(group, self._claims, found, self._last.get(group), before)
+        self._turns[group] = self._claims
+        for key in found:
             self._last[group] = key
             self._claimed[key] = self._claims
+        return picking
+
+    def undo(self, picking: Picking) -> None:
+        """Nobody has given them anything to do: they stand where they stood, unless they were picked again since."""
+        for key in picking.picked:
+            if self._claimed.get(key) == picking.number:
+                del self._claimed[key]
+                if key in picking.claimed:
+                    self._claimed[key] = picking.claimed[key]
+        if self._turns.get(picking.group) == picking.number:
+            if picking.last is None:
+                del self._last[picking.group]
+            else:
+                self._last[picking.group] = picking.last
 
     def returned(self, keys: Iterable[str], at: float) -> None:
         """The claim on these has ended."""

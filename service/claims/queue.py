@@ -11,16 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.claims.model import Ask, Outcome
+from service.claims.order import Picking
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One asker. `until` is the monotonic end of its patience; `outcome` is None as long as it waits."""
+    """One asker. `until` is the monotonic end of its patience; `outcome` is None as long as it waits; `picking` is what
+    serving it did to the order."""
 
     number: int
     ask: Ask
     until: float
     outcome: Outcome | None = None
+    picking: Picking | None = None
 
 
 class Queue:

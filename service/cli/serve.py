@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -94,6 +95,8 @@ async def _serve(config: Config) -> str:
             each.close()
         return str(error)
     assembly = assemble(config)
+    # What is there now stays: looking through the WSDL's types at each collection would hold the answers up.
+    gc.freeze()
     watched = sum(len(each.contacts) for each in config.watch)
     output.note(f"Serving {_shown(sockets[0])}  ({watched} contacts; API at /docs, health at /v1/status)")
     beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]

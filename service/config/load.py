@@ -129,6 +129,8 @@ def _check_together(draft: Draft, config: model.Sections) -> None:
     for name, key in config.keys.items():
         if name == ANYBODY.name:
             draft.add(("keys", name), "another name", shown(name), "it is what those are called who have no key")
+        if not name.strip() or not name.isprintable():
+            draft.add(("keys", name), "a name that can be read", shown(name), "it stands in the log and in claims")
         other = owners.setdefault(key.hash, name)
         if other != name:
             hint = "each key is made with pws key new"

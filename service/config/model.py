@@ -205,6 +205,15 @@ class Key(Section):
     groups: _GroupNames = ()
     details: _Bool = True
 
+    @field_validator("scopes", "groups")
+    @classmethod
+    def _some(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """A list from which the last one was taken must not come to mean all."""
+        if not value:
+            hint = "without this line it sees all contacts" if info.field_name == "groups" else ""
+            raise values.wrong(f"at least one of the {info.field_name}", "an empty list", hint)
+        return value
+
     @field_validator("groups", "details")
     @classmethod
     def _admins_see_everything(cls, value: tuple[str, ...] | bool, info: ValidationInfo) -> tuple[str, ...] | bool:

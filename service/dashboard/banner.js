@@ -23,7 +23,7 @@ export function banners({ link, status, counts, known, version }) {
   } else if (!sure(link) && (known || link.tries > 1)) {
     const quiet = (performance.now() - link.alive) / 1000;
     const why = link.problem ? ` The service says: ${link.problem.message}.` : "";
-    const shown = known ? `What you see is as of ${moment(link.at, Date.now())} and may no longer be true.` : "";
+    const shown = known ? `What you see is as of ${moment(link.at - Date.now() + now(), now())} and may no longer be true.` : "";
     found.push({
       kind: "lost",
       title: "Not connected to the service",

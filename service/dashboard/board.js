@@ -77,6 +77,7 @@ export class Board {
     this.total = 0;
     this.shown = 0;
     this.names = null; // short ones, on the wall
+    this.tight = new Map(); // names that are too long for a tile, and by how much
     this.namesakes = false;
   }
 
@@ -187,6 +188,7 @@ export class Board {
       if (!row) {
         rows.set(key, (row = new Row(contact, this.#nameFor(chunk.group, contact))));
         row.el.toggleAttribute("data-namesake", this.model.namesakes.has(key));
+        row.squeeze(this.tight);
       } else if (row.contact !== contact) row.update(contact);
       if (row.el === at) at = at.nextSibling;
       else chunk.el.insertBefore(row.el, at);
@@ -241,6 +243,12 @@ export class Board {
       if (on) this.names.set(group, shortNames(group.keys.map((key) => this.model.contacts.get(key)).filter(Boolean)));
       for (const row of group.rows.values()) row.shorten(this.#nameFor(group, row.contact));
     }
+  }
+
+  /** Smaller letters for these names, by how much. */
+  squeeze(tight) {
+    this.tight = tight;
+    for (const group of this.groups.values()) for (const row of group.rows.values()) row.squeeze(tight);
   }
 
   #nameFor(group, contact) {

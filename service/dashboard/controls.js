@@ -171,7 +171,8 @@ export class Controls {
       tile.el.hidden = (model.brief && tile.details) || (!number && !tile.always && !this.#pressed(tile.name));
       tile.button.toggleAttribute("data-none", number === 0);
     }
-    setText($("shown"), filters.narrowed ? `${board.shown} of ${board.total} shown` : "");
+    const text = this.view === "wall" && filters.values.q ? ` with “${filters.values.q}”` : ""; // where the search is not seen
+    setText($("shown"), filters.narrowed ? `${board.shown} of ${board.total} shown${text}` : "");
     $("empty").hidden = board.shown > 0;
     setText($("empty"), !model.known ? "Waiting for the service …" : board.total ? "Nobody passes this filter." : "Nobody is watched.");
   }

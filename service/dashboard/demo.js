@@ -24,10 +24,17 @@ export class Demo {
   constructor(model) {
     this.model = model;
     this.known = "";
+    this.begun = false;
   }
 
+  /** Ask what can be done, and show it; once. */
   async begin() {
-    const { states, tricks } = await ask("/demo");
+    if (this.begun) return;
+    this.begun = true;
+    const { states, tricks } = await ask("/demo").catch((error) => {
+      this.begun = false;
+      throw error;
+    });
     $("demo-state").replaceChildren(...states.filter((state) => state !== "UNKNOWN").map((state) => option(state, stateWord(state))));
     $("demo-change").addEventListener("submit", (event) => {
       event.preventDefault();

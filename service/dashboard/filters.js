@@ -23,8 +23,9 @@ export class Filters {
     const query = new URLSearchParams(location.search);
     const values = empty();
     values.q = (query.get("q") ?? "").slice(0, 200);
-    values.states = query.getAll("state").filter((state) => STATES.includes(state));
-    values.phone = query.getAll("activity").includes("on-the-phone");
+    const all = (name) => query.getAll(name).map((value) => value.trim());
+    values.states = STATES.filter((state) => all("state").some((value) => value.toUpperCase() === state)); // in any case, as in the API
+    values.phone = all("activity").some((value) => value.toLowerCase() === "on-the-phone");
     values.group = query.get("group") ?? "";
     values.available = { true: true, false: false }[query.get("available")] ?? null;
     values.freshness = query.getAll("freshness").filter((level) => FRESHNESS.includes(level));

@@ -1,7 +1,7 @@
 // The page: the stream feeds the model, frames draw it, a second hand moves what runs with time.
 
 import { ask, key, Problem } from "./api.js";
-import { banners, BannerView, GRACE, sure } from "./banner.js";
+import { banners, BannerView, GRACE, SURE, sure } from "./banner.js";
 import { Board } from "./board.js";
 import { now, setServiceTime } from "./clock.js";
 import { Controls } from "./controls.js";
@@ -95,7 +95,20 @@ function told() {
   document.title = `${doubt && model.known ? "⚠ " : ""}${model.known ? `${whole.free} free · ` : ""}Presence`;
 }
 
+let ticked = Date.now();
+
+/** Whether this computer slept: then its clocks may have stood, and a sign of life from before it is none. */
+function slept() {
+  const gap = Date.now() - ticked;
+  ticked = Date.now();
+  return gap > SURE && !document.hidden; // hidden pages are seldom woken, and ask when they are seen again
+}
+
 function tick() {
+  if (slept()) {
+    link.alive = Math.min(link.alive, performance.now() - SURE);
+    poll();
+  }
   $("time").textContent = moment(now(), now());
   board.tick();
   health.tick();
@@ -219,12 +232,12 @@ async function poll() {
 async function checkVersion() {
   const index = await ask("/v1").catch(() => null); // the next connection asks again
   if (!index) return;
+  if (index.demo) demo.begin().catch(() => {}); // the next connection asks again
   updated = version !== null && index.version !== version;
   if (updated && document.body.dataset.view === "wall") location.reload(); // nobody is there to do it
   if (version !== null) return;
   version = index.version;
   $("version").textContent = `pws-presence ${version}`;
-  if (index.demo) await demo.begin();
 }
 
 addEventListener("online", () => link.state !== "open" && stream.retry());

@@ -1,6 +1,7 @@
 // What the page knows: contacts, their groups and the counts. It draws nothing; whoever does asks for what is dirty.
 
 import { ask } from "./api.js";
+import { fullName } from "./words.js";
 
 export const NO_GROUP = "";
 const PAGE = 1000;
@@ -65,7 +66,7 @@ export class Model {
 
   #ranked() {
     const collator = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
-    const named = [...this.contacts].map(([key, contact]) => [contact.display_name?.trim() || contact.contact, key]);
+    const named = [...this.contacts].map(([key, contact]) => [fullName(contact), key]);
     named.sort((one, other) => collator.compare(one[0], other[0]) || (one[1] < other[1] ? -1 : 1));
     this.rank = new Map(named.map(([, key], number) => [key, number]));
     this.namesakes = new Set();

@@ -2,7 +2,7 @@
 // are only ever set as text.
 
 import { now, since } from "./clock.js";
-import { age, doing, fullName, hindrance, moment, remaining, shape, stateWord } from "./words.js";
+import { age, doing, fullName, hindrance, moment, plain, remaining, shape, stateWord } from "./words.js";
 
 const TEMPLATE = make();
 
@@ -70,7 +70,7 @@ export class Row {
     this.#text(this.state, "state", contact.state === undefined ? (contact.available ? "Available" : "Not available") : stateWord(contact.state));
     this.#text(this.doing, "doing", doing(contact) || hindrance(contact));
     this.#data("hindered", !doing(contact) && hindrance(contact) ? "yes" : "");
-    const note = contact.note?.trim() ?? "";
+    const note = plain(contact.note);
     if (this.#text(this.note, "note", note.toLowerCase() === doing(contact).toLowerCase() ? "" : note)) this.note.title = note;
     this.#text(this.free, "free", contact.available ? "Free" : contact.claim ? "Held" : "");
     this.tick();
@@ -87,10 +87,19 @@ export class Row {
     let held = "";
     if (claim) {
       const rest = -since(claim.expires_at);
-      held = `${rest > 0 ? remaining(rest) : "ending"} · ${claim.for || claim.group} · ${claim.holder}`;
-      this.claim.title = `Held by ${claim.holder} for ${claim.for || claim.group} until ${moment(Date.parse(claim.expires_at), now())}`;
+      const what = plain(claim.for) || claim.group;
+      held = [rest > 0 ? remaining(rest) : "ending", what, claim.holder].filter(Boolean).join(" · ");
+      this.claim.title = `Held${claim.holder && ` by ${claim.holder}`}${what && ` for ${what}`} until ${moment(Date.parse(claim.expires_at), now())}`;
     }
     this.#text(this.claim, "claim", held);
+  }
+
+  /** Smaller letters where the name is one of those that are too long for a tile. */
+  squeeze(tight) {
+    const part = (this.short !== null && tight.get(this.short)) || 1;
+    if (part === (this.part ?? 1)) return;
+    this.part = part;
+    this.name.style.setProperty("--squeeze", part.toFixed(2));
   }
 
   /** A name that fits into a tile; null: the whole one. */

@@ -1,7 +1,7 @@
 // Beside the board: how the service is doing, who is held by whom, and what happened.
 
 import { now, since } from "./clock.js";
-import { age, moment, remaining } from "./words.js";
+import { age, counted, fullName, moment, plain, remaining } from "./words.js";
 
 const MAX_EVENTS = 60;
 
@@ -90,7 +90,7 @@ export class Health {
       return made;
     };
     for (const each of status.nodes) {
-      const count = each.failures ? make("small", "muted", `${each.failures} failures in a row`) : null;
+      const count = each.failures ? make("small", "muted", `${counted(each.failures, "failure")} in a row`) : null;
       fact("node", bare(each.node), each.state, count, each.state === "down" ? error(each) : null);
     }
     for (const each of status.sessions) {
@@ -101,7 +101,7 @@ export class Health {
     }
     for (const each of status.subscriptions) {
       fact("subscription", `${each.id ?? "–"} of ${each.end_user}`, each.state, [
-        make("span", "", `${each.contacts} contacts`),
+        make("span", "", counted(each.contacts, "contact")),
         each.expires_at ? labelled("expires in", running.down(each.expires_at)) : null,
         each.last_notification_at ? labelled("notified", running.up(each.last_notification_at)) : null,
         each.last_fetch_at ? labelled("fetched", running.up(each.last_fetch_at)) : null,
@@ -111,9 +111,9 @@ export class Health {
     if (facts.children.length) found.push(facts);
     if (status.subscriptions.length) {
       const { reading, notifications } = status;
-      const missed = reading.missed_notifications ? `, ${reading.missed_notifications} changes unannounced` : "";
-      const failed = reading.failures ? `, ${reading.failures} failures` : "";
-      found.push(make("p", "muted tally", `${notifications.received} notifications, ${reading.fetches} fetches, ${reading.polls} polls${failed}${missed}`));
+      const missed = reading.missed_notifications ? `, ${counted(reading.missed_notifications, "change")} unannounced` : "";
+      const failed = reading.failures ? `, ${counted(reading.failures, "failure")}` : "";
+      found.push(make("p", "muted tally", `${counted(notifications.received, "notification")}, ${reading.fetches} ${reading.fetches === 1 ? "fetch" : "fetches"}, ${counted(reading.polls, "poll")}${failed}${missed}`));
     }
     this.root.replaceChildren(...found);
   }
@@ -146,9 +146,9 @@ export class Claims {
     const running = (this.running = new Running());
     const items = all.slice(0, 50).map((claim) => {
       const item = make("li");
-      const who = claim.who.map((each) => each.display_name || each.contact).join(", ");
-      item.append(make("b", "", who), " ", make("span", "for", claim.for ? `for ${claim.for}` : ""));
-      const line = make("small", "muted", `${claim.group}, held by ${claim.holder}, `);
+      const who = claim.who.map(fullName).join(", ");
+      item.append(make("b", "", who), " ", make("span", "for", plain(claim.for) && `for ${plain(claim.for)}`));
+      const line = make("small", "muted", [claim.group, claim.holder && `held by ${claim.holder}`].filter(Boolean).map((each) => `${each}, `).join(""));
       line.append(running.down(claim.expires_at), " left");
       item.append(line);
       return item;
@@ -182,11 +182,11 @@ export class Events {
   /** Something the stream told of. */
   told(name, data) {
     const [tone, title] = NAMES[name] ?? ["", name];
-    const claimed = (data.claim?.contacts ?? []).map((each) => each.display_name || each.contact || String(each)).join(", ");
+    const claimed = (data.claim?.contacts ?? []).map(fullName).join(", ");
     const details = [
       data.group ? `${data.group}: ${data.free} free, floor ${data.min_free}` : "",
       data.contact ?? claimed,
-      data.claim?.for ? `for ${data.claim.for}` : "",
+      plain(data.claim?.for) && `for ${plain(data.claim.for)}`,
       data.claim?.holder ? `by ${data.claim.holder}` : "",
       data.end_user ? `of ${data.end_user}` : "",
       data.node ? `at ${bare(data.node)}` : "",

@@ -36,7 +36,13 @@ export function shape(contact) {
   return contact.state;
 }
 
-export const fullName = (contact) => contact.display_name?.trim() || contact.contact;
+/** Strangers' words without what cannot be seen and turns round or hides what stands beside it. */
+export const plain = (text) => (text ?? "").replaceAll(/[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "").trim();
+
+export const fullName = (contact) => plain(contact.display_name) || contact.contact;
+
+/** `1 call`, `2 calls`. */
+export const counted = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
 
 /** Why somebody whose state is AVAILABLE is not free; empty where state and activity say it already. */
 export function hindrance(contact) {
@@ -72,11 +78,11 @@ export function moment(millis, now) {
 }
 
 const parts = (contact) => {
-  const name = contact.display_name?.trim();
+  const name = plain(contact.display_name);
   if (!name) return [contact.contact.split("@")[0], ""];
-  const plain = name.replace(/\s*[([].*$/, "") || name;
-  const comma = plain.indexOf(",");
-  const words = (comma > 0 ? `${plain.slice(comma + 1)} ${plain.slice(0, comma)}` : plain).trim().split(/\s+/);
+  const bare = name.replace(/\s*[([].*$/, "") || name;
+  const comma = bare.indexOf(",");
+  const words = (comma > 0 ? `${bare.slice(comma + 1)} ${bare.slice(0, comma)}` : bare).trim().split(/\s+/);
   return [words[0], words.length > 1 ? words[words.length - 1] : ""];
 };
 

@@ -95,8 +95,12 @@ def router(context: Context) -> APIRouter:
         if form == contact_csv.MEDIA_TYPE and "devices" in query.fields:
             raise Unknown("fields", "columns, one or more of " + ", ".join(contact_csv.COLUMNS))
 
+        client = context.door.client(request, who)
+
         def make(bound: float | None = None) -> Said:
-            page = context.reader.page(wanted, query.limit, query.cursor, bound, sort=sort, asker=who.name)
+            page = context.reader.page(
+                wanted, query.limit, query.cursor, bound, sort=sort, asker=who.name, client=client
+            )
             return _said(context, page, form, fields, _next(request, page.cursor))
 
         if query.max_age is not None:

@@ -14,7 +14,7 @@ from service.clock import ManualClock
 from service.config import Config, ConfigError, load
 from tests.service.test_config import BASE
 
-HASH = hash_of(new_key().reveal())
+HASH = hash_of("pws_" + "k" * 43)
 KEY = f'[keys.board]\nhash = "{HASH}"\n'
 ANONYMOUS = "[access]\nanonymous_from_anywhere = true\n"
 GROUP = '[groups.support]\ncontacts = ["joe@example.com"]\n'
@@ -112,13 +112,23 @@ def test_mistakes_about_keys_are_told_with_their_place(tmp_path: Path) -> None:
         + 'groups = ["nobody"]\n'
         + f'[keys.same]\nhash = "{HASH.upper().replace("SHA256", "sha256")}"\n'
         + f'[keys.anonymous]\nhash = "{hash_of("x")}"\n'
+        + f'[keys."a\\nb"]\nhash = "{hash_of("y")}"\n'
         + GROUP,
     )
     assert found == {
         "keys.board.groups": "groups that exist, 'nobody'; there are: support",
         "keys.same.hash": "another key than those above, the one of keys.board; each key is made with pws key new",
         "keys.anonymous": "another name, 'anonymous'; it is what those are called who have no key",
+        "keys.a\nb": "a name that can be read, 'a\\nb'; it stands in the log and in claims",
     }
+
+
+@pytest.mark.parametrize("key", ["scopes", "groups"])
+def test_an_empty_list_does_not_come_to_mean_everything(tmp_path: Path, key: str) -> None:
+    """Whoever takes the last group out of a key does not want it to see all contacts."""
+    (told,) = mistakes(tmp_path, f"{KEY}{key} = []\n{GROUP}").items()
+    assert told[0] == f"keys.board.{key}"
+    assert told[1].startswith(f"at least one of the {key}, an empty list")
 
 
 @pytest.mark.parametrize(("line", "key"), [('groups = ["support"]', "groups"), ("details = false", "details")])

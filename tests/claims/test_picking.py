@@ -6,7 +6,7 @@ import pytest
 
 from service.claims.desk import Rules
 from service.claims.model import Granted, Pick
-from tests.claims.branch import AVAILABLE, AWAY, BUSY, FEED, Branch, names, reasons, uri
+from tests.claims.branch import AVAILABLE, AWAY, BUSY, FEED, Branch, got, names, reasons, uri
 
 FOUR = {"support": ("ann", "bob", "cid", "dan")}
 
@@ -100,6 +100,19 @@ def test_one_whose_asker_vanished_keeps_the_place() -> None:
     branch.desk.leave(branch.ask())
     assert not branch.knowledge.claims.leases()
     assert names(branch.claim()) == ["ann"]
+
+
+@pytest.mark.parametrize("pick", list(Pick))
+def test_in_each_order_one_whose_asker_vanished_is_still_the_first(pick: Pick) -> None:
+    """Nothing is remembered of a picking that nobody heard of."""
+    branch = Branch(FOUR, Rules(picks={"support": pick}))
+    branch.opens()
+    assert branch.claims(5) == ["ann", "bob", "cid", "dan", "ann"]
+    branch.clock.advance(5)
+    gone = branch.ask(count=2)
+    assert got(gone) == ["bob", "cid"]
+    branch.desk.leave(gone)
+    assert branch.claims(2) == ["bob", "cid"]
 
 
 def test_round_robin_goes_on_where_it_was_though_people_come_and_go() -> None:

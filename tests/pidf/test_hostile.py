@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 
 import pytest
@@ -12,8 +11,8 @@ from pws_soap.pidf import PidfError, read_document, read_list
 
 HEAD, TAIL = b'<presence entity="sip:ann@example.com">', b"</presence>"
 MEGABYTE = 1024 * 1024
-SECONDS = 1.5
-"""Of the processor, for each of them. What is quadratic takes minutes."""
+pytestmark = pytest.mark.timeout(30)
+"""Each takes a moment; what is quadratic takes minutes, and is ended."""
 
 SIZE = 20_000
 HOSTILE: dict[str, bytes] = {
@@ -64,22 +63,18 @@ HOSTILE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_read_within_bounds(name: str) -> None:
-    """No exception, a bounded time."""
-    started = time.process_time()
+    """No exception, and to its end."""
     for reading in read_list(HOSTILE[name]):
         assert reading.problem is None or len(reading.problem) < 300
-    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_document_alone_is_read_or_refused(name: str) -> None:
     """PidfError or a reading."""
-    started = time.process_time()
     try:
         assert read_document(HOSTILE[name]).problem is None
     except PidfError as error:
         assert len(str(error)) < 400  # noqa: PT017  # either outcome is right; this bounds one of them
-    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("name", ["billion laughs", "many starts", "deep nesting", "many sections that end at last"])

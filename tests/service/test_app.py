@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,6 @@ from pws_soap.models import Secret
 from service.app import create_app
 from service.clock import ManualClock
 from service.knowledge import Knowledge
-from service.records import Source
 from service.store import MemoryStore
 from tests.asgi import call
 from tests.service.fakes import FakeEngine
@@ -177,17 +177,21 @@ async def test_the_description_shows_a_contact_as_it_is() -> None:
     assert schema["properties"]["as_of"]["anyOf"][0]["format"] == "date-time"
 
 
-async def test_a_page_of_a_thousand_is_quick() -> None:
-    """Five thousand contacts, pages of a thousand: milliseconds, with much room for a slow machine."""
+async def test_a_page_of_a_thousand_costs_no_more_than_writing_it_a_few_times() -> None:
+    """Five thousand contacts, pages of a thousand, against the JSON encoder on the same page in the same run."""
     office = Office()
     names = [f"user{number:04}@example.com" for number in range(5000)]
     office.watch(*names)
     office.read([presence(name, BUSY, activities=("busy",), display_name=name) for name in names])
-    office.store.put([presence(names[0])], office.store.begin(), source=Source.POLLED)
-    took: list[float] = []
-    for _ in range(5):
+    pages: list[float] = []
+    writes: list[float] = []
+    for _ in range(7):
         began = time.perf_counter()
         answer = await call(office.app, "GET", "/v1/presence?limit=1000")
-        took.append(time.perf_counter() - began)
-        assert len(answer.json()["contacts"]) == 1000
-    assert min(took) < 0.1
+        pages.append(time.perf_counter() - began)
+        page = answer.json()
+        assert len(page["contacts"]) == 1000
+        began = time.perf_counter()
+        json.dumps(page)
+        writes.append(time.perf_counter() - began)
+    assert min(pages) < 10 * min(writes), (pages, writes)

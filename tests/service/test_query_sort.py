@@ -210,3 +210,28 @@ def test_orders_are_bounded_in_number_and_in_size() -> None:
     assert len(orders.get(b"q", large)) == 75
     with pytest.raises(CursorExpired):
         orders.get(b"another question", large)
+
+
+def test_who_asks_for_many_orders_takes_nobodys_only_one() -> None:
+    """The room is the same for all: whoever has the most of it makes place."""
+    orders = Orders(ManualClock(), most=8, of_one=4, keys=100)
+    only = orders.keep(b"q", "somebody", ("a", "b"))
+    for number in range(50):
+        for greedy in ("one", "another", "third"):
+            orders.keep(b"q", greedy, (f"{greedy} {number}", "a"))
+    assert orders.get(b"q", only) == ("a", "b")
+    orders.keep(b"q", "large", tuple(map(str, range(90))))
+    assert orders.get(b"q", only) == ("a", "b")
+
+
+def test_the_room_is_the_clients_and_the_cursor_the_askers() -> None:
+    """Those without a key have one name and many addresses; a walk goes on where the address changes."""
+    board = office()
+    sort = Sort(SortBy.STATE)
+    first = board.page(Filter(), 2, sort=sort, asker="anonymous", client="10.0.0.1").cursor
+    for by in SortBy:
+        for descending in (True, False):
+            for text in ("", "x", "@x"):  # more orders than one asker may keep
+                order = Sort(by, descending)
+                board.page(Filter(text=text), 1, sort=order, asker="anonymous", client="10.0.0.2")
+    assert board.page(Filter(), 2, first, sort=sort, asker="anonymous", client="10.0.0.3").contacts

@@ -21,8 +21,8 @@ from pws_soap.models import Secret
 from service.cli.live.contact import Json, one_line
 
 CONNECT: Final = 5.0
-ANSWER: Final = 10.0
-"""Seconds for a document."""
+ANSWER: Final = 5.0
+"""Seconds for a document: a service that takes longer cannot be called live."""
 SILENCE: Final = 60.0
 """Seconds without a byte after which a stream is taken for dead; the service gives a sign of life every 15."""
 MAX_DOCUMENT: Final = 8 * 1024 * 1024

@@ -90,13 +90,13 @@ def counts(found: Counts, shown: int, width: int, *, sure: bool, plain: bool) ->
     return _packed(first, pieces, width, most=2)
 
 
-def groups(looking: Looking, width: int) -> Text | None:
-    """The groups to go through, the chosen one marked; None where there are none."""
+def groups(looking: Looking, width: int, *, sure: bool) -> Text | None:
+    """The groups to go through, the chosen one marked; None where there are none. `sure`: what they say still holds."""
     if not looking.known_groups:
         return None
     before = ", ".join(looking.groups) if looking.groups else "all"
     pieces = [
-        Text(f" {name} {free}/{total} free ", style="reverse" if name == looking.group else "")
+        Text(f" {name} {free if sure else '?'}/{total} free ", style="reverse" if name == looking.group else "")
         for name, free, total in looking.known_groups
     ]
     start = next((place for place, each in enumerate(looking.known_groups) if each[0] == looking.group), 0)

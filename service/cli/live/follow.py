@@ -136,6 +136,8 @@ class Watcher:
                     await self._out.put(error)
                     return
                 reason, retry_after = error.reason, error.retry_after
+                if self._deaf >= DEAF_AFTER:  # then we have broken it
+                    reason = "no answer in time"
             except (TooLong, NotAnEvent) as error:
                 reason, self._last_id = f"what it sends cannot be read: {error}", ""
             finally:
@@ -196,6 +198,7 @@ class Watcher:
             return
         except NoAnswer as error:
             self._deaf = 0 if error.status is not None else self._deaf + 1
+            self._well = False  # so that it is asked again soon
             if self._deaf >= DEAF_AFTER:
                 self._api.interrupt()
             return

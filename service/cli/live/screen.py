@@ -144,7 +144,7 @@ class WatchApp(App[None]):
         self._put("head", bars.head(picture, looking, width) if height >= 9 else None)
         found = bars.counts(picture.counts(), len(rows), width, sure=picture.sure, plain=self._plain)
         self._put("counts", found if height >= 12 or "\n" not in found.plain else found.split("\n")[0])
-        self._put("groups", bars.groups(looking, width) if height >= 11 else None)
+        self._put("groups", bars.groups(looking, width, sure=picture.sure) if height >= 11 else None)
         self._put("titles", self._layout.titles() if rows or height < 8 else Text(bars.empty(picture, looking)))
         self._put("news", bars.news(picture) if height >= 16 and picture.news is not None else None)
         self._put("keys", None if self.query_one("#search").display else bars.keys(looking, width))

@@ -1,0 +1,151 @@
+"""The page with what is unlikely and happens: crooked names, wrong clocks, a computer that slept, a filtered wall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from pws_soap.models import Presence
+from tests.dashboard.conftest import Opener
+from tests.dashboard.serving import S, person, served, small_office
+from tests.dashboard.test_demo import demo
+from tests.dashboard.test_shape import PHONE, WALL, crowd, overflow
+from tests.service.office import Office
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TURN, NOTHING = "\u202e", "\u200b"
+LATE = """
+const Real = Date;
+let late = 5 * 3600e3;
+window.later = (millis) => { late += millis; };
+window.Date = class extends Real {
+  constructor(...parts) { if (parts.length) super(...parts); else super(Real.now() + late); }
+  static now() { return Real.now() + late; }
+};
+"""
+"""A clock that is five hours fast; `later` has it jump, as that of a computer that slept does."""
+
+
+def rows(page: Page) -> Any:
+    return page.locator(".row[data-fresh]")
+
+
+async def test_letters_that_turn_the_line_round_or_show_nothing_are_left_out(opened: Opener) -> None:
+    """Somebody's name cannot make another word of what stands beside it, nor be empty."""
+    office = small_office()
+    office.read([person(f"Ann {TURN}Example", note=f"{TURN}yad a rof tuO")])
+    office.read([Presence("joe@example.com", S.BUSY, display_name=NOTHING * 2)])
+    async with served(office) as it:
+        page = (await opened(it.url)).page
+        await expect(rows(page).locator(".name")).to_have_text(
+            ["Rita Model", "Ann Example", "joe@example.com", "Zoe Pattern"]
+        )
+        await expect(rows(page).locator(".note").nth(1)).to_have_text("yad a rof tuO")
+        body = {"group": "support", "for": f"{TURN}1174"}
+        assert (await page.request.post(f"{it.url}v1/claims", data=body)).status == 201
+        await expect(page.locator("#claims-body .for")).to_have_text("for 1174")
+
+
+async def test_a_group_with_an_endless_name_does_not_widen_a_phone(opened: Opener) -> None:
+    """Neither its heading nor the choice of groups."""
+    office = Office(groups={"x" * 150: ("ann@example.com",)})
+    office.watch("ann@example.com")
+    office.read([person("Ann Example")])
+    async with served(office) as it:
+        page = (await opened(it.url, **PHONE)).page
+        await expect(rows(page)).to_have_count(1)
+        await expect(page.locator("#group option")).to_have_count(2)
+        assert await overflow(page) <= 0
+
+
+async def test_states_of_the_url_may_be_written_as_for_the_api(opened: Opener) -> None:
+    """In any case."""
+    async with served(small_office()) as it:
+        page = (await opened(f"{it.url}?state=busy&state=Dnd")).page
+        await expect(rows(page).locator(".name")).to_have_text(["Joe Sample", "Zoe Pattern"])
+        await page.goto(f"{it.url}?activity=On-The-Phone")
+        await expect(rows(page).locator(".name")).to_have_text(["Joe Sample"])
+
+
+async def test_a_viewers_clock_that_is_wrong_changes_no_time(opened: Opener) -> None:
+    """Not in the head of the page, and not in the banner that says as of when all this was true."""
+    async with served(small_office()) as it:
+        page = (await opened(it.url, init_script=LATE)).page
+        await expect(rows(page)).to_have_count(4)
+        await expect(page.locator("#health-body")).to_contain_text("live")
+        told = (await page.locator("#time").inner_text())[:5]
+        await it.stop()
+        await expect(page.locator(".banner")).to_contain_text(f"as of {told}")
+
+
+async def test_a_computer_that_slept_is_not_sure_until_it_has_asked(opened: Opener) -> None:
+    """Its connection looks as it did, and nobody knows what happened meanwhile."""
+    async with served(small_office()) as it:
+        watched = await opened(it.url, init_script=LATE)
+        watched.forgive("ERR_FAILED")
+        page = watched.page
+        await expect(page.locator("#link")).to_have_attribute("data-state", "open")
+        await page.route("**/v1/*", lambda route: route.abort())
+        await page.evaluate("later(3600e3)")
+        await expect(page.locator("body")).to_have_attribute("data-unsure", "")
+        await page.unroute("**/v1/*")
+        await expect(page.locator("body")).not_to_have_attribute("data-unsure", "")
+
+
+async def test_a_wall_says_that_it_does_not_show_everybody(opened: Opener) -> None:
+    """By search or by group: the controls that would tell are not on the wall."""
+    async with served(small_office()) as it:
+        page = (await opened(f"{it.url}?q=example&group=support", **WALL)).page
+        await expect(page.locator("body")).to_have_attribute("data-view", "wall")
+        await expect(page.locator("#shown")).to_be_visible()
+        await expect(page.locator("#shown")).to_have_text("2 of 4 shown with “example”")
+        await expect(page.locator("#q")).to_be_hidden()
+        await page.locator("#reset").click()
+        await expect(page.locator("#shown")).to_be_hidden()
+        await expect(rows(page)).to_have_count(4)
+
+
+@pytest.mark.parametrize("number", [1, 3, 24])
+async def test_few_people_fill_the_wall_evenly(opened: Opener, number: int) -> None:
+    """All tiles are as wide as each other, in large type, and use the height."""
+    async with served(crowd(number, 2)) as it:
+        page = (await opened(it.url, **WALL)).page
+        await expect(page.locator(".group-name").first).to_have_text("group 0")
+        await expect(rows(page)).to_have_count(number)
+        boxes: list[dict[str, float]] = await rows(page).evaluate_all(
+            "(all) => all.map((el) => el.getBoundingClientRect())"
+        )
+        assert max(box["width"] for box in boxes) - min(box["width"] for box in boxes) < 2
+        assert max(box["bottom"] for box in boxes) > 600
+        size = await rows(page).locator(".name").first.evaluate("(el) => parseFloat(getComputedStyle(el).fontSize)")
+        assert size >= 50
+
+
+async def test_long_names_on_a_wall_are_smaller_and_not_cut_off(opened: Opener) -> None:
+    """What tells people apart is at their end."""
+    office = crowd(120)
+    office.watch("maximiliana@example.com")
+    office.read([person("Maximiliana Quist")])
+    async with served(office) as it:
+        page = (await opened(it.url, **WALL)).page
+        await expect(rows(page)).to_have_count(121)
+        long = rows(page).locator(".name", has_text="Maximiliana")
+        await expect(long).to_have_text("Maximiliana Q")
+        assert await long.evaluate("(el) => el.scrollWidth - el.clientWidth") <= 1
+
+
+async def test_a_strip_that_could_not_be_asked_for_comes_with_the_next_connection(opened: Opener) -> None:
+    """And nothing breaks in between."""
+    async with demo() as running:
+        watched = await opened("about:blank")
+        watched.forgive("ERR_FAILED")
+        page = watched.page
+        await page.route("**/demo", lambda route: route.abort(), times=1)
+        short = {"content_type": "text/event-stream", "body": "retry: 100\n\n"}
+        await page.route("**/v1/events", lambda route: route.fulfill(**short), times=1)
+        async with page.expect_event("requestfailed"):
+            await page.goto(f"http://127.0.0.1:{running.port}/")
+        await expect(page.locator("#demo")).to_be_visible()
