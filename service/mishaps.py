@@ -166,5 +166,5 @@ def _told(error: Mapping[str, Any]) -> dict[str, str]:
     elif kind == "missing":
         expected = "a value"
     else:
-        expected = re.sub(r"^(Input should (be|have) |Value error, (expected )?)", "", str(error.get("msg", "")))
+        expected = re.sub(r"^(\w+ should (be|have) |Value error, (expected )?)", "", str(error.get("msg", "")))
     return {"in": str(where), "parameter": shortened(name or str(where)), "expected": expected}

@@ -40,7 +40,7 @@ from service.store import Store
 
 __all__ = ["CLAIMED", "Counts", "Filter", "Known", "Page", "Reader", "Summary", "Told", "Unknown"]
 
-_MOST_ASKED: Final = 256
+_MOST_ASKED: Final = 64
 """Combinations of groups whose members are kept."""
 
 
@@ -296,6 +296,9 @@ class Reader:
             if name not in known:
                 raise Unknown("group", "one of " + ", ".join(sorted(known)) if known else "no group")
         asked = wanted.groups or wanted.within
+        if asked and len(asked) == 1:
+            (name,) = asked
+            return known[name]
         return _union(known[name] for name in asked or ()) if asked or wanted.within is not None else None
 
 

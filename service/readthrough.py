@@ -25,11 +25,12 @@ class ReadThrough:
     async def read(self, contacts: Iterable[str]) -> RefreshReport:
         """Read these; the report is of all that were read together.
 
-        Raises what the poll raises, and NotAvailable when it takes longer than `patience` seconds.
+        Raises what the poll raises, and NotAvailable when it takes longer than `patience` seconds; the poll goes on.
         """
         self._gathered.update(contacts)
         if self._next is None:
             self._next = asyncio.create_task(self._run(), name="read through")
+            self._next.add_done_callback(_heard)
         try:
             async with asyncio.timeout(self._patience):
                 return await asyncio.shield(self._next)
@@ -40,8 +41,15 @@ class ReadThrough:
         async with self._one_at_a_time:
             gathered, self._gathered = sorted(self._gathered), set()
             self._next = None
+            patience = 2 * self._patience  # longer than anybody's: a poll that is broken off tells of no silent server
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(patience):
                     return await self._poll(gathered)
             except TimeoutError:
-                raise NotAvailable(f"the server did not answer within {self._patience:g} s") from None
+                raise NotAvailable(f"the server did not answer within {patience:g} s") from None
+
+
+def _heard(poll: asyncio.Task[RefreshReport]) -> None:
+    """Whoever asked may have given up before the poll failed; that is no mistake of ours, to be told in the log."""
+    if not poll.cancelled():
+        poll.exception()

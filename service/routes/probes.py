@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.access.principal import Scope
+from service.freshness import Level
 from service.routes.answers import plain
 from service.routes.context import Context
 from service.views import AliveView, IndexView, ReadyView
@@ -29,8 +30,9 @@ def router(context: Context, *, demo: bool = False) -> APIRouter:
         """503 when nothing is live, with the reason for whoever may read the status."""
         ready, reason = context.engine.ready()
         who = context.door.who(request)
-        if not ready and (who is None or who.limited or Scope.READ not in who.scopes):
-            reason = "not ready; see /v1/status"
+        # For a moment it stays ready although something is wrong; the words for that are nobody else's business either.
+        if reason != Level.LIVE and (who is None or who.limited or Scope.READ not in who.scopes):
+            reason = f"{'ready' if ready else 'not ready'}; see /v1/status"
         return plain(ReadyView(ready=ready, reason=reason).model_dump_json().encode(), 200 if ready else 503)
 
     @routes.get("/v1", summary="Where things are", responses={200: {"model": IndexView}})

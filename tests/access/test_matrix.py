@@ -403,8 +403,15 @@ async def test_a_notification_with_a_body_that_is_too_large() -> None:
     ("name", "told"), [(None, False), ("reader", True), ("sales", False), ("board", False), ("claimer", False)]
 )
 async def test_the_reason_for_not_being_ready_is_for_who_reads_the_status(name: str | None, told: bool) -> None:
+    """In the moment of grace as well, in which it stays ready although something is wrong."""
     office = guarded()
-    office.engine.readiness = (False, "imp1 does not answer")
-    answer = await call(office.app, "GET", "/readyz", headers=bearer(name) if name else {})
-    assert answer.status == 503
-    assert answer.json()["reason"] == ("imp1 does not answer" if told else "not ready; see /v1/status")
+    for ready, status, otherwise in ((False, 503, "not ready; see /v1/status"), (True, 200, "ready; see /v1/status")):
+        office.engine.readiness = (ready, "imp1 does not answer")
+        answer = await call(office.app, "GET", "/readyz", headers=bearer(name) if name else {})
+        assert answer.status == status
+        assert answer.json()["reason"] == ("imp1 does not answer" if told else otherwise)
+
+
+async def test_that_all_is_well_is_for_everybody() -> None:
+    answer = await call(guarded().app, "GET", "/readyz")
+    assert (answer.status, answer.json()) == (200, {"ready": True, "reason": "live"})

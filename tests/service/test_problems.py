@@ -82,7 +82,15 @@ async def test_errors_of_http(status: int, kind: str, detail: str) -> None:
                 "loc": ("body", "a", 2, "b"),
                 "msg": "String should have at least 1 character",
             },
-            {"in": "body", "parameter": "a[2].b", "expected": "String should have at least 1 character"},
+            {"in": "body", "parameter": "a[2].b", "expected": "at least 1 character"},
+        ),
+        (
+            {
+                "type": "int_parsing_size",
+                "loc": ("query", "limit"),
+                "msg": "Unable to parse input string as an integer",
+            },
+            {"in": "query", "parameter": "limit", "expected": "a whole number, and no such long one"},
         ),
         (
             {"type": "value_error", "loc": ("path", "contact"), "msg": "Value error, expected a URI"},

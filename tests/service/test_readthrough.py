@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 
 import pytest
@@ -72,3 +73,29 @@ async def test_one_who_gives_up_does_not_take_the_poll_from_the_others() -> None
     assert (await other).contacts == 1
     with pytest.raises(asyncio.CancelledError):
         await one
+
+
+async def test_a_poll_outlives_whoever_waited_for_it_and_fails_in_silence() -> None:
+    """Its own time-out is what tells that the server does not answer; nobody is left to hear of it here."""
+    strays: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: strays.append(context))
+    poll = Poll()
+    poll.error = NotAvailable("read time-out")
+    failed = asyncio.Event()
+
+    async def polled(contacts: Sequence[str]) -> RefreshReport:
+        try:
+            return await poll(contacts)
+        except NotAvailable:
+            failed.set()
+            raise
+
+    through = ReadThrough(polled, patience=0.05)
+    with pytest.raises(NotAvailable, match=r"within 0\.05 s"):
+        await through.read(["a@x.y"])
+    poll.gate.set()
+    async with asyncio.timeout(1):
+        await failed.wait()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert strays == []
