@@ -30,6 +30,9 @@ KEPT: Final = "free, but kept for somebody who asked before"
 TOO_FEW: Final = "free, but too few are"
 GONE: Final = "the asker was gone before it could be answered"
 
+_Reasons = dict[tuple[str, frozenset[str]], tuple[PassedOver, ...]]
+"""By group, and the groups of those who asked before: why nobody can be had. The same for all who ask at one moment."""
+
 
 class Claiming:
     """Decides. `new_id` makes the names of leases; `max_waiting` askers may wait."""
@@ -165,10 +168,14 @@ class Claiming:
         now = self._clock.monotonic()
         self._serve()
         # One by one: whom the first kept waiting may be served when it is gone, at the last moment.
+        known: _Reasons = {}
         while (late := next((ticket for ticket in self._queue if ticket.until <= now), None)) is not None:
-            self._refuse(late)
+            self._refuse(late, known)
             self.settled.append(late)
+            before = len(self.settled)
             self._serve()
+            if len(self.settled) > before:
+                known.clear()
 
     # --- inside
 
@@ -222,10 +229,14 @@ class Claiming:
         self.settled.append(ticket)
         self._tell(Event.MADE, lease)
 
-    def _refuse(self, ticket: Ticket) -> None:
-        before = {each.ask.group for each in self._queue if each.number < ticket.number}
-        kept = frozenset[str]().union(*map(self._look.members, before))
-        others = self._others(ticket.ask.group, frozenset(), kept, TOO_FEW)
+    def _refuse(self, ticket: Ticket, known: _Reasons | None = None) -> None:
+        """Send it away. `known`: what was said in this same moment to those before it, as long as it is so."""
+        before = frozenset(each.ask.group for each in self._queue if each.number < ticket.number)
+        known = {} if known is None else known
+        others = known.get((ticket.ask.group, before))
+        if others is None:
+            kept = frozenset[str]().union(*map(self._look.members, before))
+            others = known[ticket.ask.group, before] = self._others(ticket.ask.group, frozenset(), kept, TOO_FEW)
         free = sum(each.reason == TOO_FEW for each in others)
         self._queue.settle(ticket, Refused(free, any(each.reason == KEPT for each in others), others))
 

@@ -259,7 +259,7 @@ class _Counter:
             keys |= {happening.person.key}
         if happening.reason is not None:
             data["reason"] = happening.reason
-        self._context.log.tell(happening.event, data, keys)
+        self._context.log.tell(happening.event, data, keys, weight=len(keys))
 
     def _now(self) -> float:
         return self._context.clock.monotonic()

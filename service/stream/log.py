@@ -57,6 +57,7 @@ class Event:
     before: Told | None = None
     data: Mapping[str, object] = field(default_factory=dict)
     keys: frozenset[str] | None = None
+    weight: int = 1
 
 
 Follower = Callable[[Sequence[Event]], None]
@@ -77,6 +78,8 @@ class EventLog:
         self._clock = clock
         self._size = size
         self._events: list[Event] = []
+        self._weight = 0
+        self._about: frozenset[str] | None = None
         self._floor = store.revision
         self._last = store.revision
         self._seen: dict[str, Seen] = {}
@@ -142,10 +145,19 @@ class EventLog:
 
     # --- writing
 
-    def tell(self, name: str, data: Mapping[str, object], keys: Iterable[str] | None = None) -> None:
-        """Something happened beside the contacts. `data` must be fit for JSON and hold no secret."""
+    def tell(
+        self, name: str, data: Mapping[str, object], keys: Iterable[str] | None = None, *, weight: int = 1
+    ) -> None:
+        """Something happened beside the contacts. `data` must be fit for JSON and hold no secret.
+
+        `weight`: how many contacts `data` shows, since such an event takes the room of as many.
+        """
         about = None if keys is None else frozenset(keys)
-        self._append([Event(self._store.stamp(), name, Moment.of(self._clock), data=data, keys=about)])
+        if about is not None and about == self._about:
+            about = self._about  # of a feed of thousands: the same set for all that is told of it
+        self._about = about
+        event = Event(self._store.stamp(), name, Moment.of(self._clock), data=data, keys=about, weight=max(1, weight))
+        self._append([event])
 
     def touch(self, keys: Iterable[str] | None = None) -> None:
         """Look at these contacts (all by default) now, and tell what changed about them without a reading."""
@@ -249,11 +261,10 @@ class EventLog:
         if not events:
             return
         self._events.extend(events)
+        self._weight += sum(event.weight for event in events)
         self._last = events[-1].id
-        if len(self._events) > self._size + self._size // 4:  # some at a time; not many, they are much to look after
-            gone = len(self._events) - self._size
-            self._floor = self._events[gone - 1].id
-            del self._events[:gone]
+        if self._weight > self._size + self._size // 4:  # some at a time; not many, they are much to look after
+            self._trim()
         self._wake()
         self._pending.extend(events)
         if self._handing:
@@ -269,6 +280,16 @@ class EventLog:
                         _log.exception("a follower of events failed")
         finally:
             self._handing = False
+
+    def _trim(self) -> None:
+        """Let go of the oldest, until the rest takes no more room than it may; the newest stays in any case."""
+        gone = 0
+        while self._weight > self._size and gone < len(self._events) - 1:
+            self._weight -= self._events[gone].weight
+            gone += 1
+        if gone:
+            self._floor = self._events[gone - 1].id
+            del self._events[:gone]
 
     def _wake(self) -> None:
         self._news.set()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from service.claims.desk import Rules
 from service.claims.model import Event, Excuse, Granted, Refused
+from service.claims.sight import Seen, Sight
 from tests.claims.branch import AVAILABLE, BUSY, Branch, got, names, reasons, uri
 from tests.claims.test_leases import running
 
@@ -173,3 +176,22 @@ async def test_each_waits_for_its_own_time() -> None:
         tickets = [branch.ask(wait=60), branch.ask(wait=10)]
         await branch.clock.run(10)
         assert [each.outcome is None for each in tickets] == [True, False]
+
+
+def test_many_whose_time_is_over_at_once_are_one_look_at_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd that began to wait together must not hold up everything else when it ends."""
+    branch = Branch({"support": tuple(f"p{number:03}" for number in range(100)), "sales": ("p000", "zoe")})
+    branch.opens(state=BUSY)
+    tickets = [branch.ask(group, wait=30) for group in ("support", "sales") * 50]
+    looks = 0
+    at = Sight.at
+
+    def counted(sight: Sight, group: str, key: str) -> Seen | None:
+        nonlocal looks
+        looks += 1
+        return at(sight, group, key)
+
+    monkeypatch.setattr(Sight, "at", counted)
+    branch.attend(31)
+    assert all(isinstance(ticket.outcome, Refused) for ticket in tickets)
+    assert looks < 500

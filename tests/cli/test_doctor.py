@@ -19,7 +19,7 @@ import trustme
 from pws_soap.simulator import Options
 from pws_soap.transport import Trust
 from service.cli import doctor
-from service.cli.checks import certificate, node
+from service.cli.checks import certificate, node, running
 from service.cli.checks.findings import Finding, Level, Notebook
 from tests.cli.conftest import USERS, Office, Result
 from tests.cli.running import Running
@@ -202,6 +202,17 @@ def test_where_the_service_is_running_it_is_asked(status: str, code: int, said: 
     assert said in result.out
     assert result.code == code
     assert office.left()["endpoints"] == 0
+
+
+def test_a_service_that_hangs_is_not_another_program(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and says nothing: whoever reads this must not look for a program that is in the way."""
+    monkeypatch.setattr(running, "PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        result = examine(office, port=port)
+    assert result.code == 1
+    assert f"something listens at http://127.0.0.1:{port}, and does not answer within 0.3 s; if it is" in result.out
+    assert "another program" not in result.out
 
 
 def test_another_listener_for_notifications_is_used(office: Office) -> None:

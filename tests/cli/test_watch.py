@@ -20,6 +20,9 @@ import trustme
 from aiohttp import web
 
 from service.cli import run, watch
+from service.cli.live import lines
+from service.cli.live.contact import read
+from service.cli.live.follow import Told
 from tests.cli.running import Lines, Running
 from tests.cli.streaming import END, Streaming, contact
 
@@ -427,3 +430,11 @@ def test_who_has_left_is_noticed_without_another_change(service: Streaming) -> N
         done.stdout.close()
         assert done.wait(20) in {0, 1}
         assert b"Traceback" not in done.stderr.read()
+
+
+def test_a_claim_of_which_a_key_sees_little_leaves_no_gap() -> None:
+    """It may see no more than that somebody is held."""
+    claim = {"id": "c5f0", "group": "", "for": "", "holder": ""}
+    assert lines.held(read(contact("ann", claim=claim))) == "held"
+    told = Told("claim.made", 12, {"claim": {**claim, "contacts": [contact("ann")]}})
+    assert lines.news(told) == "claim.made ann@example.com"

@@ -313,6 +313,7 @@ CELLS: Sequence[tuple[dict[str, object], Level, Callable[[cells.Cell], str], str
     ({"freshness": "unknown"}, Level.UNKNOWN, lambda cell: cells._short(cell).plain, "unread"),
     ({"available": False, "reason": "wrap-up"}, Level.LIVE, lambda cell: cells._free(cell).plain, "no: wrap-up"),
     ({"available": False, "reason": ""}, Level.LIVE, lambda cell: cells._free(cell).plain, "no"),
+    ({"claim": {"group": "", "for": "", "holder": ""}}, Level.LIVE, lambda cell: cells._free(cell).plain, "held"),
     ({"state": "SLEEPING"}, Level.LIVE, lambda cell: cells._mark(cell).plain, "?"),
 ]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
 
 from pws_soap.models import Presence
+from service.access.principal import Principal, Scope
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, person, served, small_office
 from tests.dashboard.test_demo import demo
+from tests.dashboard.test_page import locked
 from tests.dashboard.test_shape import PHONE, WALL, crowd, overflow
 from tests.service.office import Office
 
@@ -47,6 +50,26 @@ async def test_letters_that_turn_the_line_round_or_show_nothing_are_left_out(ope
         body = {"group": "support", "for": f"{TURN}1174"}
         assert (await page.request.post(f"{it.url}v1/claims", data=body)).status == 201
         await expect(page.locator("#claims-body .for")).to_have_text("for 1174")
+
+
+async def test_a_claim_that_a_key_may_not_know_of_is_shown_without_gaps(opened: Opener) -> None:
+    """It is for a group that the key does not see: that somebody is held, how long yet, and no empty words."""
+    limited = Principal("limited", frozenset({Scope.READ}), frozenset({"sales"}))
+    desk = Principal("desk", frozenset({Scope.CLAIM}))
+    door, keys = locked(limited=limited, desk=desk)
+    office = Office(groups={"sales": ("ann@example.com",), "support": ("ann@example.com",)}, door=door)
+    office.watch("ann@example.com")
+    office.read([person("Ann Example")])
+    async with served(office) as it:
+        page = (await opened(it.url)).page
+        headers = {"Authorization": f"Bearer {keys['desk']}"}
+        body = {"group": "support", "for": "secret"}
+        made = await page.request.post(f"{it.url}v1/claims", data=body, headers=headers)
+        assert made.status == 201
+        await page.locator("#key-value").fill(keys["limited"])
+        await page.keyboard.press("Enter")
+        await expect(rows(page).locator(".claim")).to_have_text(re.compile(r"^[12]:\d\d$"))
+        await expect(page.locator("#claims-body")).to_have_text(re.compile(r"^Ann Example +[12]:\d\d left$"))
 
 
 async def test_a_group_with_an_endless_name_does_not_widen_a_phone(opened: Opener) -> None:

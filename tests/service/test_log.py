@@ -559,3 +559,29 @@ def test_a_view_of_what_was_told_is_what_a_page_shows(steps: list[Any], wanted: 
 
 def _plain(known: Any) -> Any:  # a Known, the reason aside: how long it has not been confirmed
     return known.record, known.freshness[:2], known.verdict, known.claim
+
+
+def test_events_that_show_many_contacts_take_the_room_of_many() -> None:
+    """So that memory is bounded by what is kept, not by how many events it is; the newest is always kept."""
+    desk = Desk().watch("ann@example.com")
+    desk.log._size = 100
+    first = desk.log.last
+    for number in range(200):
+        desk.log.tell("claim.made", {"number": number}, ["ann@example.com"], weight=50)
+        kept = desk.log._events
+        assert sum(event.weight for event in kept) <= 125
+    assert [event.data["number"] for event in kept] == [198, 199]
+    assert desk.log.since(first) is None
+    assert len(desk.log.since(desk.log.floor) or ()) == 2
+    desk.log.tell("claim.made", {"number": 200}, weight=1000)
+    assert [event.data["number"] for event in desk.log._events] == [200]
+    assert desk.log.since(desk.log.last) == []
+
+
+def test_what_is_told_of_the_same_contacts_shares_their_names() -> None:
+    """A subscription of thousands is renewed again and again."""
+    desk = Desk().watch("ann@example.com")
+    for _ in range(2):
+        desk.log.tell("subscription.renewed", {}, [f"p{number}@example.com" for number in range(10)])
+    one, other = desk.log._events[-2:]
+    assert one.keys is other.keys

@@ -7,7 +7,7 @@ from typing import Final
 
 from pws_soap.models import Secret
 from service.cli.checks.findings import Notebook
-from service.cli.live.api import Api, NoAnswer, Place, Refused
+from service.cli.live.api import LATE, Api, NoAnswer, Place, Refused
 from service.cli.live.contact import Json, one_line
 from service.config import Config
 
@@ -30,7 +30,12 @@ async def look(config: Config, host: str, port: int, note: Notebook) -> bool:
             _told(url, await api.get("/v1/status"), note)
         except (NoAnswer, Refused) as error:
             note.warning(f"the service itself is running at {url}, and does not tell how it is: {error.reason}")
-    except (NoAnswer, Refused):
+    except NoAnswer as error:
+        if error.reason != LATE:
+            return False
+        fix = "if it is this service it hangs: restart it, and look at what it logged last; else stop that program"
+        note.problem(f"something listens at {url}, and does not answer within {PATIENCE:g} s", fix)
+    except Refused:
         return False
     finally:
         await api.close()
@@ -41,7 +46,7 @@ def _told(url: str, status: Json, note: Notebook) -> None:
     state = one_line(status.get("state"))
     heard = status.get("notifications")
     received = heard.get("received") if isinstance(heard, dict) else None
-    counted = f", {received} notifications received" if isinstance(received, int) else ""
+    counted = f", {received} notification{'' if received == 1 else 's'} received" if isinstance(received, int) else ""
     where = f"the service itself is running at {url}: {state}{counted}"
     problems = status.get("problems")
     told = (

@@ -25,6 +25,8 @@ ANSWER: Final = 5.0
 """Seconds for a document: a service that takes longer cannot be called live."""
 SILENCE: Final = 60.0
 """Seconds without a byte after which a stream is taken for dead; the service gives a sign of life every 15."""
+LATE: Final = "no answer in time"
+"""The reason where something listens, and says nothing."""
 MAX_DOCUMENT: Final = 8 * 1024 * 1024
 Query = Sequence[tuple[str, str]]
 
@@ -146,7 +148,7 @@ class Api:
         except aiohttp.ClientConnectorError as error:
             raise NoAnswer(_why(error.os_error)) from None
         except TimeoutError:  # aiohttp's own are subclasses
-            raise NoAnswer("no answer in time") from None
+            raise NoAnswer(LATE) from None
         except (aiohttp.InvalidURL, UnicodeError):
             raise Refused(f"{self.place.url} is not an address", is_mistake=True) from None
         except (aiohttp.ClientError, OSError) as error:

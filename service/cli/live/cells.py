@@ -106,8 +106,8 @@ def _free(cell: Cell) -> Text:
         return Text("not sure", style="bold yellow")
     if seen.held is not None:
         left = "" if seen.held.expires_at is None else f" {wording.age(seen.held.expires_at - cell.now)}"
-        purpose = f", {seen.held.purpose}" if seen.held.purpose else ""
-        return Text(f"held{left}: {seen.held.holder}{purpose}", style="magenta")
+        what = ", ".join(filter(None, (seen.held.holder, seen.held.purpose)))  # of another group's claim neither is
+        return Text(f"held{left}: {what}" if what else f"held{left}", style="magenta")
     if seen.available:
         return Text("free", style="bold green")
     told = seen.state is not None and seen.reason.endswith(f"is {seen.state.value}")  # the state's column says it

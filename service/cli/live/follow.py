@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from service.cli.live.api import Api, NoAnswer, Query, Refused
+from service.cli.live.api import LATE, Api, NoAnswer, Query, Refused
 from service.cli.live.contact import Json, one_line, time_of
 from service.cli.live.sse import Message, Parser, TooLong
 from service.clock import Clock
@@ -137,7 +137,7 @@ class Watcher:
                     return
                 reason, retry_after = error.reason, error.retry_after
                 if self._deaf >= DEAF_AFTER:  # then we have broken it
-                    reason = "no answer in time"
+                    reason = LATE
             except (TooLong, NotAnEvent) as error:
                 reason, self._last_id = f"what it sends cannot be read: {error}", ""
             finally:

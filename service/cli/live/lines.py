@@ -109,8 +109,9 @@ def held(seen: Seen) -> str:
     """Who holds a contact, and for what."""
     if seen.held is None:
         return ""
+    holder = f" by {seen.held.holder}" if seen.held.holder else ""  # a key may see no more than that somebody is held
     purpose = f" for {seen.held.purpose}" if seen.held.purpose else ""
-    return f"held by {seen.held.holder}{purpose}"
+    return f"held{holder}{purpose}"
 
 
 def as_of(seen: Seen) -> str:
@@ -130,7 +131,9 @@ def news(told: Told) -> str:
             for each in (contacts if isinstance(contacts, list) else [])
         ]
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
-        words += [one_line(claim.get("group")), f"{', '.join(named[:3])}{more}", f"by {one_line(claim.get('holder'))}"]
+        words += [one_line(claim.get("group")), f"{', '.join(named[:3])}{more}"]
+        if claim.get("holder"):
+            words.append(f"by {one_line(claim['holder'])}")
         if claim.get("for"):
             words.append(f"for {one_line(claim['for'])}")
     words += [one_line(data.get(key)) for key in ("contact", "end_user", "group")]
