@@ -32,6 +32,24 @@ requestAnimationFrame(frame);
 """
 """Counts what holds the page up: tasks over 50 ms while it loads and after, and the longest time without a frame."""
 
+YARDSTICK = """() => {
+  const times = [];
+  for (let round = 0; round < 3; round += 1) {
+    const began = performance.now();
+    const table = document.createElement("table");
+    for (let each = 0; each < 5000; each += 1) {
+      const row = table.insertRow();
+      for (let cell = 0; cell < 6; cell += 1) row.insertCell().textContent = "Given" + each;
+    }
+    document.body.append(table);
+    table.getBoundingClientRect();
+    times.push(performance.now() - began);
+    table.remove();
+  }
+  return Math.round(Math.min(...times));
+}"""
+"""What it costs in the same browser to draw everybody anew, as a plain table: what a page must not do at a change."""
+
 
 def city() -> Office:
     """Five thousand people in ten groups."""
@@ -47,7 +65,7 @@ def city() -> Office:
 async def test_five_thousand_contacts_that_change_leave_the_page_responsive(
     opened: Opener, record_property: Any
 ) -> None:
-    """Six thousand changes in bursts: no task of a third of a second, and a search in the midst of them is answered."""
+    """Six thousand changes in bursts: nothing takes as long as drawing all anew, and a search meanwhile is answered."""
     office = city()
     async with served(office) as it:
         page = (await opened(it.url, init_script=WATCH)).page
@@ -66,8 +84,9 @@ async def test_five_thousand_contacts_that_change_leave_the_page_responsive(
         office.read([person("Given0 Family0", S.DND)])
         await expect(page.locator(".row[data-fresh] .state").first).to_have_text("Do not disturb", timeout=20_000)
         seen = await page.evaluate("seen")
-        print(f"all drawn after {loaded} ms; {seen}")  # noqa: T201  figures for whoever runs it with -rP
-        record_property("seen", seen)
-        assert max(seen["tasks"], default=0) < 300
-        assert max(seen["load"], default=0) < 800
+        all_at_once = await page.evaluate(YARDSTICK)
+        print(f"all drawn after {loaded} ms; {seen}; a plain table {all_at_once} ms")  # noqa: T201  for pytest -rP
+        record_property("seen", {**seen, "plain": all_at_once})
+        assert max(seen["tasks"], default=0) < all_at_once
+        assert max(seen["load"], default=0) < 2 * all_at_once
         assert seen["frames"] > 5
