@@ -1,0 +1,1 @@
+"""Small clients of the HTTP API, to start from."""
