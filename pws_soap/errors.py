@@ -38,6 +38,7 @@ whole table.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -276,11 +277,22 @@ CODES: Final = _codes()
 """All codes that are known, by number."""
 
 
+_HEALED: Final = frozenset({Policy.LOG_IN_AGAIN, Policy.REGISTER_AGAIN, Policy.SUBSCRIBE_AGAIN, Policy.BACK_OFF})
+"""What a program does about an error without anybody's help."""
+_FILLERS: Final = frozenset({"a", "an", "the", "is", "was", "there", "such", "of", "in"})
+
+
+def _words(text: str) -> frozenset[str]:
+    """The words that say something."""
+    return frozenset(re.findall(r"[\w']+", text.casefold())) - _FILLERS
+
+
 class Fault(PwsError):
     """The server said no.
 
     `code` is its number, or None where it gave none (a bare 503, a SOAP fault without a description). `message` and
-    `fix` are the server's texts, for people; `policy` is the code's.
+    `fix` are the server's texts, for people; `policy` is the code's. Its own text has what they add: not a message that
+    repeats the meaning of the code, and no fix where a program logs in, registers, subscribes or waits by itself.
     """
 
     def __init__(
@@ -305,9 +317,9 @@ class Fault(PwsError):
         text = f"{operation or 'request'} refused"
         text += f" with code {code}" if code is not None else f" with HTTP {status}" if status != 200 else ""
         text += f" ({self.meaning})"
-        if known and message and message.casefold() != known.meaning.casefold():
-            text += f": {message}"
-        if fix:
+        if known and not _words(message) <= _words(known.meaning):
+            text += f": {message.strip().removesuffix('.')}"
+        if fix and self.policy not in _HEALED:
             text += f"; fix: {fix}"
         super().__init__(text)
 

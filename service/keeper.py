@@ -10,11 +10,12 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.errors import Fault, PartlySubscribed, PwsError, Redirected
-from pws_soap.lifecycle import Act, Command, Failure, Happening, Key, Kind, Phase, State, Trouble, failure_of
+from pws_soap.lifecycle import Act, Command, Failure, Happening, Key, Kind, Phase, Resource, State, Trouble, failure_of
 from pws_soap.models import Secret, Session, Subscription
 from service.clock import Clock
 from service.statefile import StateFile
@@ -22,6 +23,12 @@ from service.statefile import StateFile
 log = logging.getLogger("pws.lifecycle")
 
 NOT_IN_SUBSCRIPTION = 144
+_LOST: Final = {
+    Trouble.SESSION_LOST: ("session", "logging in again"),
+    Trouble.ENDPOINT_LOST: ("endpoint", "registering again"),
+    Trouble.SUBSCRIPTION_LOST: ("subscription", "subscribing again"),
+}
+"""What is gone and made anew, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,12 +340,25 @@ class Keeper:
         log.warning("%s: %s is left out: %s", _name(key), part[0], error)
         return []
 
+    def _tell_error(self, key: Key, before: Resource | None, error: Failure) -> None:
+        """What heals by itself, in words for who need not act; a call that failed because of it is not told again."""
+        lost = lifecycle.LOST_OF.get(error.trouble)
+        if lost is not None and key.kind in lost and before is not None and before.phase in lifecycle.USABLE:
+            whose = f" of {key.user or self._credentials.username}" if key.kind is not Kind.ENDPOINT else ""
+            code = f" (code {error.code})" if error.code is not None else ""
+            what, cure = _LOST[error.trouble]
+            log.warning("the %s%s at %s is gone%s: %s", what, whose, key.node, code, cure)
+        elif lost is not None and (key.kind not in lost or key.kind is Kind.END_USER):
+            log.debug("%s: %s", _name(key), error.text)  # what it needed is gone, and that is told
+        else:
+            log.warning("%s: %s", _name(key), error.text)
+
     def _tell(self, old: State, new: State) -> None:
         """Log what changed its phase, and every new error once."""
         for key, resource in new.resources.items():
             before = old.resources.get(key)
             if resource.error is not None and (before is None or before.error != resource.error):
-                log.warning("%s: %s", _name(key), resource.error.text)
+                self._tell_error(key, before, resource.error)
             if resource.phase is Phase.LIVE and (before is None or before.generation != resource.generation):
                 log.info("%s: live%s", _name(key), f", id {resource.id}" if resource.id else "")
         for name, user in new.users.items():

@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from pws_soap.errors import OutcomeUnknown, PwsError, TimedOut
-from pws_soap.lifecycle import Key, failure_of
+from pws_soap.lifecycle import LOST_OF, Key, failure_of
 from pws_soap.models import Presence
 from service.clock import Clock, Moment
 from service.inbox import Inbox, SubscriptionRef
@@ -290,7 +290,7 @@ class Pump:
         line.fetch_due = now + self._poller.pause(line.fetch_failures)
         if not isinstance(error, PwsError):
             log.error("%s: unexpected error in a fetch", line.feed, exc_info=error)
-        elif line.fetch_failures == 1:
+        elif line.fetch_failures == 1 and failure_of(error).trouble not in LOST_OF:  # that the keeper tells
             log.warning("%s: cannot be fetched: %s", line.feed, error)
         if unknown:
             if isinstance(error, TimedOut):

@@ -66,7 +66,7 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
     state = keeper.state
     for name, node in state.nodes.items():
         if node.failing_since is not None:
-            what = f"{name} does not answer ({node.failures} calls in a row): {node.error}"
+            what = f"{name} does not answer ({_failed(node.failures)}): {node.error}"
             yield Problem(_wall(clock, node.failing_since), what)
     for key, resource in sorted(state.resources.items()):
         if resource.error is None:
@@ -83,10 +83,10 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
         if line.poll_error is not None:
             what = f"contacts of {line.feed} cannot be read again: {line.poll_error}"
             yield Problem(_wall(clock, line.polls_failing_since), what)
-        if line.interval < pump.safety_interval:
+        if line.missed:
             what = (
-                f"notifications of subscription {line.live.id} of {line.feed} are being lost ({line.missed} changes "
-                "came without one): check that the server reaches the callback; "
+                f"notifications of subscription {line.live.id} of {line.feed} are being lost "
+                f"({_counted(line.missed, 'change')} came without one): check that the server reaches the callback; "
                 f"fetching every {line.interval:.0f} s instead"
             )
             yield Problem(_wall(clock, line.missed_since), what)
@@ -100,9 +100,18 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
         yield Problem(_wall(clock, refused.since), f"{contact} is left out, the server refuses it: {refused.why}")
     stale = levels.get(Level.STALE, 0)
     if stale:
-        what = f"{stale} contacts are stale: their last known state may no longer be true"
+        whose = "contact is stale: its" if stale == 1 else "contacts are stale: their"
+        what = f"{stale} {whose} last known state may no longer be true"
         since = _stale_since(store)
         yield Problem(since.wall if since is not None else clock.now(), what)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _failed(calls: int) -> str:
+    return f"{calls} calls in a row" if calls != 1 else "1 call"
 
 
 def _stale_since(store: Store) -> Moment | None:

@@ -12,6 +12,7 @@ from pws_soap.lifecycle.nodes import resolve
 from pws_soap.lifecycle.step import begin, next_due, step
 from pws_soap.lifecycle.table import USABLE, Act, Event, Kind, Phase
 from pws_soap.lifecycle.values import (
+    LOST_OF,
     Command,
     Doubt,
     Failed,
@@ -36,6 +37,7 @@ from pws_soap.lifecycle.values import (
 )
 
 __all__ = [
+    "LOST_OF",
     "USABLE",
     "Act",
     "Command",

@@ -30,6 +30,10 @@ from service.clock import Clock
 
 _ADMITTED: Final = "pws.admitted"
 """Where in a request's scope it stands who was let in."""
+NO_KEY_ANY_MORE: Final = (
+    "There is no key any more, so nobody is let in: add one to the configuration (pws key new) and send SIGHUP, or "
+    "restart the service"
+)
 _FAILURES: Final = 20
 """Wrong keys that one address may send at once, and one more each so many seconds."""
 _FORGIVEN_AFTER: Final = 3.0
@@ -166,6 +170,8 @@ class Door:
                 raise KeyRequired("Nobody has this key: it is mistyped, or it was revoked")
             return admission
         if rules.anonymous is None:
+            if not rules.keys:
+                raise KeyRequired(NO_KEY_ANY_MORE)
             raise KeyRequired(f"This needs a key: {HOW}")
         return Admission(rules.anonymous)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 
 from service.access.door import Door, Rules
 from service.access.keys import KeyRing
@@ -59,6 +60,14 @@ def rules(config: Config, host: str, groups: Collection[str]) -> Rules:
         keys.append((key.hash, principal))
     hosts = frozenset(name.lower().removesuffix(".") for name in config.http.allowed_hosts)
     return Rules(KeyRing(keys), anonymous(config, host), hosts, config.http.cors_origins)
+
+
+def kept_closed(fresh: Rules, before: Rules) -> Rules:
+    """`fresh`, but where a reload took the last key away nobody comes in: only a restart opens what was closed."""
+    if fresh.keys or not (before.keys or before.anonymous is None):
+        return fresh
+    log.warning("there is no key any more: everybody is refused until there is one, or until a restart")
+    return replace(fresh, anonymous=None)
 
 
 def door(config: Config, clock: Clock) -> Door:

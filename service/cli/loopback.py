@@ -31,6 +31,8 @@ SEED: Final = 3
 """The same office every time, and one whose morning is lively."""
 SAFETY: Final = 5.0
 """Seconds between reads without a notification, 600 in a real service: a server that is broken is soon noticed."""
+HEARTBEAT: Final = 2.0
+"""Seconds without an answer after which the server is asked for one contact, 30 in a real service: for the same."""
 LOOK: Final = "look at"
 """What the address of the page is called among the things to try."""
 _USER: Final = "pwsapp"
@@ -126,6 +128,7 @@ def _config(server: SimulatorServer, password: str, port: int, people: list[str]
         "WATCH__0__END_USER": _END_USER,
         "WATCH__0__CONTACTS": ",".join(people),
         "FETCH__SAFETY_INTERVAL": f"{SAFETY:g}",
+        "FETCH__HEARTBEAT_INTERVAL": f"{HEARTBEAT:g}",
         "GROUPS__SUPPORT__CONTACTS": ",".join(rest[:half]),
         "GROUPS__SUPPORT__MIN_FREE": str(half // 4),
         "GROUPS__SALES__CONTACTS": ",".join(rest[half:]),

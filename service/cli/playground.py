@@ -27,11 +27,11 @@ _PREPARED: Final = (
     _Prepared(
         Trick(
             "node-down",
-            f"Server down{_FOR_10}",
-            "Within seconds nobody is live any more and the banner says why. When the server is back, everybody is "
-            "read again.",
+            f"Server down{_FOR_20}",
+            "After two or three seconds nobody is live any more and the banner says why. When the server is back, "
+            "it takes some seconds until everybody has been read again.",
         ),
-        ({"fault": "node-down", "node": "imp1", "for": FOR},),
+        ({"fault": "node-down", "node": "imp1", "for": 2 * FOR},),
     ),
     _Prepared(
         Trick(
@@ -46,8 +46,8 @@ _PREPARED: Final = (
         Trick(
             "notifications-dropped",
             f"Notifications lost{_FOR_20}",
-            "Changes come late: the service finds them by reading unasked every few seconds, and says that "
-            "notifications are being lost.",
+            "Changes come late: the service finds them by reading unasked every few seconds. After the first that it "
+            "finds so, it says under Health that notifications are being lost, until one comes again.",
         ),
         ({"fault": "drop-notification", "for": 2 * FOR},),
     ),

@@ -138,7 +138,9 @@ def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
             contacts[gone] = ()
         assembly.engine.reload(contacts)
         # Who may come in without a key depends on where we listen, which is not read again.
-        assembly.door.rules = policy.rules(fresh, config.http.host, config.groups)
+        assembly.door.rules = policy.kept_closed(
+            policy.rules(fresh, config.http.host, config.groups), assembly.door.rules
+        )
         count = sum(map(len, contacts.values()))
         log.info("SIGHUP: read again; %d contacts and %d keys are configured", count, len(fresh.keys))
 

@@ -202,7 +202,7 @@ async def test_orders_and_views() -> None:
         assert show.names == ["Bob", "Zoe"]
         await show.press("v")
         assert show.names == ["Kim"]
-        assert "held 0s: crm" in show.text
+        assert "held, 0s left: crm" in show.text
         await show.press("v")
         assert show.names == ["Dan"]
         await show.press("escape")

@@ -99,7 +99,17 @@ async def test_code_has_its_class_and_policy(code: int) -> None:
     assert type(error) is kind
     assert (error.code, error.policy, error.status, error.node, error.operation) == (code, policy, http, NODE, "logout")
     assert (error.message, error.fix) == ("The server's words", "A cure")
-    assert str(error) == f"logout refused with code {code} ({CODES[code].meaning}): The server's words; fix: A cure"
+    healed = policy in {Policy.LOG_IN_AGAIN, Policy.REGISTER_AGAIN, Policy.SUBSCRIBE_AGAIN, Policy.BACK_OFF}
+    advice = "" if healed else "; fix: A cure"  # only where somebody has to act
+    assert str(error) == f"logout refused with code {code} ({CODES[code].meaning}): The server's words{advice}"
+
+
+def test_what_the_server_says_is_not_said_twice_and_has_no_full_stop_in_the_middle() -> None:
+    again = Fault.of(114, "The login failed.", "Check the password.", operation="login")
+    meaning = "login refused with code 114 (login failed: wrong user name or password)"
+    assert str(again) == f"{meaning}; fix: Check the password."
+    more = Fault.of(114, "The account is locked.", "Unlock it.", operation="login")
+    assert str(more) == f"{meaning}: The account is locked; fix: Unlock it."
 
 
 # The tree in the docstring

@@ -105,7 +105,7 @@ def _free(cell: Cell) -> Text:
     if cell.level is not Level.LIVE:
         return Text("not sure", style="bold yellow")
     if seen.held is not None:
-        left = "" if seen.held.expires_at is None else f" {wording.age(seen.held.expires_at - cell.now)}"
+        left = "" if seen.held.expires_at is None else f", {wording.age(seen.held.expires_at - cell.now)} left"
         what = ", ".join(filter(None, (seen.held.holder, seen.held.purpose)))  # of another group's claim neither is
         return Text(f"held{left}: {what}" if what else f"held{left}", style="magenta")
     if seen.available:

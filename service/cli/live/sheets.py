@@ -64,6 +64,7 @@ def help_text(*, plain: bool) -> Text:
     text.append("live", style="green").append("    true, within the service's bound\n")
     text.append("stale", style="bold yellow").append("   was true so long ago, and may not be any more\n")
     text.append("unread", style="bright_black").append("  was never read\n")
+    text.append("\n\nFor: how long the state has lasted. held, 34s left: when the claim ends.\n")
     text.append("\nWithout a connection nothing is sure: everybody is stale and nobody is free.\nEsc closes this.")
     return text
 
