@@ -90,7 +90,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if any(each.get("type") == _NO_OBJECT for each in error.errors()) and not _JSON.fullmatch(kind):
         # The body was not even looked at.
-        expected = f"application/json, {'and there is none' if not kind else 'not something else'}"
+        expected = f"application/json, {f'not {shortened(kind)}' if kind else 'and there is none'}"
         return _refused(request, [{"in": "header", "parameter": "Content-Type", "expected": expected}])
     return _refused(request, [_told(each) for each in error.errors()])
 

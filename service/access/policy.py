@@ -7,6 +7,8 @@
 | none | true | any | everything |
 | some | false | any | nothing |
 | some | true | any | reading |
+
+A reload that takes the last key away lets nobody in, whatever the table says: only a restart opens what was closed.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def settings(path: Path, *, quiet: bool = False, callback: bool = False) -> Conf
             if not path.exists():
                 raise Mistake(
                     f"there is no configuration file {path}: name one with --config or PWS_CONFIG; "
-                    "`pws migrate DIR` makes one from the sample scripts' files"
+                    "`pws migrate DIR` makes one from the sample scripts' files, the README shows a short one, and "
+                    "`pws demo` needs none"
                 )
             config = load(path, os.environ)
         else:

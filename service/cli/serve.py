@@ -81,7 +81,22 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(config: Config) -> str:
-    """Serve until a signal comes; why it could not go on, or nothing."""
+    """Serve until a signal comes, alone with its state file; why it could not go on, or nothing."""
+    from service.assembly import state_path
+    from service.lockfile import Held, alone_with
+
+    try:
+        with alone_with(state_path(config)):
+            return await _serve_alone(config)
+    except Held as other:
+        return (
+            f"another service{f' (process {other.pid})' if other.pid else ''} runs with the state file "
+            f"{state_path(config)}: two would take away each other's sessions. Stop that one, or give this one a "
+            "state.file, an application user and end users of its own"
+        )
+
+
+async def _serve_alone(config: Config) -> str:
     from service.assembly import CannotStart, assemble, listen, serve  # uvicorn and zeep take a moment
 
     sockets: list[socket.socket] = []
@@ -141,8 +156,9 @@ def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
         assembly.door.rules = policy.kept_closed(
             policy.rules(fresh, config.http.host, config.groups), assembly.door.rules
         )
-        count = sum(map(len, contacts.values()))
-        log.info("SIGHUP: read again; %d contacts and %d keys are configured", count, len(fresh.keys))
+        count, keys = sum(map(len, contacts.values())), len(fresh.keys)
+        ending = "" if keys == 1 else "s"
+        log.info("SIGHUP: read again; contacts configured: %d, and %d key%s", count, keys, ending)
 
     loop = asyncio.get_running_loop()
     hangup = getattr(signal, "SIGHUP", None)  # not everywhere

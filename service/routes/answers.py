@@ -185,6 +185,8 @@ def path_contact(text: str) -> str:
 def contact_uri(text: str) -> str:
     """A contact as a caller writes it, `sip:` included, in the form to look up. ValueError: it is none."""
     contact = same_contact(text)
+    if len(contact) > MAX_CONTACT_LENGTH:
+        raise ValueError(f"expected a contact URI of at most {MAX_CONTACT_LENGTH} characters")
     if not is_contact(contact):
         raise ValueError("expected a contact URI, user@domain")
     return contact

@@ -196,7 +196,7 @@ def service_at(answers: dict[str, str]) -> Iterator[int]:
 )
 def test_where_the_service_is_running_it_is_asked(status: str, code: int, said: str, office: Office) -> None:
     """Nothing is made at the server then."""
-    with service_at({"/livez": '{"alive": true}', "/v1/status": status}) as port:
+    with service_at({"/livez": '{"alive": true}', "/v1": '{"service": "pws-presence"}', "/v1/status": status}) as port:
         result = examine(office, port=port)
     assert f"the service itself is running at http://127.0.0.1:{port}" in result.out
     assert said in result.out
@@ -215,16 +215,27 @@ def test_a_service_that_hangs_is_not_another_program(office: Office, monkeypatch
     assert "another program" not in result.out
 
 
+def examine_apart(office: Office, api_port: int) -> Result:
+    """With a listener for notifications apart from the API."""
+    port = free_port()
+    callback = f'url = "http://127.0.0.1:{port}"\nlisten_port = {port}'
+    return examine(office, callback=callback, http=f"port = {api_port}")
+
+
 def test_another_listener_for_notifications_is_used(office: Office) -> None:
-    """callback.listen_port; the API's port does not matter then."""
-    with socket.create_server(("127.0.0.1", 0)) as api:
-        port = free_port()
-        result = examine(
-            office,
-            callback=f'url = "http://127.0.0.1:{port}"\nlisten_port = {port}',
-            http=f"port = {api.getsockname()[1]}",
-        )
+    """callback.listen_port, beside the API's port."""
+    result = examine_apart(office, free_port())
     assert result.code == 0
+    assert "is reached" in result.out
+
+
+@pytest.mark.parametrize("answers", [{}, {"/livez": '{"alive": true}', "/v1": '{"service": "another"}'}])
+def test_another_program_at_the_apis_own_port(answers: dict[str, str], office: Office) -> None:
+    """Also one that answers as if it were alive."""
+    with service_at(answers) as taken:
+        result = examine_apart(office, taken)
+    assert result.code == 1
+    assert f"cannot listen on 127.0.0.1:{taken} for the API: another program does; stop that one" in result.out
     assert "is reached" in result.out
 
 

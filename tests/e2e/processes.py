@@ -124,6 +124,10 @@ class Running:
         return self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         """All that it has said so far, on both streams."""
         return self.log.read_text("utf-8", "replace")

@@ -93,11 +93,17 @@ def test_keys_and_two_listeners_in_one_service(server: Server, tmp_path: Path) -
         service.signal(signal.SIGHUP)
         eventually(lambda: _is_out(site, wall))
         assert ask(site, "/v1/status", root).status == 200
+
+        config.write_text(bare, "utf-8")
+        service.signal(signal.SIGHUP)
+        eventually(lambda: _is_out(site, root))
+        assert ask(site, "/v1/status").status == 401, "on loopback, and without a key: what was closed stays closed"
         assert service.stop() == 0
         said = service.output
     assert server.holds() == NOTHING
     assert f"Listening for notifications alone on {apart.url}" in said
-    assert "1 keys are configured" in said
+    assert ", and 1 key\n" in said
+    assert "there is no key any more" in said
     for secret in (wall, root, SECRET):
         assert secret not in said
 

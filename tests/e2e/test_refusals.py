@@ -113,3 +113,19 @@ def test_a_configuration_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     with Service(tmp_path, site) as service:
         assert service.ended() == 2
         assert "there is no configuration file pws.toml" in error_of(service)
+
+
+def test_a_second_service_with_the_same_state_file_does_not_start(server: Server, tmp_path: Path) -> None:
+    """It would take the first one's sessions away; a killed one is in nobody's way."""
+    site = configure(tmp_path, server.port)
+    with Service(tmp_path, site) as first:
+        first.ready()
+        with Service(tmp_path, configure(tmp_path, server.port)) as second:
+            assert second.ended() == 1
+            assert f"another service (process {first.pid}) runs with the state file pws.state.json" in error_of(second)
+        assert server.holds() == EVERYTHING
+        first.kill()
+    with Service(tmp_path, configure(tmp_path, server.port)) as third:
+        third.ready()
+        assert third.stop() == 0
+    assert server.holds() == NOTHING

@@ -94,6 +94,7 @@ async def look(config: Config, seats: list[Seat], tell: Tell, patience: float) -
             note.problem(f"cannot listen on {host}:{port}: another program does", fix)
         return
     async with server:
+        await running.look_at_api(config, Notebook("access", tell))
         at_homes = {seat.at.url: seat for seat in reversed(seats) if seat.watch.contacts}
         if not at_homes:
             note.warning("not tried: there is nobody to subscribe to", "add a contact to a [[watch]] block")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 from typing import Final
 
@@ -12,6 +14,8 @@ from service.cli.live.contact import Json, one_line
 from service.config import Config
 
 PATIENCE: Final = 3.0
+SERVICE: Final = "pws-presence"
+"""What the service calls itself at `GET /v1`."""
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what listens everywhere is here too
 
 
@@ -24,7 +28,7 @@ async def look(config: Config, host: str, port: int, note: Notebook) -> bool:
     key = os.environ.get("PWS_KEY", "").strip()
     api = Api(Place(url, Secret(key) if key and key.isascii() and key.isprintable() else None), answer=PATIENCE)
     try:
-        if (await api.get("/livez")).get("alive") is not True:
+        if (await api.get("/livez")).get("alive") is not True or (await api.get("/v1")).get("service") != SERVICE:
             return False
         try:
             _told(url, await api.get("/v1/status"), note)
@@ -40,6 +44,24 @@ async def look(config: Config, host: str, port: int, note: Notebook) -> bool:
     finally:
         await api.close()
     return True
+
+
+async def look_at_api(config: Config, note: Notebook) -> None:
+    """Where notifications have a listener apart: whether the API's own port is free, or has the service behind it."""
+    host, port = config.http.host, config.http.port
+    if not config.callback.is_apart or port == 0:
+        return
+    try:
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and await look(config, host, port, note):
+            return
+        reason = "another program does" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        fix = "stop that one, or set http.port" if error.errno == errno.EADDRINUSE else "set http.host"
+        note.problem(f"cannot listen on {host}:{port} for the API: {reason}", fix)
+        return
+    server.close()
+    await server.wait_closed()
 
 
 def _told(url: str, status: Json, note: Notebook) -> None:

@@ -160,13 +160,16 @@ class Api:
         told = f": {said}" if said else ""
         match status:
             case 401 if self.place.key is None:
-                return Refused(f"{url} wants a key: set PWS_KEY, or name a file that holds it with --key-file")
+                return Refused(f"{url} wants a key: set PWS_KEY (`pws watch` also reads it from --key-file)")
             case 401:
-                return Refused(f"{url} does not know the key of PWS_KEY or --key-file{told}")
+                return Refused(f"{url} does not know the key that was sent{told}")
             case 403:
                 return Refused(f"{url} does not allow this with the key{told}")
             case 404 | 405:
-                return Refused(f"there is no {path} at {url}: is the address right, and the service new enough?")
+                return Refused(
+                    f"there is no {path} at {url}: is the address right, or is that the listener for notifications? "
+                    "--url or PWS_URL name the API's address"
+                )
             case 422:
                 return Refused(said or "the service does not take these words", is_mistake=True)
             case 429 | 500 | 502 | 503 | 504:

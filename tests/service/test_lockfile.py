@@ -1,0 +1,45 @@
+"""One service for one state file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from service.lockfile import Held, alone_with
+
+
+def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:
+    state = tmp_path / "pws.state.json"
+    with alone_with(state):
+        with pytest.raises(Held) as caught, alone_with(state):
+            pass
+        assert caught.value.pid == str(os.getpid())
+        with alone_with(tmp_path / "other.state.json"):
+            pass
+    with alone_with(state):
+        pass
+
+
+def test_it_is_let_go_whatever_happens(tmp_path: Path) -> None:
+    state = tmp_path / "pws.state.json"
+    with pytest.raises(ZeroDivisionError), alone_with(state):
+        raise ZeroDivisionError
+    with alone_with(state):
+        assert (tmp_path / "pws.state.json.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_where_nothing_is_kept_nothing_is_locked(tmp_path: Path) -> None:
+    with alone_with(None), alone_with(None):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_to_costs_the_lock_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = tmp_path / "missing" / "pws.state.json"
+    with caplog.at_level(logging.WARNING), alone_with(state), alone_with(state):
+        pass
+    assert "going on without one" in caplog.text
