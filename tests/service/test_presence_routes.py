@@ -130,15 +130,20 @@ async def test_a_contact_that_is_not_watched(contact: str) -> None:
     assert contact in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "contact", ["ann", "ann@", "@example.com", "a b@example.com", "a@b@c", "x" * 400 + "@x", "a@b;c", "\0@x"]
-)
+@pytest.mark.parametrize("contact", ["ann", "ann@", "@example.com", "a b@example.com", "a@b@c", "a@b;c", "\0@x"])
 async def test_what_is_no_contact(contact: str) -> None:
     """422: no such contact can ever be watched."""
     answer = await office().get(f"/v1/presence/{quote(contact)}")
     assert answer.status == 422
     (error,) = answer.json()["errors"]
     assert error == {"in": "path", "parameter": "contact", "expected": "a contact URI, user@domain"}
+
+
+async def test_a_contact_that_is_too_long_is_told_so() -> None:
+    """And not that it has the wrong form."""
+    answer = await office().get(f"/v1/presence/{'x' * 400}@example.com")
+    (error,) = answer.json()["errors"]
+    assert (answer.status, error["expected"]) == (422, "a contact URI of at most 320 characters")
 
 
 @pytest.mark.parametrize("path", ["/v1/presence/a%2Fb@c", "/v1/presence/", "/v1/presence/a@b/c", "/v2"])
