@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import sys
 from collections import deque
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from service.cli import output
 from service.cli.ranges import Real, Whole
-from service.cli.signals import stop_at_signals
+from service.cli.signals import stop_at_signals, until
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -105,9 +103,9 @@ async def _demo(wanted: Wanted, seconds: float | None, console: Console | None, 
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, stop.set)
             if console is None:
-                await _until(stop, _lines(scene, wanted, as_json=as_json))
+                await until(stop, _lines(scene, wanted, as_json=as_json))
             else:
-                await _until(stop, _table(scene, console, seconds))
+                await until(stop, _table(scene, console, seconds))
     if console is None:
         await lines.write(scene, as_json=as_json)
     left = ", ".join(f"{number} {kind}" for kind, number in running.left.items() if number)
@@ -119,19 +117,6 @@ async def _demo(wanted: Wanted, seconds: float | None, console: Console | None, 
             err=as_json,
         )
     return left
-
-
-async def _until(stop: asyncio.Event, showing: Coroutine[Any, Any, None]) -> None:
-    """Show until `stop`. What goes wrong with showing is raised here, after which everything ends as well."""
-    shown = asyncio.create_task(showing, name="showing")
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([shown, stopped], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopped.cancel()
-        shown.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await shown
 
 
 async def _lines(scene: Scene, wanted: Wanted, *, as_json: bool) -> None:

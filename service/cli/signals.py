@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,3 +26,17 @@ def stop_at_signals() -> Iterator[asyncio.Event]:
         for each in _SIGNALS:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(each)
+
+
+async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work until it is done or `stop` is set; what goes wrong with it is raised here."""
+    working = asyncio.create_task(work, name="work")
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        working.cancel()
+        await asyncio.wait([working])
+    if not working.cancelled():
+        working.result()

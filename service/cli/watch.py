@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import tomllib
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,7 @@ from pws_soap.models import PresenceState, Secret
 from service.cli import output
 from service.cli.common import config_option
 from service.cli.demo import Duration
-from service.cli.signals import stop_at_signals
+from service.cli.signals import stop_at_signals, until
 from service.freshness import Level
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ async def _watch(
                 if seconds is not None:
                     asyncio.get_running_loop().call_later(seconds, stop.set)
                 work = _table(api, query, patient) if terminal else _lines(api, query, patient, as_json=as_json)
-                await _until(stop, work)
+                await until(stop, work)
         finally:
             await api.close()
     except Refused as error:
@@ -205,20 +205,6 @@ async def _watch(
         raise output.Failure(
             f"{place.url} cannot be reached: {error.reason}. Is the service running there? --wait waits for it"
         ) from None
-
-
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work until `stop`; what goes wrong with it is raised here."""
-    working = asyncio.create_task(work, name="watching")
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopped.cancel()
-        working.cancel()
-        await asyncio.wait([working])
-    if not working.cancelled():
-        working.result()
 
 
 async def _lines(api: Api, query: Query, patient: bool, *, as_json: bool) -> None:

@@ -3,17 +3,15 @@
 `load` returns frozen values or raises `ConfigError` with every mistake at once; `example_toml` is a file to start from.
 """
 
+from service.config.answering import Available, Group, Http
 from service.config.contacts import completed, merged
 from service.config.example import example_toml
 from service.config.load import load
 from service.config.model import (
     Application,
-    Available,
     Callback,
     Config,
     Fetch,
-    Group,
-    Http,
     Lifecycle,
     Server,
     State,

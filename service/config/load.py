@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from pws_soap.models import same_contact
 from service.access.principal import ANYBODY
-from service.config import addresses, model, values
+from service.config import addresses, answering, kinds, model, values
 from service.config.contacts import gather
 from service.config.draft import Draft, Location
 from service.config.problems import ConfigError, Problem, path_of, shown, variable_of
@@ -23,23 +23,23 @@ from service.config.sources import SECRETS, read
 
 SECTIONS: Final = tuple(model.Sections.model_fields)
 REQUIRED: Final = tuple(name for name, field in model.Sections.model_fields.items() if field.is_required())
-_BLOCKS: Final[Mapping[str, type[model.Section]]] = {
+_BLOCKS: Final[Mapping[str, type[kinds.Section]]] = {
     "server": model.Server,
     "application": model.Application,
     "callback": model.Callback,
-    "http": model.Http,
+    "http": answering.Http,
     "fetch": model.Fetch,
     "lifecycle": model.Lifecycle,
     "state": model.State,
-    "access": model.Access,
-    "limits": model.Limits,
-    "stream": model.Stream,
-    "history": model.History,
-    "claims": model.ClaimLimits,
-    "available": model.Available,
+    "access": answering.Access,
+    "limits": answering.Limits,
+    "stream": answering.Stream,
+    "history": answering.History,
+    "claims": answering.ClaimLimits,
+    "available": answering.Available,
     "watch": model.Watch,
-    "groups": model.Group,
-    "keys": model.Key,
+    "groups": answering.Group,
+    "keys": answering.Key,
 }
 
 

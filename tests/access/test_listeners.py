@@ -217,4 +217,5 @@ def test_a_listener_on_ipv6_works_as_well() -> None:
         found = listen("::1", 0)
     except CannotStart:
         pytest.skip("no IPv6 on loopback")
-    found.close()
+    with found:
+        assert (found.family, found.getsockname()[0]) == (socket.AF_INET6, "::1")

@@ -111,6 +111,8 @@ def test_a_fetch_that_outlives_its_subscription_takes_nothing_from_the_next() ->
         office.change("p0001@example.com", Wire.DND)
         await office.pass_time(60, step=0.1)
         await office.heal()
+        known = [office.store.get(contact) for contact in names(3)]
+        assert [record.state.value for record in known if record is not None] == ["BUSY", "DND", "AVAILABLE"]
 
     run(story())
 

@@ -87,7 +87,7 @@ def test_two_nodes_that_hung_for_long_are_tried_again_with_a_clean_record() -> N
 
     async def story() -> None:
         office = Office(names(3), nodes=("imp1", "imp2"), users=("dispatcher", "supervisor"))
-        office.start()
+        engine = office.start()
         await office.heal()
         for state in (NodeState.HUNG, NodeState.DOWN, NodeState.HUNG):
             office.simulator.set_state("imp2", state)
@@ -95,6 +95,8 @@ def test_two_nodes_that_hung_for_long_are_tried_again_with_a_clean_record() -> N
             await office.pass_time(400, step=20)
         office.simulator.set_state("imp1", NodeState.UP)
         office.simulator.set_state("imp2", NodeState.UP)
+        assert engine.ready()[0] is False
         await office.heal()
+        assert engine.ready() == (True, "live")
 
     run(story())

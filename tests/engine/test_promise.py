@@ -31,6 +31,13 @@ def test_a_change_arrives_by_notification() -> None:
     run(story())
 
 
+def _state(office: Office, contact: str) -> str:
+    """What the service knows of a contact; that all is live and true is the office's to check."""
+    record = office.store.get(contact)
+    assert record is not None
+    return record.state.value
+
+
 @pytest.mark.parametrize("kind", all_faults())
 def test_heals_after_a_fault_in_a_fetch(kind: str) -> None:
     """Each kind of fault in the fetch that carries a change: nothing is lost, nothing wrong is called live."""
@@ -48,6 +55,7 @@ def test_heals_after_a_fault_in_a_fetch(kind: str) -> None:
         await office.pass_time(5, step=0.1)
         office.simulator.faults.clear()
         await office.heal()
+        assert [_state(office, name) for name in names(4)[2:]] == ["AWAY", "DND"]
 
     run(story())
 
@@ -63,6 +71,7 @@ def test_a_restarted_server_is_taken_up_again() -> None:
         office.change("p0000@example.com", Wire.BUSY)
         await office.pass_time(1)
         await office.heal()
+        assert _state(office, "p0000@example.com") == "BUSY"
 
     run(story())
 

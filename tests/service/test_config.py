@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pws_soap.models import PresenceState, PresenceType, Secret
 from service.availability import Rule
 from service.config import Config, ConfigError, Problem, Server, Watch, example_toml, load
-from service.config.model import Section, Sections
+from service.config.kinds import Section
+from service.config.model import Sections
 
 BASE = """
 [server]

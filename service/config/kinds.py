@@ -1,0 +1,88 @@
+"""What a value of the configuration can be: how it is read, and the words for what was expected, by `values`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+)
+
+from pws_soap.models import (
+    SETTABLE_STATES,
+    PresenceState,
+)
+from service.access.principal import Scope
+from service.claims.model import Pick
+from service.config import addresses, values
+from service.config.contacts import as_contact, merged
+
+_FREE: Final = tuple(state.value for state in PresenceState if state in SETTABLE_STATES)
+"""States that can be called free; UNKNOWN is none."""
+
+Bool = Annotated[bool, PlainValidator(values.boolean)]
+Seconds = Annotated[float, PlainValidator(values.real(0.1, 3600, unit="seconds"))]
+Contacts = Annotated[
+    tuple[Annotated[str, PlainValidator(as_contact)], ...],
+    BeforeValidator(values.listed('a list of contacts, such as ["joe@example.com"]')),
+    AfterValidator(merged),
+]
+
+
+def _scope(value: object) -> Scope:
+    return Scope(values.choice(*Scope)(value))
+
+
+Scopes = Annotated[
+    tuple[Annotated[Scope, PlainValidator(_scope)], ...],
+    BeforeValidator(values.listed('a list of scopes, such as ["read", "claim"]')),
+]
+GroupNames = Annotated[
+    tuple[Annotated[str, PlainValidator(values.text("the name of a group", pattern=".+"))], ...],
+    BeforeValidator(values.listed('a list of groups, such as ["support"]')),
+]
+Networks = Annotated[
+    tuple[Annotated[addresses.Network, PlainValidator(addresses.network)], ...],
+    BeforeValidator(values.listed('a list of addresses or networks, such as ["10.0.0.5", "10.1.0.0/16"]')),
+]
+Hosts = Annotated[
+    tuple[
+        Annotated[str, PlainValidator(values.text("a host name such as presence.example.com", pattern=addresses.HOST))],
+        ...,
+    ],
+    BeforeValidator(values.listed('a list of host names, such as ["presence.example.com"]')),
+]
+Origins = Annotated[
+    tuple[Annotated[str, PlainValidator(addresses.origin)], ...],
+    BeforeValidator(values.listed('a list of origins, such as ["https://board.example.com"]')),
+]
+
+
+def pick(value: object) -> Pick:
+    return Pick(values.choice(*Pick)(value))
+
+
+def _free_state(value: object) -> PresenceState:
+    return PresenceState(values.choice(*_FREE)(value))
+
+
+States = Annotated[
+    tuple[Annotated[PresenceState, PlainValidator(_free_state)], ...],
+    BeforeValidator(values.listed('a list of states, such as ["AVAILABLE", "AWAY"]')),
+]
+Activities = Annotated[
+    tuple[Annotated[str, PlainValidator(values.text("an activity such as on-the-phone"))], ...],
+    BeforeValidator(values.listed('a list of activities, such as ["on-the-phone", "meeting"]')),
+]
+Span = Annotated[float, PlainValidator(values.real(0, 86400, unit="seconds"))]
+Idle = Annotated[float, PlainValidator(values.real(1, 86400, unit="seconds", zero="idle does not matter"))]
+
+
+class Section(BaseModel):
+    """Frozen, without unknown keys, and silent about what it was given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
