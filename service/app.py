@@ -25,7 +25,7 @@ from service.guard import MAX_BODY, Guard
 from service.head import Head
 from service.knowledge import Knowledge
 from service.routes import claims, contacts, dashboard, described, events, history, playground, presence, probes, status
-from service.routes.callback import Callback
+from service.routes.callback import Callback, WithoutPrefix
 from service.routes.context import Context
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -64,6 +64,7 @@ def create_app(
     knowledge: Knowledge,
     *,
     callback_secret: Secret | None,
+    callback_prefix: str = "",
     version: str,
     door: Door | None = None,
     sources: Sources | None = None,
@@ -75,9 +76,9 @@ def create_app(
     """The program.
 
     `door` says who may ask; without one everybody may. Without a `callback_secret` notifications come in elsewhere;
-    `sources` says where they may come from. `max_body`: bytes of a request's body. `keep_alive`: seconds between
-    a stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what
-    visitors of a demonstration may play with. ValueError: the callback's secret is empty.
+    `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `max_body`: bytes of a
+    request's body. `keep_alive`: seconds between a stream's signs of life. `lifespan` starts the engine and stops it.
+    `simulator` is what visitors of a demonstration may play with. ValueError: the callback's secret is empty.
     """
     json, clock = ContactJson(), knowledge.clock
     knowledge.store.changes.listen(json.forget)
@@ -116,6 +117,7 @@ def create_app(
             allow_headers=_SENT,
             expose_headers=_READ,
         )
+    app.add_middleware(WithoutPrefix, prefix=callback_prefix)
     _describe(app, door)
     return app
 

@@ -164,11 +164,14 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
-        callback = alone(Callback(engine, secret, clock, sources), config.limits.max_body_bytes)
+        callback = alone(
+            Callback(engine, secret, clock, sources, config.callback.prefix), config.limits.max_body_bytes
+        )
     app = create_app(
         engine,
         knowledge,
         callback_secret=None if config.callback.is_apart else secret,
+        callback_prefix=config.callback.prefix,
         version=package_version(),
         door=door,
         sources=sources,
@@ -263,7 +266,7 @@ def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
 
 
 async def serve(
-    app: FastAPI,
+    app: ASGIApp,
     listening: socket.socket,
     stop: asyncio.Event,
     *,

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import problems
 from service.access.door import Door
 from service.access.refusals import KeyRequired, Refused
+from service.callback_url import ROOT
 
 _GUARDED: Final = "/v1/"
 _FREE: Final = frozenset({"/livez", "/readyz"})
@@ -34,7 +35,7 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        if scope["type"] != "http" or path in _FREE or path.startswith(f"{problems.CALLBACK_ROOT}/"):
+        if scope["type"] != "http" or path in _FREE or path.startswith(f"{ROOT}/"):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)

@@ -13,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import CALLBACK_ROOT
+from service.callback_url import ROOT
 
 
 class Head:
@@ -24,7 +24,7 @@ class Head:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = str(scope.get("path", ""))
-        if scope["type"] != "http" or path == CALLBACK_ROOT or path.startswith(f"{CALLBACK_ROOT}/"):
+        if scope["type"] != "http" or path == ROOT or path.startswith(f"{ROOT}/"):
             await self._app(scope, receive, send)
         elif scope["method"] == "HEAD":
             await _without_body(self._app, {**scope, "method": "GET"}, receive, send)

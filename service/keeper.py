@@ -6,7 +6,6 @@ It decides nothing itself. Sessions, with their keys, are held here and nowhere 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pws_soap.client import PwsClient
 from pws_soap.errors import Fault, PartlySubscribed, PwsError, Redirected
 from pws_soap.lifecycle import Act, Command, Failure, Happening, Key, Kind, Phase, Resource, State, Trouble, failure_of
 from pws_soap.models import Secret, Session, Subscription
+from service.callback_url import at_node
 from service.clock import Clock
 from service.statefile import StateFile
 
@@ -58,11 +58,6 @@ class Live:
     id: int
     session: Session
     contacts: frozenset[str] = field(repr=False)
-
-
-def token_of(node: str) -> str:
-    """The last part of the callback's path, which tells the nodes apart: ids are small and every node counts from 1."""
-    return hashlib.sha256(node.encode()).hexdigest()[:8]
 
 
 class Keeper:
@@ -251,7 +246,7 @@ class Keeper:
     async def _endpoint(self, client: PwsClient, command: Command, held: Session, asked_at: float) -> Happening:
         made = None
         if command.act is Act.MAKE:
-            url = Secret(f"{self._credentials.callback.reveal()}/{token_of(command.key.node)}")
+            url = at_node(self._credentials.callback, command.key.node)
             made = (await client.register_endpoint(held, url, expires=command.expires or 0)).id
         elif command.act is Act.RENEW:
             await client.renew_endpoint(held, command.id or 0, expires=command.expires)

@@ -42,10 +42,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service.access.refusals import Refused
+from service.callback_url import ROOT
 
 MEDIA_TYPE: Final = "application/problem+json"
-CALLBACK_ROOT: Final = "/pws"
-"""Paths below it are never shown: one part of them is a secret."""
 MAX_SHOWN: Final = 200
 _KEY: Final = re.compile(r"pws_[A-Za-z0-9_-]{16,}")
 
@@ -127,7 +126,8 @@ class ContactNotWatched(Exception):
 def shown_path(path: str) -> str:
     """A request's path as it may be shown or logged: without the callback's secret, and not at any length.
 
-    A path that only looks different counts too: with more slashes, dots, capitals, or escaped once more.
+    A path that only looks different counts too: with more slashes, dots, capitals, or escaped once more; also behind
+    the prefix of another proxy.
     """
     plain = path
     for _ in range(3):
@@ -138,8 +138,8 @@ def shown_path(path: str) -> str:
             del parts[-1:]
         elif part not in {"", "."}:
             parts.append(part)
-    if parts and f"/{parts[0].strip().lower()}" == CALLBACK_ROOT:
-        return CALLBACK_ROOT
+    if parts[:1] != ["v1"] and any(f"/{part.strip().lower()}" == ROOT for part in parts):
+        return ROOT
     return shortened(path)
 
 

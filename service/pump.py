@@ -26,9 +26,10 @@ from functools import partial
 from pws_soap.errors import OutcomeUnknown, PwsError, TimedOut
 from pws_soap.lifecycle import LOST_OF, Key, failure_of
 from pws_soap.models import Presence
+from service.callback_url import token_of
 from service.clock import Clock, Moment
 from service.inbox import Inbox, SubscriptionRef
-from service.keeper import Keeper, Live, token_of
+from service.keeper import Keeper, Live
 from service.lines import Counters, Line, LineLost, PumpSettings, feed_of
 from service.poller import Poller
 from service.records import PutReport, Reading, Source

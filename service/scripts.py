@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pws_soap.models import Secret
 from service.config import completed
@@ -22,6 +22,7 @@ from service.config import completed
 FILES: Final = ("serverparams.json", "appuser.json", "enduser.json", "contacts.list")
 PASSWORD_FILE: Final = "pws-password"  # noqa: S105 - the name of a file
 """Where the password goes, beside the configuration."""
+_SAFE_IN_PATH: Final = "/:@!$&()*+,;=~"
 _PATTERNS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         r"verify\s*=\s*False|CERT_NONE|_create_unverified_context",
@@ -171,7 +172,9 @@ def _callback(server: dict[str, object]) -> tuple[str, list[Finding]]:
     if isinstance(given, str) and given.strip() and not _is_placeholder(given):
         parts = urlsplit(given.strip())
         if parts.scheme in {"http", "https"} and parts.netloc:
-            return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", []
+            # Written as callback.url wants it: the scripts' own server did not care.
+            path = re.sub("/{2,}", "/", quote(unquote(parts.path), safe=_SAFE_IN_PATH))
+            return f"{parts.scheme}://{parts.netloc}{path.rstrip('/')}", []
     host = server.get("HOST")
     if isinstance(host, str) and host.strip() and not _is_placeholder(host):
         return f"http://{host.strip()}{'' if ':' in host else ':8080'}", []

@@ -195,7 +195,7 @@ def test_importing_the_package_loads_no_zeep() -> None:
 STORE = {f"service.{name}" for name in ("store", "changes", "records", "freshness", "query", "inbox", "clock")}
 STORE |= {"service.availability"}
 TELLING = {"service.history", "service.knowledge", "service.claims", "service.stream.log", "service.ordering"}
-TELLING |= {f"service.{name}" for name in ("filters", "counting")}
+TELLING |= {f"service.{name}" for name in ("filters", "counting", "callback_url")}
 TELLING |= {f"service.access.{name}" for name in ("principal", "slots", "rates", "sources")}
 ROUTES = {"service.routes", "service.app", "service.guard", "service.problems", "service.views", "service.explaining"}
 ROUTES |= {"service.entrance", "service.mishaps", "service.claim_json", "service.head", "service.contact_csv"}

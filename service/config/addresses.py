@@ -10,6 +10,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from service import callback_url as callback_urls
 from service.config.problems import shown
 from service.config.values import wrong
 
@@ -93,7 +94,7 @@ def fingerprint(value: object) -> str:
 
 
 def callback_url(value: object) -> str:
-    """This service as the server reaches it; what follows the path is ours to append (protocol section 2)."""
+    """This service as the server reaches it; `/pws/SECRET` is appended to its path (protocol section 2)."""
     expected = "a URL such as http://10.0.0.5:8080"
     if not isinstance(value, str):
         raise wrong(expected, shown(value))
@@ -104,7 +105,7 @@ def callback_url(value: object) -> str:
         raise wrong(expected, "characters that a URL does not have", "percent-encode them")
     try:
         url = urlsplit(given)
-        fault = _url_fault(url)
+        fault = _url_fault(url, given) or callback_urls.path_fault(given)
     except ValueError:  # a broken IPv6 address, a port that is no number
         raise wrong(expected, "something that is no URL") from None
     if fault:
@@ -114,12 +115,12 @@ def callback_url(value: object) -> str:
     return given.rstrip("/")
 
 
-def _url_fault(url: SplitResult) -> str:
+def _url_fault(url: SplitResult, given: str) -> str:
     if url.scheme not in {"http", "https"} or not url.hostname:
         return "it begins with http:// or https:// and names a host"
     if url.username is not None or url.password is not None:
         return "it has no user name and no password"
-    if url.query or url.fragment:
+    if url.query or url.fragment or given[-1] in "?#":
         return "it has no query and no fragment; the server appends its own"
     return "a port is a number from 1 to 65535" if url.port == 0 else ""
 

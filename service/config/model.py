@@ -25,6 +25,7 @@ from pws_soap.models import (
     PresenceType,
     Secret,
 )
+from service import callback_url
 from service.config import addresses, kinds, values
 from service.config.answering import Access, Available, ClaimLimits, Group, History, Http, Key, Limits, Stream
 
@@ -105,9 +106,14 @@ class Callback(kinds.Section):
         """Whether notifications have a listener of their own."""
         return self.listen_host is not None or self.listen_port is not None
 
-    def address(self, secret: Secret | None) -> Secret:
-        """What is registered at the server: the URL with the secret path, or bare when there is no secret."""
-        return Secret(f"{self.url}/pws/{secret.reveal()}" if secret else self.url)
+    def address(self, secret: Secret | None, node: str | None = None) -> Secret:
+        """What is registered at the server's `node`: the URL with the secret path, or bare without a secret."""
+        return callback_url.address(self.url, secret, node)
+
+    @property
+    def prefix(self) -> str:
+        """The path of the URL, which a reverse proxy may pass on or take off."""
+        return callback_url.prefix_of(self.url)
 
     def listener(self, http: Http) -> tuple[str, int]:
         """Where the listener for notifications alone is: what is not said is as for the API, or as in the URL."""

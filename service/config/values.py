@@ -17,6 +17,7 @@ from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from pws_soap.models import Secret
+from service.callback_url import MAX_SECRET
 from service.config.problems import shown
 
 PROBLEM: Final = "pws"
@@ -162,7 +163,7 @@ def callback_secret(value: object) -> Secret:
         raise wrong(expected, "something else than text")
     if not re.fullmatch(r"[A-Za-z0-9_-]*", plain):
         raise wrong(expected, "other characters")
-    if not 16 <= len(plain) <= 128:
+    if not 16 <= len(plain) <= MAX_SECRET:
         raise wrong(expected, f"{len(plain)} of them")
     return Secret(str(plain))
 

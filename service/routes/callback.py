@@ -1,10 +1,11 @@
 """Where the server's notifications come in: parse, mark, answer (architecture, rule 4).
 
-`GET /pws/{secret}` or `/pws/{secret}/{node}`. The secret in the path is all the authentication there is, since the
-server can do no better (protocol section 2); the last part tells which node it is, as we told it when we registered.
-Without the secret the path looks like any that does not exist, and so it does for a source that is not allowed. With
-it, and a query that is no notification, the answer is an empty 400. Nothing here waits for anything. Only one thing is
-written to a log, seldom: that the right secret came from where it must not come from.
+`GET /pws/{secret}` or `/pws/{secret}/{node}`, also behind the path of `callback.url` (`callback_url`). The secret in
+the path is all the authentication there is, since the server can do no better (protocol section 2); the last part tells
+which node it is, as we told it when we registered. Without the secret the path looks like any that does not exist, and
+so it does for a source that is not allowed. With it, and a query that is no notification, the answer is an empty 400.
+Nothing here waits for anything. Only one thing is written to a log, seldom: that the right secret came from where it
+must not come from.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hmac
 import logging
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -24,23 +25,39 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pws_soap import notification
-from pws_soap.models import Secret
+from pws_soap.models import Notification, Secret
 from service.access.seldom import Seldom
 from service.access.sources import Sources
+from service.callback_url import ROOT
 from service.clock import Clock
-from service.engine import Engine
 from service.guard import Guard
-from service.problems import CALLBACK_ROOT
 
 _NODE: Final = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
 log = logging.getLogger("pws.service")
 
 
-class Callback:
-    """The ASGI program behind the path. `sources`: where notifications may come from, by default anywhere."""
+class Receiver(Protocol):
+    """Who is told what came in. Neither method waits or raises."""
 
-    def __init__(self, engine: Engine, secret: Secret, clock: Clock, sources: Sources | None = None) -> None:
+    def notified(self, notification: Notification, node: str) -> None:
+        """A notification. `node` is the token at the end of the path (`callback_url.token_of`), or empty."""
+        ...
+
+    def rejected(self) -> None:
+        """A request with the right secret that is no notification."""
+        ...
+
+
+class Callback:
+    """The ASGI program behind the path.
+
+    `sources`: where notifications may come from, by default anywhere. `prefix`: the path of `callback.url`.
+    """
+
+    def __init__(
+        self, engine: Receiver, secret: Secret, clock: Clock, sources: Sources | None = None, prefix: str = ""
+    ) -> None:
         if not secret:
             raise ValueError("the callback's secret must not be empty")
         self._engine = engine
@@ -48,10 +65,11 @@ class Callback:
         self._clock = clock
         self._sources = sources or Sources()
         self._seldom = Seldom(clock)
+        self.prefix = prefix
 
     def routes(self) -> list[BaseRoute]:
         """Both forms of the path. They are not part of the API's description."""
-        paths = (f"{CALLBACK_ROOT}/{{secret}}", f"{CALLBACK_ROOT}/{{secret}}/{{node}}")
+        paths = (f"{ROOT}/{{secret}}", f"{ROOT}/{{secret}}/{{node}}")
         return [Route(path, self, include_in_schema=False) for path in paths]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,11 +103,26 @@ class Callback:
         return False
 
 
+class WithoutPrefix:
+    """Wraps an ASGI program: a notification that comes with the prefix is passed on without it."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._prefix:
+            path: str = scope["path"]
+            if path.startswith(f"{self._prefix}{ROOT}/"):
+                scope = {**scope, "path": path.removeprefix(self._prefix)}
+        await self._app(scope, receive, send)
+
+
 def alone(callback: Callback, max_body: int) -> ASGIApp:
     """The whole program of a listener for notifications alone: to all else it says 404 and no more."""
     app = Starlette(routes=callback.routes(), exception_handlers={HTTPException: _bare})
     app.router.redirect_slashes = False  # a redirect would repeat the secret
-    return Guard(app, max_body)
+    return WithoutPrefix(Guard(app, max_body), callback.prefix)
 
 
 def _bare(_request: Request, error: Exception) -> Response:

@@ -67,11 +67,11 @@ async def running(office: Office, callback: Callback | None, **rest: Callable[[]
         await serving
 
 
-def apart(**rest: Sources) -> tuple[Office, Callback]:
+def apart(sources: Sources | None = None) -> tuple[Office, Callback]:
     """An office whose notifications come in elsewhere."""
     office = Office()
     office.app = create_app(office.engine, office.knowledge, callback_secret=None, version="1")
-    return office, Callback(office.engine, Secret(SECRET), office.clock, **rest)
+    return office, Callback(office.engine, Secret(SECRET), office.clock, sources)
 
 
 async def test_each_listener_has_its_own_routes_and_no_others() -> None:

@@ -143,6 +143,24 @@ def test_a_proxy_that_changes_the_path_is_noticed(office: Office) -> None:
     assert "but 1 other requests; does a proxy in between change the path?" in result.out
 
 
+@pytest.mark.parametrize("path", ["/pws", "/presence/a%20b/"])
+def test_a_path_in_the_callbacks_url_is_part_of_what_is_tried(path: str, office: Office) -> None:
+    """The registered address is the service's own, and so is the route that answers it."""
+    port = free_port()
+    result = examine(office, port=port, callback=f'url = "http://127.0.0.1:{port}{path}"')
+    assert result.code == 0
+    assert f"http://127.0.0.1:{port}{path.rstrip('/')} is reached: a notification came within" in result.out
+
+
+def test_a_server_that_may_not_notify_is_named(office: Office) -> None:
+    """The service would refuse what it sends."""
+    port = free_port()
+    callback = f'url = "http://127.0.0.1:{port}"\nallow_from = ["10.0.0.11"]'
+    result = examine(office, "--timeout", "0.3", port=port, callback=callback)
+    assert result.code == 1
+    assert "but requests from 127.0.0.1, which callback.allow_from does not name; add the server's" in result.out
+
+
 def test_a_port_of_another_program(office: Office) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

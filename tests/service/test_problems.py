@@ -151,6 +151,7 @@ async def test_instance_is_a_uri_reference_of_bounded_length() -> None:
         "/PWS/secret",
         "/pws /secret",
         "pws/secret",
+        "/prefix/of/a/proxy/pws/secret",
     ],
 )
 def test_the_callback_path_is_never_shown(path: str) -> None:

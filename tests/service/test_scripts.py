@@ -77,6 +77,8 @@ def test_without_a_list_there_is_the_end_users_contact(tmp_path: Path) -> None:
     [
         ({"HOST": "10.1.1.1:82"}, "http://10.1.1.1:82", 82),
         ({"HOST": "x", "ENDPOINTURL": "http://10.0.0.5:5000/pws/?x=1"}, "http://10.0.0.5:5000/pws", 5000),
+        ({"ENDPOINTURL": "http://10.0.0.5:8080//my pws///"}, "http://10.0.0.5:8080/my%20pws", 8080),
+        ({"ENDPOINTURL": "http://10.0.0.5:8080/my%20pws/x"}, "http://10.0.0.5:8080/my%20pws/x", 8080),
         ({"HOST": "10.1.1.1", "ENDPOINTURL": "10.0.0.5"}, "http://10.1.1.1:8080", 8080),
         ({"ENDPOINTURL": "https://pws.example.com"}, "https://pws.example.com", 443),
         ({"ENDPOINTURL": "http://10.0.0.5:port"}, "http://10.0.0.5:port", 8080),

@@ -1,5 +1,6 @@
-"""Whether the server reaches the callback: a listener in the place of the service's, and a subscription for a moment.
+"""Whether the server reaches the callback: the service's own route in its place, and a subscription for a moment.
 
+Registered is the very address that the service registers, with another secret.
 A subscription is notified at once when it is made (protocol section 2, Notifications), so nothing has to be changed to
 see one arrive. Endpoint and subscription are removed again, whatever happens.
 """
@@ -10,7 +11,7 @@ import asyncio
 import errno
 import secrets
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,72 +20,26 @@ import aiohttp
 from pws_soap import notification
 from pws_soap.errors import PartlySubscribed, PwsError
 from pws_soap.models import Secret, Subscription
+from service.callback_url import token_of
 from service.cli.checks import running
+from service.cli.checks.ear import Ear, answering, opened, place, program
 from service.cli.checks.findings import Notebook, Tell
 from service.cli.checks.logins import Seat
 from service.config import Config
 
-MAX_HEAD: Final = 16 * 1024
-HEAD_PATIENCE: Final = 5.0
 PROBE: Final = notification.MAX_ID
 """An id that no server gives."""
 FAREWELL: Final = 10.0
 """Seconds for removing what was made."""
 
 
-class Ear:
-    """Answers notifications with an empty 200, as the service does, and remembers their ids."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.heard: set[int] = set()
-        self.others = 0
-        """Requests that were no notification for us."""
-        self.given_up = False
-        self.news = asyncio.Event()
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A connection (asyncio)."""
-        try:
-            async with asyncio.timeout(HEAD_PATIENCE):
-                head = await reader.readuntil(b"\r\n\r\n")
-            status = "200 OK" if self._is_ours(head) else "404 Not Found"
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-            await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            self.others += 1
-        finally:
-            writer.close()
-            self.news.set()
-
-    def _is_ours(self, head: bytes) -> bool:
-        method, _, rest = head.partition(b" ")
-        path, _, query = rest.partition(b" ")[0].partition(b"?")
-        if method == b"GET" and secrets.compare_digest(path, self._path.encode()):
-            with suppress(notification.NotANotification):
-                self.heard.add(notification.read(query).subscription_id)
-                return True
-        self.others += 1
-        return False
-
-
-def place(config: Config) -> tuple[str, int]:
-    """Where the service listens for notifications."""
-    callback, http = config.callback, config.http
-    if not callback.is_apart:
-        return http.host, http.port
-    port = callback.listen_port if callback.listen_port is not None else callback.port
-    return callback.listen_host or http.host, port
-
-
 async def look(config: Config, seats: list[Seat], tell: Tell, patience: float) -> None:
     """Look at the callback from every node that has one of these end users."""
     note = Notebook("callback", tell)
     host, port = place(config)
-    secret = Secret(secrets.token_urlsafe(32))
-    ear = Ear(f"{urlsplit(config.callback.url).path.rstrip('/')}/pws/{secret.reveal()}")
+    secret, ear = Secret(secrets.token_urlsafe(32)), Ear()
     try:
-        server = await asyncio.start_server(ear, host, port, limit=MAX_HEAD)
+        listener = opened(host, port)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             fix = "set http.host (or callback.listen_host) to an address of this machine"
@@ -93,7 +48,7 @@ async def look(config: Config, seats: list[Seat], tell: Tell, patience: float) -
             fix = "stop that one, or set http.port or callback.listen_port and callback.url"
             note.problem(f"cannot listen on {host}:{port}: another program does", fix)
         return
-    async with server:
+    async with answering(program(config, ear, secret), listener):
         await running.look_at_api(config, Notebook("access", tell))
         at_homes = {seat.at.url: seat for seat in reversed(seats) if seat.watch.contacts}
         if not at_homes:
@@ -123,11 +78,11 @@ async def _whole(config: Config, seat: Seat, ear: Ear, secret: Secret, note: Not
         async with _subscribed(config, seat, secret, note) as subscription:
             try:
                 async with asyncio.timeout(patience):
-                    while subscription.id not in ear.heard and not ear.given_up:
+                    while (token_of(seat.at.url), subscription.id) not in ear.heard and not ear.given_up:
                         ear.news.clear()
                         await ear.news.wait()
             except TimeoutError:
-                await _silence(config, ear, secret, note, patience)
+                await _silence(config, ear, config.callback.address(secret, seat.at.url), note, patience)
             else:
                 if not ear.given_up:
                     took = loop.time() - began
@@ -142,7 +97,7 @@ async def _subscribed(config: Config, seat: Seat, secret: Secret, note: Notebook
     client, life = seat.at.client, config.lifecycle
     async with AsyncExitStack() as stack:
         endpoint = await client.register_endpoint(
-            seat.at.application, config.callback.address(secret), expires=life.endpoint_expires
+            seat.at.application, config.callback.address(secret, seat.at.url), expires=life.endpoint_expires
         )
         stack.push_async_callback(
             _removed, client.unregister_endpoint(seat.at.application, endpoint), f"endpoint {endpoint.id}", note
@@ -166,29 +121,38 @@ async def _removed(removal: Coroutine[Any, Any, None], what: str, note: Notebook
         note.warning(f"{what} could not be removed: it stays until it expires", "`pws delete` removes everything")
 
 
-async def _silence(config: Config, ear: Ear, secret: Secret, note: Notebook, patience: float) -> None:
+async def _silence(config: Config, ear: Ear, address: Secret, note: Notebook, patience: float) -> None:
     """No notification: what can be said about why."""
     url = config.callback.url
     what = f"no notification came to {url} within {patience:g} s"
+    if ear.foreign:
+        came_from = ", ".join(sorted(ear.foreign)[:3])
+        fix = "add the server's address to callback.allow_from, or the proxy's to callback.trusted_proxies"
+        note.problem(f"{what}, but requests from {came_from}, which callback.allow_from does not name", fix)
+        return
+    if ear.heard:
+        fix = "does a proxy in between cut the path off? what follows /pws/ must pass as it is"
+        note.problem(f"{what}, but a notification on another path of ours", fix)
+        return
     if ear.others:
         fix = "does a proxy in between change the path? /pws/ must pass as it is"
         note.problem(f"{what}, but {ear.others} other requests", fix)
         return
     if url.startswith("https:"):
         fix = "look at the server's way to it, at what ends TLS there, and at its port"
-    elif await _reaches(config, ear, secret):
+    elif await _reaches(address, ear):
         fix = "this machine reaches it: look at the server's way to it, a firewall, and its port (80, 82 or 8080)"
     else:
         fix = "this machine does not reach it either: correct callback.url, or the proxy that it leads to"
     note.problem(what, f"{fix}; a server above 80 % CPU sends none")
 
 
-async def _reaches(config: Config, ear: Ear, secret: Secret) -> bool:
+async def _reaches(address: Secret, ear: Ear) -> bool:
     """Whether a notification of our own comes back to us."""
-    probe = f"{config.callback.address(secret).reveal()}?id={PROBE}&eventType={notification.EVENT_TYPE}"
+    probe = f"{address.reveal()}?id={PROBE}&eventType={notification.EVENT_TYPE}"
     timeout = aiohttp.ClientTimeout(total=3.0)
     try:
         async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http, http.get(probe):
-            return PROBE in ear.heard
+            return any(heard == PROBE for _, heard in ear.heard)
     except (aiohttp.ClientError, OSError, TimeoutError):
         return False
