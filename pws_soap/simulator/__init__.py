@@ -5,7 +5,8 @@ sockets, TLS and a control interface around it; `docs/simulator.md` tells how to
 """
 
 from pws_soap.simulator.actions import inject
-from pws_soap.simulator.cluster import ConnectionAborted, NodeDown, SimReply, Simulator
+from pws_soap.simulator.cluster import Simulator
+from pws_soap.simulator.exchange import ConnectionAborted, NodeDown, SimReply
 from pws_soap.simulator.faults import Fault
 from pws_soap.simulator.nodes import NodeState
 from pws_soap.simulator.office import OfficeDay

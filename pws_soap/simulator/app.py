@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from pws_soap.simulator.cluster import ConnectionAborted, NodeDown, SimReply, Simulator
+from pws_soap.simulator.cluster import Simulator
 from pws_soap.simulator.contract import wsdl
+from pws_soap.simulator.exchange import ConnectionAborted, NodeDown, SimReply
 
 PATH = "/presence-service/soap"
 _PIECES = 8
@@ -31,6 +32,12 @@ class Connection(Protocol):
 
     def finish(self) -> None:
         """Send what has been written, then close it."""
+
+    def copy(self, *, together: bool) -> Callable[[], None]:
+        """Keep a copy of the reply that is sent next; what is returned sends the copy.
+
+        With `together` the reply itself waits for that, and both are sent as one.
+        """
 
 
 class NodeApp:
@@ -56,6 +63,10 @@ class NodeApp:
             return
         limit = self._simulator.options.requests_per_connection
         close = reply.close or (connection is not None and limit is not None and connection.requests >= limit)
+        again = None
+        if reply.again is not None and reply.cut is None and connection is not None:
+            again = connection.copy(together=not reply.again)
+            close = False
         headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
         if close:
             headers.append((b"connection", b"close"))
@@ -67,6 +78,11 @@ class NodeApp:
                 await _gone(receive)
             return
         await self._send_body(reply, send)
+        if again is not None:
+            if reply.again:
+                self._simulator.later(reply.again, again)
+            else:
+                again()
 
     async def _reply(self, scope: Scope, receive: Receive, send: Send) -> SimReply | None:
         if scope["path"] != PATH:

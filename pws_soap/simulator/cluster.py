@@ -10,49 +10,24 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Unpack
 
 from pws_soap.simulator import messages as m
-from pws_soap.simulator.codes import THROTTLED
 from pws_soap.simulator.damage import Damaged, damage
 from pws_soap.simulator.delivery import Delivery, Notify, Sleep
-from pws_soap.simulator.faults import Fault, FaultBox
+from pws_soap.simulator.entries import doubled
+from pws_soap.simulator.exchange import ConnectionAborted, NodeDown, SimReply, reply_of
+from pws_soap.simulator.faults import ENTRY_FAULTS, Fault, FaultBox
+from pws_soap.simulator.foreign import replacement, throttled
 from pws_soap.simulator.nodes import Nodes, NodeState, Place
 from pws_soap.simulator.options import Options
 from pws_soap.simulator.people import people
 from pws_soap.simulator.replies import Written, write, write_fault
-from pws_soap.simulator.requests import Request, Version, read
+from pws_soap.simulator.requests import Request, read
 from pws_soap.simulator.world import Fields, Presence, World
 
 DEFAULT_NODES: Final = ("imp1",)
-
-
-class NodeDown(ConnectionRefusedError):
-    """Nobody listens at the node."""
-
-
-class ConnectionAborted(ConnectionAbortedError):
-    """The connection broke before the reply was complete. `partial` is what came of it."""
-
-    def __init__(self, message: str, partial: SimReply | None = None) -> None:
-        super().__init__(message)
-        self.partial = partial
-
-
-@dataclass(frozen=True, slots=True)
-class SimReply:
-    """A reply. `close`: the connection is closed after it; `seconds`: how long its body takes to come.
-
-    `cut` is the number of bytes that come before the connection breaks, None if it doesn't.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    close: bool = False
-    seconds: float = 0.0
-    cut: int | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +37,14 @@ class Counters:
     requests: Counter[str] = field(default_factory=Counter)
     replies: Counter[str] = field(default_factory=Counter)
     faults: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """A reply of presence as a cache keeps it, and when it was made."""
+
+    written: Written
+    made: float
 
 
 class Simulator(Nodes):
@@ -93,6 +76,7 @@ class Simulator(Nodes):
         self._clock = clock
         self._offset = 0.0
         self._invented = 0
+        self._previous: dict[tuple[str, str], Previous] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._later: set[asyncio.Task[None]] = set()
 
@@ -168,13 +152,13 @@ class Simulator(Nodes):
         self._must_be_up(place, outages)
         if "lose-reply" in hits:
             raise ConnectionAborted("reset before the reply was sent")
-        return _reply(damaged)
+        return reply_of(damaged)
 
-    async def _worked_on(self, place: Place, request: Request, hits: Mapping[str, Fault]) -> Damaged:
+    async def _worked_on(self, place: Place, request: Request, hits: dict[str, Fault]) -> Damaged:
         close = self.options.close_after_fault
         if "http-503" in hits:
             self.counters.replies["503"] += 1
-            return Damaged(_throttled(hits["http-503"], request.version, self.options), close)
+            return Damaged(throttled(hits["http-503"], request.version, self.options), close)
         if "refuse" in hits:
             outcome = m.Outcome(m.Refusal(hits["refuse"].code))
         else:
@@ -185,13 +169,32 @@ class Simulator(Nodes):
         else:
             self.counters.replies[request.operation] += 1
             close = False
+        if "replace-reply" in hits:
+            return damage(Damaged(replacement(hits["replace-reply"], request.version, self.options), close), hits)
+        if isinstance(outcome.reply, m.PresenceList):
+            return self._presence(place.node.name, request, outcome.reply, hits)
         return damage(Damaged(write(outcome.reply, request.version, self.options, request.key), close), hits)
+
+    def _presence(self, node: str, request: Request, reply: m.PresenceList, hits: dict[str, Fault]) -> Damaged:
+        """A reply of presence, with the faults that only such a reply can have added to `hits`."""
+        before = self._previous.get((node, reply.operation))
+        possible = ({"stale-reply"} if before else set()) | (ENTRY_FAULTS if reply.contacts else set())
+        hits |= {fault.kind: fault for fault in self.faults.for_presence(node, reply.operation, possible)}
+        now = self.now()
+        written = write(reply, request.version, self.options, request.key)
+        self._previous[node, reply.operation] = Previous(written, now)
+        if before is not None and "stale-reply" in hits:
+            age = int(now - before.made) if hits["stale-reply"].form == "age" else None
+            return damage(Damaged(before.written, age=age), hits)
+        if "double-entry" in hits:
+            written = write(doubled(reply), request.version, self.options, request.key)
+        return damage(Damaged(written), hits)
 
     def refuse(self, code: int) -> SimReply:
         """The reply to something that is not a request one could read."""
         self.counters.requests["unreadable"] += 1
         self.counters.faults[code] += 1
-        return _reply(Damaged(write_fault(code, "1.1", self.options), close=True))
+        return reply_of(Damaged(write_fault(code, "1.1", self.options), close=True))
 
     def _must_be_up(self, place: Place, outages: int) -> None:
         if place.outages != outages:
@@ -280,14 +283,3 @@ class Simulator(Nodes):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.delivery.aclose()
-
-
-def _throttled(fault: Fault, version: Version, options: Options) -> Written:
-    code = fault.code if fault.code in THROTTLED else 210
-    return write_fault(code, version, replace(options, throttle_body=fault.body))
-
-
-def _reply(damaged: Damaged) -> SimReply:
-    written = damaged.written
-    headers = {"Content-Type": written.content_type, "Content-Length": str(len(written.body))}
-    return SimReply(written.status, headers, written.body, damaged.close, damaged.seconds, damaged.cut)

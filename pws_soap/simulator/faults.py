@@ -6,16 +6,35 @@ cluster's business.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
+
+FORMS: Final[dict[str, tuple[str, ...]]] = {
+    "replace-reply": ("fault", "fault-1.2", "fault-code", "half-fault", "html-502", "html-503", "html-504", "json-502",
+                      "json-503", "empty-502", "empty-503"),
+    "rename-entry": ("percent", "port", "dot", "brackets", "sips", "params", "upper", "mangled", "nameless", "latin-1",
+                     "unreadable"),
+    "empty-state": ("empty", "missing", "unknown-word"),
+    "stale-reply": ("plain", "age"),
+}  # fmt: skip
+"""The kinds that have a `form`, each with its forms; the first is the default."""
+
+_SECONDS: Final = {"double-reply": 0.03}
+"""The default of `seconds`; for every other kind it is 1."""
+
+
+def _forms(kind: str) -> str:
+    return ", ".join(FORMS[kind])
+
 
 REQUEST_FAULTS: Final[dict[str, str]] = {
     "refuse": "answer with the fault `code` instead of doing anything",
     "http-503": "answer HTTP 503 with the `body` envelope, bare or empty, instead of doing anything",
-    "delay-request": "wait `seconds` before doing anything",
+    "delay-request": "wait `seconds` before doing anything; then do it even if the client has gone",
     "abort-request": "reset the connection instead of doing anything",
     "lose-reply": "do it, then reset the connection without a byte of the reply",
     "truncate-reply": "do it, then send `fraction` of the reply and close the connection",
@@ -25,8 +44,19 @@ REQUEST_FAULTS: Final[dict[str, str]] = {
     "delay-reply": "do it, then wait `seconds` before the reply",
     "slow-reply": "do it, then send the reply in small pieces over `seconds`",
     "close-after-reply": "do it, reply, and close the connection",
+    "replace-reply": f"do it, then answer as something between would; `form`: {_forms('replace-reply')}; `code`",
+    "double-reply": "do it, reply, and send the same bytes again after `seconds` on the same connection (0: together)",
+    "stale-reply": f"do it, then send the node's previous reply to this operation; `form`: {_forms('stale-reply')}",
+    "rename-entry": f"do it, then name the first contact differently; `form`: {_forms('rename-entry')}",
+    "double-entry": "do it, then list the first contact twice, the second time with another state",
+    "empty-state": f"do it, then list the first contact without a valid state; `form`: {_forms('empty-state')}",
 }
 """What can happen to a request."""
+
+ENTRY_FAULTS: Final = frozenset({"rename-entry", "double-entry", "empty-state"})
+"""Those that hit only a reply of presence with an entry."""
+PRESENCE_FAULTS: Final = ENTRY_FAULTS | {"stale-reply"}
+"""Those that hit only a reply of presence."""
 
 NOTIFICATION_FAULTS: Final[dict[str, str]] = {
     "drop-notification": "do not send it; the latch closes all the same",
@@ -42,7 +72,9 @@ class Fault:
     """A fault to inject.
 
     It hits requests of `operation` (None: any) at `node` (None: any), `count` times (None: until it is cleared), each
-    time with `probability`. `seconds`, `code`, `body` and `fraction` are for the kinds that name them.
+    time with `probability`. `seconds`, `code`, `body`, `fraction` and `form` are for the kinds that name them. Without
+    `seconds` it is 1 second, for double-reply 0.03; without `form` it is the first of the kind's `FORMS`, and empty
+    for the kinds that have none.
     """
 
     kind: str
@@ -50,16 +82,26 @@ class Fault:
     node: str | None = None
     count: int | None = None
     probability: float = 1.0
-    seconds: float = 1.0
+    seconds: float = math.nan
     code: int = 200
     body: Literal["envelope", "bare", "empty"] = "empty"
     fraction: float = 0.5
+    form: str = ""
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError that names the key."""
         if self.kind not in REQUEST_FAULTS and self.kind not in NOTIFICATION_FAULTS:
             known = ", ".join((*REQUEST_FAULTS, *NOTIFICATION_FAULTS))
             raise ValueError(f"fault: expected one of {known}, got {self.kind!r}")
+        forms = FORMS.get(self.kind, ())
+        if math.isnan(self.seconds):
+            object.__setattr__(self, "seconds", _SECONDS.get(self.kind, 1.0))
+        if not self.form and forms:
+            object.__setattr__(self, "form", forms[0])
+        if self.form and not forms:
+            raise ValueError(f"form: {self.kind} has no forms, got {self.form!r}")
+        if forms and self.form not in forms:
+            raise ValueError(f"form: {self.kind} expects one of {', '.join(forms)}, got {self.form!r}")
         if self.count is not None and self.count < 1:
             raise ValueError(f"count: expected at least 1, got {self.count!r}")
         if not 0 <= self.probability <= 1:
@@ -91,6 +133,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "code": (int,),
     "body": (str,),
     "fraction": (int, float),
+    "form": (str,),
 }
 
 
@@ -138,14 +181,18 @@ class FaultBox:
         return dict(self._active)
 
     def for_request(self, node: str, operation: str) -> list[Fault]:
-        """The faults that hit a request."""
-        return self._hitting(REQUEST_FAULTS, node, operation)
+        """The faults that hit a request, whatever the reply to it is."""
+        return self._hitting(REQUEST_FAULTS.keys() - PRESENCE_FAULTS, node, operation)
+
+    def for_presence(self, node: str, operation: str, possible: Collection[str]) -> list[Fault]:
+        """The faults of `PRESENCE_FAULTS` that hit a reply; those that are not `possible` with it are kept."""
+        return self._hitting(PRESENCE_FAULTS.intersection(possible), node, operation)
 
     def for_notification(self, node: str) -> list[Fault]:
         """The faults that hit a notification."""
         return self._hitting(NOTIFICATION_FAULTS, node, None)
 
-    def _hitting(self, kinds: Mapping[str, str], node: str, operation: str | None) -> list[Fault]:
+    def _hitting(self, kinds: Collection[str], node: str, operation: str | None) -> list[Fault]:
         if not self._active:
             return []
         hits = []

@@ -55,6 +55,43 @@ class SimulatorProtocol(HttpToolsProtocol):
         """Send what has been written, then close."""
         self.transport.close()
 
+    def copy(self, *, together: bool) -> Callable[[], None]:
+        """Keep a copy of the reply that is sent next; what is returned sends the copy (`app.Connection`)."""
+        copied = Copied(self.transport, together=together)
+        self.cycle.transport = cast("asyncio.Transport", copied)  # of this one request
+        return copied.send_copy
+
+
+class Copied:
+    """A transport that keeps a copy of what is written; with `together` nothing is sent before `send_copy`."""
+
+    def __init__(self, transport: asyncio.Transport, *, together: bool) -> None:
+        self._transport = transport
+        self._together = together
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:  # whatever a transport has
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, and keep them."""
+        self._written.append(data)
+        if not self._together:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Close once everything has been sent, the copy too where it is sent together with the rest."""
+        if self._together:
+            self.send_copy()
+        self._transport.close()
+
+    def send_copy(self) -> None:
+        """Send what was kept, once, unless the connection is gone."""
+        data = b"".join(self._written)
+        self._written.clear()
+        if data and not self._transport.is_closing():
+            self._transport.write(data * 2 if self._together else data)
+
 
 class Listener:
     """Serves an ASGI program at one address; can be closed and opened again at the same port."""

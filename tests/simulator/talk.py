@@ -203,6 +203,8 @@ class StillClock:
         self.time = 1_000_000.0
         self._sleepers: list[tuple[float, int, asyncio.Event]] = []
         self._number = 0
+        self.asleep = asyncio.Event()
+        """Set once somebody sleeps."""
 
     def __call__(self) -> float:
         return self.time
@@ -215,6 +217,7 @@ class StillClock:
         event = asyncio.Event()
         self._number += 1
         heapq.heappush(self._sleepers, (self.time + seconds, self._number, event))
+        self.asleep.set()
         await event.wait()
 
     async def advance(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from pws_soap.simulator import NodeState, SimulatorServer, State
 from pws_soap.simulator.actions import KINDS
 from pws_soap.simulator.control import ROUTES
+from pws_soap.simulator.faults import FORMS
 
 from .talk import ANN, ready
 
@@ -61,7 +63,7 @@ async def test_everything_is_listed_and_documented(remote: Remote) -> None:
     documentation = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
     for method, path, *_ in ROUTES:
         assert f"`{method} {path}`" in documentation
-    for kind in KINDS:
+    for kind in (*KINDS, *itertools.chain(*FORMS.values())):
         assert f"`{kind}`" in documentation
 
 
@@ -140,6 +142,7 @@ async def test_a_wrong_field_is_named(remote: Remote, body: dict[str, object], m
         ("GET", "/contacts?limit=many", None, "limit: expected a number"),
         ("POST", "/faults", {"fault": "earthquake"}, "fault: expected one of"),
         ("POST", "/faults", {"fault": "lose-reply", "node": "imp9"}, "node: expected one of imp1, imp2"),
+        ("POST", "/faults", {"fault": "stale-reply", "form": "old"}, "form: stale-reply expects one of plain, age"),
         ("POST", "/forget", {"what": "names"}, "what: expected endpoints"),
         ("POST", "/forget", {}, "what: expected endpoints"),
         ("POST", "/sessions/kill", {"name": "x"}, "name: kill-sessions takes no such key"),
@@ -228,8 +231,10 @@ async def test_faults_are_injected_listed_and_switched_off(remote: Remote) -> No
         (number, "lose-reply", 2),
         (number + 1, "drop-notification", None),
     ]
+    await remote.ask("POST", "/faults", {"fault": "rename-entry", "form": "port"})
+    assert [one["form"] for one in (await remote.ask("GET", "/faults"))["faults"]] == ["", "", "port"]
     assert await remote.ask("DELETE", f"/faults/{number}") == {"cleared": 1}
-    assert await remote.ask("DELETE", "/faults") == {"cleared": 1}
+    assert await remote.ask("DELETE", "/faults") == {"cleared": 2}
     assert await remote.ask("POST", "/faults", {"fault": "cpu", "percent": 50}) == {"affected": 2}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pws_soap.simulator import Fault
-from pws_soap.simulator.faults import FaultBox
+from pws_soap.simulator.faults import FORMS, REQUEST_FAULTS, FaultBox
 
 
 def test_a_fault_hits_its_node_and_operation_so_many_times() -> None:
@@ -61,6 +61,9 @@ def test_faults_are_switched_off_one_by_kind_or_all() -> None:
         ({"kind": "delay-reply", "seconds": -1}, "seconds: expected 0 or more"),
         ({"kind": "http-503", "body": "long"}, "body: expected envelope, bare or empty"),
         ({"kind": "truncate-reply", "fraction": 1}, "fraction: expected 0 up to 1"),
+        ({"kind": "replace-reply", "form": 5}, "form: expected str, got 5"),
+        ({"kind": "empty-state", "form": "full"}, "form: empty-state expects one of empty, missing, unknown-word, got"),
+        ({"kind": "lose-reply", "form": "empty"}, "form: lose-reply has no forms, got 'empty'"),
     ],
 )
 def test_a_wrong_value_is_named(values: dict[str, Any], message: str) -> None:
@@ -73,3 +76,30 @@ def test_a_fault_shows_as_plain_values_that_make_it_again() -> None:
     """For JSON."""
     fault = Fault("refuse", operation="login", count=3, code=208)
     assert Fault.of(fault.shown()) == fault
+
+
+def test_seconds_and_form_have_defaults_of_their_kind() -> None:
+    """Where they are not given; a kind without forms has none."""
+    assert (Fault("delay-reply").seconds, Fault("double-reply").seconds) == (1.0, 0.03)
+    assert (Fault("lose-reply").form, Fault("rename-entry").form) == ("", "percent")
+    assert Fault("double-reply", seconds=0).seconds == 0
+
+
+@pytest.mark.parametrize("kind", REQUEST_FAULTS)
+def test_every_fault_of_a_request_shows_as_plain_values(kind: str) -> None:
+    """In each of its forms."""
+    for form in FORMS.get(kind, ("",)):
+        fault = Fault(kind, form=form)
+        assert fault.shown()["form"] == form
+        assert Fault.of(fault.shown()) == fault
+
+
+def test_a_fault_of_presence_hits_where_it_is_possible() -> None:
+    """Elsewhere it is kept for later."""
+    box = FaultBox()
+    box.add(Fault("rename-entry", count=1))
+    box.add(Fault("stale-reply", count=1))
+    assert box.for_request("imp1", "getPolledPresence") == []
+    assert box.for_presence("imp1", "getPolledPresence", {"lose-reply"}) == []
+    assert [fault.kind for fault in box.for_presence("imp1", "getPolledPresence", {"stale-reply"})] == ["stale-reply"]
+    assert [fault.kind for fault, _ in box.active().values()] == ["rename-entry"]

@@ -107,7 +107,7 @@ def test_a_node_that_is_none(kind: str) -> None:
 
 def test_every_kind_says_what_it_does() -> None:
     """For `GET /control` and the documentation."""
-    assert len(KINDS) == 27
+    assert len(KINDS) == 33
     assert all(KINDS.values())
 
 
