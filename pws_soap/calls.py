@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +19,15 @@ from pws_soap import codec, envelope, replies
 from pws_soap import contract as contracts
 from pws_soap.contract import Contract, SoapVersion
 from pws_soap.errors import ContractError, Disconnected, Fault, TransportError, UnexpectedReply, UnreadableReply
-from pws_soap.models import Presence, Session, same_contact
+from pws_soap.models import Presence, PresenceState, PresenceType, Session, same_contact
 from pws_soap.transport import Reply, Transport
 
 PATH: Final = "/presence-service/soap"
 _CONTACTS_PER_STEP: Final = 50
 """Contacts read between two yields to the event loop: well under a millisecond basic, a few milliseconds rich."""
+
+
+_TWICE: Final = "the reply names it twice, with different presence"
 
 
 def _nothing(_record: logging.LogRecord) -> bool:
@@ -101,19 +105,24 @@ class Calls:
     async def presences(
         self, operation: str, sent: dict[str, Any], session: Session, *, repeatable: bool
     ) -> list[Presence]:
-        """Read a reply of any length without holding the event loop."""
+        """Read a reply of any length without holding the event loop. Each contact comes once.
+
+        One that the reply names twice, differently, gets a problem: nobody knows which of the two is true.
+        """
         payload = await self._call(operation, sent, session, repeatable=repeatable)
         found: dict[str, Presence] = {}
         nameless: list[Presence] = []
+        asked = PresenceType(sent["presenceType"])
         try:
-            for count, each in enumerate(replies.presences(payload), start=1):
+            for count, each in enumerate(replies.presences(payload, asked), start=1):
                 if not each.contact:
                     nameless.append(each)
                 else:
-                    key = same_contact(each.contact)
-                    known = found.get(key)
-                    if known is None or each.problem is None or known.problem is not None:
-                        found[key] = each
+                    known = found.setdefault(same_contact(each.contact), each)
+                    if known is not each and known != replace(each, contact=known.contact):
+                        found[same_contact(each.contact)] = Presence(
+                            known.contact, PresenceState.UNKNOWN, asked, problem=_TWICE
+                        )
                 if count % _CONTACTS_PER_STEP == 0:
                     await asyncio.sleep(0)
         except UnreadableReply as error:

@@ -37,7 +37,7 @@ from pws_soap.transport import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_MAX_REPLY_BYTES,
     DEFAULT_READ_TIMEOUT,
-    AiohttpTransport,
+    HttpTransport,
     Transport,
     Trust,
 )
@@ -77,7 +77,7 @@ class PwsClient:
             raise ArgumentError(
                 "transport", "no ca_file and no fingerprint beside it, which it would not use", transport
             )
-        self._transport: Transport = transport or AiohttpTransport(
+        self._transport: Transport = transport or HttpTransport(
             Trust(ca_file, fingerprint),
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,

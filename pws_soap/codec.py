@@ -100,18 +100,19 @@ def payload(
     name = local(envelope)
     if name == "description":
         raise _fault(envelope, operation, status, secrets)
-    body = child(envelope, "Body") if name == "Envelope" else None
-    if body is None:
-        what = f"an element {name!r}" if name != "Envelope" else "an envelope without a body"
+    bodies = [node for node in envelope if local(node) == "Body"] if name == "Envelope" else []
+    if len(bodies) != 1:
+        what = f"an element {name!r}" if name != "Envelope" else f"an envelope with {len(bodies) or 'no'} bodies"
         raise _unexpected(operation, status, what)
-    first = next((node for node in body if isinstance(node.tag, str)), None)
+    content = [node for node in bodies[0] if isinstance(node.tag, str)]
+    first = content[0] if len(content) == 1 else None
     if first is not None and local(first) == "Fault":
         raise _fault(first, operation, status, secrets)
     if first is None or local(first) != operation + "Response":
-        got = "an empty body" if first is None else f"{local(first)!r}"
-        raise _unexpected(operation, status, got)
-    if status == _STATUS_BUSY:
-        raise Fault.of(None, status=status, operation=operation)
+        names = ", ".join(repr(local(node)) for node in content[:3])
+        raise _unexpected(operation, status, names if content else "an empty body")
+    if status != _STATUS_OK:  # the server answers what it has done with 200: this is somebody else's word as well
+        raise _unexpected(operation, status, f"{local(first)!r}")
     return first
 
 
@@ -136,8 +137,14 @@ def no_envelope(operation: str, status: int) -> Exception:
 def _unexpected(operation: str, status: int, got: str) -> Exception:
     if status == _STATUS_BUSY:
         return Fault.of(None, status=status, operation=operation)
+    wanted = f"instead of {operation}Response" if status == _STATUS_OK else "and not 200"
     http = f"HTTP {status} with " if status != _STATUS_OK else ""
-    return UnexpectedReply(f"{http}{got} instead of {operation}Response", operation=operation)
+    return UnexpectedReply(f"{http}{got} {wanted}", operation=operation)
+
+
+def _is_cisco(tag: str) -> bool:
+    """Whether an element of a fault is the server's: a gateway's fault may have a `code` in a namespace of its own."""
+    return not tag.startswith("{") or tag.startswith("{urn:cisco:")
 
 
 def _fault(element: etree._Element, operation: str, status: int, secrets: tuple[str, ...]) -> Fault:
@@ -145,7 +152,7 @@ def _fault(element: etree._Element, operation: str, status: int, secrets: tuple[
     place = child(element, "detail") if local(element) == "Fault" else element
     texts: dict[str, str] = {}
     for node in (place if place is not None else element).iter():
-        if isinstance(node.tag, str):
+        if isinstance(node.tag, str) and _is_cisco(node.tag):
             name = local(node).lower()
             if name in {"code", "message", "fix"} and name not in texts and node.text and node.text.strip():
                 texts[name] = " ".join(node.text.split())

@@ -21,15 +21,16 @@
     │           ├── ReplyTooLarge        over the cap on a reply's size
     │           ├── ForbiddenXml         a document type or an entity, which no honest reply has
     │           └── UnexpectedReply      XML, but not the reply of this operation
-    └── Fault                    the server said no; `code` decides, the texts vary between releases
+    └── Fault                    the server said no; `code` decides, the texts vary between releases. Unless its row in
+        │                        `CODES` says why nothing was done, the outcome is unknown (`may_have_acted`)
         ├── NotLoggedIn          100 101
         ├── LoginRefused         111 112 113 114
         ├── AlreadyLoggedIn      160
         ├── EndpointLost         132 136
         ├── SubscriptionLost     133 137
         ├── Exhausted            138 139 206 207 211
-        ├── Throttled            210 212 and every HTTP 503
-        ├── ServerTrouble        200 201 202 203 204 205 208 209, and codes we do not know
+        ├── Throttled            210 212, and every HTTP 503 (without such a code the outcome is unknown)
+        ├── ServerTrouble        200 201 202 203 204 205 208 209, no code, and codes we do not know
         └── RequestRefused       all others: the request itself is wrong, sending it again does not help
 
 The numbers are the server's own (protocol section 3). `Policy` says what a caller should do; `CODES` is the
@@ -67,9 +68,14 @@ class Policy(StrEnum):
 
 
 class PwsError(Exception):
-    """The root: whatever this library raises on purpose. `policy` says what to do."""
+    """The root: whatever this library raises on purpose. `policy` says what to do.
+
+    `may_have_acted`: whether the server may have carried the request out, or may still do so. Only what proves the
+    opposite says False: an error from before anything was sent, or the server's own word that it refused (`Code`).
+    """
 
     policy: Policy = Policy.GIVE_UP
+    may_have_acted: bool = False
 
 
 class ArgumentError(PwsError, ValueError):
@@ -126,6 +132,7 @@ class PartlySubscribed(PwsError):
         self.missing = missing
         self.cause = cause
         self.policy = cause.policy
+        self.may_have_acted = cause.may_have_acted
         total = len(subscription.contacts) + len(missing)
         super().__init__(
             f"subscription {subscription.id} has {len(subscription.contacts)} of {total} contacts: {cause}"
@@ -167,6 +174,7 @@ class OutcomeUnknown(TransportError):
     """The request was sent and its effect is not known: it may have consumed changes (protocol section 2, Fetching)."""
 
     policy = Policy.READ_AGAIN
+    may_have_acted = True
 
 
 class TimedOut(OutcomeUnknown):
@@ -207,15 +215,39 @@ class UnexpectedReply(UnreadableReply):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A row of the server's table of error codes (protocol section 3)."""
+    """A row of the server's table of error codes (protocol section 3).
+
+    `refused` is why the code proves that nothing was done; None where it does not.
+    """
 
     number: int
     meaning: str
     policy: Policy
+    refused: str | None = None
+
+
+_REFUSED: Final[tuple[tuple[frozenset[int], str], ...]] = (
+    (frozenset({100, 101, 140, 141}), "the session is checked first"),
+    (frozenset({102, 103, 150}), "a request that cannot be read is not carried out"),
+    (frozenset({111, 112, 113, 114, 160}), "a refused login makes no session"),
+    (
+        frozenset({110, 115, *range(121, 126), 130, 131, 134, 135, 142, 143, *range(145, 149), 161, 162}),
+        "the arguments are checked first",
+    ),
+    (frozenset({132, 133, 136, 137}), "there is nothing of ours under this id that it could have acted on"),
+    (frozenset({138, 139}), "the room is looked for before anything is made"),
+    (frozenset({144}), "contacts are looked up before they are taken out"),
+    (frozenset({210, 212}), "the server's gate against overload stands before all else"),
+    (frozenset({211}), "the SIP subscriptions are counted before the contacts are taken in"),
+)
+"""Codes that are given before a request is carried out, and why: the server's own words say so (protocol section 3).
+
+Not among them: 120 and 200 to 209, failures in the midst of the work, of which nobody knows how far it came."""
 
 
 def _codes() -> dict[int, Code]:
-    give_up, again = Policy.GIVE_UP, Policy.RETRY
+    give_up, again, read_again = Policy.GIVE_UP, Policy.RETRY, Policy.READ_AGAIN
+    refused = {number: why for numbers, why in _REFUSED for number in numbers}
     rows: list[tuple[int, str, Policy]] = [
         (100, "no session key in the request", Policy.LOG_IN_AGAIN),
         (101, "session key not valid", Policy.LOG_IN_AGAIN),
@@ -256,21 +288,21 @@ def _codes() -> dict[int, Code]:
         (160, "user already logged in", again),
         (161, "override tuple id not valid", give_up),
         (162, "source element not valid", give_up),
-        (200, "server error", again),
-        (201, "failed to unregister", again),
-        (202, "failed to subscribe", again),
-        (203, "failed to unsubscribe", again),
-        (204, "failed to set presence", again),
-        (205, "failed to log out", again),
+        (200, "server error", read_again),
+        (201, "failed to unregister", read_again),
+        (202, "failed to subscribe", read_again),
+        (203, "failed to unsubscribe", read_again),
+        (204, "failed to set presence", read_again),
+        (205, "failed to log out", read_again),
         (206, "no endpoint id to be had", Policy.FREE_RESOURCES),
         (207, "no subscription id to be had", Policy.FREE_RESOURCES),
-        (208, "failed to log in", again),
-        (209, "failed to register", again),
+        (208, "failed to log in", read_again),
+        (209, "failed to register", read_again),
         (210, "CPU limit reached", Policy.BACK_OFF),
         (211, "no free SIP subscription", Policy.FREE_RESOURCES),
         (212, "requests per second reached", Policy.BACK_OFF),
     ]
-    return {number: Code(number, meaning, policy) for number, meaning, policy in rows}
+    return {number: Code(number, meaning, policy, refused.get(number)) for number, meaning, policy in rows}
 
 
 CODES: Final = _codes()
@@ -290,7 +322,8 @@ def _words(text: str) -> frozenset[str]:
 class Fault(PwsError):
     """The server said no.
 
-    `code` is its number, or None where it gave none (a bare 503, a SOAP fault without a description). `message` and
+    `code` is its number, or None where it gave none (a bare 503, a SOAP fault without a description): then it may be
+    the word of a gateway, and the server may have carried the request out. `message` and
     `fix` are the server's texts, for people; `policy` is the code's. Its own text has what they add: not a message that
     repeats the meaning of the code, and no fix where a program logs in, registers, subscribes or waits by itself.
     """
@@ -312,7 +345,8 @@ class Fault(PwsError):
         self.operation = operation
         self.node = node
         known = CODES.get(code) if code is not None else None
-        self.policy = known.policy if known else Policy.BACK_OFF if status == 503 else Policy.RETRY
+        self.policy = known.policy if known else Policy.BACK_OFF if status == 503 else Policy.READ_AGAIN
+        self.may_have_acted = known is None or known.refused is None
         self.meaning = known.meaning if known else message or "fault without a description"
         text = f"{operation or 'request'} refused"
         text += f" with code {code}" if code is not None else f" with HTTP {status}" if status != 200 else ""
@@ -359,11 +393,12 @@ class Exhausted(Fault):
 
 
 class Throttled(Fault):
-    """210, 212, or HTTP 503 in general: the server asks for fewer requests."""
+    """210, 212, or HTTP 503 in general: fewer requests are asked for. Only the two codes say that nothing was done."""
 
 
 class ServerTrouble(Fault):
-    """200 to 205, 208, 209 and unknown codes: the server failed; the same request may succeed later."""
+    """200 to 205, 208, 209, no code, and unknown codes: the server failed somewhere in the work, or it is not the
+    server that speaks. What was asked for may have been done."""
 
 
 class RequestRefused(Fault):

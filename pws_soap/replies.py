@@ -3,11 +3,15 @@
 zeep's own decoding ends at the WSDL's 100 contacts (it raises, or drops the rest in silence) and takes 30 microseconds
 a contact; this walk takes any number. It goes contact by contact and then to what the contact holds, so a contact
 without a state is kept and never given its neighbour's. A test holds it equal to zeep's reading.
+
+Nothing in a reply is passed over in silence: whatever is not an entry about one contact becomes a Presence with a
+`problem`, without a contact where none is named. A caller that confirms by what a reply does not name must know of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from lxml import etree
@@ -18,28 +22,54 @@ from pws_soap.errors import UnexpectedReply
 from pws_soap.models import Presence, PresenceState, PresenceType
 
 _STATES: Final = {state.value: state for state in PresenceState}
+_ENTRIES: Final = frozenset({"contact", "presence"})
+_OTHER_TYPE: Final = "{} where {} was asked for"
 
 
-def presences(payload: etree._Element) -> Iterator[Presence]:
-    """What a get...PresenceResponse says, one contact after the other, read as it is consumed.
+def presences(payload: etree._Element, asked: PresenceType | None = None) -> Iterator[Presence]:
+    """What a get...PresenceResponse says, one entry after the other, read as it is consumed.
 
-    An absent or empty list yields nothing: nothing changed (protocol section 2, Fetching). Where a contact stands in
-    both lists the caller gets both, the rich one last.
+    An absent or empty list yields nothing: nothing changed (protocol section 2, Fetching). A contact that is named
+    twice comes twice. Raises UnexpectedReply for a reply without content, or of another type than `asked`: that is the
+    reply to another request.
     """
     operation = local(payload).removesuffix("Response")
-    response = child(payload, "presenceResponse")
-    if response is None:
-        raise UnexpectedReply("the reply has no presenceResponse", operation=operation)
-    basic, rich = child(response, "basicPresenceList"), child(response, "richPresenceList")
-    if basic is not None:
-        yield from _basic(basic)
-    if rich is not None:
-        yield from _rich(rich)
+    responses = [each for each in payload if isinstance(each.tag, str)]
+    if len(responses) != 1 or local(responses[0]).lower() != "presenceresponse":
+        what = "no presenceResponse" if len(responses) < 2 else "more than one element"
+        raise UnexpectedReply(f"the reply has {what}", operation=operation)
+    (response,) = responses
+    told = child(response, "presenceType")
+    kind = (told.text or "").strip() if told is not None else ""
+    if asked is not None and kind and kind != asked:
+        raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
+    for each in response:
+        name = local(each).lower()
+        if name == "basicpresencelist":
+            yield from _typed(_basic(each), asked)
+        elif name == "richpresencelist":
+            yield from _typed(_rich(each), asked)
+        elif name and name != "presencetype" and any(local(inner).lower() in _ENTRIES for inner in each.iter()):
+            yield _nameless(f"an element <{name[:40]}> that holds presence and is no list of it")
+    yield from _texts(response)
+
+
+def _typed(entries: Iterator[Presence], asked: PresenceType | None) -> Iterator[Presence]:
+    """The entries; those of another type than was asked for say too little, or what nobody can read."""
+    for each in entries:
+        if asked is None or each.type is asked or each.problem is not None:
+            yield each
+        else:
+            yield replace(each, problem=_OTHER_TYPE.format(each.type, asked))
 
 
 def _basic(contacts: etree._Element) -> Iterator[Presence]:
     for node in contacts:
-        if local(node) != "contact":
+        name = local(node)
+        if not name:
+            continue
+        if name.lower() != "contact":
+            yield _nameless(f"an element <{name[:40]}> that is no contact")
             continue
         uri = _value(node, "contactURI")
         status = _value(node, "presenceStatus")
@@ -47,9 +77,23 @@ def _basic(contacts: etree._Element) -> Iterator[Presence]:
         problem = None
         if not uri:
             problem = "a contact without contactURI"
-        elif status and state is None:
+        elif not status:
+            problem = "no presenceStatus"
+        elif state is None:
             problem = f"presenceStatus {status[:40]!r} is none of the seven states"
         yield Presence(uri, state or PresenceState.UNKNOWN, PresenceType.BASIC, problem=problem)
+    yield from _texts(contacts)
+
+
+def _nameless(problem: str) -> Presence:
+    return Presence("", PresenceState.UNKNOWN, PresenceType.BASIC, problem=problem)
+
+
+def _texts(place: etree._Element) -> Iterator[Presence]:
+    """A text where only elements belong."""
+    texts = [place.text, *(node.tail for node in place)]
+    if any(text and not text.isspace() for text in texts):
+        yield _nameless("text between the elements")
 
 
 def _value(contact: etree._Element, name: str) -> str:

@@ -1,30 +1,36 @@
-"""Bytes to one node and back, over aiohttp; every foreign exception ends here and becomes one of ours.
+"""Bytes to one node and back, over HTTP/1.1; every foreign exception ends here and becomes one of ours.
 
 Requests carry Content-Length (a chunked one is refused by the server), connections are kept alive, there is one TLS
 context per node, redirects are not followed, and no environment variable names a proxy or an authority. The reply is
 read up to a cap.
+
+A reply that came twice could be taken for the answer to the next request. So a connection that has carried an operation
+rests before it carries the same one again (another operation's reply is known by its name), and whatever comes on a
+resting connection closes it (`pws_soap.connection`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.abc import ResolveResult
+import aiohappyeyeballs
+import h11
 
+from pws_soap.connection import BrokenOff, Connection, NotHttp, RawReply, TooLarge
 from pws_soap.errors import (
     ArgumentError,
     Disconnected,
     ReplyTooLarge,
     TimedOut,
+    UnexpectedReply,
     Unreachable,
     UnreadableReply,
     UntrustedServer,
@@ -34,6 +40,11 @@ DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_READ_TIMEOUT: Final = 30.0
 DEFAULT_MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 """A reply of 5000 rich documents is about 15 MB; four times that is no reply of an honest server."""
+REST: Final = 2.0
+"""Seconds for which a connection does not carry an operation again after its reply. A reply that is doubled on its way
+comes within milliseconds, so its second copy finds the connection at rest."""
+_KEPT: Final = 75.0
+"""Seconds for which an idle connection is kept. A TLS connection costs nineteen times a small call."""
 _TOTAL_PER_READ: Final = 4
 """A whole call may take this many read time-outs: a server that sends a byte now and then holds nobody for ever."""
 
@@ -73,12 +84,13 @@ class Trust:
     ca_file: str | Path | None = None
     fingerprint: str | None = None
 
-    def aiohttp_ssl(self) -> ssl.SSLContext | aiohttp.Fingerprint:
-        """What aiohttp checks with. Raises ArgumentError for a file or a fingerprint that is not one."""
+    def context(self) -> ssl.SSLContext:
+        """What connections are made with. Raises ArgumentError for a file or a fingerprint that is not one."""
         if self.fingerprint is not None:
             if self.ca_file is not None:
                 raise ArgumentError("fingerprint", "ca_file or fingerprint, not both", self.fingerprint)
-            return aiohttp.Fingerprint(read_fingerprint(self.fingerprint))
+            read_fingerprint(self.fingerprint)
+            return _unchecked()  # the certificate itself is compared, before anything is sent
         if self.ca_file is None:
             return ssl.create_default_context()
         try:
@@ -100,8 +112,13 @@ def read_fingerprint(text: str) -> bytes:
     return digest
 
 
-class AiohttpTransport:
-    """The transport over real sockets. Time-outs are in seconds; it belongs to the event loop it is first used in."""
+class HttpTransport:
+    """The transport over real sockets. Time-outs are in seconds; it belongs to the event loop it is first used in.
+
+    At most `max_connections` are open at a time. `rest` is the pause of a connection between two replies to the same
+    operation. `unasked` is told of an operation whose last reply may have been one to an earlier request: more replies
+    came over its connection than requests were sent.
+    """
 
     def __init__(
         self,
@@ -111,111 +128,183 @@ class AiohttpTransport:
         read_timeout: float = DEFAULT_READ_TIMEOUT,
         max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
         max_connections: int = 16,
+        rest: float = REST,
+        unasked: Callable[[str], object] = lambda _operation: None,
     ) -> None:
         for name, value in (("connect_timeout", connect_timeout), ("read_timeout", read_timeout)):
             if not 0 < value < float("inf"):
                 raise ArgumentError(name, "a number of seconds above 0", value)
         if max_reply_bytes < 1:
             raise ArgumentError("max_reply_bytes", "at least 1", max_reply_bytes)
+        if max_connections < 1:
+            raise ArgumentError("max_connections", "at least 1", max_connections)
         self._trust = trust
-        self._ssl = trust.aiohttp_ssl() if trust != Trust() else None
-        self._timeout = aiohttp.ClientTimeout(
-            total=connect_timeout + _TOTAL_PER_READ * read_timeout,
-            sock_connect=connect_timeout,
-            sock_read=read_timeout,
-        )
+        self._tls = trust.context() if trust != Trust() else None
         self._read_timeout = read_timeout
         self._connect_timeout = connect_timeout
         self._max_reply_bytes = max_reply_bytes
-        self._max_connections = max_connections
-        self._session: aiohttp.ClientSession | None = None
+        self._most = max_connections
+        self._rest = rest
+        self._tell_unasked = unasked
+        self._free = asyncio.Semaphore(max_connections)
+        self._idle: dict[Connection, float] = {}  # since when, the longest idle first
+        self._busy: set[Connection] = set()
 
     def __repr__(self) -> str:
-        return f"AiohttpTransport(ca_file={self._trust.ca_file!s}, pinned={self._trust.fingerprint is not None})"
+        return f"HttpTransport(ca_file={self._trust.ca_file!s}, pinned={self._trust.fingerprint is not None})"
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
         return await self._request("POST", url, body, headers, operation)
 
     async def get(self, url: str, *, operation: str) -> Reply:
-        return await self._request("GET", url, None, {}, operation)
+        return await self._request("GET", url, b"", {}, operation)
 
     async def close(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        for each in [*self._idle, *self._busy]:
+            each.abort()
+        self._idle.clear()
+        await asyncio.sleep(0)  # lets the connections say that they are gone
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            if self._ssl is None:
-                self._ssl = self._trust.aiohttp_ssl()
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    ssl=self._ssl,
-                    limit=self._max_connections,
-                    keepalive_timeout=75,
-                    resolver=_Resolver(self._connect_timeout),
-                ),
-                timeout=self._timeout,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                headers={"User-Agent": "pws-presence", "Accept": "text/xml, application/soap+xml"},
-                skip_auto_headers={"Accept-Encoding"},
-            )
-        return self._session
+    # One request
 
-    async def _request(
-        self, method: str, url: str, body: bytes | None, headers: dict[str, str], operation: str
-    ) -> Reply:
-        node = urlsplit(url).netloc
-        try:
-            async with self._open().request(method, url, data=body, headers=headers, allow_redirects=False) as reply:
-                return Reply(reply.status, await self._read(reply, node, operation))
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as error:
-            raise await self._untrusted(error, url, operation) from None
-        except aiohttp.ConnectionTimeoutError:
-            raise Unreachable(
-                f"no connection within {self._connect_timeout:g} s", node=node, operation=operation
-            ) from None
-        except aiohttp.ClientConnectorError as error:
-            raise Unreachable(_reason(error), node=node, operation=operation) from None
-        except TimeoutError:  # aiohttp's own time-outs are subclasses
-            message = f"no complete reply (read time-out {self._read_timeout:g} s)"
-            raise TimedOut(message, node=node, operation=operation) from None
-        except (aiohttp.InvalidURL, UnicodeError):  # the latter for a name that is none, such as a..b
-            raise Unreachable("the address is not a URL", node=node, operation=operation) from None
-        except aiohttp.ClientResponseError as error:
-            what = re.split(r"[:'\"\n]", error.message.strip())[0]  # what follows quotes the reply
-            raise UnreadableReply(f"the reply is not HTTP ({what})", node=node, operation=operation) from None
-        except (aiohttp.ClientError, OSError) as error:
-            message = f"the connection broke: {error or type(error).__name__}"[:200]
-            raise Disconnected(message, node=node, operation=operation) from None
-
-    async def _read(self, reply: aiohttp.ClientResponse, node: str, operation: str) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for part in reply.content.iter_any():
-            size += len(part)
-            if size > self._max_reply_bytes:
-                reply.close()
-                message = f"the reply is larger than {self._max_reply_bytes} bytes (max_reply_bytes)"
-                raise ReplyTooLarge(message, node=node, operation=operation)
-            parts.append(part)
-        return b"".join(parts)
-
-    async def _untrusted(
-        self,
-        error: aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch,
-        url: str,
-        operation: str,
-    ) -> UntrustedServer:
+    async def _request(self, method: str, url: str, body: bytes, headers: dict[str, str], operation: str) -> Reply:
         parts = urlsplit(url)
-        if isinstance(error, aiohttp.ServerFingerprintMismatch):
-            why = "it is not the pinned one"
-            shown = error.got.hex(":").upper()
-        else:
-            cause = error.certificate_error
-            why = str(getattr(cause, "verify_message", "") or cause)
-            shown = await _shown_certificate(parts.hostname or "", parts.port or 443, self._connect_timeout)
+        node = parts.netloc
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        lines = [("Host", node), *_HEADERS, *headers.items()]
+        if method == "POST":
+            lines.append(("Content-Length", str(len(body))))
+        head = h11.Request(method=method, target=target, headers=lines)
+        async with self._free:
+            connection = self._rested(operation) or await self._open(url, operation)
+            self._busy.add(connection)
+            try:
+                raw = await self._within_time(connection, head, body)
+            except BrokenOff as error:
+                raise Disconnected(f"the connection broke: {error}"[:200], node=node, operation=operation) from None
+            except NotHttp as error:
+                raise UnreadableReply(f"the reply is not HTTP ({error})", node=node, operation=operation) from None
+            except TooLarge:
+                message = f"the reply is larger than {self._max_reply_bytes} bytes (max_reply_bytes)"
+                raise ReplyTooLarge(message, node=node, operation=operation) from None
+            except TimeoutError:
+                message = f"no complete reply (read time-out {self._read_timeout:g} s)"
+                raise TimedOut(message, node=node, operation=operation) from None
+            finally:
+                self._busy.discard(connection)
+                self._put_back(connection, operation)
+        if any(name == b"age" and value.strip() != b"0" for name, value in raw.headers):
+            message = "the reply comes from a cache on the way, not from the server"
+            raise UnexpectedReply(message, node=node, operation=operation)
+        return Reply(raw.status, raw.body)
+
+    async def _within_time(self, connection: Connection, head: h11.Request, body: bytes) -> RawReply:
+        """The reply: between two pieces of it the read time-out may pass, and a few times that in all."""
+        async with asyncio.timeout(_TOTAL_PER_READ * self._read_timeout):
+            asked = asyncio.ensure_future(connection.ask(head, body, self._max_reply_bytes))
+            try:
+                while True:
+                    connection.heard.clear()
+                    done, _ = await asyncio.wait({asked}, timeout=self._read_timeout)
+                    if done:
+                        return asked.result()
+                    if not connection.heard.is_set():
+                        raise TimeoutError
+            finally:
+                if not asked.done():
+                    asked.cancel()
+                    connection.abort()
+
+    # Connections
+
+    def _rested(self, operation: str) -> Connection | None:
+        """The connection that was used last of those that may carry the operation."""
+        now = asyncio.get_running_loop().time()
+        for connection in reversed([*self._idle]):
+            if now - self._idle[connection] > _KEPT or not connection.is_open or not connection.is_silent:
+                self._drop(connection)
+            elif now - connection.carried.get(operation, -self._rest) >= self._rest:
+                del self._idle[connection]
+                return connection
+        return None
+
+    def _put_back(self, connection: Connection, operation: str) -> None:
+        if not connection.is_open:
+            return
+        now = asyncio.get_running_loop().time()
+        connection.last = operation if operation in connection.carried else None
+        connection.carried[operation] = now
+        self._idle[connection] = now
+
+    def _drop(self, connection: Connection) -> None:
+        self._idle.pop(connection, None)
+        connection.abort()
+
+    def _ended(self, connection: Connection) -> None:
+        self._idle.pop(connection, None)
+
+    def _unasked(self, connection: Connection) -> None:
+        self._idle.pop(connection, None)
+        if connection.last is not None:
+            self._tell_unasked(connection.last)
+
+    async def _open(self, url: str, operation: str) -> Connection:
+        """A new connection, for which the longest idle one makes room. Raises Unreachable; nothing was sent."""
+        parts = urlsplit(url)
+        node = parts.netloc
+        while self._idle and len(self._idle) + len(self._busy) >= self._most:
+            self._drop(next(iter(self._idle)))
+        host, secure = parts.hostname or "", parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                return await self._connected(host, port, secure=secure)
+        except _WrongPin as error:
+            raise self._untrusted("it is not the pinned one", str(error), node, operation) from None
+        except ssl.SSLCertVerificationError as error:
+            shown = await _shown_certificate(host, port, self._connect_timeout)
+            raise self._untrusted(error.verify_message or str(error), shown, node, operation) from None
+        except TimeoutError:
+            message = f"no connection within {self._connect_timeout:g} s"
+        except UnicodeError:  # for a name that is none, such as a..b
+            message = "the address is not a URL"
+        except socket.gaierror:
+            message = f"the name {host!r} cannot be resolved"
+        except ssl.SSLError as error:
+            message = f"TLS failed: {error.reason or error}; does the port speak TLS?"
+        except ConnectionRefusedError:
+            message = "connection refused: nothing listens there"
+        except OSError as error:
+            message = error.strerror or str(error)
+        raise Unreachable(message, node=node, operation=operation)
+
+    async def _connected(self, host: str, port: int, *, secure: bool) -> Connection:
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=0.25, interleave=1)
+        try:
+            if not secure:
+                _, connection = await loop.create_connection(self._made, sock=found)
+                return connection
+            if self._tls is None:
+                self._tls = self._trust.context()
+            transport, connection = await loop.create_connection(
+                self._made, sock=found, ssl=self._tls, server_hostname=host
+            )
+        except BaseException:
+            found.close()
+            raise
+        if self._trust.fingerprint is not None:
+            shown = _digest(transport)
+            if shown != read_fingerprint(self._trust.fingerprint):
+                connection.abort()
+                raise _WrongPin(shown.hex(":").upper())
+        return connection
+
+    def _made(self) -> Connection:
+        return Connection(self._ended, self._unasked)
+
+    def _untrusted(self, why: str, shown: str, node: str, operation: str) -> UntrustedServer:
         print_of = f" (its SHA-256 is {shown})" if shown else ""
         cure = "Set ca_file to the authority that signed it"
         if "mismatch" in why:
@@ -224,45 +313,38 @@ class AiohttpTransport:
             f"the server's certificate{print_of} is not trusted: {why.rstrip('.')}. "
             f"{cure}, or fingerprint to its SHA-256 after checking it on the server"
         )
-        return UntrustedServer(message, node=parts.netloc, operation=operation)
+        return UntrustedServer(message, node=node, operation=operation)
 
 
-class _Resolver(aiohttp.ThreadedResolver):
-    """Looks names up within the connect time-out, which aiohttp applies to what comes after it only."""
-
-    def __init__(self, limit: float) -> None:
-        super().__init__()
-        self._limit = limit
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        async with asyncio.timeout(self._limit):
-            return await super().resolve(host, port, family)
+_HEADERS: Final = (("User-Agent", "pws-presence"), ("Accept", "text/xml, application/soap+xml"))
 
 
-def _reason(error: aiohttp.ClientConnectorError) -> str:
-    cause = error.os_error
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the name {error.host!r} cannot be resolved"
-    if isinstance(cause, ConnectionRefusedError):
-        return "connection refused: nothing listens there"
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS failed: {cause.reason or cause}; does the port speak TLS?"
-    return cause.strerror or str(cause)
+class _WrongPin(Exception):
+    """Another certificate than the pinned one. The message is its SHA-256."""
+
+
+def _unchecked() -> ssl.SSLContext:
+    """A context that believes any certificate, for those who compare it themselves."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _digest(transport: asyncio.BaseTransport) -> bytes:
+    """The SHA-256 of the certificate that the other side has shown; empty where there is none."""
+    tls = transport.get_extra_info("ssl_object")
+    certificate = tls.getpeercert(binary_form=True) if tls else None
+    return hashlib.sha256(certificate).digest() if certificate else b""
 
 
 async def _shown_certificate(host: str, port: int, limit: float) -> str:
     """The fingerprint of the certificate that a server shows, so that a person can compare it. Sends nothing."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(limit):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
+            _, writer = await asyncio.open_connection(host, port, ssl=_unchecked())
     except (OSError, TimeoutError):
         return ""
-    tls = writer.get_extra_info("ssl_object")
-    certificate = tls.getpeercert(binary_form=True) if tls else None
+    shown = _digest(writer.transport).hex().upper()
     writer.transport.abort()
-    return hashlib.sha256(certificate).hexdigest().upper() if certificate else ""
+    return shown

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.models import PresenceType, Secret
-from pws_soap.transport import AiohttpTransport, Transport, Trust
+from pws_soap.transport import HttpTransport, Transport, Trust
 from service.access import policy
 from service.access.door import Door
 from service.access.sources import Sources
@@ -38,6 +38,7 @@ from service.keeper import Credentials
 from service.knowledge import Knowledge
 from service.lines import PumpSettings
 from service.living import LivingEngine
+from service.revisions import Revisions
 from service.routes.callback import Callback, alone
 from service.routes.playground import Playground
 from service.statefile import StateFile
@@ -94,8 +95,9 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
     """
     clock = clock or SystemClock()
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
-    # Microseconds since the epoch: no revision of an earlier run comes again, and JavaScript can still count them.
-    store = MemoryStore(clock, revision=int(clock.now() * 1e6))
+    file = StateFile(state_path(config), clock, frozenset(urlsplit(url).scheme for url in config.server.urls()))
+    revisions = Revisions(file, clock)
+    store = MemoryStore(clock, revision=revisions.start)
     bound = default_bound(config.fetch.safety_interval)
     groups = {name: group.contacts for name, group in config.groups.items()}
     availability = Availability(
@@ -142,7 +144,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         connect=_Connector(config, clock),
         store=store,
         clock=clock,
-        file=StateFile(state_path(config), clock, frozenset(urlsplit(url).scheme for url in config.server.urls())),
+        file=file,
         bound=bound,
         patience=config.server.read_timeout,
         tell=knowledge.log.tell,
@@ -150,23 +152,25 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        revisions.reserve(store.revision)
         engine.start({each.end_user: each.contacts for each in config.watch})
         ticking = asyncio.create_task(knowledge.log.run(), name="log")
         claiming = asyncio.create_task(knowledge.desk.run(), name="claims")
+        reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
         try:
             yield
         finally:
             ticking.cancel()
             claiming.cancel()
+            reserving.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
+            revisions.settle(store.revision)
 
     door = policy.door(config, clock)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
-        callback = alone(
-            Callback(engine, secret, clock, sources, config.callback.prefix), config.limits.max_body_bytes
-        )
+        callback = alone(Callback(engine, secret, clock, sources, config.callback.prefix), config.limits.max_body_bytes)
     app = create_app(
         engine,
         knowledge,
@@ -193,7 +197,7 @@ class _Connector:
 
     def __call__(self, node: str) -> PwsClient:
         server = self._server
-        transport: Transport = AiohttpTransport(
+        transport: Transport = HttpTransport(
             Trust(server.ca_file, server.fingerprint),
             connect_timeout=server.connect_timeout,
             read_timeout=server.read_timeout,

@@ -25,7 +25,7 @@ DECISIONS = {
     "pws_soap.pidf",
     "pws_soap.replies",
 }
-WIRE = {"pws_soap.transport", "pws_soap.memory"}
+WIRE = {"pws_soap.transport", "pws_soap.connection", "pws_soap.memory"}
 LIBRARY = {"pws_soap.calls", "pws_soap.client"}
 SIMULATOR = {"pws_soap.simulator"}
 

@@ -100,13 +100,19 @@ class Loopback:
             writer.transport.abort()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        line, *rest = head.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in rest if each)}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        self.bytes_in += len(head) + len(body)
-        self.received.append(Received(line, headers, body))
+        received, size = await read_request(reader)
+        self.bytes_in += size
+        self.received.append(received)
         self.got_request.set()
+
+
+async def read_request(reader: asyncio.StreamReader) -> tuple[Received, int]:
+    """One request, and how many bytes it had."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    line, *rest = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in rest if each)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Received(line, headers, body), len(head) + len(body)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

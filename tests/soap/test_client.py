@@ -183,7 +183,7 @@ async def test_status_failure_of_each_operation() -> None:
     for operation, call in calls.items():
         with pytest.raises(Fault, match=rf"^{operation} refused \(status FAILURE\)$") as caught:
             await call(answering(status(operation, "FAILURE")))
-        assert (caught.value.code, caught.value.policy) == (None, Policy.RETRY)
+        assert (caught.value.code, caught.value.policy) == (None, Policy.READ_AGAIN)
 
 
 async def test_repeatable_call_is_sent_again_once() -> None:

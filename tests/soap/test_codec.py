@@ -28,6 +28,7 @@ from tests.soap.samples import (
     logged_in,
     people,
     pidf,
+    rich,
     status,
     subscription_id,
 )
@@ -103,7 +104,7 @@ CALLS: dict[str, tuple[Call, bytes, str]] = {
     ),
     "getSubscribedPresence": (
         lambda pws: pws.get_subscribed_presence(end_user(), 7, rich=True),
-        basic([]),
+        rich([]),
         "<getSubscribedPresence><subscriptionID>7</subscriptionID><presenceType>RICH_PRESENCE</presenceType>"
         "</getSubscribedPresence>",
     ),

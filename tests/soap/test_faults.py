@@ -39,7 +39,7 @@ EXPECTED: dict[type[Fault], tuple[set[int], Policy | None]] = {
     errors.SubscriptionLost: ({133, 137}, Policy.SUBSCRIBE_AGAIN),
     errors.Exhausted: ({138, 139, 206, 207, 211}, Policy.FREE_RESOURCES),
     errors.Throttled: ({210, 212}, Policy.BACK_OFF),
-    errors.ServerTrouble: ({200, 201, 202, 203, 204, 205, 208, 209}, Policy.RETRY),
+    errors.ServerTrouble: ({200, 201, 202, 203, 204, 205, 208, 209}, Policy.READ_AGAIN),
     errors.RequestRefused: (
         {102, 103, 110, 115, 121, 122, 123, 124, 125, 130, 131, 134, 135}
         | {140, 141, 142, 143, 144, 145, 146, 147, 148, 150, 161, 162},
@@ -236,7 +236,8 @@ async def test_unknown_code_is_the_server_s_trouble(code: int) -> None:
     """The number is kept, and the server's words are the meaning."""
     error = await raised(fault(description(code, "New in release 99", "")))
     assert type(error) is errors.ServerTrouble
-    assert (error.code, error.meaning, error.policy) == (code, "New in release 99", Policy.RETRY)
+    assert (error.code, error.meaning, error.policy) == (code, "New in release 99", Policy.READ_AGAIN)
+    assert error.may_have_acted
     assert str(error) == f"logout refused with code {code} (New in release 99)"
 
 
@@ -253,7 +254,7 @@ async def test_fault_without_detail_has_its_text(reply: bytes) -> None:
     """faultstring in 1.1, Text in 1.2; the status is told where it is not 200."""
     error = await raised(reply, 500)
     assert type(error) is errors.ServerTrouble
-    assert (error.code, error.message, error.policy) == (None, "It broke", Policy.RETRY)
+    assert (error.code, error.message, error.policy) == (None, "It broke", Policy.READ_AGAIN)
     assert str(error) == "logout refused with HTTP 500 (It broke)"
 
 
@@ -300,13 +301,21 @@ async def test_fault_in_every_operation() -> None:
 # Replies that are neither a fault nor the response
 
 UNEXPECTED = {
-    "another operation's": (status("unsubscribe"), "'unsubscribeResponse' instead of logoutResponse"),
+    "another operation's": (status("unsubscribe"), "'unsubscribeResponse'"),
     "an envelope without a body": (
         b'<E:Envelope xmlns:E="http://schemas.xmlsoap.org/soap/envelope/"/>',
-        "an envelope without a body instead of logoutResponse",
+        "an envelope with no bodies",
     ),
-    "an empty body": (envelope("<!-- nothing -->"), "an empty body instead of logoutResponse"),
-    "no envelope": (b"<logoutResponse/>", "an element 'logoutResponse' instead of logoutResponse"),
+    "an empty body": (envelope("<!-- nothing -->"), "an empty body"),
+    "a fault beside it": (
+        envelope("<logoutResponse><status>SUCCESS</status></logoutResponse><Fault/>"),
+        "'logoutResponse', 'Fault'",
+    ),
+    "it twice": (
+        envelope("<logoutResponse><status>SUCCESS</status></logoutResponse>" * 2),
+        "'logoutResponse', 'logoutResponse'",
+    ),
+    "no envelope": (b"<logoutResponse/>", "an element 'logoutResponse'"),
     "another namespace": (
         envelope("<logoutResponse xmlns='urn:other'><status>SUCCESS</status></logoutResponse>"),
         "does not fit the WSDL",
@@ -323,6 +332,8 @@ UNEXPECTED = {
 async def test_reply_that_is_not_the_operation_s_is_unexpected(name: str, http: int) -> None:
     """The message names what came, where, and an HTTP status other than 200."""
     body, words = UNEXPECTED[name]
+    if http == 404 and "WSDL" in words:
+        words = "HTTP 404 with 'logoutResponse' and not 200"
     pws = PwsClient(NODE, transport=MemoryTransport([Reply(http, body)]))
     with pytest.raises(errors.UnexpectedReply, match=re.escape(words)) as caught:
         await pws.logout(end_user())
@@ -354,10 +365,47 @@ async def test_unreadable_reply_is_named_with_its_place(
     assert str(caught.value).count("login") == 1
 
 
-async def test_a_good_reply_is_read_whatever_the_status() -> None:
-    """Only 503 is believed over the body."""
-    pws = PwsClient(NODE, transport=MemoryTransport([Reply(500, basic([("ann@example.com", "BUSY")]))]))
-    assert len(await pws.get_subscribed_presence(end_user(), 7)) == 1
+@pytest.mark.parametrize("http", [201, 203, 404, 500, 502, 503, 504])
+async def test_a_good_reply_counts_with_status_200_alone(http: int) -> None:
+    """With any other one somebody between the server and us has a word in it as well."""
+    pws = PwsClient(NODE, transport=MemoryTransport([Reply(http, basic([("ann@example.com", "BUSY")]))]))
+    with pytest.raises(PwsError, match=str(http)) as caught:
+        await pws.get_subscribed_presence(end_user(), 7)
+    assert caught.value.may_have_acted
+
+
+NOT_DONE = ({*range(100, 163), 210, 211, 212} & set(CODES)) - {120}
+
+
+def test_which_codes_prove_that_nothing_was_done() -> None:
+    """And each says why; failures in the midst of the work do not."""
+    assert {code.number for code in CODES.values() if code.refused} == NOT_DONE
+    assert set(CODES) - NOT_DONE == {120, *range(200, 210)}
+    for number, code in CODES.items():
+        assert Fault.of(number).may_have_acted == (code.refused is None)
+
+
+@pytest.mark.parametrize("status", [200, 500, 502, 503, 504])
+@pytest.mark.parametrize("code", [None, 0, 104, 300, 503])
+def test_a_fault_that_is_not_the_server_s_own_word_proves_nothing(code: int | None, status: int) -> None:
+    assert Fault.of(code, "upstream", status=status).may_have_acted
+
+
+@pytest.mark.parametrize("reply", [b"", b"<html/>", b'{"error": 503}', b"<E:Envelope xmlns:E='", fault(None, "busy")])
+@pytest.mark.parametrize("http", [502, 503, 504])
+async def test_a_gateway_s_page_proves_nothing(reply: bytes, http: int) -> None:
+    pws = PwsClient(NODE, transport=MemoryTransport([Reply(http, reply)]))
+    with pytest.raises(PwsError) as caught:
+        await pws.get_subscribed_presence(end_user(), 7)
+    assert caught.value.may_have_acted
+
+
+async def test_the_code_of_a_gateway_is_not_the_server_s() -> None:
+    """A number called `code` in a namespace of its own."""
+    detail = '<x:error xmlns:x="urn:gateway"><x:code>101</x:code><x:message>no route</x:message></x:error>'
+    error = await raised(fault(detail, "no upstream"))
+    assert type(error) is errors.ServerTrouble
+    assert (error.code, error.may_have_acted) == (None, True)
 
 
 def test_fault_can_be_shown() -> None:

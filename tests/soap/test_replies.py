@@ -115,7 +115,7 @@ def test_our_reading_equals_zeep_s(contacts: Contacts | None) -> None:
     [
         basic(None),
         basic([]),
-        response(OPERATION, "<presenceResponse><presenceType>RICH_PRESENCE</presenceType></presenceResponse>"),
+        response(OPERATION, "<presenceResponse><presenceType>BASIC_PRESENCE</presenceType></presenceResponse>"),
         response(OPERATION, "<presenceResponse/>"),
         response(OPERATION, "<presenceResponse><richPresenceList/></presenceResponse>"),
         response(OPERATION, "<presenceResponse><richPresenceList>\n  </richPresenceList></presenceResponse>"),
@@ -134,7 +134,7 @@ async def test_contact_without_a_state_is_unknown_and_does_not_take_its_neighbou
         ("bo@example.com", PresenceState.BUSY),
         ("", PresenceState.AWAY),
     ]
-    assert [each.problem for each in found] == [None, None, "a contact without contactURI"]
+    assert [each.problem for each in found] == ["no presenceStatus", None, "a contact without contactURI"]
 
 
 @pytest.mark.parametrize("status", ["ON_FIRE", "AVAILABLE ISH", "x" * 100])
@@ -158,43 +158,86 @@ async def test_contacts_as_child_elements_are_read_too() -> None:
     """Another release may write elements where ours has attributes, and other things between them."""
     inner = (
         "<presenceResponse><basicPresenceList><contact><presenceStatus>AWAY</presenceStatus>"
-        "<contactURI>ann@example.com</contactURI></contact><novelty/></basicPresenceList></presenceResponse>"
+        "<contactURI>ann@example.com</contactURI></contact></basicPresenceList></presenceResponse>"
     )
     (found,) = await fetched(response(OPERATION, inner))
     assert (found.contact, found.state) == ("ann@example.com", PresenceState.AWAY)
 
 
-async def test_contact_in_both_lists_is_told_once_by_its_document() -> None:
-    """The rich one knows more; a document that cannot be read does not replace a state."""
+async def test_presence_of_a_type_that_was_not_asked_for_is_a_problem() -> None:
+    """BASIC knows nothing of the phone: where RICH was asked for it must not stand for an answer, nor the reverse."""
     inner = (
-        '<presenceResponse><basicPresenceList><contact contactURI="ANN@example.com" presenceStatus="AWAY"/>'
-        '<contact contactURI="bo@example.com" presenceStatus="DND"/></basicPresenceList>'
-        f"<richPresenceList>{pidf('ann@example.com')}"
-        '<presence xmlns="urn:ietf:params:xml:ns:pidf"/></richPresenceList></presenceResponse>'
+        '<presenceResponse><basicPresenceList><contact contactURI="bo@example.com" presenceStatus="DND"/>'
+        f"</basicPresenceList><richPresenceList>{pidf('ann@example.com')}</richPresenceList></presenceResponse>"
     )
-    found = await fetched(response(OPERATION, inner))
-    named = {each.contact: each for each in found if each.contact}
-    assert set(named) == {"ann@example.com", "bo@example.com"}
-    assert named["ann@example.com"].type is PresenceType.RICH
-    assert named["bo@example.com"].state is PresenceState.DND
-    assert [each.problem is None for each in found if not each.contact] == [False]
+    for as_rich, wrong in ((True, "bo@example.com"), (False, "ann@example.com")):
+        found = await fetched(response(OPERATION, inner), as_rich=as_rich)
+        assert {each.contact: each.problem is not None for each in found} == {
+            "ann@example.com": wrong == "ann@example.com",
+            "bo@example.com": wrong == "bo@example.com",
+        }
 
 
-async def test_broken_document_does_not_replace_what_is_known() -> None:
-    """A contact with a basic state and a document that says nothing keeps its state."""
-    broken = '<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:ann@example.com"><person></presence>'
-    inner = (
-        '<presenceResponse><basicPresenceList><contact contactURI="ann@example.com" presenceStatus="AWAY"/>'
-        f"</basicPresenceList><richPresenceList><![CDATA[{broken}]]></richPresenceList></presenceResponse>"
-    )
-    (found,) = await fetched(response(OPERATION, inner))
+async def test_reply_of_another_type_is_the_reply_to_another_request() -> None:
+    with pytest.raises(UnexpectedReply, match="the reply has BASIC_PRESENCE where RICH_PRESENCE was asked for"):
+        await fetched(basic([("ann@example.com", "BUSY")]), as_rich=True)
+
+
+@pytest.mark.parametrize("second", ["BUSY", "", None, "ON_FIRE"])
+async def test_contact_that_comes_twice_with_different_presence_has_a_problem(second: str | None) -> None:
+    """Nobody knows which of the two is true."""
+    for entries in (
+        [("ann@example.com", "AWAY"), ("ANN@example.com", second)],
+        [("ann@example.com", second), ("ANN@example.com", "AWAY")],
+    ):
+        (found,) = await fetched(basic(entries))
+        assert found.contact == "ann@example.com"
+        assert (found.state, found.problem) == (
+            PresenceState.UNKNOWN,
+            "the reply names it twice, with different presence",
+        )
+
+
+async def test_contact_that_comes_twice_with_the_same_presence_is_told_once() -> None:
+    (found,) = await fetched(basic([("ann@example.com", "AWAY"), ("Ann@example.com", "AWAY")]))
     assert (found.state, found.problem) == (PresenceState.AWAY, None)
 
 
-async def test_contact_that_comes_twice_is_told_once() -> None:
-    """The later one holds."""
-    (found,) = await fetched(basic([("ann@example.com", "AWAY"), ("ann@example.com", "BUSY")]))
-    assert found.state is PresenceState.BUSY
+async def test_broken_document_beside_a_good_one_of_the_same_contact_is_a_problem() -> None:
+    broken = '<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:ann@example.com"><person></presence>'
+    for documents in ([broken, pidf("ann@example.com")], [pidf("ann@example.com"), broken]):
+        (found,) = await fetched(rich(documents, "cdata"), as_rich=True)
+        assert found.problem is not None
+
+
+@pytest.mark.parametrize(
+    ("inner", "problem"),
+    [
+        (
+            "<basicPresenceList><contacts contactURI='ann@example.com' presenceStatus='BUSY'/></basicPresenceList>",
+            "no contact",
+        ),
+        ("<basicPresenceList>ann@example.com BUSY</basicPresenceList>", "text between"),
+        ("&lt;presence/&gt;", "text between"),
+        ("<moreList><contact contactURI='ann@example.com' presenceStatus='BUSY'/></moreList>", "is no list of it"),
+    ],
+)
+async def test_what_is_no_entry_is_told_without_a_name(inner: str, problem: str) -> None:
+    """Nothing of a reply is passed over: what it does not name is taken as unchanged."""
+    (found,) = await fetched(response(OPERATION, f"<presenceResponse>{inner}</presenceResponse>"))
+    assert found.contact == ""
+    assert found.problem is not None
+    assert problem in found.problem
+
+
+async def test_every_list_of_a_reply_is_read() -> None:
+    """Another release may write one list for each hundred contacts."""
+    lists = "".join(
+        f'<basicPresenceList><contact contactURI="{uri}" presenceStatus="BUSY"/></basicPresenceList>'
+        for uri in people(3)
+    )
+    found = await fetched(response(OPERATION, f"<presenceResponse>{lists}</presenceResponse>"))
+    assert [each.contact for each in found] == people(3)
 
 
 CONTACTS: Contacts = [("ann@example.com", "BUSY"), ("bo@example.com", "AWAY")]

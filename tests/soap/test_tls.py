@@ -19,7 +19,7 @@ from pws_soap import errors
 from pws_soap.client import PwsClient
 from pws_soap.errors import ArgumentError, Policy, UntrustedServer
 from pws_soap.memory import MemoryTransport
-from pws_soap.transport import AiohttpTransport, Trust, read_fingerprint
+from pws_soap.transport import HttpTransport, Trust, read_fingerprint
 from tests.soap.loopback import Act, Loopback, http
 from tests.soap.samples import NODE, PASSWORD, logged_in
 
@@ -84,7 +84,8 @@ async def login(server: Loopback, *, ca_file: Path | None = None, fingerprint: s
 async def test_private_authority_is_accepted(authority: trustme.CA, ca_file: Path) -> None:
     """Its name is checked against the address, and one connection carries several calls."""
     tls = server_context(authority.issue_cert("127.0.0.1"))
-    async with Loopback([GOOD, GOOD], tls=tls) as server, PwsClient(server.url, ca_file=ca_file) as pws:
+    transport = HttpTransport(Trust(ca_file), rest=0)
+    async with Loopback([GOOD, GOOD], tls=tls) as server, PwsClient(server.url, transport=transport) as pws:
         await pws.login("pwsapp", PASSWORD)
         await pws.login("pwsapp", PASSWORD)
     assert (server.connections, len(server.received)) == (1, 2)
@@ -261,7 +262,7 @@ def test_fingerprint_is_read_in_the_spellings_of_tools() -> None:
 
 def test_there_is_no_switch_for_verification() -> None:
     """By default the system's authorities and the name count."""
-    context = Trust().aiohttp_ssl()
+    context = Trust().context()
     assert isinstance(context, ssl.SSLContext)
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -269,8 +270,8 @@ def test_there_is_no_switch_for_verification() -> None:
 
 def test_transport_shows_how_it_trusts(ca_file: Path) -> None:
     """Its repr is fit for a log."""
-    assert repr(AiohttpTransport(Trust(ca_file=ca_file))) == f"AiohttpTransport(ca_file={ca_file}, pinned=False)"
-    assert repr(AiohttpTransport(Trust(fingerprint="ab" * 32))) == "AiohttpTransport(ca_file=None, pinned=True)"
+    assert repr(HttpTransport(Trust(ca_file=ca_file))) == f"HttpTransport(ca_file={ca_file}, pinned=False)"
+    assert repr(HttpTransport(Trust(fingerprint="ab" * 32))) == "HttpTransport(ca_file=None, pinned=True)"
 
 
 @pytest.mark.parametrize(

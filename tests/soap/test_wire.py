@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import socket
 import tracemalloc
 from collections.abc import Awaitable, Callable
 
-import aiohttp
 import pytest
 
 from pws_soap import errors
 from pws_soap.client import PwsClient
 from pws_soap.errors import PwsError
-from pws_soap.transport import AiohttpTransport
-from tests.soap.loopback import Act, Loopback, Step, closed_port, http
+from pws_soap.transport import HttpTransport
+from tests.soap.loopback import Act, Loopback, Step, closed_port, http, read_request
 from tests.soap.samples import (
     CALLBACK,
     ENDPOINT,
@@ -49,7 +49,10 @@ async def login(server: Loopback, **options: float) -> None:
 
 async def test_requests_have_a_length_and_share_one_connection() -> None:
     """Content-Length, never chunked; kept alive; nothing that asks for compression or leads elsewhere."""
-    async with Loopback([http(GOOD)] * 3) as server, PwsClient(server.url) as pws:
+    async with (
+        Loopback([http(GOOD)] * 3) as server,
+        PwsClient(server.url, transport=HttpTransport(rest=0)) as pws,
+    ):
         for _ in range(3):
             await pws.login("pwsapp", PASSWORD)
     assert server.connections == 1
@@ -75,7 +78,7 @@ async def test_large_requests_are_not_chunked_either() -> None:
 async def test_concurrent_calls_use_a_bounded_number_of_connections() -> None:
     """Each answer goes to its own caller."""
     async with Loopback([http(endpoint_id(number)) for number in range(1, 41)]) as server:
-        transport = AiohttpTransport(max_connections=4)
+        transport = HttpTransport(max_connections=4, rest=0)
         async with PwsClient(server.url, transport=transport) as pws:
             app = application(server.url)
             made = await asyncio.gather(*(pws.register_endpoint(app, CALLBACK) for _ in range(12)))
@@ -164,7 +167,7 @@ async def test_invalid_utf_8_in_one_contact_costs_no_other() -> None:
     body = basic([("ann@example.com", "BUSY"), ("bXo@example.com", "AWAY")]).replace(b"X", b"\xe9")
     async with Loopback([http(body)]) as server, PwsClient(server.url) as pws:
         found = await pws.get_subscribed_presence(end_user(server.url), 7)
-    assert [each.contact for each in found] == ["ann@example.com", "b\N{REPLACEMENT CHARACTER}o@example.com"]
+    assert [each.contact for each in found] == ["ann@example.com", "b\N{LATIN SMALL LETTER E WITH ACUTE}o@example.com"]
 
 
 async def test_reply_of_5000_contacts_arrives_whole() -> None:
@@ -236,10 +239,10 @@ async def test_connection_refused_is_unreachable() -> None:
 async def test_name_that_does_not_exist_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says which name."""
 
-    async def unknown(*_: object) -> None:
+    async def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", unknown)  # no query leaves the loopback interface
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)  # no query leaves the loopback interface
     async with PwsClient("http://no-such-host.invalid:8082", connect_timeout=2) as pws:
         with pytest.raises(errors.Unreachable, match=r"'no-such-host.invalid' cannot be resolved"):
             await pws.login("pwsapp", PASSWORD)
@@ -248,10 +251,10 @@ async def test_name_that_does_not_exist_is_unreachable(monkeypatch: pytest.Monke
 async def test_name_service_that_hangs_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connect time-out covers it; nothing was sent."""
 
-    async def hang(*_: object) -> None:
+    async def hang(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", hang)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hang)
     async with PwsClient("http://no-such-host.invalid:8082", connect_timeout=0.05) as pws:
         with pytest.raises(errors.Unreachable, match=r"no connection within 0\.05 s"):
             await pws.login("pwsapp", PASSWORD)
@@ -345,7 +348,10 @@ async def test_other_calls_are_sent_once(name: str, end: str) -> None:
 async def test_connection_closed_under_a_kept_alive_request() -> None:
     """The server answers, and closes when the next request comes: a poll goes on, a fetch says it does not know."""
     polled = http(basic([("ann@example.com", "BUSY")], "getPolledPresence"))
-    async with Loopback([polled, Act.RESET], [polled]) as server, PwsClient(server.url) as pws:
+    async with (
+        Loopback([polled, Act.RESET], [polled]) as server,
+        PwsClient(server.url, transport=HttpTransport(rest=0)) as pws,
+    ):
         user = end_user(server.url)
         for _ in range(2):
             assert len(await pws.get_polled_presence(user, ["ann@example.com"])) == 1
@@ -366,6 +372,139 @@ async def test_server_that_closes_after_every_reply_costs_nothing() -> None:
             with pytest.raises(errors.SubscriptionLost):
                 await pws.get_subscribed_presence(end_user(server.url), 7)
     assert server.connections == len(server.received) == 3
+
+
+# Replies that nobody asked for
+
+
+async def polls(pws: PwsClient, node: str, *contacts: str) -> list[str]:
+    """Poll contacts one after the other; what the replies name."""
+    found = []
+    for contact in contacts:
+        found += [each.contact for each in await pws.get_polled_presence(end_user(node), [contact])]
+    return found
+
+
+def polled(contact: str) -> bytes:
+    return http(basic([(contact, "BUSY")], "getPolledPresence"))
+
+
+async def test_a_connection_rests_before_it_carries_an_operation_again() -> None:
+    """Meanwhile another one carries it; another operation's reply is known by its name."""
+    user = people(2)
+    async with (
+        Loopback([polled(user[0]), http(GOOD)], [polled(user[1])]) as server,
+        PwsClient(server.url, transport=HttpTransport(rest=3600)) as pws,
+    ):
+        await polls(pws, server.url, user[0])
+        await pws.login("pwsapp", PASSWORD)
+        assert server.connections == 1
+        assert await polls(pws, server.url, user[1]) == [user[1]]
+        assert server.connections == 2
+
+
+async def test_open_connections_are_bounded_while_all_rest() -> None:
+    """The one that has been idle longest makes room."""
+    uris = people(7)
+    async with Loopback(*([polled(each)] * 2 for each in uris)) as server:
+        transport = HttpTransport(max_connections=3, rest=3600)
+        async with PwsClient(server.url, transport=transport) as pws:
+            assert await polls(pws, server.url, *uris) == uris
+            assert len(transport._idle) == 3
+    assert server.connections == 7
+
+
+@pytest.mark.parametrize("stray", [polled("ann@example.com"), b"x", b"HTTP/1.1 408 Request Timeout\r\n\r\n"])
+async def test_bytes_behind_the_end_of_a_reply_close_the_connection(stray: bytes) -> None:
+    """The first reply of a connection can only be to its one request: it counts."""
+    async with (
+        Loopback([polled("ann@example.com") + stray, Act.SILENCE], [polled("bo@example.com")]) as server,
+        PwsClient(server.url, transport=HttpTransport(rest=0)) as pws,
+    ):
+        assert await polls(pws, server.url, "ann@example.com", "bo@example.com") == [
+            "ann@example.com",
+            "bo@example.com",
+        ]
+    assert (server.connections, len(server.received)) == (2, 2)
+
+
+async def test_two_replies_to_a_later_request_are_no_reply() -> None:
+    """One of them may be an earlier one that came twice."""
+    uris = people(2)
+    async with (
+        Loopback([polled(uris[0]), polled(uris[0]) + polled(uris[1])]) as server,
+        PwsClient(server.url, transport=HttpTransport(rest=0)) as pws,
+    ):
+        await polls(pws, server.url, uris[0])
+        with pytest.raises(errors.UnreadableReply, match="more than one reply"):
+            await polls(pws, server.url, uris[1])
+
+
+async def test_bytes_on_an_idle_connection_close_it_whether_they_were_read_or_not() -> None:
+    """A second copy that lies in the system's buffer when the next request is to be sent, or came before."""
+    stray = polled("ann@example.com")
+    writers: list[asyncio.StreamWriter] = []
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await read_request(reader)
+        writer.write(stray)
+        with contextlib.suppress(OSError):
+            await reader.read()
+        closed.set()
+
+    for looks in (False, True):
+        writers.clear()
+        closed.clear()
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        transport = HttpTransport(rest=0)
+        async with server, PwsClient(url, transport=transport) as pws:
+            await polls(pws, url, "ann@example.com")
+            (connection,) = transport._idle
+            writers[0].write(stray)
+            if looks:
+                await closed.wait()
+            await polls(pws, url, "ann@example.com")
+            assert not connection.is_open
+            assert len(writers) == 2
+            for writer in writers:
+                writer.transport.abort()
+
+
+async def test_a_reply_too_many_is_told_where_it_may_have_been_taken_for_another() -> None:
+    """The copy comes while the next request of that kind waits; then its own reply comes, and is one too many."""
+    uris, told = people(2), asyncio.Queue[str]()
+    copy = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(2):
+            await read_request(reader)
+            writer.write(polled(uris[0]))
+            await writer.drain()
+            if number:
+                await copy.wait()
+                writer.write(polled(uris[1]))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    transport = HttpTransport(rest=0, unasked=told.put_nowait)
+    async with server, PwsClient(url, transport=transport) as pws:
+        await polls(pws, url, uris[0])
+        assert await polls(pws, url, uris[1]) == [uris[0]]  # wrong, and nobody can know it yet
+        assert told.empty()
+        copy.set()
+        assert await told.get() == "getPolledPresence"
+
+
+async def test_a_reply_out_of_a_cache_is_not_the_server_s() -> None:
+    async with Loopback([http(GOOD, 200, "Age: 7")]) as server:
+        with pytest.raises(errors.UnexpectedReply, match="from a cache"):
+            await login(server)
 
 
 # The client's own life

@@ -16,7 +16,7 @@ import aiohttp
 
 from pws_soap.errors import ArgumentError, ContractError, PwsError
 from pws_soap.models import Session
-from pws_soap.transport import Trust
+from pws_soap.transport import Trust, read_fingerprint
 from service.cli.checks import certificate
 from service.cli.checks.findings import Fault, Notebook, Tell
 from service.cli.nodes import client_of
@@ -151,8 +151,8 @@ async def _http(config: Config, url: str, host: str, port: int, note: Notebook, 
 
     server = config.server
     timeout = aiohttp.ClientTimeout(total=server.read_timeout, sock_connect=server.connect_timeout)
-    trust = Trust(server.ca_file, server.fingerprint)
-    connector = aiohttp.TCPConnector(ssl=trust.aiohttp_ssl() if server.tls else False)
+    pinned = aiohttp.Fingerprint(read_fingerprint(server.fingerprint)) if server.fingerprint else None
+    connector = aiohttp.TCPConnector(ssl=(pinned or Trust(server.ca_file).context()) if server.tls else False)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as http,

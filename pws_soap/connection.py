@@ -1,0 +1,223 @@
+"""One HTTP/1.1 connection to a node: one request at a time, and only bytes that were asked for.
+
+A reply proves something about a request only if it cannot be the reply to another one. So a connection on which
+anything comes that nobody asked for, while it is idle or behind the end of a reply, is closed at once and never used
+again. HTTP itself is h11's business; asyncio carries the bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+import h11
+
+_MAX_INFORMATIONAL: Final = 16
+"""Interim replies (1xx) that one reply may have before it; more are no reply of an honest server."""
+_GZIP: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
+
+
+class BrokenOff(Exception):
+    """The connection ended, or was cut, before the reply was complete."""
+
+
+class NotHttp(Exception):
+    """What came is not HTTP. The message says why and repeats nothing of it."""
+
+
+class TooLarge(Exception):
+    """The reply is larger than the cap; the rest was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawReply:
+    """Status and body of a reply, and the headers in lower case."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes = field(repr=False)
+
+
+class Connection(asyncio.Protocol):
+    """A connection. `ended` is called once when it is closed, `unasked` when it was because of bytes nobody asked for.
+
+    `carried` holds, for each operation, when its last reply came, on the event loop's clock; it is the pool's.
+    """
+
+    def __init__(self, ended: Callable[[Connection], None], unasked: Callable[[Connection], None]) -> None:
+        self._ended = ended
+        self._unasked = unasked
+        self._http = h11.Connection(h11.CLIENT)
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[RawReply] | None = None
+        self._status = 0
+        self._headers: tuple[tuple[bytes, bytes], ...] = ()
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._cap = 0
+        self._inflate: zlib._Decompress | None = None
+        self._informational = 0
+        self.heard = asyncio.Event()
+        """Set whenever bytes of the reply come: a read time-out counts from the last of them."""
+        self.replies = 0
+        self.carried: dict[str, float] = {}
+        self.last: str | None = None
+        """The operation of the last reply where this connection had carried it before; None where it had not."""
+
+    def __repr__(self) -> str:
+        return f"<Connection {'open' if self.is_open else 'closed'}, {self.replies} replies>"
+
+    # What the pool asks
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can carry another request, as far as is known."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing lies unread in the system's buffer: neither bytes nor the connection's end."""
+        if self._transport is None:
+            return False
+        socket = self._transport.get_extra_info("socket")
+        return socket is None or not _readable(socket.fileno())
+
+    async def ask(self, head: h11.Request, body: bytes, cap: int) -> RawReply:
+        """Send a request and read its reply, of at most `cap` bytes. Raises BrokenOff, NotHttp or TooLarge."""
+        if self._transport is None or self._transport.is_closing() or self._waiter is not None:
+            raise BrokenOff("closed by the server")
+        waiter: asyncio.Future[RawReply] = asyncio.get_running_loop().create_future()
+        self._waiter = waiter
+        self._parts, self._size, self._cap, self._inflate, self._informational = [], 0, cap, None, 0
+        out = self._http.send(head) or b""
+        if body:
+            out += self._http.send(h11.Data(data=body)) or b""
+        out += self._http.send(h11.EndOfMessage()) or b""
+        try:
+            self._transport.write(out)
+            return await waiter
+        finally:
+            self._waiter = None
+            if not waiter.done() or waiter.cancelled() or waiter.exception() is not None:
+                self.abort()
+
+    def abort(self) -> None:
+        """Close it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # that of a stream, as a connection's is
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None or self._waiter.done():
+            self._reject()
+            return
+        self.heard.set()
+        self._feed(data)
+
+    def eof_received(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._feed(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._fail(BrokenOff(str(exc) if exc is not None and str(exc) else "closed by the server"))
+        self._ended(self)
+
+    # Inside
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._http.receive_data(data)
+            while True:
+                event = self._http.next_event()
+                if event is h11.NEED_DATA or event is h11.PAUSED:
+                    return
+                if isinstance(event, h11.EndOfMessage):
+                    self._finish()
+                    return
+                self._take(event)
+        except h11.RemoteProtocolError as error:
+            begun, _ = self._http.trailing_data
+            if not data and (not begun or begun.startswith(b"HTTP/")):
+                self._fail(BrokenOff("closed in the middle of the reply"))
+            else:
+                self._fail(NotHttp(str(error).partition(":")[0].partition("(")[0].strip()[:80]))
+            self.abort()
+        except (zlib.error, TooLarge) as error:
+            self._fail(error if isinstance(error, TooLarge) else NotHttp("compression that cannot be undone"))
+            self.abort()
+
+    def _take(self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]) -> None:
+        if isinstance(event, h11.InformationalResponse):
+            self._informational += 1
+            if self._informational > _MAX_INFORMATIONAL:
+                raise h11.RemoteProtocolError("too many interim replies")
+        elif isinstance(event, h11.Response):
+            self._status, self._headers = event.status_code, tuple(event.headers)
+            coding = next((value.strip().lower() for name, value in self._headers if name == b"content-encoding"), b"")
+            if coding in _GZIP:
+                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            elif coding not in {b"", b"identity"}:
+                raise h11.RemoteProtocolError("a compression that nobody asked for")
+        elif isinstance(event, h11.Data):
+            data = bytes(event.data)
+            if self._inflate is not None:
+                data = self._inflate.decompress(data, self._cap + 1 - self._size)
+                if self._inflate.unconsumed_tail:
+                    raise TooLarge
+            self._size += len(data)
+            if self._size > self._cap:
+                raise TooLarge
+            self._parts.append(data)
+        elif isinstance(event, h11.ConnectionClosed):
+            raise h11.RemoteProtocolError("closed in the middle of the reply")
+
+    def _finish(self) -> None:
+        if self._inflate is not None and not self._inflate.eof:
+            self._fail(BrokenOff("the compressed reply is incomplete"))
+            self.abort()
+            return
+        self.replies += 1
+        reply = RawReply(self._status, self._headers, b"".join(self._parts))
+        behind, _ = self._http.trailing_data
+        self._parts = []
+        if behind and self.replies > 1:  # the first of them may be an earlier reply that came twice
+            self._fail(NotHttp("more than one reply came to one request"))
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(reply)
+        if behind:
+            self._reject()
+        elif self._http.their_state is h11.DONE and self._http.our_state is h11.DONE:
+            self._http.start_next_cycle()
+        else:
+            self.abort()
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+
+    def _reject(self) -> None:
+        """Bytes that nobody asked for: which reply they are, and which the one before was, is no longer known."""
+        if self.is_open:
+            self.abort()
+            self._unasked(self)
+
+
+def _readable(number: int) -> bool:
+    """Whether a descriptor has bytes to read, or its end."""
+    if number < 0:
+        return True
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([number], [], [], 0)[0])
