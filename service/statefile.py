@@ -1,5 +1,7 @@
 """The small file that outlives a crash: ids and expiries of what is ours on the server, and no secret.
 
+Beside them stands the highest revision that may have been given out (see `revisions`).
+
 Written whole to a second file, for its owner's eyes, and put in place in one step, so that a reader finds the old or
 the new one. A file that cannot be read is set aside with a warning; a place that cannot be written to costs the
 cleaning up after a crash, and nothing else.
@@ -35,7 +37,9 @@ class StateFile:
         self.path = path
         self._clock = clock
         self._schemes = schemes
-        self._written: Memory | None = None
+        self._written: tuple[Memory, int] | None = None
+        self._current = Memory()
+        self._ceiling = 0
         self._broken = False
 
     def read(self) -> Memory:
@@ -65,11 +69,38 @@ class StateFile:
             except OSError as problem:
                 log.warning("it could not be set aside: %s", problem.strerror)
             return Memory()
-        return self._reachable(memory)
+        self._current = self._reachable(memory)
+        return self._current
+
+    def revision_ceiling(self) -> int:
+        """The highest revision that an earlier run may have given out; 0 where the file does not say."""
+        if self.path is None:
+            return 0
+        try:
+            with self.path.open("rb") as file:
+                data = json.loads(file.read(_MAX_BYTES + 1))
+            found = data.get("revision_ceiling", 0)
+        except (OSError, ValueError, AttributeError, RecursionError):
+            return 0  # `read` tells of it
+        if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= 2**53:
+            log.warning("revision_ceiling in the state file %s is no revision: event ids begin at the clock", self.path)
+            return 0
+        return found
+
+    @property
+    def reserved(self) -> int:
+        """The highest revision that may be given out according to what was written last; 0 before that."""
+        return 0 if self._written is None else self._written[1]
+
+    def reserve(self, ceiling: int) -> None:
+        """Remember that revisions up to `ceiling` may be given out."""
+        self._ceiling = ceiling
+        self.write(self._current)
 
     def write(self, memory: Memory) -> None:
         """Keep `memory`, if it differs from what was written last."""
-        if self.path is None or memory == self._written:
+        self._current = memory
+        if self.path is None or (memory, self._ceiling) == self._written:
             return
         temporary = self.path.with_name(f".{self.path.name}.new")
         try:
@@ -77,7 +108,7 @@ class StateFile:
             # Nothing in it is secret, but who watches whom is nobody else's business either.
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(self._encoded(memory), file, indent=1)
+                json.dump(self._encoded(memory) | self._ceiling_encoded(), file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path)
@@ -91,7 +122,7 @@ class StateFile:
             self._broken = True
             return
         self._broken = False
-        self._written = memory
+        self._written = memory, self._ceiling
 
     def _reachable(self, memory: Memory) -> Memory:
         """What of it lies at nodes that are spoken to as the configuration says."""
@@ -109,6 +140,9 @@ class StateFile:
                 " or ".join(sorted(self._schemes)),
             )
         return Memory(leftovers, doubtful)
+
+    def _ceiling_encoded(self) -> dict[str, int]:
+        return {"revision_ceiling": self._ceiling} if self._ceiling else {}
 
     def _encoded(self, memory: Memory) -> dict[str, Any]:  # Any: it is JSON
         return {

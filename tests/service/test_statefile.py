@@ -126,9 +126,11 @@ def test_a_missing_file_is_a_first_start(path: Path, clock: ManualClock, caplog:
 
 def test_only_what_is_needed_to_clean_up_is_in_it(path: Path, clock: ManualClock) -> None:
     """No password, session key or callback path: whoever adds a key here must think of that."""
-    StateFile(path, clock).write(memory(clock))
+    file = StateFile(path, clock)
+    file.write(memory(clock))
+    file.reserve(5)
     found = json.loads(path.read_text())
-    assert found.keys() == {"version", "leftovers", "doubtful"}
+    assert found.keys() == {"version", "leftovers", "doubtful", "revision_ceiling"}
     assert {key for each in found["leftovers"] for key in each} == {"kind", "node", "user", "id", "expires_at"}
     assert {key for each in found["doubtful"] for key in each} == {"node", "user", "until"}
 
