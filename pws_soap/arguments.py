@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
+from pws_soap.contact import is_contact, same_contact, without_scheme
 from pws_soap.errors import ArgumentError
 from pws_soap.models import (
     MAX_CONTACTS_PER_REQUEST,
@@ -18,8 +19,6 @@ from pws_soap.models import (
     SETTABLE_STATES,
     PresenceState,
     Secret,
-    is_contact,
-    same_contact,
 )
 
 MAX_ID = 2**31 - 1
@@ -90,14 +89,12 @@ def endpoint_url(value: str | Secret) -> Secret:
 
 
 def contacts(value: Iterable[str], *, most: int = MAX_CONTACTS_PER_SUBSCRIPTION) -> tuple[str, ...]:
-    """Contact URIs, `user@domain` (124, 143, 135); `sip:` is taken off, case does not count."""
+    """Contact URIs, `user@domain` (124, 143, 135): each once, as it is written but without `sip:` or another scheme."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ArgumentError("contacts", "a list of contact URIs, not one string", value)
     found: dict[str, str] = {}
     for index, each in enumerate(value):
-        uri = each.strip() if isinstance(each, str) else ""
-        if uri[:4].lower() == "sip:":
-            uri = uri[4:]
+        uri = without_scheme(each) if isinstance(each, str) else ""
         if not is_contact(uri):
             raise ArgumentError(f"contacts[{index}]", "a contact URI, user@domain", each)
         found.setdefault(same_contact(uri), uri)

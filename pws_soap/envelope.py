@@ -13,6 +13,7 @@ from typing import Final
 
 from lxml import etree
 
+from pws_soap.contact import decoded
 from pws_soap.errors import ForbiddenXml, NotXml, TruncatedReply, UnreadableReply
 
 SLICE: Final = 32 * 1024
@@ -23,6 +24,8 @@ _DECLARED: Final = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
 _ENCODINGS: Final = frozenset({b"utf-8", b"us-ascii", b"iso-8859-1", b"windows-1252"})
 """What a reply may declare: encodings in which ASCII is ASCII, so that no document type hides behind another one."""
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+"""Half a UTF-16 pair in the form of UTF-8: one character, which XML cannot have."""
 _REFERENCE: Final = re.compile("&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
 _NO_PREFIX: Final = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
 _UNFINISHED: Final = frozenset(
@@ -108,7 +111,9 @@ def _feed(body: bytes, encoding: str | None = None, *, recover: bool = False) ->
 
 
 def _repaired(body: bytes) -> bytes:
-    text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", body.decode("utf-8", "replace"))
+    """The reply in UTF-8: bytes that are not are taken as Windows-1252, what XML cannot have is replaced."""
+    body = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}".encode(), body)
+    text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", decoded(body))
     return _REFERENCE.sub(_legal_reference, text).encode()
 
 

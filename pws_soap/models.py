@@ -1,16 +1,19 @@
 """The values that travel between the layers: frozen, typed, and silent about secrets.
 
 Names are the field's (contact, endpoint, subscription, session, presence state); the wire's spelling lives in
-`pws_soap.codec` alone.
+`pws_soap.codec` alone. What a contact is, and which spellings are one, `pws_soap.contact` decides.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from pws_soap.contact import MAX_CONTACT_LENGTH as MAX_CONTACT_LENGTH
+from pws_soap.contact import is_contact as is_contact
+from pws_soap.contact import same_contact as same_contact
 
 MIN_EXPIRES: Final = 3600
 """Shortest life of an endpoint, a subscription or a set presence, in seconds (protocol section 1)."""
@@ -146,7 +149,9 @@ class Presence:
     `state` is always one of the seven. With BASIC presence the rich fields are empty or None: None means that nobody
     said, never that the answer is no. `problem` tells why a rich document could not be read; the state is then UNKNOWN
     and must not replace a known one. `idle_since` is in UTC, by the server's clock. `explanation` says which element
-    of the document decided the state, and what became of every other that bears on it.
+    of the document decided the state, and what became of every other that bears on it. `valid_until` is the first
+    moment, in UTC, at which the same document means something else, because a `from` or `until` in it passes (RFC 4480
+    section 3.1); None when there is none.
     """
 
     contact: str
@@ -167,24 +172,7 @@ class Presence:
     manual: bool | None = None
     note_language: str | None = None
     explanation: tuple[str, ...] = field(default=(), repr=False, compare=False)
-
-
-_CONTACT: Final = re.compile(r"[^\s@<>\"'&,;:/\\?#]+@[^\s@<>\"'&,;:/\\?#]+")
-MAX_CONTACT_LENGTH: Final = 320
-"""Longest contact URI: 64 characters of user, `@`, 255 of domain (RFC 5321 section 4.5.3.1)."""
-
-
-def is_contact(text: str) -> bool:
-    """Whether `text` is a contact URI as the server takes it: `user@domain`, without `sip:` (protocol section 2)."""
-    return len(text) <= MAX_CONTACT_LENGTH and text.isprintable() and _CONTACT.fullmatch(text) is not None
-
-
-def same_contact(text: str) -> str:
-    """The form under which contact URIs are compared: without `sip:`, without regard to case (protocol section 2)."""
-    text = text.strip()
-    if text[:4].lower() == "sip:":
-        text = text[4:]
-    return text.casefold()
+    valid_until: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

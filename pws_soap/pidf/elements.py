@@ -13,10 +13,9 @@ from typing import Final
 
 from lxml import etree
 
-from pws_soap.models import is_contact
+from pws_soap.contact import bare_contact, is_contact
 from pws_soap.pidf.model import MAX_TEXT, MAX_WORD
 
-_SCHEME: Final = re.compile(r"(?:sips?|pres|im|xmpp|mailto):", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[01]?\.?[0-9]{0,9}")
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _INPUTS: Final = {"idle": True, "inactive": True, "active": False}
@@ -117,13 +116,8 @@ def priority_of(element: etree._Element) -> float | None:
 
 
 def contact_of(uri: str | None) -> str | None:
-    """`user@domain` of an entity: without scheme, parameters and white space; None when that is no contact."""
+    """`user@domain` of an entity in any spelling (`contact.bare_contact`); None when that is no contact."""
     if uri is None or len(uri) > MAX_TEXT:
         return None
-    uri = uri.strip()
-    scheme = _SCHEME.match(uri)
-    if scheme is not None:
-        uri = uri[scheme.end() :]
-    for separator in ";?/":
-        uri = uri.partition(separator)[0]
-    return uri if is_contact(uri) else None
+    contact = bare_contact(uri)
+    return contact if is_contact(contact) else None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pws_soap.models import is_contact, same_contact
+from pws_soap.contact import is_contact, same_contact, without_scheme
 from service.config.draft import Draft
 from service.config.problems import Problem, path_of, shown
 from service.config.values import EnvText, split_list, wrong
@@ -20,10 +20,8 @@ MAX_PROBLEMS: Final = 10
 
 
 def completed(name: str, domain: str | None) -> str:
-    """`name` without `sip:`, with `domain` when it has none. Whether it is a contact then is another question."""
-    name = name.strip()
-    if name[:4].lower() == "sip:":
-        name = name[4:]
+    """`name` without a scheme, with `domain` when it has none. Whether it is a contact then is another question."""
+    name = without_scheme(name)
     return f"{name}@{domain}" if domain and name and "@" not in name else name
 
 
@@ -36,7 +34,7 @@ def as_contact(value: object) -> str:
 
 
 def merged(contacts: Iterable[str]) -> tuple[str, ...]:
-    """Each contact once, without regard to case; the first spelling stays."""
+    """Each contact once, however it is written; the first spelling stays."""
     found: dict[str, str] = {}
     for contact in contacts:
         found.setdefault(same_contact(contact), contact)

@@ -149,8 +149,10 @@ REFUSED: list[tuple[str, str, Call]] = [
             "ann",
             "@example.com",
             "ann@",
-            "ann@b@c",
+            "ann@@c",
             "a b@example.com",
+            "a%20b@example.com",
+            "ann:pw@example.com",
             "ann@example.com;transport=tcp",
             "http://ann@example.com",
             "<ann@example.com>",
@@ -263,11 +265,22 @@ def test_version_of_soap_is_one_of_two() -> None:
 
 
 def test_contacts_are_cleaned() -> None:
-    """`sip:` and white space go, the first spelling stays, order is kept."""
-    given_uris = ["sip:Ann@Example.com", " bo@example.com ", "ann@example.com", "SIP:bo@EXAMPLE.com", "o'neil@x.org"]
-    with pytest.raises(ArgumentError, match=re.escape("contacts[4]")):
+    """Schemes and white space go, the first spelling stays as it is, order is kept."""
+    given_uris = [
+        "sip:Ann@Example.com",
+        " bo@example.com ",
+        "ann@example.com",
+        "SIPS:bo@EXAMPLE.com",
+        "pres:b%6f@example.com:5060",
+        "im:o'neil@x.org",
+        "Jo@mail.example@im.example",
+        "jo%40mail.example@im.example",
+        "ann@example.com;transport=tls",
+    ]
+    with pytest.raises(ArgumentError, match=re.escape("contacts[8]")):
         arguments.contacts(given_uris)
-    assert arguments.contacts(given_uris[:4]) == ("Ann@Example.com", "bo@example.com")
+    kept = ("Ann@Example.com", "bo@example.com", "o'neil@x.org", "Jo@mail.example@im.example")
+    assert arguments.contacts(given_uris[:8]) == kept
     assert arguments.contacts(iter(people(5000))) == tuple(people(5000))
 
 
@@ -276,9 +289,8 @@ def test_contacts_are_cleaned() -> None:
 def test_what_is_a_contact_can_be_sent(text: str) -> None:
     """Whatever passes is one contact URI that XML can carry."""
     if is_contact(text):
-        assert text.count("@") == 1
         assert text.isprintable()
-        assert not set(text) & set(" <>&\"'\t\n")
+        assert not set(text) & set(' <>"\t\n')
         assert same_contact(f" SIP:{text} ") == same_contact(text)
 
 
