@@ -117,6 +117,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             config.claims.default_lease,
             config.claims.max_lease,
             config.claims.max_waiting,
+            config.claims.reserve,
             {name: group.pick for name, group in config.groups.items()},
             {name: group.min_free for name, group in config.groups.items()},
         ),

@@ -2,8 +2,9 @@
 
 Whoever asks is put at the end of the queue, and the queue is served: an asker gets its people if so many of its group
 are watched, live, free by the group's rule at this very moment, held by nobody, and not kept for one who asked before.
-All or none. An asker that is not served keeps all people of its group for itself (see `service.claims.queue`). Then
-one that does not want to wait is sent away with the reasons.
+All or none. An asker that waits keeps those of its group who are free now from those behind it, but for a bounded time
+(see `service.claims.reserve`); after that it stays in the queue, and is served when enough are free at one moment. One
+that does not want to wait is sent away with the reasons.
 
 No I/O and no timer: the caller asks for `next_due` and calls `tick` then. What happened is in `happenings`, who has an
 answer in `settled`; the caller takes both after each call. Each call ends before another begins (one event loop, no
@@ -18,7 +19,8 @@ from typing import Final
 from service.claims.book import ClaimBook
 from service.claims.model import Ask, Event, Excuse, Granted, Happening, Lease, PassedOver, Person, Refused
 from service.claims.order import Standing
-from service.claims.queue import Queue, Ticket
+from service.claims.queue import Queue, Ticket, Walk
+from service.claims.reserve import Reserve
 from service.claims.sight import Look
 from service.clock import Clock
 from service.query import Told
@@ -35,7 +37,8 @@ _Reasons = dict[tuple[str, frozenset[str]], tuple[PassedOver, ...]]
 
 
 class Claiming:
-    """Decides. `new_id` makes the names of leases; `max_waiting` askers may wait."""
+    """Decides. `new_id` makes the names of leases; `max_waiting` askers may wait; for at most `reserve` seconds people
+    are kept for them."""
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Claiming:
         clock: Clock,
         new_id: Callable[[], str],
         max_waiting: int = 500,
+        reserve: float = 5.0,
     ) -> None:
         self._book = book
         self._standing = standing
@@ -53,6 +57,8 @@ class Claiming:
         self._new_id = new_id
         self._max_waiting = max_waiting
         self._queue = Queue()
+        self._reserve = Reserve(reserve, look.members)
+        self._kept: dict[str, set[str]] = {}  # by the group that they are kept for, as of the last walk
         self._away: set[str] = set()  # held, and not available any more: that was told
         self._members_left = False
         self.happenings: list[Happening] = []
@@ -74,7 +80,8 @@ class Claiming:
     @property
     def next_due(self) -> float | None:
         """The monotonic moment of the next thing that time alone brings about."""
-        return min((due for due in (self._book.next_expiry, self._queue.next_due) if due is not None), default=None)
+        dues = (self._book.next_expiry, self._queue.next_due, self._reserve.next_end)
+        return min((due for due in dues if due is not None), default=None)
 
     # --- what askers want
 
@@ -82,11 +89,12 @@ class Claiming:
         """Somebody asks, and would wait for so many seconds. KeyError: there is no such group."""
         most = self._watched(ask.group)
         self.tick()
+        wait = wait if ask.count <= most else 0.0  # nobody waits for what cannot come
         ticket = self._queue.add(ask, self._clock.monotonic() + wait)
         try:
             self._serve()
             if ticket.outcome is None:
-                if not wait or most < ask.count:
+                if not wait:
                     self._refuse(ticket)
                 elif len(self._queue) > self._max_waiting:
                     self._queue.settle(ticket, Excuse.FULL)
@@ -184,46 +192,73 @@ class Claiming:
             self._over(lease, Event.EXPIRED)
 
     def _serve(self) -> None:
-        """One walk through the queue. A group that cannot serve its first asker is closed for those behind it."""
+        """One walk through the queue. Whoever is not served keeps people from those behind, as far as it may."""
         if self._members_left:
             self._members_left = False
             for ticket in self._queue:
                 if self._watched(ticket.ask.group) < ticket.ask.count:
                     self._refuse(ticket)
                     self.settled.append(ticket)
-        kept: set[str] = set()
-        closed: set[str] = set()
+        now = self._clock.monotonic()
+        self._reserve.attend({ticket.ask.group for ticket in self._queue if ticket.until > now}, now)
+        self._kept = {}
+        walk = Walk()
         for ticket in self._queue:
-            group = ticket.ask.group
-            if group in closed:
-                continue
-            picked = self._pick(ticket.ask, kept)
-            if picked is not None:
-                self._grant(ticket, picked, kept)
-            else:
-                closed.add(group)
-                kept |= self._look.members(group)
+            group, count = ticket.ask.group, ticket.ask.count
+            if count <= walk.most.get(group, count):
+                picked, free = self._pick(ticket.ask, walk.kept)
+                if len(picked) == count:
+                    self._grant(ticket, picked, walk)
+                    continue
+                walk.most[group], walk.free[group] = len(picked), free
+            self._mark_withheld(ticket.ask, walk)
+            if ticket.until > now and group not in walk.passed:
+                walk.passed.add(group)
+                free = {key for key in walk.free[group] if key not in self._book}
+                self._kept[group] = self._reserve.keeps(group, free - walk.kept)
+                walk.kept |= self._kept[group]
 
-    def _pick(self, ask: Ask, kept: Collection[str]) -> list[Person] | None:
-        """Those that `ask` gets now, or None. Only who is free as far as the log knows is looked at anew."""
-        group, book = ask.group, self._book
-        likely = [key for key in self._standing.free(group) if key not in kept and key not in book]
-        if len(likely) < ask.count:
-            return None
+    def _pick(self, ask: Ask, kept: Set[str]) -> tuple[list[Person], set[str]]:
+        """Those that `ask` gets now, all or too few; and who would be free for it if nobody was kept.
+
+        Only who is free as far as the log knows is looked at anew.
+        """
+        group = ask.group
+        free = {key for key in self._standing.free(group) if key not in self._book}
         picked: list[Person] = []
-        for key in self._standing.ordered(group, likely):
+        for key in self._standing.ordered(group, free - kept):
             seen = self._look.at(group, key)
             if seen is not None and seen.verdict.available:
                 picked.append(seen.person)
                 if len(picked) == ask.count:
-                    return picked
-        return None
+                    break
+            else:
+                free.discard(key)
+        return picked, free
 
-    def _grant(self, ticket: Ticket, picked: list[Person], kept: Set[str]) -> None:
+    def _mark_withheld(self, ask: Ask, walk: Walk) -> None:
+        """The request is not served. Where it would be if nobody was kept, the time of those who are kept runs."""
+        group = ask.group
+        if walk.looked.get(group) != len(walk.kept):
+            walk.looked[group] = len(walk.kept)
+            free = {key for key in walk.free[group] if key not in self._book}
+            walk.withheld[group] = {key for key in free & walk.kept if self._is_free(group, key)}
+            walk.could[group] = len(free - walk.kept) + len(walk.withheld[group])
+        withheld = walk.withheld[group]
+        if withheld and ask.count <= walk.could[group]:
+            self._reserve.withheld((name for name, kept in self._kept.items() if kept & withheld), withheld)
+            walk.withheld[group] = set()
+
+    def _is_free(self, group: str, key: str) -> bool:
+        seen = self._look.at(group, key)
+        return seen is not None and seen.verdict.available
+
+    def _grant(self, ticket: Ticket, picked: list[Person], walk: Walk) -> None:
         ask = ticket.ask
         lease = self._book.make(self._new_id(), ask, picked)
         self._away -= lease.keys
-        passed_over = self._others(ask.group, lease.keys, kept, self._standing.behind(ask.group))
+        self._reserve.granted(ask.group, lease.keys, is_first=ask.group not in walk.passed)
+        passed_over = self._others(ask.group, lease.keys, walk.kept, self._standing.behind(ask.group))
         ticket.picking = self._standing.picked(ask.group, (person.key for person in picked))
         self._queue.settle(ticket, Granted(lease, passed_over))
         self.settled.append(ticket)
@@ -235,7 +270,7 @@ class Claiming:
         known = {} if known is None else known
         others = known.get((ticket.ask.group, before))
         if others is None:
-            kept = frozenset[str]().union(*map(self._look.members, before))
+            kept = set[str]().union(*(self._kept.get(group, ()) for group in before))
             others = known[ticket.ask.group, before] = self._others(ticket.ask.group, frozenset(), kept, TOO_FEW)
         free = sum(each.reason == TOO_FEW for each in others)
         self._queue.settle(ticket, Refused(free, any(each.reason == KEPT for each in others), others))

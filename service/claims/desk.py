@@ -42,6 +42,7 @@ class Rules:
     default_lease: float = 120.0
     max_lease: float = 3600.0
     max_waiting: int = 500
+    reserve: float = 5.0
     picks: Mapping[str, Pick] = field(default_factory=dict)
     floors: Mapping[str, int] = field(default_factory=dict)
 
@@ -69,7 +70,9 @@ class Desk:
         self._log = log
         self._clock = clock
         self._book = book
-        self._claiming = Claiming(book, Standing(picks), Sight(store, reader), clock, new_id, rules.max_waiting)
+        self._claiming = Claiming(
+            book, Standing(picks), Sight(store, reader), clock, new_id, rules.max_waiting, rules.reserve
+        )
         self._coverage = Coverage(reader.groups, rules.floors)
         self._listeners: list[Listener] = []
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
@@ -128,6 +131,7 @@ class Desk:
         """The asker has gone, or its answer can't be delivered: it waits no longer, and holds nobody."""
         self._claiming.leave(ticket)
         self._flush()
+        self._woken.set()
 
     def renew(self, name: str, seconds: float) -> Lease | None:
         """Let a lease last `seconds` from now; None when it has ended."""
@@ -140,6 +144,7 @@ class Desk:
         """End a lease; False when it has ended already."""
         lease = self._claiming.release(name)
         self._flush()
+        self._woken.set()
         return lease is not None
 
     # --- living

@@ -1,14 +1,15 @@
 """Who waits for somebody to be free, and who of them is next.
 
-First come, first served, and nobody is passed by: as long as an asker waits, all people of its group are kept for it.
-So one who wants three is not starved by those who want one, and a person of several groups goes to whoever asked first.
-The price is that somebody may be free while others wait for several: that is told in the reasons.
+First come, first served, and a person of several groups goes to whoever asked first. Who waits for more than are free
+keeps those of its group who are, for a bounded time (see `service.claims.reserve`), so that one who wants three is not
+starved by those who want one. The price is that somebody may be free while others wait for several: that is told in the
+reasons. After that time those behind pass by, and it is served as soon as enough are free at one moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.claims.model import Ask, Outcome
 from service.claims.order import Picking
@@ -24,6 +25,26 @@ class Ticket:
     until: float
     outcome: Outcome | None = None
     picking: Picking | None = None
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk through the queue, from the first asker to the last."""
+
+    kept: set[str] = field(default_factory=set)
+    """People who are kept for askers that were passed."""
+    passed: set[str] = field(default_factory=set)
+    """Groups with a waiting asker that was not served."""
+    most: dict[str, int] = field(default_factory=dict)
+    """By group: no asker for more than so many can be served any more."""
+    free: dict[str, set[str]] = field(default_factory=dict)
+    """By group with an asker that was not served: who was free then, the kept ones included."""
+    looked: dict[str, int] = field(default_factory=dict)
+    """By group: for how many kept people the two below were found."""
+    withheld: dict[str, set[str]] = field(default_factory=dict)
+    """By group: who is free for it and kept for others."""
+    could: dict[str, int] = field(default_factory=dict)
+    """By group: how many could be had if nobody was kept."""
 
 
 class Queue:

@@ -104,6 +104,7 @@ class ClaimLimits(kinds.Section):
     default_lease: Annotated[float, PlainValidator(values.real(1, 86400, unit="seconds"))] = 120.0
     max_lease: Annotated[float, PlainValidator(values.real(1, 86400, unit="seconds"))] = 3600.0
     max_waiting: Annotated[int, PlainValidator(values.whole(0, 10000))] = 500
+    reserve: Annotated[float, PlainValidator(values.real(0, 300, unit="seconds"))] = 5.0
 
 
 class Available(kinds.Section):

@@ -78,6 +78,7 @@ url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80,
 # default_lease = 120       # seconds
 # max_lease = 3600
 # max_waiting = 500         # askers that may wait for somebody to be free
+# reserve = 5               # seconds that free people are kept for a request that waits for more of them; 0: never
 
 [available]                 # who counts as free for a task: "available" in the answers
 # free_states = ["AVAILABLE"]

@@ -28,6 +28,7 @@ PICKS: Final = {
 FLOORS: Final = {"support": 2, "sales": 1}
 PEOPLE: Final = ("ann", "bob", "cid", "dan", "eve", "fay")
 MAX_WAITING: Final = 5
+RESERVE: Final = 6.0
 
 people = st.sampled_from(PEOPLE)
 groups = st.sampled_from(sorted(GROUPS))
@@ -40,7 +41,7 @@ class Claims(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branch = Branch(GROUPS, Rules(max_waiting=MAX_WAITING, picks=PICKS, floors=FLOORS))
+        self.branch = Branch(GROUPS, Rules(max_waiting=MAX_WAITING, reserve=RESERVE, picks=PICKS, floors=FLOORS))
         self.state: dict[str, object] = {}  # of those that are watched and read
         self.watched: set[str] = set()
         self.read_at: dict[str, float] = {}
@@ -59,6 +60,9 @@ class Claims(RuleBasedStateMachine):
         self.seen: dict[str, set[str]] = {group: set() for group in FLOORS}
         self.counts: set[str] = set()
         self.low: set[str] = set()
+        self.runs: dict[str, float] = {}  # by group: since when somebody waits, with short breaks
+        self.quiet: dict[str, float] = {}  # by group: since when nobody does
+        self.withheld: dict[str, float] = {}  # since when somebody is free and would satisfy one who waits
 
     # --- the truth
 
@@ -75,7 +79,7 @@ class Claims(RuleBasedStateMachine):
         return self.is_live(name) and self.state[name] is AVAILABLE
 
     def kept_before(self, ticket: Ticket) -> set[str]:
-        """Those who are kept for askers that came before."""
+        """Those who may be kept for askers that came before."""
         return {name for each in self.waiting if each.number < ticket.number for name in GROUPS[each.ask.group]}
 
     def could_have(self, ticket: Ticket) -> list[str]:
@@ -117,6 +121,25 @@ class Claims(RuleBasedStateMachine):
         self.digest()
         self.attended = True
         self.look_at_coverage()
+        self.look_at_those_who_wait()
+
+    def look_at_those_who_wait(self) -> None:
+        for group in GROUPS:
+            if any(each.ask.group == group for each in self.waiting):
+                self.runs.setdefault(group, self.now)
+                self.quiet.pop(group, None)
+            elif self.now >= self.quiet.setdefault(group, self.now) + RESERVE:
+                self.runs.pop(group, None)
+        wanted = {name for each in self.waiting if each.ask.count == 1 for name in GROUPS[each.ask.group]}
+        for name in PEOPLE:
+            if name in wanted and self.is_free(name) and name not in self.held:
+                self.withheld.setdefault(name, self.now)
+            else:
+                self.withheld.pop(name, None)
+
+    def may_be_passed_by(self, name: str) -> bool:
+        """Whether those who wait for somebody have done so for long enough that nobody is kept for them any more."""
+        return any(self.runs.get(group, self.now) + RESERVE <= self.now for group in GROUPS if name in GROUPS[group])
 
     def digest(self) -> None:
         happenings, self.branch.happenings[:] = list(self.branch.happenings), []
@@ -183,10 +206,13 @@ class Claims(RuleBasedStateMachine):
         match outcome:
             case Granted(lease, passed_over):
                 assert len(lease.people) == ticket.ask.count, "all or none"
-                assert not [each for each in self.waiting if each.number < ticket.number and each.ask.group == group], (
-                    "an earlier asker of the same group still waits"
-                )
-                assert self.kept_before(ticket).isdisjoint(short(each.contact) for each in lease.people)
+                assert not [
+                    each
+                    for each in self.waiting
+                    if each.number < ticket.number and each.ask.group == group and each.ask.count <= ticket.ask.count
+                ], "an earlier asker of the same group, who wants no more, still waits"
+                kept = self.kept_before(ticket).intersection(short(each.contact) for each in lease.people)
+                assert all(map(self.may_be_passed_by, kept)), "kept for an earlier asker"
                 self.check_reasons(group, {short(each.contact) for each in lease.people}, passed_over)
             case Refused(free, _, passed_over):
                 assert free < ticket.ask.count
@@ -319,6 +345,17 @@ class Claims(RuleBasedStateMachine):
             self.judge(ticket)
         self.step()
 
+    @rule(group=groups, other=groups)
+    def some_wait_for_more_than_are_free(self, group: str, other: str) -> None:
+        """And one behind them for somebody."""
+        free = sum(self.is_free(name) and name not in self.held for name in GROUPS[group])
+        self.asks(group, min(free + 1, len(GROUPS[group])), 5.0, 60.0)
+        self.asks(other, 1, 5.0, 60.0)
+
+    @rule()
+    def a_moment_passes(self) -> None:
+        self.time_passes(RESERVE - 1)
+
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), seconds=spans)
     def renews(self, data: st.DataObject, seconds: float) -> None:
@@ -378,6 +415,12 @@ class Claims(RuleBasedStateMachine):
             assert len(self.could_have(ticket)) < ticket.ask.count
             assert ticket.until > self.now
             assert len(set(GROUPS[ticket.ask.group]) & self.watched) >= ticket.ask.count
+
+    @precondition(lambda self: self.attended)
+    @invariant()
+    def nobody_is_withheld_for_longer_than_the_bound(self) -> None:
+        """Who is free, and would alone satisfy one who waits, goes to somebody within it."""
+        assert all(since + RESERVE > self.now for since in self.withheld.values())
 
     @precondition(lambda self: self.attended)
     @invariant()

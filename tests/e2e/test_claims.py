@@ -181,3 +181,32 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
             office.put(name, AVAILABLE)
         assert await ask_and_hang_up(office, 20) is not None
     assert office.wrong == []
+
+
+async def test_who_waits_for_more_than_there_are_does_not_starve_another_group() -> None:
+    """Two wait for three people of whom one never comes; fifty claims of the other group are all served meanwhile."""
+    office = BusyOffice({"support": ("ann", "bob", "zoe"), "sales": ("ann",)})
+    office.put("zoe", BUSY)
+    wait = {"Prefer": "wait=300"}
+    async with office.open() as url, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def claim(group: str, count: int) -> tuple[int, dict[str, Any]]:
+            body = {"group": group, "count": count, "lease_seconds": 60}
+            async with session.post(f"{url}/v1/claims", json=body, headers=wait) as answer:
+                return answer.status, await answer.json(content_type=None)
+
+        vain = [asyncio.create_task(claim("support", 3)) for _ in range(2)]
+        while office.knowledge.desk.waiting < 2:
+            await office.clock.sleep(0.1)
+        async with asyncio.timeout(60):
+            for _ in FIFTY:
+                status, made = await claim("sales", 1)
+                assert status == 201, made
+                assert [each["contact"] for each in made["contacts"]] == ["ann@example.com"]
+                async with session.delete(f"{url}/v1/claims/{made['id']}") as released:
+                    assert released.status == 204
+            office.put("zoe", AVAILABLE)
+            assert (await vain[0])[0] == 201
+            vain[1].cancel()
+            await asyncio.wait(vain)
+    assert office.wrong == []
