@@ -47,11 +47,12 @@ _ESCAPES: Final = re.compile(r"((?:%[0-9A-Fa-f]{2})+)")
 _PORT: Final = re.compile(r"(.*):[0-9]*", re.DOTALL)
 
 # Reserved characters are escaped in what we give, so that it reads as the same again.
-_UNSAFE: Final = r'%:<>"\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff'
-"""What is escaped anywhere: it has a meaning of its own, is white space, or does not show (control, direction)."""
-_IN_USER: Final = re.compile(rf"[{_UNSAFE}]")
-_IN_REST: Final = re.compile(rf"[{_UNSAFE};?/]")
-_IN_HOST: Final = re.compile(rf"[{_UNSAFE};?/@]")
+_UNSAFE: Final = r':<>"\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff'
+"""What is escaped anywhere: it separates, is white space, or does not show (control, direction)."""
+_PERCENT: Final = "%(?=[0-9A-Fa-f]{2})"
+_IN_USER: Final = re.compile(rf"{_PERCENT}|[{_UNSAFE}]")
+_IN_REST: Final = re.compile(rf"{_PERCENT}|[{_UNSAFE};?/]")
+_IN_HOST: Final = re.compile(rf"{_PERCENT}|[{_UNSAFE};?/@]")
 
 _CONTACT: Final = re.compile(
     r"""[^\s@:<>"\\\#]+(?:@[^\s@:;?/<>"\\\#]+)*   # a user, perhaps an e-mail address

@@ -378,7 +378,7 @@ def test_every_mistake_is_told_at_once_with_its_place(write: Write) -> None:
         port = 70000
         [[watch]]
         end_user = "dispatcher"
-        contacts = ["joe", "a@b@c"]
+        contacts = ["joe", "a@@c"]
         [groups.support]
         contacts = "joe@example.com"
         [watc]
