@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -95,7 +96,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
     """
     clock = clock or SystemClock()
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
-    file = StateFile(state_path(config), clock, frozenset(urlsplit(url).scheme for url in config.server.urls()))
+    file = StateFile(state_path(config), frozenset(urlsplit(url).scheme for url in config.server.urls()))
     revisions = Revisions(file, clock)
     store = MemoryStore(clock, revision=revisions.start)
     bound = default_bound(config.fetch.safety_interval)
@@ -136,13 +137,12 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             reconcile_interval=config.fetch.reconcile_interval,
             max_parallel=config.fetch.max_parallel,
             heartbeat_interval=config.fetch.heartbeat_interval,
-            late=2 * config.server.read_timeout,
             rich=frozenset(each.end_user for each in config.watch if each.presence_type is PresenceType.RICH),
         ),
         credentials=Credentials(
             config.application.username, config.application.password, config.callback.address(secret)
         ),
-        connect=_Connector(config, clock),
+        connect=_Connector(config, clock, lambda node, operation: engine.distrust(node, operation)),
         store=store,
         clock=clock,
         file=file,
@@ -189,9 +189,10 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
 
 
 class _Connector:
-    """Makes the client of a node; all share one budget a node."""
+    """Makes the client of a node; all share one budget a node. `unasked` hears of replies too many, by node."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, clock: Clock, unasked: Callable[[str, str], object]) -> None:
+        self._unasked = unasked
         self._server = config.server
         self._rate = config.lifecycle.requests_per_second
         self._clock = clock
@@ -203,6 +204,7 @@ class _Connector:
             connect_timeout=server.connect_timeout,
             read_timeout=server.read_timeout,
             max_reply_bytes=server.max_reply_bytes,
+            unasked=partial(self._unasked, node),
         )
         budgeted = BudgetedTransport(transport, Gate(self._rate, self._clock))
         return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted)

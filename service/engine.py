@@ -107,7 +107,8 @@ class FetchCounters:
     """What reading from the server was like since the start.
 
     `unknown_outcomes`: replies that were lost, after which contacts were read again. `missed_notifications`: changes
-    that came without one. `drift`: contacts that the reconciling sweep found different.
+    that came without one. `drift`: contacts that the reconciling sweep found different. `unattributed`: entries of
+    replies that were about no watched contact, after which all of the subscription were read again.
     """
 
     fetches: int = 0
@@ -116,6 +117,7 @@ class FetchCounters:
     unknown_outcomes: int = 0
     missed_notifications: int = 0
     drift: int = 0
+    unattributed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

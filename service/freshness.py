@@ -7,8 +7,9 @@ The first row that fits decides:
 | never read, or never readable | unknown | - |
 | the feed is in doubt (not subscribed, lost, failing) | stale | last known |
 | the contact is in doubt (a lost or unreadable reply, readings that disagree) | stale | last known |
+| its document holds until a moment that has come (an activity's `until` or `from`) | stale | last known |
 | known for a moment that has not come yet (a foreign clock) | stale | last known |
-| last known longer ago than the bound | stale | last known |
+| last known longer ago than the bound, or than that of its feed | stale | last known |
 | otherwise | live | last known |
 
 "Last known" is the later of the contact's own reading and its feed's last confirmation, each counted from the moment
@@ -43,6 +44,9 @@ class Freshness(NamedTuple):
     reason: str | None = None
 
 
+LAPSED = "an activity in its document has begun or ended since it was read"
+
+
 def default_bound(safety_interval: float) -> float:
     """Seconds without confirmation after which a state is stale: one safety fetch may fail, a second may not."""
     return 2 * safety_interval + 60
@@ -66,6 +70,12 @@ def assess(record: Record, feed: Feed, monotonic: float, bound: float) -> Freshn
         return Freshness(Level.STALE, as_of, feed.doubt.reason)
     if record.doubt is not None:
         return Freshness(Level.STALE, as_of, record.doubt.reason)
+    if record.presence is not None and record.presence.valid_until is not None:
+        until = record.holds_until
+        if until is not None and until <= monotonic:
+            return Freshness(Level.STALE, as_of, LAPSED)
+    if feed.bound is not None:
+        bound = min(bound, feed.bound)
     age = monotonic - as_of.monotonic
     if 0 <= age <= bound:
         return Freshness(Level.LIVE, as_of)

@@ -69,7 +69,7 @@ class Inbox:
 
         An id that is given again begins a new life: tickets of the old one clean nothing.
         """
-        early = ref in self._backlog or SubscriptionRef(ANY_NODE, ref.id) in self._backlog
+        early = self.has_early(ref)
         self._backlog.pop(ref, None)
         # One from an untold node may be meant for another subscription of this id as well: it stays for that one.
         self._lives += 1
@@ -78,6 +78,10 @@ class Inbox:
         if dirty or early:
             self._mark(ref)
         return dirty or early
+
+    def has_early(self, ref: SubscriptionRef) -> bool:
+        """Whether a notification of this id waits for it to become known."""
+        return ref in self._backlog or SubscriptionRef(ANY_NODE, ref.id) in self._backlog
 
     def forget(self, ref: SubscriptionRef) -> None:
         """The id is no longer ours. Unknown ones are passed over."""

@@ -57,7 +57,10 @@ class Live:
     generation: int
     id: int
     session: Session
+    session_generation: int
     contacts: frozenset[str] = field(repr=False)
+    perhaps: frozenset[str] = field(repr=False)
+    """Those that a request under way may be adding or taking out."""
 
 
 class Keeper:
@@ -84,8 +87,7 @@ class Keeper:
         self._sessions: dict[Key, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
-        memory = file.read()
-        self.state = lifecycle.begin(settings, clock.monotonic(), memory.leftovers, memory.doubtful)
+        self.state = lifecycle.begin(settings, clock.monotonic(), file.read())
         self.ever_logged_in = False
         self.refused: dict[str, Refused] = {}
         """Contacts that the server refuses. They are in no subscription."""
@@ -107,10 +109,12 @@ class Keeper:
         for key, resource in self.state.resources.items():
             if key.kind is not Kind.SUBSCRIPTION or resource.phase not in lifecycle.USABLE or resource.id is None:
                 continue
-            session = self._sessions.get(Key(Kind.END_USER, key.node, key.user))
+            owner = Key(Kind.END_USER, key.node, key.user)
+            session = self._sessions.get(owner)
             if session is not None:
-                carried = resource.contacts - self.refused.keys()
-                found[key] = Live(key, resource.generation, resource.id, session, carried)
+                carried, perhaps = resource.contacts - self.refused.keys(), resource.unsure
+                generation = self.state.resources[owner].generation
+                found[key] = Live(key, resource.generation, resource.id, session, generation, carried, perhaps)
         return found
 
     def want(self, contacts: Mapping[str, frozenset[str]]) -> None:
@@ -165,7 +169,7 @@ class Keeper:
         if self.state is not before:
             self._tell(before, self.state)
             # What is about to be made is written down first: a crash in between must not orphan it.
-            self._file.write(lifecycle.remember(self.state, now))
+            self._file.write(lifecycle.remember(self.state))
             self._changed(before, self.state)
         for command in commands:
             task = asyncio.create_task(self._carry_out(command), name=f"{command.act} {command.key.kind}")

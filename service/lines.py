@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pws_soap.lifecycle import Key
+from pws_soap.models import Secret
 from service.clock import Moment
 from service.inbox import SubscriptionRef
 from service.keeper import Live
@@ -20,8 +22,8 @@ class PumpSettings:
     max_parallel: int = 4
     heartbeat_interval: float = 30.0
     """Seconds without an answer of the server after which one contact is polled; 0: never."""
-    late: float = 60.0
-    """How long after its time-out a request may still be carried out."""
+    first_notification: float = 10.0
+    """Seconds within which a new subscription's first notification must come: the server sends it at once."""
     rich: frozenset[str] = frozenset()
 
 
@@ -45,8 +47,18 @@ class Line:
     """Whether what the sweep finds different is drift."""
     sweep_left: list[str] = field(default_factory=list)
     """What a sweep that is under way has still to poll."""
-    shaky_until: float = 0.0
-    """Until when a fetch that timed out may still be carried out, and take changes with it; 0: no such fetch."""
+    carried: set[str] = field(default_factory=set)
+    """Keys of all contacts that this subscription may ever have carried: whom its replies may name."""
+    first_due: float | None = None
+    """Until when its first notification must come; None once one has come, or is overdue."""
+    silent_since: float = 0.0
+    """Since when the first notification is overdue; 0: it is not."""
+    suspected_at: float | None = None
+    """When a change was found of which no notification had told; one that is just late clears it."""
+    strange: int = 0
+    """How many fetches in a row named somebody whom nobody here watches, or nobody at all."""
+    strange_since: float = 0.0
+    strange_what: str = ""
     fetching: bool = False
     polling: bool = False
     fetch_failures: int = 0
@@ -67,6 +79,18 @@ class Line:
     missed_since: float = 0.0
     waiters: list[asyncio.Future[int]] = field(default_factory=list)
 
+    @property
+    def use(self) -> Use:
+        """The key and id under which it is fetched."""
+        return Use(self.ref, self.live.session.key)
+
+
+class Use(NamedTuple):
+    """A session key and a subscription's id: what the server hands changes out for, once."""
+
+    ref: SubscriptionRef
+    key: Secret
+
 
 @dataclass(slots=True)
 class Counters:
@@ -78,6 +102,7 @@ class Counters:
     unknown_outcomes: int = 0
     missed_notifications: int = 0
     drift: int = 0
+    unattributed: int = 0
 
 
 def feed_of(key: Key) -> str:

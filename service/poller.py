@@ -22,6 +22,8 @@ from service.store import Store
 
 log = logging.getLogger("pws.fetch")
 
+LATE = 2.0
+"""Seconds that a notification may lag behind the change it announces."""
 _RETRY_FIRST = 0.5
 _RETRY_MOST = 30.0
 
@@ -123,7 +125,8 @@ class Poller:
         line.beats += 1
         try:
             if contacts:
-                await self.poll(line, [contacts[line.beats % len(contacts)]])
+                report = await self.poll(line, [contacts[line.beats % len(contacts)]])
+                self.suspect(line, report)
         except PwsError as error:
             line.last_error = str(error)
         finally:
@@ -134,9 +137,23 @@ class Poller:
         full = min(_RETRY_MOST, _RETRY_FIRST * 2.0 ** min(failures - 1, 10))
         return full * (0.5 + 0.5 * self._random.random())
 
-    def report(self, line: Line, failure: Failure | None, *, session: bool = False, unheard: bool = False) -> None:
-        """Tell the lifecycle how a call through this subscription, or through its session alone, ended."""
-        key, generation = line.live.key, line.live.generation
+    def suspect(self, line: Line, report: PutReport, *, fetched: bool = False) -> None:
+        """A change was found that is not known to have been announced: its notification may just be late.
+
+        `fetched`: by a fetch that has just ended; a poll says nothing while one is under way.
+        """
+        settled = not line.announced and (fetched or not line.fetching)
+        lately = line.last_announced and self._clock.monotonic() - line.last_announced < LATE
+        if report.changes and settled and not lately and line.suspected_at is None:
+            line.suspected_at = self._clock.monotonic()
+            self._wake()
+
+    def report(self, line: Line, failure: Failure | None, *, session: bool = False, consumes: bool = False) -> None:
+        """Tell the lifecycle how a call through this subscription, or through its session alone, ended.
+
+        `consumes`: it was one that takes changes along.
+        """
+        key = line.live.key
         now = self._clock.monotonic()
         for other in self._lines.values():
             if other.live.key.node != key.node:
@@ -149,4 +166,10 @@ class Poller:
                 self._wake()
         if session and failure is not None and failure.trouble is Trouble.SUBSCRIPTION_LOST:
             failure = Failure(Trouble.SERVER, failure.text, failure.code)
-        self._keeper.post(lifecycle.Used(key, generation, failure, unheard))
+        self.tell(line, failure, consumes=consumes)
+
+    def tell(self, line: Line, failure: Failure | None, *, consumes: bool) -> None:
+        """The same, without what follows for other subscriptions."""
+        live = line.live
+        session = live.session_generation
+        self._keeper.post(lifecycle.Used(live.key, live.generation, failure, consumes=consumes, session=session))

@@ -3,11 +3,14 @@
 The rules (docs/protocol.md, Fetching):
 
 - A mark means: fetch. It is cleared only by a successful fetch that began after it.
-- A fetch whose outcome is unknown may have taken changes with it: the contacts are in doubt until they are polled.
-- A fetch that timed out may be carried out later, and take later changes along: for a while after it a fetch confirms
-  nothing, and all contacts are polled after it.
-- Without any notification each subscription is fetched once in a safety interval. One that brings a change nobody
-  announced says that notifications are being lost: the interval is halved until they come again.
+- A fetch whose outcome is unknown may have taken changes with it, and may still be waiting in the server to take later
+  ones. The lifecycle ends its session, so that it cannot; nothing is fetched under a key and id that another request may
+  still be using. Two small calls more than polling everybody, and no guess at how long a server may take.
+- A reply confirms those whom it does not name only if everything in it is about contacts that the subscription carries.
+  Whatever else it names may be one of them under another name: all are in doubt until they are polled.
+- Without any notification each subscription is fetched once in a safety interval. A change that nobody announced, found by
+  a fetch or a poll, says that notifications are being lost: the interval is halved until they come again. A new
+  subscription is notified at once: where that notification does not come, none will.
 - When nothing was heard of the server for a while, one contact is polled: an outage is noticed within the interval of
   this heartbeat, and what cannot be fetched then is no longer live.
 - A slow sweep polls every contact, and counts what differs from what we had (the drift).
@@ -23,24 +26,26 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from pws_soap.errors import OutcomeUnknown, PwsError, TimedOut
-from pws_soap.lifecycle import LOST_OF, Key, failure_of
-from pws_soap.models import Presence
+from pws_soap import lifecycle
+from pws_soap.errors import PwsError
+from pws_soap.lifecycle import LOST_OF, Failure, Key, Trouble, failure_of
+from pws_soap.models import Presence, same_contact
 from service.callback_url import token_of
 from service.clock import Clock, Moment
+from service.freshness import default_bound
 from service.inbox import Inbox, SubscriptionRef
 from service.keeper import Keeper, Live
-from service.lines import Counters, Line, LineLost, PumpSettings, feed_of
-from service.poller import Poller
+from service.lines import Counters, Line, LineLost, PumpSettings, Use, feed_of
+from service.poller import LATE, Poller
 from service.records import PutReport, Reading, Source
 from service.store import Store
 
 log = logging.getLogger("pws.fetch")
 
-_GRACE = 2.0
-"""Seconds that a notification may lag behind the change it announces."""
 _SHORTEST = 15.0
 """A safety interval is never halved below this many seconds."""
+_SHOWN = 60
+"""Characters of a name that nobody knows that are shown."""
 
 
 class Pump:
@@ -65,7 +70,9 @@ class Pump:
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._under_way: Counter[SubscriptionRef] = Counter()
+        self._under_way: Counter[Use] = Counter()
+        self.failing: dict[str, tuple[int, float, str | None]] = {}
+        """Of feeds whose last fetch failed, and ended their subscription: how often, since when, why."""
         self.lines: dict[Key, Line] = {}
         """In the order in which they were opened."""
         self.counters = Counters()
@@ -91,6 +98,7 @@ class Pump:
                     self._store.doubt_contacts(now.contacts ^ line.live.contacts, "its subscription was just altered")
                     line.poll_due = 0.0
                 line.live = now
+                line.carried.update(map(same_contact, now.contacts | now.perhaps))
         for key, each in live.items():
             if key not in self.lines:
                 self._open(key, each)
@@ -106,8 +114,12 @@ class Pump:
                 line.last_announced = moment.monotonic
                 line.last_notification = moment
                 line.notifications += 1
-                line.interval = self._settings.safety_interval
                 line.missed, line.missed_since = 0, 0.0
+                line.first_due, line.suspected_at = None, None
+                if line.silent_since:
+                    log.info("%s: its first notification has come", line.feed)
+                    line.silent_since = 0.0
+                self._set_interval(line, self._settings.safety_interval)
                 if not line.fetch_failures:
                     line.fetch_due = min(line.fetch_due, moment.monotonic + line.interval)
         self._woken.set()
@@ -117,8 +129,17 @@ class Pump:
         self._woken.set()
 
     async def poll(self, line: Line, contacts: Iterable[str]) -> PutReport:
-        """See Poller."""
-        return await self._poller.poll(line, contacts)
+        """See Poller. What is found changed here was known a moment ago, so a notification should have told of it."""
+        report = await self._poller.poll(line, contacts)
+        self._poller.suspect(line, report)
+        return report
+
+    def distrust(self, node: str, why: str) -> None:
+        """A reply of this node may have been taken for the one to another request: all read there is in doubt."""
+        failure = Failure(Trouble.UNKNOWN_OUTCOME, why, may_have_acted=True)
+        for line in [each for each in self.lines.values() if each.live.key.node == node]:
+            self._store.doubt_contacts(line.live.contacts, why)
+            self._poller.tell(line, failure, consumes=True)
 
     async def fetch(self, line: Line) -> int:
         """Fetch a subscription now; how many contacts changed. A fetch that has not begun yet serves many callers.
@@ -162,10 +183,14 @@ class Pump:
         """Start all that is due and may run now; when to look again."""
         now = self._clock.monotonic()
         later: list[float] = []
+        if (lapses := self._store.lapse()) is not None:
+            later.append(lapses)
+        for line in list(self.lines.values()):
+            later += self._look_for_silence(line, now)
         running = sum(line.fetching for line in self.lines.values())
         order = {ref: place for place, ref in enumerate(self._inbox.dirty())}
         for line in sorted(self.lines.values(), key=lambda each: order.get(each.ref, len(order))):
-            if not line.fetching:
+            if not line.fetching and not self._under_way[line.use]:
                 wanted = now if line.ref in order and not line.fetch_failures else line.fetch_due
                 if wanted > now:
                     later.append(wanted)
@@ -212,11 +237,11 @@ class Pump:
         ticket = self._inbox.begin(line.ref)
         reading = self._store.begin()
         waiters, line.waiters = line.waiters, []
-        missed = line.missed
         expected = line.announced or line.fetches == 0 or bool(waiters)
         line.announced = False
         self.counters.fetches += 1
-        self._under_way[line.ref] += 1
+        use = line.use
+        self._under_way[use] += 1
         failed: Exception = LineLost("it was lost meanwhile")
         changed = None
         try:
@@ -232,8 +257,10 @@ class Pump:
             self._failed(line, error)
         finally:
             line.fetching = False
-            self._under_way[line.ref] -= 1
-            self._overtaken(line, failed)
+            self._under_way[use] -= 1
+            if not self._under_way[use]:
+                del self._under_way[use]
+            self._overtaken(line, use, failed)
             for each in waiters:
                 if each.done():
                     continue
@@ -241,47 +268,104 @@ class Pump:
                     each.set_result(changed)
                 else:
                     each.set_exception(failed)
-        # The first change that nobody announced: does the server still know where to?
-        unheard = changed is not None and bool(line.missed) and not missed
-        if unheard:
-            self._missed(line.live.key)
-        self._poller.report(line, failure_of(failed) if isinstance(failed, PwsError) else None, unheard=unheard)
+        if isinstance(failed, PwsError):
+            failure: Failure | None = failure_of(failed)
+        elif changed is None and not isinstance(failed, LineLost):  # a bug of ours: whatever the reply said is lost
+            failure = Failure(Trouble.SERVER, "the reply was not read", may_have_acted=True)
+        else:
+            failure = None
+        self._poller.report(line, failure, consumes=True)
 
     def _fetched(self, line: Line, presences: list[Presence], reading: Reading, expected: bool) -> int:
+        strange = [each for each in presences if not each.contact or same_contact(each.contact) not in line.carried]
         report = self._poller.take(line, presences, reading, Source.SUBSCRIBED)
-        if self._leads(line):
-            if not line.shaky_until:
-                self._store.confirm(line.feed, reading)
+        leads = self._leads(line)
+        if strange:
+            self._found_strange(line, strange)
+        elif leads:
+            self._store.confirm(line.feed, reading)
+            line.strange = 0
+        if leads:
             self._store.trust(line.feed)
         line.fetches += 1
         line.fetch_failures = 0
         line.last_error = None
         line.last_fetch = reading.at
-        if line.shaky_until:
-            if reading.at.monotonic >= line.shaky_until:
-                line.shaky_until = 0.0
-            line.sweep_left, line.sweep_counts = sorted(line.live.contacts), False
-            line.poll_due = 0.0
-        self._pace(line, reading.at.monotonic, len(report.changes), expected)
+        if not expected:
+            self._poller.suspect(line, report, fetched=True)
+        line.fetch_due = reading.at.monotonic + line.interval
         return len(report.changes)
 
-    def _pace(self, line: Line, began: float, changes: int, expected: bool) -> None:
-        """When to fetch next without a notification; sooner where one has been missed."""
-        lately = line.last_announced and self._clock.monotonic() - line.last_announced < _GRACE
-        if changes and not expected and not lately:
-            line.missed_since = line.missed_since or self._clock.monotonic()
-            line.missed += 1
-            self.counters.missed_notifications += 1
-            floor = min(_SHORTEST, self._settings.safety_interval)
-            line.interval = max(floor, line.interval / 2)
-            log.warning("%s: a change came without a notification: fetching every %.0f s", line.feed, line.interval)
-        line.fetch_due = began + line.interval
-        if line.shaky_until:
-            line.fetch_due = min(line.fetch_due, line.shaky_until)
+    def _found_strange(self, line: Line, strange: list[Presence]) -> None:
+        """Something in the reply is about nobody whom the subscription carries: it may be anyone of them."""
+        named = next((each.contact for each in strange if each.contact), "")
+        what = f"{named[:_SHOWN]!a}" if named else f"nobody ({strange[0].problem})"
+        if not line.strange:
+            line.strange_since = self._clock.monotonic()
+            log.warning("%s: a reply tells of %s, who is not watched: all its contacts are polled", line.feed, what)
+        line.strange += 1
+        line.strange_what = what
+        self.counters.unattributed += len(strange)
+        self._store.doubt_contacts(
+            line.live.contacts, f"a reply told of {what}, which may have been about this contact"
+        )
+        line.poll_due = 0.0
+
+    # Notifications that should have come
+
+    def _look_for_silence(self, line: Line, now: float) -> list[float]:
+        """Notice what did not come in time; when to look again."""
+        later = []
+        if line.first_due is not None:
+            if line.first_due <= now:
+                line.first_due, line.silent_since = None, now
+                self._set_interval(line, self._shortest)
+                line.fetch_due = min(line.fetch_due, now + line.interval)
+                log.warning(
+                    "%s: subscription %d was not notified when it was made: fetching every %.0f s",
+                    line.feed,
+                    line.live.id,
+                    line.interval,
+                )
+            else:
+                later.append(line.first_due)
+        if line.suspected_at is not None:
+            due = line.suspected_at + LATE
+            if due <= now:
+                line.suspected_at = None
+                self._was_missed(line, now)
+            else:
+                later.append(due)
+        return later
+
+    def _was_missed(self, line: Line, now: float) -> None:
+        """A change was found, and no notification told of it, before or shortly after."""
+        first = not line.missed
+        line.missed_since = line.missed_since or now
+        line.missed += 1
+        self.counters.missed_notifications += 1
+        self._set_interval(line, max(self._shortest, line.interval / 2))
+        line.fetch_due = min(line.fetch_due, now + line.interval)
+        log.warning("%s: a change came without a notification: fetching every %.0f s", line.feed, line.interval)
+        if first:  # does the server still know where to?
+            self._missed(line.live.key)
+            self._keeper.post(lifecycle.Used(line.live.key, line.live.generation, unheard=True))
+
+    @property
+    def _shortest(self) -> float:
+        return min(_SHORTEST, self._settings.safety_interval)
+
+    def _set_interval(self, line: Line, interval: float) -> None:
+        """Fetch so often without a notification; what is called live follows from it."""
+        if line.interval != interval:
+            line.interval = interval
+            if self._leads(line):
+                shorter = interval < self._settings.safety_interval
+                self._store.limit(line.feed, default_bound(interval) if shorter else None)
 
     def _failed(self, line: Line, error: Exception) -> None:
         now = self._clock.monotonic()
-        unknown = not isinstance(error, PwsError) or isinstance(error, OutcomeUnknown)
+        unknown = not isinstance(error, PwsError) or error.may_have_acted
         self.counters.failures += 1
         self.counters.unknown_outcomes += unknown
         if not line.fetch_failures:
@@ -294,22 +378,18 @@ class Pump:
         elif line.fetch_failures == 1 and failure_of(error).trouble not in LOST_OF:  # that the keeper tells
             log.warning("%s: cannot be fetched: %s", line.feed, error)
         if unknown:
-            if isinstance(error, TimedOut):
-                line.shaky_until = now + self._settings.late
             self._store.doubt_contacts(line.live.contacts, f"the reply to a fetch was lost: {line.last_error}")
         if self._leads(line):
             # Something may have changed, and we cannot learn what: nothing of this feed is sure until a fetch succeeds.
             self._store.doubt(line.feed, f"cannot be fetched: {line.last_error}")
 
-    def _overtaken(self, line: Line, failed: Exception) -> None:
-        """A fetch that outlived its subscription may have taken changes of the one that bears its id now."""
-        if self.lines.get(line.live.key) is line:
+    def _overtaken(self, line: Line, use: Use, failed: Exception) -> None:
+        """A fetch that outlived its subscription may have taken changes of the one that is fetched like it now."""
+        if self.lines.get(line.live.key) is line or (isinstance(failed, PwsError) and not failed.may_have_acted):
             return
         for other in self.lines.values():
-            if other.ref == line.ref:
+            if other.use == use:
                 self._store.doubt_contacts(other.live.contacts, "a fetch of an older subscription came in between")
-                if isinstance(failed, TimedOut):
-                    other.shaky_until = self._clock.monotonic() + self._settings.late
                 other.poll_due = 0.0
 
     # Lines
@@ -330,17 +410,26 @@ class Pump:
             fetch_due=now,
             sweep_due=now + sweep * (0.5 + 0.5 * self._random.random()),
         )
-        if self._under_way[line.ref] > 0:  # an older fetch of the same id may yet take changes of this one
-            line.shaky_until = now + self._settings.late
+        line.carried.update(map(same_contact, live.contacts | live.perhaps))
+        if not self._inbox.has_early(line.ref):
+            line.first_due = now + self._settings.first_notification
+        failing = self.failing.pop(line.feed, None)
+        if failing is not None:
+            line.fetch_failures, line.failing_since, line.last_error = failing
         self.lines[key] = line
         self._inbox.known(line.ref, dirty=True)
+        self._store.limit(line.feed, None)
         # Changes before this moment may have gone to an older subscription: only what is read from now on counts.
+        before = self._store.feeds()[line.feed].doubt
         self._store.trust(line.feed, anew=self._store.begin())
-        self._store.doubt(line.feed, "subscribed anew, not fetched yet")
+        since = before.since if before is not None else None
+        self._store.doubt(line.feed, "subscribed anew, not fetched yet", since)
 
     def _close(self, key: Key, line: Line) -> None:
         led = self._leads(line)
         del self.lines[key]
+        if line.fetch_failures:
+            self.failing[line.feed] = line.fetch_failures, line.failing_since, line.last_error
         # A server that lost everything gives the same small ids again, perhaps to another of our subscriptions.
         if all(other.ref != line.ref for other in self.lines.values()):
             self._inbox.forget(line.ref)

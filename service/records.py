@@ -46,11 +46,14 @@ class Feed:
     """What keeps contacts up to date: the subscription of one end user, whatever its id at the moment.
 
     `confirmed` is when the last successful change-only fetch began: what it did not name had not changed until then.
+    `bound` is how long, in seconds, its contacts count as live unconfirmed where that is less than usual: while
+    notifications do not come, more fetches do, and one that fails is noticed sooner.
     """
 
     name: str
     confirmed: Moment | None
     doubt: Doubt | None
+    bound: float | None = None
 
 
 class Spans(NamedTuple):
@@ -112,6 +115,14 @@ class Record:
     doubt: Doubt | None = None
     problem: str | None = None
     spans: Spans | None = None
+
+    @property
+    def holds_until(self) -> float | None:
+        """The monotonic moment from which on its document says something else (an activity's `until` or `from`)."""
+        presence, reading = self.presence, self.reading
+        if presence is None or presence.valid_until is None or reading is None:
+            return None
+        return reading.at.monotonic + presence.valid_until.timestamp() - reading.at.wall
 
     @property
     def state(self) -> PresenceState:

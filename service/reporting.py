@@ -39,7 +39,7 @@ def status(
     """How it is doing; `levels` counts the contacts by freshness."""
     state = keeper.state
     return Status(
-        state=overall(state, levels),
+        state=overall(state, levels, muted=any(line.silent_since for line in pump.lines.values())),
         problems=tuple(problems(keeper, pump, store, levels, clock)),
         nodes=tuple(_nodes(state, clock)),
         sessions=tuple(_sessions(state, clock)),
@@ -50,13 +50,13 @@ def status(
     )
 
 
-def overall(state: State, levels: dict[Level, int]) -> EngineState:
-    """One word for it."""
+def overall(state: State, levels: dict[Level, int], *, muted: bool = False) -> EngineState:
+    """One word for it. `muted`: the server's notifications do not come."""
     if state.stopping:
         return EngineState.STOPPING
     live, stale, unknown = (levels.get(each, 0) for each in (Level.LIVE, Level.STALE, Level.UNKNOWN))
     if live or not (stale or unknown):
-        return EngineState.DEGRADED if stale or unknown else EngineState.LIVE
+        return EngineState.DEGRADED if stale or unknown or muted else EngineState.LIVE
     troubled = stale or any(each.error is not None for each in state.resources.values())
     return EngineState.DOWN if troubled else EngineState.STARTING
 
@@ -83,6 +83,21 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
         if line.poll_error is not None:
             what = f"contacts of {line.feed} cannot be read again: {line.poll_error}"
             yield Problem(_wall(clock, line.polls_failing_since), what)
+        if line.silent_since:
+            what = (
+                f"subscription {line.live.id} of {line.feed} was not notified when it was made, which the server does "
+                "at once: it does not reach the callback, or sends no notifications; look at callback.url, the port (80, "
+                "82 and 8080 are known to work) and the firewall between the server and this machine (pws doctor checks "
+                f"them), and at the server's load; fetching every {line.interval:.0f} s instead"
+            )
+            yield Problem(_wall(clock, line.silent_since), what)
+        if line.strange:
+            times = "the last fetch" if line.strange == 1 else f"each of the last {line.strange} fetches"
+            what = (
+                f"{times} of subscription {line.live.id} of {line.feed} told of {line.strange_what}, whom nobody here "
+                "watches: its contacts are polled after each such fetch"
+            )
+            yield Problem(_wall(clock, line.strange_since), what)
         if line.missed:
             what = (
                 f"notifications of subscription {line.live.id} of {line.feed} are being lost "
@@ -95,6 +110,9 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
         for user, each in state.users.items()
         for slot in range(len(each.slots))
     }
+    for feed, (_, since, why) in pump.failing.items():
+        if feed in users:
+            yield Problem(_wall(clock, since), f"{feed} could not be fetched, and is subscribed anew: {why}")
     yield from federated.troubles(store.records(), users)
     for contact, refused in keeper.refused.items():
         yield Problem(_wall(clock, refused.since), f"{contact} is left out, the server refuses it: {refused.why}")

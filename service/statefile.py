@@ -1,59 +1,58 @@
-"""The small file that outlives a crash: ids and expiries of what is ours on the server, and no secret.
+"""The small file that outlives a crash: the nodes on which a session of ours may exist, and no secret.
 
-Beside them stands the highest revision that may have been given out (see `revisions`).
+Beside them stands the highest revision that may have been given out (see `revisions`). There are no times in it.
 
 Written whole to a second file, for its owner's eyes, and put in place in one step, so that a reader finds the old or
-the new one. A file that cannot be read is set aside with a warning; a place that cannot be written to costs the
-cleaning up after a crash, and nothing else.
+the new one. A file that cannot be read is set aside with a warning. Where there is none, or none that can be written,
+nobody knows what an earlier process has left: the next start takes every node for one with something left over.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import math
 import os
 from pathlib import Path
 from typing import Any, Final
 
-from pws_soap.lifecycle import Doubt, Kind, Leftover, Memory
-from service.clock import Clock
+from pws_soap.lifecycle import UNKNOWN, Memory
 
 log = logging.getLogger("pws.state")
 
-VERSION: Final = 1
+VERSION: Final = 2
+_FIRST_VERSION: Final = 1
 _MAX_BYTES: Final = 1024 * 1024
 
 
 class StateFile:
-    """One file; None for no file at all. Times in it are wall time, in memory they are the clock's monotonic ones.
+    """One file; None for no file at all.
 
     `schemes` are those of the configured nodes' addresses, None for any. What lies at a node of another scheme is not
     read back: to clean up there we would have to log in, and after TLS was switched on the password would go out in
     clear text.
     """
 
-    def __init__(self, path: Path | None, clock: Clock, schemes: frozenset[str] | None = None) -> None:
+    def __init__(self, path: Path | None, schemes: frozenset[str] | None = None) -> None:
         self.path = path
-        self._clock = clock
         self._schemes = schemes
         self._written: tuple[Memory, int] | None = None
-        self._current = Memory()
+        self._current = UNKNOWN
         self._ceiling = 0
         self._broken = False
 
     def read(self) -> Memory:
-        """What an earlier run left; nothing where there is no file, or none that can be read."""
+        """What an earlier run left; UNKNOWN where there is no file, or none that can be read and written."""
         if self.path is None:
-            return Memory()
+            return UNKNOWN
         try:
             with self.path.open("rb") as file:
                 content = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
-            return Memory()
+            return UNKNOWN
         except OSError as error:
             log.warning("the state file %s cannot be read (%s): starting without it", self.path, error.strerror)
-            return Memory()
+            return UNKNOWN
         try:
             memory = self._decoded(content)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
@@ -68,9 +67,11 @@ class StateFile:
                 self.path.replace(aside)
             except OSError as problem:
                 log.warning("it could not be set aside: %s", problem.strerror)
-            return Memory()
-        self._current = self._reachable(memory)
-        return self._current
+            return UNKNOWN
+        self._ceiling = max(self._ceiling, self.revision_ceiling())
+        self.write(self._reachable(memory))
+        # One that cannot be written could not be written by the process before either.
+        return UNKNOWN if self._broken else self._current
 
     def revision_ceiling(self) -> int:
         """The highest revision that an earlier run may have given out; 0 where the file does not say."""
@@ -115,11 +116,14 @@ class StateFile:
         except OSError as error:
             if not self._broken:
                 log.warning(
-                    "the state file %s cannot be written (%s): after a crash, what is ours stays until it expires",
+                    "the state file %s cannot be written (%s): after a crash, what is ours at a node that is not used "
+                    "any more stays until it expires",
                     self.path,
                     error.strerror,
                 )
             self._broken = True
+            with contextlib.suppress(OSError):
+                self.path.unlink()  # it would say something of us that is no longer so
             return
         self._broken = False
         self._written = memory, self._ceiling
@@ -128,80 +132,40 @@ class StateFile:
         """What of it lies at nodes that are spoken to as the configuration says."""
         if self._schemes is None:
             return memory
-        leftovers = tuple(each for each in memory.leftovers if _scheme(each.node) in self._schemes)
-        doubtful = tuple(each for each in memory.doubtful if _scheme(each.node) in self._schemes)
-        ignored = len(memory.leftovers) + len(memory.doubtful) - len(leftovers) - len(doubtful)
+        nodes = frozenset(node for node in memory.nodes if _scheme(node) in self._schemes)
+        ignored = len(memory.nodes) - len(nodes)
         if ignored:
             log.warning(
-                "%d of the entries in the state file %s are of nodes not spoken to over %s: they are ignored, and what "
-                "is left there stays until it expires",
+                "%d of the nodes in the state file %s are not spoken to over %s: they are ignored, and what is left "
+                "there stays until it expires",
                 ignored,
                 self.path,
                 " or ".join(sorted(self._schemes)),
             )
-        return Memory(leftovers, doubtful)
+        return Memory(nodes, memory.unknown, memory.clean)
 
     def _ceiling_encoded(self) -> dict[str, int]:
         return {"revision_ceiling": self._ceiling} if self._ceiling else {}
 
     def _encoded(self, memory: Memory) -> dict[str, Any]:  # Any: it is JSON
-        return {
-            "version": VERSION,
-            "leftovers": [
-                {
-                    "kind": str(each.kind),
-                    "node": each.node,
-                    "user": each.user,
-                    "id": each.id,
-                    "expires_at": self._wall(each.expires_at),
-                }
-                for each in memory.leftovers
-            ],
-            "doubtful": [
-                {"node": each.node, "user": each.user, "until": self._wall(each.until)} for each in memory.doubtful
-            ],
-        }
+        elsewhere = {"unknown": memory.unknown, "clean": sorted(memory.clean)}
+        return {"version": VERSION, "nodes": sorted(memory.nodes), **elsewhere}
 
     def _decoded(self, content: bytes) -> Memory:
         if len(content) > _MAX_BYTES:
             raise ValueError("too large")
         data = json.loads(content)
+        if data["version"] == _FIRST_VERSION:  # it had ids, with the node of each
+            return Memory(frozenset(_text(each["node"]) for each in (*data["leftovers"], *data["doubtful"])))
         if data["version"] != VERSION:
             raise ValueError("another version")
-        leftovers = tuple(
-            Leftover(
-                _kind(each["kind"]),
-                _text(each["node"]),
-                _text(each["user"]),
-                _id(each["id"]),
-                self._monotonic(each["expires_at"]),
-            )
-            for each in data["leftovers"]
-        )
-        doubtful = tuple(
-            Doubt(_text(each["node"]), _text(each["user"]), self._monotonic(each["until"])) for each in data["doubtful"]
-        )
-        return Memory(leftovers, doubtful)
-
-    def _wall(self, at: float) -> float:
-        return round(at - self._clock.monotonic() + self._clock.now(), 1)
-
-    def _monotonic(self, wall: object) -> float:
-        """A wall time on the monotonic clock, never more than a day ahead: nothing on the server lives longer."""
-        if isinstance(wall, bool) or not isinstance(wall, int | float) or not math.isfinite(wall):
-            raise TypeError("not a time")
-        return self._clock.monotonic() + min(wall - self._clock.now(), 86400.0)
+        if not isinstance(data["unknown"], bool):
+            raise TypeError("not true or false")
+        return Memory(_texts(data["nodes"]), data["unknown"], _texts(data["clean"]))
 
 
 def _scheme(node: str) -> str:
     return node.partition("://")[0]  # urlsplit would raise for some of what a broken file may hold
-
-
-def _kind(value: object) -> Kind:
-    kind = Kind(str(value))
-    if kind not in {Kind.ENDPOINT, Kind.SUBSCRIPTION}:
-        raise ValueError("not something with an id")
-    return kind
 
 
 def _text(value: object) -> str:
@@ -210,7 +174,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _id(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
-        raise TypeError("not an id")
-    return value
+def _texts(value: object) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return frozenset(map(_text, value))

@@ -24,7 +24,7 @@ from typing import Protocol
 from pws_soap.models import Presence, same_contact
 from service.changes import ChangeBus, LocalBus
 from service.clock import Clock, Moment
-from service.freshness import last_known
+from service.freshness import LAPSED, last_known
 from service.records import (
     Change,
     ChangeKind,
@@ -103,6 +103,14 @@ class Store(Protocol):
         """A reply about these was lost: stale until a reading that begins after now."""
         ...
 
+    def limit(self, feed: str, bound: float | None) -> None:
+        """How long this feed's contacts count as live unconfirmed, in seconds; None: as long as usual."""
+        ...
+
+    def lapse(self) -> float | None:
+        """Doubt the contacts whose document said something until now; the monotonic moment of the next one."""
+        ...
+
     def get(self, contact: str) -> Record | None:
         """The contact, in any spelling; None when it is not watched."""
         ...
@@ -137,6 +145,7 @@ class MemoryStore:
         self._keys: list[str] = []  # sorted
         self._feeds: dict[str, Feed] = {}
         self._unsettled: dict[str, set[str]] = {}  # keys by feed: asked for at every turn, and mostly empty
+        self._lapsing: dict[str, float] = {}  # keys of those whose document says until when it holds: mostly empty
         self._strangers = self._contested = self._unreadable = 0
 
     def __repr__(self) -> str:
@@ -182,6 +191,7 @@ class MemoryStore:
             if record is not None:
                 del self._keys[bisect_left(self._keys, key)]
                 self._unsettled[record.feed].discard(key)
+                self._lapsing.pop(key, None)
                 self._revision += 1
                 changes.append(Change(self._revision, ChangeKind.REMOVED, record, record))
         self._changes.publish(changes)
@@ -267,7 +277,7 @@ class MemoryStore:
             since = min(since, known.doubt.since)
         # What was confirmed while the feed was broken already is no confirmation.
         confirmed = known.confirmed if known.confirmed is not None and known.confirmed <= since else None
-        self._feeds[feed] = Feed(feed, confirmed, Doubt(reason, since, self._next()))
+        self._feeds[feed] = Feed(feed, confirmed, Doubt(reason, since, self._next()), known.bound)
         if known.doubt is None:
             self._changes.doubted()
 
@@ -277,7 +287,7 @@ class MemoryStore:
             for record in self.records():
                 if record.feed == feed and (record.reading is None or record.reading.order < anew.order):
                     self._keep(replace(record, doubt=self._new_doubt(record, MADE_ANEW, anew.order)))
-        self._feeds[feed] = Feed(feed, known.confirmed, None)
+        self._feeds[feed] = Feed(feed, known.confirmed, None, known.bound)
         if known.doubt is not None:
             self._changes.doubted()
 
@@ -287,6 +297,21 @@ class MemoryStore:
             record = self._records.get(key)
             if record is not None:
                 self._keep(replace(record, doubt=self._new_doubt(record, reason, order)))
+
+    def limit(self, feed: str, bound: float | None) -> None:
+        known = self._feed(feed)
+        if known.bound != bound:
+            self._feeds[feed] = replace(known, bound=bound)
+            self._changes.doubted()
+
+    def lapse(self) -> float | None:
+        now = self._clock.monotonic()
+        over = [key for key, until in self._lapsing.items() if until <= now]
+        if over:
+            self.doubt_contacts([self._records[key].contact for key in over], LAPSED)
+            for key in over:
+                del self._lapsing[key]
+        return min(self._lapsing.values(), default=None)
 
     # --- what is known
 
@@ -338,6 +363,11 @@ class MemoryStore:
     def _keep(self, record: Record) -> None:
         before = self._records.get(record.key)
         self._records[record.key] = record
+        if record.presence is not None and record.presence.valid_until is not None:
+            if before is None or before.reading is not record.reading:
+                self._lapsing[record.key] = record.holds_until or 0.0
+        elif self._lapsing:
+            self._lapsing.pop(record.key, None)
         if before is not None and (before.doubt is None) is not (record.doubt is None):
             self._changes.doubted()
         if record.presence is None or record.doubt is not None:

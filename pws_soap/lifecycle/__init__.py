@@ -7,14 +7,13 @@ failover and back-off are decided here and only here; the table of all states an
 from __future__ import annotations
 
 from pws_soap.lifecycle.failures import failure_of
-from pws_soap.lifecycle.memory import Memory, remember
+from pws_soap.lifecycle.memory import UNKNOWN, Memory, remember
 from pws_soap.lifecycle.nodes import resolve
 from pws_soap.lifecycle.step import begin, next_due, step
 from pws_soap.lifecycle.table import USABLE, Act, Event, Kind, Phase
 from pws_soap.lifecycle.values import (
     LOST_OF,
     Command,
-    Doubt,
     Failed,
     Failure,
     Happening,
@@ -38,10 +37,10 @@ from pws_soap.lifecycle.values import (
 
 __all__ = [
     "LOST_OF",
+    "UNKNOWN",
     "USABLE",
     "Act",
     "Command",
-    "Doubt",
     "Event",
     "Failed",
     "Failure",

@@ -46,4 +46,5 @@ def failure_of(error: PwsError) -> Failure:
     if isinstance(error, PartlySubscribed):
         error = error.cause
     trouble = next((trouble for kind, trouble in _TROUBLES if isinstance(error, kind)), Trouble.SERVER)
-    return Failure(trouble, str(error), error.code if isinstance(error, Fault) else None)
+    code = error.code if isinstance(error, Fault) else None
+    return Failure(trouble, str(error), code, error.may_have_acted)

@@ -34,7 +34,7 @@ def children(key: Key, state: State) -> list[Key]:
 
 
 def wanted(state: State) -> set[Key]:
-    """All that should be there: what the users need, and the sessions that a leftover is removed with."""
+    """All that should be there: what the users need, and the sessions that something left over is removed with."""
     keys: set[Key] = set()
     if state.stopping:
         return keys
@@ -44,12 +44,11 @@ def wanted(state: State) -> set[Key]:
             keys |= {Key(Kind.APPLICATION, user.node), Key(Kind.ENDPOINT, user.node)}
             keys.add(Key(Kind.END_USER, user.node, name))
             keys |= {Key(Kind.SUBSCRIPTION, user.node, name, slot) for slot in slots}
-    owners = {(each.node, each.user) for each in state.leftovers}
-    owners |= {(each.node, each.user) for each in state.doubtful}
-    for node, name in owners:
-        keys.add(Key(Kind.APPLICATION, node))
-        if name:
-            keys.add(Key(Kind.END_USER, node, name))
+    for leftover in state.leftovers:
+        keys.add(Key(Kind.APPLICATION, leftover.node))
+        if leftover.user:
+            keys.add(Key(Kind.END_USER, leftover.node, leftover.user))
+    keys |= {Key(Kind.APPLICATION, node) for node in state.suspected - state.clean}
     return keys
 
 
@@ -64,10 +63,7 @@ def ready(key: Key, state: State) -> bool:
     # A first try to remove what is left comes before making more: the server's limits are small. And the id of what is
     # just being removed may be given again: the two take turns.
     first = [each for each in state.leftovers if each.seq or not each.failures]
-    if any(owner(each) == (key.kind, key.node, key.user) for each in first):
-        return False
-    session = session_of(key)
-    return not any((each.node, each.user) == (session.node, session.user) for each in state.doubtful)
+    return not any(owner(each) == (key.kind, key.node, key.user) for each in first)
 
 
 def owner(leftover: Leftover) -> tuple[Kind, str, str]:
@@ -120,7 +116,7 @@ def next_due(state: State) -> float | None:
     """The earliest time at which a Tick will change something, None where only replies can."""
     times = [each.due for each in state.leftovers if removable(each, state)]
     times += [each.expires_at for each in state.leftovers]
-    times += [each.until for each in state.doubtful]
+    times += [state.suspects_until] if state.suspected or state.unknown else []
     times += nodes.moves(state)
     keys = wanted(state)
     for key, resource in state.resources.items():

@@ -7,22 +7,20 @@ result with its `seq`, and calls again at `next_due` at the latest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause, renewal
+from pws_soap.lifecycle.memory import Memory
 from pws_soap.lifecycle.plan import next_due, owner, parents, session_of, spread, wanted
 from pws_soap.lifecycle.table import SESSIONS, USABLE, Event, Kind, Phase
 from pws_soap.lifecycle.values import (
     LOST_OF,
     Command,
-    Doubt,
     Failed,
     Failure,
     Happening,
     Key,
-    Leftover,
     Move,
     Node,
     Removed,
@@ -42,15 +40,10 @@ from pws_soap.lifecycle.work import Work
 __all__ = ["begin", "next_due", "step"]
 
 
-def begin(
-    settings: Settings,
-    now: float,
-    leftovers: Iterable[Leftover] = (),
-    doubtful: Iterable[Doubt] = (),
-) -> State:
-    """The state of a fresh start; `leftovers` and `doubtful` are what an earlier run left behind."""
-    alive = tuple(each for each in leftovers if each.expires_at > now)
-    return State(settings, leftovers=alive, doubtful=tuple(each for each in doubtful if each.until > now))
+def begin(settings: Settings, now: float, memory: Memory = Memory()) -> State:  # frozen, so shared without harm
+    """The state of a fresh start; `memory` is what an earlier process may have left behind."""
+    until = now + settings.leftover_life
+    return State(settings, suspected=memory.nodes, unknown=memory.unknown, clean=memory.clean, suspects_until=until)
 
 
 def step(state: State, happening: Happening, now: float) -> tuple[State, list[Command]]:
@@ -134,6 +127,8 @@ class _Happened(Work):
                 self._logged_in(key, happening.backup)
             else:
                 self._logged_out(key)
+        elif happening.failure is not None and happening.failure.may_have_acted:
+            self._taint(session_of(key), happening.failure)
 
     def _holds(self, made: Resource) -> bool:
         """Whether what was just made can be relied on."""
@@ -162,14 +157,12 @@ class _Happened(Work):
             named = nodes.resolve(backup, key.node, self.state.settings)
             health = replace(self.state.nodes.get(key.node, Node()), backup=named)
             self.state = replace(self.state, nodes={**self.state.nodes, key.node: health})
+            if self.state.needs_reset(key.node):
+                self._event(key, Event.TAINTED)
         elif (user := self.state.users.get(key.user)) and user.node == key.node:
             named = nodes.resolve(backup, key.node, self.state.settings) or user.backup
             users = {**self.state.users, key.user: replace(user, path=(), tours=0, backup=named)}
             self.state = replace(self.state, users=users)
-        sure = tuple(each for each in self.state.doubtful if (each.node, each.user) != (key.node, key.user))
-        if sure != self.state.doubtful:
-            self.state = replace(self.state, doubtful=sure)
-            self._event(key, Event.TAINTED)
 
     def failed(self, happening: Failed) -> None:
         key, failure = happening.key, happening.failure
@@ -190,12 +183,34 @@ class _Happened(Work):
             self._blame(parent, failure, happening.seq)  # and `key` is lost with it
         else:
             self._fail(resource, failure)
-            if made and key.kind not in SESSIONS and failure.trouble is Trouble.UNKNOWN_OUTCOME:
-                self._event(session_of(key), Event.TAINTED)
+            if key.kind in SESSIONS:  # a login that is asked for again gives the same session
+                return
+            if failure.may_have_acted and (made or resource.phase is Phase.ALTERING):
+                self._taint(session_of(key), failure)
+            elif made and failure.trouble is Trouble.EXHAUSTED:
+                self._reclaim(key, failure)
+
+    def _reclaim(self, key: Key, failure: Failure) -> None:
+        """The server has no room. What we know of has been swept: a reset frees what we have forgotten, once.
+
+        It costs nothing that works: what could not be made is the only thing in the session, or another one of the same
+        end user. After that only the operator can help, or time.
+        """
+        session = self.state.resources.get(session_of(key))
+        known = any(session_of(Key(*owner(each))) == session_of(key) for each in self.state.leftovers)
+        if session is None or known:
+            return
+        last = session.reclaimed_at
+        if last is None or self.now - last >= self.state.settings.reclaim_after:
+            self._put(replace(session, reclaimed_at=self.now))
+            self._put(replace(self.state.resources[key], due=self.now))
+            self._taint(session.key, failure)
 
     def _lose(self, key: Key, failure: Failure) -> None:
         self._put(replace(self.state.resources[key], error=failure))
         self._event(key, Event.LOST)
+        if key.kind is Kind.APPLICATION and self.state.needs_reset(key.node):
+            self.state = replace(self.state, clean=self.state.clean | {key.node})  # its key is dead: the server says so
 
     def _blame(self, key: Key, failure: Failure, seq: int) -> None:
         """What request `seq` needed is lost, unless that has been noticed before, and it is another one by now."""
@@ -217,7 +232,7 @@ class _Happened(Work):
         key, session = resource.key, session_of(resource.key)
         gone = LOST_OF.get(failure.trouble, frozenset())
         if key.kind in gone:
-            self._event(key, Event.LOST)
+            self._lose(key, failure)
         elif session.kind in gone:
             self._event(key, Event.LOST)
             self._blame(session, failure, resource.seq)
@@ -259,6 +274,10 @@ class _Happened(Work):
     def used(self, happening: Used) -> None:
         key, failure = happening.key, happening.failure
         self._heard(key.node, failure)
+        if failure is not None and failure.may_have_acted and happening.consumes:
+            session = self.state.resources.get(session_of(key))
+            if session is not None and session.generation == happening.session:
+                self._taint(session.key, failure)
         resource = self.state.resources.get(key)
         if resource is None or resource.generation != happening.generation:
             return

@@ -41,11 +41,15 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed request: `text` is for people and holds no secret."""
+    """A failed request: `text` is for people and holds no secret.
+
+    `may_have_acted`: the server may have carried it out, or may still do so (`pws_soap.errors.PwsError`).
+    """
 
     trouble: Trouble
     text: str
     code: int | None = None
+    may_have_acted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,10 @@ class Settings:
     """On 160: whether to end the other application's session."""
     linger: float = 3600.0
     """How long the removal of a session is tried at least; at most until all that it may hold has expired."""
+    leftover_life: float = 86400.0
+    """How long an earlier run's sessions are looked for: nothing that it made lives longer (protocol section 2)."""
+    reclaim_after: float = 3600.0
+    """Where the server has no room for more: a session is reset for that at most once in this time."""
     contacts_per_subscription: int = 5000
     seed: int = 0
     """Of the jitter, so that the same history gives the same times."""
@@ -126,6 +134,8 @@ class Resource:
     due: float = 0.0
     """LIVE: when to renew; PAUSED: when to try again."""
     alter_due: float = 0.0
+    reclaimed_at: float | None = None
+    """When it was last reset because the server had no room for more."""
     failures: int = 0
     error: Failure | None = None
     contacts: frozenset[str] = field(default=frozenset(), repr=False)
@@ -150,18 +160,6 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """A session (of the application where `user` is empty) that an earlier run may have left something in.
-
-    It is reset once it is there. `until` is when all that it may hold has expired.
-    """
-
-    node: str
-    user: str
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
 class State:
     """All that the lifecycle knows. `seq` counts requests: one with a smaller number was sent earlier."""
 
@@ -170,9 +168,21 @@ class State:
     users: Mapping[str, User] = field(default_factory=dict)
     resources: Mapping[Key, Resource] = field(default_factory=dict)
     leftovers: tuple[Leftover, ...] = ()
-    doubtful: tuple[Doubt, ...] = ()
+    suspected: frozenset[str] = frozenset()
+    """The nodes on which an earlier process may have a session, and requests in it that the server has still to carry
+    out. The application's session there is reset, and before anything is made."""
+    unknown: bool = False
+    """Whether the same may be so on any other node: then it is reset when it is used for the first time."""
+    clean: frozenset[str] = frozenset()
+    """The nodes on which that has been done, or on which nothing of an earlier life of ours can be."""
+    suspects_until: float = 0.0
+    """Until when a suspected node is visited only to clean up there."""
     seq: int = 0
     stopping: bool = False
+
+    def needs_reset(self, node: str) -> bool:
+        """Whether the application's session on a node may be one that somebody else still uses."""
+        return node not in self.clean and (self.unknown or node in self.suspected)
 
     @property
     def finished(self) -> bool:
@@ -248,14 +258,18 @@ class Sent:
 class Used:
     """A fetch or poll through a subscription or session: it succeeded (`failure` None), or did not.
 
-    `key` and `generation` are of what was used. `unheard`: it brought a change that no notification had told of, so the
-    endpoint may be gone, which its renewal finds out.
+    `key` and `generation` are of what was used, `session` is the generation of the end user's session. `unheard`: it
+    brought a change that no notification had told of, so the endpoint may be gone, which its renewal finds out.
+    `consumes`: it was a request that takes changes along; where its outcome is not known it may yet do so, and only the
+    end of its session prevents that.
     """
 
     key: Key
     generation: int
     failure: Failure | None = None
     unheard: bool = False
+    consumes: bool = False
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)

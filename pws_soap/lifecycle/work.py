@@ -31,9 +31,10 @@ class Work:
         if not self.state.stopping:
             self.state = nodes.leave_failed(self.state, self.now)
         alive = tuple(each for each in self.state.leftovers if each.expires_at > self.now)
-        doubtful = tuple(each for each in self.state.doubtful if each.until > self.now)
-        if len(alive) != len(self.state.leftovers) or len(doubtful) != len(self.state.doubtful):
-            self.state = replace(self.state, leftovers=alive, doubtful=doubtful)
+        if len(alive) != len(self.state.leftovers):
+            self.state = replace(self.state, leftovers=alive)
+        if (self.state.suspected or self.state.unknown) and self.now >= self.state.suspects_until:
+            self.state = replace(self.state, suspected=frozenset(), unknown=False)
         while True:
             before = self.state
             keys = wanted(self.state)
@@ -78,6 +79,8 @@ class Work:
             changed = replace(changed, expires_at=resource.outlasts)
         if phase is Phase.GONE:
             self._drop(key)
+            if event is Event.EXPIRED and key.kind in SESSIONS:
+                self._suspect(key.node)  # it could not be logged out, and may outlive what we know of it
         else:
             self._put(changed)
         if act is not Act.NOTHING:
@@ -86,15 +89,29 @@ class Work:
             for child in children(key, self.state):
                 self._lost_with(child, key)
 
+    def _taint(self, key: Key, failure: Failure) -> None:
+        """A session in which something may have been made, or may still be taken, that nobody knows of: it is reset."""
+        resource = self.state.resources.get(key)
+        if resource is not None and resource.phase in USABLE:
+            self._put(replace(resource, error=failure))
+            self._event(key, Event.TAINTED)
+
+    def _suspect(self, node: str) -> None:
+        """A session of ours may live on at a node: before anything is made there again, it is reset."""
+        suspected = self.state.suspected | {node}
+        until = self.now + self.state.settings.leftover_life
+        self.state = replace(self.state, suspected=suspected, clean=self.state.clean - {node}, suspects_until=until)
+        self._event(Key(Kind.APPLICATION, node), Event.TAINTED)
+
     def _emptied(self, resource: Resource, event: Event) -> Resource:
-        """Something that is no longer there. What is lost again soon after it was made is not made at once.
+        """Something that is no longer there. What is lost or reset again soon after it was made is not made at once.
 
         The pause counts from its making: that is what must not happen too often. Were it to count from the loss, the
         pauses of what hangs on each other, lost together and noticed one after the other, would add up.
         """
         losses = resource.losses
         if resource.generation:
-            soon = event is Event.LOST and self.now - resource.made_at < _SOON
+            soon = event in {Event.LOST, Event.OK} and self.now - resource.made_at < _SOON
             losses = losses + 1 if soon else 0
         wait = pause(self.state.settings, Trouble.SERVER, losses - 1, resource.key, resource.seq) if losses > 1 else 0.0
         return replace(
@@ -145,11 +162,10 @@ class Work:
             for each in self.state.leftovers
             if each.node != key.node or not (every or session_of(Key(*owner(each))) == key)
         )
-        doubtful = tuple(
-            each for each in self.state.doubtful if each.node != key.node or not (every or each.user == key.user)
-        )
-        if len(leftovers) != len(self.state.leftovers) or len(doubtful) != len(self.state.doubtful):
-            self.state = replace(self.state, leftovers=leftovers, doubtful=doubtful)
+        if len(leftovers) != len(self.state.leftovers):
+            self.state = replace(self.state, leftovers=leftovers)
+        if every and self.state.needs_reset(key.node):
+            self.state = replace(self.state, clean=self.state.clean | {key.node})
 
     def _remove_leftovers(self) -> None:
         for each in self.state.leftovers:

@@ -37,7 +37,9 @@ def seen(told: Told, feed: Feed, rules: Iterable[Rule], bound: float, now: float
     if level is not Level.LIVE:
         # What is known for a moment that has not come yet becomes live then.
         return Seen(told, feed, as_of.monotonic if as_of.monotonic > now else inf)
-    until = as_of.monotonic + bound
+    until = as_of.monotonic + (bound if feed.bound is None else min(bound, feed.bound))
+    if (lapses := record.holds_until) is not None:
+        until = _earlier(until, lapses, now)
     spans = record.spans
     if spans is not None:
         for rule in rules:
@@ -59,6 +61,8 @@ def holds(seen: Seen, record: Record, feed: Feed, claim: Claim | None, now: floa
         return True  # unknown or stale, whatever becomes of the feed
     live = known.freshness.level is Level.LIVE
     if feed is not seen.feed:
+        if feed.bound != seen.feed.bound:
+            return False
         if feed.doubt is not None:
             return not live
         if not (live and seen.feed.doubt is None and _was_confirmed(seen.feed, feed, now)):

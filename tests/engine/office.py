@@ -76,14 +76,13 @@ class Office:
                 safety_interval=self.safety,
                 reconcile_interval=self.reconcile,
                 heartbeat_interval=self.heartbeat,
-                late=2 * READ_TIMEOUT,
                 rich=frozenset(self.users if self.rich else ()),
             ),
             credentials=Credentials("pwsapp", Secret("secret"), Secret("http://here:8080/pws/path")),
             connect=self._connect,
             store=self.store,
             clock=self.clock,
-            file=StateFile(self.state_file, self.clock),
+            file=StateFile(self.state_file),
             bound=BOUND,
         )
         share = {user: self.contacts[number :: len(self.users)] for number, user in enumerate(self.users)}

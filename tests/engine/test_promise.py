@@ -246,8 +246,8 @@ def test_a_day_with_five_thousand_contacts_asks_what_the_intervals_say() -> None
     """24 hours: no expiry is missed, and requests stay within 5 % of what the settings say.
 
     An endpoint and a subscription live 3600 s and are renewed after 0.8 of it less 5 % on average; a safety fetch every
-    600 s, a sweep of fifty polls every 6 hours; at the start two logins, a registration, fifty subscribe requests, and
-    two fetches.
+    600 s, a sweep of fifty polls every 6 hours; at the start two logins and, since nobody knows what was before, a
+    reset; a registration, fifty subscribe requests, and two fetches.
     """
 
     async def story() -> None:
@@ -258,7 +258,7 @@ def test_a_day_with_five_thousand_contacts_asks_what_the_intervals_say() -> None
         await asyncio.sleep(day)
         asked = office.simulator.counters.requests
         renewals = day / (3600 * 0.8 * 0.95)
-        assert asked["login"] == 2
+        assert (asked["login"], asked["logout"]) == (3, 1)
         assert asked["registerEndPoint"] == pytest.approx(1 + renewals, rel=0.05)
         assert asked["subscribe"] == pytest.approx(50 + renewals, rel=0.05)
         assert asked["getSubscribedPresence"] == pytest.approx(2 + day / 600, rel=0.05)
@@ -303,7 +303,7 @@ def test_a_time_out_does_not_make_everything_flap() -> None:
         office.change("p0000@example.com", Wire.BUSY)
         await office.pass_time(READ_TIMEOUT + 1)
         await office.heal(10)
-        assert next(iter(engine.pump.lines.values())).shaky_until
+        assert engine.pump.counters.unknown_outcomes == 1
         for number in range(40):
             office.change("p0001@example.com", Wire.AWAY if number % 2 else Wire.DND)
             for _ in range(10):

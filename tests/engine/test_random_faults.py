@@ -200,10 +200,10 @@ class Faults(RuleBasedStateMachine):
         assert self.office.engine is not None
         for _ in range(int(HEALED)):
             state = self.office.engine.keeper.state
-            if not state.leftovers and not state.doubtful:
+            if not state.leftovers and not state.suspected - state.clean:
                 return
             await self.office.pass_time(1)
-        raise AssertionError(f"still there: {state.leftovers} {state.doubtful}")
+        raise AssertionError(f"still there: {state.leftovers} {state.suspected}")
 
     async def _close(self) -> None:
         if self.office.engine is not None:

@@ -12,6 +12,7 @@ from pws_soap.simulator import State as Wire
 from service.cli import loopback
 from service.cli.playground import SimulatorPlayground
 from service.freshness import Level
+from service.poller import LATE
 from tests.engine.office import Office, names
 from tests.engine.virtual import run
 
@@ -46,7 +47,7 @@ def test_notifications_that_are_lost_are_a_problem_until_one_comes_again() -> No
         assert lost(office) == []
         play(office.simulator, "notifications-dropped")
         office.change(office.contacts[20], Wire.BUSY)  # whom the heartbeat does not come to so soon
-        await office.pass_time(loopback.SAFETY + 1)
+        await office.pass_time(loopback.SAFETY + LATE + 1)
         (what,) = lost(office)
         assert "(1 change came without one)" in what
         await office.pass_time(20)
