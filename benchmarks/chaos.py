@@ -1,14 +1,14 @@
 """The promise under fire: real processes, real sockets, hundreds of faults of every kind, and nothing may be wrong.
 
-    python benchmarks/chaos.py [--faults 200] [--seed N] [--minutes M] [--only KIND]... [--json] [--keep]
+    python benchmarks/chaos.py [--faults 300] [--seed N] [--minutes M] [--only KIND]... [--json] [--keep]
 
 A simulator with two nodes, and a service that watches for two end users, one at home on each. Presence changes all the
 time; all the time somebody asks the service and holds its answers against the recorded truth. Half of the rounds
-bring two faults at once, where those go together. After each round all must be well again within a bound; every other
-time in silence, so that no later change helps to find what was lost.
+bring two faults at once, where those go together. After each round all must become well again; every other time in
+silence, so that no later change helps to find what was lost.
 
-Exit code 0: no `live` answer was wrong, no change was lost, and everything healed in time. What the figures mean is in
-benchmarks/README.md.
+Exit code 0: no `live` answer was wrong, no change was lost, no process broke, nothing is left at the server. Times are
+printed and decide nothing. What the figures mean is in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 if __package__ in {None, ""}:  # run as a file: the checkout is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -43,6 +43,8 @@ USERS = {
 }
 PAIRED = 0.5
 """The part of the rounds that bring two faults at once."""
+NEVER: Final = 300.0
+"""Seconds after which nothing more is waited for: what is not well by then is lost. Many times what healing takes."""
 
 
 @dataclass
@@ -63,8 +65,11 @@ class Run:
     kinds: dict[str, Kind] = field(default_factory=dict)
     pairs: int = 0
     not_hit: int = 0
-    not_healed: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """Rounds that took longer to heal than is expected."""
     lost: list[str] = field(default_factory=list)
+    wrong: dict[str, int] = field(default_factory=dict)
+    """Wrong live answers by the faults of the round in which they were given."""
     left: dict[str, int] = field(default_factory=dict)
     exit_code: int | None = None
     bugs: list[str] = field(default_factory=list)
@@ -77,7 +82,7 @@ class Run:
 
     @property
     def healed(self) -> int:
-        """Faults after which all was well again in time."""
+        """Faults after which all was well again."""
         return sum(len(kind.times) for kind in self.kinds.values())
 
 
@@ -98,16 +103,16 @@ async def run(wanted: int, seed: int, minutes: float, directory: Path, only: Col
         began = time.monotonic()
         try:
             office.busy.set()
-            if await office.healed(time.time(), 60.0) is None:
+            if await office.healed(time.time(), NEVER) is None:
                 raise RuntimeError(f"the service did not become live: {await office.differences()}")
             faults = Faults(office, dice)
             if unknown := set(only) - faults.kinds.keys():
                 raise UnknownFault(f"--only: no fault {', '.join(sorted(unknown))}; there is {', '.join(faults.kinds)}")
             await _play(office, faults, _deck(faults, only, dice), result, dice, began + 60 * minutes)
-            office.busy.clear()
+            result.bugs += faults.broken
             await office.calm()
-            if await office.healed(time.time(), 60.0) is None:
-                result.lost += await office.differences()
+            if await office.healed(time.time(), NEVER) is None:
+                result.lost += await office.differences() or [f"at the end: not well within {NEVER:g} s"]
             ended = next((task for task in tasks if task.done()), None)
             if ended is not None:
                 ended.result()  # neither may have ended: what broke is raised here
@@ -118,7 +123,7 @@ async def run(wanted: int, seed: int, minutes: float, directory: Path, only: Col
             result.seconds = time.monotonic() - began
         result.exit_code = await service.stop()
         result.left = await server.holds()
-        result.bugs = service.bugs()
+        result.bugs += service.bugs()
         await server.stop()
         result.bugs += server.bugs()
     return result, office
@@ -133,7 +138,7 @@ async def _play(
         if chosen[0] in faults.pairable and result.injected + 1 < result.wanted and dice.random() < PAIRED:
             other = next(deck)
             chosen += [other] if other in faults.pairable and other != chosen[0] else []
-        silent = dice.random() < 0.5
+        silent, wrong = dice.random() < 0.5, len(office.figures.wrong)
         office.busy.set()
         outcomes = await asyncio.gather(*(faults.kinds[kind]() for kind in chosen), return_exceptions=True)
         hit: dict[str, float] = {}
@@ -153,14 +158,19 @@ async def _play(
         bound = max(map(faults.bound, chosen))
         took = await office.healed(since, bound)
         if took is None:
-            differences = await office.differences()
-            result.not_healed.append(f"{' + '.join(chosen)} within {bound:g} s: {'; '.join(differences[:5])}")
-            if silent:
-                result.lost += differences
+            result.late.append(f"{' + '.join(chosen)} after {bound:g} s: {'; '.join((await office.differences())[:5])}")
+            if not silent:
+                await office.calm()
+            took = await office.healed(since, NEVER)
+        if took is None:
+            result.lost += await office.differences() or [f"{' + '.join(chosen)}: not well within {NEVER:g} s"]
         else:
             for kind in hit:
                 result.kinds[kind].times.append(took)
         await faults.mend()
+        if len(office.figures.wrong) > wrong:
+            name = " + ".join(chosen)
+            result.wrong[name] = result.wrong.get(name, 0) + len(office.figures.wrong) - wrong
         _tell(result, f"{' + '.join(chosen)}: {'NOT HEALED' if took is None else f'{took:.2f} s'}", silent=silent)
 
 
@@ -197,11 +207,12 @@ def summary(result: Run, office: Office) -> dict[str, Any]:  # Any: JSON
     return {
         "seed": result.seed,
         "seconds": round(result.seconds, 1),
+        "faults_wanted": result.wanted,
         "faults_injected": result.injected,
         "faults_healed": result.healed,
         "pairs": result.pairs,
         "not_hit": result.not_hit,
-        "not_healed": result.not_healed,
+        "late": result.late[:10],
         "kinds": kinds,
         "service_starts": office.service.starts,
         "answers": figures.answers,
@@ -213,6 +224,7 @@ def summary(result: Run, office: Office) -> dict[str, Any]:  # Any: JSON
         "changes_overtaken": len(unseen),
         "longest_unseen_s": round(max(unseen, default=0.0), 1),
         "wrong_live_answers": len(figures.wrong),
+        "wrong_by_round": result.wrong,
         "wrong": figures.wrong[:10],
         "changes_lost": len(result.lost),
         "lost": result.lost[:10],
@@ -229,8 +241,6 @@ def verdict(found: dict[str, Any]) -> list[str]:  # Any: JSON
         why.append(f"{found['wrong_live_answers']} wrong live answers")
     if found["changes_lost"]:
         why.append(f"{found['changes_lost']} changes lost")
-    if found["not_healed"]:
-        why.append(f"{len(found['not_healed'])} times not healed within the bound")
     if found["bugs"] or found["exit_code_of_service"] != 0:
         why.append("a process broke")
     if any(found["left_at_the_server"].values()):
@@ -256,8 +266,12 @@ def show(found: dict[str, Any]) -> None:  # Any: JSON
         f"after {found['longest_unseen_s']:g} s at the latest"
     )
     print(f"wrong live answers  {found['wrong_live_answers']:8}")
+    for name, count in found["wrong_by_round"].items():
+        print(f"  {count} of them in rounds of {name}")
     print(f"changes lost        {found['changes_lost']:8}")
-    for name in ("wrong", "lost", "not_healed", "bugs"):
+    if found["faults_injected"] < found["faults_wanted"]:
+        print(f"ended before {found['faults_wanted']} faults were injected (--minutes)")
+    for name in ("wrong", "lost", "late", "bugs"):
         for each in found[name]:
             print(f"  {name.replace('_', ' ')}: {each}")
 
@@ -267,11 +281,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description="Faults of every kind against real processes; see benchmarks/README.md"
     )
-    parser.add_argument("--faults", type=int, default=200, help="how many (default 200)")
+    parser.add_argument("--faults", type=int, default=300, help="how many (default 300)")
     parser.add_argument(
         "--seed", type=int, default=None, help="of the history; printed, so that it can be played again"
     )
-    parser.add_argument("--minutes", type=float, default=20.0, help="end after so many in any case (default 20)")
+    parser.add_argument("--minutes", type=float, default=60.0, help="end after so many in any case (default 60)")
     parser.add_argument("--only", action="append", default=[], metavar="KIND", help="faults of this kind; repeatable")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
@@ -290,8 +304,6 @@ def main() -> int:
             shutil.rmtree(directory, ignore_errors=True)
     found = summary(result, office)
     why = verdict(found)
-    if result.injected < asked.faults:
-        why.append(f"{result.injected} of {asked.faults} faults in {asked.minutes:g} minutes")
     if asked.json:
         print(json.dumps({**found, "failed": why}, indent=1))
     else:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from benchmarks.details import details
 from benchmarks.office import LATE, READ_TIMEOUT, SAFETY, Office
 
 FETCH: Final = "getSubscribedPresence"
@@ -27,8 +28,10 @@ _BEFORE: Final = ("abort-request", "http-503", "delay-request", "refuse")
 _AFTER: Final = ("lose-reply", "truncate-reply", "garble-reply", "empty-reply", "html-reply", "delay-reply",
                  "slow-reply", "close-after-reply")  # fmt: skip
 _NOTICES: Final = ("drop-notification", "delay-notification", "duplicate-notification", "reorder-notification")
-_REFUSALS: Final = (101, 133, 137, 200)
-"""Codes a fetch is refused with: no such session, no such subscription, somebody else's, server error."""
+_UNPROVEN: Final = ("replace-reply", "double-reply", "stale-reply", "rename-entry", "double-entry", "empty-state")
+"""Replies that prove less than they seem, all of them after the request was carried out."""
+_HELD: Final = (READ_TIMEOUT, READ_TIMEOUT + 0.5 * LATE, READ_TIMEOUT + LATE)
+"""Seconds that a fetch waits in the server while something happens to the service or to its subscription."""
 
 
 class UnknownFault(Exception):
@@ -50,11 +53,13 @@ class Faults:
         self._server = office.server
         self._dice = dice
         self.kinds: dict[str, Callable[[], Awaitable[float]]] = {}
-        for kind in (*_BEFORE, *_AFTER):
+        for kind in (*_BEFORE, *_AFTER, *_UNPROVEN):
             self.kinds[kind] = self._on_fetch(kind)
-        for kind in ("lose-reply", "truncate-reply", "delay-request"):
+        for kind in ("lose-reply", "truncate-reply", "delay-request", "replace-reply"):
             for operation in ("login", "registerEndPoint", "subscribe", "getPolledPresence"):
                 self.kinds[f"{kind} of {operation}"] = self._elsewhere(kind, operation)
+        for kind in _UNPROVEN[1:]:
+            self.kinds[f"{kind} of getPolledPresence"] = self._elsewhere(kind, "getPolledPresence")
         for kind in _NOTICES:
             self.kinds[kind] = self._notice(kind)
         self.pairable = frozenset(kind for kind in self.kinds if " of " not in kind)
@@ -71,10 +76,18 @@ class Faults:
             "node-down, shortly": self._shortly("node-down"),
             "node-hang, shortly": self._shortly("node-hang"),
             "service killed": self._service_killed,
+            "service killed, a fetch waiting": self._waiting(self._kill_and_start),
+            "service stopped, a fetch waiting": self._waiting(self._stop_and_start),
+            "service killed, earlier state file": self._earlier_state_file,
             "service paused": self._service_paused,
+            "forget-subscriptions, a fetch waiting": self._waiting(self._forget_subscriptions),
         }
         self.kinds |= at_once
-        self.pairable |= at_once.keys() - {"service paused"}
+        self.pairable |= {
+            kind
+            for kind in at_once
+            if not kind.startswith(("service paused", "service stopped")) and "file" not in kind
+        }
         self.kinds |= {
             "node-down, long": self._for_long("node-down"),
             "node-hang, long": self._for_long("node-hang"),
@@ -83,7 +96,10 @@ class Faults:
         self.long = frozenset({"node-down, long", "node-hang, long", "both nodes down"})
         self.rare = self.long | {kind for kind in self.kinds if " of " in kind and "Polled" not in kind}
         """What takes long, or kills sessions besides: those are lost often enough."""
+        self.broken: list[str] = []
+        """What a process did that it must not do."""
         self._gone: set[str] = set()
+        self._restarting = asyncio.Lock()
 
     def bound(self, kind: str) -> float:
         """Seconds within which all must be well again."""
@@ -99,7 +115,7 @@ class Faults:
 
     def _on_fetch(self, kind: str) -> Callable[[], Awaitable[float]]:
         async def bring() -> float:
-            values, lasting = self._details(kind)
+            values, lasting = details(kind, self._dice)
             return lasting + await self._hit(kind, {**values, "operation": FETCH})
 
         return bring
@@ -115,7 +131,7 @@ class Faults:
         """One of a request that is only sent after something else went wrong."""
 
         async def bring() -> float:
-            values, lasting = self._details(kind)
+            values, lasting = details(kind, self._dice)
             if operation == "getPolledPresence":
                 await self._server.inject("abort-request", operation=FETCH, count=1)
                 return lasting + await self._hit(kind, {**values, "operation": operation})
@@ -126,18 +142,6 @@ class Faults:
             return lasting + await self._hit(kind, {**values, "operation": operation}, provoke)
 
         return bring
-
-    def _details(self, kind: str) -> tuple[dict[str, object], float]:
-        """The keys of a fault, by chance, and how long it goes on after it has hit."""
-        if kind in {"delay-request", "delay-reply", "slow-reply"}:
-            # Within the time-out, or beyond it; but never so late that nobody expects it any more.
-            seconds = self._dice.choice([0.3 * READ_TIMEOUT, READ_TIMEOUT + 0.5 * LATE])
-            return {"seconds": seconds}, seconds
-        if kind == "http-503":
-            return {"body": self._dice.choice(["envelope", "bare", "empty"]), "code": self._dice.choice([210, 212])}, 0
-        if kind == "truncate-reply":
-            return {"fraction": self._dice.choice([0.1, 0.5, 0.95])}, 0
-        return ({"code": self._dice.choice(_REFUSALS)} if kind == "refuse" else {}), 0
 
     async def _hit(
         self, kind: str, values: Mapping[str, object], provoke: Callable[[], Awaitable[None]] | None = None
@@ -226,13 +230,57 @@ class Faults:
     # Faults of our own side
 
     async def _service_killed(self) -> float:
-        await self._office.service.kill()
-        await asyncio.sleep(self._dice.random())
-        await self._office.service.start()
+        async with self._restarting:
+            await self._office.service.kill()
+            await asyncio.sleep(self._dice.random())
+            await self._office.service.start()
         return time.time()
 
     async def _service_paused(self) -> float:
         self._office.service.send(signal.SIGSTOP)
         await asyncio.sleep(SAFETY)
         self._office.service.send(signal.SIGCONT)
+        return time.time()
+
+    def _waiting(self, happens: Callable[[], Awaitable[float]]) -> Callable[[], Awaitable[float]]:
+        """Something happens while a fetch waits in the server, which carries it out afterwards."""
+
+        async def bring() -> float:
+            seconds = self._dice.choice(_HELD)
+            carried_out = seconds + await self._hit("delay-request", {"operation": FETCH, "seconds": seconds})
+            return max(carried_out, await happens())
+
+        return bring
+
+    async def _kill_and_start(self) -> float:
+        async with self._restarting:
+            await self._office.service.kill()
+            await self._office.service.start()
+        return time.time()
+
+    async def _stop_and_start(self) -> float:
+        async with self._restarting:
+            code = await self._office.service.stop()
+            if code != 0:
+                self.broken.append(f"the service ended with {code} after SIGTERM")
+            await self._office.service.start()
+        return time.time()
+
+    async def _earlier_state_file(self) -> float:
+        """Killed, and started with the state file of the time before its sessions were made anew."""
+        service = self._office.service
+        try:
+            before = service.state_file.read_bytes()
+        except FileNotFoundError:  # it has just been started, and knows of nothing yet
+            raise NotHit("earlier state file") from None
+        await self._server.inject("kill-sessions")
+        give_up = time.monotonic() + PATIENCE
+        while service.state_file.read_bytes() == before:
+            if time.monotonic() > give_up:
+                raise NotHit("earlier state file")
+            await asyncio.sleep(0.03)
+        async with self._restarting:
+            await service.kill()
+            service.state_file.write_bytes(before)
+            await service.start()
         return time.time()

@@ -183,6 +183,8 @@ class Service(Program):
         config = directory / "pws.toml"
         super().__init__(["serve", "--config", str(config)], directory / "service.log")
         self.config = config
+        self.state_file = config.with_name("pws.state.json")
+        """Where the ids are kept over a crash, unless the configuration says otherwise."""
         self.url = f"http://127.0.0.1:{port}"
         self._http = http_session(5.0)
 
