@@ -150,8 +150,8 @@ class Presence:
     said, never that the answer is no. `problem` tells why a rich document could not be read; the state is then UNKNOWN
     and must not replace a known one. `idle_since` is in UTC, by the server's clock. `explanation` says which element
     of the document decided the state, and what became of every other that bears on it. `valid_until` is the first
-    moment, in UTC, at which the same document means something else, because a `from` or `until` in it passes (RFC 4480
-    section 3.1); None when there is none.
+    moment, in UTC, at which the same document means something else, since a `from` or `until` in it passes (RFC 4480);
+    None when there is none.
     """
 
     contact: str

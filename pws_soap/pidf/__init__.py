@@ -2,7 +2,7 @@
 
 `read_list` reads whatever a `richPresenceList` held, `read_document` one document; both give a `Reading`. `explain`
 says why a reading has its state, `to_presence` makes of it what the rest of the library passes on. Nothing here does
-I/O.
+I/O or asks for the time: what is past its `until` does not count where the caller says which moment it is.
 """
 
 from pws_soap.errors import PidfError

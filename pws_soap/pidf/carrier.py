@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from typing import Final, TypeAlias
 
 from lxml.etree import _Element
 
+from pws_soap.contact import decoded
 from pws_soap.errors import PidfError
 from pws_soap.models import Device as PlainDevice
 from pws_soap.models import Presence, PresenceState, PresenceType
@@ -34,34 +36,38 @@ _MAX_WRAPPERS: Final = 8
 _ENTITY: Final = re.compile(rb"[^<>]{0,2000}?\sentity\s*=\s*(?:\"([^\"<>]{0,400})\"|'([^'<>]{0,400})')", re.IGNORECASE)
 
 
-def read_list(content: Content) -> Iterator[Reading]:
-    """One reading for each document in `content`, in order, as they are asked for. Raises nothing about content."""
+def read_list(content: Content, now: datetime | None = None) -> Iterator[Reading]:
+    """One reading for each document in `content`, in order, as they are asked for. Raises nothing about content.
+
+    `now` (in UTC) is the moment as of which they are read: what is past its `until` or before its `from` does not count
+    (RFC 4480). Without it times are not judged.
+    """
     source = Source()
     if content is None:
         return
     if isinstance(content, bytes | bytearray | str):
-        yield from _texts(source, content)
+        yield from _texts(source, content, now)
     elif isinstance(content, _Element):
-        yield from _elements(source, content, 0)
+        yield from _elements(source, content, 0, now)
     else:
         for one in content:
             if isinstance(one, _Element):
-                yield from _elements(source, one, 1)
+                yield from _elements(source, one, 1, now)
             else:
-                yield from _texts(source, one)
+                yield from _texts(source, one, now)
 
 
-def read_document(document: Document) -> Reading:
-    """The reading of exactly one document. Raises PidfError, and nothing else."""
+def read_document(document: Document, now: datetime | None = None) -> Reading:
+    """The reading of exactly one document, as of `now` as in `read_list`. Raises PidfError, and nothing else."""
     if isinstance(document, _Element):
-        return read_element(document)
+        return read_element(document, now)
     data = to_bytes(document)
     pieces = list(islice(split(data), 2))
     if not pieces:
         raise PidfError("no document")
     if len(pieces) > 1:
         raise PidfError("more than one document", _contact(data, pieces[0]))
-    return _piece(Source(), data, pieces[0])
+    return _piece(Source(), data, pieces[0], now)
 
 
 def to_presence(reading: Reading, *, contact: str | None = None) -> Presence:
@@ -89,6 +95,7 @@ def to_presence(reading: Reading, *, contact: str | None = None) -> Presence:
         manual=reading.manual,
         note_language=reading.note_language,
         explanation=explain(reading),
+        valid_until=reading.valid_until,
     )
 
 
@@ -107,22 +114,22 @@ def _plain(one: Device) -> PlainDevice:
     )
 
 
-def _texts(source: Source, content: bytes | bytearray | str) -> Iterator[Reading]:
+def _texts(source: Source, content: bytes | bytearray | str, now: datetime | None) -> Iterator[Reading]:
     data = to_bytes(content)
     for piece in split(data):
         try:
-            yield _piece(source, data, piece)
+            yield _piece(source, data, piece, now)
         except PidfError as error:
             yield Reading(error.contact, problem=error.reason)
             yield from _swallowed(data, piece)
 
 
-def _piece(source: Source, data: bytes, piece: Piece) -> Reading:
+def _piece(source: Source, data: bytes, piece: Piece, now: datetime | None) -> Reading:
     try:
         if piece.problem is not None:
             raise PidfError(piece.problem)  # noqa: TRY301  # all that is wrong with a document leaves by one door
         prolog = data[piece.prolog : piece.start]
-        return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)))
+        return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)), now)
     except PidfError as error:
         raise PidfError(error.reason, _contact(data, piece)) from None
 
@@ -136,7 +143,7 @@ def _contact_at(data: bytes, start: int) -> str | None:
     tag = _ENTITY.match(data, start + 1, start + MAX_TEXT)
     if tag is None:
         return None
-    return contact_of((tag[1] or tag[2] or b"").decode("utf-8", "replace"))
+    return contact_of(decoded(tag[1] or tag[2] or b""))
 
 
 def _swallowed(data: bytes, piece: Piece) -> Iterator[Reading]:
@@ -150,31 +157,31 @@ def _swallowed(data: bytes, piece: Piece) -> Iterator[Reading]:
         yield Reading(_contact_at(data, start.start()), problem="lies in a section of a broken document")
 
 
-def _elements(source: Source, element: _Element, depth: int) -> Iterator[Reading]:
+def _elements(source: Source, element: _Element, depth: int, now: datetime | None) -> Iterator[Reading]:
     tag = element.tag
     if not isinstance(tag, str):
         return
     name = local_name(tag)
     if name == "presence":
-        yield read_element(element)
+        yield read_element(element, now)
         return
     if depth > _MAX_WRAPPERS:
         yield Reading(None, problem="wrapped too deeply")
         return
     empty = True
-    for reading in _inside(source, element, depth):
+    for reading in _inside(source, element, depth, now):
         empty = False
         yield reading if reading.contact is not None else replace(reading, contact=_named_by(element))
     if empty and depth and name != "richpresencelist":
         yield Reading(_named_by(element), problem=f"<{name[:MAX_WORD]}> holds no presence document")
 
 
-def _inside(source: Source, element: _Element, depth: int) -> Iterator[Reading]:
+def _inside(source: Source, element: _Element, depth: int, now: datetime | None) -> Iterator[Reading]:
     """What a list or a wrapper holds: first the texts, then the elements."""
     for text in _texts_in(element):
-        yield from _texts(source, text)
+        yield from _texts(source, text, now)
     for _, child in children(element):
-        yield from _elements(source, child, depth + 1)
+        yield from _elements(source, child, depth + 1, now)
 
 
 def _named_by(wrapper: _Element) -> str | None:

@@ -7,7 +7,7 @@ none, and attributes too. An empty or unusable text is None: not said.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -17,6 +17,9 @@ from pws_soap.contact import bare_contact, is_contact
 from pws_soap.pidf.model import MAX_TEXT, MAX_WORD
 
 _NUMBER: Final = re.compile(r"[01]?\.?[0-9]{0,9}")
+_MIDNIGHT: Final = re.compile(r"(?<=[T ])24(?=:00)")
+"""The end of a day as xs:dateTime may write it."""
+_LEAP: Final = re.compile(r"(?<=:[0-9]{2}:)60")
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _INPUTS: Final = {"idle": True, "inactive": True, "active": False}
 
@@ -96,11 +99,14 @@ def language_of(element: etree._Element) -> str | None:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A date and time (RFC 3339) in UTC. Without an offset it is taken as UTC."""
-    if text is None or not 16 <= len(text) <= 48:
+    """A date and time (RFC 3339, xs:dateTime) in UTC. Without an offset it is taken as UTC."""
+    text = text.strip().upper() if text is not None and len(text) < MAX_TEXT else ""
+    if not 16 <= len(text) <= 48:
         return None
+    plain, midnight = _MIDNIGHT.subn("00", text)
+    plain, leap = _LEAP.subn("59", plain)
     try:
-        value = datetime.fromisoformat(text.strip().upper())
+        value = datetime.fromisoformat(plain) + timedelta(days=midnight, seconds=leap)
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

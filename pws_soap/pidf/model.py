@@ -104,6 +104,9 @@ class Reading:
     document order, each once. None means that nobody said, never that the answer is no. `unknown` names the elements
     that were set aside, as paths.
 
+    `times` says for the explanation what became of the document's times (`from` and `until`), and `valid_until` when
+    the next of them changes what the document says; both only where the moment of reading was given (`times.Times`).
+
     With `problem` the document could not be read: only `contact` may be set beside it, `state` is UNKNOWN and must not
     replace a known one.
     """
@@ -127,3 +130,5 @@ class Reading:
     basic: bool | None = None
     unknown: tuple[str, ...] = ()
     problem: str | None = None
+    times: tuple[str, ...] = ()
+    valid_until: datetime | None = None

@@ -2,7 +2,7 @@
 
 Elements are known by local name wherever they stand: `activities` in a person, beside one, in a tuple or in its status;
 `note`, `user-input` and `class` likewise. What is not known is set aside by its path and costs nothing. The state is
-not decided here but in `rule`.
+not decided here but in `rule`, nor which element counts at the moment, but in `times`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from lxml import etree
 
 from pws_soap.errors import PidfError
 from pws_soap.pidf import rule
-from pws_soap.pidf.elements import attribute, children, contact_of, language_of, local_name, text_of, word_of
+from pws_soap.pidf.elements import attribute, contact_of, language_of, local_name, text_of, word_of
 from pws_soap.pidf.model import MAX_WORD, Device, Reading
+from pws_soap.pidf.times import Times
 from pws_soap.pidf.tuples import Aside, Idle, activity_of, basic_of, read_tuple
 
 _NAMES: Final = frozenset({"display-name", "displayname", "display_name"})
 
 
-def read_element(root: etree._Element) -> Reading:
-    """The reading of one `presence` element. Raises PidfError when it is something else."""
+def read_element(root: etree._Element, now: datetime | None) -> Reading:
+    """The reading of one `presence` element as of `now`. Raises PidfError when it is something else."""
     tag = root.tag
     name = local_name(tag) if isinstance(tag, str) else ""
     if name != "presence":
         raise PidfError(f"the root is <{name[:MAX_WORD]}>, not <presence>")
-    found = _Found()
-    for name, child in children(root):
+    found = _Found(Times(now))
+    for name, child in found.times.children(root, ""):
         if name == "tuple":
-            found.devices.append(read_tuple(child, found.aside))
+            found.devices.append(read_tuple(child, found.aside, found.times))
         elif name == "person":
             found.take_person(child)
         elif name in _NAMES:
@@ -61,9 +62,11 @@ class _Found:
         "notes",
         "phone_status",
         "said",
+        "times",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, times: Times) -> None:
+        self.times = times
         self.aside = Aside()
         self.said: dict[str, None] = {}  # in order, each once
         self.basic: bool | None = None
@@ -77,7 +80,7 @@ class _Found:
         self.notes: dict[str, tuple[str, str | None]] = {}  # by where: person or presence
 
     def take_person(self, person: etree._Element) -> None:
-        for name, child in children(person):
+        for name, child in self.times.children(person, "person"):
             if name == "activities":
                 self.take_activities(child)
             elif name == "note":
@@ -93,7 +96,7 @@ class _Found:
                     self.aside.put("person", name)
 
     def _take_status(self, status: etree._Element) -> None:
-        for name, child in children(status):
+        for name, child in self.times.children(status, "person/status"):
             if name == "basic":
                 self.basic = basic_of(child, self.basic)
             elif name == "activities":
@@ -102,7 +105,7 @@ class _Found:
                 self.aside.put("person/status", name)
 
     def take_activities(self, activities: etree._Element) -> None:
-        for name, child in children(activities):
+        for name, child in self.times.children(activities, "person/activities"):
             if name == "note":
                 self.take_note("person", child)
             elif not self.take_state(name, child):
@@ -127,7 +130,7 @@ class _Found:
     def take_device(self, device: etree._Element) -> None:
         """Takes the `user-input` of a `device` of the data model (RFC 4479 section 3.5)."""
         idle = Idle()
-        for name, child in children(device):
+        for name, child in self.times.children(device, "device"):
             if name == "user-input":
                 idle.take(child)
             elif name not in ("deviceid", "timestamp"):
@@ -168,6 +171,8 @@ class _Found:
             said,
             self.basic,
             tuple(self.aside.paths),
+            times=self.times.lines,
+            valid_until=self.times.valid_until,
         )
 
 

@@ -262,16 +262,19 @@ def is_on_the_phone(activities: Iterable[str], phone_status: str | None, im_stat
 
 
 def explain(reading: Reading) -> tuple[str, ...]:
-    """Why the reading has its state, one line per element that bears on it; the first names the one that decided."""
+    """Why the reading has its state, one line per element that bears on it; the first names the one that decided.
+
+    The last lines tell what does not count because of its times.
+    """
     if reading.problem is not None:
         return (f"{reading.state}: the document could not be read: {reading.problem}",)
     found = statements(reading.said, reading.phone_status, reading.im_status, reading.devices, reading.basic)
     state, by = decide(found)
     if by is None:
-        return (f"{state}: neither the person nor a device says anything about the state",)
+        return (f"{state}: neither the person nor a device says anything about the state", *reading.times)
     lines = [f"{state}: decided by {by.where} ({by.weight.value})"]
     lines += [f"{one.where} says {one.state}: {_against(one, by)}" for one in found if one is not by]
-    return tuple(lines)
+    return (*lines, *reading.times)
 
 
 def _against(one: Statement, by: Statement) -> str:

@@ -23,6 +23,7 @@ from pws_soap.pidf.elements import (
     word_of,
 )
 from pws_soap.pidf.model import MAX_TEXT, MAX_UNKNOWN, MAX_WORD, Device, kind_of
+from pws_soap.pidf.times import Times
 
 
 class Aside:
@@ -87,12 +88,16 @@ class _Tuple:
         "priority",
         "source",
         "text",
+        "times",
         "timestamp",
         "video",
+        "where",
     )
 
-    def __init__(self, aside: Aside) -> None:
+    def __init__(self, where: str, aside: Aside, times: Times) -> None:
+        self.where = where
         self.aside = aside
+        self.times = times
         self.activities: dict[str, None] | None = None  # in order, each once
         self.basic: bool | None = None
         self.audio: bool | None = None
@@ -146,7 +151,7 @@ class _Tuple:
                 self.text = truth_of(child)
 
     def _activities(self, element: etree._Element) -> None:
-        for name, child in children(element):
+        for name, child in self.times.children(element, f"{self.where}/status/activities"):
             if name in ("user-input", "note"):
                 self.take(name, child)
             elif name in ("phone-status", "im-status"):  # a person has channels; of a device's, nobody says the meaning
@@ -161,20 +166,21 @@ class _Tuple:
             self.activities[word] = None
 
 
-def read_tuple(element: etree._Element, aside: Aside) -> Device:
-    """The device that a tuple describes. What is not known of it goes aside."""
-    got = _Tuple(aside)
-    for name, child in children(element):
+def read_tuple(element: etree._Element, aside: Aside, times: Times) -> Device:
+    """The device that a tuple describes, of what counts in it. What is not known of it goes aside."""
+    identity = (attribute(element, "id") or "").strip()[:MAX_TEXT]
+    where = f"tuple[{identity[:MAX_WORD]}]"
+    got = _Tuple(where, aside, times)
+    for name, child in times.children(element, where):
         if name == "status":
-            for inner, grandchild in children(child):
+            for inner, grandchild in times.children(child, where + "/status"):
                 got.take(inner, grandchild)
         else:
             got.take(name, child)
-    name = (attribute(element, "id") or "").strip()[:MAX_TEXT]
     idle = got.idle
     return Device(
-        name,
-        kind_of(name),
+        identity,
+        kind_of(identity),
         got.basic,
         got.audio,
         got.video,

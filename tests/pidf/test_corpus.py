@@ -1,14 +1,15 @@
 """Every document of `tests/data/pidf` reads as the file beside it says.
 
 `NAME.xml` is what a server sent: the text itself, or a `richPresenceList` (carrier "element"). `NAME.expected.toml`
-says why the document is there and what it must read as; what is not named there has its default. Of a parser's own
-words, which differ between its versions, only the beginning is compared.
+says why the document is there and what it must read as; what is not named there has its default. `now` is the moment as of
+which it is read; without it times are not judged. Of a parser's own words, which differ between its versions, only the beginning is compared.
 """
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,20 @@ def _expected(table: dict[str, Any]) -> Reading:
     return Reading(**values)
 
 
-def _load(name: str) -> tuple[str | bytes | etree._Element, list[Reading]]:
+def _load(name: str) -> tuple[str | bytes | etree._Element, list[Reading], datetime | None]:
     content = (CORPUS / f"{name}.xml").read_bytes()
     expected = tomllib.loads((CORPUS / f"{name}.expected.toml").read_text("utf-8"))
     assert expected["why"], "a document of the corpus says why it is there"
     readings = [_expected(one) for one in expected["reading"]]
-    return (etree.fromstring(content) if expected["carrier"] == "element" else content), readings
+    content_or_list = etree.fromstring(content) if expected["carrier"] == "element" else content
+    return content_or_list, readings, expected.get("now")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_document_reads_as_written_beside_it(name: str) -> None:
     """All fields of all readings are equal to the expected ones, and their order too."""
-    content, expected = _load(name)
-    got = list(read_list(content))
+    content, expected, now = _load(name)
+    got = list(read_list(content, now))
     assert len(got) == len(expected)
     for reading, wanted in zip(got, expected, strict=True):
         if wanted.problem is not None:
@@ -60,7 +62,8 @@ def test_document_reads_as_written_beside_it(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_explanation_and_presence_agree_with_the_reading(name: str) -> None:
     """The explanation begins with state and decider; the presence has the same state, or the problem."""
-    for reading in read_list(_load(name)[0]):
+    content, _, now = _load(name)
+    for reading in read_list(content, now):
         first = explain(reading)[0]
         assert first.startswith(reading.state)
         assert reading.decided_by in first
@@ -68,14 +71,16 @@ def test_explanation_and_presence_agree_with_the_reading(name: str) -> None:
         assert presence.contact == reading.contact or presence.contact == "fallback@example.com"
         assert presence.state is reading.state
         assert presence.problem == reading.problem
+        assert presence.valid_until == reading.valid_until
+        assert presence.explanation[-len(reading.times) :] == reading.times or not reading.times
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_document_alone_reads_the_same(name: str) -> None:
     """`read_document` gives what `read_list` gives of a single document, and its own error for anything else."""
-    content, expected = _load(name)
+    content, expected, now = _load(name)
     if len(expected) == 1 and expected[0].problem is None and not isinstance(content, etree._Element):
-        assert read_document(content) == expected[0]
+        assert read_document(content, now) == expected[0]
     else:
         with pytest.raises(PidfError):
             read_document(content)
@@ -98,8 +103,8 @@ def test_the_whole_corpus_in_one_text_loses_nobody() -> None:
     texts: list[bytes] = []
     expected: list[Reading] = []
     for name in NAMES:
-        content, readings = _load(name)
-        alone = isinstance(content, bytes) and not content.startswith((b"\xff\xfe", b"&lt;"))
+        content, readings, now = _load(name)
+        alone = now is None and isinstance(content, bytes) and not content.startswith((b"\xff\xfe", b"&lt;"))
         if alone and isinstance(content, bytes):
             texts.append(content)
             expected += readings
