@@ -36,5 +36,5 @@ def remember(state: State) -> Memory:
         gone = resource.phase in {Phase.ABSENT, Phase.WAITING}
         if not gone or (resource.error is not None and resource.error.may_have_acted):
             nodes.add(key.node)
-    nodes |= state.suspected - state.clean
+    nodes |= state.left | (state.suspected - state.clean)
     return Memory(frozenset(nodes), state.unknown, state.clean - nodes if state.unknown else frozenset())

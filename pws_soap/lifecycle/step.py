@@ -209,8 +209,8 @@ class _Happened(Work):
     def _lose(self, key: Key, failure: Failure) -> None:
         self._put(replace(self.state.resources[key], error=failure))
         self._event(key, Event.LOST)
-        if key.kind is Kind.APPLICATION and self.state.needs_reset(key.node):
-            self.state = replace(self.state, clean=self.state.clean | {key.node})  # its key is dead: the server says so
+        if key.kind is Kind.APPLICATION:
+            self._is_clean(key.node)
 
     def _blame(self, key: Key, failure: Failure, seq: int) -> None:
         """What request `seq` needed is lost, unless that has been noticed before, and it is another one by now."""

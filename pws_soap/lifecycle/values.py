@@ -174,7 +174,9 @@ class State:
     unknown: bool = False
     """Whether the same may be so on any other node: then it is reset when it is used for the first time."""
     clean: frozenset[str] = frozenset()
-    """The nodes on which that has been done, or on which nothing of an earlier life of ours can be."""
+    """The nodes on which that has been done."""
+    left: frozenset[str] = frozenset()
+    """The nodes that we have left without having been able to log out: reset before they are used again."""
     suspects_until: float = 0.0
     """Until when a suspected node is visited only to clean up there."""
     seq: int = 0
@@ -182,7 +184,7 @@ class State:
 
     def needs_reset(self, node: str) -> bool:
         """Whether the application's session on a node may be one that somebody else still uses."""
-        return node not in self.clean and (self.unknown or node in self.suspected)
+        return node in self.left or (node not in self.clean and (self.unknown or node in self.suspected))
 
     @property
     def finished(self) -> bool:

@@ -98,10 +98,13 @@ class Work:
 
     def _suspect(self, node: str) -> None:
         """A session of ours may live on at a node: before anything is made there again, it is reset."""
-        suspected = self.state.suspected | {node}
-        until = self.now + self.state.settings.leftover_life
-        self.state = replace(self.state, suspected=suspected, clean=self.state.clean - {node}, suspects_until=until)
+        self.state = replace(self.state, left=self.state.left | {node})
         self._event(Key(Kind.APPLICATION, node), Event.TAINTED)
+
+    def _is_clean(self, node: str) -> None:
+        """The application's session at a node is gone, by our own doing or by the server's word."""
+        if self.state.needs_reset(node):
+            self.state = replace(self.state, clean=self.state.clean | {node}, left=self.state.left - {node})
 
     def _emptied(self, resource: Resource, event: Event) -> Resource:
         """Something that is no longer there. What is lost or reset again soon after it was made is not made at once.
@@ -164,8 +167,8 @@ class Work:
         )
         if len(leftovers) != len(self.state.leftovers):
             self.state = replace(self.state, leftovers=leftovers)
-        if every and self.state.needs_reset(key.node):
-            self.state = replace(self.state, clean=self.state.clean | {key.node})
+        if every:
+            self._is_clean(key.node)
 
     def _remove_leftovers(self) -> None:
         for each in self.state.leftovers:

@@ -32,12 +32,12 @@ class Driver:
 
     def __init__(self, settings: Settings, now: float = START, memory: Memory = Memory()) -> None:  # noqa: B008  # frozen
         self.now = now
-        self.state: State = begin(settings, now, memory.leftovers, memory.doubtful)
-        self.memory = remember(self.state, now)
+        self.state: State = begin(settings, now, memory)
+        self.memory = remember(self.state)
         self.open: list[Command] = []
         self.made: dict[Key, int] = {}
         """The number of the last MAKE of each thing."""
-        self.given: set[tuple[Kind, str, int]] = {(each.kind, each.node, each.id) for each in memory.leftovers}
+        self.given: set[tuple[Kind, str, int]] = set()
         """Ids that the server gave."""
         self.steps = 0
 
@@ -45,7 +45,7 @@ class Driver:
         """Something happens now. The new commands, which are also in `open`."""
         self.state, commands = step(self.state, happening, self.now)
         self.steps += 1
-        self.memory = remember(self.state, self.now)
+        self.memory = remember(self.state)
         for command in commands:
             self._check(command)
             self.open.append(command)
@@ -133,7 +133,7 @@ class Driver:
     def crash(self, memory: Memory | None = None) -> None:
         """The process is killed and started again, with the memory of its last step."""
         memory = self.memory if memory is None else memory
-        self.state = begin(self.state.settings, self.now, memory.leftovers, memory.doubtful)
-        self.memory = remember(self.state, self.now)
+        self.state = begin(self.state.settings, self.now, memory)
+        self.memory = remember(self.state)
         self.open.clear()
         self.made.clear()

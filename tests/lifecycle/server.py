@@ -132,7 +132,8 @@ class Cluster:
         node.expire(now)
         if node.mode is not Mode.UP:
             unknown = node.mode is Mode.HUNG
-            return Failure(Trouble.UNKNOWN_OUTCOME if unknown else Trouble.UNREACHABLE, f"{key.node} is {node.mode}")
+            trouble = Trouble.UNKNOWN_OUTCOME if unknown else Trouble.UNREACHABLE
+            return Failure(trouble, f"{key.node} is {node.mode}", may_have_acted=unknown)
         if session is None or node.users.get(key.user) != session:
             return Failure(Trouble.SESSION_LOST, "session key not valid", 101)
         thing = node.subscriptions.get(number)

@@ -142,7 +142,7 @@ class Service(Driver):
     def _time_out(self) -> None:
         for request in list(self.requests):
             if request in self.requests and self.now >= request.asked_at + TIMEOUT:
-                fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "no answer in time"))
+                fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "no answer in time", may_have_acted=True))
                 self.deliver(request)
 
     def fetch_all(self) -> None:
@@ -160,8 +160,9 @@ class Service(Driver):
         session = self.sessions.get(session_of(key))
         failure = self.cluster.fetch(key, resource.id or 0, session, self.now)
         if trouble is not None:
-            failure = Failure(trouble, f"injected {trouble}")
-        self.happen(Used(key, resource.generation, failure))
+            failure = Failure(trouble, f"injected {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME)
+        owner = self.state.resources[session_of(key)].generation
+        self.happen(Used(key, resource.generation, failure, consumes=True, session=owner))
 
     def crash_and_restart(self, acted: bool) -> None:
         """The service is killed and starts again with what it remembered."""
@@ -185,25 +186,14 @@ class Service(Driver):
                     found[kind, name, number] = thing.expires_at
         return found
 
-    def _is_remembered(self, kind: Kind, node: str, number: int | None, until: float) -> bool:
-        """Whether a thing at the server is written down: by its id, or as something that its session may hold."""
-        if any(
-            (each.kind, each.node, each.id) == (kind, node, number)
-            for each in self.memory.leftovers
-            if each.expires_at >= until
-        ):
-            return True
-        users = {""}
-        if kind is Kind.SUBSCRIPTION:
-            which = self.cluster.nodes[node]
-            owner = which.subscriptions[number or 0].owner
-            users |= {user for user, key in which.users.items() if key == owner}
-        return any(each.node == node and each.user in users for each in self.memory.doubtful)
+    def _is_remembered(self, node: str) -> bool:
+        """Whether a start after a crash would reset the node."""
+        return node in self.memory.nodes or (self.memory.unknown and node not in self.memory.clean)
 
     def _check_memory(self) -> None:
         """Whatever is on the server would be found again after a crash."""
         for (kind, node, number), expires_at in self.there().items():
             if expires_at > self.now + TIMEOUT:
-                assert self._is_remembered(kind, node, number, expires_at - TIMEOUT), (
+                assert self._is_remembered(node), (
                     f"{kind} {number} at {node}, there until {expires_at}, would be forgotten"
                 )

@@ -13,6 +13,7 @@ from pws_soap.lifecycle import (
     Key,
     Kind,
     Memory,
+    Move,
     Removed,
     Resource,
     Sent,
@@ -99,7 +100,7 @@ class Story(Driver):
     def no(self, command: Command, trouble: Trouble) -> list[Command]:
         """It fails."""
         self.answered(command)
-        failure = Failure(trouble, f"the server says: {trouble}")
+        failure = Failure(trouble, f"the server says: {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME)
         return self.happen(
             Removed(command.seq, failure) if command.leftover else Failed(command.key, command.seq, failure)
         )
@@ -109,10 +110,25 @@ class Story(Driver):
         self.answered(command)
         return self.happen(Sent(command.key, command.seq, primary, backup))
 
-    def used(self, key: Key, trouble: Trouble | None = None, generation: int | None = None) -> list[Command]:
-        """A fetch through a subscription ends."""
-        failure = None if trouble is None else Failure(trouble, f"the server says: {trouble}")
-        return self.happen(Used(key, self.at(key).generation if generation is None else generation, failure))
+    def used(
+        self,
+        key: Key,
+        trouble: Trouble | None = None,
+        generation: int | None = None,
+        *,
+        consumes: bool = False,
+        of_session: int | None = None,
+    ) -> list[Command]:
+        """A fetch through a subscription ends, or a poll."""
+        acted = trouble is Trouble.UNKNOWN_OUTCOME
+        failure = None if trouble is None else Failure(trouble, f"the server says: {trouble}", may_have_acted=acted)
+        mine = self.at(key).generation if generation is None else generation
+        owner = self.at(Key(Kind.END_USER, key.node, key.user)).generation if of_session is None else of_session
+        return self.happen(Used(key, mine, failure, consumes=consumes, session=owner))
+
+    def move(self, node: str) -> list[Command]:
+        """The operator takes everybody to a node."""
+        return self.happen(Move(node))
 
     def serve(self) -> list[Command]:
         """The server does all that is asked; what that was, in order."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pws_soap.lifecycle import Act, Doubt, Kind, Leftover, Memory, Phase, Stop, Trouble, remember
+from pws_soap.lifecycle import UNKNOWN, Act, Kind, Leftover, Memory, Phase, Stop, Trouble, remember
 from tests.lifecycle.driver import START, A, B
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
 
@@ -20,13 +22,21 @@ def subscribing(*nodes: str) -> Story:
     return story
 
 
-def earlier(*leftovers: Leftover, doubts: tuple[Doubt, ...] = (), nodes: tuple[str, ...] = (A,)) -> Story:
-    """A start after a run that left these behind."""
-    return Story(*nodes, memory=Memory(leftovers, doubts))
+def leaving(*leftovers: Leftover, nodes: tuple[str, ...] = (A,)) -> Story:
+    """A life that has left these behind so far, such as what a lost endpoint served."""
+    story = Story(*nodes)
+    story.state = replace(story.state, leftovers=leftovers)
+    story.given |= {(each.kind, each.node, each.id) for each in leftovers}
+    return story
+
+
+def earlier(*nodes: str, memory: Memory | None = None) -> Story:
+    """A start after a process that may have left something on these nodes."""
+    return Story(A, B, memory=Memory(frozenset(nodes)) if memory is None else memory)
 
 
 def old_subscription(number: int = 7, user: str = "ann", node: str = A, until: float = START + LIFE) -> Leftover:
-    """A subscription of an earlier run."""
+    """A subscription that is no longer used."""
     return Leftover(Kind.SUBSCRIPTION, node, user, number, until)
 
 
@@ -163,12 +173,12 @@ def test_an_id_given_twice_is_removed_for_as_long_as_the_younger_of_the_two_live
     assert [each.expires_at for each in story.state.leftovers] == [story.now + LIFE]
 
 
-# What an earlier run left
+# What is left behind in a life
 
 
 def test_leftovers_are_removed_before_new_ones_are_made() -> None:
     """The server's limits are small: first out, then in."""
-    story = earlier(Leftover(Kind.ENDPOINT, A, "", 3, START + LIFE), old_subscription(7))
+    story = leaving(Leftover(Kind.ENDPOINT, A, "", 3, START + LIFE), old_subscription(7))
     story.want(ann="joe")
     assert words(story.yes(story.one(Act.MAKE))) == ["make end-user ann", "remove leftover endpoint"]
     assert words(story.yes(story.one(Act.MAKE))) == ["remove leftover subscription ann"]
@@ -179,7 +189,7 @@ def test_leftovers_are_removed_before_new_ones_are_made() -> None:
 
 def test_leftovers_of_somebody_no_longer_wanted_are_removed() -> None:
     """The configuration changed while we were down: log in, remove, log out."""
-    story = earlier(old_subscription(7, "zoe"))
+    story = leaving(old_subscription(7, "zoe"))
     story.want(ann="joe")
     asked = words(story.serve())
     assert [each for each in asked if "zoe" in each] == [
@@ -192,7 +202,7 @@ def test_leftovers_of_somebody_no_longer_wanted_are_removed() -> None:
 @pytest.mark.parametrize("trouble", [Trouble.SUBSCRIPTION_LOST, Trouble.SESSION_LOST])
 def test_a_leftover_the_server_does_not_know_is_forgotten(trouble: Trouble) -> None:
     """133 or 137 says that it is gone, or that it is not ours any more."""
-    story = earlier(old_subscription())
+    story = leaving(old_subscription())
     story.want(ann="joe")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
@@ -205,7 +215,7 @@ def test_a_leftover_the_server_does_not_know_is_forgotten(trouble: Trouble) -> N
 @pytest.mark.parametrize("trouble", [Trouble.SERVER, Trouble.THROTTLED, Trouble.REFUSED, Trouble.EXHAUSTED])
 def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(trouble: Trouble) -> None:
     """After a first try what is wanted is made; the rest is tried again, with pauses, until it has expired."""
-    story = earlier(old_subscription())
+    story = leaving(old_subscription())
     story.want(ann="joe")
     tries = []
     while story.now < START + 2 * LIFE:
@@ -227,7 +237,7 @@ def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(trouble: Troub
 
 def lost_again(seconds: float) -> Story:
     """A leftover whose first removal failed, and a subscription that is lost again some seconds after it was made."""
-    story = earlier(old_subscription())
+    story = leaving(old_subscription())
     story.want(ann="joe")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
@@ -256,7 +266,7 @@ def test_no_leftover_is_removed_while_something_is_being_made() -> None:
 
 def test_a_leftover_nobody_can_log_in_for_does_not_tick() -> None:
     """The node is down: there is one clock, that of the login's back-off."""
-    story = earlier(old_subscription())
+    story = leaving(old_subscription())
     story.want(ann="joe")
     steps = story.steps
     story.refuse_all(1800, Trouble.UNREACHABLE)
@@ -264,50 +274,15 @@ def test_a_leftover_nobody_can_log_in_for_does_not_tick() -> None:
 
 
 def test_what_has_expired_is_no_leftover() -> None:
-    """An old state file asks for nothing."""
-    story = earlier(old_subscription(until=START), doubts=(Doubt(A, "ann", START - 1),))
-    assert story.state.leftovers == ()
-    assert story.state.doubtful == ()
+    """Nothing is asked for."""
+    story = leaving(old_subscription(until=START))
     assert story.tick() == []
-
-
-def test_a_doubtful_session_is_reset_before_it_is_used() -> None:
-    """An earlier run was killed while it made something in it."""
-    story = earlier(doubts=(Doubt(A, "ann", START + LIFE),))
-    story.want(ann="joe")
-    story.yes(story.one(Act.MAKE))
-    story.yes(story.one(Act.MAKE, Kind.ENDPOINT))
-    assert words(story.yes(story.one(Act.MAKE))) == ["reset end-user ann"]
-    assert words(story.serve()) == ["reset end-user ann", "make end-user ann", "make subscription ann"]
-    assert story.state.doubtful == ()
-
-
-def test_a_doubtful_application_session_is_reset_with_all_that_hangs_on_it() -> None:
-    """The end users go with it, and so do their doubts and leftovers."""
-    story = earlier(old_subscription(), doubts=(Doubt(A, "", START + LIFE), Doubt(A, "ann", START + LIFE)))
-    story.want(ann="joe")
-    assert words(story.yes(story.one(Act.MAKE))) == ["reset application"]
-    assert words(story.serve()) == [
-        "reset application",
-        "make application",
-        "make end-user ann",
-        "make endpoint",
-        "make subscription ann",
-    ]
-
-
-def test_a_doubt_on_another_node_is_settled_there() -> None:
-    """And then that node is left."""
-    story = earlier(doubts=(Doubt(B, "ann", START + LIFE),), nodes=(A, B))
-    story.want(ann="joe")
-    story.serve()
-    assert {key.node for key in story.state.resources} == {A}
-    assert story.state.doubtful == ()
+    assert story.state.leftovers == ()
 
 
 def test_a_leftover_on_a_node_that_redirects_its_user_goes_with_the_applications_session() -> None:
     """The user is at home elsewhere by now, and cannot get in there."""
-    story = earlier(old_subscription(node=B), nodes=(A, B))
+    story = leaving(old_subscription(node=B), nodes=(A, B))
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE, node=B))
     asked = story.elsewhere(story.one(Act.MAKE, Kind.END_USER, node=B), "a.example")
@@ -316,6 +291,183 @@ def test_a_leftover_on_a_node_that_redirects_its_user_goes_with_the_applications
     assert story.state.leftovers == ()
     assert story.state.users["ann"].node == A
     assert {key.node for key in story.state.resources} == {A}
+
+
+# What an earlier process left
+
+RESET = ["make application", "reset application", "make application"]
+
+
+@pytest.mark.parametrize("memory", [Memory(frozenset({A})), UNKNOWN, Memory(frozenset({A, B}))])
+def test_a_start_that_finds_anything_left_over_resets_before_it_makes_anything(memory: Memory) -> None:
+    """The unforced login gives the key of the dead process, whose requests the server may still carry out."""
+    story = earlier(memory=memory)
+    story.want(ann="joe")
+    asked = [words([each])[0] for each in story.serve() if each.key.node == A]
+    assert asked == [*RESET, "make end-user ann", "make endpoint", "make subscription ann"]
+
+
+def test_a_start_that_finds_nothing_resets_nothing() -> None:
+    story = earlier()
+    story.want(ann="joe")
+    assert words(story.serve()) == ["make application", "make end-user ann", "make endpoint", "make subscription ann"]
+
+
+def test_a_node_is_reset_once() -> None:
+    """A login after that is to a session of our own."""
+    story = earlier(A)
+    story.want(ann="joe")
+    story.serve()
+    story.used(subscription(), Trouble.SESSION_LOST)
+    assert "reset application" not in words(story.live_on(120))
+
+
+def test_what_is_left_on_another_node_is_removed_there() -> None:
+    """And then that node is left."""
+    story = earlier(B)
+    story.want(ann="joe")
+    asked = story.serve()
+    assert words(each for each in asked if each.key.node == B) == ["make application", "reset application"]
+    assert {key.node for key in story.state.resources} == {A}
+    assert remember(story.state) == Memory(frozenset({A}))
+
+
+def test_a_node_that_is_not_used_is_not_visited_for_what_nobody_knows() -> None:
+    """But when it is used, it is reset first."""
+    story = earlier(memory=UNKNOWN)
+    story.want(ann="joe")
+    assert {each.key.node for each in story.serve()} == {A}
+    story.wait(60)
+    story.move(B)
+    assert words(each for each in story.serve() if each.key.node == B)[:3] == RESET
+
+
+@pytest.mark.parametrize("trouble", [Trouble.UNREACHABLE, Trouble.UNKNOWN_OUTCOME, Trouble.SERVER])
+def test_nothing_is_made_on_a_node_that_cannot_be_reset(trouble: Trouble) -> None:
+    story = earlier(A)
+    story.want(ann="joe")
+    story.yes(story.one(Act.MAKE))
+    story.no(story.one(Act.RESET), trouble)
+    assert {each.act for _, each in story.refuse_all(10, trouble)} == {Act.RESET}
+    assert remember(story.state).nodes == {A}
+
+
+def test_the_server_s_word_that_the_key_is_dead_is_a_reset() -> None:
+    story = earlier(A)
+    story.want(ann="joe")
+    story.yes(story.one(Act.MAKE))
+    story.no(story.one(Act.RESET), Trouble.SESSION_LOST)
+    assert words(story.serve()) == ["make application", "make end-user ann", "make endpoint", "make subscription ann"]
+
+
+def test_a_node_is_visited_for_what_is_left_as_long_as_anything_can_live() -> None:
+    """It never answers: a day later nothing of the dead process is there any more."""
+    story = earlier(B)
+    story.want(ann="joe")
+    story.serve_only(A, 90000, Trouble.UNREACHABLE)
+    assert {key.node for key in story.state.resources} == {A}
+    assert remember(story.state) == Memory(frozenset({A}))
+
+
+def test_a_session_that_could_not_be_logged_out_is_reset_before_its_node_is_used_again() -> None:
+    """We left a node that had failed. It may still hold our session, and a fetch in it."""
+    story = Story(A, B).start()
+    story.want(ann="joe")
+    story.serve_only(B, 20, Trouble.UNREACHABLE)
+    story.move(B)
+    story.serve_only(B, 5 * LIFE, Trouble.UNREACHABLE)
+    assert {key.node for key in story.state.resources} >= {B}
+    assert A in remember(story.state).nodes
+    story.move(A)
+    asked = words(each for each in story.live_on(120) if each.key.node == A)
+    assert asked[:3] == RESET
+
+
+# No room
+
+
+@pytest.mark.parametrize("kind", [Kind.ENDPOINT, Kind.SUBSCRIPTION])
+def test_where_there_is_no_room_our_own_session_is_reset_once(kind: Kind) -> None:
+    """It frees what was forgotten; then the operator is needed, or time."""
+    story = Story()
+    story.want(ann="joe")
+    while not [each for each in story.open if each.key.kind is kind]:
+        story.yes(story.open[0])
+    while [each for each in story.open if each.key.kind is not kind]:
+        story.yes(next(each for each in story.open if each.key.kind is not kind))
+    owner = app() if kind is Kind.ENDPOINT else session()
+    (reset,) = story.no(story.one(Act.MAKE, kind), Trouble.EXHAUSTED)
+    assert (reset.act, reset.key) == (Act.RESET, owner)
+    tries = story.refuse_all(1800, Trouble.EXHAUSTED, kind)
+    assert [each.act for _, each in tries if each.act is Act.RESET] == [Act.RESET]
+    assert 5 < len([each for _, each in tries if each.key.kind is kind]) < 40
+    story.live_on(400)
+    assert subscription() in story.live(Kind.SUBSCRIPTION)
+
+
+def test_no_room_to_add_a_contact_ends_nothing_that_works() -> None:
+    story = Story().start(ann="a")
+    story.want(ann="ab")
+    assert story.no(story.one(Act.ALTER), Trouble.EXHAUSTED) == []
+    assert story.live(Kind.SUBSCRIPTION) == [subscription()]
+
+
+# Requests that may still be carried out
+
+
+def test_a_fetch_of_unknown_outcome_ends_its_session() -> None:
+    """It may still wait in the server, and would take changes of whatever is fetched with this key and id."""
+    story = Story().start()
+    assert words(story.used(subscription(), Trouble.UNKNOWN_OUTCOME, consumes=True)) == ["reset end-user ann"]
+    assert words(story.serve()) == ["reset end-user ann", "make end-user ann", "make subscription ann"]
+
+
+def test_a_poll_of_unknown_outcome_ends_nothing() -> None:
+    """It takes nothing along."""
+    story = Story().start()
+    assert story.used(subscription(), Trouble.UNKNOWN_OUTCOME) == []
+
+
+def test_a_fetch_that_outlived_its_session_ends_no_other() -> None:
+    story = Story().start()
+    old = story.at(session()).generation
+    story.used(subscription(), Trouble.SESSION_LOST)
+    story.serve()
+    assert story.used(subscription(), Trouble.UNKNOWN_OUTCOME, consumes=True, of_session=old) == []
+
+
+def test_a_fetch_that_outlived_its_subscription_ends_the_session_that_both_share() -> None:
+    """The new subscription may bear the same id."""
+    story = Story().start()
+    old = story.at(subscription()).generation
+    story.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    story.serve()
+    asked = story.used(subscription(), Trouble.UNKNOWN_OUTCOME, generation=old, consumes=True)
+    assert words(asked) == ["reset end-user ann"]
+
+
+def test_contacts_that_may_be_added_or_taken_out_later_end_the_session() -> None:
+    """One that is taken out behind our back would be called live, and nothing would tell of it."""
+    story = Story().start(ann="ab")
+    story.want(ann="a")
+    assert words(story.no(story.one(Act.ALTER), Trouble.UNKNOWN_OUTCOME)) == ["reset end-user ann"]
+    story.serve()
+    assert story.at(subscription()).contacts == {"a"}
+
+
+def test_resets_one_after_the_other_get_slower() -> None:
+    """A gateway that answers every fetch with a page of its own."""
+    story, resets = Story().start(), []
+    until = story.now + 300
+    while story.now < until:
+        story.serve()
+        if subscription() in story.live(Kind.SUBSCRIPTION):
+            resets.append(story.now)
+            story.used(subscription(), Trouble.UNKNOWN_OUTCOME, consumes=True)
+            story.serve()
+        story.now += 1
+        story.tick()
+    assert 5 < len(resets) < 30
 
 
 # Stop
@@ -331,7 +483,7 @@ def test_a_stop_removes_everything_in_order() -> None:
     assert story.state.resources
     story.yes(story.one(Act.REMOVE))
     assert story.state.finished
-    assert remember(story.state, story.now) == Memory()
+    assert remember(story.state) == Memory()
     assert story.due() is None
 
 
@@ -400,15 +552,14 @@ def test_a_stop_with_the_server_gone_is_bounded_and_remembers() -> None:
     asked = words(command for _, command in tries)
     assert asked[:4] == ["remove subscription ann", "remove end-user ann", "remove endpoint", "remove application"]
     assert set(asked[4:]) == {"remove application"}
-    doubts = [(each.node, each.user) for each in story.memory.doubtful]
-    assert doubts == [(A, "")], "the next start resets the application's session"
+    assert story.memory == Memory(frozenset({A})), "the next start resets the application's session"
     story.refuse_all(2 * LIFE, Trouble.UNREACHABLE)
     assert story.state.finished
 
 
 def test_a_stop_does_not_wait_for_leftovers() -> None:
     """They go with their session; where there is none, the next start removes them."""
-    story = earlier(old_subscription(), old_subscription(8, "zoe", B), nodes=(A, B))
+    story = leaving(old_subscription(), old_subscription(8, "zoe", B), nodes=(A, B))
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE, node=A))
     story.yes(story.one(Act.MAKE, Kind.END_USER))
@@ -416,12 +567,12 @@ def test_a_stop_does_not_wait_for_leftovers() -> None:
     story.happen(Stop())
     story.serve()
     assert story.state.finished
-    assert [(each.node, each.id) for each in story.memory.leftovers] == [(B, 8)]
+    assert story.memory == Memory(frozenset({B}))
 
 
 def test_a_stop_removes_no_leftover_by_itself() -> None:
     """It goes with its session."""
-    story = earlier(old_subscription())
+    story = leaving(old_subscription())
     story.want(ann="joe")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pws_soap.lifecycle import Act, Doubt, Kind, Memory, Phase, Settings, Stop, Trouble, begin, remember
+from pws_soap.lifecycle import UNKNOWN, Act, Kind, Memory, Phase, Settings, Stop, Trouble, begin, remember
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.server import Mode
 from tests.lifecycle.test_histories import HEALED_IN
@@ -60,7 +60,7 @@ def test_a_crash_at_any_step_leaves_no_orphan(part: int, acted: bool) -> None:
         each.answer_all()
         assert each.state.finished
         assert each.there() == {}
-        assert remember(each.state, each.now) == Memory()
+        assert remember(each.state) == Memory()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -101,9 +101,7 @@ def test_what_is_about_to_be_made_is_written_down_before_it_is_sent() -> None:
     each.want(CONTACTS)
     while not any(request.command.key.kind is Kind.SUBSCRIPTION for request in each.requests):
         each.answer(0)
-    makes = {request.command.key.user for request in each.requests if request.command.key.kind is Kind.SUBSCRIPTION}
-    assert makes
-    assert {(A, user) for user in makes} <= {(doubt.node, doubt.user) for doubt in each.memory.doubtful}
+    assert A in each.memory.nodes
 
 
 def test_what_is_no_longer_wanted_while_it_is_being_made_is_written_down() -> None:
@@ -116,37 +114,23 @@ def test_what_is_no_longer_wanted_while_it_is_being_made_is_written_down() -> No
     (request,) = [one for one in each.requests if one.command.act is Act.MAKE]
     each.want(CONTACTS)
     assert each.phase(request.command.key) is Phase.LEAVING
-    assert (A, "bob") in {(doubt.node, doubt.user) for doubt in each.memory.doubtful}
+    assert A in each.memory.nodes
 
 
-def test_what_goes_with_a_session_is_written_down_until_that_has_gone() -> None:
-    """Stopping, with the server gone: the subscription is given up, its session not; also beside an older leftover."""
+def test_the_first_login_is_written_down_before_it_is_sent() -> None:
+    """Killed then, nobody knows whether there is a session."""
     each = world()
     each.want(CONTACTS)
-    each.answer_all()
-    each.crash_and_restart(False)
-    while not any(request.command.leftover for request in each.requests):
-        each.answer(0)
-    each.stop()
-    each.set_mode(0, Mode.DOWN)
-    each.elapse(40)
-    assert each.memory.leftovers
-    assert (A, "") in {(doubt.node, doubt.user) for doubt in each.memory.doubtful}
+    assert [request.command.act for request in each.requests] == [Act.MAKE]
+    assert A in each.memory.nodes
 
 
-def test_a_renewal_of_unknown_outcome_is_remembered_with_its_longer_life() -> None:
-    """A restart after the old expiry must still remove it."""
-    each = World(Settings((A,), endpoint_expires=80000))
-    each.want({"ann": frozenset("a")})
-    each.answer_all()
-    each.elapse(2880)
-    sent = each.now
-    assert [request.command.act for request in each.requests] == ["renew"]
-    (until,) = [leftover.expires_at for leftover in each.memory.leftovers if leftover.kind is Kind.SUBSCRIPTION]
-    assert until > 1000 + 3600
+def test_a_login_of_unknown_outcome_is_remembered() -> None:
+    """It waits for its next try; the session may be there."""
+    each = world()
+    each.want(CONTACTS)
     each.lose(0, acted=True)
-    (until,) = [leftover.expires_at for leftover in each.memory.leftovers if leftover.kind is Kind.SUBSCRIPTION]
-    assert until >= sent + 3600 - 2880 * 0.1
+    assert A in each.memory.nodes
 
 
 def test_a_memory_survives_being_remembered_again() -> None:
@@ -154,13 +138,12 @@ def test_a_memory_survives_being_remembered_again() -> None:
     each = world()
     each.want(CONTACTS)
     each.answer_all()
-    memory = Memory(each.memory.leftovers, (Doubt(B, "zoe", each.now + 100),))
-    state = begin(each.settings, each.now, memory.leftovers, memory.doubtful)
-    assert remember(state, each.now) == memory
+    for memory in (Memory(each.memory.nodes | {B}), UNKNOWN, Memory(frozenset({A}), unknown=True)):
+        assert remember(begin(each.settings, each.now, memory)) == memory
 
 
 def test_nothing_secret_and_nothing_of_contacts_is_remembered() -> None:
-    """Ids, names of users and nodes, and times."""
+    """Nodes alone."""
     each = world()
     each.want({"ann": frozenset({"somebody@example.com"})})
     each.answer_all()

@@ -29,14 +29,14 @@ class World(Service):
         if request:
             if acted:
                 self.cluster.serve(request, self.now)
-            fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "the answer was lost"))
+            fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "the answer was lost", may_have_acted=True))
             self.deliver(request)
 
     def refuse(self, number: int, trouble: Trouble) -> None:
         """The server says no, or cannot be reached, for no reason of its own."""
         request = self.pick(number)
         if request and request.reply is None:
-            fail(request, Failure(trouble, f"injected {trouble}"))
+            fail(request, Failure(trouble, f"injected {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME))
             self.deliver(request)
 
     def half(self, number: int, trouble: Trouble, acted: bool) -> None:
@@ -56,9 +56,13 @@ class World(Service):
         self.cluster.serve(trial, self.now)
         reply = trial.reply
         if isinstance(reply, Succeeded) and command.act is Act.MAKE:
-            request.reply = replace(reply, contacts=first, failure=Failure(trouble, f"injected {trouble}"))
+            request.reply = replace(
+                reply,
+                contacts=first,
+                failure=Failure(trouble, f"injected {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME),
+            )
         elif isinstance(reply, Succeeded):
-            fail(request, Failure(trouble, f"injected {trouble}"))
+            fail(request, Failure(trouble, f"injected {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME))
         else:
             request.reply = reply
         self.deliver(request)
@@ -69,7 +73,7 @@ class World(Service):
             if acted:
                 self.cluster.serve(request, self.now)
             elif request.reply is None:
-                fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "no answer in time"))
+                fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "no answer in time", may_have_acted=True))
         self.now += seconds
         self.tick()
 
@@ -168,7 +172,7 @@ class World(Service):
         }
         there = self.there()
         for what, expires_at in there.items():
-            if what not in believed and expires_at > self.now + TIMEOUT and not self._is_remembered(*what, self.now):
+            if what not in believed and expires_at > self.now + TIMEOUT and not self._is_remembered(what[1]):
                 yield f"orphan {what}, there until {expires_at}"
         for what, resource in believed.items():
             if what not in there and resource.phase in USABLE:
@@ -178,6 +182,9 @@ class World(Service):
                 has = self.cluster.nodes[node].subscriptions[number or 0].contacts
                 if has != resource.contacts:
                     yield f"{what} has {sorted(has)} and not {sorted(resource.contacts)}"
-        for each in (*state.leftovers, *state.doubtful):  # a stop does not wait for them: they are written down
+        for each in (
+            *state.leftovers,
+            *(state.suspected - state.clean),
+        ):  # a stop does not wait for them: they are written down
             if not state.stopping:
                 yield f"left: {each}"
