@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pws_soap.lifecycle import Kind, Leftover, Memory
+from pws_soap.lifecycle import Memory
 from service import assembly
 from service.clock import ManualClock
 from service.config import load
@@ -22,7 +22,7 @@ from service.statefile import StateFile
 from service.store import MemoryStore
 
 NOW = 1_800_000_000.0
-LEFT = Memory((Leftover(Kind.ENDPOINT, "https://imp1.example.com:8083", "", 1, 4600.0),))
+LEFT = Memory(frozenset({"https://imp1.example.com:8083"}))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def ceiling_in(path: Path) -> object:
 
 
 def test_without_a_file_a_run_begins_at_the_clock(clock: ManualClock) -> None:
-    revisions = Revisions(StateFile(None, clock), clock)
+    revisions = Revisions(StateFile(None), clock)
     assert revisions.start == int(NOW * 1e6)
     revisions.reserve(revisions.start)
     revisions.settle(revisions.start + 5)
@@ -48,46 +48,46 @@ def test_without_a_file_a_run_begins_at_the_clock(clock: ManualClock) -> None:
 
 def test_the_ceiling_is_written_before_the_first_revision(path: Path, clock: ManualClock) -> None:
     """And what else the file holds stays in it."""
-    StateFile(path, clock).write(LEFT)
-    file = StateFile(path, clock)
+    StateFile(path).write(LEFT)
+    file = StateFile(path)
     revisions = Revisions(file, clock)
     assert file.read() == LEFT
     assert ceiling_in(path) is None
     revisions.reserve(revisions.start)
     assert ceiling_in(path) == revisions.start + BLOCK
-    assert StateFile(path, clock).read() == LEFT
+    assert StateFile(path).read() == LEFT
 
 
 def test_what_the_lifecycle_writes_keeps_the_ceiling(path: Path, clock: ManualClock) -> None:
-    file = StateFile(path, clock)
+    file = StateFile(path)
     file.reserve(BLOCK)
     file.write(LEFT)
     assert ceiling_in(path) == BLOCK
-    assert StateFile(path, clock).revision_ceiling() == BLOCK
+    assert StateFile(path).revision_ceiling() == BLOCK
 
 
 def test_a_clean_stop_writes_the_highest_one(path: Path, clock: ManualClock) -> None:
     """The next run continues there where the clock was set back, and at the clock where it was not."""
-    revisions = Revisions(StateFile(path, clock), clock)
+    revisions = Revisions(StateFile(path), clock)
     revisions.reserve(revisions.start)
     revisions.settle(revisions.start + 17)
     assert ceiling_in(path) == revisions.start + 17
     clock.jump(-7200)
-    assert Revisions(StateFile(path, clock), clock).start == revisions.start + 18
+    assert Revisions(StateFile(path), clock).start == revisions.start + 18
     clock.jump(7300)
-    assert Revisions(StateFile(path, clock), clock).start == int(clock.now() * 1e6)
+    assert Revisions(StateFile(path), clock).start == int(clock.now() * 1e6)
 
 
 def test_after_a_kill_a_run_begins_above_the_whole_block(path: Path, clock: ManualClock) -> None:
-    revisions = Revisions(StateFile(path, clock), clock)
+    revisions = Revisions(StateFile(path), clock)
     revisions.reserve(revisions.start)
     clock.jump(-7200)
-    assert Revisions(StateFile(path, clock), clock).start == revisions.start + BLOCK + 1
+    assert Revisions(StateFile(path), clock).start == revisions.start + BLOCK + 1
 
 
 async def test_room_is_made_again_while_it_runs(path: Path, clock: ManualClock) -> None:
     """Before half a block is used up nothing is written."""
-    file = StateFile(path, clock)
+    file = StateFile(path)
     revisions = Revisions(file, clock)
     revisions.reserve(revisions.start)
     store = MemoryStore(clock, revision=revisions.start)
@@ -102,7 +102,7 @@ async def test_room_is_made_again_while_it_runs(path: Path, clock: ManualClock) 
 
 def test_a_file_of_the_version_before_is_read(path: Path, clock: ManualClock) -> None:
     path.write_text(json.dumps({"version": 1, "leftovers": [], "doubtful": []}))
-    file = StateFile(path, clock)
+    file = StateFile(path)
     assert Revisions(file, clock).start == int(NOW * 1e6)
     assert file.read() == Memory()
     assert path.exists()
@@ -113,7 +113,7 @@ def test_an_unwritable_place_is_told_once_and_tried_again(
 ) -> None:
     """Only the clock remains there."""
     path = tmp_path / "not yet" / "state.json"
-    revisions = Revisions(StateFile(path, clock), clock)
+    revisions = Revisions(StateFile(path), clock)
     assert revisions.start == int(NOW * 1e6)
     revisions.reserve(revisions.start)
     revisions.reserve(revisions.start)
@@ -131,9 +131,9 @@ def test_a_ceiling_that_is_none_is_not_believed(
     value: object, path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The rest of the file is: what is left at the server has nothing to do with it."""
-    StateFile(path, clock).write(LEFT)
+    StateFile(path).write(LEFT)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"revision_ceiling": value}))
-    file = StateFile(path, clock)
+    file = StateFile(path)
     assert Revisions(file, clock).start == int(NOW * 1e6)
     assert "no revision: event ids begin at the clock" in caplog.text
     assert file.read() == LEFT
@@ -142,7 +142,7 @@ def test_a_ceiling_that_is_none_is_not_believed(
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{", b"\xff", b"[" * 200_000, b'{"revision_ceiling"'])
 def test_a_broken_file_is_no_ceiling(content: bytes, path: Path, clock: ManualClock) -> None:
     path.write_bytes(content)
-    assert Revisions(StateFile(path, clock), clock).start == int(NOW * 1e6)
+    assert Revisions(StateFile(path), clock).start == int(NOW * 1e6)
 
 
 @given(now=st.floats(-1e12, 1e18), ceiling=st.integers(0, HIGHEST))
@@ -174,7 +174,7 @@ def test_revisions_ascend_over_all_runs(runs: list[tuple[float, list[int], bool,
         path = Path(place) / "state.json"
         for shift, uses, clean, step in runs:
             clock = ManualClock(now=NOW + shift, monotonic=1.0)
-            file = StateFile(path, clock)
+            file = StateFile(path)
             revisions = Revisions(file, clock)
             file.read()
             used = revisions.start
@@ -207,7 +207,7 @@ async def test_the_service_begins_above_and_answers_an_old_id_with_a_snapshot(pa
     )
     config_path.chmod(0o600)
     config = load(config_path, {})
-    StateFile(path, clock).reserve(int(NOW * 1e6) + 500)
+    StateFile(path).reserve(int(NOW * 1e6) + 500)
     clock.jump(-7200)
     made = assembly.assemble(config, clock)
     assert made.store.revision == int(NOW * 1e6) + 501
