@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.model.explorer import Explored, explore
 from tests.model.protocol import Protocol
-from tests.model.rules import AfterUnknown, AtStart, Bounds, Fault, Rules, Server
+from tests.model.rules import AfterUnknown, AtStart, Bounds, Fault, OlderFetch, Rules, Server
 
 _ALTERED: Final = Bounds(contacts=2, alterations=2, sweeps=False)
 
@@ -83,6 +83,7 @@ KINDS: Final = {
         replace(_ALTERED, kinds=frozenset({Fault.LOST})),
         reset_after_unknown_change=False,
     ),
+    "older fetch": _without("a fetch of a lost subscription is ignored", _ONE, older_fetch=OlderFetch.IGNORE),
     "carried": _without(
         "a contact counts as subscribed while it is being dropped",
         replace(_ALTERED, faults=0),
@@ -107,5 +108,8 @@ DROPPED: Final = {
 }
 """One assumption dropped in each; no rule of ours replaces it."""
 
-NOT_NEEDED: Final = (_without("subscribing while an older fetch is pending", _ONE, wait_for_older_fetch=False),)
+EQUIVALENT: Final = (
+    _without("no subscribe while an older fetch is pending", _ONE, older_fetch=OlderFetch.WAIT_TO_SUBSCRIBE),
+    _without("no confirmation while an older fetch is pending", _ONE, older_fetch=OlderFetch.CONFIRM_NOTHING),
+)
 """Complete as well, with no finding."""

@@ -6,7 +6,7 @@ It may fetch at any time. Notifications only say when to fetch, so the model has
 from __future__ import annotations
 
 from tests.model.reading import confirm, doubt, take
-from tests.model.rules import AfterUnknown, AtStart, Rules
+from tests.model.rules import AfterUnknown, AtStart, OlderFetch, Rules
 from tests.model.values import Answer, Client, Key, Kind, Record, Reply, Request, World
 
 
@@ -47,7 +47,7 @@ def next_control(client: Client, rules: Rules) -> Request | None:
     if client.left:
         return Request(Kind.REMOVE, client.left[0])
     if not client.sub:
-        if client.older_fetch is not None and rules.wait_for_older_fetch:
+        if client.older_fetch is not None and rules.older_fetch is OlderFetch.WAIT_TO_SUBSCRIBE:
             return None
         return Request(Kind.SUBSCRIBE, contacts=client.want)
     if drop := (client.has | client.unsure) & ~client.want:
@@ -114,8 +114,10 @@ def unknown(client: Client, request: Request, rules: Rules, *, page: bool) -> Cl
 
 def overtaken(client: Client, request: Request) -> Client:
     """The fetch of an older subscription ended: it may have consumed changes of the one with the same id."""
+    assert request.reply is not None
     client = ended(client, request)
-    return doubt(client, client.has) if client.sub == request.id else client
+    refused = request.reply.answer is not Answer.DONE
+    return client if refused or client.sub != request.id else doubt(client, client.has)
 
 
 def session_lost(client: Client, rules: Rules) -> Client:
@@ -165,9 +167,8 @@ def _fetched(client: Client, request: Request, rules: Rules) -> Client:
     if request.reply.answer is Answer.REFUSED:
         return client._replace(doubted=True)
     client, whole = take(client, request, rules)
-    named = sum(1 << number for number in {number for number, _ in request.reply.entries if number >= 0})
     if not whole:
-        client = doubt(client, client.want & ~named)
+        client = doubt(client, client.has)
     elif not client.shaky:
         client = confirm(client, request)
     return client._replace(doubted=False, fetched=True)
@@ -220,5 +221,5 @@ def _opened(client: Client, sub: int, has: int, rules: Rules) -> Client:
     """A subscription is there. Nothing is live before its first fetch."""
     older = client.older_fetch
     client = doubt(client, (1 << len(client.records)) - 1) if rules.begin_anew else client
-    shaky = older is not None and older.id == sub
+    shaky = older is not None and older.id == sub and rules.older_fetch is OlderFetch.CONFIRM_NOTHING
     return client._replace(sub=sub, has=has, unsure=0, fetched=False, doubted=True, shaky=shaky)

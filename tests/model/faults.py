@@ -10,7 +10,7 @@ from tests.model import server
 from tests.model.explorer import Move
 from tests.model.rules import Fault
 from tests.model.values import BAD, EMPTY, STRANGER, Answer, Client, Kind, Reply, Request, World
-from tests.model.words import ask, name, said
+from tests.model.words import asked, name, said
 
 if TYPE_CHECKING:
     from tests.model.protocol import Protocol
@@ -26,15 +26,17 @@ def moves(world: World, under_way: list[Request], protocol: Protocol) -> Iterato
         if request.reply is None:
             if Fault.REFUSED in kinds:
                 refused = with_reply(world, world.client, request, Reply(Answer.REFUSED))
-                yield Move(f"the server refuses: {ask(request)}", refused, True)
+                yield Move(f"the server refuses: {asked(world.client, request)}", refused, True)
             if not protocol.server.carried_out_once:
                 once, _ = server.answered(world, request, protocol.server)
                 twice, reply = server.answered(once, request, protocol.server)
                 again = with_reply(twice, world.client, request, reply)
-                yield Move(f"the server executes twice, and answers the second: {ask(request)}", again, True)
+                yield Move(
+                    f"the server executes twice, and answers the second: {asked(world.client, request)}", again, True
+                )
         elif not protocol.server.gateways_know_no_codes:
             forged = with_reply(world, world.client, request, Reply(Answer.REFUSED))
-            yield Move(f"a gateway sends a PWS fault code in place of {said(request)}", forged, True)
+            yield Move(f"a gateway sends a PWS fault code in place of {said(world.client, request)}", forged, True)
         if request.kind in READINGS and request.reply is not None and request is not world.client.older_fetch:
             yield from _misread(world, request, request.reply, protocol)
     if Fault.FORGOTTEN in kinds:
@@ -71,7 +73,7 @@ def _unanswered(world: World, request: Request, protocol: Protocol) -> Iterator[
             page = fault is Fault.PAGE
             after = clients.unknown(left.client, request, protocol.rules, page=page)
             done = "" if request.reply is None else " (already executed)"
-            yield Move(f"{what}{ask(request)}{done}", left._replace(client=after), True)
+            yield Move(f"{what}{asked(world.client, request)}{done}", left._replace(client=after), True)
 
 
 def _misread(world: World, request: Request, reply: Reply, protocol: Protocol) -> Iterator[Move[World]]:
@@ -97,8 +99,10 @@ def _misread(world: World, request: Request, reply: Reply, protocol: Protocol) -
         ):
             if fault in kinds:
                 odd = with_reply(world, world.client, request, reply._replace(entries=(*before, *entries, *after)))
-                yield Move(f"{said(request)} {what}", odd, True)
+                yield Move(f"{said(world.client, request)} {what}", odd, True)
     at_rest = protocol.rules.connections_rest and protocol.server.doubled_at_once
     if Fault.DOUBLED in kinds and not at_rest:
         doubled = world.client._replace(stray=(request.kind, reply))
-        yield Move(f"{said(request)} is duplicated on the connection", world._replace(client=doubled), True)
+        yield Move(
+            f"{said(world.client, request)} is duplicated on the connection", world._replace(client=doubled), True
+        )

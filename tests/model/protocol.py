@@ -12,9 +12,9 @@ from tests.model import client as clients
 from tests.model import faults, reading, server
 from tests.model.client import begins, next_control, send, successor
 from tests.model.explorer import Move
-from tests.model.rules import AtStart, Bounds, Rules, Server
+from tests.model.rules import AtStart, Bounds, OlderFetch, Rules, Server
 from tests.model.values import Client, Key, Kind, Request, World
-from tests.model.words import ask, name, people, said
+from tests.model.words import ask, asked, name, people, said
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class Protocol:
         ]
         for request in under_way:
             if request.reply is not None:
-                yield Move(f"the client receives {said(request)}", self._read(world, request))
+                yield Move(f"the client receives {said(client, request)}", self._read(world, request))
         for request in under_way:
             if request.reply is None:
                 after, reply = server.answered(world, request, self.server)
                 served = faults.with_reply(after, world.client, request, reply)
-                yield Move(f"the server executes: {ask(request)}", served)
+                yield Move(f"the server executes: {asked(client, request)}", served)
         yield from self._asks(world)
         if client.shaky and client.fetch is None and client.older_fetch is None:
             after = world._replace(client=client._replace(shaky=False))
@@ -87,7 +87,9 @@ class Protocol:
             yield Move(f"the client sends: {ask(request)}", world._replace(client=send(client, request)))
         if not client.sub:
             return
-        fetch = self._begun(world, begins(world, Kind.FETCH)) if client.fetch is None else None
+        older = client.older_fetch
+        waits = self.rules.older_fetch is OlderFetch.WAIT_TO_FETCH and older is not None and older.id == client.sub
+        fetch = self._begun(world, begins(world, Kind.FETCH)) if client.fetch is None and not waits else None
         if fetch is not None and (client.doubted or not client.fetched):
             yield fetch
             fetch = None

@@ -48,8 +48,7 @@ def take(client: Client, reading: Request, rules: Rules) -> tuple[Client, bool]:
             client = _take_one(client, reading, number, state, rules)
             named |= bit
     client = doubt(client, (unclear & client.want) | (named & ~carried(client, rules)))
-    whole = not unclear and (len(known) == len(entries) or not rules.attributed_wholly)
-    return client, whole
+    return client, len(known) == len(entries) or not rules.attributed_wholly
 
 
 def _take_one(client: Client, reading: Request, number: int, state: int, rules: Rules) -> Client:

@@ -20,6 +20,15 @@ class AtStart(Enum):
     """The state file is missing, and that is taken for a proof."""
 
 
+class OlderFetch(Enum):
+    """What the client does while a fetch of a lost subscription is pending, whose id may be given again."""
+
+    WAIT_TO_FETCH = "subscribe, but do not fetch under the same key and id"
+    WAIT_TO_SUBSCRIBE = "do not subscribe"
+    CONFIRM_NOTHING = "fetch, but confirm nothing, and poll in the end"
+    IGNORE = "fetch and confirm, and poll in the end"
+
+
 class AfterUnknown(Enum):
     """What the client does after a fetch whose outcome is unknown."""
 
@@ -44,12 +53,10 @@ class Rules:
     attributed_wholly: bool = True
     """A reply with an entry for an unknown contact confirms nobody. False: the entry is skipped."""
     named_once: bool = True
-    """A contact with contradictory entries, or with an empty state, is in doubt. False: the last entry counts."""
+    """A contact with contradictory entries, or with an empty state, is in doubt. False: its last entry counts."""
     connections_rest: bool = True
     """Unrequested data closes a connection. False: it is read as the reply to the next request."""
-    wait_for_older_fetch: bool = True
-    """Subscribe only when no fetch of an older subscription is pending. False: while one is, fetches confirm nothing,
-    and after it the contacts are polled."""
+    older_fetch: OlderFetch = OlderFetch.WAIT_TO_FETCH
     tell_keys_apart: bool = True
     """Fault 101 for an older session key says nothing about the present one. False: it ends the present session, and
     the pending reset is forgotten."""

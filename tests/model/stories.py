@@ -140,6 +140,17 @@ STORIES: Final[dict[str, tuple[str, ...]]] = {
         "bob changes to 1",
         *_NOTHING_NEW,
     ),
+    "older fetch": (
+        *_SUBSCRIBED,
+        "the client sends: fetch subscription 1",
+        "the server forgets subscription 1",
+        "a renewal reports that subscription 1 is gone",
+        *_SUBSCRIBED_AGAIN,
+        *_READ,
+        "ann changes to 1",
+        "the server executes: fetch subscription 1 (of before)",
+        *_NOTHING_NEW,
+    ),
     "carried": (
         "the client sends: log in",
         "the server executes: log in",

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tests.model.cases import KINDS
-from tests.model.explorer import replay
+from tests.model.explorer import explore, replay
 from tests.model.protocol import Protocol
 from tests.model.rules import Bounds, Rules
 from tests.model.stories import A_STALE_REFUSAL, STORIES
+from tests.model.values import World
 
 
 def ends_wrong(protocol: Protocol, story: Sequence[str]) -> bool:
@@ -47,3 +48,17 @@ def test_a_refused_old_key_does_not_end_the_newer_session() -> None:
     careless = Protocol(replace(Rules(), tell_keys_apart=False), bounds=bounds)
     assert ends_wrong(careless, A_STALE_REFUSAL)
     assert not ends_wrong(Protocol(bounds=bounds), A_STALE_REFUSAL)
+
+
+def test_every_sentence_leads_to_one_state() -> None:
+    """Two moves of a state with the same label have the same effect, so a story is unambiguous."""
+    protocol = Protocol(bounds=Bounds(crashes=1))
+
+    def ambiguous(state: World) -> str | None:
+        found: dict[str, World] = {}
+        for move in protocol.moves(state):
+            if found.setdefault(move.label, move.state) != move.state:
+                return move.label
+        return None
+
+    assert explore(protocol.start(), protocol.moves, ambiguous).wrong is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from tests.model.values import EMPTY, STRANGER, Answer, Kind, Late, Request
+from tests.model.values import EMPTY, STRANGER, Answer, Client, Kind, Late, Request
 
 _NAMES: Final = ("ann", "bob", "cleo")
 _ASKS: Final = {
@@ -30,13 +30,18 @@ def people(entries: Iterable[tuple[int, int]]) -> str:
     return ", ".join(f"{name(number)}={'' if state == EMPTY else state}" for number, state in entries) or "nothing"
 
 
+def asked(client: Client, request: Request) -> str:
+    """What a pending request of a client asks for; two fetches are told apart."""
+    return f"{ask(request)} (of before)" if request is client.older_fetch else ask(request)
+
+
 def ask(request: Request | Late) -> str:
     """What a request asks for."""
     contacts = " and ".join(name(number) for number in range(len(_NAMES)) if request.contacts >> number & 1)
     return _ASKS[request.kind].format(contacts=contacts, id=request.id)
 
 
-def said(request: Request) -> str:
+def said(client: Client, request: Request) -> str:
     """A reply and the request that it is for."""
     reply = request.reply
     assert reply is not None
@@ -51,4 +56,4 @@ def said(request: Request) -> str:
             Answer.NO_SUBSCRIPTION: "133, no such subscription",
             Answer.REFUSED: "refused",
         }[reply.answer]
-    return f"the reply to {ask(request)!r}: {what}"
+    return f"the reply to {asked(client, request)!r}: {what}"
