@@ -93,6 +93,9 @@ def same_contact(text: str) -> str:
 
 def bare_contact(text: str) -> str:
     """`user@host` of a contact in any spelling: as it is written, without what `same_contact` ignores around it."""
+    stripped = without_scheme(text)
+    if _PLAIN.fullmatch(stripped):
+        return stripped
     stripped = text.strip()
     if len(stripped) > _MAX_PARSED:
         return stripped

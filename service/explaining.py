@@ -92,4 +92,8 @@ def _state(record: Record) -> Sequence[str]:
         return (f"UNKNOWN: {record.problem or 'it was never read'}",)
     if presence.type is PresenceType.BASIC:
         return (f"{presence.state}: the server's own word (basic presence says no more)",)
-    return presence.explanation or (f"{presence.state}: as it was read",)
+    lines = presence.explanation or (f"{presence.state}: as it was read",)
+    if presence.valid_until is not None:
+        ends = presence.valid_until.isoformat().replace("+00:00", "Z")
+        lines += (f"valid until {ends}: from then on the same document says something else, by its own times",)
+    return lines

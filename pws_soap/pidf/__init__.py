@@ -7,6 +7,7 @@ I/O or asks for the time: what is past its `until` does not count where the call
 
 from pws_soap.errors import PidfError
 from pws_soap.pidf.carrier import Content, Document, read_document, read_list, to_presence
+from pws_soap.pidf.elements import moment
 from pws_soap.pidf.model import Device, DeviceKind, Reading
 from pws_soap.pidf.rule import explain
 
@@ -18,6 +19,7 @@ __all__ = [
     "PidfError",
     "Reading",
     "explain",
+    "moment",
     "read_document",
     "read_list",
     "to_presence",

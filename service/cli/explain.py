@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,29 +21,48 @@ MAX_FILE: Final = 256 * 1024 * 1024
 
 @click.command("explain")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--at", "at", metavar="TIME", help="The moment as of which `from` and `until` are judged; default: now.")
 @json_option
-def command(file: Path, as_json: bool) -> None:
+def command(file: Path, at: str | None, as_json: bool) -> None:
     """Tell what rich presence documents say, and why.
 
     FILE holds one PIDF document or several, a whole richPresenceList, or a SOAP reply with one; - is standard input.
     For each document: the state that was made of it, what else it says, which element decided, and what became of
-    every other. Exit code 1 when one of them cannot be read.
+    every other. What is past its `until` or before its `from` does not count; where a document has such times, "as of"
+    is the moment of reading and "valid until" the next moment at which the document says something else. Exit code 1
+    when one of them cannot be read.
 
     \b
     Example:
       pws explain ann.xml
       pws explain - --json < reply.xml
+      pws explain ann.xml --at 2026-05-30T12:00:00+02:00
     """
-    found = list(_readings(_content(file)))
+    moment = _moment(at)
+    found = list(_readings(_content(file), moment))
     if not found:
         raise output.Failure(f"{file}: there is no presence document in it")
     if as_json:
-        output.document({"documents": [_as_json(reading) for reading in found]})
+        output.document({"as_of": _time(moment), "documents": [_as_json(reading) for reading in found]})
     else:
-        click.echo(output.printable("\n\n".join("\n".join(_lines(reading)) for reading in found)))
+        click.echo(output.printable("\n\n".join("\n".join(_lines(reading, moment)) for reading in found)))
     broken = sum(reading.problem is not None for reading in found)
     if broken:
         raise output.Failure(f"{broken} of {len(found)} documents cannot be read")
+
+
+def now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def _moment(at: str | None) -> datetime:
+    if at is None:
+        return now()
+    moment = pidf.moment(at)
+    if moment is None:
+        raise output.Mistake(f"--at: expected a date and time such as 2026-05-30T12:00:00Z, got {at!r}")
+    return moment
 
 
 def _content(file: Path) -> bytes:
@@ -57,7 +76,7 @@ def _content(file: Path) -> bytes:
     return content
 
 
-def _readings(content: bytes) -> Iterator[Reading]:
+def _readings(content: bytes, moment: datetime) -> Iterator[Reading]:
     """The documents of a SOAP reply where it is one, else those that stand in the text itself."""
     from pws_soap import envelope  # here, as lxml takes a while to import
     from pws_soap.errors import UnreadableReply
@@ -69,18 +88,18 @@ def _readings(content: bytes) -> Iterator[Reading]:
     lists = [] if root is None else [each for each in root.iter() if envelope.local(each) == "richPresenceList"]
     if lists:
         for each in lists:
-            yield from pidf.read_list(each)
+            yield from pidf.read_list(each, moment)
     else:
-        yield from pidf.read_list(content)
+        yield from pidf.read_list(content, moment)
 
 
-def _lines(reading: Reading) -> Iterator[str]:
+def _lines(reading: Reading, moment: datetime) -> Iterator[str]:
     """A document for people."""
     yield f"{reading.contact or 'nobody named'}: {reading.state}"
     if reading.problem is not None:
         yield f"  cannot be read: {reading.problem}"
         return
-    for title, text in _facts(reading):
+    for title, text in (*_facts(reading), *_validity(reading, moment)):
         if text:
             yield f"  {title:<14}{text}"
     for device in reading.devices:
@@ -102,6 +121,13 @@ def _facts(reading: Reading) -> Iterator[tuple[str, str]]:
     language = f" [{reading.note_language}]" if reading.note_language else ""
     yield "note", f"{json.dumps(reading.note, ensure_ascii=False)}{language}" if reading.note else ""
     yield "set aside", ", ".join(reading.unknown)
+
+
+def _validity(reading: Reading, moment: datetime) -> Iterator[tuple[str, str]]:
+    """Only for a document that has times; any other always says the same."""
+    if reading.times or reading.valid_until:
+        yield "as of", _time(moment.replace(microsecond=0)) or ""
+        yield "valid until", _time(reading.valid_until) or ""
 
 
 def _device(device: Device) -> str:
@@ -163,5 +189,6 @@ def _as_json(reading: Reading) -> dict[str, object]:
             for device in reading.devices
         ],
         "unknown_elements": list(reading.unknown),
+        "valid_until": _time(reading.valid_until),
         "problem": reading.problem,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -79,6 +80,29 @@ def test_one_that_cannot_be_read_costs_the_exit_code_and_not_the_others(
     assert "cid@example.com: UNKNOWN\n  cannot be read: " in shown.out
     assert "bob@example.com: DND" in shown.out
     assert "1 of 2 documents cannot be read" in shown.err
+
+
+def test_what_is_past_does_not_count_and_the_output_says_as_of_when(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the present time, or by that of `--at`; a document without times has no such lines."""
+    monkeypatch.setattr("service.cli.explain.now", lambda: datetime(2026, 5, 30, 12, 0, 0, 5, tzinfo=UTC))
+    timed = ANN.replace("<on-the-phone/>", '<on-the-phone until="2026-05-30T11:00:00Z"/>')
+    timed = timed.replace("<busy/>", '<busy until="2026-05-30T15:00:00+02:00"/>')
+    (tmp_path / "ann.xml").write_text(timed + BOB)
+    assert run(["explain", str(tmp_path / "ann.xml")]) == 0
+    ann, bob = (text.splitlines() for text in capsys.readouterr().out.split("\n\n"))
+    assert "  activities    busy" in ann
+    assert "  as of         2026-05-30T12:00:00Z" in ann
+    assert "  valid until   2026-05-30T13:00:00Z" in ann
+    assert ann[-1].endswith("person/activities/on-the-phone: until 2026-05-30T11:00:00Z is past: does not count")
+    assert not [line for line in bob if "as of" in line or "valid until" in line]
+    assert run(["explain", str(tmp_path / "ann.xml"), "--json", "--at", "2026-05-30T12:30:00+02:00"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["as_of"] == "2026-05-30T10:30:00Z"
+    assert [one["valid_until"] for one in whole["documents"]] == ["2026-05-30T11:00:00Z", None]
+    assert run(["explain", str(tmp_path / "ann.xml"), "--at", "tomorrow"]) == 2
+    assert "--at: expected a date and time such as 2026-05-30T12:00:00Z, got 'tomorrow'" in capsys.readouterr().err
 
 
 def test_a_file_without_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

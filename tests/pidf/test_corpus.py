@@ -1,8 +1,9 @@
 """Every document of `tests/data/pidf` reads as the file beside it says.
 
 `NAME.xml` is what a server sent: the text itself, or a `richPresenceList` (carrier "element"). `NAME.expected.toml`
-says why the document is there and what it must read as; what is not named there has its default. `now` is the moment as of
-which it is read; without it times are not judged. Of a parser's own words, which differ between its versions, only the beginning is compared.
+says why the document is there and what it must read as; what is not named there has its default. `now` is the moment
+as of which it is read; without it times are not judged. Of a parser's own words, which differ between its versions,
+only the beginning is compared.
 """
 
 from __future__ import annotations

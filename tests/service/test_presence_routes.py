@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -290,6 +291,17 @@ async def test_explain_adds_everything_to_the_same_answer() -> None:
     ]
     again = await made.get(f"/v1/presence/{ANN}?explain=true", if_none_match=answer.headers["etag"])
     assert again.status == 304
+
+
+async def test_explain_says_until_when_the_document_means_the_same() -> None:
+    """One line more where its own times will change what it says."""
+    made = office()
+    now = datetime(2026, 1, 25, 11, tzinfo=UTC)
+    timed = DOCUMENT.replace(b"<busy/>", b'<busy until="2026-01-25T12:30:00+01:00"/>')
+    assert timed != DOCUMENT
+    made.read(map(to_presence, read_list(timed, now)))
+    lines = (await made.get(f"/v1/presence/{ANN}?explain=true")).json()["explain"]["state"]
+    assert lines[-1].startswith("valid until 2026-01-25T11:30:00Z: ")
 
 
 async def test_explain_says_why_a_contact_is_not_live() -> None:
