@@ -126,7 +126,7 @@ class Service:
             ),
             store=self.store,
             clock=clock,
-            file=StateFile(None, clock),
+            file=StateFile(None),
             bound=default_bound(safety),
         )
         self.app = create_app(
