@@ -38,7 +38,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=?/-]+@[A-Za-z0-9_-]+(?:\.[A
 """What nearly all contacts look like; nothing but its case can vary, unless a label begins with `xn--`."""
 _NAMED: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^"<>])*<([^<>]*)>\s*(?:;[^<>]*)?', re.DOTALL)
 """A name-addr (RFC 3261 section 25.1): perhaps a display name, the URI in angle brackets, parameters of a header."""
-_SCHEME: Final = re.compile(r"\s*(?:sips?|pres|im|xmpp|mailto):\s*", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"(?:sips?|pres|im|xmpp|mailto):\s*", re.IGNORECASE)
 _SCHEMES: Final = re.compile(rf"^(?:{_SCHEME.pattern})+", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"([^@]*(?:@[^@;?/]*(?=@))*)@([^@;?/]*)(?:[;?/].*)?", re.DOTALL)
 """The userinfo and the hostport; parameters, headers or a resource may follow, and these alone may hold another `@`."""
@@ -105,8 +105,9 @@ def bare_contact(text: str) -> str:
 
 def without_scheme(text: str) -> str:
     """The text without white space and without a scheme before it, else as it is: what is sent to the server."""
+    text = text.strip()
     scheme = _SCHEME.match(text)
-    return text[scheme.end() :].rstrip() if scheme is not None else text.strip()
+    return text if scheme is None else text[scheme.end() :]
 
 
 def decoded(octets: bytes) -> str:
