@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +39,16 @@ def _nothing(_record: logging.LogRecord) -> bool:
 class Calls:
     """The calls to one node, over one transport, by one WSDL, which is loaded once."""
 
-    def __init__(self, node: str, transport: Transport, wsdl: str | Path, soap: SoapVersion) -> None:
+    def __init__(
+        self,
+        node: str,
+        transport: Transport,
+        wsdl: str | Path,
+        soap: SoapVersion,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.node = node
+        self._now = now
         self.wsdl = wsdl
         self.soap: SoapVersion = soap
         self._url = node + PATH
@@ -114,7 +124,7 @@ class Calls:
         nameless: list[Presence] = []
         asked = PresenceType(sent["presenceType"])
         try:
-            for count, each in enumerate(replies.presences(payload, asked), start=1):
+            for count, each in enumerate(replies.presences(payload, asked, self._now()), start=1):
                 if not each.contact:
                     nameless.append(each)
                 else:

@@ -10,7 +10,8 @@ error says so; after such a `get_subscribed_presence` the contacts must be read 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -50,7 +51,8 @@ class PwsClient:
 
     `ca_file` names a private authority in PEM; `fingerprint` pins the server's own certificate by its SHA-256 instead.
     Verification cannot be switched off. `wsdl` is "bundled", "live" (the node's own, fetched once), or a path.
-    Time-outs are in seconds. Use it as an asynchronous context manager, or call `close`.
+    Time-outs are in seconds; `now` is the time in UTC, for rich documents that say from when or until when something
+    holds. Use it as an asynchronous context manager, or call `close`.
 
     Every method raises PwsError only; see `pws_soap.errors` for the tree.
     """
@@ -67,6 +69,7 @@ class PwsClient:
         read_timeout: float = DEFAULT_READ_TIMEOUT,
         max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
         transport: Transport | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.node = arguments.base_url(base_url)
         if soap not in SOAP_VERSIONS:
@@ -83,7 +86,7 @@ class PwsClient:
             read_timeout=read_timeout,
             max_reply_bytes=max_reply_bytes,
         )
-        self._calls = Calls(self.node, self._transport, wsdl, soap)
+        self._calls = Calls(self.node, self._transport, wsdl, soap, now)
 
     def __repr__(self) -> str:
         return f"PwsClient({self.node!r}, wsdl={str(self._calls.wsdl)!r}, soap={self._calls.soap!r})"

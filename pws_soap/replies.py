@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from lxml import etree
@@ -26,12 +27,14 @@ _ENTRIES: Final = frozenset({"contact", "presence"})
 _OTHER_TYPE: Final = "{} where {} was asked for"
 
 
-def presences(payload: etree._Element, asked: PresenceType | None = None) -> Iterator[Presence]:
+def presences(
+    payload: etree._Element, asked: PresenceType | None = None, now: datetime | None = None
+) -> Iterator[Presence]:
     """What a get...PresenceResponse says, one entry after the other, read as it is consumed.
 
     An absent or empty list yields nothing: nothing changed (protocol section 2, Fetching). A contact that is named
     twice comes twice. Raises UnexpectedReply for a reply without content, or of another type than `asked`: that is the
-    reply to another request.
+    reply to another request. `now` (in UTC) is the moment as of which the times in rich documents are read.
     """
     operation = local(payload).removesuffix("Response")
     responses = [each for each in payload if isinstance(each.tag, str)]
@@ -48,7 +51,7 @@ def presences(payload: etree._Element, asked: PresenceType | None = None) -> Ite
         if name == "basicpresencelist":
             yield from _typed(_basic(each), asked)
         elif name == "richpresencelist":
-            yield from _typed(_rich(each), asked)
+            yield from _typed(_rich(each, now), asked)
         elif name and name != "presencetype" and any(local(inner).lower() in _ENTRIES for inner in each.iter()):
             yield _nameless(f"an element <{name[:40]}> that holds presence and is no list of it")
     yield from _texts(response)
@@ -105,6 +108,6 @@ def _value(contact: etree._Element, name: str) -> str:
     return (text or "").strip()
 
 
-def _rich(documents: etree._Element) -> Iterator[Presence]:
-    for reading in pidf.read_list(documents):
+def _rich(documents: etree._Element, now: datetime | None) -> Iterator[Presence]:
+    for reading in pidf.read_list(documents, now):
         yield pidf.to_presence(reading)

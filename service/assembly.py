@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -207,7 +208,10 @@ class _Connector:
             unasked=partial(self._unasked, node),
         )
         budgeted = BudgetedTransport(transport, Gate(self._rate, self._clock))
-        return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted)
+        return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now(), UTC)
 
 
 def listen(host: str, port: int, keys: str = "http.host, http.port") -> socket.socket:

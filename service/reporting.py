@@ -110,9 +110,9 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
         for user, each in state.users.items()
         for slot in range(len(each.slots))
     }
-    for feed, (_, since, why) in pump.failing.items():
+    for feed, (_, began, why) in pump.failing.items():
         if feed in users:
-            yield Problem(_wall(clock, since), f"{feed} could not be fetched, and is subscribed anew: {why}")
+            yield Problem(_wall(clock, began), f"{feed} could not be fetched, and is subscribed anew: {why}")
     yield from federated.troubles(store.records(), users)
     for contact, refused in keeper.refused.items():
         yield Problem(_wall(clock, refused.since), f"{contact} is left out, the server refuses it: {refused.why}")

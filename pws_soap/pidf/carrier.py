@@ -31,6 +31,8 @@ Document: TypeAlias = bytes | str | _Element
 Content: TypeAlias = Document | Iterable[Document] | None
 """What a list can be: text of any number of documents, the element itself, its children, or nothing."""
 
+_UNKNOWN: Final = "unknown"
+"""The activity by which a document says that nobody knows (RFC 4480 section 3.2): that is said, and not left out."""
 _MAX_WRAPPERS: Final = 8
 """How deep documents may be wrapped inside a list; no known server wraps them at all."""
 _ENTITY: Final = re.compile(rb"[^<>]{0,2000}?\sentity\s*=\s*(?:\"([^\"<>]{0,400})\"|'([^'<>]{0,400})')", re.IGNORECASE)
@@ -76,6 +78,8 @@ def to_presence(reading: Reading, *, contact: str | None = None) -> Presence:
     problem = reading.problem
     if problem is None and name is None:
         problem = "the document does not say whose it is"
+    if problem is None and not reading.decided_by and _UNKNOWN not in reading.said:
+        problem = "the document says nothing about the state"
     if problem is not None:
         return Presence(name or "", PresenceState.UNKNOWN, PresenceType.RICH, problem=problem)
     return Presence(

@@ -52,10 +52,11 @@ def _choice(contact: str, of: int) -> int:
 
 
 def document(presence: Presence, options: Options) -> str:
-    """The contact's document, without an XML declaration. A contact that nobody knows gets one without content."""
+    """The contact's document, without an XML declaration. That of a contact whom nobody knows says so and no more."""
     entity = quoteattr("sip:" + presence.contact)
     if presence.state is State.UNKNOWN and presence.display_name is None:
-        return f'<presence xmlns="{_PIDF}" entity={entity}/>'
+        unknown = f"<person{_declared(_CISCO_RPID)}><activities><unknown/></activities></person>"
+        return f'<presence xmlns="{_PIDF}" entity={entity}>{unknown}</presence>'
     kind = options.rich_namespaces
     namespaces = _KINDS[_MIX[_choice(presence.contact, 3)] if kind == "mixed" else kind]
     personal = options.rich_person == "always" or (

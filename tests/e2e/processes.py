@@ -41,10 +41,14 @@ def eventually(check: Callable[[], T], timeout: float = PATIENCE) -> T:
         time.sleep(_PAUSE)
 
 
+_CHANCE = random.SystemRandom()
+"""Not the one that Hypothesis seeds: all workers would get the same ports."""
+
+
 def free_port() -> int:
     """A port that is free, outside the range that the system gives to outgoing connections."""
     while True:
-        port = random.randint(20000, 32000)  # noqa: S311  # any will do
+        port = _CHANCE.randint(20000, 32000)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

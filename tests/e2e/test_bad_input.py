@@ -175,9 +175,8 @@ def test_a_contact_that_is_not_watched_is_404(office: Office) -> None:
         "ann@",
         "@example.com",
         "ann@exa mple.com",
-        "a@b@c",
+        "ann@@example.com",
         "ann@example.com\x00",
-        "<b>@example.com",
         "x" * 10_000,
     ],
 )

@@ -28,7 +28,7 @@ def test_what_a_killed_service_left_is_removed_by_the_next(server: Server, tmp_p
         assert service.stop() == 0
     assert server.holds() == NOTHING
     state = json.loads((tmp_path / "pws.state.json").read_text())
-    assert (state["leftovers"], state["doubtful"]) == ([], [])
+    assert (state["nodes"], state["clean"]) == ([], [f"http://127.0.0.1:{server.port}"])
 
 
 def test_what_was_being_made_when_it_was_killed_is_removed_too(tmp_path: Path) -> None:
@@ -51,11 +51,11 @@ def holds_everything(server: Server) -> None:
     assert server.holds() == EVERYTHING
 
 
-def test_the_file_that_remembers_holds_ids_and_no_secret(server: Server, tmp_path: Path) -> None:
+def test_the_file_that_remembers_holds_nodes_and_no_secret(server: Server, tmp_path: Path) -> None:
     with Service(tmp_path, configure(tmp_path, server.port)) as service:
         service.ready()
         text = (tmp_path / "pws.state.json").read_text()
-        assert {each["kind"] for each in json.loads(text)["leftovers"]} == {"endpoint", "subscription"}
+        assert json.loads(text)["nodes"] == [f"http://127.0.0.1:{server.port}"]
         keys = [session["key"].rstrip(".") for session in server.control.get("/control/sessions").json["sessions"]]
         assert len(keys) == 2
         for secret in (PASSWORD, SECRET, *keys):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -109,7 +110,7 @@ class Office:
 
     def _connect(self, node: str) -> PwsClient:
         transport = BudgetedTransport(MemoryTransport(self._post), Gate(self.rate, self.clock))
-        return PwsClient(node, transport=transport)
+        return PwsClient(node, transport=transport, now=lambda: datetime.fromtimestamp(self.clock.now(), UTC))
 
     async def _post(self, sent: Sent) -> Reply | PwsError:
         self.requests += 1

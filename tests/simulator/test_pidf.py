@@ -119,10 +119,11 @@ def test_a_contact_without_devices_has_a_soft_client(state: State, basic: str) -
     assert root.find("{*}display-name") is None
 
 
-def test_an_unknown_contact_has_an_empty_document() -> None:
+def test_the_document_of_an_unknown_contact_says_so_and_no_more() -> None:
     """It comes back as UNKNOWN, not as a fault (K)."""
     root = parsed(Presence("nobody@example.com", State.UNKNOWN))
-    assert (root.get("entity"), len(root)) == ("sip:nobody@example.com", 0)
+    assert (root.get("entity"), len(root)) == ("sip:nobody@example.com", 1)
+    assert names(root, "person/activities") == ["unknown"]
 
 
 def test_a_device_may_have_activities_of_its_own() -> None:
