@@ -13,11 +13,13 @@ from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 
+from service import brief
 from service.access.principal import Principal
 from service.claims.model import Lease, PassedOver
 from service.contact_json import ContactJson
 from service.problems import ProblemView
-from service.query import Reader
+from service.query import Known, Reader
+from service.stream.log import EventLog
 from service.views import BriefContactView, ContactView, Time, View, rfc3339
 
 _dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -75,9 +77,10 @@ class NotEnoughProblemView(ProblemView):
 class ClaimJson:
     """Writes claims for those who ask."""
 
-    def __init__(self, reader: Reader, contacts: ContactJson) -> None:
+    def __init__(self, reader: Reader, contacts: ContactJson, log: EventLog) -> None:
         self._reader = reader
         self._contacts = contacts
+        self._log = log
 
     def shows(self, lease: Lease, who: Principal) -> bool:
         """Whether `who` may know of it."""
@@ -113,10 +116,14 @@ class ClaimJson:
             "made_at": rfc3339(shown.made.wall),
             "expires_at": rfc3339(shown.expires.wall),
         }
-        write = self._contacts.one if who.details else self._contacts.brief
         found = (self._reader.one(person.contact, within=who.groups) for person in lease.people)
-        contacts = b",".join(write(known) for known in found if known is not None)
+        contacts = b",".join(self._contact(known, who) for known in found if known is not None)
         return b'%b,"contacts":[%b]' % (_dump(head)[1:-1], contacts)
+
+    def _contact(self, known: Known, who: Principal) -> bytes:
+        if who.details:
+            return self._contacts.one(known)
+        return self._contacts.brief(brief.of(known, self._log.told(known.record.key), who.groups))
 
 
 def reasons(passed_over: Iterable[PassedOver], who: Principal) -> list[dict[str, str]]:

@@ -53,11 +53,22 @@ class Known(NamedTuple):
     claim: Claim | None = None
 
 
+class Marks(NamedTuple):
+    """The ids of the events that last changed what keys without details see of a contact, see `service.brief`.
+
+    `shown`: its name and freshness; `free`: whether it is available, for each of the opinions.
+    """
+
+    shown: int = 0
+    free: tuple[int, ...] = ()
+
+
 class Told(NamedTuple):
     """A contact as it is told of, and what the rule of each of its groups says (claims left aside)."""
 
     known: Known
     opinions: tuple[Opinion, ...]
+    marks: Marks = Marks()
 
 
 CLAIMED: Final = Verdict(False, "claimed")
@@ -155,7 +166,7 @@ class Reader:
 
         Raises Unknown for a group that is none.
         """
-        known, opinions = told
+        known, opinions, _ = told
         record, freshness, verdict, claim = known
         members = self.members(wanted)
         if not passes(record, freshness, wanted, members):

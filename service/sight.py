@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from service import brief
 from service.contact_fields import FIELDS
 from service.query import Filter, Known, Reader, Told
 from service.stream.log import Event
@@ -15,12 +16,14 @@ Seen = Callable[[Told], object]
 """What is seen of a contact; None: nothing at all. Events after which it is the same are of no interest."""
 
 
-def of_list(reader: Reader, wanted: Filter, fields: Iterable[str]) -> Seen:
+def of_list(reader: Reader, wanted: Filter, fields: Iterable[str], *, details: bool = True) -> Seen:
     """What a list with this filter shows of a contact: these fields, `as_of` aside."""
     getters = [FIELDS[name] for name in fields if name != "as_of"]
 
     def seen(told: Told) -> object:
         known = reader.view(told, wanted)
+        if known is not None and not details:
+            known = brief.of(known, told, wanted.within)
         return _shown(known, getters)
 
     return seen

@@ -157,7 +157,7 @@ class _Counter:
     """What the routes have in common: it speaks HTTP with askers, and has the log tell of claims."""
 
     def __init__(self, context: Context) -> None:
-        self.json = ClaimJson(context.reader, context.json)
+        self.json = ClaimJson(context.reader, context.json, context.log)
         self._context = context
         self._desk = context.knowledge.desk
         self._replays = Replays()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service import brief
 from service.access.door import Door
 from service.claims.model import Claims
 from service.clock import Clock
 from service.contact_json import ContactJson
 from service.engine import Engine
 from service.knowledge import Knowledge
-from service.query import Reader
+from service.query import Known, Reader
 from service.store import Store
 from service.stream.log import EventLog
 
@@ -39,6 +40,10 @@ class Context:
     def log(self) -> EventLog:
         """What happened."""
         return self.knowledge.log
+
+    def brief(self, known: Known, within: frozenset[str] | None) -> Known:
+        """The contact as a key without details sees it that may see the groups `within`."""
+        return brief.of(known, self.log.told(known.record.key), within)
 
     @property
     def claims(self) -> Claims:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -101,6 +102,8 @@ def router(context: Context) -> APIRouter:
             page = context.reader.page(
                 wanted, query.limit, query.cursor, bound, sort=sort, asker=who.name, client=client
             )
+            if not who.details:
+                page = replace(page, contacts=tuple(context.brief(known, who.groups) for known in page.contacts))
             return _said(context, page, form, fields, _next(request, page.cursor))
 
         if query.max_age is not None:
@@ -108,7 +111,7 @@ def router(context: Context) -> APIRouter:
             story = await _read_through(context, who, context.reader.older(query.max_age, wanted))
             said = make(query.max_age + context.clock.monotonic() - began)
             return _at_once(context, request, who, said, story, form)
-        seen = sight.of_list(context.reader, wanted, {*_watched_for(fields, who), sort.by})
+        seen = sight.of_list(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
         return await told(context, request, who, make, lambda event: sight.concerns(event, seen), form)
 
     @routes.get(
@@ -143,6 +146,8 @@ def router(context: Context) -> APIRouter:
 
         def make(bound: float | None = None) -> Said:
             known = find(bound)
+            if not who.details:
+                known = context.brief(known, who.groups)
             body = context.json.one(known) if fields is None else context.json.some(known, fields)
             if query.explain:
                 why = ExplainView.of(known, context.reader.opinions(known, who.groups), context.reader.bound)
@@ -156,7 +161,7 @@ def router(context: Context) -> APIRouter:
             story = await _read_through(context, who, [each for each in older if each == known.record.contact])
             return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
         key = known.record.key
-        shown = sight.of_list(context.reader, Filter(within=who.groups), _watched_for(fields, who))
+        shown = sight.of_list(context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details)
         seen: sight.Seen = (lambda told: told) if query.explain else shown
         return await told(context, request, who, make, lambda event: sight.concerns(event, seen, key))
 
@@ -199,13 +204,6 @@ def _next(request: Request, cursor: str | None) -> Mapping[str, str]:
         return {}
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
     return {"Link": f'<{request.scope["path"]}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'}
-
-
-def _watched_for(fields: Sequence[str] | None, who: Principal) -> Sequence[str]:
-    """The fields whose change somebody waits for. The short form shows a revision, and hides what changed with it."""
-    if fields is None:
-        return tuple(FIELDS)
-    return fields if who.details else [name for name in fields if name != "revision"]
 
 
 def _at_once(context: Context, request: Request, who: Principal, said: Said, story: str, form: str = JSON) -> Response:

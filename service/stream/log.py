@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from service.brief import marked
 from service.clock import Clock, Moment
 from service.freshness import Freshness, last_known
 from service.query import Reader, Told
@@ -136,7 +137,7 @@ class EventLog:
         latest = last_known(record, self._store.feeds()[record.feed])
         if latest == as_of:
             return told
-        return Told(known._replace(freshness=Freshness(level, latest, reason)), told.opinions)
+        return told._replace(known=known._replace(freshness=Freshness(level, latest, reason)))
 
     async def news(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
@@ -167,10 +168,13 @@ class EventLog:
             record = self._store.get(key)
             if record is None or self._holds(record, feeds, at.monotonic):
                 continue
-            before = self.told(record.key)
-            after = self._look(self._reader.told(record), feeds[record.feed], at.monotonic)
-            if before is None or not _says_the_same(before, after):
-                events.append(Event(self._store.stamp(), CHANGE, at, record.key, after, before))
+            before, told = self.told(record.key), self._reader.told(record)
+            if before is not None and _says_the_same(before, told):
+                self._look(told._replace(marks=before.marks), feeds[record.feed], at.monotonic)
+                continue
+            id = self._store.stamp()  # noqa: A001  # as in Event
+            after = self._look(marked(before, told, id), feeds[record.feed], at.monotonic)
+            events.append(Event(id, CHANGE, at, record.key, after, before))
         self._append(events)
 
     def follow(self, follower: Follower) -> Callable[[], None]:
@@ -252,7 +256,7 @@ class EventLog:
                 self._seen.pop(record.key, None)
                 events.append(Event(id, REMOVED, at, record.key, before=before))
             else:
-                after = self._look(self._reader.told(record), feeds[record.feed], at.monotonic)
+                after = self._look(marked(before, self._reader.told(record), id), feeds[record.feed], at.monotonic)
                 events.append(Event(id, CHANGE, at, record.key, after, before))
         self._append(events)
 

@@ -105,7 +105,7 @@ class Telling:
         if not stretches:
             return self._log.since(place, 0) is not None
         events = self._log.since(min(stretch.begin for stretch in stretches))
-        self._rest.extend(resumed(events or (), place, stretches))
+        self._rest.extend(resumed(self._view.visible(events or ()), place, stretches))
         return events is not None
 
     def _refill(self, place: int) -> bool:
@@ -114,8 +114,10 @@ class Telling:
             return True
         if self._held > LAG and (events := self._log.since(place)):
             self._held = 0
-            self._rest.extend(gathered(events))
+            self._rest.extend(gathered(self._view.visible(events)))
             self._stretches.add(Stretch(place, events[-1].id), self._log.floor)
+            if not self._rest:
+                self._place = events[-1].id
             return True
         found = self._log.since(place, TURN)
         self._rest.extend(each(found or ()))

@@ -11,7 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from service import brief
 from service.access.principal import Principal
+from service.claims.model import Event as ClaimEvent
 from service.contact_json import ContactJson
 from service.query import Filter, Known, Reader, Told
 from service.store import Store
@@ -22,6 +24,9 @@ from service.views import rfc3339
 
 KEPT: Final = 8 * 1024 * 1024
 """Bytes of events and snapshots that are kept for the streams that see the same: five thousand contacts are three."""
+
+
+UNAVAILABLE: Final = ClaimEvent.UNAVAILABLE.value
 
 
 class Outlook(NamedTuple):
@@ -92,11 +97,20 @@ class Viewpoint:
         async with self._frames.turn:
             kept = self._frames.get(self._outlook, at, 1 + start)
             if kept is None:
-                seen = (self._reader.view(log.confirmed(told), self._wanted) for told in everybody)
-                kept = b",".join(self._shown(known) for known in seen if known is not None)
+                seen = ((self._reader.view(log.confirmed(told), self._wanted), told) for told in everybody)
+                kept = b",".join(self._shown(known, told) for known, told in seen if known is not None)
                 self._frames.keep(kept, self._outlook, at, 1 + start)
                 await asyncio.sleep(0)
         return kept
+
+    def visible(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Those that may change what this asker sees: nothing that is told may depend on the others."""
+        if self._who.details:
+            return events
+        return [event for event in events if event.after is None or self._is_visible(event, event.after)]
+
+    def _is_visible(self, event: Event, after: Told) -> bool:
+        return event.before is None or brief.revision(after, self._who.groups) == event.id
 
     def event(self, step: Step) -> bytes:
         """The event as it is sent; nothing when it changes nothing for this asker."""
@@ -116,7 +130,7 @@ class Viewpoint:
         now = None if event.after is None else self._reader.view(event.after, self._wanted)
         if now is not None:
             same = all(was is not None and self._looks_the_same(was, now) for was in known)
-            return None if same else (CHANGE, self._shown(now))
+            return None if same else (CHANGE, self._shown(now, event.after))
         was = next((each for each in known if each is not None), None)
         if was is None:
             return None
@@ -130,6 +144,8 @@ class Viewpoint:
     def _news(self, event: Event) -> tuple[str, bytes] | None:
         """What happened beside the contacts, as far as it is this asker's business."""
         if self._members is not None and event.keys is not None and event.keys.isdisjoint(self._members):
+            return None
+        if event.name == UNAVAILABLE and not self._who.details:  # it says that a presence changed
             return None
         data = event.data
         if self._who.limited:
@@ -152,7 +168,7 @@ class Viewpoint:
         if not self._who.details:
             return {}
         seen = (self._reader.one(each["contact"], within=self._who.groups) for each in claim["contacts"])
-        contacts = [json.loads(self._shown(known)) for known in seen if known is not None]
+        contacts = [json.loads(self._shown(known, None)) for known in seen if known is not None]
         return {**data, "claim": {**claim, "contacts": contacts}}
 
     def _looks_the_same(self, was: Known, now: Known) -> bool:
@@ -162,12 +178,14 @@ class Viewpoint:
             return (was.record.revision, was.verdict, was.claim) == (now.record.revision, now.verdict, now.claim)
         return was.verdict.available is now.verdict.available and _name(was) == _name(now)
 
-    def _shown(self, known: Known) -> bytes:
+    def _shown(self, known: Known, told: Told | None) -> bytes:
+        if not self._who.details:
+            return self._writer.brief(brief.of(known, told, self._who.groups))
         # What is kept is kept of contacts as they are: a past one must not come in its place, nor stay for ever.
         current = self._store.get(known.record.key)
         is_current = current is not None and current.revision == known.record.revision
         writer = self._writer if is_current else ContactJson()
-        return writer.one(known) if self._who.details else writer.brief(known)
+        return writer.one(known)
 
 
 def _name(known: Known) -> str | None:
