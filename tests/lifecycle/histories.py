@@ -1,0 +1,158 @@
+"""What may happen to a process and its successors: the moves of every history, within bounds.
+
+Time jumps to `next_due`, also while requests are pending, as long as none of them takes longer than `TIMEOUT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pws_soap.lifecycle import UNKNOWN, Act, Settings, Stop, Tick, Used, begin, next_due, remember
+from tests.lifecycle.driver import START
+from tests.lifecycle.one_process import (
+    BOTH,
+    JOE,
+    World,
+    abandoned,
+    executed,
+    happens,
+    read,
+    restarted,
+    serving,
+    wanting,
+    with_reply,
+)
+from tests.lifecycle.small_server import (
+    APPLICATION,
+    BROKEN,
+    BUSY,
+    END_USER,
+    ENDPOINT,
+    FULL,
+    GONE,
+    LOST,
+    SUBSCRIPTION,
+    UNREACHABLE,
+    Request,
+    Server,
+    execute,
+    failed,
+)
+from tests.model.explorer import Move
+
+TIMEOUT: Final = 30.0
+"""Seconds that a request may take."""
+EVERYTHING: Final = (APPLICATION, END_USER, ENDPOINT, SUBSCRIPTION)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much may happen in one history."""
+
+    faults: int = 1
+    alterations: int = 0
+    room: int = 1
+    """Endpoints, and subscriptions, that the server has room for."""
+
+
+def start(settings: Settings, bounds: Bounds) -> World:
+    """A first process, whose state file says that nothing is left, and a server without any session."""
+    return wanting(World(begin(settings, START), server=Server(room=bounds.room)))
+
+
+def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
+    """What may happen next. The moves without faults come first. A history with a problem ends."""
+    if world.problem is not None:
+        return
+    for request in world.requests:
+        if request.reply is not None:
+            yield Move(f"reply to {request}: {request.answer}", read(world, request))
+    for request in world.requests:
+        if request.reply is None:
+            yield Move(f"executed: {request}", executed(world, request))
+    if world.state.finished:
+        yield Move("started again", restarted(world, remember(world.state)), True)
+        return
+    due = next_due(world.state)
+    if due is not None and due - min((each.asked_at for each in world.requests), default=due) < TIMEOUT:
+        yield Move(f"{due - world.now:.2f} s pass", happens(replace(world, now=due), Tick()))
+    for request in world.late:
+        rest = list(world.late)
+        rest.remove(request)
+        server, _ = execute(world.server, request)
+        yield Move(f"executed late: {request}", serving(replace(world, late=tuple(rest)), server), True)
+    if not world.state.stopping:
+        yield Move("the service is told to stop", happens(world, Stop()), True)
+        if world.alterations < bounds.alterations:
+            want = JOE if world.want == BOTH else BOTH
+            altered = replace(world, want=want, alterations=world.alterations + 1)
+            yield Move(f"wanted: {', '.join(sorted(want))}", wanting(altered), True)
+    yield from _refused_fetch(world)
+    if world.faults < bounds.faults:
+        yield from _faults(replace(world, faults=world.faults + 1))
+
+
+def _fetched(world: World) -> Used | None:
+    """What is told of a fetch, None while nothing can be fetched."""
+    if not world.usable():
+        return None
+    resources = world.state.resources
+    generation, session = resources[SUBSCRIPTION].generation, resources[END_USER].generation
+    return Used(SUBSCRIPTION, generation, consumes=True, session=session)
+
+
+def _refused_fetch(world: World) -> Iterator[Move[World]]:
+    """A fetch that ends as the server says. One that succeeds changes nothing."""
+    used = _fetched(world)
+    if used is None:
+        return
+    for key, there in (
+        (END_USER, world.held(END_USER) == world.server.user),
+        (SUBSCRIPTION, world.usable() in world.server.ids(SUBSCRIPTION)),
+    ):
+        if not there:
+            yield Move(f"fetch: {GONE[key].text}", happens(world, replace(used, failure=GONE[key])), True)
+            return
+
+
+def _faults(world: World) -> Iterator[Move[World]]:
+    for request in world.requests:
+        yield from _failures(world, request)
+    used = _fetched(world)
+    if used is not None:
+        lost = serving(_with_late_fetch(world), world.server)
+        yield Move("fetch: no reply", happens(lost, replace(used, failure=LOST)), True)
+    for key in EVERYTHING:
+        server = world.server.without(key)
+        if server != world.server:
+            yield Move(f"the server forgets: {key.kind}", serving(world, server), True)
+    yield from _crashes(world)
+
+
+def _with_late_fetch(world: World) -> World:
+    return replace(world, late_fetches=world.late_fetches | {(world.held(END_USER), world.usable())})
+
+
+def _failures(world: World, request: Request) -> Iterator[Move[World]]:
+    command = request.command
+    lost = world if request.reply is not None else abandoned(world, (request,))
+    yield Move(f"{request}: {LOST.text}", read(lost, replace(request, reply=failed(command, LOST))), True)
+    replies = [BROKEN]
+    if request.reply is None:
+        replies += [BUSY, UNREACHABLE]
+        if command.act is Act.MAKE and command.key in {ENDPOINT, SUBSCRIPTION}:
+            replies.append(FULL)
+    for failure in replies:
+        reply = replace(request, reply=failed(command, failure), session=0)
+        yield Move(f"{request}: {failure.text}", with_reply(world, request, reply), True)
+
+
+def _crashes(world: World) -> Iterator[Move[World]]:
+    """The process is killed, perhaps during a fetch, and another one starts."""
+    left = abandoned(world, tuple(each for each in world.requests if each.reply is None))
+    if world.usable():
+        left = serving(_with_late_fetch(left), left.server)
+    yield Move("killed, and started", restarted(left, remember(world.state)), True)
+    yield Move("killed, and started without its state file", restarted(left, UNKNOWN), True)

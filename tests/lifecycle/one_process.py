@@ -1,0 +1,189 @@
+"""A process with the real lifecycle, the server, and what is on its way between them: single steps of a history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from pws_soap.lifecycle import (
+    USABLE,
+    Act,
+    Command,
+    Happening,
+    Key,
+    Memory,
+    State,
+    Succeeded,
+    Want,
+    begin,
+    step,
+)
+from tests.lifecycle.driver import START, A
+from tests.lifecycle.sameness import normal
+from tests.lifecycle.small_server import (
+    APPLICATION,
+    END_USER,
+    SUBSCRIPTION,
+    Request,
+    Server,
+    execute,
+    is_valid,
+    owner_of,
+)
+
+JOE: Final = frozenset({"joe"})
+BOTH: Final = JOE | {"rita"}
+
+
+EMPTY: Final = Server()
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """One moment of a history.
+
+    `keys`: the session keys that the process holds. `given`: the ids that the server gave to it. `late`: requests that
+    nobody waits for, with valid keys, which the server may still execute; `late_fetches` the same for fetches, as
+    session key and id. `to_reset`: an earlier process may have left something, and the application's session has not
+    ended since. `faults` and `alterations` count what has happened; `problem` is what the last step did wrong.
+    """
+
+    state: State
+    want: frozenset[str] = JOE
+    now: float = START
+    server: Server = EMPTY
+    requests: tuple[Request, ...] = ()
+    keys: tuple[tuple[Key, int], ...] = ()
+    given: frozenset[tuple[Key, int]] = frozenset()
+    late: tuple[Request, ...] = ()
+    late_fetches: frozenset[tuple[int, int]] = frozenset()
+    to_reset: bool = False
+    faults: int = 0
+    alterations: int = 0
+    problem: str | None = None
+
+    @cached_property
+    def normal(self) -> tuple[object, ...]:
+        """What tells states apart."""
+        there = normal(self.state, self.now, self.server, self.requests, self.keys, self.late, self.late_fetches)
+        return (there, self.want, self.given, self.to_reset, self.faults, self.alterations, self.problem)
+
+    def __hash__(self) -> int:
+        return hash(self.normal)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, World) and self.normal == other.normal
+
+    def held(self, key: Key) -> int:
+        """The session key that the process holds for a session; 0: none."""
+        return dict(self.keys).get(key, 0)
+
+    def usable(self) -> int:
+        """The id under which the process fetches, 0 while it does not."""
+        resource = self.state.resources.get(SUBSCRIPTION)
+        usable = resource is not None and resource.phase in USABLE and self.held(END_USER)
+        return resource.id or 0 if usable and resource is not None else 0
+
+
+def wanting(world: World) -> World:
+    return happens(world, Want({"ann": world.want}))
+
+
+def happens(world: World, happening: Happening) -> World:
+    """One step of the lifecycle, and the commands it gives."""
+    try:
+        state, commands = step(world.state, happening, world.now)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is a finding, and its trace is wanted
+        return replace(world, problem=f"step fails on {type(happening).__name__}: {error!r}")
+    world = replace(world, state=state)
+    for command in commands:
+        world = _sent(world, command)
+    return world
+
+
+def _sent(world: World, command: Command) -> World:
+    owner = owner_of(command)
+    resource = world.state.resources.get(command.key)
+    known = resource.contacts if resource is not None else frozenset()
+    request = Request(command, world.held(owner) if owner is not None else 0, world.now, known)
+    problem = world.problem
+    if owner is not None and not world.held(owner):
+        problem = f"{request} without a session"
+    elif command.act is not Act.MAKE and command.id is not None and (command.key, command.id) not in world.given:
+        problem = f"{request}: the server never gave that id"
+    elif world.to_reset and command.act is Act.MAKE and command.key != APPLICATION:
+        problem = f"{request} before the reset of what an earlier process left"
+    elif any(_same_life(world.state, each.command, command) for each in world.requests):
+        problem = f"{request} while another request for it is pending"
+    return replace(world, requests=(*world.requests, request), problem=problem)
+
+
+def _same_life(state: State, one: Command, other: Command) -> bool:
+    """Whether both requests are for the same thing, and not for an earlier one that is lost by now."""
+    if one.key != other.key or one.leftover or other.leftover:
+        return False
+    return other.act is not Act.MAKE and one.seq >= state.resources[other.key].generation
+
+
+def read(world: World, request: Request) -> World:
+    """The process reads a reply. It holds sessions as the service does."""
+    command, reply = request.command, request.reply
+    assert reply is not None
+    keys, given = dict(world.keys), world.given
+    if isinstance(reply, Succeeded):
+        resource = world.state.resources.get(command.key)
+        if request.session and resource is not None and resource.seq == command.seq:
+            keys[command.key] = request.session
+        if command.act in {Act.RESET, Act.REMOVE} and keys.get(command.key) == request.key:
+            keys.pop(command.key, None)
+        if reply.id is not None:
+            given |= {(command.key, reply.id)}
+    rest = tuple(each for each in world.requests if each.command is not command)
+    return happens(replace(world, requests=rest, keys=tuple(sorted(keys.items())), given=given), reply)
+
+
+def executed(world: World, request: Request) -> World:
+    """The server executes a pending request; the reply is on its way."""
+    server, answered = execute(world.server, request)
+    return with_reply(serving(world, server), request, answered)
+
+
+def with_reply(world: World, request: Request, answered: Request) -> World:
+    return replace(world, requests=tuple(answered if each is request else each for each in world.requests))
+
+
+def serving(world: World, server: Server) -> World:
+    """The server has changed; requests with keys that it does not know any more are void."""
+    late = tuple(each for each in world.late if is_valid(server, each))
+    fetches = frozenset(each for each in world.late_fetches if each[0] == server.user)
+    to_reset = world.to_reset and bool(server.application)
+    return replace(world, server=server, late=late, late_fetches=fetches, to_reset=to_reset)
+
+
+def abandoned(world: World, requests: tuple[Request, ...]) -> World:
+    """Nobody waits for these requests any more, and they were not executed."""
+    late = [each for each in requests if each.matters_late and is_valid(world.server, each)]
+    return replace(world, late=tuple(sorted((*world.late, *late), key=str)))
+
+
+def covers(memory: Memory) -> bool:
+    """Whether the next process resets the node before it makes anything there."""
+    return A in memory.nodes or (memory.unknown and A not in memory.clean)
+
+
+def restarted(world: World, memory: Memory) -> World:
+    """Another process, which must reset whatever may be left before it makes anything."""
+    problem = world.problem
+    if (world.server.holds_anything or world.late or world.late_fetches) and not covers(memory):
+        problem = "the state file does not know of what is left at the server"
+    fresh = replace(
+        world,
+        state=begin(world.state.settings, world.now, memory),
+        requests=(),
+        keys=(),
+        given=frozenset(),
+        to_reset=bool(world.server.application) and covers(memory),
+        problem=problem,
+    )
+    return wanting(fresh)

@@ -1,0 +1,180 @@
+"""A small model of the server for one node, one end user and one subscription.
+
+It gives the lowest free id, and the same session key to every login while the session lives. Nothing expires: whatever
+is left behind stays until it is removed, or its session ends. Its room is small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pws_soap.lifecycle import (
+    Act,
+    Command,
+    Failed,
+    Failure,
+    Happening,
+    Key,
+    Kind,
+    Removed,
+    Succeeded,
+    Trouble,
+)
+from tests.lifecycle.driver import A
+
+APPLICATION: Final = Key(Kind.APPLICATION, A)
+ENDPOINT: Final = Key(Kind.ENDPOINT, A)
+END_USER: Final = Key(Kind.END_USER, A, "ann")
+SUBSCRIPTION: Final = Key(Kind.SUBSCRIPTION, A, "ann")
+SESSIONS: Final = frozenset({APPLICATION, END_USER})
+
+LOST: Final = Failure(Trouble.UNKNOWN_OUTCOME, "no reply", may_have_acted=True)
+BROKEN: Final = Failure(Trouble.SERVER, "200: server error", 200, may_have_acted=True)
+BUSY: Final = Failure(Trouble.THROTTLED, "212: too many requests", 212)
+FULL: Final = Failure(Trouble.EXHAUSTED, "138 or 139: no room")
+UNREACHABLE: Final = Failure(Trouble.UNREACHABLE, "connection refused")
+GONE: Final = {
+    APPLICATION: Failure(Trouble.SESSION_LOST, "101: no such session", 101),
+    END_USER: Failure(Trouble.SESSION_LOST, "101: no such session", 101),
+    ENDPOINT: Failure(Trouble.ENDPOINT_LOST, "132: no such endpoint", 132),
+    SUBSCRIPTION: Failure(Trouble.SUBSCRIPTION_LOST, "133: no such subscription", 133),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server's state. A session is its key, 0 where there is none; `last` is the last key given."""
+
+    application: int = 0
+    user: int = 0
+    endpoints: frozenset[int] = frozenset()
+    subscriptions: tuple[tuple[int, frozenset[str]], ...] = ()
+    """By id, with their contacts."""
+    last: int = 0
+    room: int = 1
+    """For so many endpoints, and so many subscriptions."""
+
+    @property
+    def holds_anything(self) -> bool:
+        """Whether there is an endpoint or a subscription."""
+        return bool(self.endpoints or self.subscriptions)
+
+    def ids(self, key: Key) -> frozenset[int]:
+        """The ids of all endpoints, or subscriptions."""
+        return self.endpoints if key == ENDPOINT else frozenset(number for number, _ in self.subscriptions)
+
+    def without(self, key: Key) -> Server:
+        """The server after a session ended, or after it forgot all endpoints or subscriptions."""
+        if key == ENDPOINT:
+            return replace(self, endpoints=frozenset())
+        if key == SUBSCRIPTION:
+            return replace(self, subscriptions=())
+        if key == END_USER:
+            return replace(self, user=0, subscriptions=())
+        return Server(last=self.last, room=self.room)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command that was sent with session key `key`. `known`: the contacts that the subscription had then.
+
+    `reply` and `session`, the key in the reply of a login, are what the server has answered.
+    """
+
+    command: Command
+    key: int
+    asked_at: float
+    known: frozenset[str] = frozenset()
+    reply: Happening | None = None
+    session: int = 0
+
+    @property
+    def answer(self) -> str:
+        """The reply in words."""
+        failure = getattr(self.reply, "failure", None)
+        return "ok" if failure is None else str(failure.text)
+
+    def __str__(self) -> str:
+        command = self.command
+        what = f"{command.act} {'leftover ' * command.leftover}{command.key.kind}"
+        number = "" if command.id is None else f" {command.id}"
+        return (
+            what
+            + number
+            + "".join(f" +{each}" for each in sorted(command.add))
+            + "".join(f" -{each}" for each in sorted(command.drop))
+        )
+
+    @property
+    def matters_late(self) -> bool:
+        """Whether it makes a difference that it is executed after nobody waits for it.
+
+        A renewal only prolongs a life, and a login makes at most the session that the next login would make.
+        """
+        act = self.command.act
+        return act is not Act.RENEW and (act is not Act.MAKE or self.command.key not in SESSIONS)
+
+
+def is_valid(server: Server, request: Request) -> bool:
+    """Whether a request carries a session key that the server knows."""
+    owner = owner_of(request.command)
+    if owner is None:
+        return True
+    return request.key != 0 and request.key == (server.application if owner == APPLICATION else server.user)
+
+
+def execute(server: Server, request: Request) -> tuple[Server, Request]:
+    """The server does what is asked, and answers."""
+    server, reply, session = _execute(server, request)
+    return server, replace(request, reply=reply, session=session)
+
+
+def _execute(server: Server, request: Request) -> tuple[Server, Happening, int]:
+    command = request.command
+    key, act = command.key, command.act
+    done = Succeeded(key, command.seq, request.asked_at)
+    if not is_valid(server, request):
+        return server, failed(command, GONE[END_USER]), 0
+    if key in SESSIONS and act is Act.MAKE:
+        here = server.application if key == APPLICATION else server.user
+        given = here or server.last + 1
+        now = replace(server, last=max(server.last, given))
+        return replace(now, application=given) if key == APPLICATION else replace(now, user=given), done, given
+    if key in SESSIONS:
+        return server.without(key), done, 0
+    if key == SUBSCRIPTION and act is not Act.REMOVE and command.endpoint not in server.endpoints:
+        return server, failed(command, GONE[ENDPOINT]), 0
+    if act is Act.MAKE:
+        if len(server.ids(key)) >= server.room:
+            return server, failed(command, FULL), 0
+        new = min({*range(1, server.room + 1)} - server.ids(key))
+        if key == ENDPOINT:
+            return replace(server, endpoints=server.endpoints | {new}), replace(done, id=new), 0
+        made = replace(server, subscriptions=tuple(sorted((*server.subscriptions, (new, command.add)))))
+        return made, replace(done, id=new, contacts=command.add), 0
+    if command.id not in server.ids(key):
+        return server, failed(command, GONE[key]), 0
+    if act is Act.REMOVE:
+        rest = tuple(each for each in server.subscriptions if each[0] != command.id)
+        ended = replace(server, subscriptions=rest) if key == SUBSCRIPTION else server.without(ENDPOINT)
+        return ended, Removed(command.seq) if command.leftover else done, 0
+    if act is Act.ALTER:
+        has = tuple((number, (each | command.add) - command.drop) for number, each in server.subscriptions)
+        contacts = (request.known | command.add) - command.drop
+        return replace(server, subscriptions=has), replace(done, contacts=contacts), 0
+    return server, done, 0
+
+
+def failed(command: Command, failure: Failure) -> Happening:
+    """The result of a command that failed."""
+    return Removed(command.seq, failure) if command.leftover else Failed(command.key, command.seq, failure)
+
+
+def owner_of(command: Command) -> Key | None:
+    """The session whose key a command carries; None for the login of the application user, which has none."""
+    if command.key in SESSIONS and command.act is not Act.MAKE:
+        return command.key
+    if command.key == APPLICATION:
+        return None
+    return END_USER if command.key == SUBSCRIPTION else APPLICATION
