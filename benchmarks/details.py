@@ -10,6 +10,9 @@ from pws_soap.simulator.faults import FORMS
 
 REFUSALS: Final = (101, 133, 137, 200)
 """Codes a fetch is refused with: no such session, no such subscription, somebody else's, server error."""
+DETECTABLE: Final = {"stale-reply": ("age",)}
+"""Forms that anything can be known by. A cache that answers a POST with an older reply and does not say so, which HTTP
+forbids (RFC 9111 section 4), cannot be told from the server."""
 FOREIGN_CODES: Final = (*range(200, 209), 999)
 """Codes of a fault after the request was carried out: it failed, so it is said; 999 is no code of the server."""
 
@@ -20,7 +23,7 @@ def details(kind: str, dice: random.Random) -> tuple[dict[str, object], float]:
         # Within the time-out, or beyond it; but never so late that nobody expects it any more.
         seconds = dice.choice([0.3 * READ_TIMEOUT, READ_TIMEOUT + 0.5 * LATE])
         return {"seconds": seconds}, seconds
-    values: dict[str, object] = {"form": dice.choice(FORMS[kind])} if kind in FORMS else {}
+    values: dict[str, object] = {"form": dice.choice(DETECTABLE.get(kind, FORMS[kind]))} if kind in FORMS else {}
     lasting = 0.0
     match kind:
         case "http-503":

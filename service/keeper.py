@@ -59,6 +59,7 @@ class Live:
     session: Session
     session_generation: int
     contacts: frozenset[str] = field(repr=False)
+    """Those that it carries for certain."""
     perhaps: frozenset[str] = field(repr=False)
     """Those that a request under way may be adding or taking out."""
 
@@ -112,7 +113,8 @@ class Keeper:
             owner = Key(Kind.END_USER, key.node, key.user)
             session = self._sessions.get(owner)
             if session is not None:
-                carried, perhaps = resource.contacts - self.refused.keys(), resource.unsure
+                # What is just being added or taken out may be in it or not: nothing keeps that true.
+                carried, perhaps = resource.contacts - self.refused.keys() - resource.unsure, resource.unsure
                 generation = self.state.resources[owner].generation
                 found[key] = Live(key, resource.generation, resource.id, session, generation, carried, perhaps)
         return found

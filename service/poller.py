@@ -22,6 +22,7 @@ from service.store import Store
 
 log = logging.getLogger("pws.fetch")
 
+UNANNOUNCED = "a poll told of a change of which no notification has told"
 LATE = 2.0
 """Seconds that a notification may lag behind the change it announces."""
 _RETRY_FIRST = 0.5
@@ -144,9 +145,16 @@ class Poller:
         """
         settled = not line.announced and (fetched or not line.fetching)
         lately = line.last_announced and self._clock.monotonic() - line.last_announced < LATE
-        if report.changes and settled and not lately and line.suspected_at is None:
+        if not report.changes or not settled or lately:
+            return
+        if not fetched:
+            # A change that is real is still to be fetched; until then nothing says that this reply was of this moment.
+            self._store.doubt_contacts([each.record.contact for each in report.changes], UNANNOUNCED)
+            if not line.fetch_failures:
+                line.fetch_due = 0.0
+        if line.suspected_at is None:
             line.suspected_at = self._clock.monotonic()
-            self._wake()
+        self._wake()
 
     def report(self, line: Line, failure: Failure | None, *, session: bool = False, consumes: bool = False) -> None:
         """Tell the lifecycle how a call through this subscription, or through its session alone, ended.

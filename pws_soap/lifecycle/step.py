@@ -187,7 +187,7 @@ class _Happened(Work):
                 return
             if failure.may_have_acted and (made or resource.phase is Phase.ALTERING):
                 self._taint(session_of(key), failure)
-            elif made and failure.trouble is Trouble.EXHAUSTED:
+            elif resource.phase is Phase.MAKING and failure.trouble is Trouble.EXHAUSTED:
                 self._reclaim(key, failure)
 
     def _reclaim(self, key: Key, failure: Failure) -> None:
