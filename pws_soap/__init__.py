@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pws_soap.errors import Fault, OutcomeUnknown, Policy, PwsError, Redirected, TransportError
+from pws_soap.codes import Policy
+from pws_soap.errors import Fault, OutcomeUnknown, PwsError, Redirected, TransportError
 from pws_soap.models import (
     Device,
     Endpoint,

@@ -18,13 +18,11 @@ from service.inbox import Inbox
 from service.keeper import Keeper
 from service.lines import Counters, Line, PumpSettings
 from service.records import PutReport, Reading, Source
+from service.silence import Silence
 from service.store import Store
 
 log = logging.getLogger("pws.fetch")
 
-UNANNOUNCED = "a poll told of a change of which no notification has told"
-LATE = 2.0
-"""Seconds that a notification may lag behind the change it announces."""
 _RETRY_FIRST = 0.5
 _RETRY_MOST = 30.0
 
@@ -41,6 +39,7 @@ class Poller:
         clock: Clock,
         lines: Mapping[Key, Line],
         counters: Counters,
+        silence: Silence,
         wake: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -50,6 +49,7 @@ class Poller:
         self._clock = clock
         self._lines = lines
         self._counters = counters
+        self._silence = silence
         self._wake = wake
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
 
@@ -127,7 +127,7 @@ class Poller:
         try:
             if contacts:
                 report = await self.poll(line, [contacts[line.beats % len(contacts)]])
-                self.suspect(line, report)
+                self._silence.suspect(line, report)
         except PwsError as error:
             line.last_error = str(error)
         finally:
@@ -137,24 +137,6 @@ class Poller:
     def pause(self, failures: int) -> float:
         full = min(_RETRY_MOST, _RETRY_FIRST * 2.0 ** min(failures - 1, 10))
         return full * (0.5 + 0.5 * self._random.random())
-
-    def suspect(self, line: Line, report: PutReport, *, fetched: bool = False) -> None:
-        """A change was found that is not known to have been announced: its notification may just be late.
-
-        `fetched`: by a fetch that has just ended; a poll says nothing while one is under way.
-        """
-        settled = not line.announced and (fetched or not line.fetching)
-        lately = line.last_announced and self._clock.monotonic() - line.last_announced < LATE
-        if not report.changes or not settled or lately:
-            return
-        if not fetched:
-            # A change that is real is still to be fetched; until then nothing says that this reply was of this moment.
-            self._store.doubt_contacts([each.record.contact for each in report.changes], UNANNOUNCED)
-            if not line.fetch_failures:
-                line.fetch_due = 0.0
-        if line.suspected_at is None:
-            line.suspected_at = self._clock.monotonic()
-        self._wake()
 
     def report(self, line: Line, failure: Failure | None, *, session: bool = False, consumes: bool = False) -> None:
         """Tell the lifecycle how a call through this subscription, or through its session alone, ended.

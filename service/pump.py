@@ -4,13 +4,12 @@ The rules (docs/protocol.md, Fetching):
 
 - A mark means: fetch. It is cleared only by a successful fetch that began after it.
 - A fetch whose outcome is unknown may have taken changes with it, and may still be waiting in the server to take later
-  ones. The lifecycle ends its session, so that it cannot; nothing is fetched under a key and id that another request may
-  still be using. Two small calls more than polling everybody, and no guess at how long a server may take.
+  ones. The lifecycle ends its session, so that it cannot; nothing is fetched under a key and id that another request
+  may still be using. That is two small calls more than polling everybody, and no guess at how long a server may take.
 - A reply confirms those whom it does not name only if everything in it is about contacts that the subscription carries.
   Whatever else it names may be one of them under another name: all are in doubt until they are polled.
-- Without any notification each subscription is fetched once in a safety interval. A change that nobody announced, found by
-  a fetch or a poll, says that notifications are being lost: the interval is halved until they come again. A new
-  subscription is notified at once: where that notification does not come, none will.
+- Without any notification each subscription is fetched once in a safety interval, more often where notifications do not
+  come (`service.silence`).
 - When nothing was heard of the server for a while, one contact is polled: an outage is noticed within the interval of
   this heartbeat, and what cannot be fetched then is no longer live.
 - A slow sweep polls every contact, and counts what differs from what we had (the drift).
@@ -26,24 +25,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from pws_soap import lifecycle
 from pws_soap.errors import PwsError
 from pws_soap.lifecycle import LOST_OF, Failure, Key, Trouble, failure_of
 from pws_soap.models import Presence, same_contact
 from service.callback_url import token_of
 from service.clock import Clock, Moment
-from service.freshness import default_bound
 from service.inbox import Inbox, SubscriptionRef
 from service.keeper import Keeper, Live
 from service.lines import Counters, Line, LineLost, PumpSettings, Use, feed_of
-from service.poller import LATE, Poller
+from service.poller import Poller
 from service.records import PutReport, Reading, Source
+from service.silence import Silence
 from service.store import Store
 
 log = logging.getLogger("pws.fetch")
 
-_SHORTEST = 15.0
-"""A safety interval is never halved below this many seconds."""
 _SHOWN = 60
 """Characters of a name that nobody knows that are shown."""
 
@@ -66,7 +62,6 @@ class Pump:
         self._store = store
         self._inbox = inbox
         self._clock = clock
-        self._missed = missed
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._woken = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,7 +71,10 @@ class Pump:
         self.lines: dict[Key, Line] = {}
         """In the order in which they were opened."""
         self.counters = Counters()
-        self._poller = Poller(settings, keeper, store, inbox, clock, self.lines, self.counters, self._woken.set)
+        self._silence = Silence(settings, keeper, store, clock, self.counters, self._woken.set, missed, self._leads)
+        self._poller = Poller(
+            settings, keeper, store, inbox, clock, self.lines, self.counters, self._silence, self._woken.set
+        )
 
     @property
     def safety_interval(self) -> float:
@@ -114,12 +112,7 @@ class Pump:
                 line.last_announced = moment.monotonic
                 line.last_notification = moment
                 line.notifications += 1
-                line.missed, line.missed_since = 0, 0.0
-                line.first_due, line.suspected_at = None, None
-                if line.silent_since:
-                    log.info("%s: its first notification has come", line.feed)
-                    line.silent_since = 0.0
-                self._set_interval(line, self._settings.safety_interval)
+                self._silence.broken(line)
                 if not line.fetch_failures:
                     line.fetch_due = min(line.fetch_due, moment.monotonic + line.interval)
         self._woken.set()
@@ -131,7 +124,7 @@ class Pump:
     async def poll(self, line: Line, contacts: Iterable[str]) -> PutReport:
         """See Poller. What is found changed here was known a moment ago, so a notification should have told of it."""
         report = await self._poller.poll(line, contacts)
-        self._poller.suspect(line, report)
+        self._silence.suspect(line, report)
         return report
 
     def distrust(self, node: str, why: str) -> None:
@@ -186,7 +179,7 @@ class Pump:
         if (lapses := self._store.lapse()) is not None:
             later.append(lapses)
         for line in list(self.lines.values()):
-            later += self._look_for_silence(line, now)
+            later += self._silence.look(line, now)
         running = sum(line.fetching for line in self.lines.values())
         order = {ref: place for place, ref in enumerate(self._inbox.dirty())}
         for line in sorted(self.lines.values(), key=lambda each: order.get(each.ref, len(order))):
@@ -292,7 +285,7 @@ class Pump:
         line.last_error = None
         line.last_fetch = reading.at
         if not expected:
-            self._poller.suspect(line, report, fetched=True)
+            self._silence.suspect(line, report, fetched=True)
         line.fetch_due = reading.at.monotonic + line.interval
         return len(report.changes)
 
@@ -310,58 +303,6 @@ class Pump:
             line.live.contacts, f"a reply told of {what}, which may have been about this contact"
         )
         line.poll_due = 0.0
-
-    # Notifications that should have come
-
-    def _look_for_silence(self, line: Line, now: float) -> list[float]:
-        """Notice what did not come in time; when to look again."""
-        later = []
-        if line.first_due is not None:
-            if line.first_due <= now:
-                line.first_due, line.silent_since = None, now
-                self._set_interval(line, self._shortest)
-                line.fetch_due = min(line.fetch_due, now + line.interval)
-                log.warning(
-                    "%s: subscription %d was not notified when it was made: fetching every %.0f s",
-                    line.feed,
-                    line.live.id,
-                    line.interval,
-                )
-            else:
-                later.append(line.first_due)
-        if line.suspected_at is not None:
-            due = line.suspected_at + LATE
-            if due <= now:
-                line.suspected_at = None
-                self._was_missed(line, now)
-            else:
-                later.append(due)
-        return later
-
-    def _was_missed(self, line: Line, now: float) -> None:
-        """A change was found, and no notification told of it, before or shortly after."""
-        first = not line.missed
-        line.missed_since = line.missed_since or now
-        line.missed += 1
-        self.counters.missed_notifications += 1
-        self._set_interval(line, max(self._shortest, line.interval / 2))
-        line.fetch_due = min(line.fetch_due, now + line.interval)
-        log.warning("%s: a change came without a notification: fetching every %.0f s", line.feed, line.interval)
-        if first:  # does the server still know where to?
-            self._missed(line.live.key)
-            self._keeper.post(lifecycle.Used(line.live.key, line.live.generation, unheard=True))
-
-    @property
-    def _shortest(self) -> float:
-        return min(_SHORTEST, self._settings.safety_interval)
-
-    def _set_interval(self, line: Line, interval: float) -> None:
-        """Fetch so often without a notification; what is called live follows from it."""
-        if line.interval != interval:
-            line.interval = interval
-            if self._leads(line):
-                shorter = interval < self._settings.safety_interval
-                self._store.limit(line.feed, default_bound(interval) if shorter else None)
 
     def _failed(self, line: Line, error: Exception) -> None:
         now = self._clock.monotonic()
@@ -412,7 +353,7 @@ class Pump:
         )
         line.carried.update(map(same_contact, live.contacts | live.perhaps))
         if not self._inbox.has_early(line.ref):
-            line.first_due = now + self._settings.first_notification
+            self._silence.expect_first(line, now)
         failing = self.failing.pop(line.feed, None)
         if failing is not None:
             line.fetch_failures, line.failing_since, line.last_error = failing

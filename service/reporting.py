@@ -86,9 +86,9 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
         if line.silent_since:
             what = (
                 f"subscription {line.live.id} of {line.feed} was not notified when it was made, which the server does "
-                "at once: it does not reach the callback, or sends no notifications; look at callback.url, the port (80, "
-                "82 and 8080 are known to work) and the firewall between the server and this machine (pws doctor checks "
-                f"them), and at the server's load; fetching every {line.interval:.0f} s instead"
+                "at once: it does not reach the callback, or sends no notifications; look at callback.url, its port "
+                "(80, 82 and 8080 are known to work) and the firewall between the server and this machine (pws doctor "
+                f"checks them), and at the server's load; fetching every {line.interval:.0f} s instead"
             )
             yield Problem(_wall(clock, line.silent_since), what)
         if line.strange:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-VALUES = {"pws_soap.contact", "pws_soap.models", "pws_soap.errors"}
+VALUES = {"pws_soap.codes", "pws_soap.contact", "pws_soap.models", "pws_soap.errors"}
 DECISIONS = {
     "pws_soap.arguments",
     "pws_soap.codec",

@@ -25,6 +25,8 @@ class Memory:
     clean: frozenset[str] = frozenset()
 
 
+NOTHING_LEFT = Memory()
+"""After a clean stop."""
 UNKNOWN = Memory(unknown=True)
 """What is known without a state file: nothing."""
 

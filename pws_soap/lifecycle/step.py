@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause, renewal
-from pws_soap.lifecycle.memory import Memory
+from pws_soap.lifecycle.memory import NOTHING_LEFT, Memory
 from pws_soap.lifecycle.plan import next_due, owner, parents, session_of, spread, wanted
 from pws_soap.lifecycle.table import SESSIONS, USABLE, Event, Kind, Phase
 from pws_soap.lifecycle.values import (
@@ -40,7 +40,7 @@ from pws_soap.lifecycle.work import Work
 __all__ = ["begin", "next_due", "step"]
 
 
-def begin(settings: Settings, now: float, memory: Memory = Memory()) -> State:  # frozen, so shared without harm
+def begin(settings: Settings, now: float, memory: Memory = NOTHING_LEFT) -> State:
     """The state of a fresh start; `memory` is what an earlier process may have left behind."""
     until = now + settings.leftover_life
     return State(settings, suspected=memory.nodes, unknown=memory.unknown, clean=memory.clean, suspects_until=until)

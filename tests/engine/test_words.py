@@ -12,7 +12,7 @@ from pws_soap.simulator import State as Wire
 from service.cli import loopback
 from service.cli.playground import SimulatorPlayground
 from service.freshness import Level
-from service.poller import LATE
+from service.silence import LATE
 from tests.engine.office import Office, names
 from tests.engine.virtual import run
 

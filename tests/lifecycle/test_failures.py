@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pws_soap.codes import CODES
 from pws_soap.errors import (
-    CODES,
     ArgumentError,
     ContractError,
     Disconnected,

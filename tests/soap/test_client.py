@@ -9,7 +9,8 @@ import pytest
 import pws_soap
 from pws_soap import errors
 from pws_soap.client import PwsClient
-from pws_soap.errors import Fault, PartlySubscribed, Policy, Redirected, UnexpectedReply
+from pws_soap.codes import Policy
+from pws_soap.errors import Fault, PartlySubscribed, Redirected, UnexpectedReply
 from pws_soap.memory import MemoryTransport, Sent
 from pws_soap.models import Endpoint, Presence, PresenceState, PresenceType, Secret, Session, SessionKind, Subscription
 from pws_soap.transport import Reply

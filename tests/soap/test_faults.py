@@ -10,7 +10,8 @@ import pytest
 
 from pws_soap import errors
 from pws_soap.client import PwsClient
-from pws_soap.errors import CODES, Fault, Policy, PwsError
+from pws_soap.codes import CODES, Policy
+from pws_soap.errors import Fault, PwsError
 from pws_soap.memory import MemoryTransport
 from pws_soap.transport import Reply
 from tests.soap.samples import (

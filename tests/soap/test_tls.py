@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from pws_soap import errors
 from pws_soap.client import PwsClient
-from pws_soap.errors import ArgumentError, Policy, UntrustedServer
+from pws_soap.codes import Policy
+from pws_soap.errors import ArgumentError, UntrustedServer
 from pws_soap.memory import MemoryTransport
 from pws_soap.transport import HttpTransport, Trust, read_fingerprint
 from tests.soap.loopback import Act, Loopback, http

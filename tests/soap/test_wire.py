@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pws_soap import errors
+from pws_soap import codes, errors
 from pws_soap.client import PwsClient
 from pws_soap.errors import PwsError
 from pws_soap.transport import HttpTransport
@@ -215,7 +215,7 @@ async def test_time_out_of_a_silent_server() -> None:
     async with Loopback([Act.SILENCE]) as server:
         with pytest.raises(errors.TimedOut, match=r"no complete reply \(read time-out 0.05 s\)") as caught:
             await login(server, read_timeout=0.05)
-    assert caught.value.policy is errors.Policy.READ_AGAIN
+    assert caught.value.policy is codes.Policy.READ_AGAIN
     assert len(server.received) == 1
 
 
@@ -330,7 +330,7 @@ async def test_repeatable_call_is_not_sent_a_third_time(name: str, end: str) -> 
         with pytest.raises(errors.Disconnected) as caught:
             await call(pws, server.url)
     assert server.connections == 2
-    assert caught.value.policy is errors.Policy.READ_AGAIN
+    assert caught.value.policy is codes.Policy.READ_AGAIN
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -342,7 +342,7 @@ async def test_other_calls_are_sent_once(name: str, end: str) -> None:
         with pytest.raises(errors.Disconnected) as caught:
             await call(pws, server.url)
     assert server.connections == 1
-    assert caught.value.policy is errors.Policy.READ_AGAIN
+    assert caught.value.policy is codes.Policy.READ_AGAIN
 
 
 async def test_connection_closed_under_a_kept_alive_request() -> None:
