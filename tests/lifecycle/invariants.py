@@ -22,10 +22,10 @@ def wrong(world: World) -> str | None:
         return "nothing is pending and nothing is due"
     if (world.held(END_USER), world.usable()) in world.late_fetches:
         return "it fetches under a key and id that an abandoned fetch may still consume changes of"
-    if world.usable() and any(
-        each.command.act is Act.ALTER and each.key == world.held(END_USER) for each in world.late
-    ):
-        return "it uses a subscription that an abandoned request may still alter"
+    if world.usable() and _may_be_altered(world):
+        return "it uses a subscription that an older or abandoned request may still alter"
+    if missing := _missing(world):
+        return f"the subscription lacks {', '.join(sorted(missing))}, and the process does not know"
     if world.server.holds_anything and not covers(remember(world.state)):
         return "the state file does not know of what is at the server"
     for key in (ENDPOINT, SUBSCRIPTION):
@@ -34,6 +34,25 @@ def wrong(world: World) -> str | None:
     if world.state.finished and not world.faults and (world.server.application or world.server.user):
         return f"stopped, and left behind: {world.server}"
     return None
+
+
+def _may_be_altered(world: World) -> bool:
+    """Whether a request for an older subscription, or an abandoned one, could change the contacts of this one."""
+    generation = world.state.resources[SUBSCRIPTION].generation
+    pending = [each for each in world.requests if each.reply is None and each.command.seq < generation]
+    return any(
+        each.command.act is Act.ALTER and each.key == world.held(END_USER) and each.command.id == world.usable()
+        for each in (*world.late, *pending)
+    )
+
+
+def _missing(world: World) -> frozenset[str]:
+    """Contacts that count as subscribed, and of which this subscription will not tell."""
+    resource = world.state.resources.get(SUBSCRIPTION)
+    there = dict(world.server.subscriptions).get(world.usable())
+    if resource is None or there is None or world.held(END_USER) != world.server.user:
+        return frozenset()
+    return resource.contacts - resource.unsure - there
 
 
 def _orphans(world: World, key: Key) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Final
 
 import pytest
 
@@ -20,8 +21,7 @@ from pws_soap.lifecycle import Command, Happening, Memory, Settings, State, Used
 from tests.lifecycle.driver import A
 from tests.lifecycle.histories import Bounds, moves, start
 from tests.lifecycle.invariants import healed, wrong
-from tests.lifecycle.one_process import World
-from tests.model.explorer import Explored, explore, replay
+from tests.model.explorer import Explored, explore
 
 MOST_STEPS = 20
 """From any state to a healed one, without further faults."""
@@ -40,14 +40,9 @@ def explored(bounds: Bounds) -> Explored:
     return explore(
         start(SETTINGS, bounds),
         lambda world: moves(world, bounds),
-        lambda world: None if is_known(world) else wrong(world),
-        healed=lambda world: is_known(world) or healed(world),
+        wrong,
+        healed=healed,
     )
-
-
-def is_known(world: World) -> bool:
-    """A problem that has a test of its own below. The history ends there."""
-    return world.problem is not None and world.problem.startswith("step fails on Failed: KeyError")
 
 
 def holds(bounds: Bounds, at_least: int) -> None:
@@ -144,22 +139,50 @@ def test_an_alteration_that_is_simply_repeated_is_noticed(monkeypatch: pytest.Mo
 
 # Found
 
+NO_LONGER_WANTED: Final = (
+    "executed: make application",
+    "reply to make application: ok",
+    "the service is told to stop",
+    "make endpoint: 138 or 139: no room",
+    "reply to make endpoint: 138 or 139: no room",
+)
+OLDER_ALTERATION: Final = (
+    "executed: make application",
+    "reply to make application: ok",
+    "executed: make end-user",
+    "executed: make endpoint",
+    "wanted: joe, rita",
+    "reply to make end-user: ok",
+    "reply to make endpoint: ok",
+    "executed: make subscription +joe +rita",
+    "reply to make subscription +joe +rita: ok",
+    "wanted: joe",
+    "wanted: joe, rita",
+    "the server forgets: subscription",
+    "fetch: 133: no such subscription",
+    "executed: make subscription +joe +rita",
+    "reply to make subscription +joe +rita: ok",
+    "executed: alter subscription 1 -rita",
+)
 
-FOUND = {
-    "a refusal of what is no longer wanted": (
-        "executed: make application",
-        "reply to make application: ok",
-        "the service is told to stop",
-        "make endpoint: 138 or 139: no room",
-        "reply to make endpoint: 138 or 139: no room",
-    ),
-}
+
+def problems(story: tuple[str, ...]) -> list[str]:
+    """What goes wrong in a history, which may not be possible any more."""
+    bounds = Bounds(faults=2, alterations=3)
+    states = [start(SETTINGS, bounds)]
+    for label in story:
+        states += [move.state for move in moves(states[-1], bounds) if move.label == label][:1]
+    return [problem for state in states if (problem := wrong(state))]
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="what is dropped by the refusal is looked for after that")
-@pytest.mark.parametrize("story", FOUND.values(), ids=FOUND)
-def test_found(story: tuple[str, ...]) -> None:
-    """Histories that go wrong."""
-    bounds = Bounds(faults=2)
-    states = replay(start(SETTINGS, bounds), lambda world: moves(world, bounds), story)
-    assert [problem for state in states if (problem := wrong(state))] == []
+def test_no_room_for_what_is_no_longer_wanted() -> None:
+    """Its session needs no reset: it is about to end."""
+    assert problems(NO_LONGER_WANTED) == []
+
+
+@pytest.mark.xfail(
+    raises=AssertionError, reason="an alteration of a lost subscription is forgotten while it is pending"
+)
+def test_a_pending_alteration_of_a_lost_subscription_does_not_reach_the_next() -> None:
+    """Both have the same id and the same session key."""
+    assert problems(OLDER_ALTERATION) == []

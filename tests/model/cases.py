@@ -9,6 +9,7 @@ from tests.model.explorer import Explored, explore
 from tests.model.protocol import Protocol
 from tests.model.rules import AfterUnknown, AtStart, Bounds, Fault, OlderFetch, Rules, Server
 
+_SERIOUS: Final = frozenset({Fault.LOST, Fault.PAGE, Fault.FORGOTTEN})
 _ALTERED: Final = Bounds(contacts=2, alterations=2, sweeps=False)
 
 
@@ -39,9 +40,9 @@ def _without(about: str, bounds: Bounds, server: Server = Server(), **rules: obj
 
 MENDED: Final = (
     _mended("one contact, two faults", Bounds(faults=2, crashes=1)),
-    _mended("one contact, two changes", Bounds(changes=2, crashes=1)),
+    _mended("one contact, two changes", Bounds(changes=2)),
     _mended("two contacts", Bounds(contacts=2, crashes=1)),
-    _mended("one of two contacts is dropped and added", _ALTERED),
+    _mended("one of two contacts is dropped and added", replace(_ALTERED, kinds=_SERIOUS)),
     _mended("the same with a crash instead of a fault", replace(_ALTERED, faults=0, crashes=1)),
     _mended("the first fetch returns nothing", Bounds(crashes=1), Server(tells_new_contacts=False)),
 )
@@ -84,6 +85,11 @@ KINDS: Final = {
         reset_after_unknown_change=False,
     ),
     "older fetch": _without("a fetch of a lost subscription is ignored", _ONE, older_fetch=OlderFetch.IGNORE),
+    "older alteration": _without(
+        "an alteration of a lost subscription is forgotten",
+        replace(_ALTERED, kinds=frozenset({Fault.FORGOTTEN})),
+        wait_for_older_alteration=False,
+    ),
     "carried": _without(
         "a contact counts as subscribed while it is being dropped",
         replace(_ALTERED, faults=0),

@@ -107,8 +107,8 @@ class Protocol:
             after = clients.session_lost(client, self.rules)
             yield Move("a renewal reports that the session is gone", world._replace(client=after))
         elif all(sub.id != client.sub for sub in world.subs):
-            after = clients.line_lost(client)
-            yield Move(f"a renewal reports that subscription {client.sub} is gone", world._replace(client=after))
+            lost = self._forgetting(world, clients.line_lost(client))
+            yield Move(f"a renewal reports that subscription {client.sub} is gone", lost)
 
     def _begun(self, world: World, request: Request) -> Move[World]:
         """Send a fetch or poll. The copy of an earlier reply, if there is one, is read as its reply."""
@@ -132,6 +132,15 @@ class Protocol:
         client = clients.read(client, request, self.rules)
         if request.kind is Kind.LOGIN and not world.session:
             client = client._replace(key=Key.DEAD)
+        return self._forgetting(world, client)
+
+    def _forgetting(self, world: World, client: Client) -> World:
+        """The client goes on; where it does not wait for the alteration of a lost subscription, that is abandoned."""
+        control = client.control
+        older = control is not None and control.kind in {Kind.ADD, Kind.DROP} and control.id != client.sub
+        if control is not None and older and not self.rules.wait_for_older_alteration:
+            world = server.abandoned(world, control)
+            client = client._replace(control=None)
         return world._replace(client=client)
 
     def _news(self, world: World) -> Iterator[Move[World]]:

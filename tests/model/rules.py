@@ -57,6 +57,8 @@ class Rules:
     connections_rest: bool = True
     """Unrequested data closes a connection. False: it is read as the reply to the next request."""
     older_fetch: OlderFetch = OlderFetch.WAIT_TO_FETCH
+    wait_for_older_alteration: bool = True
+    """Subscribe only when no alteration of a lost subscription is pending. False: it is forgotten."""
     tell_keys_apart: bool = True
     """Fault 101 for an older session key says nothing about the present one. False: it ends the present session, and
     the pending reset is forgotten."""

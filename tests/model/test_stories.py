@@ -52,7 +52,7 @@ def test_a_refused_old_key_does_not_end_the_newer_session() -> None:
 
 def test_every_sentence_leads_to_one_state() -> None:
     """Two moves of a state with the same label have the same effect, so a story is unambiguous."""
-    protocol = Protocol(bounds=Bounds(crashes=1))
+    protocol = Protocol(bounds=Bounds())
 
     def ambiguous(state: World) -> str | None:
         found: dict[str, World] = {}
