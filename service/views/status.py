@@ -81,6 +81,7 @@ class ReadingView(View):
     unknown_outcomes: int = Field(description="replies that were lost; what they may have told was read again")
     missed_notifications: int = Field(description="changes that came without one")
     drift: int = Field(description="contacts that the reconciling sweep found different")
+    unattributed: int = Field(description="entries of replies that were about no contact of their subscription")
 
 
 class StoreView(View):

@@ -85,6 +85,7 @@ async def test_status_shows_everything_that_lives() -> None:
             "unknown_outcomes": 0,
             "missed_notifications": 0,
             "drift": 0,
+            "unattributed": 0,
         },
         "store": {"contacts": 1, "read": 0, "revision": 1, "strangers": 0, "contested": 0, "unreadable": 0},
         "version": "1.2.3",
