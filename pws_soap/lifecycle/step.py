@@ -173,6 +173,7 @@ class _Happened(Work):
         if resource.phase in {Phase.REMOVING, Phase.RESETTING}:
             self._removal_failed(resource, failure)
             return
+        self.ended = key
         made = resource.phase in {Phase.MAKING, Phase.LEAVING}
         gone = LOST_OF.get(failure.trouble, frozenset())
         if key.kind in gone and not made:

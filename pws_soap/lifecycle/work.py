@@ -25,6 +25,8 @@ class Work:
         self.state = state
         self.now = now
         self.commands: list[Command] = []
+        self.ended: Key | None = None
+        """The thing whose request under way has just been answered."""
 
     def settle(self) -> None:
         """Compare what is wanted with what is there, until nothing changes."""
@@ -85,6 +87,10 @@ class Work:
             self._put(changed)
         if act is not Act.NOTHING:
             self._send(act, key)
+        if resource.phase is Phase.ALTERING and phase is Phase.ABSENT and key != self.ended:
+            # The request may yet reach the one that replaces it, which will bear the same id.
+            failure = Failure(Trouble.UNKNOWN_OUTCOME, "its contacts were being changed when it was lost", None, True)
+            self._taint(session_of(key), failure)
         if resource.phase in USABLE and phase not in USABLE and event is not Event.UNWANTED:
             for child in children(key, self.state):
                 self._lost_with(child, key)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pws_soap.lifecycle import UNKNOWN, Act, Settings, Stop, Tick, Used, begin, next_due, remember
+from pws_soap.lifecycle import UNKNOWN, Act, Key, Kind, Settings, Stop, Tick, Used, begin, next_due, remember
 from tests.lifecycle.driver import START
 from tests.lifecycle.one_process import (
     BOTH,
@@ -25,15 +25,12 @@ from tests.lifecycle.one_process import (
     with_reply,
 )
 from tests.lifecycle.small_server import (
-    APPLICATION,
     BROKEN,
     BUSY,
     END_USER,
-    ENDPOINT,
     FULL,
     GONE,
     LOST,
-    SUBSCRIPTION,
     UNREACHABLE,
     Request,
     Server,
@@ -44,7 +41,6 @@ from tests.model.explorer import Move
 
 TIMEOUT: Final = 30.0
 """Seconds that a request may take."""
-EVERYTHING: Final = (APPLICATION, END_USER, ENDPOINT, SUBSCRIPTION)
 
 
 @dataclass(frozen=True)
@@ -55,11 +51,13 @@ class Bounds:
     alterations: int = 0
     room: int = 1
     """Endpoints, and subscriptions, that the server has room for."""
+    both: bool = False
+    """Whether both contacts are wanted from the start."""
 
 
 def start(settings: Settings, bounds: Bounds) -> World:
     """A first process, whose state file says that nothing is left, and a server without any session."""
-    return wanting(World(begin(settings, START), server=Server(room=bounds.room)))
+    return wanting(World(begin(settings, START), BOTH if bounds.both else JOE, server=Server(room=bounds.room)))
 
 
 def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
@@ -89,50 +87,48 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
             want = JOE if world.want == BOTH else BOTH
             altered = replace(world, want=want, alterations=world.alterations + 1)
             yield Move(f"wanted: {', '.join(sorted(want))}", wanting(altered), True)
-    yield from _refused_fetch(world)
+    yield from _refused_fetches(world)
     if world.faults < bounds.faults:
         yield from _faults(replace(world, faults=world.faults + 1))
 
 
-def _fetched(world: World) -> Used | None:
-    """What is told of a fetch, None while nothing can be fetched."""
-    if not world.usable():
-        return None
+def _fetched(world: World, key: Key) -> Used:
+    """What is told of a fetch that succeeded."""
     resources = world.state.resources
-    generation, session = resources[SUBSCRIPTION].generation, resources[END_USER].generation
-    return Used(SUBSCRIPTION, generation, consumes=True, session=session)
+    return Used(key, resources[key].generation, consumes=True, session=resources[END_USER].generation)
 
 
-def _refused_fetch(world: World) -> Iterator[Move[World]]:
-    """A fetch that ends as the server says. One that succeeds changes nothing."""
-    used = _fetched(world)
-    if used is None:
-        return
-    for key, there in (
-        (END_USER, world.held(END_USER) == world.server.user),
-        (SUBSCRIPTION, world.usable() in world.server.ids(SUBSCRIPTION)),
-    ):
-        if not there:
-            yield Move(f"fetch: {GONE[key].text}", happens(world, replace(used, failure=GONE[key])), True)
-            return
+def _refused_fetches(world: World) -> Iterator[Move[World]]:
+    """Fetches that end as the server says. One that succeeds changes nothing."""
+    for key, number in world.usable().items():
+        gone = None
+        if world.held(END_USER) != world.server.user:
+            gone = GONE[Kind.END_USER]
+        elif number not in world.server.ids(Kind.SUBSCRIPTION):
+            gone = GONE[Kind.SUBSCRIPTION]
+        if gone is not None:
+            after = happens(world, replace(_fetched(world, key), failure=gone))
+            yield Move(f"fetch {number}: {gone.text}", after, True)
 
 
 def _faults(world: World) -> Iterator[Move[World]]:
     for request in world.requests:
         yield from _failures(world, request)
-    used = _fetched(world)
-    if used is not None:
-        lost = serving(_with_late_fetch(world), world.server)
-        yield Move("fetch: no reply", happens(lost, replace(used, failure=LOST)), True)
-    for key in EVERYTHING:
-        server = world.server.without(key)
-        if server != world.server:
-            yield Move(f"the server forgets: {key.kind}", serving(world, server), True)
+    for key, number in world.usable().items():
+        lost = serving(_with_late_fetch(world, number), world.server)
+        yield Move(f"fetch {number}: no reply", happens(lost, replace(_fetched(world, key), failure=LOST)), True)
+    for kind in Kind:
+        ids = {0} if kind in {Kind.APPLICATION, Kind.END_USER} else {0, *world.server.ids(kind)}
+        for number in sorted(ids):
+            server = world.server.without(kind, number)
+            if server != world.server:
+                what = f"{kind} {number}" if number else str(kind) if len(ids) == 1 else f"every {kind}"
+                yield Move(f"the server forgets: {what}", serving(world, server), True)
     yield from _crashes(world)
 
 
-def _with_late_fetch(world: World) -> World:
-    return replace(world, late_fetches=world.late_fetches | {(world.held(END_USER), world.usable())})
+def _with_late_fetch(world: World, number: int) -> World:
+    return replace(world, late_fetches=world.late_fetches | {(world.held(END_USER), number)})
 
 
 def _failures(world: World, request: Request) -> Iterator[Move[World]]:
@@ -142,7 +138,7 @@ def _failures(world: World, request: Request) -> Iterator[Move[World]]:
     replies = [BROKEN]
     if request.reply is None:
         replies += [BUSY, UNREACHABLE]
-        if command.act is Act.MAKE and command.key in {ENDPOINT, SUBSCRIPTION}:
+        if command.act is Act.MAKE and command.key.kind in {Kind.ENDPOINT, Kind.SUBSCRIPTION}:
             replies.append(FULL)
     for failure in replies:
         reply = replace(request, reply=failed(command, failure), session=0)
@@ -152,7 +148,7 @@ def _failures(world: World, request: Request) -> Iterator[Move[World]]:
 def _crashes(world: World) -> Iterator[Move[World]]:
     """The process is killed, perhaps during a fetch, and another one starts."""
     left = abandoned(world, tuple(each for each in world.requests if each.reply is None))
-    if world.usable():
-        left = serving(_with_late_fetch(left), left.server)
+    for number in world.usable().values():
+        left = serving(_with_late_fetch(left, number), left.server)
     yield Move("killed, and started", restarted(left, remember(world.state)), True)
     yield Move("killed, and started without its state file", restarted(left, UNKNOWN), True)

@@ -12,6 +12,7 @@ from pws_soap.lifecycle import (
     Command,
     Happening,
     Key,
+    Kind,
     Memory,
     State,
     Succeeded,
@@ -24,7 +25,6 @@ from tests.lifecycle.sameness import normal
 from tests.lifecycle.small_server import (
     APPLICATION,
     END_USER,
-    SUBSCRIPTION,
     Request,
     Server,
     execute,
@@ -55,7 +55,7 @@ class World:
     server: Server = EMPTY
     requests: tuple[Request, ...] = ()
     keys: tuple[tuple[Key, int], ...] = ()
-    given: frozenset[tuple[Key, int]] = frozenset()
+    given: frozenset[tuple[Kind, int]] = frozenset()
     late: tuple[Request, ...] = ()
     late_fetches: frozenset[tuple[int, int]] = frozenset()
     to_reset: bool = False
@@ -79,11 +79,13 @@ class World:
         """The session key that the process holds for a session; 0: none."""
         return dict(self.keys).get(key, 0)
 
-    def usable(self) -> int:
-        """The id under which the process fetches, 0 while it does not."""
-        resource = self.state.resources.get(SUBSCRIPTION)
-        usable = resource is not None and resource.phase in USABLE and self.held(END_USER)
-        return resource.id or 0 if usable and resource is not None else 0
+    def usable(self) -> dict[Key, int]:
+        """The ids under which the process fetches its subscriptions."""
+        if not self.held(END_USER):
+            return {}
+        resources = self.state.resources.items()
+        found = {key: each.id for key, each in resources if each.phase in USABLE and key.kind is Kind.SUBSCRIPTION}
+        return {key: number for key, number in found.items() if number is not None}
 
 
 def wanting(world: World) -> World:
@@ -110,7 +112,7 @@ def _sent(world: World, command: Command) -> World:
     problem = world.problem
     if owner is not None and not world.held(owner):
         problem = f"{request} without a session"
-    elif command.act is not Act.MAKE and command.id is not None and (command.key, command.id) not in world.given:
+    elif command.act is not Act.MAKE and command.id is not None and (command.key.kind, command.id) not in world.given:
         problem = f"{request}: the server never gave that id"
     elif world.to_reset and command.act is Act.MAKE and command.key != APPLICATION:
         problem = f"{request} before the reset of what an earlier process left"
@@ -138,7 +140,7 @@ def read(world: World, request: Request) -> World:
         if command.act in {Act.RESET, Act.REMOVE} and keys.get(command.key) == request.key:
             keys.pop(command.key, None)
         if reply.id is not None:
-            given |= {(command.key, reply.id)}
+            given |= {(command.key.kind, reply.id)}
     rest = tuple(each for each in world.requests if each.command is not command)
     return happens(replace(world, requests=rest, keys=tuple(sorted(keys.items())), given=given), reply)
 

@@ -55,7 +55,17 @@ def _resource(each: Resource, now: float, numbers: dict[int, int]) -> tuple[obje
     error = (each.error.trouble, each.error.code, each.error.may_have_acted) if each.error is not None else None
     times = (each.expires_at, each.outlasts, each.made_at, each.due, each.alter_due, each.reclaimed_at)
     return (
-        (each.key.kind, each.phase, each.id, each.losses, each.failures, error, each.contacts, each.unsure),
+        (
+            each.key.kind,
+            each.key.slot,
+            each.phase,
+            each.id,
+            each.losses,
+            each.failures,
+            error,
+            each.contacts,
+            each.unsure,
+        ),
         (numbers[each.seq] if each.phase in UNDER_WAY else 0, numbers[each.generation]),
         tuple(None if at is None else _ago(at, now) for at in times),
     )

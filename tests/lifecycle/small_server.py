@@ -1,4 +1,4 @@
-"""A small model of the server for one node, one end user and one subscription.
+"""A small model of the server for one node and one end user.
 
 It gives the lowest free id, and the same session key to every login while the session lives. Nothing expires: whatever
 is left behind stays until it is removed, or its session ends. Its room is small.
@@ -26,7 +26,6 @@ from tests.lifecycle.driver import A
 APPLICATION: Final = Key(Kind.APPLICATION, A)
 ENDPOINT: Final = Key(Kind.ENDPOINT, A)
 END_USER: Final = Key(Kind.END_USER, A, "ann")
-SUBSCRIPTION: Final = Key(Kind.SUBSCRIPTION, A, "ann")
 SESSIONS: Final = frozenset({APPLICATION, END_USER})
 
 LOST: Final = Failure(Trouble.UNKNOWN_OUTCOME, "no reply", may_have_acted=True)
@@ -35,10 +34,10 @@ BUSY: Final = Failure(Trouble.THROTTLED, "212: too many requests", 212)
 FULL: Final = Failure(Trouble.EXHAUSTED, "138 or 139: no room")
 UNREACHABLE: Final = Failure(Trouble.UNREACHABLE, "connection refused")
 GONE: Final = {
-    APPLICATION: Failure(Trouble.SESSION_LOST, "101: no such session", 101),
-    END_USER: Failure(Trouble.SESSION_LOST, "101: no such session", 101),
-    ENDPOINT: Failure(Trouble.ENDPOINT_LOST, "132: no such endpoint", 132),
-    SUBSCRIPTION: Failure(Trouble.SUBSCRIPTION_LOST, "133: no such subscription", 133),
+    Kind.APPLICATION: Failure(Trouble.SESSION_LOST, "101: no such session", 101),
+    Kind.END_USER: Failure(Trouble.SESSION_LOST, "101: no such session", 101),
+    Kind.ENDPOINT: Failure(Trouble.ENDPOINT_LOST, "132: no such endpoint", 132),
+    Kind.SUBSCRIPTION: Failure(Trouble.SUBSCRIPTION_LOST, "133: no such subscription", 133),
 }
 
 
@@ -60,17 +59,18 @@ class Server:
         """Whether there is an endpoint or a subscription."""
         return bool(self.endpoints or self.subscriptions)
 
-    def ids(self, key: Key) -> frozenset[int]:
+    def ids(self, kind: Kind) -> frozenset[int]:
         """The ids of all endpoints, or subscriptions."""
-        return self.endpoints if key == ENDPOINT else frozenset(number for number, _ in self.subscriptions)
+        return self.endpoints if kind is Kind.ENDPOINT else frozenset(number for number, _ in self.subscriptions)
 
-    def without(self, key: Key) -> Server:
-        """The server after a session ended, or after it forgot all endpoints or subscriptions."""
-        if key == ENDPOINT:
-            return replace(self, endpoints=frozenset())
-        if key == SUBSCRIPTION:
-            return replace(self, subscriptions=())
-        if key == END_USER:
+    def without(self, kind: Kind, number: int = 0) -> Server:
+        """The server after a session ended, or after it forgot an id, or all (0) endpoints or subscriptions."""
+        if kind is Kind.ENDPOINT:
+            return replace(self, endpoints=frozenset(each for each in self.endpoints if number not in {0, each}))
+        if kind is Kind.SUBSCRIPTION:
+            rest = tuple(each for each in self.subscriptions if number not in {0, each[0]})
+            return replace(self, subscriptions=rest)
+        if kind is Kind.END_USER:
             return replace(self, user=0, subscriptions=())
         return Server(last=self.last, room=self.room)
 
@@ -97,7 +97,8 @@ class Request:
 
     def __str__(self) -> str:
         command = self.command
-        what = f"{command.act} {'leftover ' * command.leftover}{command.key.kind}"
+        slot = f" #{command.key.slot + 1}" if command.key.slot else ""
+        what = f"{command.act} {'leftover ' * command.leftover}{command.key.kind}{slot}"
         number = "" if command.id is None else f" {command.id}"
         return (
             what
@@ -135,32 +136,34 @@ def _execute(server: Server, request: Request) -> tuple[Server, Happening, int]:
     key, act = command.key, command.act
     done = Succeeded(key, command.seq, request.asked_at)
     if not is_valid(server, request):
-        return server, failed(command, GONE[END_USER]), 0
+        return server, failed(command, GONE[Kind.END_USER]), 0
     if key in SESSIONS and act is Act.MAKE:
         here = server.application if key == APPLICATION else server.user
         given = here or server.last + 1
         now = replace(server, last=max(server.last, given))
         return replace(now, application=given) if key == APPLICATION else replace(now, user=given), done, given
     if key in SESSIONS:
-        return server.without(key), done, 0
-    if key == SUBSCRIPTION and act is not Act.REMOVE and command.endpoint not in server.endpoints:
-        return server, failed(command, GONE[ENDPOINT]), 0
+        return server.without(key.kind), done, 0
+    if key.kind is Kind.SUBSCRIPTION and act is not Act.REMOVE and command.endpoint not in server.endpoints:
+        return server, failed(command, GONE[Kind.ENDPOINT]), 0
     if act is Act.MAKE:
-        if len(server.ids(key)) >= server.room:
+        if len(server.ids(key.kind)) >= server.room:
             return server, failed(command, FULL), 0
-        new = min({*range(1, server.room + 1)} - server.ids(key))
+        new = min({*range(1, server.room + 1)} - server.ids(key.kind))
         if key == ENDPOINT:
             return replace(server, endpoints=server.endpoints | {new}), replace(done, id=new), 0
         made = replace(server, subscriptions=tuple(sorted((*server.subscriptions, (new, command.add)))))
         return made, replace(done, id=new, contacts=command.add), 0
-    if command.id not in server.ids(key):
-        return server, failed(command, GONE[key]), 0
+    if command.id not in server.ids(key.kind):
+        return server, failed(command, GONE[key.kind]), 0
     if act is Act.REMOVE:
-        rest = tuple(each for each in server.subscriptions if each[0] != command.id)
-        ended = replace(server, subscriptions=rest) if key == SUBSCRIPTION else server.without(ENDPOINT)
+        ended = server.without(key.kind, command.id or 0)
         return ended, Removed(command.seq) if command.leftover else done, 0
     if act is Act.ALTER:
-        has = tuple((number, (each | command.add) - command.drop) for number, each in server.subscriptions)
+        has = tuple(
+            (number, (each | command.add) - command.drop if number == command.id else each)
+            for number, each in server.subscriptions
+        )
         contacts = (request.known | command.add) - command.drop
         return replace(server, subscriptions=has), replace(done, contacts=contacts), 0
     return server, done, 0
@@ -177,4 +180,4 @@ def owner_of(command: Command) -> Key | None:
         return command.key
     if command.key == APPLICATION:
         return None
-    return END_USER if command.key == SUBSCRIPTION else APPLICATION
+    return END_USER if command.key.kind is Kind.SUBSCRIPTION else APPLICATION

@@ -180,9 +180,6 @@ def test_no_room_for_what_is_no_longer_wanted() -> None:
     assert problems(NO_LONGER_WANTED) == []
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="an alteration of a lost subscription is forgotten while it is pending"
-)
 def test_a_pending_alteration_of_a_lost_subscription_does_not_reach_the_next() -> None:
     """Both have the same id and the same session key."""
     assert problems(OLDER_ALTERATION) == []

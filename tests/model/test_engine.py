@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import pytest
-
 from pws_soap.simulator import Fault
 from service.engine import NotAvailable
 from tests.engine.office import STATES, Office, names
@@ -40,9 +38,6 @@ def test_a_contact_that_is_being_dropped_is_not_called_live() -> None:
     run(story())
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="an alteration of a lost subscription is forgotten while it is pending"
-)
 def test_an_alteration_of_a_lost_subscription_does_not_reach_the_next() -> None:
     """The story `older alteration`: the server is slow to drop bob, forgets the subscription, and gives its id again.
 
