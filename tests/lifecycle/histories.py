@@ -122,7 +122,7 @@ def _faults(world: World) -> Iterator[Move[World]]:
         for number in sorted(ids):
             server = world.server.without(kind, number)
             if server != world.server:
-                what = f"{kind} {number}" if number else str(kind) if len(ids) == 1 else f"every {kind}"
+                what = f"{kind} {number}" if number else f"every {kind}" if len(ids) > 1 else kind
                 yield Move(f"the server forgets: {what}", serving(world, server), True)
     yield from _crashes(world)
 

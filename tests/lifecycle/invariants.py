@@ -25,8 +25,8 @@ def wrong(world: World) -> str | None:
             return f"subscription {number} lacks {', '.join(sorted(missing))}, and the process does not know"
     if world.server.holds_anything and not covers(remember(world.state)):
         return "the state file does not know of what is at the server"
-    for kind in (Kind.ENDPOINT, Kind.SUBSCRIPTION):
-        if (orphans := _orphans(world, kind)) > world.faults * max(1, len(world.usable())):
+    for kind, generation in ((Kind.ENDPOINT, 1), (Kind.SUBSCRIPTION, len(world.want))):
+        if (orphans := _orphans(world, kind)) > world.faults * generation:
             return f"{orphans} orphaned {kind}s after {world.faults} faults"
     if world.state.finished and not world.faults and (world.server.application or world.server.user):
         return f"stopped, and left behind: {world.server}"
@@ -46,7 +46,9 @@ def _may_be_altered(world: World, key: Key, number: int) -> bool:
 def _missing(world: World, key: Key, number: int) -> frozenset[str]:
     """Contacts that count as subscribed, and of which the server will not tell under this id."""
     there = dict(world.server.subscriptions).get(number)
-    if there is None or world.held(END_USER) != world.server.user:
+    others = [each.reply for each in world.requests if each.command.key.kind is Kind.SUBSCRIPTION]
+    given_again = any(getattr(reply, "id", None) == number for reply in others)  # which the reply will tell
+    if there is None or given_again or world.held(END_USER) != world.server.user:
         return frozenset()
     resource = world.state.resources[key]
     return resource.contacts - resource.unsure - there

@@ -23,7 +23,7 @@ from tests.lifecycle.histories import Bounds, moves, start
 from tests.lifecycle.invariants import healed, wrong
 from tests.model.explorer import Explored, explore
 
-MOST_STEPS = 20
+MOST_STEPS = 30
 """From any state to a healed one, without further faults."""
 SETTINGS = Settings((A,), leftover_life=4000.0)
 """Nothing lives longer than an hour here."""
@@ -35,19 +35,19 @@ def _constant_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pws_soap.lifecycle.backoff.chance", lambda *_: 0.5)
 
 
-def explored(bounds: Bounds) -> Explored:
+def explored(bounds: Bounds, per_subscription: int = 10) -> Explored:
     """Explore all histories within these bounds."""
     return explore(
-        start(SETTINGS, bounds),
+        start(replace(SETTINGS, contacts_per_subscription=per_subscription), bounds),
         lambda world: moves(world, bounds),
         wrong,
         healed=healed,
     )
 
 
-def holds(bounds: Bounds, at_least: int) -> None:
+def holds(bounds: Bounds, at_least: int, per_subscription: int = 10) -> None:
     """The exploration is complete, nothing is wrong, and every state heals."""
-    seen = explored(bounds)
+    seen = explored(bounds, per_subscription)
     sys.stdout.write(f"{bounds}: {seen}\n")
     assert seen.wrong is None, f"\n{seen.wrong}"
     assert seen.unhealed is None, f"\n{seen.unhealed}"
@@ -80,6 +80,13 @@ def test_with_one_fault_and_other_pauses(jitter: float, monkeypatch: pytest.Monk
 def test_with_one_fault_and_two_alterations() -> None:
     """A contact joins and leaves, with any fault in between."""
     holds(Bounds(faults=1, alterations=2), at_least=50_000)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_with_two_subscriptions_and_one_fault() -> None:
+    """They share a session, and the server may give the id of one to the other."""
+    holds(Bounds(room=2, both=True), at_least=100_000, per_subscription=1)
 
 
 @pytest.mark.long
@@ -158,8 +165,8 @@ OLDER_ALTERATION: Final = (
     "reply to make subscription +joe +rita: ok",
     "wanted: joe",
     "wanted: joe, rita",
-    "the server forgets: subscription",
-    "fetch: 133: no such subscription",
+    "the server forgets: every subscription",
+    "fetch 1: 133: no such subscription",
     "executed: make subscription +joe +rita",
     "reply to make subscription +joe +rita: ok",
     "executed: alter subscription 1 -rita",
@@ -167,7 +174,7 @@ OLDER_ALTERATION: Final = (
 
 
 def problems(story: tuple[str, ...]) -> list[str]:
-    """What goes wrong in a history, which may not be possible any more."""
+    """What goes wrong in a history. What is not possible any more is left out."""
     bounds = Bounds(faults=2, alterations=3)
     states = [start(SETTINGS, bounds)]
     for label in story:
