@@ -172,6 +172,8 @@ class SimulatorServer:
                 return
             with contextlib.suppress(OSError):  # somebody else has taken the port meanwhile
                 await listener.open()
+                if self.simulator.place(name).state is NodeState.DOWN:
+                    listener.close()  # it went down again while the socket was opened
                 return
         _log.warning("node %s cannot listen at port %d again: it is taken", name, listener.port)
 
