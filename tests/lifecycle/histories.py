@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pws_soap import lifecycle
 from pws_soap.lifecycle import UNKNOWN, Act, Key, Kind, Settings, Stop, Tick, Used, begin, next_due, remember
+from pws_soap.lifecycle.plan import session_of
+from pws_soap.lifecycle.table import SESSIONS
 from tests.lifecycle.driver import START
 from tests.lifecycle.one_process import (
     BOTH,
@@ -27,7 +30,6 @@ from tests.lifecycle.one_process import (
 from tests.lifecycle.small_server import (
     BROKEN,
     BUSY,
-    END_USER,
     FULL,
     GONE,
     LOST,
@@ -53,11 +55,14 @@ class Bounds:
     """Endpoints, and subscriptions, that the server has room for."""
     both: bool = False
     """Whether both contacts are wanted from the start."""
+    moves: int = 0
+    """Of the end user to the other node."""
 
 
 def start(settings: Settings, bounds: Bounds) -> World:
     """A first process, whose state file says that nothing is left, and a server without any session."""
-    return wanting(World(begin(settings, START), BOTH if bounds.both else JOE, server=Server(room=bounds.room)))
+    servers = tuple((node, Server(room=bounds.room)) for node in settings.nodes)
+    return wanting(World(begin(settings, START), servers, BOTH if bounds.both else JOE))
 
 
 def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
@@ -79,14 +84,20 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
     for request in world.late:
         rest = list(world.late)
         rest.remove(request)
-        server, _ = execute(world.server, request)
-        yield Move(f"executed late: {request}", serving(replace(world, late=tuple(rest)), server), True)
+        node = request.command.key.node
+        server, _ = execute(world.at(node), request)
+        yield Move(f"executed late: {request}", serving(replace(world, late=tuple(rest)), node, server), True)
     if not world.state.stopping:
         yield Move("the service is told to stop", happens(world, Stop()), True)
         if world.alterations < bounds.alterations:
             want = JOE if world.want == BOTH else BOTH
             altered = replace(world, want=want, alterations=world.alterations + 1)
             yield Move(f"wanted: {', '.join(sorted(want))}", wanting(altered), True)
+        if world.moved < bounds.moves:
+            here = world.state.users["ann"].node
+            there = next(node for node, _ in world.servers if node != here)
+            moved = replace(world, moved=world.moved + 1)
+            yield Move(f"moved to {there[8]}", happens(moved, lifecycle.Move(there)), True)
     yield from _refused_fetches(world)
     if world.faults < bounds.faults:
         yield from _faults(replace(world, faults=world.faults + 1))
@@ -95,16 +106,16 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
 def _fetched(world: World, key: Key) -> Used:
     """What is told of a fetch that succeeded."""
     resources = world.state.resources
-    return Used(key, resources[key].generation, consumes=True, session=resources[END_USER].generation)
+    return Used(key, resources[key].generation, consumes=True, session=resources[session_of(key)].generation)
 
 
 def _refused_fetches(world: World) -> Iterator[Move[World]]:
     """Fetches that end as the server says. One that succeeds changes nothing."""
     for key, number in world.usable().items():
-        gone = None
-        if world.held(END_USER) != world.server.user:
+        gone, server = None, world.at(key.node)
+        if world.held(session_of(key)) != server.user:
             gone = GONE[Kind.END_USER]
-        elif number not in world.server.ids(Kind.SUBSCRIPTION):
+        elif number not in server.ids(Kind.SUBSCRIPTION):
             gone = GONE[Kind.SUBSCRIPTION]
         if gone is not None:
             after = happens(world, replace(_fetched(world, key), failure=gone))
@@ -115,20 +126,22 @@ def _faults(world: World) -> Iterator[Move[World]]:
     for request in world.requests:
         yield from _failures(world, request)
     for key, number in world.usable().items():
-        lost = serving(_with_late_fetch(world, number), world.server)
+        lost = _with_late_fetch(world, key, number)
         yield Move(f"fetch {number}: no reply", happens(lost, replace(_fetched(world, key), failure=LOST)), True)
-    for kind in Kind:
-        ids = {0} if kind in {Kind.APPLICATION, Kind.END_USER} else {0, *world.server.ids(kind)}
-        for number in sorted(ids):
-            server = world.server.without(kind, number)
-            if server != world.server:
-                what = f"{kind} {number}" if number else f"every {kind}" if len(ids) > 1 else kind
-                yield Move(f"the server forgets: {what}", serving(world, server), True)
+    for node, server in world.servers:
+        for kind in Kind:
+            ids = {0} if kind in SESSIONS else {0, *server.ids(kind)}
+            for number in sorted(ids):
+                after = server.without(kind, number)
+                if after != server:
+                    what = f"{kind} {number}" if number else f"every {kind}" if len(ids) > 1 else kind
+                    yield Move(f"{node[8]} forgets: {what}", serving(world, node, after), True)
     yield from _crashes(world)
 
 
-def _with_late_fetch(world: World, number: int) -> World:
-    return replace(world, late_fetches=world.late_fetches | {(world.held(END_USER), number)})
+def _with_late_fetch(world: World, key: Key, number: int) -> World:
+    fetch = (key.node, world.held(session_of(key)), number)
+    return serving(replace(world, late_fetches=world.late_fetches | {fetch}), key.node, world.at(key.node))
 
 
 def _failures(world: World, request: Request) -> Iterator[Move[World]]:
@@ -148,7 +161,7 @@ def _failures(world: World, request: Request) -> Iterator[Move[World]]:
 def _crashes(world: World) -> Iterator[Move[World]]:
     """The process is killed, perhaps during a fetch, and another one starts."""
     left = abandoned(world, tuple(each for each in world.requests if each.reply is None))
-    for number in world.usable().values():
-        left = serving(_with_late_fetch(left, number), left.server)
+    for key, number in world.usable().items():
+        left = _with_late_fetch(left, key, number)
     yield Move("killed, and started", restarted(left, remember(world.state)), True)
     yield Move("killed, and started without its state file", restarted(left, UNKNOWN), True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pws_soap.lifecycle import Act, Key, Kind, Phase, next_due, remember
+from pws_soap.lifecycle.plan import session_of
+from pws_soap.lifecycle.table import SESSIONS
 from tests.lifecycle.one_process import World, covers
-from tests.lifecycle.small_server import APPLICATION, END_USER, ENDPOINT
 
 
 def wrong(world: World) -> str | None:
@@ -17,19 +18,21 @@ def wrong(world: World) -> str | None:
     if not world.requests and due is None and not world.state.finished:
         return "nothing is pending and nothing is due"
     for key, number in world.usable().items():
-        if (world.held(END_USER), number) in world.late_fetches:
+        if (key.node, world.held(session_of(key)), number) in world.late_fetches:
             return "it fetches under a key and id that an abandoned fetch may still consume changes of"
         if _may_be_altered(world, key, number):
             return "it uses a subscription that an older or abandoned request may still alter"
         if missing := _missing(world, key, number):
             return f"subscription {number} lacks {', '.join(sorted(missing))}, and the process does not know"
-    if world.server.holds_anything and not covers(remember(world.state)):
-        return "the state file does not know of what is at the server"
-    for kind, generation in ((Kind.ENDPOINT, 1), (Kind.SUBSCRIPTION, len(world.want))):
-        if (orphans := _orphans(world, kind)) > world.faults * generation:
-            return f"{orphans} orphaned {kind}s after {world.faults} faults"
-    if world.state.finished and not world.faults and (world.server.application or world.server.user):
-        return f"stopped, and left behind: {world.server}"
+    memory = remember(world.state)
+    for node, server in world.servers:
+        if server.holds_anything and not covers(memory, node):
+            return "the state file does not know of what is at the server"
+        for kind, generation in ((Kind.ENDPOINT, 1), (Kind.SUBSCRIPTION, len(world.want))):
+            if (orphans := _orphans(world, node, kind)) > world.faults * generation:
+                return f"{orphans} orphaned {kind}s after {world.faults} faults"
+        if world.state.finished and not world.faults and (server.application or server.user):
+            return f"stopped, and left behind: {server}"
     return None
 
 
@@ -38,28 +41,32 @@ def _may_be_altered(world: World, key: Key, number: int) -> bool:
     generation = world.state.resources[key].generation
     pending = [each for each in world.requests if each.reply is None and each.command.seq < generation]
     return any(
-        each.command.act is Act.ALTER and each.key == world.held(END_USER) and each.command.id == number
+        each.command.act is Act.ALTER
+        and each.command.key.node == key.node
+        and each.key == world.held(session_of(key))
+        and each.command.id == number
         for each in (*world.late, *pending)
     )
 
 
 def _missing(world: World, key: Key, number: int) -> frozenset[str]:
     """Contacts that count as subscribed, and of which the server will not tell under this id."""
-    there = dict(world.server.subscriptions).get(number)
-    others = [each.reply for each in world.requests if each.command.key.kind is Kind.SUBSCRIPTION]
+    server = world.at(key.node)
+    there = dict(server.subscriptions).get(number)
+    others = [each.reply for each in world.requests if each.command.key[:2] == key[:2]]
     given_again = any(getattr(reply, "id", None) == number for reply in others)  # which the reply will tell
-    if there is None or given_again or world.held(END_USER) != world.server.user:
+    if there is None or given_again or world.held(session_of(key)) != server.user:
         return frozenset()
     resource = world.state.resources[key]
     return resource.contacts - resource.unsure - there
 
 
-def _orphans(world: World, kind: Kind) -> int:
-    """Endpoints, or subscriptions, at the server that the process does not know."""
-    known = {resource.id for key, resource in world.state.resources.items() if key.kind is kind}
-    known |= {each.id for each in world.state.leftovers if each.kind is kind}
-    known |= {getattr(each.reply, "id", None) for each in world.requests if each.command.key.kind is kind}
-    return len(world.server.ids(kind) - known)
+def _orphans(world: World, node: str, kind: Kind) -> int:
+    """Endpoints, or subscriptions, at a node that the process does not know."""
+    known = {resource.id for key, resource in world.state.resources.items() if key[:2] == (kind, node)}
+    known |= {each.id for each in world.state.leftovers if (each.kind, each.node) == (kind, node)}
+    known |= {getattr(each.reply, "id", None) for each in world.requests if each.command.key[:2] == (kind, node)}
+    return len(world.at(node).ids(kind) - known)
 
 
 def healed(world: World) -> bool:
@@ -68,16 +75,18 @@ def healed(world: World) -> bool:
         return False
     if world.state.stopping:
         return world.state.finished
-    state, server = world.state, world.server
-    phases = {resource.phase for resource in state.resources.values()}
-    known = {each.id: each.contacts for key, each in state.resources.items() if key.kind is Kind.SUBSCRIPTION}
-    return (
-        phases == {Phase.LIVE}
-        and world.held(APPLICATION) == server.application
-        and world.held(END_USER) == server.user
-        and server.endpoints == {state.resources[ENDPOINT].id}
-        and dict(server.subscriptions) == known
-        and sorted(contact for contacts in known.values() for contact in contacts) == sorted(world.want)
-        and not state.leftovers
-        and not world.to_reset
-    )
+    state = world.state
+    if {resource.phase for resource in state.resources.values()} != {Phase.LIVE} or state.leftovers or world.to_reset:
+        return False
+    home = state.users["ann"].node
+    for node, server in world.servers:
+        mine = {key: each for key, each in state.resources.items() if key.node == node}
+        ids = {each.id for key, each in mine.items() if key.kind is Kind.ENDPOINT}
+        known = {each.id: each.contacts for key, each in mine.items() if key.kind is Kind.SUBSCRIPTION}
+        contacts = sorted(contact for each in known.values() for contact in each)
+        sessions = {world.held(key) for key in mine if key.kind in SESSIONS} | {0}
+        if server.endpoints != ids or dict(server.subscriptions) != known:
+            return False
+        if {server.application, server.user, 0} != sessions or contacts != sorted(world.want if node == home else ()):
+            return False
+    return True

@@ -19,11 +19,11 @@ _LONG_AGO: Final = -3600.0
 def normal(
     state: State,
     now: float,
-    server: Server,
+    servers: tuple[tuple[str, Server], ...],
     requests: tuple[Request, ...],
     keys: tuple[tuple[Key, int], ...],
     late: tuple[Request, ...],
-    late_fetches: frozenset[tuple[int, int]],
+    late_fetches: frozenset[tuple[str, int, int]],
 ) -> tuple[object, ...]:
     """All that can make a difference: times relative to now, numbers of requests and session keys by their order."""
     numbers = _ranks(
@@ -32,22 +32,34 @@ def normal(
         + [each.seq for each in state.leftovers]
         + [each.command.seq for each in requests]
     )
-    known = [server.application, server.user, *(key for _, key in keys)]
-    sessions = _ranks(known + [number for each in requests for number in (each.key, each.session)])
+    known = [key for _, server in servers for key in (server.application, server.user)]
+    known += [number for each in requests for number in (each.key, each.session)]
+    sessions = _ranks([*known, *(key for _, key in keys)])
     return (
         tuple(_resource(state.resources[key], now, numbers) for key in sorted(state.resources)),
         tuple(
-            (each.kind, each.id, _ago(each.expires_at, now), _ago(each.due, now), numbers[each.seq], each.failures)
+            (
+                each.node,
+                each.kind,
+                each.id,
+                _ago(each.expires_at, now),
+                _ago(each.due, now),
+                numbers[each.seq],
+                each.failures,
+            )
             for each in state.leftovers
         ),
         (state.suspected, state.unknown, state.clean, state.left, state.stopping),
         _ago(state.suspects_until, now) if state.suspected or state.unknown else None,
-        tuple(user.slots for user in state.users.values()),
-        (sessions[server.application], sessions[server.user], server.endpoints, server.subscriptions),
+        tuple((user.slots, user.node) for user in state.users.values()),
+        tuple(
+            (sessions[server.application], sessions[server.user], server.endpoints, server.subscriptions)
+            for _, server in servers
+        ),
         tuple(_request(each, now, numbers, sessions) for each in requests),
-        tuple((key.kind, sessions[each]) for key, each in keys),
-        tuple(sorted(str(each) for each in late)),
-        frozenset(number for _, number in late_fetches),
+        tuple((key, sessions[each]) for key, each in keys),
+        tuple(sorted((str(each), each.command.endpoint or 0) for each in late)),
+        frozenset((node, number) for node, _, number in late_fetches),
     )
 
 
@@ -56,8 +68,7 @@ def _resource(each: Resource, now: float, numbers: dict[int, int]) -> tuple[obje
     times = (each.expires_at, each.outlasts, each.made_at, each.due, each.alter_due, each.reclaimed_at)
     return (
         (
-            each.key.kind,
-            each.key.slot,
+            each.key,
             each.phase,
             each.id,
             each.losses,

@@ -1,4 +1,4 @@
-"""A small model of the server for one node and one end user.
+"""A small model of the server: one node, as one end user sees it.
 
 It gives the lowest free id, and the same session key to every login while the session lives. Nothing expires: whatever
 is left behind stays until it is removed, or its session ends. Its room is small.
@@ -21,12 +21,9 @@ from pws_soap.lifecycle import (
     Succeeded,
     Trouble,
 )
+from pws_soap.lifecycle.plan import session_of
+from pws_soap.lifecycle.table import SESSIONS
 from tests.lifecycle.driver import A
-
-APPLICATION: Final = Key(Kind.APPLICATION, A)
-ENDPOINT: Final = Key(Kind.ENDPOINT, A)
-END_USER: Final = Key(Kind.END_USER, A, "ann")
-SESSIONS: Final = frozenset({APPLICATION, END_USER})
 
 LOST: Final = Failure(Trouble.UNKNOWN_OUTCOME, "no reply", may_have_acted=True)
 BROKEN: Final = Failure(Trouble.SERVER, "200: server error", 200, may_have_acted=True)
@@ -98,7 +95,8 @@ class Request:
     def __str__(self) -> str:
         command = self.command
         slot = f" #{command.key.slot + 1}" if command.key.slot else ""
-        what = f"{command.act} {'leftover ' * command.leftover}{command.key.kind}{slot}"
+        where = "" if command.key.node == A else " at b"
+        what = f"{command.act} {'leftover ' * command.leftover}{command.key.kind}{slot}{where}"
         number = "" if command.id is None else f" {command.id}"
         return (
             what
@@ -114,7 +112,7 @@ class Request:
         A renewal only prolongs a life, and a login makes at most the session that the next login would make.
         """
         act = self.command.act
-        return act is not Act.RENEW and (act is not Act.MAKE or self.command.key not in SESSIONS)
+        return act is not Act.RENEW and (act is not Act.MAKE or self.command.key.kind not in SESSIONS)
 
 
 def is_valid(server: Server, request: Request) -> bool:
@@ -122,7 +120,7 @@ def is_valid(server: Server, request: Request) -> bool:
     owner = owner_of(request.command)
     if owner is None:
         return True
-    return request.key != 0 and request.key == (server.application if owner == APPLICATION else server.user)
+    return request.key != 0 and request.key == (server.application if owner.kind is Kind.APPLICATION else server.user)
 
 
 def execute(server: Server, request: Request) -> tuple[Server, Request]:
@@ -137,12 +135,13 @@ def _execute(server: Server, request: Request) -> tuple[Server, Happening, int]:
     done = Succeeded(key, command.seq, request.asked_at)
     if not is_valid(server, request):
         return server, failed(command, GONE[Kind.END_USER]), 0
-    if key in SESSIONS and act is Act.MAKE:
-        here = server.application if key == APPLICATION else server.user
+    if key.kind in SESSIONS and act is Act.MAKE:
+        here = server.application if key.kind is Kind.APPLICATION else server.user
         given = here or server.last + 1
         now = replace(server, last=max(server.last, given))
-        return replace(now, application=given) if key == APPLICATION else replace(now, user=given), done, given
-    if key in SESSIONS:
+        now = replace(now, application=given) if key.kind is Kind.APPLICATION else replace(now, user=given)
+        return now, done, given
+    if key.kind in SESSIONS:
         return server.without(key.kind), done, 0
     if key.kind is Kind.SUBSCRIPTION and act is not Act.REMOVE and command.endpoint not in server.endpoints:
         return server, failed(command, GONE[Kind.ENDPOINT]), 0
@@ -150,7 +149,7 @@ def _execute(server: Server, request: Request) -> tuple[Server, Happening, int]:
         if len(server.ids(key.kind)) >= server.room:
             return server, failed(command, FULL), 0
         new = min({*range(1, server.room + 1)} - server.ids(key.kind))
-        if key == ENDPOINT:
+        if key.kind is Kind.ENDPOINT:
             return replace(server, endpoints=server.endpoints | {new}), replace(done, id=new), 0
         made = replace(server, subscriptions=tuple(sorted((*server.subscriptions, (new, command.add)))))
         return made, replace(done, id=new, contacts=command.add), 0
@@ -176,8 +175,6 @@ def failed(command: Command, failure: Failure) -> Happening:
 
 def owner_of(command: Command) -> Key | None:
     """The session whose key a command carries; None for the login of the application user, which has none."""
-    if command.key in SESSIONS and command.act is not Act.MAKE:
+    if command.key.kind in SESSIONS and command.act is not Act.MAKE:
         return command.key
-    if command.key == APPLICATION:
-        return None
-    return END_USER if command.key.kind is Kind.SUBSCRIPTION else APPLICATION
+    return None if command.key.kind is Kind.APPLICATION else session_of(command.key)

@@ -1,4 +1,4 @@
-"""Every history of the lifecycle with one node, one end user and a few faults: the invariants hold, and it heals.
+"""Every history of the lifecycle with one end user and a few faults: the invariants hold, and it heals.
 
 In every state: no second request for a thing while one is pending; only ids and sessions that the server gave are used;
 no endpoint or subscription is left behind that the state file does not cover, and at most one of each per fault; a
@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from pws_soap.lifecycle import Command, Happening, Memory, Settings, State, Used, begin, step
-from tests.lifecycle.driver import A
+from tests.lifecycle.driver import A, B
 from tests.lifecycle.histories import Bounds, moves, start
 from tests.lifecycle.invariants import healed, wrong
 from tests.model.explorer import Explored, explore
@@ -35,19 +35,19 @@ def _constant_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pws_soap.lifecycle.backoff.chance", lambda *_: 0.5)
 
 
-def explored(bounds: Bounds, per_subscription: int = 10) -> Explored:
+def explored(bounds: Bounds, settings: Settings = SETTINGS) -> Explored:
     """Explore all histories within these bounds."""
     return explore(
-        start(replace(SETTINGS, contacts_per_subscription=per_subscription), bounds),
+        start(settings, bounds),
         lambda world: moves(world, bounds),
         wrong,
         healed=healed,
     )
 
 
-def holds(bounds: Bounds, at_least: int, per_subscription: int = 10) -> None:
+def holds(bounds: Bounds, at_least: int, settings: Settings = SETTINGS) -> None:
     """The exploration is complete, nothing is wrong, and every state heals."""
-    seen = explored(bounds, per_subscription)
+    seen = explored(bounds, settings)
     sys.stdout.write(f"{bounds}: {seen}\n")
     assert seen.wrong is None, f"\n{seen.wrong}"
     assert seen.unhealed is None, f"\n{seen.unhealed}"
@@ -86,7 +86,14 @@ def test_with_one_fault_and_two_alterations() -> None:
 @pytest.mark.timeout(3600)
 def test_with_two_subscriptions_and_one_fault() -> None:
     """They share a session, and the server may give the id of one to the other."""
-    holds(Bounds(room=2, both=True), at_least=100_000, per_subscription=1)
+    holds(Bounds(room=2, both=True), at_least=100_000, settings=replace(SETTINGS, contacts_per_subscription=1))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_with_two_nodes_and_two_moves() -> None:
+    """The end user is moved to the other node and back, at any moments."""
+    holds(Bounds(faults=0, moves=2), at_least=100_000, settings=replace(SETTINGS, nodes=(A, B)))
 
 
 @pytest.mark.long
@@ -165,7 +172,7 @@ OLDER_ALTERATION: Final = (
     "reply to make subscription +joe +rita: ok",
     "wanted: joe",
     "wanted: joe, rita",
-    "the server forgets: every subscription",
+    "a forgets: every subscription",
     "fetch 1: 133: no such subscription",
     "executed: make subscription +joe +rita",
     "reply to make subscription +joe +rita: ok",
