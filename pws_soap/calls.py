@@ -167,7 +167,8 @@ class Calls:
                 try:
                     next(steps)
                 except StopIteration as done:
-                    return codec.payload(done.value, operation, reply.status, request.secrets)
+                    key = session.key if session else None
+                    return codec.payload(done.value, operation, reply.status, request.secrets, key)
                 await asyncio.sleep(0)
         except UnreadableReply as error:
             if reply.status == 503:

@@ -32,6 +32,7 @@ from pws_soap.models import (
     Session,
     SessionKind,
     Subscription,
+    same_contact,
 )
 from pws_soap.notification import EVENT_TYPE
 from pws_soap.transport import (
@@ -306,12 +307,20 @@ class PwsClient:
     async def get_polled_presence(
         self, user: Session, contacts: Iterable[str], *, rich: bool = False
     ) -> list[Presence]:
-        """Read the present state of any number of contacts, in requests of at most 100. No notification is re-armed."""
+        """Read the present state of any number of contacts, in requests of at most 100. No notification is re-armed.
+
+        A reply that names nobody who was asked for is an UnexpectedReply.
+        """
         self._expect(user, SessionKind.END_USER)
         found: list[Presence] = []
         for each in await self._lists(arguments.contacts(contacts, most=10**9)):
             sent = {"contactsList": _contacts(each), "presenceType": _type(rich)}
-            found += await self._calls.presences("getPolledPresence", sent, user, repeatable=True)
+            told = await self._calls.presences("getPolledPresence", sent, user, repeatable=True)
+            asked = set(map(same_contact, each))
+            if told and not any(same_contact(one.contact) in asked for one in told if one.contact):
+                message = "the reply names nobody who was asked for"
+                raise UnexpectedReply(message, node=self.node, operation="getPolledPresence")
+            found += told
         return found
 
     async def set_presence(

@@ -90,12 +90,16 @@ def _secrets(arguments: dict[str, Any], key: Secret | None) -> Iterator[str]:
 
 
 def payload(
-    envelope: etree._Element, operation: str, status: int = _STATUS_OK, secrets: tuple[str, ...] = ()
+    envelope: etree._Element,
+    operation: str,
+    status: int = _STATUS_OK,
+    secrets: tuple[str, ...] = (),
+    key: Secret | None = None,
 ) -> etree._Element:
     """The element inside the body of a reply.
 
     Raises Fault for a fault, in an envelope or as a bare description, and UnexpectedReply for anything that is not the
-    response of `operation`.
+    response of `operation`, or that repeats another session key than `key` (servers may repeat it, protocol section 2).
     """
     name = local(envelope)
     if name == "description":
@@ -104,6 +108,8 @@ def payload(
     if len(bodies) != 1:
         what = f"an element {name!r}" if name != "Envelope" else f"an envelope with {len(bodies) or 'no'} bodies"
         raise _unexpected(operation, status, what)
+    if key is not None and not _repeats(envelope, key):
+        raise _unexpected(operation, status, "a reply to another session")
     content = [node for node in bodies[0] if isinstance(node.tag, str)]
     first = content[0] if len(content) == 1 else None
     if first is not None and local(first) == "Fault":
@@ -114,6 +120,13 @@ def payload(
     if status != _STATUS_OK:  # the server answers what it has done with 200: this is somebody else's word as well
         raise _unexpected(operation, status, f"{local(first)!r}")
     return first
+
+
+def _repeats(envelope: etree._Element, key: Secret) -> bool:
+    """Whether every session key in the header of a reply is this one; there need not be any."""
+    header = child(envelope, "Header")
+    found = [node.text for node in header if local(node) == "session-key"] if header is not None else []
+    return all((text or "").strip() in {"", key.reveal()} for text in found)
 
 
 def typed(contract: Contract, element: etree._Element, operation: str) -> Any:

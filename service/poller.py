@@ -55,6 +55,7 @@ class Poller:
 
     async def poll(self, line: Line, contacts: Iterable[str]) -> PutReport:
         """Read these contacts with getPolledPresence, through the session of a subscription. Raises PwsError."""
+        contacts = list(contacts)
         reading = self._store.begin()
         self._counters.polls += 1
         try:
@@ -65,7 +66,10 @@ class Poller:
             self.report(line, failure_of(error), session=True)
             raise
         self.report(line, None)
-        return self.take(line, presences, reading, Source.POLLED)
+        asked = set(map(same_contact, contacts))
+        answers = [each for each in presences if same_contact(each.contact) in asked]
+        self._counters.unattributed += len(presences) - len(answers)
+        return self.take(line, answers, reading, Source.POLLED)
 
     def take(self, line: Line, presences: list[Presence], reading: Reading, source: Source) -> PutReport:
         """Take a reply in. What this subscription does not carry was true just now, and nobody tells when that ends."""

@@ -298,3 +298,26 @@ def test_presences_are_read_as_they_are_asked_for() -> None:
     assert next(found).contact == "ann@example.com"
     assert next(found).contact == "bo@example.com"
     assert next(found, None) is None
+
+
+async def test_a_reply_that_repeats_another_session_key_is_not_ours() -> None:
+    """gSOAP may repeat the key of the request: another one is that of another request."""
+    header = f'<k:session-key xmlns:k="{NS}">somebody-else</k:session-key>'
+    with pytest.raises(UnexpectedReply, match="a reply to another session") as caught:
+        await fetched(basic(CONTACTS, header=header))
+    assert caught.value.may_have_acted
+
+
+@pytest.mark.parametrize("named", [[("bo@example.com", "BUSY")], [(None, "BUSY")]])
+async def test_a_poll_that_is_answered_about_nobody_who_was_asked_for_is_unexpected(named: Contacts) -> None:
+    transport = MemoryTransport([basic(named, "getPolledPresence")])
+    with pytest.raises(UnexpectedReply, match="names nobody who was asked for"):
+        await PwsClient(NODE, transport=transport).get_polled_presence(end_user(), ["ann@example.com"])
+
+
+async def test_a_poll_that_is_answered_about_somebody_else_too_is_read() -> None:
+    """And a contact in another spelling is the one that was asked for."""
+    named: Contacts = [("sip:Ann@Example.com:5060", "BUSY"), ("bo@example.com", "AWAY")]
+    transport = MemoryTransport([basic(named, "getPolledPresence")])
+    found = await PwsClient(NODE, transport=transport).get_polled_presence(end_user(), ["ann@example.com"])
+    assert len(found) == 2
