@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.model.explorer import Explored, explore
 from tests.model.protocol import Protocol
-from tests.model.rules import AfterUnknown, AtStart, Bounds, Fault, OlderFetch, Rules, Server
+from tests.model.rules import AfterUnknown, AtStart, Bounds, Fault, OlderAlteration, OlderFetch, Rules, Server
 
 _SERIOUS: Final = frozenset({Fault.LOST, Fault.PAGE, Fault.FORGOTTEN})
 _ALTERED: Final = Bounds(contacts=2, alterations=2, sweeps=False)
@@ -60,6 +60,7 @@ MENDED_LONG: Final = (
         replace(_ALTERED, crashes=1),
         Server(tells_new_contacts=False),
     ),
+    _without("no subscribe while an older alteration is pending", _ALTERED, older_alteration=OlderAlteration.WAIT),
 )
 """The same within larger bounds."""
 
@@ -88,7 +89,7 @@ KINDS: Final = {
     "older alteration": _without(
         "an alteration of a lost subscription is forgotten",
         replace(_ALTERED, kinds=frozenset({Fault.FORGOTTEN})),
-        wait_for_older_alteration=False,
+        older_alteration=OlderAlteration.FORGET,
     ),
     "carried": _without(
         "a contact counts as subscribed while it is being dropped",

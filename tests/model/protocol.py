@@ -12,7 +12,7 @@ from tests.model import client as clients
 from tests.model import faults, reading, server
 from tests.model.client import begins, next_control, send, successor
 from tests.model.explorer import Move
-from tests.model.rules import AtStart, Bounds, OlderFetch, Rules, Server
+from tests.model.rules import AtStart, Bounds, OlderAlteration, OlderFetch, Rules, Server
 from tests.model.values import Client, Key, Kind, Request, World
 from tests.model.words import ask, asked, name, people, said
 
@@ -107,7 +107,7 @@ class Protocol:
             after = clients.session_lost(client, self.rules)
             yield Move("a renewal reports that the session is gone", world._replace(client=after))
         elif all(sub.id != client.sub for sub in world.subs):
-            lost = self._forgetting(world, clients.line_lost(client))
+            lost = self._settled(world, clients.line_lost(client))
             yield Move(f"a renewal reports that subscription {client.sub} is gone", lost)
 
     def _begun(self, world: World, request: Request) -> Move[World]:
@@ -132,16 +132,17 @@ class Protocol:
         client = clients.read(client, request, self.rules)
         if request.kind is Kind.LOGIN and not world.session:
             client = client._replace(key=Key.DEAD)
-        return self._forgetting(world, client)
+        return self._settled(world, client)
 
-    def _forgetting(self, world: World, client: Client) -> World:
-        """The client goes on; where it does not wait for the alteration of a lost subscription, that is abandoned."""
+    def _settled(self, world: World, client: Client) -> World:
+        """The client after a reply. The alteration of a lost subscription may still be pending."""
         control = client.control
-        older = control is not None and control.kind in {Kind.ADD, Kind.DROP} and control.id != client.sub
-        if control is not None and older and not self.rules.wait_for_older_alteration:
-            world = server.abandoned(world, control)
-            client = client._replace(control=None)
-        return world._replace(client=client)
+        if control is None or control.kind not in {Kind.ADD, Kind.DROP} or control.id == client.sub:
+            return world._replace(client=client)
+        if self.rules.older_alteration is OlderAlteration.WAIT:
+            return world._replace(client=client)
+        reset = client.reset or self.rules.older_alteration is OlderAlteration.RESET
+        return server.abandoned(world, control)._replace(client=client._replace(control=None, reset=reset))
 
     def _news(self, world: World) -> Iterator[Move[World]]:
         """Presence changes, the operator alters the watch list, the process is killed."""

@@ -29,6 +29,14 @@ class OlderFetch(Enum):
     IGNORE = "fetch and confirm, and poll in the end"
 
 
+class OlderAlteration(Enum):
+    """What the client does if a subscription is lost while its contacts are being altered."""
+
+    RESET = "reset the session"
+    WAIT = "do not subscribe before the reply"
+    FORGET = "subscribe"
+
+
 class AfterUnknown(Enum):
     """What the client does after a fetch whose outcome is unknown."""
 
@@ -57,8 +65,7 @@ class Rules:
     connections_rest: bool = True
     """Unrequested data closes a connection. False: it is read as the reply to the next request."""
     older_fetch: OlderFetch = OlderFetch.WAIT_TO_FETCH
-    wait_for_older_alteration: bool = True
-    """Subscribe only when no alteration of a lost subscription is pending. False: it is forgotten."""
+    older_alteration: OlderAlteration = OlderAlteration.RESET
     tell_keys_apart: bool = True
     """Fault 101 for an older session key says nothing about the present one. False: it ends the present session, and
     the pending reset is forgotten."""
