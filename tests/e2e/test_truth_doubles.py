@@ -110,6 +110,8 @@ def test_a_copy_that_comes_while_the_next_fetch_waits_is_not_its_reply(tmp_path:
             with story.observed() as observer:
                 truth.change(ANN, "BUSY")
                 service.sees(ANN, state="BUSY", freshness="live")
+                # Its fetch begins when the old state has certainly ended.
+                server.fault("delay-notification", seconds=0.3, count=1)
                 truth.change(ANN, "DND")
                 second.has_arrived()
                 assert copied.wait(PATIENCE)

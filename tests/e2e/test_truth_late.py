@@ -188,22 +188,28 @@ def test_a_fetch_that_is_delayed_by_twenty_read_timeouts_takes_nothing_along(tmp
 @pytest.mark.long
 def test_a_fetch_that_is_delayed_beyond_a_kill_and_a_start_takes_nothing_along(tmp_path: Path) -> None:
     """The same across a SIGKILL, with the simulator's own fault."""
-    with playing(tmp_path) as story:
-        story.recovers()
-        story.server.fault("delay-request", operation=FETCH, seconds=8, count=1)
-        story.truth.toggle(JOE)
-        eventually(lambda: one_waits(story))
-        story.service.kill()
-        with Service(tmp_path, story.service.site) as service, Observer(service.site, story.truth):
-            later = Story(story.server, service.ready(), story.truth)
-            later.recovers()
-            assert waiting(later) == 1
-            story.server.fault("drop-notification", count=1)
-            story.truth.toggle(ANN)
-            eventually(lambda: nothing_waits(later))
-            assert later.refresh() == 200
-            later.heals()
+    with FaultyServer(tmp_path) as server:
+        site = quick(tmp_path, server.ready().port)
+        truth = Truth(server)
+        with Service(tmp_path, site) as service:
+            story = Story(server, service.ready(), truth)
+            story.recovers()
+            server.fault("delay-request", operation=FETCH, seconds=25, count=1)
+            truth.toggle(JOE)
+            eventually(lambda: one_waits(story))
+            service.kill()
+        with Service(tmp_path, site) as service:
+            with Observer(site, truth):
+                story = Story(server, service.ready(), truth)
+                story.recovers()
+                assert waiting(story) == 1
+                server.fault("drop-notification", count=1)
+                truth.toggle(ANN)
+                eventually(lambda: nothing_waits(story))
+                assert story.refresh() == 200
+                story.heals()
             assert service.stop() == 0
+        assert server.holds() == NOTHING
 
 
 def waiting(story: Story) -> int:
