@@ -16,7 +16,7 @@ import zeep.exceptions
 from lxml import etree
 
 from pws_soap.contract import HEADER_PART, Contract
-from pws_soap.envelope import child, local
+from pws_soap.envelope import child, local, local_of
 from pws_soap.errors import ContractError, EmptyReply, Fault, UnexpectedReply
 from pws_soap.models import Secret
 
@@ -104,6 +104,8 @@ def payload(
     name = local(envelope)
     if name == "description":
         raise _fault(envelope, operation, status, secrets)
+    if name == "Envelope" and (strange := _strange_header(envelope)):
+        raise _unexpected(operation, status, strange)
     bodies = [node for node in envelope if local(node) == "Body"] if name == "Envelope" else []
     if len(bodies) != 1:
         what = f"an element {name!r}" if name != "Envelope" else f"an envelope with {len(bodies) or 'no'} bodies"
@@ -120,6 +122,17 @@ def payload(
     if status != _STATUS_OK:  # the server answers what it has done with 200: this is somebody else's word as well
         raise _unexpected(operation, status, f"{local(first)!r}")
     return first
+
+
+def _strange_header(envelope: etree._Element) -> str | None:
+    """What in a reply's header is a fault, or would have to be understood (SOAP 1.1 section 4.2.3)."""
+    header = child(envelope, "Header")
+    for node in header if header is not None else ():
+        name = local(node)
+        must = any(local_of(key) == "mustUnderstand" and value in {"1", "true"} for key, value in node.attrib.items())
+        if name == "Fault" or (must and name != "session-key"):
+            return f"a header {name[:40]!r}"
+    return None
 
 
 def _repeats(envelope: etree._Element, key: Secret) -> bool:

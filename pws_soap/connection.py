@@ -43,14 +43,10 @@ class RawReply:
 
 
 class Connection(asyncio.Protocol):
-    """A connection. `ended` is called once when it is closed, `unasked` when it was because of bytes nobody asked for.
+    """A connection. `ended` is called once when it is closed. `carried` names the operations of its replies so far."""
 
-    `carried` holds, for each operation, when its last reply came, on the event loop's clock; it is the pool's.
-    """
-
-    def __init__(self, ended: Callable[[Connection], None], unasked: Callable[[Connection], None]) -> None:
+    def __init__(self, ended: Callable[[Connection], None]) -> None:
         self._ended = ended
-        self._unasked = unasked
         self._http = h11.Connection(h11.CLIENT)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[RawReply] | None = None
@@ -64,9 +60,7 @@ class Connection(asyncio.Protocol):
         self.heard = asyncio.Event()
         """Set whenever bytes of the reply come: a read time-out counts from the last of them."""
         self.replies = 0
-        self.carried: dict[str, float] = {}
-        self.last: str | None = None
-        """The operation of the last reply where this connection had carried it before; None where it had not."""
+        self.carried: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Connection {'open' if self.is_open else 'closed'}, {self.replies} replies>"
@@ -147,7 +141,8 @@ class Connection(asyncio.Protocol):
         except h11.RemoteProtocolError as error:
             begun, _ = self._http.trailing_data
             if not data and (not begun or begun.startswith(b"HTTP/")):
-                self._fail(BrokenOff("closed in the middle of the reply"))
+                middle = begun or self._parts or self._http.their_state is not h11.SEND_RESPONSE
+                self._fail(BrokenOff("closed in the middle of the reply" if middle else "closed without a reply"))
             else:
                 self._fail(NotHttp(str(error).partition(":")[0].partition("(")[0].strip()[:80]))
             self.abort()
@@ -206,10 +201,9 @@ class Connection(asyncio.Protocol):
             self._waiter.set_exception(error)
 
     def _reject(self) -> None:
-        """Bytes that nobody asked for: which reply they are, and which the one before was, is no longer known."""
+        """Bytes that nobody asked for: which reply they are is not known, nor which the next one would be."""
         if self.is_open:
             self.abort()
-            self._unasked(self)
 
 
 def _readable(number: int) -> bool:

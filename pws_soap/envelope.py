@@ -44,6 +44,11 @@ def local(node: etree._Element) -> str:
     return tag[tag.rfind("}") + 1 :] if isinstance(tag, str) else ""
 
 
+def local_of(name: str) -> str:
+    """The name of an attribute without its namespace."""
+    return name[name.rfind("}") + 1 :]
+
+
 def child(node: etree._Element, name: str) -> etree._Element | None:
     """The first child of that local name, without regard to case or namespace."""
     wanted = name.lower()

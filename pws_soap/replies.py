@@ -18,11 +18,12 @@ from typing import Final
 from lxml import etree
 
 from pws_soap import pidf
-from pws_soap.envelope import child, local
+from pws_soap.envelope import child, local, local_of
 from pws_soap.errors import UnexpectedReply
 from pws_soap.models import Presence, PresenceState, PresenceType
 
 _STATES: Final = {state.value: state for state in PresenceState}
+_LISTS: Final = {"basicpresencelist": PresenceType.BASIC, "richpresencelist": PresenceType.RICH}
 _ENTRIES: Final = frozenset({"contact", "presence"})
 _OTHER_TYPE: Final = "{} where {} was asked for"
 
@@ -37,6 +38,8 @@ def presences(
     reply to another request. `now` (in UTC) is the moment as of which the times in rich documents are read.
     """
     operation = local(payload).removesuffix("Response")
+    if str(payload.tag).startswith("{") and not str(payload.tag).startswith("{urn:cisco:"):
+        raise UnexpectedReply("the reply is in another namespace", operation=operation)
     responses = [each for each in payload if isinstance(each.tag, str)]
     if len(responses) != 1 or local(responses[0]).lower() != "presenceresponse":
         what = "no presenceResponse" if len(responses) < 2 else "more than one element"
@@ -46,14 +49,25 @@ def presences(
     kind = (told.text or "").strip() if told is not None else ""
     if asked is not None and kind and kind != asked:
         raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
+    entries, beside = 0, "" if kind else "no presenceType"
     for each in response:
         name = local(each).lower()
-        if name == "basicpresencelist":
-            yield from _typed(_basic(each), asked)
-        elif name == "richpresencelist":
-            yield from _typed(_rich(each, now), asked)
-        elif name and name != "presencetype" and any(local(inner).lower() in _ENTRIES for inner in each.iter()):
-            yield _nameless(f"an element <{name[:40]}> that holds presence and is no list of it")
+        if name in _LISTS:
+            found = _basic(each) if _LISTS[name] is PresenceType.BASIC else _rich(each, now)
+            for entry in _typed(found, asked):
+                entries += 1
+                yield entry
+            if asked not in {None, _LISTS[name]}:
+                beside = f"a <{name}>"
+        elif name and name != "presencetype":
+            beside = f"an element <{name[:40]}>"
+            if any(local(inner).lower() in _ENTRIES for inner in each.iter()):
+                entries += 1
+                yield _nameless(f"{beside} that holds presence and is no list of it")
+    if any(local_of(key) == "nil" for key in response.attrib):
+        beside = "xsi:nil"
+    if not entries and beside:  # "nothing changed" is a statement about everybody: it has to be made in so many words
+        yield _nameless(f"{beside} and no entry")
     yield from _texts(response)
 
 

@@ -4,9 +4,10 @@ Requests carry Content-Length (a chunked one is refused by the server), connecti
 context per node, redirects are not followed, and no environment variable names a proxy or an authority. The reply is
 read up to a cap.
 
-A reply that came twice could be taken for the answer to the next request. So a connection that has carried an operation
-rests before it carries the same one again (another operation's reply is known by its name), and whatever comes on a
-resting connection closes it (`pws_soap.connection`).
+A reply that came twice, or late, could be taken for the answer to the next request. So a connection carries each
+operation once: whatever else comes on it is either no reply to the request under way, by its name, or was not asked
+for and closes it (`pws_soap.connection`). A new connection for a fetch costs a few milliseconds, and proves whose reply
+it is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import asyncio
 import hashlib
 import socket
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -40,11 +40,10 @@ DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_READ_TIMEOUT: Final = 30.0
 DEFAULT_MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 """A reply of 5000 rich documents is about 15 MB; four times that is no reply of an honest server."""
-REST: Final = 2.0
-"""Seconds for which a connection does not carry an operation again after its reply. A reply that is doubled on its way
-comes within milliseconds, so its second copy finds the connection at rest."""
 _KEPT: Final = 75.0
-"""Seconds for which an idle connection is kept. A TLS connection costs nineteen times a small call."""
+"""Seconds for which an idle connection is kept."""
+_MOST_IDLE: Final = 2
+"""Idle connections that are kept for another operation; more would hold the server's threads for nothing."""
 _TOTAL_PER_READ: Final = 4
 """A whole call may take this many read time-outs: a server that sends a byte now and then holds nobody for ever."""
 
@@ -115,9 +114,7 @@ def read_fingerprint(text: str) -> bytes:
 class HttpTransport:
     """The transport over real sockets. Time-outs are in seconds; it belongs to the event loop it is first used in.
 
-    At most `max_connections` are open at a time. `rest` is the pause of a connection between two replies to the same
-    operation. `unasked` is told of an operation whose last reply may have been one to an earlier request: more replies
-    came over its connection than requests were sent.
+    At most `max_connections` are in use at a time.
     """
 
     def __init__(
@@ -128,8 +125,6 @@ class HttpTransport:
         read_timeout: float = DEFAULT_READ_TIMEOUT,
         max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
         max_connections: int = 16,
-        rest: float = REST,
-        unasked: Callable[[str], object] = lambda _operation: None,
     ) -> None:
         for name, value in (("connect_timeout", connect_timeout), ("read_timeout", read_timeout)):
             if not 0 < value < float("inf"):
@@ -143,9 +138,6 @@ class HttpTransport:
         self._read_timeout = read_timeout
         self._connect_timeout = connect_timeout
         self._max_reply_bytes = max_reply_bytes
-        self._most = max_connections
-        self._rest = rest
-        self._tell_unasked = unasked
         self._free = asyncio.Semaphore(max_connections)
         self._idle: dict[Connection, float] = {}  # since when, the longest idle first
         self._busy: set[Connection] = set()
@@ -176,7 +168,7 @@ class HttpTransport:
             lines.append(("Content-Length", str(len(body))))
         head = h11.Request(method=method, target=target, headers=lines)
         async with self._free:
-            connection = self._rested(operation) or await self._open(url, operation)
+            connection = self._kept(operation) or await self._open(url, operation)
             self._busy.add(connection)
             try:
                 raw = await self._within_time(connection, head, body)
@@ -193,7 +185,7 @@ class HttpTransport:
             finally:
                 self._busy.discard(connection)
                 self._put_back(connection, operation)
-        if any(name == b"age" and value.strip() != b"0" for name, value in raw.headers):
+        if any(name == b"age" for name, _ in raw.headers):  # whatever it says: RFC 9111 section 5.1
             message = "the reply comes from a cache on the way, not from the server"
             raise UnexpectedReply(message, node=node, operation=operation)
         return Reply(raw.status, raw.body)
@@ -217,13 +209,13 @@ class HttpTransport:
 
     # Connections
 
-    def _rested(self, operation: str) -> Connection | None:
-        """The connection that was used last of those that may carry the operation."""
+    def _kept(self, operation: str) -> Connection | None:
+        """The connection that was used last of those that have not carried the operation yet."""
         now = asyncio.get_running_loop().time()
         for connection in reversed([*self._idle]):
             if now - self._idle[connection] > _KEPT or not connection.is_open or not connection.is_silent:
                 self._drop(connection)
-            elif now - connection.carried.get(operation, -self._rest) >= self._rest:
+            elif operation not in connection.carried:
                 del self._idle[connection]
                 return connection
         return None
@@ -231,10 +223,10 @@ class HttpTransport:
     def _put_back(self, connection: Connection, operation: str) -> None:
         if not connection.is_open:
             return
-        now = asyncio.get_running_loop().time()
-        connection.last = operation if operation in connection.carried else None
-        connection.carried[operation] = now
-        self._idle[connection] = now
+        connection.carried.add(operation)
+        self._idle[connection] = asyncio.get_running_loop().time()
+        while len(self._idle) > _MOST_IDLE:
+            self._drop(next(iter(self._idle)))
 
     def _drop(self, connection: Connection) -> None:
         self._idle.pop(connection, None)
@@ -243,17 +235,10 @@ class HttpTransport:
     def _ended(self, connection: Connection) -> None:
         self._idle.pop(connection, None)
 
-    def _unasked(self, connection: Connection) -> None:
-        self._idle.pop(connection, None)
-        if connection.last is not None:
-            self._tell_unasked(connection.last)
-
     async def _open(self, url: str, operation: str) -> Connection:
-        """A new connection, for which the longest idle one makes room. Raises Unreachable; nothing was sent."""
+        """A new connection. Raises Unreachable; nothing was sent."""
         parts = urlsplit(url)
         node = parts.netloc
-        while self._idle and len(self._idle) + len(self._busy) >= self._most:
-            self._drop(next(iter(self._idle)))
         host, secure = parts.hostname or "", parts.scheme == "https"
         port = parts.port or (443 if secure else 80)
         try:
@@ -302,7 +287,7 @@ class HttpTransport:
         return connection
 
     def _made(self) -> Connection:
-        return Connection(self._ended, self._unasked)
+        return Connection(self._ended)
 
     def _untrusted(self, why: str, shown: str, node: str, operation: str) -> UntrustedServer:
         print_of = f" (its SHA-256 is {shown})" if shown else ""

@@ -10,7 +10,6 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -143,7 +142,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         credentials=Credentials(
             config.application.username, config.application.password, config.callback.address(secret)
         ),
-        connect=_Connector(config, clock, lambda node, operation: engine.distrust(node, operation)),
+        connect=_Connector(config, clock),
         store=store,
         clock=clock,
         file=file,
@@ -190,10 +189,9 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
 
 
 class _Connector:
-    """Makes the client of a node; all share one budget a node. `unasked` hears of replies too many, by node."""
+    """Makes the client of a node; all share one budget a node."""
 
-    def __init__(self, config: Config, clock: Clock, unasked: Callable[[str, str], object]) -> None:
-        self._unasked = unasked
+    def __init__(self, config: Config, clock: Clock) -> None:
         self._server = config.server
         self._rate = config.lifecycle.requests_per_second
         self._clock = clock
@@ -205,7 +203,6 @@ class _Connector:
             connect_timeout=server.connect_timeout,
             read_timeout=server.read_timeout,
             max_reply_bytes=server.max_reply_bytes,
-            unasked=partial(self._unasked, node),
         )
         budgeted = BudgetedTransport(transport, Gate(self._rate, self._clock))
         return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)

@@ -69,7 +69,6 @@ class Line:
     polls_failing_since: float = 0.0
     announced: bool = True
     """Whether a notification came since the last fetch began."""
-    last_announced: float = 0.0
     last_notification: Moment | None = None
     last_fetch: Moment | None = None
     last_error: str | None = None

@@ -121,12 +121,6 @@ class LivingEngine:
         """See Engine."""
         self._rejected += 1
 
-    def distrust(self, node: str, operation: str) -> None:
-        """More replies came over a connection to a node than requests were sent, the last to this operation."""
-        why = f"a reply to {operation} may have been one to an earlier request"
-        log.warning("%s: %s: everything is read again", node, why)
-        self.pump.distrust(node, why)
-
     async def refresh(self, contacts: Sequence[str] | None) -> RefreshReport:
         """See Engine."""
         lines = list(self.pump.lines.values())

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 
 from pws_soap import lifecycle
-from pws_soap.errors import PwsError
+from pws_soap.errors import PwsError, UnexpectedReply
 from pws_soap.lifecycle import Failure, Key, Trouble, failure_of
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
 from service.clock import Clock
@@ -69,6 +69,8 @@ class Poller:
         asked = set(map(same_contact, contacts))
         answers = [each for each in presences if same_contact(each.contact) in asked]
         self._counters.unattributed += len(presences) - len(answers)
+        if contacts and not answers:
+            raise UnexpectedReply("the reply tells of nobody who was asked for", operation="getPolledPresence")
         return self.take(line, answers, reading, Source.POLLED)
 
     def take(self, line: Line, presences: list[Presence], reading: Reading, source: Source) -> PutReport:
@@ -160,10 +162,6 @@ class Poller:
                 self._wake()
         if session and failure is not None and failure.trouble is Trouble.SUBSCRIPTION_LOST:
             failure = Failure(Trouble.SERVER, failure.text, failure.code)
-        self.tell(line, failure, consumes=consumes)
-
-    def tell(self, line: Line, failure: Failure | None, *, consumes: bool) -> None:
-        """The same, without what follows for other subscriptions."""
         live = line.live
-        session = live.session_generation
-        self._keeper.post(lifecycle.Used(live.key, live.generation, failure, consumes=consumes, session=session))
+        used = lifecycle.Used(live.key, live.generation, failure, consumes=consumes, session=live.session_generation)
+        self._keeper.post(used)

@@ -109,7 +109,6 @@ class Pump:
         for line in self.lines.values():
             if line.ref.id == id and node in {"", line.ref.node}:
                 line.announced = True
-                line.last_announced = moment.monotonic
                 line.last_notification = moment
                 line.notifications += 1
                 self._silence.broken(line)
@@ -126,13 +125,6 @@ class Pump:
         report = await self._poller.poll(line, contacts)
         self._silence.suspect(line, report)
         return report
-
-    def distrust(self, node: str, why: str) -> None:
-        """A reply of this node may have been taken for the one to another request: all read there is in doubt."""
-        failure = Failure(Trouble.UNKNOWN_OUTCOME, why, may_have_acted=True)
-        for line in [each for each in self.lines.values() if each.live.key.node == node]:
-            self._store.doubt_contacts(line.live.contacts, why)
-            self._poller.tell(line, failure, consumes=True)
 
     async def fetch(self, line: Line) -> int:
         """Fetch a subscription now; how many contacts changed. A fetch that has not begun yet serves many callers.
@@ -292,10 +284,10 @@ class Pump:
     def _found_strange(self, line: Line, strange: list[Presence]) -> None:
         """Something in the reply is about nobody whom the subscription carries: it may be anyone of them."""
         named = next((each.contact for each in strange if each.contact), "")
-        what = f"{named[:_SHOWN]!a}" if named else f"nobody ({strange[0].problem})"
+        what = f"{named[:_SHOWN]!a}" if named else f"nobody that is named ({strange[0].problem})"
         if not line.strange:
             line.strange_since = self._clock.monotonic()
-            log.warning("%s: a reply tells of %s, who is not watched: all its contacts are polled", line.feed, what)
+            log.warning("%s: a reply tells of %s, none of its contacts: all of them are polled", line.feed, what)
         line.strange += 1
         line.strange_what = what
         self.counters.unattributed += len(strange)

@@ -94,8 +94,8 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
         if line.strange:
             times = "the last fetch" if line.strange == 1 else f"each of the last {line.strange} fetches"
             what = (
-                f"{times} of subscription {line.live.id} of {line.feed} told of {line.strange_what}, whom nobody here "
-                "watches: its contacts are polled after each such fetch"
+                f"{times} of subscription {line.live.id} of {line.feed} told of {line.strange_what}, which "
+                "is none of its contacts: all of them are polled after each such fetch"
             )
             yield Problem(_wall(clock, line.strange_since), what)
         if line.missed:

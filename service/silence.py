@@ -76,8 +76,7 @@ class Silence:
         `fetched`: by a fetch that has just ended; a poll says nothing while one is under way.
         """
         settled = not line.announced and (fetched or not line.fetching)
-        lately = line.last_announced and self._clock.monotonic() - line.last_announced < LATE
-        if not report.changes or not settled or lately:
+        if not report.changes or not settled:
             return
         if not fetched:
             # A change that is real is still to be fetched; until then nothing says that this reply was of this moment.

@@ -94,6 +94,7 @@ def test_why_zeep_does_not_read_these_replies() -> None:
     assert len(ours(reply)) == 101
 
 
+TYPE = "<presenceType>BASIC_PRESENCE</presenceType>"
 CONTACT = st.tuples(
     st.none() | st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=30),
     st.none() | st.sampled_from([*PresenceState, "ON_FIRE", ""]).map(str),
@@ -116,9 +117,7 @@ def test_our_reading_equals_zeep_s(contacts: Contacts | None) -> None:
         basic(None),
         basic([]),
         response(OPERATION, "<presenceResponse><presenceType>BASIC_PRESENCE</presenceType></presenceResponse>"),
-        response(OPERATION, "<presenceResponse/>"),
-        response(OPERATION, "<presenceResponse><richPresenceList/></presenceResponse>"),
-        response(OPERATION, "<presenceResponse><richPresenceList>\n  </richPresenceList></presenceResponse>"),
+        response(OPERATION, f"<presenceResponse>{TYPE}<basicPresenceList>\n  </basicPresenceList></presenceResponse>"),
     ],
 )
 async def test_nothing_changed_is_an_empty_list(reply: bytes) -> None:
@@ -224,10 +223,41 @@ async def test_broken_document_beside_a_good_one_of_the_same_contact_is_a_proble
 )
 async def test_what_is_no_entry_is_told_without_a_name(inner: str, problem: str) -> None:
     """Nothing of a reply is passed over: what it does not name is taken as unchanged."""
-    (found,) = await fetched(response(OPERATION, f"<presenceResponse>{inner}</presenceResponse>"))
+    (found,) = await fetched(response(OPERATION, f"<presenceResponse>{TYPE}{inner}</presenceResponse>"))
     assert found.contact == ""
     assert found.problem is not None
     assert problem in found.problem
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<presenceResponse/>",
+        "<presenceResponse xmlns:i='http://www.w3.org/2001/XMLSchema-instance' i:nil='true'/>",
+        "<presenceResponse><presenceType/></presenceResponse>",
+        "<presenceResponse>TYPE<status>FAILURE</status></presenceResponse>",
+        "<presenceResponse>TYPE<error/></presenceResponse>",
+        "<presenceResponse>TYPE<richPresenceList/></presenceResponse>",
+        "<presenceResponse><basicPresenceList/></presenceResponse>",
+    ],
+)
+async def test_nothing_changed_has_to_be_said_in_so_many_words(inner: str) -> None:
+    """It is a statement about everybody: a reply that only holds no entry does not make it."""
+    (found,) = await fetched(response(OPERATION, inner.replace("TYPE", TYPE)))
+    assert found.contact == ""
+    assert found.problem is not None
+    assert found.problem.endswith("and no entry")
+
+
+@pytest.mark.parametrize("header", ["<Fault/>", "<more xmlns:s='urn:s' s:mustUnderstand='1'/>"])
+async def test_a_header_that_would_have_to_be_understood_is_no_answer(header: str) -> None:
+    with pytest.raises(UnexpectedReply, match="a header"):
+        await fetched(basic([], header=header))
+
+
+async def test_a_reply_in_another_namespace_is_not_the_server_s() -> None:
+    with pytest.raises(UnexpectedReply, match="another namespace"):
+        await fetched(basic([]).replace(NS.encode(), b"urn:other"))
 
 
 async def test_every_list_of_a_reply_is_read() -> None:

@@ -22,7 +22,7 @@ from pws_soap.errors import ArgumentError, UntrustedServer
 from pws_soap.memory import MemoryTransport
 from pws_soap.transport import HttpTransport, Trust, read_fingerprint
 from tests.soap.loopback import Act, Loopback, http
-from tests.soap.samples import NODE, PASSWORD, logged_in
+from tests.soap.samples import NODE, PASSWORD, application, logged_in, status
 
 GOOD = http(logged_in())
 
@@ -85,10 +85,10 @@ async def login(server: Loopback, *, ca_file: Path | None = None, fingerprint: s
 async def test_private_authority_is_accepted(authority: trustme.CA, ca_file: Path) -> None:
     """Its name is checked against the address, and one connection carries several calls."""
     tls = server_context(authority.issue_cert("127.0.0.1"))
-    transport = HttpTransport(Trust(ca_file), rest=0)
-    async with Loopback([GOOD, GOOD], tls=tls) as server, PwsClient(server.url, transport=transport) as pws:
+    closed = http(status("logout"))
+    async with Loopback([GOOD, closed], tls=tls) as server, PwsClient(server.url, ca_file=ca_file) as pws:
         await pws.login("pwsapp", PASSWORD)
-        await pws.login("pwsapp", PASSWORD)
+        await pws.logout(application(server.url))
     assert (server.connections, len(server.received)) == (1, 2)
 
 
