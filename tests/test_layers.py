@@ -193,22 +193,15 @@ def test_importing_the_package_loads_no_zeep() -> None:
     assert {name for name in at_once if top(name) == "pws_soap"} == VALUES - {"pws_soap.contact"}
 
 
-STORE = {f"service.{name}" for name in ("store", "changes", "records", "freshness", "query", "inbox", "clock")}
-STORE |= {"service.availability"}
-TELLING = {"service.history", "service.knowledge", "service.claims", "service.stream.log", "service.ordering"}
-TELLING |= {f"service.{name}" for name in ("filters", "counting", "callback_url")}
-TELLING |= {f"service.access.{name}" for name in ("principal", "slots", "rates", "sources")}
-ROUTES = {"service.routes", "service.app", "service.guard", "service.problems", "service.views", "service.explaining"}
-ROUTES |= {"service.entrance", "service.mishaps", "service.claim_json", "service.head", "service.contact_csv"}
-OUTER = {"service.assembly", "service.cli"}
+CORE = {"service.core"}
+ROUTES = {"service.api"}
+OUTER = {"service.runtime", "service.cli"}
 
 
 def test_service_points_one_way() -> None:
     """Store below routes and workers, those below the assembly, that below the command line."""
-    assert STORE | TELLING | {"service.routes", "service.app"} | OUTER <= set(SERVICE)
-    assert not forbidden(
-        STORE | TELLING, ROUTES | OUTER | WEB | {"aiohttp", "socket", "pws_soap.client", "pws_soap.simulator"}
-    )
+    assert set(SERVICE) >= CORE | ROUTES | OUTER
+    assert not forbidden(CORE, ROUTES | OUTER | WEB | {"aiohttp", "socket", "pws_soap.client", "pws_soap.simulator"})
     assert not forbidden(ROUTES, OUTER | {"pws_soap.client", "pws_soap.simulator", "pws_soap.transport"})
     inner = {name for name in SERVICE if not within(name, {"service.cli"}) and name != "service"}
     assert not forbidden(inner, {"service.cli", "click"})
@@ -216,7 +209,7 @@ def test_service_points_one_way() -> None:
 
 def test_service_asks_one_clock() -> None:
     """So that a day of it can be run in a test of milliseconds."""
-    asking = {name: clocks(tree) for name, tree in SERVICE.items() if name != "service.clock"}
+    asking = {name: clocks(tree) for name, tree in SERVICE.items() if name != "service.core.clock"}
     assert not {name: calls for name, calls in asking.items() if calls and not within(name, {"service.cli"})}
 
 

@@ -3,21 +3,12 @@
 `load` returns frozen values or raises `ConfigError` with every mistake at once; `example_toml` is a file to start from.
 """
 
-from service.config.answering import Available, Group, Http
+from service.config.api_sections import Available, Group, Http
 from service.config.contacts import completed, merged
+from service.config.errors import ConfigError, Problem
 from service.config.example import example_toml
 from service.config.load import load
-from service.config.model import (
-    Application,
-    Callback,
-    Config,
-    Fetch,
-    Lifecycle,
-    Server,
-    State,
-    Watch,
-)
-from service.config.problems import ConfigError, Problem
+from service.config.server_sections import Application, Callback, Config, Fetch, Lifecycle, Server, State, Watch
 
 __all__ = [
     "Application",

@@ -20,13 +20,16 @@ import pytest
 from rich.console import Console
 
 from pws_soap.models import Presence, PresenceState
-from service.cli import columns, demo, lines, loopback, run, wording
-from service.cli.board import Board
-from service.cli.scene import Scene
-from service.clock import ManualClock
-from service.engine import EngineState, NotificationCounters, SubscriptionStatus, Trouble
-from service.records import Change, Source
-from service.store import MemoryStore
+from service.cli import run
+from service.cli.demo import columns, lines, loopback
+from service.cli.demo import command as demo
+from service.cli.demo.board import Board
+from service.cli.demo.scene import Scene
+from service.cli.shared import wording
+from service.core.clock import ManualClock
+from service.core.engine import EngineState, NotificationCounters, SubscriptionStatus, Trouble
+from service.core.presence.records import Change, Source
+from service.core.presence.store import MemoryStore
 from tests.cli.running import Lines, Running, ask
 from tests.service.fakes import FakeEngine
 

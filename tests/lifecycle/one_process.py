@@ -6,31 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from pws_soap.lifecycle import (
-    USABLE,
-    Act,
-    Command,
-    Happening,
-    Key,
-    Kind,
-    Memory,
-    State,
-    Succeeded,
-    Want,
-    begin,
-    step,
-)
+from pws_soap.lifecycle import USABLE, Act, Command, Happening, Key, Kind, Memory, State, Succeeded, Want, begin, step
 from tests.lifecycle.driver import START, A
 from tests.lifecycle.sameness import normal
-from tests.lifecycle.small_server import (
-    APPLICATION,
-    END_USER,
-    Request,
-    Server,
-    execute,
-    is_valid,
-    owner_of,
-)
+from tests.lifecycle.small_server import APPLICATION, END_USER, Request, Server, execute, is_valid, owner_of
 
 JOE: Final = frozenset({"joe"})
 BOTH: Final = JOE | {"rita"}

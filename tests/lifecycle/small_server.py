@@ -9,18 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pws_soap.lifecycle import (
-    Act,
-    Command,
-    Failed,
-    Failure,
-    Happening,
-    Key,
-    Kind,
-    Removed,
-    Succeeded,
-    Trouble,
-)
+from pws_soap.lifecycle import Act, Command, Failed, Failure, Happening, Key, Kind, Removed, Succeeded, Trouble
 from tests.lifecycle.driver import A
 
 APPLICATION: Final = Key(Kind.APPLICATION, A)

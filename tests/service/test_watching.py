@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.watching import NoSuchEndUser, Watching
+from service.sync.watchlist import NoSuchEndUser, Watching
 
 
 def contacts(watching: Watching) -> list[tuple[str, str]]:
