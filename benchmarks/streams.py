@@ -42,7 +42,7 @@ from service.core.presence.query import Filter
 from service.core.presence.records import Source
 from service.core.presence.store import MemoryStore
 from service.core.wiring import Knowledge
-from service.runtime.assembly import listen, serve
+from service.runtime.server import listen, serve
 from tests.service.fakes import FakeEngine
 
 MOST: Final = 0.25

@@ -50,7 +50,7 @@ from service.core.engine import (
 from service.core.presence.records import Source
 from service.core.presence.store import MemoryStore
 from service.core.wiring import Knowledge
-from service.runtime.assembly import listen, serve
+from service.runtime.server import listen, serve
 from tests.dashboard.conftest import ARGUMENTS, CHROMIUM
 from tests.service.fakes import FakeEngine
 

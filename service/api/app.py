@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -16,13 +16,12 @@ from starlette.middleware.cors import CORSMiddleware
 from pws_soap.models import Secret
 from service.access.authentication import Door
 from service.access.networks import Sources
-from service.api import error_handlers, problems
-from service.api import openapi as described
+from service.api import error_handlers
 from service.api.context import Context
 from service.api.middleware.authentication import Entrance
 from service.api.middleware.head import Head
 from service.api.middleware.limits import MAX_BODY, Guard
-from service.api.models.examples import EXAMPLES
+from service.api.openapi import describe
 from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
 from service.api.routes.callback import Callback, WithoutPrefix
 from service.api.writers.contact import ContactJson
@@ -119,36 +118,5 @@ def create_app(
             expose_headers=_READ,
         )
     app.add_middleware(WithoutPrefix, prefix=callback_prefix)
-    _describe(app, door)
+    describe(app, door)
     return app
-
-
-def _describe(app: FastAPI, door: Door) -> None:
-    """Let OpenAPI say what FastAPI cannot: that errors are `application/problem+json`, and nulls in an example."""
-    made = app.openapi
-    described_for = door.rules.anonymous
-
-    # Any: an OpenAPI document is plain JSON.
-    def openapi() -> dict[str, Any]:
-        nonlocal described_for
-        if described_for != door.rules.anonymous:  # the configuration was read again
-            app.openapi_schema, described_for = None, door.rules.anonymous
-        if app.openapi_schema is None:
-            document = made()
-            described.add(document, door.rules.anonymous)
-            answers = [
-                answer
-                for path in document["paths"].values()
-                for operation in path.values()
-                for answer in operation["responses"].values()
-            ]
-            for answer in answers:
-                content = answer.get("content", {})
-                if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("ProblemView"):
-                    content[problems.MEDIA_TYPE] = content.pop("application/json")
-            for name, example in EXAMPLES.items():
-                document["components"]["schemas"][name]["examples"] = [example]
-        return made()
-
-    # FastAPI's documented way to extend the description.
-    app.openapi = openapi  # type: ignore[method-assign]

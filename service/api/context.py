@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from service.access.authentication import Door
 from service.api.writers.contact import ContactJson
-from service.core.claims.model import Claims
 from service.core.clock import Clock
 from service.core.engine import Engine
 from service.core.events.log import EventLog
 from service.core.presence import brief
-from service.core.presence.query import Known, Reader
+from service.core.presence.claim import Claims
+from service.core.presence.query import Reader
+from service.core.presence.snapshot import Known
 from service.core.presence.store import Store
 from service.core.wiring import Knowledge
 

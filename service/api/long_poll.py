@@ -19,7 +19,7 @@ from starlette.responses import Response
 from service.access.errors import KeyRequired
 from service.access.principal import Principal
 from service.api.context import Context
-from service.api.parameters.checks import JSON, Said, Tags, tagged
+from service.api.etags import JSON, Said, Tags, tagged
 from service.api.prefer import seconds_to_wait
 from service.core.events.log import Event
 

@@ -1,10 +1,18 @@
-"""What OpenAPI says of access: which scope each operation needs, and how it answers those who are not let in."""
+"""What OpenAPI says beyond what FastAPI finds out by itself.
+
+Which scope each operation needs, and how it answers those who are not let in; that errors are problem documents; and
+examples with nulls.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from fastapi import FastAPI
+
+from service.access.authentication import Door
 from service.access.principal import Principal
+from service.api.models.examples import EXAMPLES
 from service.api.problems import MEDIA_TYPE
 
 # Any: an OpenAPI document is plain JSON.
@@ -16,7 +24,7 @@ _RETRY: Final[_Json] = {"Retry-After": {"schema": {"type": "integer"}, "descript
 _CHALLENGE: Final[_Json] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "how to send a key"}}
 
 
-def add(document: _Json, anonymous: Principal | None) -> None:
+def _add_access(document: _Json, anonymous: Principal | None) -> None:
     """Complete the description of a service to which `anonymous` may come without a key (None: nobody).
 
     Operations that need a scope are those to which FastAPI has given a `security`.
@@ -43,3 +51,34 @@ def add(document: _Json, anonymous: Principal | None) -> None:
 
 def _answer(words: str, headers: _Json | None = None) -> _Json:
     return {"description": words, **({"headers": headers} if headers else {}), "content": _PROBLEM}
+
+
+def describe(app: FastAPI, door: Door) -> None:
+    """Let OpenAPI say what FastAPI cannot: that errors are `application/problem+json`, and nulls in an example."""
+    made = app.openapi
+    described_for = door.rules.anonymous
+
+    # Any: an OpenAPI document is plain JSON.
+    def openapi() -> dict[str, Any]:
+        nonlocal described_for
+        if described_for != door.rules.anonymous:  # the configuration was read again
+            app.openapi_schema, described_for = None, door.rules.anonymous
+        if app.openapi_schema is None:
+            document = made()
+            _add_access(document, door.rules.anonymous)
+            answers = [
+                answer
+                for path in document["paths"].values()
+                for operation in path.values()
+                for answer in operation["responses"].values()
+            ]
+            for answer in answers:
+                content = answer.get("content", {})
+                if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("ProblemView"):
+                    content[MEDIA_TYPE] = content.pop("application/json")
+            for name, example in EXAMPLES.items():
+                document["components"]["schemas"][name]["examples"] = [example]
+        return made()
+
+    # FastAPI's documented way to extend the description.
+    app.openapi = openapi  # type: ignore[method-assign]

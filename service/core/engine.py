@@ -6,13 +6,12 @@ Times in a status are wall time, seconds since the epoch; texts are for people a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from pws_soap.models import Notification, SessionKind
-from service.sync.watchlist import Watched
 
 
 class EngineState(StrEnum):
@@ -220,3 +219,21 @@ class Engine(Protocol):
     def ready(self) -> tuple[bool, str]:
         """Whether any answer would be live, and in words why not."""
         ...
+
+
+class NoSuchEndUser(ValueError):
+    """An end user that no [[watch]] block names."""
+
+    def __init__(self, end_user: str, known: Iterable[str]) -> None:
+        self.end_user = end_user
+        self.known = tuple(known)
+        super().__init__(f"no end user {end_user!r}; there are: {', '.join(self.known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A contact and the end user it is watched through. `configured`: whether the configuration names it."""
+
+    contact: str
+    end_user: str
+    configured: bool

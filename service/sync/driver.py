@@ -19,6 +19,7 @@ from pws_soap.models import Secret, Session, Subscription
 from service.core.callback_url import at_node
 from service.core.clock import Clock
 from service.sync.state_file import StateFile
+from service.sync.subscriptions import Live
 
 log = logging.getLogger("pws.lifecycle")
 
@@ -47,21 +48,6 @@ class Refused:
     key: Key
     why: str
     since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A subscription that can be fetched."""
-
-    key: Key
-    generation: int
-    id: int
-    session: Session
-    session_generation: int
-    contacts: frozenset[str] = field(repr=False)
-    """Those that it carries for certain."""
-    perhaps: frozenset[str] = field(repr=False)
-    """Those that a request under way may be adding or taking out."""
 
 
 class Keeper:

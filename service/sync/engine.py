@@ -13,7 +13,16 @@ from pws_soap.errors import PwsError
 from pws_soap.lifecycle import Kind, State, Trouble
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification, same_contact
 from service.core.clock import Clock
-from service.core.engine import Failure, NoSuchNode, NotAvailable, NotificationCounters, RefreshReport, Status
+from service.core.engine import (
+    Failure,
+    NoSuchEndUser,
+    NoSuchNode,
+    NotAvailable,
+    NotificationCounters,
+    RefreshReport,
+    Status,
+    Watched,
+)
 from service.core.presence.freshness import Level, assess
 from service.core.presence.store import Store
 from service.sync import status as reporting
@@ -24,7 +33,7 @@ from service.sync.read_through import ReadThrough
 from service.sync.state_file import StateFile
 from service.sync.subscription_events import Herald, Tell
 from service.sync.subscriptions import Line, LineLost, PumpSettings, feed_of
-from service.sync.watchlist import NoSuchEndUser, Watched, Watching
+from service.sync.watchlist import Watching
 
 log = logging.getLogger("pws.service")
 

@@ -32,11 +32,11 @@ from service.core.callback_url import token_of
 from service.core.clock import Clock, Moment
 from service.core.presence.records import PutReport, Reading, Source
 from service.core.presence.store import Store
-from service.sync.driver import Keeper, Live
+from service.sync.driver import Keeper
 from service.sync.inbox import Inbox, SubscriptionRef
 from service.sync.poller import Poller
 from service.sync.silence import Silence
-from service.sync.subscriptions import Counters, Line, LineLost, PumpSettings, Use, feed_of
+from service.sync.subscriptions import Counters, Line, LineLost, Live, PumpSettings, Use, feed_of
 
 log = logging.getLogger("pws.fetch")
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pws_soap.lifecycle import Key
-from pws_soap.models import Secret
+from pws_soap.models import Secret, Session
 from service.core.clock import Moment
-from service.sync.driver import Live
 from service.sync.inbox import SubscriptionRef
 
 
@@ -108,3 +107,18 @@ class Counters:
 def feed_of(key: Key) -> str:
     """The feed that a subscription is: its end user, and which of several it is."""
     return key.user if not key.slot else f"{key.user}/{key.slot + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A subscription that can be fetched."""
+
+    key: Key
+    generation: int
+    id: int
+    session: Session
+    session_generation: int
+    contacts: frozenset[str] = field(repr=False)
+    """Those that it carries for certain."""
+    perhaps: frozenset[str] = field(repr=False)
+    """Those that a request under way may be adding or taking out."""

@@ -7,27 +7,9 @@ the rest as it is. A contact that several end users could watch is watched throu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from pws_soap.models import same_contact
-
-
-class NoSuchEndUser(ValueError):
-    """An end user that no [[watch]] block names."""
-
-    def __init__(self, end_user: str, known: Iterable[str]) -> None:
-        self.end_user = end_user
-        self.known = tuple(known)
-        super().__init__(f"no end user {end_user!r}; there are: {', '.join(self.known)}")
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A contact and the end user it is watched through. `configured`: whether the configuration names it."""
-
-    contact: str
-    end_user: str
-    configured: bool
+from service.core.engine import NoSuchEndUser, Watched
 
 
 class Watching:

@@ -22,7 +22,7 @@ from service.api.app import create_app
 from service.api.middleware.limits import MAX_BODY
 from service.api.routes.callback import Callback, alone
 from service.core.clock import ManualClock
-from service.runtime.assembly import CannotStart, listen, serve
+from service.runtime.server import CannotStart, listen, serve
 from tests.access.people import ANN, bearer, coming_from, guarded
 from tests.asgi import call
 from tests.service.fakes import FakeEngine

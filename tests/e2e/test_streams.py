@@ -24,7 +24,7 @@ from service.api.sse.response import STALLED
 from service.api.sse.resume import MOST_NEWS
 from service.api.sse.subscriber import PIECE, Telling
 from service.core.clock import ManualClock
-from service.runtime.assembly import listen, serve
+from service.runtime.server import listen, serve
 from tests.e2e.processes import PATIENCE, Site
 from tests.e2e.simulated import Server, Service, configure
 from tests.service.office import AVAILABLE, AWAY, BUSY, Office, presence

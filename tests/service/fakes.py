@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pws_soap.models import Notification
-from service.core.engine import EngineState, NoSuchNode, RefreshReport, Status
-from service.sync.watchlist import NoSuchEndUser, Watched, Watching
+from service.core.engine import EngineState, NoSuchEndUser, NoSuchNode, RefreshReport, Status, Watched
+from service.sync.watchlist import Watching
 
 
 @dataclass

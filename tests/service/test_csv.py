@@ -12,9 +12,9 @@ from service.access.authentication import Door, Rules
 from service.access.principal import Principal, Scope
 from service.api.negotiation import NotAcceptable, preferred
 from service.api.writers import csv_table
-from service.core.claims.model import Claim
 from service.core.clock import Moment
-from service.core.presence.query import CLAIMED, Known
+from service.core.presence.claim import Claim
+from service.core.presence.snapshot import CLAIMED, Known
 from tests.asgi import Answer
 from tests.service.office import AVAILABLE, BUSY, Office, presence
 

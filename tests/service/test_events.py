@@ -18,7 +18,8 @@ from service.api.sse.response import STALLED, NotRead
 from service.api.sse.resume import MOST_NEWS, Stretch, Stretches, gathered, resumed
 from service.api.sse.subscriber import LAG, PIECE
 from service.core.presence.availability import Availability, Rule
-from service.core.presence.query import Filter, Known, Told
+from service.core.presence.query import Filter
+from service.core.presence.snapshot import Known, Told
 from tests.asgi import call
 from tests.service.office import AVAILABLE, AWAY, BUSY, FEED, Office, presence
 from tests.service.test_log import Desk

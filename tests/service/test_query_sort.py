@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock
-from service.core.presence.cursors import CursorExpired, Orders, Sort, SortBy
+from service.core.presence.cursors import CursorExpired, Orders
 from service.core.presence.query import Filter, Reader, Unknown
 from service.core.presence.records import Source
+from service.core.presence.sorting import Sort, SortBy
 from service.core.presence.store import MemoryStore
 from tests.service.office import AVAILABLE, AWAY, BOUND, BUSY, presence
 

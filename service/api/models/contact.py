@@ -11,10 +11,10 @@ from pydantic import ConfigDict, Field
 
 from pws_soap.models import Device, PresenceState
 from service.api.models.base import EXAMPLE_TIME, Time, View, rfc3339
-from service.core.claims.model import Claim
+from service.core.presence.claim import Claim
 from service.core.presence.freshness import Level
-from service.core.presence.query import Known
 from service.core.presence.records import Record, Source
+from service.core.presence.snapshot import Known
 
 CONTACT_EXAMPLE: Final[dict[str, object]] = {
     "contact": "ann@example.com",

@@ -15,8 +15,8 @@ from pws_soap.models import PresenceType
 from service.api.models import ContactView, DeviceView, View
 from service.core.presence.availability import Opinion
 from service.core.presence.freshness import Level
-from service.core.presence.query import Known
 from service.core.presence.records import Record
+from service.core.presence.snapshot import Known
 
 
 class DeviceDetailView(DeviceView):

@@ -11,9 +11,10 @@ from pws_soap.models import PresenceState
 from service.access.errors import NotAllowed
 from service.access.principal import Principal
 from service.api.writers.fields import BRIEF, FIELDS, chosen
-from service.core.presence.cursors import MAX_CURSOR, Sort, SortBy
+from service.core.presence.cursors import MAX_CURSOR
 from service.core.presence.freshness import Level
 from service.core.presence.query import Filter
+from service.core.presence.sorting import Sort, SortBy
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,24 +17,25 @@ from starlette.responses import Response
 from service.access.errors import NotAllowed
 from service.access.principal import ANYBODY, Principal, Scope
 from service.api.context import Context
+from service.api.etags import plain
 from service.api.idempotency import Different, InProgress, Name, Replays
-from service.api.parameters.checks import INVALID, TOO_LARGE, no_query, plain
+from service.api.models.claim import ClaimListView, ClaimView, MadeClaimView, NotEnoughProblemView
+from service.api.parameters.checks import no_query
 from service.api.parameters.claims import ClaimBody, ClaimId, IdempotencyKey, Prefer, RenewBody
 from service.api.prefer import seconds_to_wait
 from service.api.problems import ProblemView, problem
-from service.api.writers.claim import ClaimJson, ClaimListView, ClaimView, MadeClaimView, NotEnoughProblemView, reasons
+from service.api.responses import INVALID, TOO_LARGE, Responses
+from service.api.writers.claim import ClaimJson, reasons
 from service.core.claims.model import Ask, Excuse, Granted, Happening, Lease, Outcome, Refused
 from service.core.claims.wait_queue import Ticket
 
 _RETRY_FULL: Final = 5
 """Seconds after which one may try again to wait."""
 
-# Any: OpenAPI fragments, as FastAPI takes them.
-_Responses = dict[int | str, dict[str, Any]]
 _RETRY: Final = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
 _APPLIED: Final = {"schema": {"type": "string"}, "description": "wait=N, where somebody asked to wait"}
-_NO_SUCH: Final[_Responses] = {404: {"model": ProblemView, "description": "There is no such claim (any more)"}}
-_STOPPING: Final[_Responses] = {
+_NO_SUCH: Final[Responses] = {404: {"model": ProblemView, "description": "There is no such claim (any more)"}}
+_STOPPING: Final[Responses] = {
     503: {"model": ProblemView, "description": "The service is stopping", "headers": _RETRY},
 }
 

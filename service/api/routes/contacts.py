@@ -12,19 +12,12 @@ from starlette.responses import Response
 from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION, same_contact
 from service.access.principal import Principal, Scope
 from service.api.context import Context
+from service.api.etags import plain
 from service.api.models import AddedView, WatchedListView, WatchedView
-from service.api.parameters.checks import (
-    INVALID,
-    NOT_WATCHED,
-    TOO_LARGE,
-    ContactPath,
-    ContactText,
-    no_query,
-    path_contact,
-    plain,
-)
+from service.api.parameters.checks import ContactPath, ContactText, no_query, path_contact
 from service.api.problems import ContactNotWatched
-from service.sync.watchlist import NoSuchEndUser
+from service.api.responses import INVALID, NOT_WATCHED, TOO_LARGE
+from service.core.engine import NoSuchEndUser
 
 
 class AddBody(BaseModel):

@@ -18,7 +18,8 @@ from starlette.responses import Response
 from pws_soap.models import PresenceState
 from service.access.principal import Scope
 from service.api.context import Context
-from service.api.parameters.checks import contact_uri, no_query, plain
+from service.api.etags import plain
+from service.api.parameters.checks import contact_uri, no_query
 from service.api.problems import ContactNotWatched
 
 

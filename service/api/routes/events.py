@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from service.access.principal import Principal, Scope
 from service.api.context import Context
-from service.api.parameters.checks import INVALID
 from service.api.parameters.presence import FilterQuery
 from service.api.problems import ProblemView
+from service.api.responses import INVALID
 from service.api.sse.response import EventStream
 from service.api.sse.resume import MAX_LENGTH, Stretches
 from service.api.sse.subscriber import Telling

@@ -11,18 +11,11 @@ from starlette.responses import Response
 from service.access.errors import NotAllowed
 from service.access.principal import Principal, Scope
 from service.api.context import Context
+from service.api.etags import Said, Tags, tagged
 from service.api.models import HistoryView, TransitionView
-from service.api.parameters.checks import (
-    INVALID,
-    ContactPath,
-    Said,
-    Tags,
-    check_query,
-    documented,
-    path_contact,
-    tagged,
-)
+from service.api.parameters.checks import ContactPath, check_query, path_contact
 from service.api.problems import ContactNotWatched, ProblemView
+from service.api.responses import INVALID, documented
 from service.core.events.history import HistoryOff
 
 _NONE: Final[dict[int | str, dict[str, Any]]] = {

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from service.access.principal import Principal, Scope
-from service.api import sight
+from service.api import visibility
 from service.api.context import Context
+from service.api.etags import JSON, Said, Tags, tagged
 from service.api.long_poll import told
 from service.api.models import (
     BriefContactView,
@@ -25,27 +26,15 @@ from service.api.models import (
 )
 from service.api.models.explain import ExplainedContactView, ExplainView
 from service.api.negotiation import preferred
-from service.api.parameters.checks import (
-    EXPIRED,
-    INVALID,
-    JSON,
-    NOT_ACCEPTABLE,
-    NOT_WATCHED,
-    ContactPath,
-    Said,
-    Tags,
-    check_query,
-    documented,
-    no_query,
-    path_contact,
-    tagged,
-)
+from service.api.parameters.checks import ContactPath, check_query, no_query, path_contact
 from service.api.parameters.presence import ContactQuery, ListQuery
 from service.api.problems import ContactNotWatched, shortened
+from service.api.responses import EXPIRED, INVALID, NOT_ACCEPTABLE, NOT_WATCHED, documented
 from service.api.writers import csv_table
 from service.api.writers.fields import FIELDS
 from service.core.engine import NotAvailable
-from service.core.presence.query import Filter, Known, Page, Unknown
+from service.core.presence.query import Filter, Page, Unknown
+from service.core.presence.snapshot import Known
 
 _FORMS: Final = (JSON, csv_table.MEDIA_TYPE)
 _PREFER: Final[dict[str, Any]] = {  # Any: a fragment of OpenAPI
@@ -112,8 +101,8 @@ def router(context: Context) -> APIRouter:
             story = await _read_through(context, who, context.reader.older(query.max_age, wanted))
             said = make(query.max_age + context.clock.monotonic() - began)
             return _at_once(context, request, who, said, story, form)
-        seen = sight.of_list(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
-        return await told(context, request, who, make, lambda event: sight.concerns(event, seen), form)
+        seen = visibility.of_list(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
+        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen), form)
 
     @routes.get(
         "/presence/{contact}",
@@ -162,9 +151,9 @@ def router(context: Context) -> APIRouter:
             story = await _read_through(context, who, [each for each in older if each == known.record.contact])
             return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
         key = known.record.key
-        shown = sight.of_list(context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details)
-        seen: sight.Seen = (lambda told: told) if query.explain else shown
-        return await told(context, request, who, make, lambda event: sight.concerns(event, seen, key))
+        shown = visibility.of_list(context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details)
+        seen: visibility.Seen = (lambda told: told) if query.explain else shown
+        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen, key))
 
     @routes.get(
         "/summary",
@@ -184,8 +173,8 @@ def router(context: Context) -> APIRouter:
             counts = context.reader.summary(who.groups)
             return Said(view.of(counts, context.knowledge.desk.rules.floors).model_dump_json().encode())
 
-        seen = sight.of_summary(context.reader, who.groups, details=who.details)
-        return await told(context, request, who, make, lambda event: sight.concerns(event, seen))
+        seen = visibility.of_summary(context.reader, who.groups, details=who.details)
+        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen))
 
     return routes
 

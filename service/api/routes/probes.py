@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from service.access.principal import Scope
 from service.api.context import Context
+from service.api.etags import plain
 from service.api.models import AliveView, IndexView, ReadyView
-from service.api.parameters.checks import plain
 from service.core.presence.freshness import Level
 
 

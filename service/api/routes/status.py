@@ -12,11 +12,12 @@ from starlette.responses import Response
 from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION
 from service.access.principal import Principal, Scope
 from service.api.context import Context
+from service.api.etags import plain
 from service.api.models import FailoverView, RefreshView, StatusView
-from service.api.parameters.checks import INVALID, NOT_AVAILABLE, NOT_WATCHED, TOO_LARGE, ContactText, no_query, plain
+from service.api.parameters.checks import ContactText, no_query
 from service.api.problems import ContactNotWatched
-from service.core.engine import NoSuchNode
-from service.sync.watchlist import NoSuchEndUser
+from service.api.responses import INVALID, NOT_AVAILABLE, NOT_WATCHED, TOO_LARGE
+from service.core.engine import NoSuchEndUser, NoSuchNode
 
 
 class RefreshBody(BaseModel):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from service.core.events.log import Event
-from service.core.presence.query import Told
+from service.core.presence.snapshot import Told
 
 MAX_LENGTH: Final = 64
 """Characters of a place that a client may send."""

@@ -19,7 +19,8 @@ from service.api.writers.contact import ContactJson
 from service.core.claims.model import Event as ClaimEvent
 from service.core.events.log import CHANGE, REMOVED, Event, EventLog
 from service.core.presence import brief
-from service.core.presence.query import Filter, Known, Reader, Told
+from service.core.presence.query import Filter, Reader
+from service.core.presence.snapshot import Known, Told
 from service.core.presence.store import Store
 
 KEPT: Final = 8 * 1024 * 1024

@@ -11,67 +11,16 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pydantic import ConfigDict, Field
-
 from service.access.principal import Principal
-from service.api.models import BriefContactView, ContactView, Time, View, rfc3339
-from service.api.problems import ProblemView
+from service.api.models import rfc3339
 from service.api.writers.contact import ContactJson
 from service.core.claims.model import Lease, PassedOver
 from service.core.events.log import EventLog
 from service.core.presence import brief
-from service.core.presence.query import Known, Reader
+from service.core.presence.query import Reader
+from service.core.presence.snapshot import Known
 
 _dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class PassedOverView(View):
-    """A member of the group who was not picked."""
-
-    model_config = ConfigDict(title="PassedOver")
-
-    contact: str
-    reason: str
-
-
-class ClaimView(View):
-    """Some people of a group, held for one purpose."""
-
-    model_config = ConfigDict(title="Claim", serialize_by_alias=True)
-
-    id: str
-    group: str = Field(description="whose rule picked them; empty where the key must not see it")
-    purpose: str = Field(alias="for", description="what the asker said it is for")
-    holder: str = Field(description="the name of the key that asked")
-    made_at: Time
-    expires_at: Time = Field(description="unless it is renewed")
-    contacts: list[ContactView | BriefContactView] = Field(description="those it holds")
-
-
-class MadeClaimView(ClaimView):
-    """A claim that was just made, and why the others of the group were not picked."""
-
-    model_config = ConfigDict(title="MadeClaim", serialize_by_alias=True)
-
-    passed_over: list[PassedOverView]
-
-
-class ClaimListView(View):
-    """The claims that there are."""
-
-    model_config = ConfigDict(title="ClaimList")
-
-    claims: list[ClaimView] = Field(description="in the order in which they were made")
-    since: Time = Field(description="when the service started: it knows of no claims that are older")
-
-
-class NotEnoughProblemView(ProblemView):
-    """A problem document of a claim that was refused."""
-
-    model_config = ConfigDict(title="NotEnoughProblem")
-
-    free: int | None = Field(default=None, description="how many it could have had; of /problems/not-enough-free")
-    passed_over: list[PassedOverView] | None = Field(default=None, description="of /problems/not-enough-free")
 
 
 class ClaimJson:

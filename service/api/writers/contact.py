@@ -15,8 +15,9 @@ from typing import Final
 from service.api.models import claim_shown, lasting, rfc3339
 from service.api.writers.fields import BRIEF, FIELDS
 from service.core.presence.availability import Verdict
-from service.core.presence.query import Known, Page
+from service.core.presence.query import Page
 from service.core.presence.records import Change, ChangeKind, Record, Source
+from service.core.presence.snapshot import Known
 
 _dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
 _FREE_OF_CLAIMS: Final = b',"claim":null}'

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from service.api.writers.fields import FIELDS
-from service.core.presence.query import Known
+from service.core.presence.snapshot import Known
 
 MEDIA_TYPE: Final = "text/csv"
 CONTENT_TYPE: Final = "text/csv; charset=utf-8; header=present"

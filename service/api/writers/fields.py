@@ -10,7 +10,7 @@ from typing import Final
 
 from pws_soap.models import Device, Presence
 from service.api.models import claim_shown, device_shown, rfc3339
-from service.core.presence.query import Known
+from service.core.presence.snapshot import Known
 
 Getter = Callable[[Known], object]
 

@@ -97,12 +97,8 @@ async def _serve(config: Config) -> str:
 
 
 async def _serve_alone(config: Config) -> str:
-    from service.runtime.assembly import (  # uvicorn and zeep take a moment
-        CannotStart,
-        assemble,
-        listen,
-        serve,
-    )
+    from service.runtime.assembly import assemble
+    from service.runtime.server import CannotStart, listen, serve
 
     sockets: list[socket.socket] = []
     try:

@@ -22,8 +22,8 @@ from service.cli.demo.scene import Snapshot
 from service.cli.shared import output, wording
 from service.core.engine import EngineState
 from service.core.presence.freshness import Level
-from service.core.presence.query import Known
 from service.core.presence.records import Change
+from service.core.presence.snapshot import Known
 
 FEED: Final = 50
 """Columns that a list of changes needs beside the contacts."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from pws_soap.models import PresenceState
 from service.cli.shared import output, wording
 from service.core.presence.freshness import Level
-from service.core.presence.query import Known
+from service.core.presence.snapshot import Known
 
 GAP: Final = 3
 """Columns between blocks, with a line in the middle."""

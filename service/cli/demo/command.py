@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from service.cli.shared import output
+from service.cli.shared.duration import Duration
 from service.cli.shared.ranges import Real, Whole
 from service.cli.shared.signals import stop_at_signals, until
 
@@ -26,22 +26,6 @@ MAX_LATEST: Final = 200
 """Changes that are kept to be listed: more than a terminal has lines."""
 PAUSE: Final = 0.1
 """Seconds between two pictures at least: an eye takes no more, and a processor has other work."""
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-class Duration(click.ParamType[float]):
-    """30s, 2m, 1h, or plain seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # as click has it
-        """Seconds."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smh]?)", str(value).strip().lower())
-        if not found or float(found[1]) == 0:
-            self.fail(f"expected a time such as 30s, 2m, 1h, or seconds as a plain number, got {value!r}", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
 
 
 @click.command("demo")

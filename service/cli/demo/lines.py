@@ -9,16 +9,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Final
 
 from service.cli.demo.scene import Scene
 from service.cli.shared import output, wording
+from service.cli.shared.wording import CONTACT, STATE, time
 from service.core.presence.records import Change
-
-STATE: Final = 11
-"""Characters of the longest state."""
-CONTACT: Final = 24
 
 
 async def follow(scene: Scene, *, as_json: bool) -> None:
@@ -55,8 +50,3 @@ def line(change: Change) -> str:
     at = time(record.changed_at.wall) if record.changed_at is not None else ""
     contact = output.printable(record.contact)
     return f"{at}  {contact:<{CONTACT}}  {record.state.value:<{STATE}}  {wording.change(change)}".rstrip()
-
-
-def time(wall: float) -> str:
-    """The time of day here, with milliseconds."""
-    return datetime.fromtimestamp(wall).astimezone().strftime("%H:%M:%S.%f")[:-3]

@@ -22,7 +22,8 @@ from service.cli.shared.output import Failure
 from service.config import Config, load
 from service.core.clock import SystemClock
 from service.core.presence.freshness import default_bound
-from service.runtime.assembly import CannotStart, assemble, listen, serve
+from service.runtime.assembly import assemble
+from service.runtime.server import CannotStart, listen, serve
 
 HOST: Final = "127.0.0.1"
 OPENS: Final = 8.75

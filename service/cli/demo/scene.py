@@ -17,8 +17,9 @@ from service.core.clock import Clock
 from service.core.engine import Engine, Status
 from service.core.presence.availability import DEFAULT, decide
 from service.core.presence.freshness import assess
-from service.core.presence.query import Counts, Filter, Known, Reader
+from service.core.presence.query import Counts, Filter, Reader
 from service.core.presence.records import Change, ChangeKind
+from service.core.presence.snapshot import Known
 from service.core.presence.store import Store
 
 MAX_WAITING: Final = 20_000

@@ -15,7 +15,7 @@ from service.access.networks import Sources
 from service.api.routes.callback import Callback, alone
 from service.config import Config
 from service.core.clock import SystemClock
-from service.runtime.assembly import serve
+from service.runtime.server import serve
 
 
 class Ear:

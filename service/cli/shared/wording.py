@@ -5,6 +5,7 @@ A state's word always stands beside its mark and its colour, so that neither is 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from pws_soap.models import Presence, PresenceState
@@ -21,6 +22,9 @@ MARKS: Final = {
     PresenceState.VACATION: ("◇", "="),
 }
 """The mark of each state, and one for terminals that know ASCII only."""
+STATE: Final = 11
+"""Characters of the longest state."""
+CONTACT: Final = 24
 
 _STATES: Final = frozenset(state.value.lower() for state in PresenceState)
 _WORDS: Final = {"on-the-phone": ("on the phone", "phone"), "alerting": ("ringing", "ringing")}
@@ -70,3 +74,8 @@ def age(seconds: float) -> str:
         if seconds < 100 * length:
             return f"{int(seconds / length)}{unit}"
     return f"{min(int(seconds / 86400), 999)}d"
+
+
+def time(wall: float) -> str:
+    """The time of day here, with milliseconds."""
+    return datetime.fromtimestamp(wall).astimezone().strftime("%H:%M:%S.%f")[:-3]

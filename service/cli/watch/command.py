@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import click
 
 from pws_soap.models import PresenceState, Secret
-from service.cli.demo.command import Duration
 from service.cli.shared import output
+from service.cli.shared.duration import Duration
 from service.cli.shared.options import config_option
 from service.cli.shared.signals import stop_at_signals, until
 from service.core.presence.freshness import Level

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from service.cli.demo.lines import CONTACT, STATE, time
 from service.cli.shared import output, wording
+from service.cli.shared.wording import CONTACT, STATE, time
 from service.cli.watch.contact import Seen, one_line, time_of
 from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
 from service.cli.watch.picture import Picture, Step

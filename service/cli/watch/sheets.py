@@ -13,9 +13,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from pws_soap.models import PresenceState
-from service.cli.demo.lines import time
 from service.cli.shared import wording
 from service.cli.shared.output import printable
+from service.cli.shared.wording import time
 from service.cli.watch import cells, lines
 from service.cli.watch.cells import Cell
 from service.core.presence.freshness import Level

@@ -23,7 +23,7 @@ from service.core.claims.pick_order import Standing
 from service.core.claims.reserve import Reserve
 from service.core.claims.wait_queue import Queue, Ticket, Walk
 from service.core.clock import Clock
-from service.core.presence.query import Told
+from service.core.presence.snapshot import Told
 
 UNWATCHED: Final = "no longer watched"
 CLAIMED: Final = "claimed"

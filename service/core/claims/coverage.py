@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from service.core.presence.freshness import Level
-from service.core.presence.query import Told
+from service.core.presence.snapshot import Told
 
 PATIENCE: Final = 60.0
 """Seconds after the first live presence of a group in which the others should come."""

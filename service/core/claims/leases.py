@@ -11,8 +11,9 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 
-from service.core.claims.model import Ask, Claim, Lease, Person
+from service.core.claims.model import Ask, Lease, Person
 from service.core.clock import Clock, Moment
+from service.core.presence.claim import Claim
 
 
 class ClaimBook:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from service.core.clock import Moment
+from service.core.presence.claim import Claim
 
 
 class Pick(StrEnum):
@@ -16,30 +17,6 @@ class Pick(StrEnum):
     LONGEST_AVAILABLE = "longest-available"
     ROUND_ROBIN = "round-robin"
     LEAST_RECENTLY_CLAIMED = "least-recently-claimed"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One person held for one purpose.
-
-    `key` is the contact's key in the store, `contact` its spelling; `group` is the one whose rule picked it; `purpose`
-    what the asker said it is for; `holder` the name of the key that asked. It ends at `expires` unless it is renewed.
-    """
-
-    id: str
-    key: str
-    contact: str
-    group: str
-    purpose: str
-    holder: str
-    made: Moment
-    expires: Moment
-
-    def seen(self, within: frozenset[str] | None) -> Claim:
-        """As somebody sees it who may see the groups `within` only: that it is held, not for what in another group."""
-        if within is None or self.group in within:
-            return self
-        return replace(self, group="", purpose="", holder="")
 
 
 class Person(NamedTuple):
@@ -151,19 +128,3 @@ class Happening:
 
 
 Listener = Callable[[Happening], None]
-
-
-class Claims(Protocol):
-    """Who is held now."""
-
-    def held(self, key: str) -> Claim | None:
-        """The claim on a contact, None when nobody holds it. Claims that have expired are not told."""
-        ...
-
-
-class NoClaims:
-    """The twin where nobody claims anything."""
-
-    def held(self, key: str) -> Claim | None:
-        """See Claims."""
-        return None

@@ -26,7 +26,8 @@ from service.core.claims.wait_queue import Ticket
 from service.core.clock import Clock
 from service.core.events.log import CHANGE, REMOVED, EventLog
 from service.core.events.log import Event as LogEvent
-from service.core.presence.query import Reader, Told
+from service.core.presence.query import Reader
+from service.core.presence.snapshot import Told
 from service.core.presence.store import Store
 
 LOW: Final = "coverage.low"

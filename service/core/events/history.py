@@ -18,7 +18,7 @@ from pws_soap.models import PresenceState
 from service.core.clock import Clock, Moment
 from service.core.events.log import CHANGE, REMOVED, Event, EventLog
 from service.core.presence.freshness import Level
-from service.core.presence.query import Told
+from service.core.presence.snapshot import Told
 
 DEFAULT_AGE: Final = 86400.0
 

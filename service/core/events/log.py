@@ -23,8 +23,9 @@ from service.core.clock import Clock, Moment
 from service.core.events.validity import Seen, holds, seen
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
-from service.core.presence.query import Reader, Told
+from service.core.presence.query import Reader
 from service.core.presence.records import Change, ChangeKind, Feed, Record
+from service.core.presence.snapshot import Told
 from service.core.presence.store import Store
 
 TICK: Final = 1.0

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from math import inf
 from typing import Final, NamedTuple
 
-from service.core.claims.model import Claim
 from service.core.presence.availability import Rule
+from service.core.presence.claim import Claim
 from service.core.presence.freshness import Level
-from service.core.presence.query import Told
 from service.core.presence.records import Feed, Record
+from service.core.presence.snapshot import Told
 
 SLACK: Final = 1e-3
 """Seconds around a boundary in which it is asked anew: sums and differences of times are rounded differently."""

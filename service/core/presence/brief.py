@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pws_soap.models import Presence, PresenceState
 from service.core.presence.availability import Verdict
-from service.core.presence.query import Known, Marks, Told
 from service.core.presence.records import Record
+from service.core.presence.snapshot import Known, Marks, Told
 
 
 def marked(before: Told | None, told: Told, id: int) -> Told:  # noqa: A002  # as in Event

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pws_soap.models import PresenceState
-from service.core.claims.model import Claim
 from service.core.presence.availability import Verdict
+from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness, Level
 from service.core.presence.records import Record
 

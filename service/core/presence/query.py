@@ -11,69 +11,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from pws_soap.models import same_contact
-from service.core.claims.model import Claim, Claims, NoClaims
 from service.core.clock import Clock
 from service.core.presence.availability import Availability, Opinion, Rule, Verdict, among, together
+from service.core.presence.claim import Claim, Claims, NoClaims
 from service.core.presence.counts import Counts, Judge, Summary, count
-from service.core.presence.cursors import (
-    BY_CONTACT,
-    After,
-    Orders,
-    Place,
-    Sort,
-    SortBy,
-    WrongCursor,
-    arranged,
-    cursor_after,
-    cursor_at,
-    mark,
-    read_cursor,
-    sort_value,
-)
+from service.core.presence.cursors import After, Orders, Place, WrongCursor, cursor_after, cursor_at, mark, read_cursor
 from service.core.presence.filters import Filter, Unknown, passes
 from service.core.presence.freshness import Freshness, Level, assess
 from service.core.presence.records import Record
+from service.core.presence.snapshot import CLAIMED, Known, Told
+from service.core.presence.sorting import BY_CONTACT, Sort, SortBy, arranged, sort_value
 from service.core.presence.store import Store
 
 __all__ = ["CLAIMED", "Counts", "Filter", "Known", "Page", "Reader", "Summary", "Told", "Unknown"]
 
 _MOST_ASKED: Final = 64
 """Combinations of groups whose members are kept."""
-
-
-class Known(NamedTuple):
-    """A contact, how sure its state is, whether it is free, and the claim that holds it."""
-
-    record: Record
-    freshness: Freshness
-    verdict: Verdict
-    claim: Claim | None = None
-
-
-class Marks(NamedTuple):
-    """The ids of the events that last changed what keys without details see of a contact, see
-    `service.core.presence.brief`.
-
-    `shown`: its name and freshness; `free`: whether it is available, for each of the opinions.
-    """
-
-    shown: int = 0
-    free: tuple[int, ...] = ()
-
-
-class Told(NamedTuple):
-    """A contact as it is told of, and what the rule of each of its groups says (claims left aside)."""
-
-    known: Known
-    opinions: tuple[Opinion, ...]
-    marks: Marks = Marks()
-
-
-CLAIMED: Final = Verdict(False, "claimed")
-"""What is said of somebody whom the rules call free and a claim holds."""
 
 
 _ANY: Final = Filter()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from service.api.writers.fields import FIELDS
 from service.core.events.log import Event
 from service.core.presence import brief
-from service.core.presence.query import Filter, Known, Reader, Told
+from service.core.presence.query import Filter, Reader
+from service.core.presence.snapshot import Known, Told
 
 Seen = Callable[[Told], object]
 """What is seen of a contact; None: nothing at all. Events after which it is the same are of no interest."""
