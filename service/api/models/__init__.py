@@ -1,4 +1,8 @@
-"""What answers look like: one model for each, which is both the JSON and its description in OpenAPI."""
+"""What answers look like: one model for each, which is both the JSON and its description in OpenAPI.
+
+May import the values of core and the api's problems; knows neither requests nor routes. A field of an answer is named
+and described here.
+"""
 
 from service.api.models.base import Time, View, rfc3339
 from service.api.models.contact import (
