@@ -11,7 +11,7 @@ import pytest
 
 from pws_soap.simulator import State
 from service.cli.demo.loopback import Wanted, office
-from service.cli.watch.api import ANSWER, Api, NoAnswer, Place, Refused
+from service.cli.shared.api import ANSWER, Api, NoAnswer, Place, Refused
 from service.cli.watch.follow import LONGEST_PAUSE, Connected, Happening, Health, Lost, Told, Watcher, health_of
 from service.cli.watch.picture import Picture
 from service.core.clock import ManualClock, SystemClock

@@ -11,8 +11,8 @@ from rich.text import Text
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from service.cli.shared.api import Refused
 from service.cli.watch import cells
-from service.cli.watch.api import Refused
 from service.cli.watch.contact import Seen, read
 from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
 from service.cli.watch.people import People

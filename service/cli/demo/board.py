@@ -17,9 +17,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.demo.columns import GAP, Column, Row, blocks_for, fit, mark
+from service.cli.demo.columns import GAP, Column, Row, blocks_for, fit
 from service.cli.demo.scene import Snapshot
 from service.cli.shared import output, wording
+from service.cli.shared.wording import mark
 from service.core.engine import EngineState
 from service.core.presence.freshness import Level
 from service.core.presence.records import Change

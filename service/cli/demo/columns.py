@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from rich.text import Text
 
-from pws_soap.models import PresenceState
 from service.cli.shared import output, wording
+from service.cli.shared.wording import mark
 from service.core.presence.freshness import Level
 from service.core.presence.snapshot import Known
 
@@ -117,11 +117,6 @@ LAYOUTS: Final[tuple[tuple[int, tuple[Column, ...]], ...]] = (
     (1, (Column("", lambda row: mark(row.known.record.state, plain=row.plain), 1, 1), Column("Name", _name, 1, 24))),
 )
 """From the widest to the narrowest: the gap between columns, and the columns."""
-
-
-def mark(state: PresenceState, *, plain: bool) -> Text:
-    """The mark of a state in its colour."""
-    return Text(wording.MARKS[state][plain], style=output.state(state).style)
 
 
 def fit(width: int) -> tuple[int, tuple[tuple[Column, int], ...]]:

@@ -9,8 +9,7 @@ from typing import Final
 
 from pws_soap.models import Secret
 from service.cli.doctor.findings import Notebook
-from service.cli.watch.api import LATE, Api, NoAnswer, Place, Refused
-from service.cli.watch.contact import Json, one_line
+from service.cli.shared.api import LATE, Api, Json, NoAnswer, Place, Refused, one_line
 from service.config import Config
 
 PATIENCE: Final = 3.0

@@ -8,7 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from rich.text import Text
+
 from pws_soap.models import Presence, PresenceState
+from service.cli.shared import output
 from service.cli.shared.output import printable
 from service.core.presence.records import Change, Record
 
@@ -79,3 +82,8 @@ def age(seconds: float) -> str:
 def time(wall: float) -> str:
     """The time of day here, with milliseconds."""
     return datetime.fromtimestamp(wall).astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def mark(state: PresenceState, *, plain: bool) -> Text:
+    """The mark of a state in its colour."""
+    return Text(MARKS[state][plain], style=output.state(state).style)

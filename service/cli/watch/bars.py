@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from rich.text import Text
 
 from pws_soap.models import PresenceState
-from service.cli.demo.columns import mark
-from service.cli.shared.wording import time
+from service.cli.shared.wording import mark, time
 from service.cli.watch import cells, lines
 from service.cli.watch.contact import Seen
 from service.cli.watch.picture import Counts, Picture

@@ -22,7 +22,7 @@ from service.cli.shared.signals import stop_at_signals, until
 from service.core.presence.freshness import Level
 
 if TYPE_CHECKING:
-    from service.cli.watch.api import Api, Place, Query
+    from service.cli.shared.api import Api, Place, Query
     from service.cli.watch.follow import Happening
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
@@ -118,7 +118,7 @@ def _word(option: str, word: str, allowed: Sequence[str]) -> str:
 
 def place_of(url: str | None, key_file: Path | None, ca_file: Path | None, config_path: Path) -> Place:
     """Where the service is, and the key to it. Raises Mistake."""
-    from service.cli.watch.api import Place  # aiohttp takes a moment
+    from service.cli.shared.api import Place  # aiohttp takes a moment
 
     url = url or _configured(config_path) or DEFAULT_URL
     try:
@@ -187,7 +187,7 @@ def _key(path: Path | None) -> Secret | None:
 async def _watch(
     place: Place, query: Query, seconds: float | None, *, terminal: bool, as_json: bool, patient: bool
 ) -> None:
-    from service.cli.watch.api import Api, NoAnswer, Refused
+    from service.cli.shared.api import Api, NoAnswer, Refused
 
     try:
         api = Api(place)

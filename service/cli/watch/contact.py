@@ -5,17 +5,13 @@ What this version does not know is shown as unknown rather than refused. A key t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from pws_soap.models import Presence, PresenceState
-from service.cli.shared.output import printable
+from service.cli.shared.api import Json, one_line
 from service.core.presence.freshness import Level
-
-Json = Mapping[str, Any]
-"""A document of somebody else's: what is in it is looked at before it is used."""
 
 _STATES: Final = {state.value: state for state in PresenceState}
 _LEVELS: Final = {level.value: level for level in Level}
@@ -131,8 +127,3 @@ def time_of(value: object) -> float | None:
         return datetime.fromisoformat(value).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def one_line(value: object) -> str:
-    """A text as a terminal may show it, in one line; empty for anything else."""
-    return printable(value).replace("\n", " ") if isinstance(value, str) else ""

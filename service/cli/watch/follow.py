@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from service.cli.watch.api import LATE, Api, NoAnswer, Query, Refused
-from service.cli.watch.contact import Json, one_line, time_of
+from service.cli.shared.api import LATE, Api, Json, NoAnswer, Query, Refused, one_line
+from service.cli.watch.contact import time_of
 from service.cli.watch.sse import Message, Parser, TooLong
 from service.core.clock import Clock
 

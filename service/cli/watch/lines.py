@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from service.cli.shared import output, wording
+from service.cli.shared.api import one_line
 from service.cli.shared.wording import CONTACT, STATE, time
-from service.cli.watch.contact import Seen, one_line, time_of
+from service.cli.watch.contact import Seen, time_of
 from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
 from service.cli.watch.picture import Picture, Step
 from service.core.presence.freshness import Level

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pws_soap.models import PresenceState
+from service.cli.shared.api import Json
 from service.cli.watch import contact
-from service.cli.watch.contact import Json, Seen
+from service.cli.watch.contact import Seen
 from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
 from service.core.clock import Clock
 from service.core.presence.freshness import Level

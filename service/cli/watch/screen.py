@@ -17,8 +17,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from service.cli.shared.api import NoAnswer, Refused
 from service.cli.watch import bars, cells, sheets
-from service.cli.watch.api import NoAnswer, Refused
 from service.cli.watch.cells import Cell
 from service.cli.watch.contact import Seen
 from service.cli.watch.follow import Happening

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Final
 import aiohttp
 
 from pws_soap.models import Secret
-from service.cli.watch.contact import Json, one_line
+from service.cli.shared.output import printable
 
 CONNECT: Final = 5.0
 ANSWER: Final = 5.0
@@ -29,6 +29,8 @@ LATE: Final = "no answer in time"
 """The reason where something listens, and says nothing."""
 MAX_DOCUMENT: Final = 8 * 1024 * 1024
 Query = Sequence[tuple[str, str]]
+Json = Mapping[str, Any]
+"""A document of somebody else's: what is in it is looked at before it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,3 +235,8 @@ def _broken(error: Exception, *, secure: bool) -> str:
         hint = "" if secure else "; if the port speaks TLS, the address begins with https://"
         return f"the answer is not HTTP{hint}"
     return f"the connection broke ({type(error).__name__})"
+
+
+def one_line(value: object) -> str:
+    """A text as a terminal may show it, in one line; empty for anything else."""
+    return printable(value).replace("\n", " ") if isinstance(value, str) else ""
