@@ -38,16 +38,16 @@ from pws_soap.client import PwsClient
 from pws_soap.models import Secret
 from pws_soap.simulator import Simulator, State
 from pws_soap.transport import Reply
-from service.app import create_app
-from service.clock import SystemClock
-from service.freshness import default_bound
-from service.gate import BudgetedTransport, Gate
-from service.keeper import Credentials
-from service.knowledge import Knowledge
-from service.lines import PumpSettings
-from service.living import LivingEngine
-from service.statefile import StateFile
-from service.store import MemoryStore
+from service.api.app import create_app
+from service.core.clock import SystemClock
+from service.core.presence.freshness import default_bound
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
+from service.sync.budget import BudgetedTransport, Gate
+from service.sync.driver import Credentials
+from service.sync.engine import LivingEngine
+from service.sync.state_file import StateFile
+from service.sync.subscriptions import PumpSettings
 
 LIMIT_MB: Final = 8.0
 CONTACTS: Final = [f"p{number:03d}@example.com" for number in range(100)]

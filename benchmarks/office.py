@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from benchmarks.processes import PASSWORD, Server, Service
 from benchmarks.truth import Truth, seconds
-from service.freshness import default_bound
+from service.core.presence.freshness import default_bound
 
 STATES: Final = ("AVAILABLE", "BUSY", "AWAY", "DND", "UNAVAILABLE")
 SAFETY: Final = 2.0

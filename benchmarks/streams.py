@@ -33,16 +33,16 @@ if __package__ in {None, ""}:  # run as a file: the checkout is not on the path 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pws_soap.models import Presence, PresenceState, Secret
-from service.access.door import Door
-from service.access.slots import Slots
-from service.app import create_app
-from service.assembly import listen, serve
-from service.clock import SystemClock
-from service.contact_json import ContactJson
-from service.knowledge import Knowledge
-from service.query import Filter
-from service.records import Source
-from service.store import MemoryStore
+from service.access.authentication import Door
+from service.access.stream_slots import Slots
+from service.api.app import create_app
+from service.api.writers.contact import ContactJson
+from service.core.clock import SystemClock
+from service.core.presence.query import Filter
+from service.core.presence.records import Source
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
+from service.runtime.server import listen, serve
 from tests.service.fakes import FakeEngine
 
 MOST: Final = 0.25

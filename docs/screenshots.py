@@ -28,15 +28,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from pws_soap.models import Presence, PresenceState, Secret, SessionKind
 from pws_soap.simulator.office import DAY_STARTS, HOUR, schedule
 from pws_soap.simulator.people import people
-from service.access.door import Door
-from service.access.door import Rules as DoorRules
+from service.access.authentication import Door
+from service.access.authentication import Rules as DoorRules
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal, Scope
-from service.app import create_app
-from service.assembly import listen, serve
-from service.claims.desk import Rules
-from service.clock import ManualClock
-from service.engine import (
+from service.api.app import create_app
+from service.core.claims.service import Rules
+from service.core.clock import ManualClock
+from service.core.engine import (
     EndpointStatus,
     EngineState,
     FetchCounters,
@@ -48,9 +47,10 @@ from service.engine import (
     SubscriptionStatus,
     Trouble,
 )
-from service.knowledge import Knowledge
-from service.records import Source
-from service.store import MemoryStore
+from service.core.presence.records import Source
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
+from service.runtime.server import listen, serve
 from tests.dashboard.conftest import ARGUMENTS, CHROMIUM
 from tests.service.fakes import FakeEngine
 

@@ -19,16 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pws_soap.codes import Policy
 from pws_soap.errors import Fault, OutcomeUnknown, PwsError, Redirected, TransportError
-from pws_soap.models import (
-    Device,
-    Endpoint,
-    Presence,
-    PresenceState,
-    PresenceType,
-    Secret,
-    Session,
-    Subscription,
-)
+from pws_soap.models import Device, Endpoint, Presence, PresenceState, PresenceType, Secret, Session, Subscription
 
 if TYPE_CHECKING:
     from pws_soap.client import PwsClient

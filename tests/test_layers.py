@@ -1,6 +1,6 @@
-"""Imports point one way only: docs/architecture.md says which way, and this reads them from the sources.
+"""What import-linter cannot see of the walls that pyproject.toml draws: clocks, sockets, random sources, and zeep.
 
-A module that no layer names fails too, so that a new one has to be given its place.
+Who imports whom is checked by `lint-imports`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ DECISIONS = {
     "pws_soap.pidf",
     "pws_soap.replies",
 }
-WIRE = {"pws_soap.transport", "pws_soap.connection", "pws_soap.memory"}
-LIBRARY = {"pws_soap.calls", "pws_soap.client"}
 SIMULATOR = {"pws_soap.simulator"}
 
 WORLD = {"aiohttp", "asyncio", "socket", "ssl", "selectors", "subprocess", "threading", "multiprocessing", "concurrent"}
@@ -107,14 +105,6 @@ def clocks(tree: ast.Module) -> list[str]:
     ]
 
 
-def test_every_module_of_the_library_has_its_layer() -> None:
-    """A new module has to say what it may do."""
-    layers = VALUES | DECISIONS | WIRE | LIBRARY | SIMULATOR | {"pws_soap"}
-    unplaced = [name for name in PWS_SOAP if not within(name, layers - {"pws_soap"}) and name != "pws_soap"]
-    assert not unplaced
-    assert layers <= set(PWS_SOAP)
-
-
 def test_values_import_nothing_but_values() -> None:
     """And of the standard library only what is needed to write them down."""
     allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "re", "typing"}
@@ -125,8 +115,8 @@ def test_values_import_nothing_but_values() -> None:
 
 
 def test_decisions_know_no_world() -> None:
-    """No I/O, no clock, no random source, and no layer above them."""
-    assert not forbidden(VALUES | DECISIONS, WORLD | WEB | WIRE | LIBRARY | SIMULATOR | {"service"})
+    """No I/O, no clock, no random source, no framework."""
+    assert not forbidden(VALUES | DECISIONS, WORLD | WEB)
 
 
 def test_decisions_do_not_ask_for_the_time() -> None:
@@ -146,18 +136,6 @@ def test_zeep_is_touched_in_two_places() -> None:
     assert not forbidden({"service"}, {"zeep"})
 
 
-def test_pidf_and_lifecycle_know_neither_soap_nor_each_other() -> None:
-    """Each can be used, and read, alone."""
-    soap = {f"pws_soap.{name}" for name in ("codec", "contract", "envelope", "replies")}
-    assert not forbidden({"pws_soap.pidf"}, soap | {"pws_soap.lifecycle"})
-    assert not forbidden({"pws_soap.lifecycle"}, soap | {"pws_soap.pidf", "lxml"})
-
-
-def test_wire_knows_neither_soap_nor_its_callers() -> None:
-    """Bytes to one node and back: that is all."""
-    assert not forbidden(WIRE, DECISIONS | LIBRARY | SIMULATOR | WEB | {"zeep", "lxml", "service"})
-
-
 def test_sockets_of_the_library_are_in_one_place() -> None:
     """aiohttp is the transport's; so are TLS and sockets."""
     users = {
@@ -168,24 +146,6 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
     assert users == {"pws_soap.transport"}
 
 
-def test_library_knows_neither_the_service_nor_the_web() -> None:
-    """It is usable without both."""
-    assert not forbidden(VALUES | DECISIONS | WIRE | LIBRARY | {"pws_soap"}, {"service", "fastapi"})
-    assert not forbidden(VALUES | DECISIONS | WIRE | LIBRARY, SIMULATOR | WEB)
-
-
-def test_simulator_shares_nothing_with_the_client() -> None:
-    """Only the WSDL, which is no module."""
-    shared = [
-        f"{name} imports {each}"
-        for name, tree in PWS_SOAP.items()
-        if within(name, SIMULATOR)
-        for each in imports(tree)
-        if (top(each) == "pws_soap" and not within(each, SIMULATOR)) or top(each) in {"service", "zeep", "fastapi"}
-    ]
-    assert not shared
-
-
 def test_importing_the_package_loads_no_zeep() -> None:
     """`import pws_soap` names the client without loading it: only a function may import it."""
     tree = PWS_SOAP["pws_soap"]
@@ -193,30 +153,32 @@ def test_importing_the_package_loads_no_zeep() -> None:
     assert {name for name in at_once if top(name) == "pws_soap"} == VALUES - {"pws_soap.contact"}
 
 
-STORE = {f"service.{name}" for name in ("store", "changes", "records", "freshness", "query", "inbox", "clock")}
-STORE |= {"service.availability"}
-TELLING = {"service.history", "service.knowledge", "service.claims", "service.stream.log", "service.ordering"}
-TELLING |= {f"service.{name}" for name in ("filters", "counting", "callback_url")}
-TELLING |= {f"service.access.{name}" for name in ("principal", "slots", "rates", "sources")}
-ROUTES = {"service.routes", "service.app", "service.guard", "service.problems", "service.views", "service.explaining"}
-ROUTES |= {"service.entrance", "service.mishaps", "service.claim_json", "service.head", "service.contact_csv"}
-OUTER = {"service.assembly", "service.cli"}
+def test_core_knows_no_world() -> None:
+    """No socket, no file, no random source. One module reads the clock, one makes ids, and these and the log wait."""
+    found = {name: {top(each) for each in imports(SERVICE[name])} & (WORLD - {"logging"}) for name in SERVICE}
+    assert {name: worlds for name, worlds in found.items() if worlds and within(name, {"service.core"})} == {
+        "service.core.clock": {"asyncio", "time"},
+        "service.core.claims.service": {"asyncio", "secrets"},
+        "service.core.events.log": {"asyncio"},
+    }
 
 
-def test_service_points_one_way() -> None:
-    """Store below routes and workers, those below the assembly, that below the command line."""
-    assert STORE | TELLING | {"service.routes", "service.app"} | OUTER <= set(SERVICE)
-    assert not forbidden(
-        STORE | TELLING, ROUTES | OUTER | WEB | {"aiohttp", "socket", "pws_soap.client", "pws_soap.simulator"}
-    )
-    assert not forbidden(ROUTES, OUTER | {"pws_soap.client", "pws_soap.simulator", "pws_soap.transport"})
-    inner = {name for name in SERVICE if not within(name, {"service.cli"}) and name != "service"}
-    assert not forbidden(inner, {"service.cli", "click"})
+def test_imports_inside_functions_are_few() -> None:
+    """They are for commands, which must start at once, and for what is not on every system: nowhere do they hide a
+    circle."""
+    inside = {
+        name
+        for name, tree in {**PWS_SOAP, **SERVICE}.items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+    }
+    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap", "service.runtime.state_lock"}
 
 
 def test_service_asks_one_clock() -> None:
     """So that a day of it can be run in a test of milliseconds."""
-    asking = {name: clocks(tree) for name, tree in SERVICE.items() if name != "service.clock"}
+    asking = {name: clocks(tree) for name, tree in SERVICE.items() if name != "service.core.clock"}
     assert not {name: calls for name, calls in asking.items() if calls and not within(name, {"service.cli"})}
 
 

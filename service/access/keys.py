@@ -17,8 +17,8 @@ from typing import Final
 from starlette.datastructures import Headers
 
 from pws_soap.models import Secret
+from service.access.errors import KeyRequired
 from service.access.principal import Principal
-from service.access.refusals import KeyRequired
 
 PREFIX: Final = "pws_"
 """So that a person, and whatever searches repositories for secrets, knows one at sight."""

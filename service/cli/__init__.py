@@ -1,7 +1,8 @@
 """The console script `pws`: the list of its commands, and how it ends.
 
 A command is a module that is imported when it is called, so that `pws --help` and a mistyped word answer at once. To
-add one, write a module with a click command named `command` and a line in `COMMANDS`.
+add one, write a module in `commands` (or a folder beside it, where it takes several) with a click command named
+`command`, and a line in `COMMANDS`. May import every room; no room imports it.
 
 Exit codes: 0 done, 1 the server or the network said no, 2 the words or the configuration are wrong, 130 Ctrl-C.
 """
@@ -19,19 +20,19 @@ from typing import Final
 import click
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "demo": ("service.cli.demo", "Watch a simulated office, without a server."),
-    "serve": ("service.cli.serve", "Keep presence up to date, and answer who is free."),
-    "simulate": ("service.cli.simulate", "Play a presence server, for developing without one."),
-    "create": ("service.cli.create", "Register the endpoint and subscribe to the contacts."),
-    "delete": ("service.cli.delete", "Remove what was made at the server, and log out."),
-    "fetch": ("service.cli.fetch", "Fetch what changed in a subscription."),
-    "poll": ("service.cli.poll", "Read the present state of contacts."),
-    "set": ("service.cli.set_presence", "Set the presence of an end user."),
-    "watch": ("service.cli.watch", "Watch a running service's contacts, live."),
-    "doctor": ("service.cli.doctor", "Check everything, and say what to fix."),
-    "explain": ("service.cli.explain", "Tell what rich presence documents say, and why."),
-    "key": ("service.cli.key", "Make a key for the HTTP API."),
-    "migrate": ("service.cli.migrate", "Make a pws.toml from the sample scripts' files."),
+    "demo": ("service.cli.demo.command", "Watch a simulated office, without a server."),
+    "serve": ("service.cli.commands.serve", "Keep presence up to date, and answer who is free."),
+    "simulate": ("service.cli.simulate.command", "Play a presence server, for developing without one."),
+    "create": ("service.cli.commands.create", "Register the endpoint and subscribe to the contacts."),
+    "delete": ("service.cli.commands.delete", "Remove what was made at the server, and log out."),
+    "fetch": ("service.cli.commands.fetch", "Fetch what changed in a subscription."),
+    "poll": ("service.cli.commands.poll", "Read the present state of contacts."),
+    "set": ("service.cli.commands.set_presence", "Set the presence of an end user."),
+    "watch": ("service.cli.watch.command", "Watch a running service's contacts, live."),
+    "doctor": ("service.cli.doctor.command", "Check everything, and say what to fix."),
+    "explain": ("service.cli.commands.explain", "Tell what rich presence documents say, and why."),
+    "key": ("service.cli.commands.key", "Make a key for the HTTP API."),
+    "migrate": ("service.cli.migrate.command", "Make a pws.toml from the sample scripts' files."),
 }
 """Name, module, and the line in the overview; the order is the overview's."""
 

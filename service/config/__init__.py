@@ -1,23 +1,16 @@
 """The configuration: a TOML file, the environment over it, secrets in files of their own.
 
 `load` returns frozen values or raises `ConfigError` with every mistake at once; `example_toml` is a file to start from.
+May import the values of core and access; starts nothing and knows no HTTP. A new section or key, its default and its
+check belong here; what is done with it belongs to runtime.
 """
 
-from service.config.answering import Available, Group, Http
+from service.config.api_sections import Available, Group, Http
 from service.config.contacts import completed, merged
+from service.config.errors import ConfigError, Problem
 from service.config.example import example_toml
 from service.config.load import load
-from service.config.model import (
-    Application,
-    Callback,
-    Config,
-    Fetch,
-    Lifecycle,
-    Server,
-    State,
-    Watch,
-)
-from service.config.problems import ConfigError, Problem
+from service.config.server_sections import Application, Callback, Config, Fetch, Lifecycle, Server, State, Watch
 
 __all__ = [
     "Application",

@@ -10,9 +10,9 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from service import callback_url as callback_urls
-from service.config.problems import shown
-from service.config.values import wrong
+from service.config.errors import shown
+from service.config.parsers import wrong
+from service.core import callback_url as callback_urls
 
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOST: Final = rf"{_LABEL}(?:\.{_LABEL})*\.?"

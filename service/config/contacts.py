@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from pws_soap.contact import is_contact, same_contact, without_scheme
-from service.config.draft import Draft
-from service.config.problems import Problem, path_of, shown
-from service.config.values import EnvText, split_list, wrong
+from service.config.errors import Problem, path_of, shown
+from service.config.parsers import EnvText, split_list, wrong
+from service.config.raw import Draft
 
 MAX_PROBLEMS: Final = 10
 """Mistakes told of one list: a wrong file must not print itself."""

@@ -15,35 +15,35 @@ from pydantic_core import ErrorDetails
 
 from pws_soap.models import same_contact
 from service.access.principal import ANYBODY
-from service.config import addresses, answering, kinds, model, values
+from service.config import addresses, api_sections, parsers, server_sections, value_types
 from service.config.contacts import gather
-from service.config.draft import Draft, Location
-from service.config.problems import ConfigError, Problem, path_of, shown, variable_of
+from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
+from service.config.raw import Draft, Location
 from service.config.sources import SECRETS, read
 
-SECTIONS: Final = tuple(model.Sections.model_fields)
-REQUIRED: Final = tuple(name for name, field in model.Sections.model_fields.items() if field.is_required())
-_BLOCKS: Final[Mapping[str, type[kinds.Section]]] = {
-    "server": model.Server,
-    "application": model.Application,
-    "callback": model.Callback,
-    "http": answering.Http,
-    "fetch": model.Fetch,
-    "lifecycle": model.Lifecycle,
-    "state": model.State,
-    "access": answering.Access,
-    "limits": answering.Limits,
-    "stream": answering.Stream,
-    "history": answering.History,
-    "claims": answering.ClaimLimits,
-    "available": answering.Available,
-    "watch": model.Watch,
-    "groups": answering.Group,
-    "keys": answering.Key,
+SECTIONS: Final = tuple(server_sections.Sections.model_fields)
+REQUIRED: Final = tuple(name for name, field in server_sections.Sections.model_fields.items() if field.is_required())
+_BLOCKS: Final[Mapping[str, type[value_types.Section]]] = {
+    "server": server_sections.Server,
+    "application": server_sections.Application,
+    "callback": server_sections.Callback,
+    "http": api_sections.Http,
+    "fetch": server_sections.Fetch,
+    "lifecycle": server_sections.Lifecycle,
+    "state": server_sections.State,
+    "access": api_sections.Access,
+    "limits": api_sections.Limits,
+    "stream": api_sections.Stream,
+    "history": api_sections.History,
+    "claims": api_sections.ClaimLimits,
+    "available": api_sections.Available,
+    "watch": server_sections.Watch,
+    "groups": api_sections.Group,
+    "keys": api_sections.Key,
 }
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> model.Config:
+def load(path: Path | None, environ: Mapping[str, str]) -> server_sections.Config:
     """The configuration in the file at `path` (None: without a file) and in `environ`, which beats the file.
 
     Relative paths start from the file's directory, also those in the environment. ConfigError lists every mistake.
@@ -53,9 +53,9 @@ def load(path: Path | None, environ: Mapping[str, str]) -> model.Config:
     for name in REQUIRED:
         if name != "watch":
             draft.tree.setdefault(name, {})  # so that each missing key is told, not the section
-    sections: model.Sections | None = None
+    sections: server_sections.Sections | None = None
     try:
-        sections = model.Sections.model_validate(draft.tree, context={"base": draft.base})
+        sections = server_sections.Sections.model_validate(draft.tree, context={"base": draft.base})
     except ValidationError as error:
         for details in error.errors(include_url=False):
             _translate(draft, details)
@@ -64,7 +64,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> model.Config:
     if draft.problems or sections is None:
         raise ConfigError(sorted(draft.problems, key=_order))
     found = {name: getattr(sections, name) for name in SECTIONS}
-    return model.Config(**found, file=path, warnings=(*draft.warnings, *_warnings(sections)))
+    return server_sections.Config(**found, file=path, warnings=(*draft.warnings, *_warnings(sections)))
 
 
 def _order(problem: Problem) -> int:
@@ -76,7 +76,7 @@ def _translate(draft: Draft, details: ErrorDetails) -> None:
     place: Location = details["loc"]
     context: dict[str, Any] = details.get("ctx", {})  # pydantic's own type for it
     match details["type"]:
-        case values.PROBLEM:
+        case parsers.PROBLEM:
             draft.add(place, context["expected"], context["found"], context["hint"])
         case "missing" if place not in draft.reported:
             _missing(draft, place)
@@ -92,7 +92,7 @@ def _translate(draft: Draft, details: ErrorDetails) -> None:
 
 
 def _missing(draft: Draft, place: Location) -> None:
-    block = _BLOCKS[str(place[0])] if len(place) > 1 else model.Sections
+    block = _BLOCKS[str(place[0])] if len(place) > 1 else server_sections.Sections
     also = f"{place[-1]}_file or " if place in SECRETS else ""
     variable = variable_of(place if len(place) > 1 else (*place, 0, "end_user"))
     hint = f"set {also}{variable}" if also or draft.file is None else f"set it there or as {variable}"
@@ -123,7 +123,7 @@ def _kind(value: object) -> str:
     return shown(value) if isinstance(value, dict | list) else "a single value"
 
 
-def _check_together(draft: Draft, config: model.Sections) -> None:
+def _check_together(draft: Draft, config: server_sections.Sections) -> None:
     """What no section can know alone."""
     owners: dict[str, str] = {}
     for name, key in config.keys.items():
@@ -150,7 +150,7 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or bool({one, other} & {"0.0.0.0", "::"})  # noqa: S104  compared, not listened on
 
 
-def _warnings(config: model.Sections) -> Iterator[str]:
+def _warnings(config: server_sections.Sections) -> Iterator[str]:
     server, callback = config.server, config.callback
     hosts = [addresses.split_node(node)[0] for node in server.nodes]
     elsewhere = not all(addresses.is_local(host) for host in hosts)
@@ -158,8 +158,8 @@ def _warnings(config: model.Sections) -> Iterator[str]:
         yield "server.tls is false: the application user's password travels in the clear"
     if server.fingerprint and len(server.nodes) > 1:
         yield "server.fingerprint is of one certificate, but there are several nodes: the others will be refused"
-    if callback.port not in model.CALLBACK_PORTS:
-        known = ", ".join(str(port) for port in sorted(model.CALLBACK_PORTS))
+    if callback.port not in server_sections.CALLBACK_PORTS:
+        known = ", ".join(str(port) for port in sorted(server_sections.CALLBACK_PORTS))
         yield f"callback.url has port {callback.port}: servers are known that notify the ports {known} only"
     if callback.is_loopback and elsewhere:
         yield f"callback.url {callback.url} is, for the server, the server itself: notifications will not arrive"

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from service.config.draft import Draft, Location
-from service.config.problems import ConfigError, Problem, path_of, shown, variable_of
-from service.config.values import EnvText
+from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
+from service.config.parsers import EnvText
+from service.config.raw import Draft, Location
 
 PREFIX: Final = "PWS_"
 SECRETS: Final[tuple[tuple[str, str], ...]] = (("application", "password"), ("callback", "secret"))

@@ -8,11 +8,11 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import principal
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal
-from service.access.rates import Rates
-from service.clock import ManualClock
+from service.access.rate_limit import Rates
+from service.core.clock import ManualClock
 from tests.service.office import AVAILABLE, BUSY, Office, presence
 
 READ, CLAIM, ADMIN = principal.Scope.READ, principal.Scope.CLAIM, principal.Scope.ADMIN

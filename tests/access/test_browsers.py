@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from service.access.browsers import check
-from service.access.refusals import ForeignHost, ForeignPage
+from service.access.browser_checks import check
+from service.access.errors import ForeignHost, ForeignPage
 
 HOSTS = {"presence.example.com"}
 ORIGINS = ("https://board.example.com",)

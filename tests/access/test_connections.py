@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from service.connections import MAX_HEAD, Connection
+from service.runtime.http_protocol import MAX_HEAD, Connection
 from tests.access.test_listeners import apart, running
 
 _START = b"GET /v1 HTTP/1.1\r\nHost: x\r\n"

@@ -7,13 +7,13 @@ from fastapi import Depends, FastAPI
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from service import mishaps
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import ANYBODY, READER, Principal
-from service.access.rates import Rates
-from service.clock import ManualClock
-from service.entrance import Entrance
+from service.access.rate_limit import Rates
+from service.api import error_handlers
+from service.api.middleware.authentication import Entrance
+from service.core.clock import ManualClock
 from tests.access.people import ADMIN, ANN, KEYS, PEOPLE, READ, bearer, coming_from, filled, guarded, rules
 from tests.asgi import call
 from tests.service.office import Office
@@ -289,7 +289,7 @@ def test_nothing_of_a_key_shows() -> None:
 async def test_a_route_outside_of_the_api_may_need_a_scope_too() -> None:
     """The dependency finds out itself who asks."""
     app, door = FastAPI(), Door(rules=rules())
-    mishaps.install(app)
+    error_handlers.install(app)
 
     @app.get("/demo", dependencies=[Depends(door.needs(READ))])
     async def demo() -> str:

@@ -9,9 +9,9 @@ import re
 import pytest
 from starlette.datastructures import Headers
 
+from service.access.errors import KeyRequired
 from service.access.keys import KeyRing, hash_of, new_key, presented
 from service.access.principal import Principal, Scope
-from service.access.refusals import KeyRequired
 
 WHO = Principal("wallboard", frozenset({Scope.READ}))
 KEY = "pws_" + "Kx7-" * 10 + "abc"

@@ -14,15 +14,15 @@ from ipaddress import ip_network
 import pytest
 
 from pws_soap.models import Secret
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.keys import KeyRing
-from service.access.rates import Rates
-from service.access.sources import Sources
-from service.app import create_app
-from service.assembly import CannotStart, listen, serve
-from service.clock import ManualClock
-from service.guard import MAX_BODY
-from service.routes.callback import Callback, alone
+from service.access.networks import Sources
+from service.access.rate_limit import Rates
+from service.api.app import create_app
+from service.api.middleware.limits import MAX_BODY
+from service.api.routes.callback import Callback, alone
+from service.core.clock import ManualClock
+from service.runtime.server import CannotStart, listen, serve
 from tests.access.people import ANN, bearer, coming_from, guarded
 from tests.asgi import call
 from tests.service.fakes import FakeEngine

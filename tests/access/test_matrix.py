@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
 from service.access.keys import hash_of, new_key
-from service.guard import MAX_BODY
+from service.api.middleware.limits import MAX_BODY
 from tests.access.people import ANN, JOE, KEYS, PEOPLE, bearer, guarded
 from tests.asgi import Answer, call
 from tests.service.office import SECRET, Office

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from tests.access.people import KEYS, bearer, guarded, rules
 from tests.asgi import Answer, call
 from tests.service.office import Office

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from service.access import policy
 from service.access.keys import hash_of, new_key
 from service.access.principal import ANYBODY, READER, Principal, Scope
-from service.clock import ManualClock
 from service.config import Config, ConfigError, load
+from service.core.clock import ManualClock
+from service.runtime import access_rules
 from tests.service.test_config import BASE
 
 HASH = hash_of("pws_" + "k" * 43)
@@ -55,12 +55,12 @@ def mistakes(tmp_path: Path, more: str) -> dict[str, str]:
 )
 def test_who_comes_without_a_key(tmp_path: Path, host: str, more: str, expected: Principal | None) -> None:
     found = config(tmp_path, more, host)
-    assert policy.anonymous(found, host) == expected
-    assert bool(policy.refusal(found)) == (expected is None and not more)
+    assert access_rules.anonymous(found, host) == expected
+    assert bool(access_rules.refusal(found)) == (expected is None and not more)
 
 
 def test_a_refusal_names_three_ways_out(tmp_path: Path) -> None:
-    told = policy.refusal(config(tmp_path, host="0.0.0.0"))
+    told = access_rules.refusal(config(tmp_path, host="0.0.0.0"))
     assert "http.host is 0.0.0.0" in told
     assert "pws key new" in told
     assert 'callback.listen_host = "0.0.0.0", callback.listen_port = 8080' in told
@@ -73,7 +73,7 @@ def test_a_key_becomes_a_principal(tmp_path: Path) -> None:
     assert found.keys["board"].principal("board") == Principal(
         "board", frozenset({Scope.READ, Scope.CLAIM}), frozenset({"support"}), False
     )
-    rules = policy.rules(found, "127.0.0.1", found.groups)
+    rules = access_rules.rules(found, "127.0.0.1", found.groups)
     assert len(rules.keys) == 1
     assert rules.anonymous is None
 
@@ -83,7 +83,7 @@ def test_a_group_that_the_running_service_does_not_know_is_left_out(
 ) -> None:
     """A key that was limited to it sees nothing then, rather than everything."""
     found = config(tmp_path, KEY + 'groups = ["support"]\n' + GROUP)
-    rules = policy.rules(found, "127.0.0.1", ())
+    rules = access_rules.rules(found, "127.0.0.1", ())
     (admission,) = rules.keys._known
     assert admission.principal.groups == frozenset()
     assert admission.principal.limited
@@ -93,13 +93,13 @@ def test_a_group_that_the_running_service_does_not_know_is_left_out(
 def test_names_of_ours_are_compared_as_dns_does(tmp_path: Path) -> None:
     path = tmp_path / "pws.toml"
     path.write_text(f'{BASE}\n[http]\nallowed_hosts = ["Presence.Example.com."]\n')
-    assert policy.rules(load(path, {}), "127.0.0.1", ()).hosts == {"presence.example.com"}
+    assert access_rules.rules(load(path, {}), "127.0.0.1", ()).hosts == {"presence.example.com"}
 
 
 def test_the_limits_are_those_of_the_configuration(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     more = "[limits]\nrequests_per_second = 0.5\nburst = 3\nstreams = 2\nstreams_per_client = 1\n"
-    door = policy.door(config(tmp_path, more), ManualClock())
+    door = access_rules.door(config(tmp_path, more), ManualClock())
     with door.slots.take("a"), pytest.raises(Exception, match="limit of 1"), door.slots.take("a"):
         pass
     assert caplog.text == ""

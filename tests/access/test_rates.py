@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.access.rates import Rates
-from service.access.seldom import AGAIN, MOST, Seldom
-from service.clock import ManualClock
+from service.access.log_limit import AGAIN, MOST, Seldom
+from service.access.rate_limit import Rates
+from service.core.clock import ManualClock
 
 
 def test_a_burst_passes_and_then_one_for_each_interval() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from service.access.door import Rules
+from service.access.authentication import Rules
 from service.access.keys import KeyRing, hash_of
-from service.access.policy import kept_closed
 from service.access.principal import ANYBODY
+from service.runtime.access_rules import kept_closed
 
 KEYED = Rules(KeyRing([(hash_of("any"), ANYBODY)]), None)
 OPEN = Rules(KeyRing(), ANYBODY)

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from service.access.sources import Sources
+from service.access.networks import Sources
 
 ALLOWED = [ip_network("10.0.0.11"), ip_network("10.1.0.0/16"), ip_network("2001:db8::/32")]
 PROXIES = [ip_network("192.0.2.0/24"), ip_network("::1")]

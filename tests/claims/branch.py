@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pws_soap.models import Presence, PresenceState
-from service.claims.desk import Desk, Rules
-from service.claims.model import Ask, Granted, Happening, Lease, Refused
-from service.claims.queue import Ticket
-from service.clock import ManualClock
-from service.knowledge import Knowledge
-from service.records import Source
-from service.store import MemoryStore
-from service.stream.log import Event
+from service.core.claims.model import Ask, Granted, Happening, Lease, Refused
+from service.core.claims.service import Desk, Rules
+from service.core.claims.wait_queue import Ticket
+from service.core.clock import ManualClock
+from service.core.events.log import Event
+from service.core.presence.records import Source
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
 
 BOUND = 1000.0
 FEED = "dispatcher"

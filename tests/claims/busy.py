@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import uvicorn
 
 from pws_soap.models import Presence, Secret
-from service.access.door import Door
-from service.access.slots import Slots
-from service.app import create_app
-from service.claims.desk import Rules
-from service.claims.model import Event, Happening
-from service.knowledge import Knowledge
-from service.records import Source
-from service.store import MemoryStore
+from service.access.authentication import Door
+from service.access.stream_slots import Slots
+from service.api.app import create_app
+from service.core.claims.model import Event, Happening
+from service.core.claims.service import Rules
+from service.core.presence.records import Source
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
 from tests.claims.branch import AVAILABLE, AWAY, BUSY, FEED, uri
 from tests.service.fakes import FakeEngine
 

@@ -11,12 +11,12 @@ from typing import Final
 from starlette.types import Message
 
 from pws_soap.models import Secret
-from service.access.door import Door
-from service.access.door import Rules as DoorRules
+from service.access.authentication import Door
+from service.access.authentication import Rules as DoorRules
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal, Scope
-from service.access.slots import Slots
-from service.app import create_app
+from service.access.stream_slots import Slots
+from service.api.app import create_app
 from tests.asgi import Answer
 from tests.claims.branch import Branch
 from tests.service.fakes import FakeEngine

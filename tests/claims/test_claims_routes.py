@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.access.slots import Slots
-from service.claims.desk import Rules
-from service.views import rfc3339
+from service.access.stream_slots import Slots
+from service.api.models import rfc3339
+from service.core.claims.service import Rules
 from tests.claims.branch import AVAILABLE, BUSY
 from tests.claims.reception import Reception, until
 from tests.claims.test_leases import running

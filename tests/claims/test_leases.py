@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from service.claims.desk import Rules
-from service.claims.model import Event, Lease
-from service.freshness import Level
+from service.core.claims.model import Event, Lease
+from service.core.claims.service import Rules
+from service.core.presence.freshness import Level
 from tests.claims.branch import AVAILABLE, BUSY, FEED, Branch, names, uri
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.claims.desk import Rules
-from service.claims.model import Granted, Pick
+from service.core.claims.model import Granted, Pick
+from service.core.claims.service import Rules
 from tests.claims.branch import AVAILABLE, AWAY, BUSY, FEED, Branch, got, names, reasons, uri
 
 FOUR = {"support": ("ann", "bob", "cid", "dan")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.claims.replays import KEPT_AFTER, Different, InProgress, Name, Replays
+from service.api.idempotency import KEPT_AFTER, Different, InProgress, Name, Replays
 
 ANN = Name("ann", "1")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.claims.desk import Rules
-from service.claims.model import Granted
-from service.claims.reserve import Reserve
+from service.core.claims.model import Granted
+from service.core.claims.reserve import Reserve
+from service.core.claims.service import Rules
 from tests.claims.branch import AVAILABLE, BUSY, Branch, got, names, reasons
 from tests.claims.test_leases import running
 

@@ -12,11 +12,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.claims.coverage import PATIENCE
-from service.claims.desk import Rules
-from service.claims.model import Event, Excuse, Granted, Happening, Lease, PassedOver, Pick, Refused
-from service.claims.queue import Ticket
-from service.query import Filter
+from service.core.claims.coverage import PATIENCE
+from service.core.claims.model import Event, Excuse, Granted, Happening, Lease, PassedOver, Pick, Refused
+from service.core.claims.service import Rules
+from service.core.claims.wait_queue import Ticket
+from service.core.presence.query import Filter
 from tests.claims.branch import AVAILABLE, AWAY, BOUND, BUSY, FEED, Branch, short, uri
 
 GROUPS: Final = {"support": ("ann", "bob", "cid", "dan"), "sales": ("cid", "dan", "eve"), "desk": ("ann", "eve", "fay")}

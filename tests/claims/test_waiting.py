@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from service.claims.desk import Rules
-from service.claims.model import Event, Excuse, Granted, Refused
-from service.claims.sight import Seen, Sight
+from service.core.claims.members import Seen, Sight
+from service.core.claims.model import Event, Excuse, Granted, Refused
+from service.core.claims.service import Rules
 from tests.claims.branch import AVAILABLE, BUSY, Branch, got, names, reasons, uri
 from tests.claims.test_leases import running
 

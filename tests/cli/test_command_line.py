@@ -20,7 +20,8 @@ import service.cli
 from pws_soap import errors
 from pws_soap.errors import ArgumentError, ContractError, Fault, Redirected
 from pws_soap.models import Device, Presence, PresenceState, PresenceType, Secret, Session, SessionKind
-from service.cli import COMMANDS, cli, hints, nodes, output, run
+from service.cli import COMMANDS, cli, run
+from service.cli.shared import hints, output, sessions
 from service.config import example_toml, load
 
 Capture = pytest.CaptureFixture[str]
@@ -156,7 +157,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def refuse(*_args: object) -> None:
         raise error
 
-    monkeypatch.setattr(nodes, "client_of", refuse)
+    monkeypatch.setattr(sessions, "client_of", refuse)
 
 
 @pytest.mark.parametrize(
@@ -381,8 +382,8 @@ async def seat(
 ) -> tuple[str, str]:
     """Take the dispatcher's seat in a cluster with these failures."""
     config = load(configure(directory, "imp1.example.com"), {})
-    monkeypatch.setattr(nodes, "client_of", lambda _config, url: StubClient(url, failures))
-    async with nodes.Nodes(config) as cluster:
+    monkeypatch.setattr(sessions, "client_of", lambda _config, url: StubClient(url, failures))
+    async with sessions.Nodes(config) as cluster:
         found = await cluster.seat("dispatcher")
         return found.node.url, f"{found.session.user} at {found.session.node}, {found.session.key.reveal()}"
 
@@ -432,7 +433,7 @@ def test_delete_reports_a_home_node_that_is_no_host(
 ) -> None:
     configure(elsewhere, "imp1.example.com")
     failures: dict[str, errors.PwsError] = {f"dispatcher at {IMP1}": Redirected("dispatcher", "im p2", None)}
-    monkeypatch.setattr(nodes, "client_of", lambda _config, url: StubClient(url, failures))
+    monkeypatch.setattr(sessions, "client_of", lambda _config, url: StubClient(url, failures))
     assert run(["delete", "--json"]) == 1
     out, err = capsys.readouterr()
     assert "'im p2' is not a host" in err

@@ -20,13 +20,16 @@ import pytest
 from rich.console import Console
 
 from pws_soap.models import Presence, PresenceState
-from service.cli import columns, demo, lines, loopback, run, wording
-from service.cli.board import Board
-from service.cli.scene import Scene
-from service.clock import ManualClock
-from service.engine import EngineState, NotificationCounters, SubscriptionStatus, Trouble
-from service.records import Change, Source
-from service.store import MemoryStore
+from service.cli import run
+from service.cli.demo import columns, lines, loopback
+from service.cli.demo import command as demo
+from service.cli.demo.board import Board
+from service.cli.demo.scene import Scene
+from service.cli.shared import duration, wording
+from service.core.clock import ManualClock
+from service.core.engine import EngineState, NotificationCounters, SubscriptionStatus, Trouble
+from service.core.presence.records import Change, Source
+from service.core.presence.store import MemoryStore
 from tests.cli.running import Lines, Running, ask
 from tests.service.fakes import FakeEngine
 
@@ -170,8 +173,8 @@ def test_a_time_that_is_none_is_refused_with_what_would_do(text: str, capsys: py
     ("text", "seconds"), [("30s", 30), ("2m", 120), ("1h", 3600), ("45", 45), ("1.5 M", 90), ("0.2", 0.2)]
 )
 def test_a_time_is_a_number_with_or_without_a_unit(text: str, seconds: float) -> None:
-    assert demo.Duration().convert(text, None, None) == pytest.approx(seconds)
-    assert demo.Duration().convert(seconds * 1.0, None, None) == seconds
+    assert duration.Duration().convert(text, None, None) == pytest.approx(seconds)
+    assert duration.Duration().convert(seconds * 1.0, None, None) == seconds
 
 
 # The scene

@@ -18,9 +18,9 @@ import trustme
 
 from pws_soap.simulator import Options
 from pws_soap.transport import Trust
-from service.cli import doctor
-from service.cli.checks import certificate, node, running
-from service.cli.checks.findings import Finding, Level, Notebook
+from service.cli.doctor import certificate, node, running
+from service.cli.doctor import command as doctor
+from service.cli.doctor.findings import Finding, Level, Notebook
 from tests.cli.conftest import USERS, Office, Result
 from tests.cli.running import Running
 

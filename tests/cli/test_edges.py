@@ -10,8 +10,9 @@ import click
 import pytest
 import trustme
 
-from service.cli import run, simulate
-from service.cli.ranges import Real, Whole
+from service.cli import run
+from service.cli.shared.ranges import Real, Whole
+from service.cli.simulate import command as simulate
 from tests.cli.conftest import Office
 from tests.cli.running import Running, ask
 

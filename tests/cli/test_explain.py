@@ -86,7 +86,7 @@ def test_what_is_past_does_not_count_and_the_output_says_as_of_when(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the present time, or by that of `--at`; a document without times has no such lines."""
-    monkeypatch.setattr("service.cli.explain.now", lambda: datetime(2026, 5, 30, 12, 0, 0, 5, tzinfo=UTC))
+    monkeypatch.setattr("service.cli.commands.explain.now", lambda: datetime(2026, 5, 30, 12, 0, 0, 5, tzinfo=UTC))
     timed = ANN.replace("<on-the-phone/>", '<on-the-phone until="2026-05-30T11:00:00Z"/>')
     timed = timed.replace("<busy/>", '<busy until="2026-05-30T15:00:00+02:00"/>')
     (tmp_path / "ann.xml").write_text(timed + BOB)

@@ -19,10 +19,11 @@ import pytest
 import trustme
 from aiohttp import web
 
-from service.cli import run, watch
-from service.cli.live import lines
-from service.cli.live.contact import read
-from service.cli.live.follow import Told
+from service.cli import run
+from service.cli.watch import command as watch
+from service.cli.watch import lines
+from service.cli.watch.contact import read
+from service.cli.watch.follow import Told
 from tests.cli.running import Lines, Running
 from tests.cli.streaming import END, Streaming, contact
 

@@ -10,12 +10,12 @@ from typing import Protocol, TypeVar
 import pytest
 
 from pws_soap.simulator import State
-from service.cli.live.api import ANSWER, Api, NoAnswer, Place, Refused
-from service.cli.live.follow import LONGEST_PAUSE, Connected, Happening, Health, Lost, Told, Watcher, health_of
-from service.cli.live.picture import Picture
-from service.cli.loopback import Wanted, office
-from service.clock import ManualClock, SystemClock
-from service.freshness import Level
+from service.cli.demo.loopback import Wanted, office
+from service.cli.shared.api import ANSWER, Api, NoAnswer, Place, Refused
+from service.cli.watch.follow import LONGEST_PAUSE, Connected, Happening, Health, Lost, Told, Watcher, health_of
+from service.cli.watch.picture import Picture
+from service.core.clock import ManualClock, SystemClock
+from service.core.presence.freshness import Level
 from tests.cli.streaming import END, Streaming, contact
 
 H = TypeVar("H", Connected, Health, Lost, Told)

@@ -11,14 +11,14 @@ from rich.text import Text
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from service.cli.live import cells
-from service.cli.live.api import Refused
-from service.cli.live.contact import Seen, read
-from service.cli.live.follow import Connected, Happening, Health, Lost, Told
-from service.cli.live.people import People
-from service.cli.live.screen import WatchApp
-from service.clock import ManualClock
-from service.freshness import Level
+from service.cli.shared.api import Refused
+from service.cli.watch import cells
+from service.cli.watch.contact import Seen, read
+from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
+from service.cli.watch.people import People
+from service.cli.watch.screen import WatchApp
+from service.core.clock import ManualClock
+from service.core.presence.freshness import Level
 from tests.cli.streaming import contact
 
 NOW = "2026-11-21T10:00:00.000Z"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pws_soap.models import Presence, PresenceState
-from service.assembly import listen, serve
+from service.runtime.server import listen, serve
 from tests.service.office import Office
 
 HOST = "127.0.0.1"

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import expect
 
-from service.cli.loopback import Office, Wanted, office
+from service.cli.demo.loopback import Office, Wanted, office
 from tests.dashboard.conftest import Opener
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.routes.dashboard import FILES
+from service.api.routes.dashboard import FILES
 from tests.asgi import call
 from tests.service.office import Office
 

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import READER, Principal, Scope
-from service.engine import EngineState, Status, Trouble
+from service.core.engine import EngineState, Status, Trouble
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, address, person, served, small_office
 from tests.service.fakes import FakeEngine

@@ -8,14 +8,14 @@ import pytest
 
 from pws_soap.models import PresenceState, Secret
 from pws_soap.simulator import NodeState, Options, Simulator, State
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import READER
-from service.app import create_app
-from service.cli.playground import SimulatorPlayground
-from service.clock import ManualClock
-from service.knowledge import Knowledge
-from service.store import MemoryStore
+from service.api.app import create_app
+from service.cli.demo.playground import SimulatorPlayground
+from service.core.clock import ManualClock
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
 from tests.asgi import Answer, call
 from tests.service.fakes import FakeEngine
 from tests.service.office import Office

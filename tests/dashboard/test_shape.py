@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.async_api import Page, expect
 
-from service.engine import EngineState, Status, Trouble
+from service.core.engine import EngineState, Status, Trouble
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, person, served, small_office
 from tests.service.office import FEED, Office

@@ -18,13 +18,13 @@ import aiohttp
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.access.door import Door
-from service.access.slots import Slots
-from service.assembly import listen, serve
-from service.clock import ManualClock
-from service.stream.place import MOST_NEWS
-from service.stream.response import STALLED
-from service.stream.telling import PIECE, Telling
+from service.access.authentication import Door
+from service.access.stream_slots import Slots
+from service.api.sse.response import STALLED
+from service.api.sse.resume import MOST_NEWS
+from service.api.sse.subscriber import PIECE, Telling
+from service.core.clock import ManualClock
+from service.runtime.server import listen, serve
 from tests.e2e.processes import PATIENCE, Site
 from tests.e2e.simulated import Server, Service, configure
 from tests.service.office import AVAILABLE, AWAY, BUSY, Office, presence

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.silence import LATE
+from service.sync.silence import LATE
 from tests.e2e.processes import Site, eventually, free_port
 from tests.e2e.simulated import NOTHING, Service
 from tests.e2e.truth import ANN, Exchange, FaultyServer, Proxy, Story, Truth, playing, quick

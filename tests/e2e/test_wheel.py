@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from service.assembly import package_version
+from service.runtime.assembly import package_version
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

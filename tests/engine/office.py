@@ -21,13 +21,13 @@ from pws_soap.models import Secret
 from pws_soap.simulator import ConnectionAborted, NodeDown, Options, Simulator
 from pws_soap.simulator import State as Wire
 from pws_soap.transport import Reply
-from service.freshness import Level, assess, default_bound
-from service.gate import BudgetedTransport, Gate
-from service.keeper import Credentials
-from service.lines import PumpSettings
-from service.living import LivingEngine
-from service.statefile import StateFile
-from service.store import MemoryStore
+from service.core.presence.freshness import Level, assess, default_bound
+from service.core.presence.store import MemoryStore
+from service.sync.budget import BudgetedTransport, Gate
+from service.sync.driver import Credentials
+from service.sync.engine import LivingEngine
+from service.sync.state_file import StateFile
+from service.sync.subscriptions import PumpSettings
 from tests.engine.virtual import LoopClock
 
 SAFETY = 60.0

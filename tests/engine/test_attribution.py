@@ -10,9 +10,9 @@ import pytest
 
 from pws_soap.simulator import Fault
 from pws_soap.simulator import State as Wire
-from service.engine import EngineState
-from service.freshness import Freshness, Level, assess
-from service.living import LivingEngine
+from service.core.engine import EngineState
+from service.core.presence.freshness import Freshness, Level, assess
+from service.sync.engine import LivingEngine
 from tests.engine.office import BOUND, Office, names
 from tests.engine.virtual import run
 

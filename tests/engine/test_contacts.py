@@ -8,8 +8,8 @@ import pytest
 
 from pws_soap.simulator import Fault
 from pws_soap.simulator import State as Wire
-from service.engine import NotAvailable
-from service.freshness import Level, assess
+from service.core.engine import NotAvailable
+from service.core.presence.freshness import Level, assess
 from tests.engine.office import BOUND, Office, names
 from tests.engine.virtual import run
 

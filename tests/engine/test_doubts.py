@@ -10,9 +10,9 @@ import pytest
 from pws_soap.lifecycle import Failure, Key, Trouble, Used
 from pws_soap.simulator import Fault, NodeState
 from pws_soap.simulator import State as Wire
-from service.engine import NotAvailable
-from service.freshness import Level, assess
-from service.living import LivingEngine
+from service.core.engine import NotAvailable
+from service.core.presence.freshness import Level, assess
+from service.sync.engine import LivingEngine
 from tests.engine.office import BOUND, READ_TIMEOUT, Office, names
 from tests.engine.virtual import run
 

@@ -9,7 +9,7 @@ import pytest
 
 from pws_soap.simulator import NodeState
 from pws_soap.simulator import State as Wire
-from service.engine import NotAvailable
+from service.core.engine import NotAvailable
 from tests.engine.office import Office, names
 from tests.engine.virtual import run
 

@@ -8,8 +8,7 @@ import pytest
 
 from pws_soap.simulator import Fault, NodeState, Options
 from pws_soap.simulator import State as Wire
-from service.engine import NoSuchNode
-from service.watching import NoSuchEndUser
+from service.core.engine import NoSuchEndUser, NoSuchNode
 from tests.engine.office import READ_TIMEOUT, Office, all_faults, names
 from tests.engine.virtual import run
 

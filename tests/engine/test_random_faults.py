@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from pws_soap.simulator import Fault, NodeState
-from service.engine import NotAvailable
+from service.core.engine import NotAvailable
 from tests.engine.office import HEALED, STATES, Office, all_faults, names
 from tests.engine.virtual import VirtualLoop
 

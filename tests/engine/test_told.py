@@ -8,10 +8,10 @@ from typing import Any
 
 from pws_soap.simulator import Fault, NodeState
 from pws_soap.simulator import State as Wire
-from service.freshness import Level
-from service.happenings import FAILED_OVER, LOST, MISSED, RECREATED, RENEWED
-from service.query import Reader
-from service.stream.log import CHANGE, EventLog
+from service.core.events.log import CHANGE, EventLog
+from service.core.presence.freshness import Level
+from service.core.presence.query import Reader
+from service.sync.subscription_events import FAILED_OVER, LOST, MISSED, RECREATED, RENEWED
 from tests.engine.office import BOUND, Office, names
 from tests.engine.virtual import run
 

@@ -9,7 +9,7 @@ import pytest
 
 from pws_soap.simulator import Options
 from pws_soap.simulator import State as Wire
-from service.freshness import Freshness, Level, assess
+from service.core.presence.freshness import Freshness, Level, assess
 from tests.engine.office import BOUND, Office, names
 from tests.engine.virtual import run
 

@@ -9,10 +9,10 @@ import pytest
 
 from pws_soap.simulator import NodeState, Options, Simulator, User
 from pws_soap.simulator import State as Wire
-from service.cli import loopback
-from service.cli.playground import SimulatorPlayground
-from service.freshness import Level
-from service.silence import LATE
+from service.cli.demo import loopback
+from service.cli.demo.playground import SimulatorPlayground
+from service.core.presence.freshness import Level
+from service.sync.silence import LATE
 from tests.engine.office import Office, names
 from tests.engine.virtual import run
 

@@ -51,7 +51,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """A `service.clock.Clock` on the running loop's time."""
+    """A `service.core.clock.Clock` on the running loop's time."""
 
     def now(self) -> float:
         return EPOCH + self.monotonic()

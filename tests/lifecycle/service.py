@@ -8,19 +8,7 @@ from __future__ import annotations
 
 import math
 
-from pws_soap.lifecycle import (
-    Act,
-    Command,
-    Failure,
-    Happening,
-    Key,
-    Kind,
-    Settings,
-    Succeeded,
-    Trouble,
-    Used,
-    Want,
-)
+from pws_soap.lifecycle import Act, Command, Failure, Happening, Key, Kind, Settings, Succeeded, Trouble, Used, Want
 from pws_soap.lifecycle.plan import session_of
 from pws_soap.lifecycle.table import SESSIONS
 from tests.lifecycle.driver import A, B, Driver

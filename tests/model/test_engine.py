@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from pws_soap.simulator import Fault
-from service.engine import NotAvailable
+from service.core.engine import NotAvailable
 from tests.engine.office import STATES, Office, names
 from tests.engine.virtual import run
 

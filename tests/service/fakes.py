@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pws_soap.models import Notification
-from service.engine import EngineState, NoSuchNode, RefreshReport, Status
-from service.watching import NoSuchEndUser, Watched, Watching
+from service.core.engine import EngineState, NoSuchEndUser, NoSuchNode, RefreshReport, Status, Watched
+from service.sync.watchlist import Watching
 
 
 @dataclass
 class FakeEngine:
-    """`service.engine.Engine`, scripted. `outcomes` are what the next refreshes return or raise, in order."""
+    """`service.core.engine.Engine`, scripted. `outcomes` are what the next refreshes return or raise, in order."""
 
     shown: Status = field(default_factory=lambda: Status(EngineState.LIVE))
     readiness: tuple[bool, str] = (True, "live")

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 
 from pws_soap.models import Presence, PresenceState, Secret
-from service.access.door import Door
-from service.app import create_app
-from service.availability import Availability
-from service.clock import ManualClock
-from service.knowledge import Knowledge
-from service.records import PutReport, Source
-from service.store import MemoryStore
+from service.access.authentication import Door
+from service.api.app import create_app
+from service.core.clock import ManualClock
+from service.core.presence.availability import Availability
+from service.core.presence.records import PutReport, Source
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
 from tests.asgi import Answer, call
 from tests.service.fakes import FakeEngine
 

@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from pws_soap.models import Secret
-from service.app import create_app
-from service.clock import ManualClock
-from service.knowledge import Knowledge
-from service.store import MemoryStore
+from service.api.app import create_app
+from service.core.clock import ManualClock
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
 from tests.asgi import call
 from tests.service.fakes import FakeEngine
 from tests.service.office import BUSY, SECRET, Office, presence

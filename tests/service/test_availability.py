@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pws_soap.models import Presence, PresenceState
-from service.availability import DEFAULT, Availability, Rule, Verdict, decide
-from service.freshness import Freshness, Level
-from service.records import Record, Spans
+from service.core.presence.availability import DEFAULT, Availability, Rule, Verdict, decide
+from service.core.presence.freshness import Freshness, Level
+from service.core.presence.records import Record, Spans
 from tests.service.office import AVAILABLE, AWAY, BOUND, BUSY, FEED, Office, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"

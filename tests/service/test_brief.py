@@ -11,11 +11,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.principal import Principal, Scope
-from service.availability import Availability, Rule
-from service.claims.model import Ask, Granted
-from service.stream import telling
+from service.api.sse import subscriber
+from service.core.claims.model import Ask, Granted
+from service.core.presence.availability import Availability, Rule
 from tests.service.office import AVAILABLE, AWAY, BUSY, FEED, Office, presence
 from tests.service.test_longpoll import Asking, turns
 from tests.sse import Listener
@@ -235,8 +235,8 @@ async def history(steps: list[tuple[Any, Any, Any]], victim: int) -> list[object
 async def test_it_cannot_tell_whose_presence_changed(steps: list[tuple[Any, Any, Any]]) -> None:
     """Two histories that differ only in who had each hidden change: not a byte of any answer differs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(telling, "LAG", 3)
-        patch.setattr(telling, "PIECE", 1)
+        patch.setattr(subscriber, "LAG", 3)
+        patch.setattr(subscriber, "PIECE", 1)
         first = await history(steps, 0)
         second = await history(steps, 1)
     assert first == second

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pws_soap.models import Notification, Secret
-from service.clock import ManualClock
-from service.routes.callback import Callback
+from service.api.routes.callback import Callback
+from service.core.clock import ManualClock
 from tests.asgi import call
 from tests.service.fakes import FakeEngine
 from tests.service.office import SECRET, Office

@@ -11,12 +11,12 @@ from pydantic_core import PydanticCustomError
 
 from pws_soap.arguments import endpoint_url
 from pws_soap.models import Secret
-from service import callback_url
-from service.app import create_app
-from service.clock import ManualClock
+from service.api.app import create_app
+from service.api.middleware.limits import MAX_BODY
+from service.api.routes.callback import Callback, alone
 from service.config.addresses import callback_url as configured
-from service.guard import MAX_BODY
-from service.routes.callback import Callback, alone
+from service.core import callback_url
+from service.core.clock import ManualClock
 from tests.asgi import call
 from tests.service.fakes import FakeEngine
 from tests.service.office import SECRET, Office

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from service.clock import Clock, ManualClock, Moment, SystemClock
+from service.core.clock import Clock, ManualClock, Moment, SystemClock
 
 
 def test_system_clock_shows_wall_time() -> None:

@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from pws_soap.models import PresenceState, PresenceType, Secret
-from service.availability import Rule
 from service.config import Config, ConfigError, Problem, Server, Watch, example_toml, load
-from service.config.kinds import Section
-from service.config.model import Sections
+from service.config.server_sections import Sections
+from service.config.value_types import Section
+from service.core.presence.availability import Rule
 
 BASE = """
 [server]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.engine import Failure, NotAvailable, RefreshReport
-from service.records import Source
+from service.core.engine import Failure, NotAvailable, RefreshReport
+from service.core.presence.records import Source
 from tests.asgi import call
 from tests.service.office import BUSY, Office, presence
 

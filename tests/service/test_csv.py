@@ -8,13 +8,13 @@ import io
 import pytest
 
 from pws_soap.models import Device
-from service import contact_csv
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.principal import Principal, Scope
-from service.claims.model import Claim
-from service.clock import Moment
-from service.negotiation import NotAcceptable, preferred
-from service.query import CLAIMED, Known
+from service.api.negotiation import NotAcceptable, preferred
+from service.api.writers import csv_table
+from service.core.clock import Moment
+from service.core.presence.claim import Claim
+from service.core.presence.snapshot import CLAIMED, Known
 from tests.asgi import Answer
 from tests.service.office import AVAILABLE, BUSY, Office, presence
 
@@ -56,7 +56,7 @@ async def test_a_table_has_a_row_for_each_contact() -> None:
     keys = list((await made.get(f"/v1/presence/{ANN}")).json())
     keys.remove("devices")
     found = rows(answer)
-    assert list(found[0]) == list(contact_csv.COLUMNS) == keys
+    assert list(found[0]) == list(csv_table.COLUMNS) == keys
     assert found[0] == {
         "contact": ANN,
         "state": "BUSY",
@@ -146,7 +146,7 @@ def test_a_claim_is_told_by_holder_and_purpose() -> None:
     claim = Claim("id", BOB, BOB, "support", "ticket 4711", "desk", moment, moment)
     held = Known(known.record, known.freshness, CLAIMED, claim)
     anybodys = held._replace(claim=Claim("id", BOB, BOB, "support", "", "=desk", moment, moment))
-    lines = contact_csv.table([held, anybodys], ["contact", "claim"]).decode("utf-8-sig").splitlines()
+    lines = csv_table.table([held, anybodys], ["contact", "claim"]).decode("utf-8-sig").splitlines()
     assert lines == ["contact,claim", f"{BOB},desk: ticket 4711", f"{BOB},'=desk"]
 
 

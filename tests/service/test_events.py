@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.principal import Principal, Scope
-from service.access.slots import Slots
-from service.availability import Availability, Rule
-from service.query import Filter, Known, Told
-from service.stream.place import MOST_NEWS, Stretch, Stretches, gathered, resumed
-from service.stream.response import STALLED, NotRead
-from service.stream.telling import LAG, PIECE
+from service.access.stream_slots import Slots
+from service.api.sse.response import STALLED, NotRead
+from service.api.sse.resume import MOST_NEWS, Stretch, Stretches, gathered, resumed
+from service.api.sse.subscriber import LAG, PIECE
+from service.core.presence.availability import Availability, Rule
+from service.core.presence.query import Filter
+from service.core.presence.snapshot import Known, Told
 from tests.asgi import call
 from tests.service.office import AVAILABLE, AWAY, BUSY, FEED, Office, presence
 from tests.service.test_log import Desk

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.clock import Moment
-from service.freshness import Freshness, Level, assess, default_bound, last_known
-from service.records import Doubt, Feed, Reading, Record
+from service.core.clock import Moment
+from service.core.presence.freshness import Freshness, Level, assess, default_bound, last_known
+from service.core.presence.records import Doubt, Feed, Reading, Record
 from tests.service.office import BUSY, presence
 
 BOUND = 100.0

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pws_soap.errors import Unreachable
 from pws_soap.memory import MemoryTransport, Sent
 from pws_soap.transport import Reply
-from service.clock import ManualClock
-from service.gate import BudgetedTransport, Gate, Lane
+from service.core.clock import ManualClock
+from service.sync.budget import BudgetedTransport, Gate, Lane
 
 SLACK = 1e-3
 """The gate sleeps a little longer than it must, so that rounding never lets one through too early."""

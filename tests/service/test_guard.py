@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from service.guard import Guard
+from service.api.middleware.limits import Guard
 from tests.asgi import call
 
 

@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 
 from pws_soap.lifecycle import Act, Happening, Kind, Move, Stop, Trouble
-from service.clock import ManualClock
-from service.happenings import FAILED_OVER, LOST, MISSED, RECREATED, RENEWED, Happened, Herald, Slot, happenings
-from service.store import MemoryStore
+from service.core.clock import ManualClock
+from service.core.presence.store import MemoryStore
+from service.sync.subscription_events import (
+    FAILED_OVER,
+    LOST,
+    MISSED,
+    RECREATED,
+    RENEWED,
+    Happened,
+    Herald,
+    Slot,
+    happenings,
+)
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.story import Story, subscription
 

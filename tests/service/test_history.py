@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from pws_soap.models import Secret
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.principal import ANYBODY, Principal, Scope
-from service.app import create_app
-from service.availability import Availability, Rule
-from service.history import History
-from service.knowledge import Knowledge
-from service.store import MemoryStore
+from service.api.app import create_app
+from service.core.events.history import History
+from service.core.presence.availability import Availability, Rule
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
 from tests.asgi import Answer
 from tests.service.office import AVAILABLE, AWAY, BOUND, BUSY, SECRET, Office, presence
 

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from service.inbox import ANY_NODE, Inbox, SubscriptionRef, Ticket
+from service.sync.inbox import ANY_NODE, Inbox, SubscriptionRef, Ticket
 
 ONE = SubscriptionRef("a", 1)
 TWO = SubscriptionRef("a", 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.lockfile import Held, alone_with
+from service.runtime.state_lock import Held, alone_with
 
 
 def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:

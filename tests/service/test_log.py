@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.availability import Availability, Rule
-from service.claims.model import Claim
-from service.clock import ManualClock, Moment
-from service.freshness import Level
-from service.query import Filter, Reader, Told
-from service.records import Change, Source
-from service.store import MemoryStore
-from service.stream.log import CHANGE, GAP, REMOVED, TICK, Event, EventLog, _says_the_same
+from service.core.clock import ManualClock, Moment
+from service.core.events.log import CHANGE, GAP, REMOVED, TICK, Event, EventLog, _says_the_same
+from service.core.presence.availability import Availability, Rule
+from service.core.presence.claim import Claim
+from service.core.presence.freshness import Level
+from service.core.presence.query import Filter, Reader
+from service.core.presence.records import Change, Source
+from service.core.presence.snapshot import Told
+from service.core.presence.store import MemoryStore
 from tests.service.office import AVAILABLE, AWAY, BUSY, presence
 
 FEED, OTHER = "dispatcher", "supervisor"

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.principal import Principal, Scope
-from service.access.slots import Slots
-from service.availability import Availability, Rule
-from service.prefer import MAX_WAIT, seconds_to_wait
-from service.records import Source
+from service.access.stream_slots import Slots
+from service.api.prefer import MAX_WAIT, seconds_to_wait
+from service.core.presence.availability import Availability, Rule
+from service.core.presence.records import Source
 from tests.service.office import AVAILABLE, AWAY, BUSY, Office, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from service import views
-from service.examples import EXAMPLES
+from service.api import models
+from service.api.models.examples import EXAMPLES
 from tests.service.office import Office
 
 INNER: dict[str, type[BaseModel]] = {
-    "ContactListView": views.ContactView,
-    "ChosenListView": views.ChosenContactView,
-    "BriefListView": views.BriefContactView,
-    "HistoryView": views.TransitionView,
+    "ContactListView": models.ContactView,
+    "ChosenListView": models.ChosenContactView,
+    "BriefListView": models.BriefContactView,
+    "HistoryView": models.TransitionView,
 }
 """What the lists hold."""
 PROBLEM = "application/problem+json"
@@ -36,7 +36,7 @@ def keys(view: type[BaseModel]) -> list[str]:
 def test_examples_are_possible(name: str) -> None:
     """Each has the keys of its kind, in their order; one of chosen fields has some of them."""
     example: Any = EXAMPLES[name]
-    assert list(example) == keys(getattr(views, name))
+    assert list(example) == keys(getattr(models, name))
     for inner in (*example.get("contacts", ()), *example.get("transitions", ())):
         expected = keys(INNER[name])
         assert list(inner) == [each for each in expected if each in inner]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from service.access.door import Door, Rules
+from service.access.authentication import Door, Rules
 from service.access.principal import Principal, Scope
-from service.engine import NotAvailable
-from service.views import BriefContactView
+from service.api.models import BriefContactView
+from service.core.engine import NotAvailable
 from tests.service.office import AVAILABLE, AWAY, BUSY, Office, presence
 
 ANN, BOB, CID, DAN = "ann@example.com", "bob@example.com", "cid@example.com", "dan@example.com"

@@ -13,9 +13,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from pws_soap.models import Device
-from service.contact_fields import FIELDS
-from service.head import Head
-from service.views import BriefContactView, BriefListView, ChosenContactView, ContactView
+from service.api.middleware.head import Head
+from service.api.models import BriefContactView, BriefListView, ChosenContactView, ContactView
+from service.api.writers.fields import FIELDS
 from tests.asgi import call
 from tests.service.office import AVAILABLE, AWAY, BUSY, SECRET, Office, presence
 

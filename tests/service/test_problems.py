@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from service import mishaps, problems
-from service.access.refusals import NotAllowed
-from service.access.slots import TooMany
-from service.engine import NotAvailable
-from service.problems import ContactNotWatched
+from service.access.errors import NotAllowed
+from service.access.stream_slots import TooMany
+from service.api import error_handlers, problems
+from service.api.problems import ContactNotWatched
+from service.core.engine import NotAvailable
 from tests.asgi import Answer, call
 
 
@@ -25,7 +25,7 @@ async def raised(error: Exception, target: str = "/x") -> Answer:
     async def route(path: str) -> None:
         raise error
 
-    mishaps.install(app)
+    error_handlers.install(app)
     answer = await call(app, "GET", target)
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
@@ -177,7 +177,7 @@ async def test_a_key_in_the_wrong_place_is_not_repeated() -> None:
 async def test_a_strange_host_does_not_change_what_is_shown() -> None:
     """It would be a part of the URL, and the callback's path no longer at its beginning."""
     app = FastAPI()
-    mishaps.install(app)
+    error_handlers.install(app)
     answer = await call(app, "GET", "/pws/secret", headers={"host": "x/y"})
     assert answer.json()["instance"] == "/pws"
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.clock import ManualClock
-from service.freshness import Level
-from service.query import Filter, Page, Reader, Unknown
-from service.records import Source
-from service.store import MemoryStore
+from service.core.clock import ManualClock
+from service.core.presence.freshness import Level
+from service.core.presence.query import Filter, Page, Reader, Unknown
+from service.core.presence.records import Source
+from service.core.presence.store import MemoryStore
 from tests.service.office import AVAILABLE, AWAY, BOUND, BUSY, presence
 
 GROUPS = {"support": ("ANN@example.com", "bob@example.com", "nobody@example.com"), "sales": ("cid@example.com",)}

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.clock import ManualClock
-from service.ordering import CursorExpired, Orders, Sort, SortBy
-from service.query import Filter, Reader, Unknown
-from service.records import Source
-from service.store import MemoryStore
+from service.core.clock import ManualClock
+from service.core.presence.cursors import CursorExpired, Orders
+from service.core.presence.query import Filter, Reader, Unknown
+from service.core.presence.records import Source
+from service.core.presence.sorting import Sort, SortBy
+from service.core.presence.store import MemoryStore
 from tests.service.office import AVAILABLE, AWAY, BOUND, BUSY, presence
 
 EVERY_SORT = [Sort(by, descending) for by in SortBy for descending in (False, True)]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.engine import NotAvailable, RefreshReport
-from service.readthrough import ReadThrough
+from service.core.engine import NotAvailable, RefreshReport
+from service.sync.read_through import ReadThrough
 
 
 class Poll:

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pws_soap.lifecycle import Memory
-from service import assembly
-from service.clock import ManualClock
 from service.config import load
-from service.revisions import BLOCK, HIGHEST, INTERVAL, Revisions, first
-from service.statefile import StateFile
-from service.store import MemoryStore
+from service.core.clock import ManualClock
+from service.core.presence.store import MemoryStore
+from service.runtime import assembly
+from service.sync.revisions import BLOCK, HIGHEST, INTERVAL, Revisions, first
+from service.sync.state_file import StateFile
 
 NOW = 1_800_000_000.0
 LEFT = Memory(frozenset({"https://imp1.example.com:8083"}))

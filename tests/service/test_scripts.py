@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from service.cli.migrate.sample_scripts import PASSWORD_FILE, ScriptsError, read
 from service.config import load
-from service.scripts import PASSWORD_FILE, ScriptsError, read
 
 SERVER = {"SERVER": "cup.example.com", "HOST": "10.1.1.1"}
 APPLICATION = {"USERNAME": "app", "PASSWD": 'hun"ter2'}

@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pws_soap.lifecycle import UNKNOWN, Memory
-from service import assembly, statefile
-from service.clock import ManualClock
 from service.config import load
-from service.statefile import StateFile
+from service.core.clock import ManualClock
+from service.runtime import assembly
+from service.sync import state_file
+from service.sync.state_file import StateFile
 
 NODE = "https://imp1.example.com:8083"
 PLAIN = "http://imp1.example.com:8082"
@@ -293,7 +294,7 @@ def test_a_file_too_large_is_not_read_whole(
 ) -> None:
     """Even one whose beginning would do: somebody else wrote it."""
     content = json.dumps(valid())
-    monkeypatch.setattr(statefile, "_MAX_BYTES", len(content))
+    monkeypatch.setattr(state_file, "_MAX_BYTES", len(content))
     path.write_text(content)
     assert StateFile(path).read() == memory()
     path.write_text(content + "\n")

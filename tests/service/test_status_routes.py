@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pws_soap.models import SessionKind
-from service.engine import (
+from service.core.engine import (
     EndpointStatus,
     EngineState,
     Failure,

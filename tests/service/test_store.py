@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pytest
 
 from pws_soap.models import Device, PresenceState, PresenceType
-from service.changes import LocalBus
-from service.clock import ManualClock, Moment
-from service.freshness import Freshness, Level, assess
-from service.records import Change, ChangeKind, PutReport, Reading, Source
-from service.store import MemoryStore
+from service.core.clock import ManualClock, Moment
+from service.core.presence.changes import LocalBus
+from service.core.presence.freshness import Freshness, Level, assess
+from service.core.presence.records import Change, ChangeKind, PutReport, Reading, Source
+from service.core.presence.store import MemoryStore
 from tests.service.office import AVAILABLE, AWAY, BOUND, BUSY, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"

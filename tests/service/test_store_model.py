@@ -13,10 +13,10 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.clock import ManualClock
-from service.freshness import Level, assess
-from service.records import Change, ChangeKind, Reading, Source
-from service.store import MemoryStore
+from service.core.clock import ManualClock
+from service.core.presence.freshness import Level, assess
+from service.core.presence.records import Change, ChangeKind, Reading, Source
+from service.core.presence.store import MemoryStore
 from tests.service.office import AVAILABLE, AWAY, BUSY, presence
 
 CONTACTS = ("ann@example.com", "bob@example.com")
@@ -55,7 +55,7 @@ class Server:
 
 
 class World:
-    """The store between an awkward server and a caller that keeps the rules of `service.store`."""
+    """The store between an awkward server and a caller that keeps the rules of `service.core.presence.store`."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311  a walk, not a secret

@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import Device, Presence, PresenceState, PresenceType
-from service.availability import Verdict
-from service.claims.model import Claim
-from service.clock import Moment
-from service.contact_json import ContactJson
-from service.freshness import Freshness, Level
-from service.query import Known, Page
-from service.records import Change, ChangeKind, Reading, Record, Source
-from service.views import ContactListView, ContactView, rfc3339
+from service.api.models import ContactListView, ContactView, rfc3339
+from service.api.writers.contact import ContactJson
+from service.core.clock import Moment
+from service.core.presence.availability import Verdict
+from service.core.presence.claim import Claim
+from service.core.presence.freshness import Freshness, Level
+from service.core.presence.query import Page
+from service.core.presence.records import Change, ChangeKind, Reading, Record, Source
+from service.core.presence.snapshot import Known
 
 NO = Verdict(False, "stale")
 AS_OF = Moment(5.0, 1_795_255_203.12)

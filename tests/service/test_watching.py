@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.watching import NoSuchEndUser, Watching
+from service.core.engine import NoSuchEndUser
+from service.sync.watchlist import Watching
 
 
 def contacts(watching: Watching) -> list[tuple[str, str]]:

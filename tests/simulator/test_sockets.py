@@ -16,17 +16,7 @@ import uvloop
 from aiohttp import web
 from lxml import etree
 
-from pws_soap.simulator import (
-    Fault,
-    NodeAddress,
-    NodeState,
-    Options,
-    Simulator,
-    SimulatorServer,
-    State,
-    run,
-    serve,
-)
+from pws_soap.simulator import Fault, NodeAddress, NodeState, Options, Simulator, SimulatorServer, State, run, serve
 from pws_soap.simulator.app import NodeApp
 from pws_soap.simulator.contract import wsdl
 from tests.e2e.processes import free_port

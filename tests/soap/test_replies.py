@@ -15,19 +15,7 @@ from pws_soap.client import PwsClient
 from pws_soap.errors import UnexpectedReply
 from pws_soap.memory import MemoryTransport
 from pws_soap.models import Presence, PresenceState, PresenceType
-from tests.soap.samples import (
-    KEY,
-    NODE,
-    NS,
-    SOAP11,
-    SOAP12,
-    basic,
-    end_user,
-    people,
-    pidf,
-    response,
-    rich,
-)
+from tests.soap.samples import KEY, NODE, NS, SOAP11, SOAP12, basic, end_user, people, pidf, response, rich
 
 OPERATION = "getSubscribedPresence"
 Contacts = list[tuple[str | None, str | None]]

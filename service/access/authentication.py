@@ -1,0 +1,205 @@
+"""The door: finds out who asks, and whether they may.
+
+`service.api.middleware.authentication` asks it about every request before any route does; `Door.needs(scope)` is the
+dependency of every route of the API, which gives the route the principal, or refuses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi import Request, Security
+from fastapi.openapi.models import APIKey, HTTPBearer
+from fastapi.openapi.models import SecurityBase as SchemeModel
+from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
+
+from service.access import browser_checks
+from service.access.errors import KeyRequired, NotAllowed, TooFast
+from service.access.keys import HOW, Admission, KeyRing, presented
+from service.access.log_limit import Seldom
+from service.access.networks import address
+from service.access.principal import ANYBODY, Principal, Scope
+from service.access.rate_limit import Rates
+from service.access.stream_slots import Slots
+from service.core.clock import Clock
+
+_ADMITTED: Final = "pws.admitted"
+"""Where in a request's scope it stands who was let in."""
+NO_KEY_ANY_MORE: Final = (
+    "There is no key any more, so nobody is let in: add one to the configuration (pws key new) and send SIGHUP, or "
+    "restart the service"
+)
+_FAILURES: Final = 20
+"""Wrong keys that one address may send at once, and one more each so many seconds."""
+_FORGIVEN_AFTER: Final = 3.0
+
+log = logging.getLogger("pws.service")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who may come in. `anonymous` is who comes without a key, None where nobody may.
+
+    `hosts` are names of ours where no key is needed, `origins` those whose pages may use the API.
+    """
+
+    keys: KeyRing = field(default_factory=KeyRing)
+    anonymous: Principal | None = ANYBODY
+    hosts: Collection[str] = ()
+    origins: tuple[str, ...] = ()
+
+
+class Door:
+    """Knows the keys, how fast one may ask, and how many may stay. By default everybody may everything."""
+
+    def __init__(
+        self,
+        slots: Slots | None = None,
+        rules: Rules | None = None,
+        *,
+        rates: Rates | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`rates`: None for no limit. `clock`: without it wrong keys have no limit, and are not told of."""
+        self.slots = slots or Slots()
+        self.rules = rules or Rules()
+        self._rates = rates
+        self._failures: Rates | None = None
+        self._seldom: Seldom | None = None
+        if clock is not None:
+            limited = rates is None or rates.limited
+            self._failures = Rates(clock, 1 / _FORGIVEN_AFTER if limited else 0, _FAILURES)
+            self._seldom = Seldom(clock)
+        self._needs: dict[Scope, Callable[..., Awaitable[Principal]]] = {}
+
+    # --- for every request
+
+    def enter(self, connection: HTTPConnection, method: str) -> Principal:
+        """Find out who asks, and count it. Raises Refused."""
+        admission = self._admit(connection, method)
+        connection.scope[_ADMITTED] = admission
+        asker = self.client(connection, admission.principal)
+        wait = self._rates.take(asker) if self._rates is not None else 0.0
+        if wait:
+            raise TooFast("There were more requests than limits.requests_per_second lets one asker make", wait)
+        return admission.principal
+
+    def check_browser(self, connection: HTTPConnection, method: str) -> None:
+        """Where a key is not needed: refuse what a page elsewhere may have made a browser do. Raises Refused."""
+        if self.rules.anonymous is not None:
+            browser_checks.check(method, connection.headers, self.rules.hosts, self.rules.origins)
+
+    def is_still_in(self, connection: HTTPConnection) -> bool:
+        """Whether somebody who was let in would be so again: a key may have been revoked meanwhile."""
+        admission: Admission = connection.scope[_ADMITTED]
+        if admission.digest:
+            return admission in self.rules.keys
+        return admission.principal == self.rules.anonymous
+
+    def who(self, connection: HTTPConnection) -> Principal | None:
+        """Who asks, where that need not be known: None for whoever would not be let in."""
+        try:
+            return self._identify(connection).principal
+        except KeyRequired:
+            return None
+
+    # --- for routes
+
+    def client(self, connection: HTTPConnection, principal: Principal) -> str:
+        """Whose limits a request counts against: a key's, or those of the address it comes from."""
+        if connection.scope.get(_ADMITTED, Admission(principal)).digest:
+            return f"key {principal.name}"
+        return _source(connection)
+
+    def needs(self, scope: Scope) -> Callable[..., Awaitable[Principal]]:
+        """A dependency that lets in whoever has `scope`."""
+        if scope in self._needs:
+            return self._needs[scope]
+
+        # Two ways to send a key, for the description alone. As default values: FastAPI reads annotations without the
+        # names that are known here.
+        bearer = Security(_BEARER, scopes=[scope.value])
+        header = Security(_HEADER, scopes=[scope.value])
+
+        async def check(request: Request, _bearer: None = bearer, _header: None = header) -> Principal:
+            if _ADMITTED not in request.scope:  # a route that the entrance does not guard
+                self.enter(request, request.method)
+            admission: Admission = request.scope[_ADMITTED]
+            principal = admission.principal
+            if scope in principal.scopes:
+                return principal
+            if not admission.digest:
+                raise KeyRequired(f"This needs a key with the scope {scope.value}: {HOW}")
+            mine = ", ".join(sorted(principal.scopes)) or "none"
+            raise NotAllowed(f"This needs a key with the scope {scope.value}; the scopes of this one: {mine}")
+
+        self._needs[scope] = check
+        return check
+
+    # --- inside
+
+    def _admit(self, connection: HTTPConnection, method: str) -> Admission:
+        try:
+            admission = self._identify(connection)
+        except KeyRequired as refusal:
+            if _brings_nothing(connection):
+                raise
+            source = _source(connection)
+            wait = self._failures.take(source) if self._failures is not None else 0.0
+            if wait:
+                raise TooFast("There were too many requests with a wrong key from this address", wait) from None
+            if self._seldom is not None and self._seldom.is_due(source):
+                log.warning("refused a request from %s: %s", source, refusal.detail)
+            raise
+        if not admission.digest:
+            self.check_browser(connection, method)
+        return admission
+
+    def _identify(self, connection: HTTPConnection) -> Admission:
+        """Where there are no keys, whatever is sent as one is not ours to judge: it may be a proxy's."""
+        rules = self.rules
+        key = presented(connection.headers) if rules.keys else None
+        if key is not None:
+            admission = rules.keys.find(key)
+            if admission is None:
+                raise KeyRequired("Nobody has this key: it is mistyped, or it was revoked")
+            return admission
+        if rules.anonymous is None:
+            if not rules.keys:
+                raise KeyRequired(NO_KEY_ANY_MORE)
+            raise KeyRequired(f"This needs a key: {HOW}")
+        return Admission(rules.anonymous)
+
+
+def _brings_nothing(connection: HTTPConnection) -> bool:
+    return not {"authorization", "x-api-key"} & set(connection.headers)
+
+
+def _source(connection: HTTPConnection) -> str:
+    """The address of whoever asks; of IPv6 the network, since one asker has as many addresses as they like in it."""
+    found = address(connection.client.host if connection.client is not None else None)
+    if found is None:
+        return "unknown"
+    return str(ipaddress.ip_network((int(found), 64), strict=False)) if found.version == 6 else str(found)
+
+
+class _Scheme(SecurityBase):
+    """Only tells OpenAPI how a key is sent; the entrance has read it already."""
+
+    def __init__(self, name: str, model: SchemeModel) -> None:
+        self.scheme_name = name
+        self.model = model
+
+    async def __call__(self) -> None:
+        return None
+
+
+_BEARER: Final = _Scheme("bearer", HTTPBearer(bearerFormat="pws_...", description="A key, as `pws key new` makes one"))
+_HEADER: Final = _Scheme(
+    "header", APIKey.model_validate({"in": "header", "name": "X-API-Key", "description": "The same key"})
+)

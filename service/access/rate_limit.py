@@ -1,0 +1,59 @@
+"""How fast one asker may ask: a bucket of tokens for each, kept as one number.
+
+The number is the moment at which the bucket will be full again (the generic cell rate algorithm): a request moves it
+on by one interval, and may not move it further ahead than the burst allows. A bucket that is full says nothing, so it
+is the only kind that is ever thrown away: nobody gets a fresh one by making others. When there is no room for one more
+asker, all newcomers share one bucket.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from service.core.clock import Clock
+
+_LOOKED_AT: Final = 2
+"""Old buckets looked at for each new one: more leave than come, and no request pays for all."""
+_OTHERS: Final = ""
+
+
+class Rates:
+    """Counts the requests of each asker. `per_second` 0: no limit. `size`: askers that are told apart."""
+
+    def __init__(self, clock: Clock, per_second: float, burst: int, size: int = 10_000) -> None:
+        self._clock = clock
+        self._interval = 1 / per_second if per_second else 0.0
+        self._ahead = (burst - 1) * self._interval
+        self._size = size
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._interval > 0
+
+    def take(self, asker: str) -> float:
+        """Count a request: 0 where it may go on, else the seconds until one may come. A refused one does not count."""
+        if not self._interval:
+            return 0.0
+        now = self._clock.monotonic()
+        if asker not in self._full_at:
+            self._make_room(now)
+            if len(self._full_at) >= self._size:
+                asker = _OTHERS
+        full_at = max(now, self._full_at.get(asker, now))
+        wait = full_at - now - self._ahead
+        if wait > 1e-9:  # rounding is not the asker's fault
+            return wait
+        self._full_at[asker] = full_at + self._interval
+        return 0.0
+
+    def _make_room(self, now: float) -> None:
+        for _ in range(min(_LOOKED_AT, len(self._full_at))):
+            asker, full_at = self._full_at.popitem(last=False)
+            if full_at > now:
+                self._full_at[asker] = full_at  # not full: to the end of the queue

@@ -1,0 +1,122 @@
+"""The HTTP program, put together from its parts. It owns nothing that lives: `lifespan` does, and is the caller's.
+
+The server that runs it must not write an access log: the callback's path holds a secret (uvicorn: `access_log=False`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+
+from pws_soap.models import Secret
+from service.access.authentication import Door
+from service.access.networks import Sources
+from service.api import error_handlers
+from service.api.context import Context
+from service.api.middleware.authentication import Entrance
+from service.api.middleware.head import Head
+from service.api.middleware.limits import MAX_BODY, Guard
+from service.api.openapi import describe
+from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
+from service.api.routes.callback import Callback, WithoutPrefix
+from service.api.writers.contact import ContactJson
+from service.core.engine import Engine
+from service.core.wiring import Knowledge
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_DESCRIPTION = """\
+Who is free right now, from Cisco's IM and Presence server.
+
+Every contact has a `freshness`: **live** is true within its bound, **stale** was true at `as_of` and may no longer be,
+**unknown** was never read. Times are UTC (RFC 3339). Errors are problem documents (RFC 9457)."""
+
+_DOCS: Final = "/docs"
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_SENT: Final = (
+    "Authorization",
+    "X-API-Key",
+    "Content-Type",
+    "If-None-Match",
+    "Idempotency-Key",
+    "Prefer",
+    "Last-Event-ID",
+)
+_READ: Final = (
+    "ETag",
+    "Link",
+    "Location",
+    "Retry-After",
+    "Preference-Applied",
+    "Cache-Status",
+    "Idempotency-Replayed",
+)
+"""Headers that pages of other origins may send and read, where there are such origins."""
+
+
+def create_app(
+    engine: Engine,
+    knowledge: Knowledge,
+    *,
+    callback_secret: Secret | None,
+    callback_prefix: str = "",
+    version: str,
+    door: Door | None = None,
+    sources: Sources | None = None,
+    max_body: int = MAX_BODY,
+    keep_alive: float = 15.0,
+    lifespan: Lifespan | None = None,
+    simulator: demo.Playground | None = None,
+) -> FastAPI:
+    """The program.
+
+    `door` says who may ask; without one everybody may. Without a `callback_secret` notifications come in elsewhere;
+    `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `max_body`: bytes of a
+    request's body. `keep_alive`: seconds between a stream's signs of life. `lifespan` starts the engine and stops it.
+    `simulator` is what visitors of a demonstration may play with. ValueError: the callback's secret is empty.
+    """
+    json, clock = ContactJson(), knowledge.clock
+    knowledge.store.changes.listen(json.forget)
+    door = door or Door()
+    context = Context(engine, knowledge, json, door, version)
+    app = FastAPIOffline(
+        _DOCS,
+        None,
+        static_url=f"{_DOCS}/files",
+        swagger_ui_parameters={"validatorUrl": None},  # else it would ask another host about our description
+        title="Presence",
+        version=version,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        # A redirect would repeat the path, and with it what must not be repeated.
+        redirect_slashes=False,
+    )
+    if callback_secret is not None:
+        app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
+    for module in (presence, history, claims, contacts, status):
+        app.include_router(module.router(context))
+    app.include_router(events.router(context, keep_alive))
+    app.include_router(probes.router(context, demo=simulator is not None))
+    app.include_router(dashboard.router())
+    if simulator is not None:
+        app.include_router(demo.router(context, simulator))
+    error_handlers.install(app)
+    app.add_middleware(Entrance, door=door)
+    app.add_middleware(Guard, max_body=max_body)
+    app.add_middleware(Head)
+    if door.rules.origins:  # around everything else: a page must be able to read why it was refused
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=door.rules.origins,
+            allow_methods=_METHODS,
+            allow_headers=_SENT,
+            expose_headers=_READ,
+        )
+    app.add_middleware(WithoutPrefix, prefix=callback_prefix)
+    describe(app, door)
+    return app

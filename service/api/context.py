@@ -1,0 +1,57 @@
+"""What every route may use: made once, when the program is put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.access.authentication import Door
+from service.api.writers.contact import ContactJson
+from service.core.clock import Clock
+from service.core.engine import Engine
+from service.core.events.log import EventLog
+from service.core.presence import brief
+from service.core.presence.claim import Claims
+from service.core.presence.query import Reader
+from service.core.presence.snapshot import Known
+from service.core.presence.store import Store
+from service.core.wiring import Knowledge
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts of the service as the routes see them."""
+
+    engine: Engine
+    knowledge: Knowledge
+    json: ContactJson
+    door: Door
+    version: str
+
+    @property
+    def store(self) -> Store:
+        """What is known."""
+        return self.knowledge.store
+
+    @property
+    def reader(self) -> Reader:
+        """What is said of it now."""
+        return self.knowledge.reader
+
+    @property
+    def log(self) -> EventLog:
+        """What happened."""
+        return self.knowledge.log
+
+    def brief(self, known: Known, within: frozenset[str] | None) -> Known:
+        """The contact as a key without details sees it that may see the groups `within`."""
+        return brief.of(known, self.log.told(known.record.key), within)
+
+    @property
+    def claims(self) -> Claims:
+        """Who is held."""
+        return self.knowledge.claims
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+        return self.knowledge.clock

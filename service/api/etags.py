@@ -1,0 +1,98 @@
+"""Entity tags: which answer a client has already, and answers that carry a tag."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi import Request
+from starlette.responses import Response
+
+from service.access.principal import Principal
+
+JSON: Final = "application/json"
+VARY: Final = "Accept, Authorization, X-API-Key"
+_TAG: Final = re.compile(r'"[^"]*"')
+_MOST: Final = 100
+"""Tags that are looked at; with more of them some answer is sent once too often."""
+_REVISION: Final = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an answer says, before anybody knows whether the asker has it already."""
+
+    body: bytes
+    media_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Tags:
+    """The entity tags of one question, and those that came with it.
+
+    `"REVISION-QUESTIONCONTENT"`: the revision says up to which event its owner knows what happened, so that one can
+    wait for the next; the question is a hash of who asks for what, the content one of the very bytes. The tag is
+    strong, as it has to be for answers whose freshness may change without any revision.
+    """
+
+    def __init__(self, request: Request, who: Principal, media_type: str = JSON) -> None:
+        question = (who.name, media_type, request.scope["path"], request.scope["query_string"])
+        self._question = _hash(repr(question).encode(errors="backslashreplace"), 4)
+        self._asked = request.headers.getlist("if-none-match")
+        self._given = _TAG.findall(",".join(self._asked))[:_MOST]
+
+    @property
+    def any_will_do(self) -> bool:
+        """Whether whatever there is counts as known: `If-None-Match: *`."""
+        return any(each.strip() == "*" for each in ",".join(self._asked).split(","))
+
+    @property
+    def are_given(self) -> bool:
+        """Whether the asker says what it knows."""
+        return bool(self._asked)
+
+    @property
+    def known(self) -> int | None:
+        """The newest revision up to which the asker knows the answer to this question; None where it does not say."""
+        found = [int(revision) for revision, rest in map(_split, self._given) if rest.startswith(self._question)]
+        return max(found, default=None)
+
+    def of(self, body: bytes, revision: int) -> str:
+        """The tag of an answer. Of the same bytes it is the one that the asker has."""
+        rest = self._question + _hash(body, 12)
+        for revision_known, rest_known in map(_split, self._given):
+            if rest_known == rest:
+                return f'"{revision_known}-{rest}"'
+        return f'"{revision}-{rest}"'
+
+    def has(self, tag: str) -> bool:
+        """Whether the asker has the answer with this tag."""
+        return tag in self._given
+
+
+def _split(tag: str) -> tuple[str, str]:
+    """Revision and hash of a tag; one of another form has neither."""
+    revision, _, rest = tag.strip('"').partition("-")
+    return (revision, rest) if _REVISION.fullmatch(revision) else ("0", "")
+
+
+def _hash(content: bytes, size: int) -> str:
+    return hashlib.blake2b(content, digest_size=size).hexdigest()
+
+
+def tagged(said: Said, tags: Tags, revision: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with its entity tag, or 304 when the asker has it already. `revision` is the log's last."""
+    tag = tags.of(said.body, revision)
+    # May be kept by the caller alone, and must be asked for each time: that is what makes the tag useful.
+    sent = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY, **(headers or {})}
+    if tags.any_will_do or tags.has(tag):
+        return Response(status_code=304, headers=sent)
+    return Response(said.body, 200, sent | dict(said.headers), said.media_type)
+
+
+def plain(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON as it is."""
+    return Response(body, status, headers, JSON)

@@ -1,0 +1,112 @@
+"""Answers that wait for the next change: `Prefer: wait=N` (RFC 7240), for whoever cannot hold a stream open.
+
+Who sends the entity tag of the answer it has is told as soon as something has happened since that it would see, be it
+long ago; who sends none, with the next thing that happens. `as_of` aside: it moves with each confirmation, and
+nobody waits for that. Whoever waits holds a slot, and gives it back at once when it goes away, which nobody but the
+connection tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fastapi import Request
+from starlette.responses import Response
+
+from service.access.errors import KeyRequired
+from service.access.principal import Principal
+from service.api.context import Context
+from service.api.etags import JSON, Said, Tags, tagged
+from service.api.prefer import seconds_to_wait
+from service.core.events.log import Event
+
+MAX_LOOK: Final = 2000
+"""Events that are looked through for one that concerns a tag; after more of them the answer is likely to be another."""
+GONE: Final = 499
+"""The status of an answer that nobody hears, as servers write it into their logs."""
+
+Concerns = Callable[[Event], bool]
+
+
+async def told(
+    context: Context,
+    request: Request,
+    who: Principal,
+    make: Callable[[], Said],
+    concerns: Concerns,
+    media_type: str = JSON,
+) -> Response:
+    """What `make` says, now or as soon as it is worth telling. `concerns`: whether an event may change what it says."""
+    tags = Tags(request, who, media_type)
+    wait = seconds_to_wait(request.headers.getlist("prefer"))
+    said, revision = make(), context.log.last
+    if wait is None:
+        return tagged(said, tags, revision)
+    applied = {"Preference-Applied": f"wait={wait}"}
+    after = _knows(context, tags, said, concerns)
+    if after is None:
+        return tagged(said, tags, revision, applied)
+    with context.door.slots.take(context.door.client(request, who)):
+        gone = asyncio.create_task(_gone(request))
+        slept = asyncio.create_task(context.clock.sleep(wait))
+        news: asyncio.Task[None] | None = None
+        try:
+            while not (slept.done() or context.log.closed):
+                news = asyncio.create_task(_news(context, after, concerns))
+                await asyncio.wait({gone, slept, news}, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    gone.result()  # a body over the cap is told as such
+                    return Response(status_code=GONE)
+                happened, after = news.done(), context.log.last
+                said = make()
+                if happened and not tags.has(tags.of(said.body, after)):
+                    break  # else what happened had changed nothing for this asker
+        finally:
+            await _end(gone, slept, news)
+    if not context.door.is_still_in(request):
+        raise KeyRequired("The key was revoked meanwhile")
+    return tagged(said, tags, context.log.last, applied)
+
+
+def _knows(context: Context, tags: Tags, said: Said, concerns: Concerns) -> int | None:
+    """Up to which event the asker knows all that it would be told; None when there is news for it already."""
+    last = context.log.last
+    if not tags.are_given or tags.any_will_do or tags.has(tags.of(said.body, last)):
+        return last
+    known = tags.known
+    events = context.log.since(known) if known is not None else None
+    if events is None or len(events) > MAX_LOOK or _any(events, concerns):
+        return None
+    return last
+
+
+def _any(events: Sequence[Event], concerns: Concerns) -> bool:
+    return any(map(concerns, events))
+
+
+async def _news(context: Context, after: int, concerns: Concerns) -> None:
+    """Returns when something happened that concerns the asker, or nothing will any more."""
+    log = context.log
+    while not log.closed:
+        await log.news(after)
+        events = log.since(after)
+        if events is None or _any(events, concerns):
+            return
+        after = log.last
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the asker has gone away. Its body, should there be one, is of no interest."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _end(*tasks: asyncio.Task[None] | None) -> None:
+    for task in tasks:
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task

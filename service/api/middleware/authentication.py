@@ -1,0 +1,66 @@
+"""What stands before all routes: who asks, whether a browser was misled, how fast they ask.
+
+Below `/v1/` nobody comes to a route unknown, whatever the route itself forgot to ask. What holds no secret needs no
+key: the page, the description, `/v1` itself. The server's notifications and an orchestrator's probes are not
+stopped by anything here: they come under any name, and as often as they like.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.access.authentication import Door
+from service.access.errors import KeyRequired, Refused
+from service.api import problems
+from service.core.callback_url import ROOT
+
+_GUARDED: Final = "/v1/"
+_FREE: Final = frozenset({"/livez", "/readyz"})
+
+
+class _Revoked(OSError):
+    """The key was revoked while its request went on. An OSError: for the route it is as if the asker had gone."""
+
+
+class Entrance:
+    """Wraps an ASGI program."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path in _FREE or path.startswith(f"{ROOT}/"):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        try:
+            if path.startswith(_GUARDED):
+                self._door.enter(connection, scope["method"])
+            else:
+                self._door.check_browser(connection, scope["method"])
+        except Refused as refusal:
+            await problems.refusal(refusal, path)(scope, receive, send)
+            return
+        if not path.startswith(_GUARDED):
+            await self._app(scope, receive, send)
+            return
+
+        async def watched(message: Message) -> None:
+            """A request may wait for minutes, a stream lasts for days: is it still somebody who would be let in?"""
+            begins = message["type"] == "http.response.start"
+            if (begins or message.get("more_body")) and not self._door.is_still_in(connection):
+                if begins:
+                    await problems.refusal(KeyRequired("The key was revoked meanwhile"), path)(scope, receive, send)
+                else:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                raise _Revoked
+            await send(message)
+
+        with contextlib.suppress(_Revoked):
+            await self._app(scope, receive, watched)

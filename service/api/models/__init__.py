@@ -1,0 +1,84 @@
+"""What answers look like: one model for each, which is both the JSON and its description in OpenAPI.
+
+May import the values of core and the api's problems; knows neither requests nor routes. A field of an answer is named
+and described here.
+"""
+
+from service.api.models.base import Time, View, rfc3339
+from service.api.models.contact import (
+    CONTACT_EXAMPLE,
+    BriefContactView,
+    BriefListView,
+    ChosenContactView,
+    ChosenListView,
+    ContactListView,
+    ContactView,
+    DeviceView,
+    HeldView,
+    claim_shown,
+    device_shown,
+    lasting,
+)
+from service.api.models.counts import BriefCountsView, BriefSummaryView, CountsView, GroupCountsView, SummaryView
+from service.api.models.history import HistoryView, TransitionView
+from service.api.models.status import (
+    AliveView,
+    EndpointView,
+    FailoverView,
+    FailureView,
+    IndexView,
+    NodeView,
+    NotificationsView,
+    ReadingView,
+    ReadyView,
+    RefreshView,
+    SessionView,
+    StatusView,
+    StoreView,
+    SubscriptionView,
+    TroubleView,
+)
+from service.api.models.watched import AddedView, WatchedListView, WatchedView
+
+__all__ = [
+    "CONTACT_EXAMPLE",
+    "AddedView",
+    "AliveView",
+    "BriefContactView",
+    "BriefCountsView",
+    "BriefListView",
+    "BriefSummaryView",
+    "ChosenContactView",
+    "ChosenListView",
+    "ContactListView",
+    "ContactView",
+    "CountsView",
+    "DeviceView",
+    "EndpointView",
+    "FailoverView",
+    "FailureView",
+    "GroupCountsView",
+    "HeldView",
+    "HistoryView",
+    "IndexView",
+    "NodeView",
+    "NotificationsView",
+    "ReadingView",
+    "ReadyView",
+    "RefreshView",
+    "SessionView",
+    "StatusView",
+    "StoreView",
+    "SubscriptionView",
+    "SummaryView",
+    "Time",
+    "TransitionView",
+    "TroubleView",
+    "View",
+    "WatchedListView",
+    "WatchedView",
+    "claim_shown",
+    "device_shown",
+    "lasting",
+    "rfc3339",
+]

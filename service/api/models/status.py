@@ -1,0 +1,215 @@
+"""How the service is doing, and what came of an order to it."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from pws_soap.models import SessionKind
+from service.api.models.base import Time, View
+from service.core.engine import EngineState, NodeState, RefreshReport, Status
+from service.core.presence.records import StoreSummary
+
+
+class TroubleView(View):
+    """Something that is wrong, and since when."""
+
+    since: Time
+    what: str
+
+
+class NodeView(View):
+    """A node of the server."""
+
+    node: str
+    state: NodeState
+    failures: int = Field(description="in a row")
+    last_error: str | None
+    since: Time | None
+
+
+class SessionView(View):
+    """A login on a node."""
+
+    node: str
+    user: str
+    kind: SessionKind
+    state: str
+    since: Time | None
+    last_error: str | None
+
+
+class EndpointView(View):
+    """Where a node sends its notifications."""
+
+    node: str
+    id: int | None
+    state: str
+    expires_at: Time | None
+    last_error: str | None
+
+
+class SubscriptionView(View):
+    """A subscription of an end user."""
+
+    node: str
+    end_user: str
+    id: int | None
+    state: str
+    contacts: int
+    expires_at: Time | None
+    last_notification_at: Time | None
+    last_fetch_at: Time | None
+    last_error: str | None
+    notifications: int
+    fetches: int
+
+
+class NotificationsView(View):
+    """What came in on the callback."""
+
+    received: int
+    unknown_id: int
+    rejected: int
+
+
+class ReadingView(View):
+    """What reading from the server was like since the start."""
+
+    fetches: int = Field(description="getSubscribedPresence")
+    polls: int = Field(description="getPolledPresence")
+    failures: int
+    unknown_outcomes: int = Field(description="replies that were lost; what they may have told was read again")
+    missed_notifications: int = Field(description="changes that came without one")
+    drift: int = Field(description="contacts that the reconciling sweep found different")
+    unattributed: int = Field(description="entries of replies that were about no contact of their subscription")
+
+
+class StoreView(View):
+    """Contacts watched and read, and what was odd since the start."""
+
+    contacts: int
+    read: int
+    revision: int
+    strangers: int = Field(description="presences of contacts that are not watched")
+    contested: int = Field(description="readings that overlapped and disagreed, and were read again")
+    unreadable: int = Field(description="rich documents that could not be read")
+
+
+class StatusView(View):
+    """How the service is doing, in words and numbers."""
+
+    model_config = ConfigDict(title="Status")
+
+    state: EngineState
+    problems: list[TroubleView]
+    nodes: list[NodeView]
+    sessions: list[SessionView]
+    endpoints: list[EndpointView]
+    subscriptions: list[SubscriptionView]
+    notifications: NotificationsView | None = Field(description="this and the next two: null for a limited key")
+    reading: ReadingView | None
+    store: StoreView | None
+    version: str
+    now: Time
+
+    @classmethod
+    def of(cls, status: Status, store: StoreSummary, version: str, now: float) -> StatusView:
+        return cls(
+            state=status.state,
+            problems=[TroubleView.model_validate(each) for each in status.problems],
+            nodes=[NodeView.model_validate(each) for each in status.nodes],
+            sessions=[SessionView.model_validate(each) for each in status.sessions],
+            endpoints=[EndpointView.model_validate(each) for each in status.endpoints],
+            subscriptions=[SubscriptionView.model_validate(each) for each in status.subscriptions],
+            notifications=NotificationsView.model_validate(status.notifications),
+            reading=ReadingView.model_validate(status.reading),
+            store=StoreView.model_validate(store),
+            version=version,
+            now=now,
+        )
+
+    @classmethod
+    def limited(cls, status: Status, version: str, now: float) -> StatusView:
+        """For whoever may see some contacts only, or not why they are so: that something is wrong, and since when."""
+        since = [each.since for each in status.problems]
+        what = "Presence may be missing or stale; a key without limits sees why"
+        return cls(
+            state=status.state,
+            problems=[TroubleView(since=min(since), what=what)] if since else [],
+            nodes=[],
+            sessions=[],
+            endpoints=[],
+            subscriptions=[],
+            notifications=None,
+            reading=None,
+            store=None,
+            version=version,
+            now=now,
+        )
+
+
+class FailureView(View):
+    """A part of a refresh that failed."""
+
+    what: str
+    reason: str
+
+
+class RefreshView(View):
+    """What a refresh did. What the server did not name has not changed."""
+
+    model_config = ConfigDict(title="Refresh")
+
+    contacts: int = Field(description="how many contacts the server told of")
+    changed: int = Field(description="how many of them had changed")
+    failures: list[FailureView]
+    revision: int
+
+    @classmethod
+    def of(cls, report: RefreshReport, revision: int) -> RefreshView:
+        failures = [FailureView.model_validate(failure) for failure in report.failures]
+        return cls(contacts=report.contacts, changed=report.changed, failures=failures, revision=revision)
+
+
+class FailoverView(View):
+    """Where end users were taken."""
+
+    model_config = ConfigDict(title="Failover")
+
+    node: str
+    end_user: str | None = Field(description="null: all of them")
+
+
+class ReadyView(View):
+    """Whether answers would be live, and why not."""
+
+    model_config = ConfigDict(title="Ready")
+
+    ready: bool
+    reason: str
+
+
+class AliveView(View):
+    """The process answers."""
+
+    model_config = ConfigDict(title="Alive")
+
+    alive: bool = True
+
+
+class IndexView(View):
+    """Where things are."""
+
+    model_config = ConfigDict(title="Index")
+
+    service: str = "pws-presence"
+    version: str
+    dashboard: str = "/"
+    docs: str = "/docs"
+    presence: str = "/v1/presence"
+    summary: str = "/v1/summary"
+    events: str = "/v1/events"
+    claims: str = "/v1/claims"
+    status: str = "/v1/status"
+    demo: bool = Field(default=False, description="a simulator is behind it, which `/demo` changes")
+    needs_key: bool = Field(default=False, description="nobody may ask for presence without a key")

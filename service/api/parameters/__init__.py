@@ -1,0 +1,4 @@
+"""How requests are read: paths, queries, headers and bodies made into values of core, or refused with the reason.
+
+May import core, access and the api's problems; knows no answers. A new parameter, or a check of one, belongs here.
+"""

@@ -1,0 +1,5 @@
+"""The routes, one noun per module: each has a function that makes its router from a `Context`.
+
+May import everything of the api, core and access. A route reads its parameters, asks core, and writes the answer;
+decisions about presence and claims do not belong here.
+"""

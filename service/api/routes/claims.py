@@ -1,0 +1,293 @@
+"""Claims over HTTP: ask for somebody who is free, wait for one, keep them, let them go.
+
+What is decided is decided at the desk (`service.core.claims`); here requests become asks and outcomes become answers.
+Whoever goes away while waiting leaves the queue, and what it was given in that moment is taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Body, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import Response
+
+from service.access.errors import NotAllowed
+from service.access.principal import ANYBODY, Principal, Scope
+from service.api.context import Context
+from service.api.etags import plain
+from service.api.idempotency import Different, InProgress, Name, Replays
+from service.api.models.claim import ClaimListView, ClaimView, MadeClaimView, NotEnoughProblemView
+from service.api.parameters.checks import no_query
+from service.api.parameters.claims import ClaimBody, ClaimId, IdempotencyKey, Prefer, RenewBody
+from service.api.prefer import seconds_to_wait
+from service.api.problems import ProblemView, problem
+from service.api.responses import INVALID, TOO_LARGE, Responses
+from service.api.writers.claim import ClaimJson, reasons
+from service.core.claims.model import Ask, Excuse, Granted, Happening, Lease, Outcome, Refused
+from service.core.claims.wait_queue import Ticket
+
+_RETRY_FULL: Final = 5
+"""Seconds after which one may try again to wait."""
+
+_RETRY: Final = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+_APPLIED: Final = {"schema": {"type": "string"}, "description": "wait=N, where somebody asked to wait"}
+_NO_SUCH: Final[Responses] = {404: {"model": ProblemView, "description": "There is no such claim (any more)"}}
+_STOPPING: Final[Responses] = {
+    503: {"model": ProblemView, "description": "The service is stopping", "headers": _RETRY},
+}
+
+
+def router(context: Context) -> APIRouter:
+    """`/v1/claims`, `/v1/claims/{id}` and `/v1/claims/{id}/renew`. Has the log tell of claims."""
+    routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
+    counter = _Counter(context)
+    desk, since = context.knowledge.desk, context.clock.now()
+    reads, claims = Depends(context.door.needs(Scope.READ)), Depends(context.door.needs(Scope.CLAIM))
+
+    @routes.post(
+        "",
+        summary="Claim people who are free",
+        status_code=201,
+        responses={
+            201: {
+                "model": MadeClaimView,
+                "description": "They are yours",
+                "headers": {
+                    "Location": {"schema": {"type": "string"}, "description": "the claim's path"},
+                    "Preference-Applied": _APPLIED,
+                    "Idempotency-Replayed": {
+                        "schema": {"type": "string"},
+                        "description": "true: an answer of before, to a request with this Idempotency-Key",
+                    },
+                },
+            },
+            409: {
+                "model": NotEnoughProblemView,
+                "description": "Too few are free, or the same request is still waiting",
+                "headers": {"Preference-Applied": _APPLIED},
+            },
+            **TOO_LARGE,
+            **INVALID,
+            429: {
+                "model": ProblemView,
+                "description": "Too many requests, waiting requests or streams",
+                "headers": _RETRY,
+            },
+            **_STOPPING,
+        },
+    )
+    async def claim(
+        request: Request,
+        body: Annotated[ClaimBody, Body()],
+        who: Principal = claims,
+        idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
+    ) -> Response:
+        """Picks whoever is free by the group's rule and holds them, so that nobody else gets them.
+
+        `count` people or none: 409 says why each of the group could not be had. With `Prefer: wait=N` it waits for
+        its turn, first come, first served.
+        """
+        wait = seconds_to_wait(request.headers.getlist("prefer"))
+        return await counter.claim(request, who, body, idempotency_key, wait)
+
+    @routes.get(
+        "",
+        summary="Who is held",
+        responses={200: {"model": ClaimListView, "description": "The claims that there are"}, **INVALID},
+    )
+    async def every(who: Principal = reads) -> Response:
+        """Claims end with the service: there are none from before `since`."""
+        return plain(counter.json.many(desk.leases(), since, who))
+
+    @routes.get(
+        "/{id}",
+        summary="One claim",
+        responses={200: {"model": ClaimView, "description": "The claim"}, **_NO_SUCH, **INVALID},
+    )
+    async def one(
+        request: Request,
+        id: ClaimId,  # noqa: A002  # as in the path
+        who: Principal = reads,
+    ) -> Response:
+        """404 when it has ended."""
+        lease = counter.find(id, who)
+        return _no_such(request) if lease is None else plain(counter.json.one(lease, who))
+
+    @routes.post(
+        "/{id}/renew",
+        summary="Keep a claim",
+        responses={200: {"model": ClaimView, "description": "It lasts longer"}, **_NO_SUCH, **TOO_LARGE, **INVALID},
+    )
+    async def renew(
+        request: Request,
+        id: ClaimId,  # noqa: A002
+        who: Principal = claims,
+        body: Annotated[RenewBody | None, Body()] = None,
+    ) -> Response:
+        """Its time counts from now, whatever was left of it. For whoever made it, and for admins."""
+        seconds = counter.seconds(body.lease_seconds if body is not None else None)
+        if counter.find(id, who, to_change=True) is None:
+            return _no_such(request)
+        lease = desk.renew(id, seconds)
+        return _no_such(request) if lease is None else plain(counter.json.one(lease, who))
+
+    @routes.delete(
+        "/{id}",
+        summary="Let go of a claim",
+        status_code=204,
+        responses={204: {"description": "They are free for others"}, **_NO_SUCH, **INVALID},
+    )
+    async def release(
+        request: Request,
+        id: ClaimId,  # noqa: A002
+        who: Principal = claims,
+    ) -> Response:
+        """For whoever made it, and for admins."""
+        if counter.find(id, who, to_change=True) is None or not desk.release(id):
+            return _no_such(request)
+        return Response(status_code=204)
+
+    return routes
+
+
+class _Counter:
+    """What the routes have in common: it speaks HTTP with askers, and has the log tell of claims."""
+
+    def __init__(self, context: Context) -> None:
+        self.json = ClaimJson(context.reader, context.json, context.log)
+        self._context = context
+        self._desk = context.knowledge.desk
+        self._replays = Replays()
+        self._desk.listen(self._happened)
+
+    def find(self, name: str, who: Principal, *, to_change: bool = False) -> Lease | None:
+        """A lease that `who` may see. Raises NotAllowed where it must not change it."""
+        lease = self._desk.get(name)
+        if lease is None or not self.json.shows(lease, who):
+            return None
+        if to_change and lease.holder != who.name and Scope.ADMIN not in who.scopes:
+            raise NotAllowed("This claim is another key's; a key with the scopes claim and admin may change it too")
+        return lease
+
+    def seconds(self, asked: float | None) -> float:
+        """The lease that was asked for. Raises RequestValidationError where it is too long."""
+        rules = self._desk.rules
+        if asked is not None and asked > rules.max_lease:
+            raise _wrong("body", "lease_seconds", f"at most {rules.max_lease:g} seconds (claims.max_lease)")
+        return asked if asked is not None else min(rules.default_lease, rules.max_lease)
+
+    async def claim(
+        self, request: Request, who: Principal, body: ClaimBody, key: str | None, wait: int | None
+    ) -> Response:
+        """Answer a claim, once for each key."""
+        groups = sorted(name for name in self._context.reader.groups if who.groups is None or name in who.groups)
+        if body.group not in groups:
+            raise _wrong("body", "group", f"one of {', '.join(groups)}" if groups else "no group: there are none")
+        ask = Ask(body.group, body.count, self.seconds(body.lease_seconds), body.purpose, who.name)
+        if key is None:
+            return await self._fresh(request, who, ask, wait, None)
+        name = Name(who.name, key)
+        try:
+            # Whose eyes it is for belongs to the request: they may have changed since.
+            kept = self._replays.begin(name, repr((ask, sorted(who.groups or ()), who.details)), self._now())
+        except InProgress:
+            detail = "The same request, with this Idempotency-Key, is still waiting for its answer"
+            return _problem(request, "request-in-progress", 409, detail, {"Retry-After": "1"})
+        except Different:
+            raise _wrong("header", "Idempotency-Key", "a new one: another claim was asked for with this one") from None
+        if kept is not None:
+            return plain(kept.body, 201, {**kept.headers, "Idempotency-Replayed": "true"})
+        try:
+            return await self._fresh(request, who, ask, wait, name)
+        finally:
+            self._replays.drop(name)
+
+    async def _fresh(self, request: Request, who: Principal, ask: Ask, wait: int | None, name: Name | None) -> Response:
+        applied = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
+        ticket = self._desk.ask(ask, wait or 0)
+        try:
+            match await self._outcome(ticket, request, who):
+                case Granted(lease, passed_over):
+                    body = self.json.made(lease, passed_over, who)
+                    headers = {"Location": f"/v1/claims/{lease.id}", **applied}
+                    if name is not None:
+                        self._replays.keep(name, lease.id, body, headers)
+                        if self._desk.get(lease.id) is None:  # ended before anybody could be told
+                            self._replays.ended(lease.id, self._now())
+                    return plain(body, 201, headers)
+                case Refused() as refused:
+                    return _not_enough(request, ask, refused, who, applied)
+                case Excuse.FULL:
+                    detail = f"claims.max_waiting is {self._desk.rules.max_waiting}, and so many wait already"
+                    return _problem(request, "too-many-waiting", 429, detail, {"Retry-After": str(_RETRY_FULL)})
+                case Excuse.STOPPING:
+                    return _problem(request, "stopping", 503, "The service is stopping", {"Retry-After": "1"})
+        except BaseException:  # whatever it is, the asker hears of no claim: nobody must be held for it
+            self._desk.leave(ticket)
+            raise
+
+    async def _outcome(self, ticket: Ticket, request: Request, who: Principal) -> Outcome:
+        """Wait for it, as long as the asker is there."""
+        if ticket.outcome is not None:
+            return ticket.outcome
+        door = self._context.door
+        with door.slots.take(door.client(request, who)):
+            gone = asyncio.create_task(_gone(request))
+            answer = asyncio.create_task(self._desk.outcome(ticket))
+            try:
+                await asyncio.wait({gone, answer}, return_when=asyncio.FIRST_COMPLETED)
+                if not gone.done():
+                    return answer.result()
+            finally:
+                for task in (gone, answer):
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, Exception):
+                        await task
+        self._desk.leave(ticket)
+        return Refused(0, False, ())  # nobody hears it
+
+    def _happened(self, happening: Happening) -> None:
+        if happening.ends:
+            self._replays.ended(happening.lease.id, self._now())
+        data = {"claim": self.json.plain(happening.lease, ANYBODY)}
+        keys = happening.lease.keys
+        if happening.person is not None:
+            data["contact"] = happening.person.contact
+            keys |= {happening.person.key}
+        if happening.reason is not None:
+            data["reason"] = happening.reason
+        self._context.log.tell(happening.event, data, keys, weight=len(keys))
+
+    def _now(self) -> float:
+        return self._context.clock.monotonic()
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the asker has gone away; its body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _not_enough(request: Request, ask: Ask, refused: Refused, who: Principal, applied: dict[str, str]) -> Response:
+    wanted = f"{ask.count} of the group {ask.group} {'is' if ask.count == 1 else 'are'} wanted"
+    detail = f"{wanted}, and {refused.free or 'nobody'} {'are' if refused.free > 1 else 'is'} free"
+    if refused.ahead:
+        detail += " for this request: others asked before"
+    more = {"free": refused.free, "passed_over": reasons(refused.passed_over, who)}
+    return problem("not-enough-free", 409, detail, str(request.scope["path"]), headers=applied, more=more)
+
+
+def _no_such(request: Request) -> Response:
+    return _problem(request, "no-such-claim", 404, "There is no claim of this id; it may have ended")
+
+
+def _problem(request: Request, kind: str, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return problem(kind, status, detail, str(request.scope["path"]), headers=headers)
+
+
+def _wrong(where: str, name: str, expected: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "value_error", "loc": (where, name), "msg": f"Value error, {expected}"}])

@@ -1,0 +1,125 @@
+"""What is watched, and changing it while the service runs. What is added here lasts until the service ends."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION, same_contact
+from service.access.principal import Principal, Scope
+from service.api.context import Context
+from service.api.etags import plain
+from service.api.models import AddedView, WatchedListView, WatchedView
+from service.api.parameters.checks import ContactPath, ContactText, no_query, path_contact
+from service.api.problems import ContactNotWatched
+from service.api.responses import INVALID, NOT_WATCHED, TOO_LARGE
+from service.core.engine import NoSuchEndUser
+
+
+class AddBody(BaseModel):
+    """What to watch."""
+
+    model_config = ConfigDict(extra="forbid", title="AddContactsRequest")
+
+    contacts: list[ContactText] = Field(
+        min_length=1,
+        max_length=MAX_CONTACTS_PER_SUBSCRIPTION,
+        description="user@domain each",
+        examples=[["ann@example.com"]],
+    )
+    end_user: str | None = Field(default=None, description="whose subscription they join; the first one's by default")
+
+
+class RemoveQuery(BaseModel):
+    """What to watch no longer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    # More would not fit into a URL.
+    contact: list[ContactText] = Field(min_length=1, max_length=100, description="may be given up to 100 times")
+
+
+def router(context: Context) -> APIRouter:
+    """`/v1/contacts` and `/v1/contacts/{contact}`."""
+    routes = APIRouter(prefix="/v1", tags=["contacts"])
+    # As a default value: FastAPI reads annotations without the names that are known here.
+    reader, admin = Depends(context.door.needs(Scope.READ)), Depends(context.door.needs(Scope.ADMIN))
+
+    @routes.get(
+        "/contacts",
+        summary="What is watched",
+        responses={200: {"model": WatchedListView, "description": "All contacts, and through whom"}, **INVALID},
+        dependencies=[Depends(no_query)],
+    )
+    async def contacts(who: Principal = reader) -> Response:
+        """`configured` tells those of the configuration from those that were added while the service runs.
+
+        A key that is limited to groups sees their contacts only.
+        """
+        found = [
+            WatchedView(
+                contact=each.contact, end_user=None if who.limited else each.end_user, configured=each.configured
+            )
+            for each in context.engine.watched()
+            if context.reader.is_visible(same_contact(each.contact), who.groups)
+        ]
+        found.sort(key=lambda each: each.contact.casefold())
+        return plain(WatchedListView(contacts=found, total=len(found)).model_dump_json().encode())
+
+    @routes.post(
+        "/contacts",
+        summary="Watch more contacts",
+        responses={200: {"model": AddedView, "description": "Which of them are new"}, **TOO_LARGE, **INVALID},
+        dependencies=[admin, Depends(no_query)],
+    )
+    async def add(body: Annotated[AddBody, Body()]) -> Response:
+        """They are in every answer at once, with freshness `unknown` until the server has told of them."""
+        asked = list(dict.fromkeys(body.contacts))
+        try:
+            added = context.engine.watch(asked, body.end_user)
+        except NoSuchEndUser as error:
+            raise RequestValidationError(
+                [{"type": "value_error", "loc": ("body", "end_user"), "msg": f"Value error, {_one_of(error.known)}"}]
+            ) from None
+        new = set(added)
+        view = AddedView(added=list(added), known=[each for each in asked if each not in new])
+        return plain(view.model_dump_json().encode())
+
+    @routes.delete(
+        "/contacts/{contact}",
+        summary="Watch a contact no longer",
+        status_code=204,
+        responses={**NOT_WATCHED, **INVALID},
+        dependencies=[admin, Depends(no_query)],
+    )
+    async def remove(contact: ContactPath) -> Response:
+        """It leaves every answer at once. One of the configuration is back when the service starts anew."""
+        uri = path_contact(contact)
+        if not context.engine.unwatch([uri]):
+            raise ContactNotWatched([uri])
+        return Response(status_code=204)
+
+    @routes.delete(
+        "/contacts",
+        summary="Watch several contacts no longer",
+        status_code=204,
+        responses={**NOT_WATCHED, **INVALID},
+        dependencies=[admin],
+    )
+    async def remove_several(query: Annotated[RemoveQuery, Query()]) -> Response:
+        """All or none: one that is not watched makes it 404 and leaves the others."""
+        strangers = [each for each in query.contact if context.store.get(each) is None]
+        if strangers:
+            raise ContactNotWatched(strangers)
+        context.engine.unwatch(query.contact)
+        return Response(status_code=204)
+
+    return routes
+
+
+def _one_of(known: tuple[str, ...]) -> str:
+    return "one of the end users " + ", ".join(known)

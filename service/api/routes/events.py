@@ -1,0 +1,104 @@
+"""What happens, as it happens: server-sent events."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.requests import Request
+from pydantic import Field
+from starlette.responses import Response
+
+from service.access.principal import Principal, Scope
+from service.api.context import Context
+from service.api.parameters.presence import FilterQuery
+from service.api.problems import ProblemView
+from service.api.responses import INVALID
+from service.api.sse.response import EventStream
+from service.api.sse.resume import MAX_LENGTH, Stretches
+from service.api.sse.subscriber import Telling
+from service.api.sse.view import Frames, Viewpoint
+
+_EXAMPLE: Final = """\
+retry: 1000
+
+event: snapshot
+id: 1795254000000041
+data: {"contacts":[{"contact":"ann@example.com","state":"BUSY", ...}],"revision":1795254000000041,"reason":"start"}
+
+event: change
+id: 1795254000000042
+data: {"contact":"ann@example.com","state":"AVAILABLE", ...}
+
+event: subscription.lost
+id: 1795254000000043
+data: {"at":"2026-11-21T10:00:03.120Z","revision":1795254000000043,"end_user":"dispatcher", ...}
+
+: keep-alive
+
+"""
+_EVENTS: Final = """\
+`snapshot`: everybody who passes the filters; it replaces all that was known.
+`change`: a contact as it is now.
+`removed`: a contact that is watched no longer, or, with `"watched": true`, no longer passes the filters.
+`subscription.lost`, `subscription.renewed`, `subscription.recreated`, `subscription.failed-over`, \
+`subscription.missed`: what became of a subscription, and why contacts are stale.
+`claim.made`, `claim.renewed`, `claim.released`, `claim.expired`, `claim.unavailable`, `coverage.low`, \
+`coverage.restored`: who is held, and whether enough people are free."""
+# Any: a fragment of OpenAPI.
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": f"Events, without an end.\n\n{_EVENTS}",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    },
+    429: {
+        "model": ProblemView,
+        "description": "As many streams and waiting requests are open as may be",
+        "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
+    },
+}
+
+
+class EventQuery(FilterQuery):
+    """Which contacts, and from where on."""
+
+    last_event_id: str | None = Field(
+        default=None,
+        max_length=MAX_LENGTH,
+        description="for those who cannot set the header Last-Event-ID, which goes before it",
+    )
+
+
+def router(context: Context, keep_alive: float) -> APIRouter:
+    """`/v1/events`. `keep_alive`: seconds of silence after which a sign of life is sent."""
+    routes = APIRouter(prefix="/v1", tags=["events"])
+    reads = Depends(context.door.needs(Scope.READ))
+    frames, stretches = Frames(), Stretches()
+
+    @routes.get(
+        "/events",
+        summary="What happens, as it happens (server-sent events)",
+        response_class=Response,
+        responses={**_STREAM, **INVALID},
+    )
+    async def events(
+        request: Request,
+        query: Annotated[EventQuery, Query()],
+        last_event_id: Annotated[
+            str | None, Header(description="the id of the last event that came: go on behind it")
+        ] = None,
+        who: Principal = reads,
+    ) -> Response:
+        """First a snapshot, then every change in order, each with the id to resume from.
+
+        A client that comes back with `Last-Event-ID` and the same filters gets exactly what it missed, or a new
+        snapshot that says why: `not-kept`. One that reads too slowly gets the last change of each contact, and in the
+        end a snapshot with the reason `behind`.
+        """
+        view = Viewpoint(context.reader, context.store, context.json, frames, query.filter(who), who)
+        telling = Telling(context.log, view, stretches, last_event_id or query.last_event_id or None)
+        slot = partial(context.door.slots.take, context.door.client(request, who))
+        return EventStream(telling, slot, context.clock, keep_alive)
+
+    return routes

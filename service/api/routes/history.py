@@ -1,0 +1,72 @@
+"""What became of a contact lately, where the configuration keeps it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service.access.errors import NotAllowed
+from service.access.principal import Principal, Scope
+from service.api.context import Context
+from service.api.etags import Said, Tags, tagged
+from service.api.models import HistoryView, TransitionView
+from service.api.parameters.checks import ContactPath, check_query, path_contact
+from service.api.problems import ContactNotWatched, ProblemView
+from service.api.responses import INVALID, documented
+from service.core.events.history import HistoryOff
+
+_NONE: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"model": ProblemView, "description": "The contact is not watched, or no history is kept"}
+}
+
+
+class HistoryQuery(BaseModel):
+    """How much of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=1000, description="transitions, the newest ones")
+
+
+def router(context: Context) -> APIRouter:
+    """`/v1/presence/{contact}/history`."""
+    routes = APIRouter(prefix="/v1", tags=["presence"])
+    reads = Depends(context.door.needs(Scope.READ))
+
+    @routes.get(
+        "/presence/{contact}/history",
+        summary="The last transitions of a contact",
+        responses={**documented(HistoryView, "Transitions, the newest first"), **_NONE, **INVALID},
+    )
+    async def history(
+        request: Request,
+        contact: ContactPath,
+        query: Annotated[HistoryQuery, Query()],
+        who: Principal = reads,
+    ) -> Response:
+        """A transition is a change of state, activities, phone, freshness or availability.
+
+        Kept in memory while the contact is watched, as many and as long as `[history]` of the configuration says; by
+        default none is.
+        """
+        check_query(request, "limit")
+        uri = path_contact(contact)
+        if not who.details:
+            raise NotAllowed("This key sees who is available, and no more; it has no history")
+        if not context.knowledge.history.is_on:
+            raise HistoryOff
+        known = context.reader.one(uri, within=who.groups)
+        if known is None:
+            raise ContactNotWatched([uri])
+        past = context.knowledge.history.of(known.record.key, query.limit, who.groups)
+        view = HistoryView(
+            contact=known.record.contact,
+            transitions=[TransitionView.of(each) for each in past.transitions],
+            complete=past.complete,
+        )
+        return tagged(Said(view.model_dump_json().encode()), Tags(request, who), context.log.last)
+
+    return routes

@@ -1,0 +1,219 @@
+"""Who is free: one contact, many contacts, and how many are in which state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from service.access.principal import Principal, Scope
+from service.api import visibility
+from service.api.context import Context
+from service.api.etags import JSON, Said, Tags, tagged
+from service.api.long_poll import told
+from service.api.models import (
+    BriefContactView,
+    BriefListView,
+    BriefSummaryView,
+    ChosenContactView,
+    ChosenListView,
+    ContactListView,
+    SummaryView,
+)
+from service.api.models.explain import ExplainedContactView, ExplainView
+from service.api.negotiation import preferred
+from service.api.parameters.checks import ContactPath, check_query, no_query, path_contact
+from service.api.parameters.presence import ContactQuery, ListQuery
+from service.api.problems import ContactNotWatched, shortened
+from service.api.responses import EXPIRED, INVALID, NOT_ACCEPTABLE, NOT_WATCHED, documented
+from service.api.writers import csv_table
+from service.api.writers.fields import FIELDS
+from service.core.engine import NotAvailable
+from service.core.presence.query import Filter, Page, Unknown
+from service.core.presence.snapshot import Known
+
+_FORMS: Final = (JSON, csv_table.MEDIA_TYPE)
+_PREFER: Final[dict[str, Any]] = {  # Any: a fragment of OpenAPI
+    "parameters": [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": description,
+        }
+        for name, description in (
+            ("If-None-Match", "entity tags of answers that the asker has"),
+            ("Prefer", "wait=N: up to N seconds, 1 to 300, for the next change; with If-None-Match since that answer"),
+        )
+    ]
+}
+_CSV: Final[dict[str, Any]] = {
+    "schema": {"type": "string"},
+    "example": "contact,state,available\r\nann@example.com,BUSY,false\r\n",
+}
+_LINK: Final = {"schema": {"type": "string"}, "description": 'rel="next": the next page, where there is one'}
+
+
+def router(context: Context) -> APIRouter:
+    """`/v1/presence`, `/v1/presence/{contact}`, `/v1/summary`."""
+    routes = APIRouter(prefix="/v1", tags=["presence"])
+    reads = Depends(context.door.needs(Scope.READ))
+    listed = documented(ContactListView | ChosenListView | BriefListView, "A page of contacts, as sort orders them")
+    listed[200]["content"] = {csv_table.MEDIA_TYPE: _CSV}
+    listed[200]["headers"] = listed[200]["headers"] | {"Link": _LINK}
+
+    @routes.get(
+        "/presence",
+        summary="All contacts, or those that pass the filters",
+        responses={**listed, **NOT_ACCEPTABLE, **EXPIRED, **INVALID},
+        openapi_extra=_PREFER,
+    )
+    async def contacts(request: Request, query: Annotated[ListQuery, Query()], who: Principal = reads) -> Response:
+        """Filters of different kinds must all hold; of one kind, any of the values.
+
+        Pages stay consistent while presence changes: a contact that passes all the time is on exactly one of them. A
+        cursor lasts for ten minutes after its last use, unless very many are in use; sorted by contact, for ever.
+        `Accept: text/csv` makes the list a table.
+        """
+        check_query(request, "available", "q", "sort", "limit", "cursor", "max_age")
+        form = preferred(request.headers.get("accept", ""), _FORMS)
+        wanted, sort, fields = query.filter(who), query.order(who), query.shown(who)
+        if form == csv_table.MEDIA_TYPE and "devices" in query.fields:
+            raise Unknown("fields", "columns, one or more of " + ", ".join(csv_table.COLUMNS))
+
+        client = context.door.client(request, who)
+
+        def make(bound: float | None = None) -> Said:
+            page = context.reader.page(
+                wanted, query.limit, query.cursor, bound, sort=sort, asker=who.name, client=client
+            )
+            if not who.details:
+                page = replace(page, contacts=tuple(context.brief(known, who.groups) for known in page.contacts))
+            return _said(context, page, form, fields, _next(request, page.cursor))
+
+        if query.max_age is not None:
+            began = context.clock.monotonic()
+            story = await _read_through(context, who, context.reader.older(query.max_age, wanted))
+            said = make(query.max_age + context.clock.monotonic() - began)
+            return _at_once(context, request, who, said, story, form)
+        seen = visibility.of_list(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
+        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen), form)
+
+    @routes.get(
+        "/presence/{contact}",
+        summary="One contact",
+        responses={
+            **documented(ExplainedContactView | ChosenContactView | BriefContactView, "The contact"),
+            **NOT_WATCHED,
+            **INVALID,
+        },
+        openapi_extra=_PREFER,
+    )
+    async def contact(
+        request: Request,
+        contact: ContactPath,
+        query: Annotated[ContactQuery, Query()],
+        who: Principal = reads,
+    ) -> Response:
+        """A state that cannot be confirmed is still shown, beside its age: `freshness` says how sure it is.
+
+        With `explain=true` the answer also has `explain`: which element of the document decided, and why it is
+        available or not.
+        """
+        check_query(request, "max_age", "explain")
+        uri, fields = path_contact(contact), query.shown(who)
+
+        def find(bound: float | None = None) -> Known:
+            known = context.reader.one(uri, bound, who.groups)
+            if known is None:
+                raise ContactNotWatched([uri])
+            return known
+
+        def make(bound: float | None = None) -> Said:
+            known = find(bound)
+            if not who.details:
+                known = context.brief(known, who.groups)
+            body = context.json.one(known) if fields is None else context.json.some(known, fields)
+            if query.explain:
+                why = ExplainView.of(known, context.reader.opinions(known, who.groups), context.reader.bound)
+                body = b'%b,"explain":%b}' % (body[:-1], why.model_dump_json().encode())
+            return Said(body)
+
+        known = find()
+        if query.max_age is not None:
+            began = context.clock.monotonic()
+            older = context.reader.older(query.max_age, Filter(text=known.record.key))
+            story = await _read_through(context, who, [each for each in older if each == known.record.contact])
+            return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
+        key = known.record.key
+        shown = visibility.of_list(context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details)
+        seen: visibility.Seen = (lambda told: told) if query.explain else shown
+        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen, key))
+
+    @routes.get(
+        "/summary",
+        summary="How many are in which state",
+        responses={
+            **documented(SummaryView | BriefSummaryView, "Counts of all contacts and of each group"),
+            **INVALID,
+        },
+        dependencies=[Depends(no_query)],
+        openapi_extra=_PREFER,
+    )
+    async def summary(request: Request, who: Principal = reads) -> Response:
+        """`by_state` counts the last known state of each contact; `by_freshness` says how many of them are live."""
+        view = SummaryView if who.details else BriefSummaryView
+
+        def make() -> Said:
+            counts = context.reader.summary(who.groups)
+            return Said(view.of(counts, context.knowledge.desk.rules.floors).model_dump_json().encode())
+
+        seen = visibility.of_summary(context.reader, who.groups, details=who.details)
+        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen))
+
+    return routes
+
+
+def _said(context: Context, page: Page, form: str, fields: Sequence[str] | None, links: Mapping[str, str]) -> Said:
+    """A page in one of its forms."""
+    if form == JSON:
+        return Said(context.json.page(page, fields), JSON, links)
+    columns = [name for name in fields or csv_table.COLUMNS if name in csv_table.COLUMNS]
+    disposition = {"Content-Disposition": 'attachment; filename="presence.csv"'}
+    return Said(csv_table.table(page.contacts, columns), csv_table.CONTENT_TYPE, disposition | dict(links))
+
+
+def _next(request: Request, cursor: str | None) -> Mapping[str, str]:
+    """The header that leads to the next page."""
+    if cursor is None:
+        return {}
+    query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return {"Link": f'<{request.scope["path"]}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'}
+
+
+def _at_once(context: Context, request: Request, who: Principal, said: Said, story: str, form: str = JSON) -> Response:
+    """An answer that reads through: it has asked the server, and does not wait for a change as well."""
+    return tagged(said, Tags(request, who, form), context.log.last, {"Cache-Status": story})
+
+
+async def _read_through(context: Context, who: Principal, older: list[str]) -> str:
+    """Read what is too old; what to tell of it in Cache-Status (RFC 9211)."""
+    if not older:
+        return "pws-presence; hit"
+    try:
+        report = await context.engine.read(older)
+    except NotAvailable as error:
+        reason = error.reason
+    else:
+        if not report.failures:
+            return "pws-presence; fwd=stale"
+        reason = report.failures[0].reason
+    if who.limited:  # a reason may name nodes and users
+        return 'pws-presence; hit; detail="could not be read"'
+    safe = "".join(char if " " <= char <= "~" and char not in '"\\' else "?" for char in shortened(reason))
+    return f'pws-presence; hit; detail="could not be read: {safe}"'

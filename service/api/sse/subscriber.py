@@ -1,0 +1,155 @@
+"""One stream as a sequence of pieces of bytes: a snapshot where one is needed, then events, in the client's own pace.
+
+Its whole state is its place in the log. As long as the client keeps up it is told every event. Where the sending of
+pieces was held up while many things happened, what it has not got yet is told as the last event of each contact; where
+even the log no longer goes back that far, a new snapshot begins. So a slow client costs as much memory as one piece,
+and the list of contacts at most, and holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from enum import StrEnum
+from typing import Final
+
+from service.api.sse import wire_format
+from service.api.sse.resume import Step, Stretch, Stretches, each, gathered, place_of, resumed
+from service.api.sse.view import Viewpoint
+from service.core.events.log import EventLog
+
+PIECE: Final = 32 * 1024
+"""Bytes after which a piece is sent. What waits in the connection is as much again as its own buffer, 64 KiB."""
+TURN: Final = 50
+"""Events or contacts that one stream looks at in one turn of the event loop."""
+LAG: Final = 500
+"""Events that may happen while sending is held up, before the client counts as slow."""
+
+
+class Reason(StrEnum):
+    """Why a snapshot comes."""
+
+    START = "start"
+    NOT_KEPT = "not-kept"
+    BEHIND = "behind"
+
+
+class Telling:
+    """One client's stream. `last_event_id` is what it sent, None where it begins; `stretches` are those of all."""
+
+    def __init__(self, log: EventLog, view: Viewpoint, stretches: Stretches, last_event_id: str | None = None) -> None:
+        self._log = log
+        self._view = view
+        self._stretches = stretches
+        self._place = None if last_event_id is None else place_of(last_event_id)
+        self._reason = Reason.START if last_event_id is None else Reason.NOT_KEPT
+        self._rest: deque[Step] = deque()
+        """What comes next, as far as it is known already."""
+        self._woken = asyncio.Event()
+        self._quiet = False
+        self._held = 0
+        self._exact_until = 0
+
+    def __repr__(self) -> str:
+        return f"<Telling at {self._place}>"
+
+    def remind(self) -> None:
+        """Nothing was sent for a while: say that the connection lives."""
+        self._quiet = True
+        self._woken.set()
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """What to send, piece by piece. It ends when the log is closed."""
+        stop = self._log.ring(self._woken.set)
+        try:
+            yield wire_format.BEGINNING
+            if self._place is not None and not self._resumes(self._place):
+                self._place = None
+            # What was missed is told exactly, however long that takes.
+            self._exact_until = self._log.last
+            while not self._log.closed:
+                if self._place is None:
+                    async for piece in self._snapshot():
+                        yield piece
+                    continue
+                self._woken.clear()
+                known, place = self._refill(self._place), self._place
+                if piece := self._piece():
+                    last = self._log.last
+                    yield piece
+                    if place >= self._exact_until:
+                        self._held += self._log.last - last
+                    await asyncio.sleep(0)
+                elif not known:
+                    self._place, self._reason = None, Reason.BEHIND
+                elif self._place != place:
+                    await asyncio.sleep(0)
+                else:
+                    self._held = 0
+                    if self._quiet:
+                        self._quiet = False
+                        yield wire_format.KEEP_ALIVE
+                    elif not self._log.closed:
+                        await self._woken.wait()
+        finally:
+            stop()
+
+    # --- inside
+
+    def _resumes(self, place: int) -> bool:
+        """Whether the log knows all that was not told yet. From inside of a stretch, all of it is told first."""
+        stretches = self._stretches.around(place)
+        if stretches is None or place > self._log.last:
+            return False
+        if not stretches:
+            return self._log.since(place, 0) is not None
+        events = self._log.since(min(stretch.begin for stretch in stretches))
+        self._rest.extend(resumed(self._view.visible(events or ()), place, stretches))
+        return events is not None
+
+    def _refill(self, place: int) -> bool:
+        """Have something to tell, if anything happened; False when the log does not go back that far."""
+        if self._rest:
+            return True
+        if self._held > LAG and (events := self._log.since(place)):
+            self._held = 0
+            self._rest.extend(gathered(self._view.visible(events)))
+            self._stretches.add(Stretch(place, events[-1].id), self._log.floor)
+            if not self._rest:
+                self._place = events[-1].id
+            return True
+        found = self._log.since(place, TURN)
+        self._rest.extend(each(found or ()))
+        return found is not None
+
+    def _piece(self) -> bytes:
+        """Some of what is to be told, as bytes; the place moves on to the last of it."""
+        frames: list[bytes] = []
+        size = steps = 0
+        place = self._place
+        while self._rest and place is not None and size < PIECE and steps < TURN:
+            step = self._rest.popleft()
+            place = step.event.id
+            frame = self._view.event(step)
+            frames.append(frame)
+            size += len(frame)
+            steps += 1
+        self._place = place
+        return b"".join(frames)
+
+    async def _snapshot(self) -> AsyncGenerator[bytes, None]:
+        """Everybody who passes, as of one id, however long the sending takes."""
+        everybody, at = await self._view.everybody(self._log)
+        yield wire_format.head("snapshot", str(at)) + b'{"contacts":['
+        comma = b""
+        for start in range(0, len(everybody), TURN):
+            contacts = await self._view.contacts(self._log, everybody[start : start + TURN], start, at)
+            if self._log.closed:
+                return
+            if contacts:
+                yield comma + contacts
+                comma = b","
+            await asyncio.sleep(0)
+        self._place, self._held = at, 0
+        yield b'],"revision":%d,"reason":%b}\n\n' % (at, wire_format.dump(self._reason))

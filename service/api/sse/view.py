@@ -1,0 +1,194 @@
+"""What one asker is told of an event: nothing, that a contact changed, or that it left the view.
+
+It is decided from the event alone, by comparing what the asker saw before with what it sees now. So nothing has to be
+remembered for a stream but its place in the log, and one that resumes is told exactly what it would have been told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from service.access.principal import Principal
+from service.api.models import rfc3339
+from service.api.sse import wire_format
+from service.api.sse.resume import Step
+from service.api.writers.contact import ContactJson
+from service.core.claims.model import Event as ClaimEvent
+from service.core.events.log import CHANGE, REMOVED, Event, EventLog
+from service.core.presence import brief
+from service.core.presence.query import Filter, Reader
+from service.core.presence.snapshot import Known, Told
+from service.core.presence.store import Store
+
+KEPT: Final = 8 * 1024 * 1024
+"""Bytes of events and snapshots that are kept for the streams that see the same: five thousand contacts are three."""
+
+
+UNAVAILABLE: Final = ClaimEvent.UNAVAILABLE.value
+
+
+class Outlook(NamedTuple):
+    """Who sees the same: a filter, limits included, and whether details are shown."""
+
+    wanted: Filter
+    details: bool
+
+
+class Frames:
+    """What was written for one stream, for all others that see the same. `turn` is for work that takes long."""
+
+    def __init__(self, limit: int = KEPT) -> None:
+        self.turn = asyncio.Lock()
+        self._limit = limit
+        self._size = 0
+        self._kept: dict[tuple[Outlook, int, int], bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"<Frames {len(self._kept)}, {self._size} bytes>"
+
+    def get(self, outlook: Outlook, id: int, part: int = 0) -> bytes | None:  # noqa: A002  # the event's own word
+        """A part of what is sent with that id; None when it is not kept."""
+        return self._kept.get((outlook, id, part))
+
+    def keep(self, frame: bytes, outlook: Outlook, id: int, part: int = 0) -> None:  # noqa: A002
+        """Keep one; the oldest make room."""
+        key = (outlook, id, part)
+        self._size += len(frame) - len(self._kept.pop(key, b""))
+        self._kept[key] = frame
+        while self._size > self._limit or len(self._kept) > self._limit // 256:
+            self._size -= len(self._kept.pop(next(iter(self._kept))))
+
+
+class Viewpoint:
+    """Tells one asker. Raises Unknown for a group that is none, or that the asker must not know of."""
+
+    def __init__(
+        self, reader: Reader, store: Store, writer: ContactJson, frames: Frames, wanted: Filter, who: Principal
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._writer = writer
+        self._frames = frames
+        self._wanted = wanted
+        self._who = who
+        self._outlook = Outlook(wanted, who.details)
+        self._members = reader.members(wanted)
+
+    def __repr__(self) -> str:
+        return f"<Viewpoint of {self._who.name}>"
+
+    async def everybody(self, log: EventLog) -> tuple[Sequence[Told], int]:
+        """All contacts, and the id as of which they are so; where many streams begin, one after the other."""
+        async with self._frames.turn:
+            found = log.everybody(), log.last
+            await asyncio.sleep(0)
+        return found
+
+    async def contacts(self, log: EventLog, everybody: Sequence[Told], start: int, at: int) -> bytes:
+        """Those of some contacts that pass, as JSON with commas between; `start` is the place of the first of them.
+
+        However many streams begin together, in one turn of the event loop one such part is written.
+        """
+        kept = self._frames.get(self._outlook, at, 1 + start)
+        if kept is not None:
+            return kept
+        async with self._frames.turn:
+            kept = self._frames.get(self._outlook, at, 1 + start)
+            if kept is None:
+                seen = ((self._reader.view(log.confirmed(told), self._wanted), told) for told in everybody)
+                kept = b",".join(self._shown(known, told) for known, told in seen if known is not None)
+                self._frames.keep(kept, self._outlook, at, 1 + start)
+                await asyncio.sleep(0)
+        return kept
+
+    def visible(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Those that may change what this asker sees: nothing that is told may depend on the others."""
+        if self._who.details:
+            return events
+        return [event for event in events if event.after is None or self._is_visible(event, event.after)]
+
+    def _is_visible(self, event: Event, after: Told) -> bool:
+        return event.before is None or brief.revision(after, self._who.groups) == event.id
+
+    def event(self, step: Step) -> bytes:
+        """The event as it is sent; nothing when it changes nothing for this asker."""
+        event, before = step
+        alone = event.key is None or (len(before) == 1 and before[0] is event.before)
+        if alone and (kept := self._frames.get(self._outlook, event.id)) is not None:
+            return kept
+        told = self._about_contact(event, before) if event.key is not None else self._news(event)
+        frame = b"" if told is None else wire_format.event(told[0], str(event.id), told[1])
+        if alone:
+            self._frames.keep(frame, self._outlook, event.id)
+        return frame
+
+    def _about_contact(self, event: Event, before: Sequence[Told | None]) -> tuple[str, bytes] | None:
+        """What it is told, unless it is what the asker knows, whichever look of `before` that is."""
+        known = [None if each is None else self._reader.view(each, self._wanted) for each in before]
+        now = None if event.after is None else self._reader.view(event.after, self._wanted)
+        if now is not None:
+            same = all(was is not None and self._looks_the_same(was, now) for was in known)
+            return None if same else (CHANGE, self._shown(now, event.after))
+        was = next((each for each in known if each is not None), None)
+        if was is None:
+            return None
+        gone = b'{"contact":%b,"revision":%d,"watched":%b}' % (
+            wire_format.dump(was.record.contact),
+            event.id,
+            b"true" if event.after is not None else b"false",
+        )
+        return REMOVED, gone
+
+    def _news(self, event: Event) -> tuple[str, bytes] | None:
+        """What happened beside the contacts, as far as it is this asker's business."""
+        if self._members is not None and event.keys is not None and event.keys.isdisjoint(self._members):
+            return None
+        if event.name == UNAVAILABLE and not self._who.details:  # it says that a presence changed
+            return None
+        data = event.data
+        if self._who.limited:
+            limited = self._limited(data)
+            if limited is None:
+                return None
+            data = limited
+        return event.name, wire_format.dump({"at": rfc3339(event.at.wall), "revision": event.id, **data})
+
+    def _limited(self, data: Mapping[str, object]) -> Mapping[str, object] | None:
+        """Of groups that it may see all, their contacts as it sees them; of anything else, that it happened."""
+        claim = data.get("claim")
+        group = claim.get("group") if isinstance(claim, Mapping) else data.get("group")
+        if group is None:
+            return {}
+        if self._who.groups is not None and group not in self._who.groups:
+            return None
+        if not isinstance(claim, Mapping):
+            return data
+        if not self._who.details:
+            return {}
+        seen = (self._reader.one(each["contact"], within=self._who.groups) for each in claim["contacts"])
+        contacts = [json.loads(self._shown(known, None)) for known in seen if known is not None]
+        return {**data, "claim": {**claim, "contacts": contacts}}
+
+    def _looks_the_same(self, was: Known, now: Known) -> bool:
+        if was.freshness.level is not now.freshness.level:
+            return False
+        if self._who.details:
+            return (was.record.revision, was.verdict, was.claim) == (now.record.revision, now.verdict, now.claim)
+        return was.verdict.available is now.verdict.available and _name(was) == _name(now)
+
+    def _shown(self, known: Known, told: Told | None) -> bytes:
+        if not self._who.details:
+            return self._writer.brief(brief.of(known, told, self._who.groups))
+        # What is kept is kept of contacts as they are: a past one must not come in its place, nor stay for ever.
+        current = self._store.get(known.record.key)
+        is_current = current is not None and current.revision == known.record.revision
+        writer = self._writer if is_current else ContactJson()
+        return writer.one(known)
+
+
+def _name(known: Known) -> str | None:
+    presence = known.record.presence
+    return None if presence is None else presence.display_name

@@ -1,0 +1,59 @@
+"""Whether an event changes what somebody sees: so much of a contact as a question shows, and no more.
+
+Somebody who asks for the names of those who are free does not want to be woken because a note changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from service.api.writers.fields import FIELDS
+from service.core.events.log import Event
+from service.core.presence import brief
+from service.core.presence.query import Filter, Reader
+from service.core.presence.snapshot import Known, Told
+
+Seen = Callable[[Told], object]
+"""What is seen of a contact; None: nothing at all. Events after which it is the same are of no interest."""
+
+
+def of_list(reader: Reader, wanted: Filter, fields: Iterable[str], *, details: bool = True) -> Seen:
+    """What a list with this filter shows of a contact: these fields, `as_of` aside."""
+    getters = [FIELDS[name] for name in fields if name != "as_of"]
+
+    def seen(told: Told) -> object:
+        known = reader.view(told, wanted)
+        if known is not None and not details:
+            known = brief.of(known, told, wanted.within)
+        return _shown(known, getters)
+
+    return seen
+
+
+def of_summary(reader: Reader, within: frozenset[str] | None, *, details: bool) -> Seen:
+    """What the counts of all and of each group have of a contact."""
+    names = ("freshness", "available", "state", "on_the_phone") if details else ("freshness", "available")
+    getters = [FIELDS[name] for name in names]
+    wanted = Filter(within=within)
+
+    def seen(told: Told) -> object:
+        known = reader.view(told, wanted)
+        if known is None:
+            return None
+        free = [group for group, verdict in told.opinions if verdict.available and (within is None or group in within)]
+        return _shown(known, getters), free, known.claim is not None
+
+    return seen
+
+
+def concerns(event: Event, seen: Seen, key: str | None = None) -> bool:
+    """Whether an event changes what is seen; with `key` of that contact only."""
+    if event.key is None or (key is not None and event.key != key):
+        return False
+    before = seen(event.before) if event.before is not None else None
+    after = seen(event.after) if event.after is not None else None
+    return before != after
+
+
+def _shown(known: Known | None, getters: Iterable[Callable[[Known], object]]) -> object:
+    return None if known is None else tuple(get(known) for get in getters)

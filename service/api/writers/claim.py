@@ -1,0 +1,87 @@
+"""Claims as JSON: what they look like, and what each asker may see of them.
+
+The contacts in a claim are those of every other answer, with the claim that holds them. An asker that is limited to
+groups sees the contacts of these, and of a claim for another group no more than that it holds them; one that must not
+see details sees its own claims, with the short form of contacts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from service.access.principal import Principal
+from service.api.models import rfc3339
+from service.api.writers.contact import ContactJson
+from service.core.claims.model import Lease, PassedOver
+from service.core.events.log import EventLog
+from service.core.presence import brief
+from service.core.presence.query import Reader
+from service.core.presence.snapshot import Known
+
+_dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class ClaimJson:
+    """Writes claims for those who ask."""
+
+    def __init__(self, reader: Reader, contacts: ContactJson, log: EventLog) -> None:
+        self._reader = reader
+        self._contacts = contacts
+        self._log = log
+
+    def shows(self, lease: Lease, who: Principal) -> bool:
+        """Whether `who` may know of it."""
+        if lease.holder == who.name:
+            return True
+        return who.details and any(self._reader.is_visible(person.key, who.groups) for person in lease.people)
+
+    def one(self, lease: Lease, who: Principal) -> bytes:
+        """A `ClaimView`."""
+        return b"{%b}" % self._members(lease, who)
+
+    def made(self, lease: Lease, passed_over: Iterable[PassedOver], who: Principal) -> bytes:
+        """A `MadeClaimView`."""
+        return b'{%b,"passed_over":%b}' % (self._members(lease, who), _dump(reasons(passed_over, who)))
+
+    def many(self, leases: Iterable[Lease], since: float, who: Principal) -> bytes:
+        """A `ClaimListView`; `since` is wall time."""
+        found = b",".join(self.one(lease, who) for lease in leases if self.shows(lease, who))
+        return b'{"claims":[%b],"since":%b}' % (found, _dump(rfc3339(since)))
+
+    # Any: plain JSON.
+    def plain(self, lease: Lease, who: Principal) -> Any:
+        """The same as `one`, for whoever builds JSON around it."""
+        return json.loads(self.one(lease, who))
+
+    def _members(self, lease: Lease, who: Principal) -> bytes:
+        shown = lease.seen(who.groups)
+        head = {
+            "id": shown.id,
+            "group": shown.group,
+            "for": shown.purpose,
+            "holder": shown.holder,
+            "made_at": rfc3339(shown.made.wall),
+            "expires_at": rfc3339(shown.expires.wall),
+        }
+        found = (self._reader.one(person.contact, within=who.groups) for person in lease.people)
+        contacts = b",".join(self._contact(known, who) for known in found if known is not None)
+        return b'%b,"contacts":[%b]' % (_dump(head)[1:-1], contacts)
+
+    def _contact(self, known: Known, who: Principal) -> bytes:
+        if who.details:
+            return self._contacts.one(known)
+        return self._contacts.brief(brief.of(known, self._log.told(known.record.key), who.groups))
+
+
+def reasons(passed_over: Iterable[PassedOver], who: Principal) -> list[dict[str, str]]:
+    """Why the others were not picked; to somebody who may not see why, only whether they were available."""
+    if who.details:
+        return [{"contact": each.contact, "reason": each.reason} for each in passed_over]
+    words = {True: "available, and not picked", False: "not available"}
+    return [{"contact": each.contact, "reason": words[each.free]} for each in passed_over]
+
+
+def _dump(value: object) -> bytes:
+    return _dumps(value).encode("ascii")

@@ -1,0 +1,52 @@
+"""Contacts as a table (RFC 4180), for spreadsheets.
+
+The text begins with a byte order mark: without one, the most common spreadsheet takes a file for the machine's own
+8-bit code, and "Müller" for something else. Cells that a spreadsheet would take for a formula are made text: a display
+name is whatever somebody typed, and must not run on the machine of whoever opens the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from service.api.writers.fields import FIELDS
+from service.core.presence.snapshot import Known
+
+MEDIA_TYPE: Final = "text/csv"
+CONTENT_TYPE: Final = "text/csv; charset=utf-8; header=present"
+COLUMNS: Final = tuple(name for name in FIELDS if name != "devices")
+"""As in the JSON, in its order. Devices are a list of their own, which no cell holds."""
+
+_BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What a formula begins with, in both widths; and what some programs skip to find one."""
+
+
+def table(contacts: Iterable[Known], columns: Sequence[str] = COLUMNS) -> bytes:
+    """A header and a line for each contact, in UTF-8."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)  # the default dialect: quotes where needed, lines end with CR LF
+    writer.writerow(columns)
+    writer.writerows([_cell(name, known) for name in columns] for known in contacts)
+    return (_BOM + text.getvalue()).encode(errors="replace")
+
+
+def _cell(name: str, known: Known) -> str:
+    if name == "claim":
+        claim = known.claim
+        return "" if claim is None else _harmless(f"{claim.holder}: {claim.purpose}" if claim.purpose else claim.holder)
+    value = FIELDS[name](known)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return _harmless(" ".join(map(str, value)))
+    return _harmless(str(value))
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,172 @@
+"""`pws serve`: the service, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli.shared import output
+from service.cli.shared.options import config_option, settings
+from service.cli.shared.signals import stop_at_signals
+from service.config import Config, ConfigError, load
+
+if TYPE_CHECKING:
+    from service.runtime.assembly import Assembly
+
+log = logging.getLogger("pws.service")
+
+
+@click.command("serve")
+@config_option
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    default="info",
+    show_default=True,
+    help="How much is told on standard error.",
+)
+def command(config_path: Path, log_level: str) -> None:
+    """Keep presence up to date, and answer who is free.
+
+    Logs in, registers its endpoint under a secret path, subscribes and fetches; from then on the server's
+    notifications keep it current, and everything that expires is renewed in time. Ctrl-C or SIGTERM unsubscribes,
+    unregisters and logs out, within lifecycle.stop_timeout seconds. SIGHUP reads the contacts and the keys of the
+    configuration again, contacts_file included.
+
+    A server that cannot be reached is tried again; a login that is refused at the start, or a certificate that is not
+    trusted, ends the command with exit code 1. So that nobody reads everybody's presence by accident, a service that
+    other machines reach starts only with a key (pws key new), or where access.anonymous_from_anywhere says so.
+
+    \b
+    Example:
+      pws serve --config pws.toml
+      curl http://127.0.0.1:8080/v1/presence
+      curl http://127.0.0.1:8080/v1/status
+    """
+    from service.runtime import access_rules  # as everything about HTTP it takes a moment
+
+    config = settings(config_path, callback=True)
+    if refusal := access_rules.refusal(config):
+        raise output.Mistake(refusal)
+    configure_logging(log_level)
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        reason = runner.run(_serve(config))
+    if reason:
+        raise output.Failure(reason)
+
+
+def configure_logging(level: str) -> None:
+    """Our own messages, one line each, on standard error; of the libraries' only warnings, since some tell too much."""
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s  %(message)s", level=logging.WARNING)
+    logging.getLogger("pws").setLevel(level.upper())
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it is installed: it is not for every system."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(config: Config) -> str:
+    """Serve until a signal comes, alone with its state file; why it could not go on, or nothing."""
+    from service.runtime.assembly import state_path
+    from service.runtime.state_lock import Held, alone_with
+
+    try:
+        with alone_with(state_path(config)):
+            return await _serve_alone(config)
+    except Held as other:
+        return (
+            f"another service{f' (process {other.pid})' if other.pid else ''} runs with the state file "
+            f"{state_path(config)}: two would take away each other's sessions. Stop that one, or give this one a "
+            "state.file, an application user and end users of its own"
+        )
+
+
+async def _serve_alone(config: Config) -> str:
+    from service.runtime.assembly import assemble
+    from service.runtime.server import CannotStart, listen, serve
+
+    sockets: list[socket.socket] = []
+    try:
+        sockets.append(listen(config.http.host, config.http.port))
+        if config.callback.is_apart:
+            keys = "callback.listen_host, callback.listen_port"
+            sockets.append(listen(*config.callback.listener(config.http), keys))
+    except CannotStart as error:
+        for each in sockets:
+            each.close()
+        return str(error)
+    assembly = assemble(config)
+    # What is there now stays: looking through the WSDL's types at each collection would hold the answers up.
+    gc.freeze()
+    watched = sum(len(each.contacts) for each in config.watch)
+    output.note(f"Serving {_shown(sockets[0])}  ({watched} contacts; API at /docs, health at /v1/status)")
+    beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]
+    for _, each in beside:
+        output.note(f"Listening for notifications alone on {_shown(each)}")
+    with stop_at_signals() as stop, _reload_at_hangup(assembly, config):
+        refused = asyncio.create_task(assembly.engine.refused.wait())
+        refused.add_done_callback(lambda _task: stop.set())
+        try:
+            await serve(assembly.app, sockets[0], stop, beside=beside, closing=assembly.let_go)
+        finally:
+            refused.cancel()
+    return assembly.engine.refusal if assembly.engine.refused.is_set() else ""
+
+
+def _shown(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@contextlib.contextmanager
+def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
+    """SIGHUP: read the contacts and the keys of the configuration again. One that is wrong changes nothing."""
+    from service.runtime import access_rules
+
+    def reload() -> None:
+        try:
+            fresh = load(config.file, os.environ)
+        except ConfigError as error:
+            log.warning("SIGHUP: the configuration is wrong, the contacts stay as they are, so do the keys: %s", error)
+            return
+        contacts = {each.end_user: each.contacts for each in config.watch}
+        for each in fresh.watch:
+            if each.end_user in contacts:
+                contacts[each.end_user] = each.contacts
+            else:
+                log.warning("SIGHUP: the end user %s is new: that takes a restart", each.end_user)
+        for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
+            contacts[gone] = ()
+        assembly.engine.reload(contacts)
+        # Who may come in without a key depends on where we listen, which is not read again.
+        assembly.door.rules = access_rules.kept_closed(
+            access_rules.rules(fresh, config.http.host, config.groups), assembly.door.rules
+        )
+        count, keys = sum(map(len, contacts.values())), len(fresh.keys)
+        ending = "" if keys == 1 else "s"
+        log.info("SIGHUP: read again; contacts configured: %d, and %d key%s", count, keys, ending)
+
+    loop = asyncio.get_running_loop()
+    hangup = getattr(signal, "SIGHUP", None)  # not everywhere
+    if hangup is not None:
+        loop.add_signal_handler(hangup, reload)
+    try:
+        yield
+    finally:
+        if hangup is not None:
+            loop.remove_signal_handler(hangup)

@@ -1,0 +1,158 @@
+"""A simulated office and the service that watches it, on loopback in one event loop: real sockets, real SOAP.
+
+Nothing is read from a file or the environment, and nothing is written: the configuration is made here, for this run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User, views
+from pws_soap.simulator.office import HOUR
+from service.cli.demo.playground import SimulatorPlayground
+from service.cli.demo.scene import Scene
+from service.cli.shared.output import Failure
+from service.config import Config, load
+from service.core.clock import SystemClock
+from service.core.presence.freshness import default_bound
+from service.runtime.assembly import assemble
+from service.runtime.server import CannotStart, listen, serve
+
+HOST: Final = "127.0.0.1"
+OPENS: Final = 8.75
+"""The hour at which the office day is entered: people are coming in, and something happens at once."""
+SEED: Final = 3
+"""The same office every time, and one whose morning is lively."""
+SAFETY: Final = 5.0
+"""Seconds between reads without a notification, 600 in a real service: a server that is broken is soon noticed."""
+HEARTBEAT: Final = 2.0
+"""Seconds without an answer after which the server is asked for one contact, 30 in a real service: for the same."""
+LOOK: Final = "look at"
+"""What the address of the page is called among the things to try."""
+_USER: Final = "pwsapp"
+_END_USER: Final = "dispatcher"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to run: the service's port (0: any free one), how many people, and how many times as fast as life."""
+
+    port: int
+    contacts: int
+    speed: float
+
+
+@dataclass(slots=True)
+class Office:
+    """What runs. After the end, `left` says what the simulator still holds: sessions, endpoints, subscriptions."""
+
+    scene: Scene
+    server: SimulatorServer
+    port: int
+    left: Mapping[str, int]
+
+
+@asynccontextmanager
+async def office(wanted: Wanted, stop: asyncio.Event) -> AsyncIterator[Office]:
+    """Run it as long as the `async with` lasts; `stop` ends it, and is set when it ends by itself.
+
+    Raises Failure when the port cannot be had.
+    """
+    listening = _listen(wanted.port)
+    port: int = listening.getsockname()[1]
+    password = secrets.token_urlsafe(16)
+    options = Options(users=(User(_USER, password, application=True), User(_END_USER)))
+    clock = SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(listening.close)
+        server = await stack.enter_async_context(SimulatorServer(options))
+        people = server.simulator.populate(wanted.contacts)
+        day = OfficeDay(server.simulator, speed=wanted.speed, seed=SEED, start=OPENS * HOUR)
+        day.begin()
+        stack.push_async_callback(day.stop)
+        await asyncio.sleep(0)  # the day's first turn: everybody is where the morning has put them
+        config = _config(server, password, port, people)
+        playground = SimulatorPlayground(server.simulator)
+        assembly = assemble(config, clock, playground)
+        scene = Scene(
+            assembly.engine,
+            assembly.store,
+            clock,
+            default_bound(config.fetch.safety_interval),
+            urls=_urls(port, server, people[0]),
+            office=lambda: f"office time {day.time}, {wanted.speed:g}x",
+        )
+        stack.callback(scene.close)
+        serving = asyncio.create_task(serve(assembly.app, listening, stop, closing=assembly.let_go), name="demo")
+        serving.add_done_callback(lambda _task: stop.set())
+        running = Office(scene, server, port, {})
+        try:
+            yield running
+        finally:
+            await day.stop()
+            # So that one can take leave of the server, whatever somebody has done to it.
+            playground.mend()
+            await server.settled()
+            stop.set()
+            await serving
+            running.left = _left(server)
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return listen(HOST, port)
+    except CannotStart as error:
+        known = error.__context__
+        reason = known.strerror if isinstance(known, OSError) else None
+        raise Failure(
+            f"cannot listen on {HOST}:{port}: {reason or 'not possible'}; --port takes another, --port 0 any free one"
+        ) from None
+
+
+def _config(server: SimulatorServer, password: str, port: int, people: list[str]) -> Config:
+    """The configuration that `pws serve` would have here. It is about this run alone: the environment has no say."""
+    reception, rest = people[: len(people) // 8], people[len(people) // 8 :]
+    half = (len(rest) + 1) // 2
+    values = {
+        "SERVER__NODES": server.nodes[0].address,
+        "SERVER__TLS": "false",
+        "APPLICATION__USERNAME": _USER,
+        "APPLICATION__PASSWORD": password,
+        "CALLBACK__URL": f"http://{HOST}:{port}",
+        "WATCH__0__END_USER": _END_USER,
+        "WATCH__0__CONTACTS": ",".join(people),
+        "FETCH__SAFETY_INTERVAL": f"{SAFETY:g}",
+        "FETCH__HEARTBEAT_INTERVAL": f"{HEARTBEAT:g}",
+        "GROUPS__SUPPORT__CONTACTS": ",".join(rest[:half]),
+        "GROUPS__SUPPORT__MIN_FREE": str(half // 4),
+        "GROUPS__SALES__CONTACTS": ",".join(rest[half:]),
+    }
+    if reception:
+        values["GROUPS__RECEPTION__CONTACTS"] = ",".join(reception)
+        values["GROUPS__RECEPTION__MIN_FREE"] = "1"
+    return load(None, {f"PWS_{name}": value for name, value in values.items()})
+
+
+def _urls(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:
+    """What can be tried while it runs."""
+    service, control = f"http://{HOST}:{port}", server.control_url.removeprefix("http://")
+    return {
+        LOOK: f"{service}/",
+        "who is free": f"curl '{service}/v1/presence?state=AVAILABLE'",
+        "one contact": f"curl {service}/v1/presence/{contact}",
+        "how it works": f"curl {service}/v1/status    # the API: {service}/docs",
+        "change someone": f'curl -XPUT {control}/control/contacts/{contact} -d \'{{"state":"DND"}}\'',
+        "break the server": f"curl -XPOST {control}/control/nodes/imp1/down -d '{{\"for\":10}}'",
+    }
+
+
+def _left(server: SimulatorServer) -> dict[str, int]:
+    kinds = ("sessions", "endpoints", "subscriptions")
+    return {kind: sum(node[kind] for node in views.nodes(server.simulator)) for kind in kinds}

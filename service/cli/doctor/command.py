@@ -1,0 +1,130 @@
+"""`pws doctor`: everything between a configuration and a notification, step by step, with what to fix."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from click.core import ParameterSource
+
+from service.cli.doctor import configuration
+from service.cli.doctor.findings import Finding, Level
+from service.cli.shared import output
+from service.cli.shared.options import config_option
+from service.cli.shared.ranges import Real
+from service.cli.shared.signals import stop_at_signals
+from service.config import Config
+
+PATIENCE: Final = 10.0
+_COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+
+
+@click.command("doctor")
+@click.option(
+    "--timeout",
+    "patience",
+    type=Real(0, 600, min_open=True),
+    default=PATIENCE,
+    show_default=True,
+    help="Seconds to wait for a notification.",
+)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+def command(patience: float, config_path: Path, as_json: bool) -> None:
+    """Check everything, and say what to fix.
+
+    The configuration with its secret files and its state file; each node: its name, connection, certificate, WSDL and
+    clock; the logins of the application user and the end users; and whether the server reaches callback.url. For that
+    it listens where the service would, registers an endpoint and a subscription to one contact, waits for the
+    notification that follows at once, and removes both again, also after Ctrl-C. Where the service itself is running
+    there, it is asked instead (with the key in PWS_KEY).
+
+    Nobody is logged out, since a session may be that of a running service; nothing else is left behind.
+
+    One line for each check: ok, warning or problem. Exit code 0: no problem; 1: the server or the network said no;
+    2: the configuration is wrong.
+
+    \b
+    Example:
+      pws doctor
+      pws doctor --config /etc/pws/pws.toml --json
+    """
+    findings: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        findings.append(finding)
+        if not as_json:
+            show(finding)
+
+    context = click.get_current_context()
+    given = context.get_parameter_source("config_path") is not ParameterSource.DEFAULT
+    path: Path | None = config_path
+    if not given and not config_path.exists() and any(name.startswith("PWS_SERVER__") for name in os.environ):
+        path = None
+    interrupted = False
+    config = configuration.read(path, tell)
+    if config is not None:
+        configuration.look(config, tell)
+        interrupted = not asyncio.run(_until_done(_look(config, tell, patience)))
+    worst = max((finding.fault for finding in findings if finding.fault is not None), default=0)
+    problems, warnings = (sum(each.level is level for each in findings) for level in (Level.PROBLEM, Level.WARNING))
+    if as_json:
+        checks = [{key: value for key, value in asdict(each).items() if key != "fault"} for each in findings]
+        output.document({"checks": checks, "problems": problems, "warnings": warnings, "complete": not interrupted})
+    else:
+        counted = ", ".join(
+            f"{number} {word}{'' if number == 1 else 's'}"
+            for number, word in ((problems, "problem"), (warnings, "warning"))
+            if number
+        )
+        output.note(f"Interrupted; what was made is removed. {counted}" if interrupted else counted or "All is well.")
+    raise click.exceptions.Exit(130 if interrupted else int(worst))
+
+
+def show(finding: Finding) -> None:
+    """One line."""
+    click.secho(f"{finding.level.value:<8}", fg=_COLOURS[finding.level], bold=finding.level is not Level.OK, nl=False)
+    fix = f"; {finding.fix}" if finding.fix else ""
+    text = f"{finding.check}: {finding.what}{fix}"
+    click.echo(" " + output.printable(text).replace("\n", " "))
+
+
+async def _look(config: Config, tell: Any, patience: float) -> None:
+    from service.cli.doctor import (  # zeep and aiohttp take a moment
+        callback,
+        logins,
+        node,
+    )
+
+    async with AsyncExitStack() as stack:
+        reached: dict[str, node.Reached] = {}
+        for url in config.server.urls():
+            found = await node.look(config, url, tell, stack)
+            if found is not None:
+                reached[url] = found
+        if not reached:
+            tell(Finding("callback", Level.WARNING, "not tried, since no node lets one in"))
+            return
+        seats = await logins.look(config, reached, tell, stack)
+        await callback.look(config, seats, tell, patience)
+
+
+async def _until_done(work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work; False when a signal has ended it, after it has cleaned up."""
+    with stop_at_signals() as stop:
+        working = asyncio.create_task(work)
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if working.done():
+            working.result()
+            return True
+        working.cancel()
+        await asyncio.wait([working])
+        return False

@@ -1,0 +1,100 @@
+"""What a configuration tells of itself, before anything is sent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pws_soap.errors import ContractError
+from service.cli.doctor.findings import Fault, Notebook, Tell
+from service.config import Config, ConfigError, addresses, load
+
+
+def read(path: Path | None, tell: Tell) -> Config | None:
+    """The configuration with its warnings told, or every mistake in it."""
+    note = Notebook("configuration", tell)
+    try:
+        config = load(path, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            head = f"{problem.key}: " if problem.key else ""
+            what = f"{head}expected {problem.expected}, found {problem.found} ({problem.where})"
+            note.problem(what, problem.hint, fault=Fault.CONFIGURATION)
+        return None
+    contacts = sum(len(watch.contacts) for watch in config.watch)
+    counted = [
+        _several(len(config.server.nodes), "node"),
+        _several(len(config.watch), "end user"),
+        _several(contacts, "contact"),
+        _several(len(config.groups), "group"),
+    ]
+    note.ok(f"{path or 'the environment'}: {', '.join(counted)}")
+    for warning in config.warnings:
+        if warning.startswith("access."):  # told below, where it is looked at
+            continue
+        what, _, fix = warning.partition("; ")
+        note.warning(what, fix)
+    return config
+
+
+def look(config: Config, tell: Tell) -> None:
+    """What can be seen without the network."""
+    _wsdl(config, Notebook("wsdl", tell))
+    _state(config, Notebook("state file", tell))
+    _access(config, Notebook("access", tell))
+
+
+def _wsdl(config: Config, note: Notebook) -> None:
+    from pws_soap import contract  # zeep takes a moment
+
+    source = config.server.wsdl
+    if source == "live":
+        note.ok("the server's own is used")
+        return
+    try:
+        loaded = contract.bundled(config.server.soap) if source == "bundled" else contract.from_path(source)
+    except ContractError as error:
+        note.problem(str(error), 'server.wsdl = "bundled" uses ours', fault=Fault.CONFIGURATION)
+        return
+    note.ok(f"{loaded.source}: complete, at most {loaded.contacts_per_request} contacts in a list")
+
+
+def _state(config: Config, note: Notebook) -> None:
+    from service.runtime.assembly import state_path
+
+    path = state_path(config)
+    if path is None:
+        note.warning("there is none: what a crash leaves at the server is not removed", "set state.file")
+        return
+    folder = path.parent
+    if not folder.is_dir():
+        note.warning(f"{path}: there is no directory {folder}", "make it, or set state.file")
+    elif path.is_dir() or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
+        note.warning(f"{path} cannot be written by this user", "let the service's user own it, or set state.file")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        note.warning(f"{folder} cannot be written to by this user", "let the service's user write, or set state.file")
+    else:
+        note.ok(f"{path} can be written")
+
+
+def _access(config: Config, note: Notebook) -> None:
+    from service.runtime import access_rules
+
+    where = f"the API at {config.http.host}:{config.http.port}"
+    if access_rules.refusal(config):
+        note.problem(
+            f"{where} is open to other machines and has no key: pws serve will not start",
+            'make a key with `pws key new`, or set http.host = "127.0.0.1"',
+            fault=Fault.CONFIGURATION,
+        )
+    elif addresses.is_loopback(config.http.host):
+        note.ok(f"{where} is open to this machine only, {'with' if config.keys else 'without'} a key")
+    elif config.access.anonymous_from_anywhere:
+        may = "read" if config.keys else "read and change everything"
+        note.warning(f"{where}: whoever reaches it may {may} without a key", "access.anonymous_from_anywhere = false")
+    else:
+        note.ok(f"{where} takes one of {_several(len(config.keys), 'key')}")
+
+
+def _several(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

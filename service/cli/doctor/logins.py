@@ -1,0 +1,84 @@
+"""The end users, each at the node where it is at home. Nobody is logged out: a session may be a running service's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from pws_soap.errors import PwsError, Redirected
+from pws_soap.models import Session
+from service.cli.doctor.findings import Notebook, Tell
+from service.cli.doctor.node import Reached
+from service.cli.shared.sessions import client_of
+from service.config import Config, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An end user who is logged in at a node."""
+
+    watch: Watch
+    at: Reached
+    session: Session
+
+
+async def look(config: Config, reached: Mapping[str, Reached], tell: Tell, stack: AsyncExitStack) -> list[Seat]:
+    """Log in every end user; those that could be."""
+    seats = []
+    first = next(iter(reached.values()))
+    for watch in config.watch:
+        seat = await _seat(config, watch, first, reached, Notebook(f"end user {watch.end_user}", tell), stack)
+        if seat is not None:
+            seats.append(seat)
+    return seats
+
+
+async def _seat(
+    config: Config,
+    watch: Watch,
+    at: Reached,
+    reached: Mapping[str, Reached],
+    note: Notebook,
+    stack: AsyncExitStack,
+) -> Seat | None:
+    try:
+        try:
+            session = await at.client.login_end_user(at.application, watch.end_user)
+        except Redirected as redirect:
+            home = await _home(config, redirect, reached, note, stack)
+            if home is None:
+                return None
+            at = home
+            session = await at.client.login_end_user(at.application, watch.end_user)
+    except PwsError as error:
+        note.error(error)
+        return None
+    note.ok(f"can log in at {at.url}")
+    if not watch.contacts:
+        note.warning("has no contacts", "set watch.contacts or watch.contacts_file")
+    return Seat(watch, at, session)
+
+
+async def _home(
+    config: Config, redirect: Redirected, reached: Mapping[str, Reached], note: Notebook, stack: AsyncExitStack
+) -> Reached | None:
+    """Where a redirect leads."""
+    name = redirect.primary or redirect.backup
+    if name is None:
+        note.error(redirect)
+        return None
+    try:
+        url = config.server.url_of(name)
+    except ValueError:
+        note.problem(f"is homed on {name!r}, which is not a host", "ask the server's administrator")
+        return None
+    if url in reached:
+        return reached[url]
+    if url in config.server.urls():
+        note.problem(f"is homed on {name}, where one does not get in (see above)")
+        return None
+    note.warning(f"is homed on {name}, which is not in server.nodes", f"put {name} into server.nodes")
+    application = config.application
+    client = await stack.enter_async_context(client_of(config, url))
+    return Reached(url, client, await client.login(application.username, application.password))

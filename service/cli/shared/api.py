@@ -1,0 +1,242 @@
+"""A running service over HTTP: its documents and its stream, with every way of saying no put into words.
+
+`NoAnswer` is what time may mend; `Refused` is what only a person can. No proxy is taken from the environment and no
+redirect is followed, since the key would go along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from pws_soap.models import Secret
+from service.cli.shared.output import printable
+
+CONNECT: Final = 5.0
+ANSWER: Final = 5.0
+"""Seconds for a document: a service that takes longer cannot be called live."""
+SILENCE: Final = 60.0
+"""Seconds without a byte after which a stream is taken for dead; the service gives a sign of life every 15."""
+LATE: Final = "no answer in time"
+"""The reason where something listens, and says nothing."""
+MAX_DOCUMENT: Final = 8 * 1024 * 1024
+Query = Sequence[tuple[str, str]]
+Json = Mapping[str, Any]
+"""A document of somebody else's: what is in it is looked at before it is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the service is and how it is spoken to. `url` has no slash at the end."""
+
+    url: str
+    key: Secret | None = None
+    ca_file: Path | None = None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it speaks TLS."""
+        return self.url.startswith("https:")
+
+
+class NoAnswer(Exception):
+    """Not now. `status` is the HTTP status, None where nobody answered; `retry_after` in seconds, where it was said."""
+
+    def __init__(self, reason: str, status: int | None = None, retry_after: float | None = None) -> None:
+        self.reason = reason
+        self.status = status
+        self.retry_after = retry_after
+        super().__init__(reason)
+
+
+class Refused(Exception):
+    """Not so. `is_mistake`: the words of the command are wrong, else the service does not let us in."""
+
+    def __init__(self, reason: str, *, is_mistake: bool = False) -> None:
+        self.reason = reason
+        self.is_mistake = is_mistake
+        super().__init__(reason)
+
+
+class Api:
+    """One service. `silence`: seconds without a byte after which a stream is dead; `answer`: seconds for a document.
+
+    Raises Refused for a CA file that is none."""
+
+    def __init__(self, place: Place, silence: float = SILENCE, answer: float = ANSWER) -> None:
+        self.place = place
+        self._silence = silence
+        self._answer = answer
+        self._tls: ssl.SSLContext | bool = True
+        if place.is_secure:
+            try:
+                self._tls = ssl.create_default_context(cafile=str(place.ca_file) if place.ca_file else None)
+            except OSError as error:  # ssl.SSLError is one
+                reason = error.strerror or str(error)
+                raise Refused(f"--ca-file {place.ca_file}: not a file with certificates in PEM: {reason}",
+                              is_mistake=True) from None  # fmt: skip
+        self._http: aiohttp.ClientSession | None = None
+        self._stream: aiohttp.ClientResponse | None = None
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        if self._http is not None:
+            await self._http.close()
+
+    async def get(self, path: str) -> Json:
+        """A document. Raises NoAnswer or Refused."""
+        async with self._asked(path, (), {"Accept": "application/json"}, self._answer, self._answer) as answer:
+            body = await _body(answer)
+        try:
+            document = json.loads(body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise Refused(f"{self.place.url}{path} is no document of the presence service: is the address right?")
+        return document
+
+    @asynccontextmanager
+    async def events(self, query: Query, last_id: str = "") -> AsyncIterator[AsyncIterator[bytes]]:
+        """The stream of events in pieces. Raises NoAnswer, also while it is read, or Refused."""
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if last_id:
+            headers["Last-Event-ID"] = last_id
+        async with self._asked("/v1/events", query, headers, None, self._silence) as answer:
+            if answer.content_type != "text/event-stream":
+                raise Refused(f"{self.place.url}/v1/events is no stream of events: is the address right?")
+            self._stream = answer
+            try:
+                yield answer.content.iter_any()
+            finally:
+                if self._stream is answer:  # another one may have begun
+                    self._stream = None
+
+    def interrupt(self) -> None:
+        """Break the stream that is being read: whoever reads it gets a NoAnswer."""
+        if self._stream is not None:
+            self._stream.close()
+
+    @asynccontextmanager
+    async def _asked(
+        self, path: str, query: Query, headers: dict[str, str], total: float | None, silence: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self.place.key is not None:
+            headers["Authorization"] = f"Bearer {self.place.key.reveal()}"
+        timeout = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT, sock_read=silence)
+        url = self.place.url + path
+        try:
+            async with self._session().get(
+                url, params=list(query), headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
+                if answer.status != 200:
+                    raise await self._no(answer, path)
+                yield answer
+        except aiohttp.ClientConnectorCertificateError as error:
+            cause = error.certificate_error
+            why = str(getattr(cause, "verify_message", "") or cause).rstrip(".")
+            raise Refused(
+                f"the certificate of {self.place.url} is not trusted: {why}; --ca-file names a private authority"
+            ) from None
+        except aiohttp.ClientConnectorDNSError as error:
+            raise NoAnswer(f"the name {error.host} cannot be resolved") from None
+        except aiohttp.ClientConnectorError as error:
+            raise NoAnswer(_why(error.os_error)) from None
+        except TimeoutError:  # aiohttp's own are subclasses
+            raise NoAnswer(LATE) from None
+        except (aiohttp.InvalidURL, UnicodeError):
+            raise Refused(f"{self.place.url} is not an address", is_mistake=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise NoAnswer(_broken(error, secure=self.place.is_secure)) from None
+
+    async def _no(self, answer: aiohttp.ClientResponse, path: str) -> NoAnswer | Refused:
+        status, url = answer.status, self.place.url
+        said = await _detail(answer)
+        told = f": {said}" if said else ""
+        match status:
+            case 401 if self.place.key is None:
+                return Refused(f"{url} wants a key: set PWS_KEY (`pws watch` also reads it from --key-file)")
+            case 401:
+                return Refused(f"{url} does not know the key that was sent{told}")
+            case 403:
+                return Refused(f"{url} does not allow this with the key{told}")
+            case 404 | 405:
+                return Refused(
+                    f"there is no {path} at {url}: is the address right, or is that the listener for notifications? "
+                    "--url or PWS_URL name the API's address"
+                )
+            case 422:
+                return Refused(said or "the service does not take these words", is_mistake=True)
+            case 429 | 500 | 502 | 503 | 504:
+                return NoAnswer(f"HTTP {status}{told}", status, _seconds(answer.headers.get("Retry-After")))
+            case _ if 300 <= status < 400:
+                where = one_line(answer.headers.get("Location"))[:200]
+                return Refused(f"{url} sends elsewhere, to {where or 'nowhere'}: give that address with --url")
+            case _:
+                return Refused(f"{url} says no: HTTP {status}{told}")
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls, limit=4),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                headers={"User-Agent": "pws-watch"},
+                skip_auto_headers={"Accept-Encoding"},
+            )
+        return self._http
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in answer.content.iter_any():
+        size += len(part)
+        if size > MAX_DOCUMENT:
+            raise NoAnswer(f"an answer of more than {MAX_DOCUMENT} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _detail(answer: aiohttp.ClientResponse) -> str:
+    """What a problem document says, in one line."""
+    try:
+        async with asyncio.timeout(ANSWER):
+            # Any: it is looked at before it is used
+            document: Any = json.loads(await _body(answer))
+    except (ValueError, NoAnswer, aiohttp.ClientError, TimeoutError):
+        return ""
+    return one_line(document.get("detail"))[:1000] if isinstance(document, dict) else ""
+
+
+def _seconds(text: str | None) -> float | None:
+    return min(float(text), 3600.0) if text is not None and text.isdecimal() else None
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens there"
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"TLS failed ({error.reason or error}): does the port speak TLS? Without, the address begins with http://"
+        )
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _broken(error: Exception, *, secure: bool) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        hint = "" if secure else "; if the port speaks TLS, the address begins with https://"
+        return f"the answer is not HTTP{hint}"
+    return f"the connection broke ({type(error).__name__})"
+
+
+def one_line(value: object) -> str:
+    """A text as a terminal may show it, in one line; empty for anything else."""
+    return printable(value).replace("\n", " ") if isinstance(value, str) else ""

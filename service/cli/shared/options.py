@@ -1,0 +1,122 @@
+"""What the commands share: their options, reading the configuration, and running with every error put into words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from pws_soap.errors import ArgumentError, ContractError, PwsError
+from pws_soap.models import PresenceType
+from service.cli.shared.hints import message
+from service.cli.shared.output import Failure, Mistake, warn
+from service.config import Config, ConfigError, Watch, load
+
+T = TypeVar("T")
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])  # click's own decorators are typed so
+
+DEFAULT_FILE: Final = "pws.toml"
+
+
+def config_option(function: Decorated) -> Decorated:
+    """--config, for every command."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_FILE,
+        show_default=True,
+        envvar="PWS_CONFIG",
+        show_envvar=True,
+        help="The configuration file.",
+    )(function)
+
+
+def json_option(function: Decorated) -> Decorated:
+    """--json, for every command that prints data."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")(function)
+
+
+def end_user_option(function: Decorated) -> Decorated:
+    """--end-user, for every command that works in the name of one."""
+    return click.option(
+        "--end-user", metavar="NAME", help="The end user, where the configuration has several [[watch]] blocks."
+    )(function)
+
+
+def one_of(words: Iterable[StrEnum]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """A click callback that takes one of a few words, in any case."""
+    allowed = [word.value for word in words]
+
+    def check(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+        if value is None or value.upper() in allowed:
+            return value.upper() if value else None
+        raise click.BadParameter(f"expected {', '.join(allowed[:-1])} or {allowed[-1]}, got {value!r}")
+
+    return check
+
+
+check_presence_type = one_of(PresenceType)
+"""The callback for BASIC_PRESENCE or RICH_PRESENCE."""
+
+
+def settings(path: Path, *, quiet: bool = False, callback: bool = False) -> Config:
+    """The configuration, its warnings told. Where there is no default file, the environment may be enough."""
+    context = click.get_current_context()
+    given = context.get_parameter_source("config_path") is not ParameterSource.DEFAULT
+    try:
+        if given or path.exists() or not any(name.startswith("PWS_SERVER__") for name in os.environ):
+            if not path.exists():
+                raise Mistake(
+                    f"there is no configuration file {path}: name one with --config or PWS_CONFIG; "
+                    "`pws migrate DIR` makes one from the sample scripts' files, the README shows a short one, and "
+                    "`pws demo` needs none"
+                )
+            config = load(path, os.environ)
+        else:
+            config = load(None, os.environ)
+    except ConfigError as error:
+        raise Mistake(str(error)) from None
+    for warning in config.warnings:
+        # Where notifications go matters to those who register for them, and who may ask to those who answer.
+        if not quiet and (callback or not warning.startswith(("callback.", "access."))):
+            warn(warning)
+    return config
+
+
+def watch_of(config: Config, end_user: str | None) -> Watch:
+    """The one [[watch]] block to work with."""
+    blocks = watches_of(config, end_user)
+    if len(blocks) > 1:
+        names = ", ".join(block.end_user for block in blocks)
+        raise Mistake(f"there are several [[watch]] blocks: choose one with --end-user ({names})")
+    return blocks[0]
+
+
+def watches_of(config: Config, end_user: str | None) -> tuple[Watch, ...]:
+    """The [[watch]] block of that end user, or all of them."""
+    if end_user is None:
+        return config.watch
+    chosen = tuple(block for block in config.watch if block.end_user.casefold() == end_user.casefold())
+    if not chosen:
+        names = ", ".join(block.end_user for block in config.watch)
+        raise Mistake(f"no [[watch]] block has the end user {end_user!r}; there are: {names}")
+    return chosen
+
+
+def execute(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work. The library's errors leave as one line, Ctrl-C quietly."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+    except (ArgumentError, ContractError) as error:
+        raise Mistake(message(error)) from None
+    except PwsError as error:
+        raise Failure(message(error)) from None

@@ -1,0 +1,169 @@
+"""What the commands print: one document or one table on standard output, everything else on standard error.
+
+What comes from the server is data: it is never read as markup, and control characters in it never reach a terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pws_soap.models import Presence, PresenceState
+from service.sync import federation
+
+PATIENCE: Final = 1.0
+"""Seconds after which a wait is shown."""
+
+_STYLES: Final = {
+    PresenceState.AVAILABLE: "green",
+    PresenceState.BUSY: "red",
+    PresenceState.DND: "bold red",
+    PresenceState.AWAY: "yellow",
+    PresenceState.UNAVAILABLE: "bright_black",
+    PresenceState.VACATION: "magenta",
+    PresenceState.UNKNOWN: "bright_black",
+}
+
+
+class Failure(click.ClickException):
+    """The server or the network said no."""
+
+    exit_code = 1
+
+    def show(self, file: object = None) -> None:
+        """One line on standard error."""
+        click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(printable(self.format_message()), err=True)
+
+
+class Mistake(Failure):
+    """The words or the configuration are wrong."""
+
+    exit_code = 2
+
+
+def note(text: str) -> None:
+    """Tell the person, not the program that reads the result."""
+    click.echo(printable(text), err=True)
+
+
+def warn(text: str) -> None:
+    """Tell the person about a risk."""
+    click.secho("Warning: ", fg="yellow", nl=False, err=True)
+    click.echo(printable(text), err=True)
+
+
+def document(value: object) -> None:
+    """The one JSON document of a command; of the control characters JSON itself escapes only the first 32."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def printable(text: str) -> str:
+    """The text with control characters made harmless; line ends stay."""
+    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+    """Rows as a table: framed in a terminal, bare and never cut elsewhere."""
+    console = Console()
+    terminal = console.is_terminal
+    shown = Table(box=box.ROUNDED if terminal else None, header_style="bold", pad_edge=terminal)
+    for column in columns:
+        shown.add_column(column, overflow="fold", no_wrap=column == columns[0])
+    for row in rows:
+        shown.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
+    if terminal:
+        console.print(shown)
+    else:
+        wide = Console(width=10_000, no_color=True)
+        for line in wide.render_lines(shown, wide.options, pad=False):
+            click.echo("".join(segment.text for segment in line).rstrip())
+
+
+def state(value: PresenceState) -> Text:
+    """A state in its colour, which never stands alone: the word is there."""
+    return Text(value.value, style=_STYLES[value])
+
+
+def presences(found: Iterable[Presence], *, rich: bool) -> None:
+    """Contacts with their states; with rich presence also what they are doing and on which devices."""
+    ordered = sorted(found, key=lambda presence: presence.contact.casefold())
+    if not rich:
+        table(["Contact", "State"], [[presence.contact, state(presence.state)] for presence in ordered])
+        return
+    table(
+        ["Contact", "Name", "State", "Activities", "Phone", "Devices", "Note"],
+        [
+            [
+                presence.contact,
+                presence.display_name or "",
+                state(presence.state),
+                ", ".join((*presence.activities, *(["idle"] if presence.idle else []))),
+                {True: "on the phone", False: "no", None: ""}[presence.on_the_phone],
+                ", ".join(device.id if device.open else f"({device.id})" for device in presence.devices),
+                presence.problem or presence.note or "",
+            ]
+            for presence in ordered
+        ],
+    )
+    if any(not device.open for presence in ordered for device in presence.devices):
+        note("Devices in parentheses are closed.")
+
+
+def unknown(end_user: str, found: Iterable[Presence]) -> None:
+    """Say what contacts need that are UNKNOWN with basic presence."""
+    names = federation.unknown_in(found)
+    if names:
+        note(f"Note: {federation.hint(end_user, names)}.")
+
+
+def as_json(presence: Presence) -> dict[str, object]:
+    """A contact as the HTTP API shows it, without what only the service knows."""
+    devices = [
+        {
+            "id": device.id,
+            "open": device.open,
+            "audio": device.audio,
+            "video": device.video,
+            "text": device.text,
+        }
+        for device in presence.devices
+    ]
+    return {
+        "contact": presence.contact,
+        "state": presence.state.value,
+        "activities": list(presence.activities),
+        "on_the_phone": presence.on_the_phone,
+        "display_name": presence.display_name,
+        "note": presence.note,
+        "idle": presence.idle,
+        "devices": devices,
+        "problem": presence.problem,
+    }
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show in a terminal that something takes longer than a second, and what."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    status = console.status(Text(printable(text)))
+    timer = asyncio.get_running_loop().call_later(PATIENCE, status.start)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        status.stop()

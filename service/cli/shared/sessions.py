@@ -1,0 +1,142 @@
+"""The way to a session: which node, which user, and what to do when the server sends us elsewhere.
+
+Sessions are per user and node (protocol section 2). They are asked for with `force=false`, so that each command finds
+those of the command before; nothing is kept in between. And none is logged out but by `pws delete`: the session may
+be shared with a running service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from pws_soap.errors import AlreadyLoggedIn, PwsError, Redirected, Unreachable, UntrustedServer
+from pws_soap.models import Session
+from service.cli.shared.output import Failure, note, waiting
+from service.config import Config
+
+if TYPE_CHECKING:
+    from pws_soap.client import PwsClient
+
+
+def client_of(config: Config, url: str) -> PwsClient:
+    """A client of one node, as the configuration wants it."""
+    from pws_soap.client import PwsClient  # here, since zeep takes a while to import
+
+    server = config.server
+    return PwsClient(
+        url,
+        ca_file=server.ca_file,
+        fingerprint=server.fingerprint,
+        wsdl=server.wsdl,
+        soap=server.soap,
+        connect_timeout=server.connect_timeout,
+        read_timeout=server.read_timeout,
+        max_reply_bytes=server.max_reply_bytes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node where the application user is logged in."""
+
+    url: str
+    client: PwsClient = field(repr=False)
+    application: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An end user who is logged in on a node."""
+
+    node: Node
+    session: Session
+
+
+class Nodes:
+    """The nodes that a command speaks with, each logged in once. An asynchronous context manager."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._open: dict[str, Node] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def at(self, url: str) -> Node:
+        """The node at `url`, with the application user logged in."""
+        if url not in self._open:
+            application = self._config.application
+            with waiting(f"Logging in {application.username} at {url}"):
+                client = await self._stack.enter_async_context(client_of(self._config, url))
+                session = await self._login(
+                    lambda force: client.login(application.username, application.password, force=force)
+                )
+            self._open[url] = Node(url, client, session)
+        return self._open[url]
+
+    async def preferred(self) -> Node:
+        """The first of the configured nodes that can be reached."""
+        failure: PwsError | None = None
+        for url in self._config.server.urls():
+            try:
+                return await self.at(url)
+            except UntrustedServer:
+                raise
+            except Unreachable as error:
+                failure = failure or error
+                note(f"Note: {url} cannot be reached.")
+        raise failure or Failure("there is no node")
+
+    async def seat(self, end_user: str) -> Seat:
+        """An end user, logged in at the preferred node or where that one sends us."""
+        node = await self.preferred()
+        try:
+            return await self.seat_at(node, end_user)
+        except Redirected as redirect:
+            home = await self.home(redirect)
+            return await self.seat_at(home, end_user)
+
+    async def seat_at(self, node: Node, end_user: str) -> Seat:
+        """An end user, logged in at this node. Redirected when that is another one."""
+        with waiting(f"Logging in {end_user} at {node.url}"):
+            session = await self._login(
+                lambda force: node.client.login_end_user(node.application, end_user, force=force)
+            )
+        return Seat(node, session)
+
+    async def home(self, redirect: Redirected) -> Node:
+        """The node that a redirect names, or its backup."""
+        failure: PwsError = redirect
+        for name in (redirect.primary, redirect.backup):
+            if name:
+                try:
+                    url = self._config.server.url_of(name)
+                except ValueError:
+                    raise Failure(f"{redirect.user} is homed on {name!r}, which is not a host") from None
+                note(f"Note: {redirect.user} is homed on {name}; going there.")
+                try:
+                    return await self.at(url)
+                except UntrustedServer:
+                    raise
+                except Unreachable as error:
+                    failure = error
+        raise failure
+
+    async def _login(self, login: Callable[[bool], Awaitable[Session]]) -> Session:
+        try:
+            return await login(False)  # the argument is force
+        except AlreadyLoggedIn:
+            if not self._config.application.take_over:
+                raise
+            note("Note: another application holds the user; taking over (application.take_over).")
+            return await login(True)

@@ -1,0 +1,89 @@
+"""How a contact is put into few words: what somebody is doing, for how long, and the mark of a state.
+
+A state's word always stands beside its mark and its colour, so that neither is needed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from rich.text import Text
+
+from pws_soap.models import Presence, PresenceState
+from service.cli.shared import output
+from service.cli.shared.output import printable
+from service.core.presence.records import Change, Record
+
+MARKS: Final = {
+    PresenceState.AVAILABLE: ("●", "+"),
+    PresenceState.BUSY: ("◆", "x"),
+    PresenceState.DND: ("■", "#"),
+    PresenceState.AWAY: ("○", "~"),
+    PresenceState.UNAVAILABLE: ("·", "."),
+    PresenceState.UNKNOWN: ("?", "?"),
+    PresenceState.VACATION: ("◇", "="),
+}
+"""The mark of each state, and one for terminals that know ASCII only."""
+STATE: Final = 11
+"""Characters of the longest state."""
+CONTACT: Final = 24
+
+_STATES: Final = frozenset(state.value.lower() for state in PresenceState)
+_WORDS: Final = {"on-the-phone": ("on the phone", "phone"), "alerting": ("ringing", "ringing")}
+
+
+def doing(presence: Presence | None, *, short: bool = False) -> str:
+    """What the state does not say: the phone, a meeting, a note. When `short`, the first of it and no note."""
+    if presence is None:
+        return ""
+    words = [
+        _WORDS[activity][short] if activity in _WORDS else activity.replace("-", " ")
+        for activity in presence.activities
+        if activity not in _STATES
+    ]
+    if presence.on_the_phone and "on-the-phone" not in presence.activities:
+        words.insert(0, _WORDS["on-the-phone"][short])
+    if presence.idle:
+        words.append("idle")
+    if short:
+        return printable(words[0]) if words else ""
+    if presence.note:
+        words.append(f'"{presence.note}"')
+    return printable(", ".join(words)).replace("\n", " ")
+
+
+def name(record: Record) -> str:
+    """The display name, or the contact where there is none."""
+    shown = record.presence.display_name if record.presence is not None else None
+    return printable(shown or record.contact).replace("\n", " ")
+
+
+def change(step: Change) -> str:
+    """What a change did, beside the state it led to."""
+    before = step.before.presence if step.before is not None else None
+    words = [doing(step.record.presence)]
+    if before is None:
+        words.append("first reading")
+    elif before.state is not step.record.state:
+        words.append(f"was {before.state}")
+    return "; ".join(filter(None, words))
+
+
+def age(seconds: float) -> str:
+    """How long something has been so, in at most four characters."""
+    seconds = max(0.0, seconds)
+    for unit, length in (("s", 1), ("m", 60), ("h", 3600)):
+        if seconds < 100 * length:
+            return f"{int(seconds / length)}{unit}"
+    return f"{min(int(seconds / 86400), 999)}d"
+
+
+def time(wall: float) -> str:
+    """The time of day here, with milliseconds."""
+    return datetime.fromtimestamp(wall).astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def mark(state: PresenceState, *, plain: bool) -> Text:
+    """The mark of a state in its colour."""
+    return Text(MARKS[state][plain], style=output.state(state).style)

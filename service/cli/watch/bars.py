@@ -1,0 +1,157 @@
+"""What stands above and below the list: where, how many, how sure, and which keys there are. Pure, for any width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rich.text import Text
+
+from pws_soap.models import PresenceState
+from service.cli.shared.wording import mark, time
+from service.cli.watch import cells, lines
+from service.cli.watch.contact import Seen
+from service.cli.watch.picture import Counts, Picture
+from service.core.presence.freshness import Level
+
+ALARM = "bold white on red"
+CAUTION = "black on yellow"
+
+
+@dataclass(slots=True)
+class Looking:
+    """How somebody looks at the contacts: `fixed` and `groups` were asked of the service at the start."""
+
+    url: str
+    fixed: tuple[tuple[str, str], ...] = ()
+    groups: tuple[str, ...] = ()
+    group: str | None = None
+    text: str = ""
+    order: int = 0
+    turned: bool = False
+    view: int = 0
+    known_groups: tuple[tuple[str, int, int], ...] = field(default=())
+
+    def chosen(self, picture: Picture) -> list[Seen]:
+        """Who is shown, in order."""
+        passes = cells.VIEWS[self.view][1]
+        words = self.text.casefold().split()
+        found = [
+            seen
+            for seen in picture.contacts.values()
+            if passes(seen, picture.level(seen)) and all(word in seen.words for word in words)
+        ]
+        found.sort(key=cells.ORDERS[self.order][1], reverse=self.turned)
+        return found
+
+
+def banner(picture: Picture, monotonic: float) -> Text | None:
+    """What must not be missed: no connection, or a service that is not sure itself."""
+    if not picture.connected:
+        since = f" since {time(picture.lost_at)[:8]}" if picture.lost_at is not None else ""
+        wait = max(0.0, picture.again_at - monotonic)
+        again = f"Next try in {wait:.0f} s." if wait >= 0.5 else "Trying ..."
+        return Text(f" NOT CONNECTED{since}: {picture.reason}. Nothing below is sure. {again}", style=ALARM)
+    if not picture.begun:
+        return Text(" Waiting for the contacts ...", style=CAUTION)
+    health = picture.health
+    if health is None or health.state == "live":
+        return None
+    why = health.problems[0][1] if health.problems else "the service does not say why"
+    more = f" (and {len(health.problems) - 1} more)" if len(health.problems) > 1 else ""
+    return Text(f" {health.state.upper()}: {why}{more}", style=CAUTION if health.state == "starting" else ALARM)
+
+
+def head(picture: Picture, looking: Looking, width: int) -> Text:
+    """Where, and whether the connection holds."""
+    state = ("connected", "green") if picture.connected else ("not connected", "bold red")
+    health = picture.health
+    doing = f", {health.state}" if picture.connected and health is not None else ""
+    text = Text.assemble(("pws watch", "bold"), "  ", state, doing)
+    rest = [looking.url, *(f"{name}={value}" for name, value in looking.fixed), time(picture.now())[:8]]
+    return _packed(text, [Text(each, style="bright_black") for each in rest], width)
+
+
+def counts(found: Counts, shown: int, width: int, *, sure: bool, plain: bool) -> Text:
+    """How many in which state, and who is free."""
+    first = Text(f"{found.total} contacts" if shown == found.total else f"{shown} of {found.total}", style="bold")
+    free = Text(f"{found.available} free" if sure else "? free", style="bold green" if sure else "bold yellow")
+    pieces = [free]
+    if found.held:
+        pieces.append(Text(f"{found.held} held", style="magenta"))
+    unsure = found.total - found.levels.get(Level.LIVE, 0)
+    if unsure:
+        pieces.append(Text(f"{unsure} not sure", style="bold yellow"))
+    for state in PresenceState:
+        number = found.states.get(state, 0)
+        if number:
+            pieces.append(mark(state, plain=plain).append(f" {number} {state.value}", style="default"))
+    return _packed(first, pieces, width, most=2)
+
+
+def groups(looking: Looking, width: int, *, sure: bool) -> Text | None:
+    """The groups to go through, the chosen one marked; None where there are none. `sure`: what they say still holds."""
+    if not looking.known_groups:
+        return None
+    before = ", ".join(looking.groups) if looking.groups else "all"
+    pieces = [
+        Text(f" {name} {free if sure else '?'}/{total} free ", style="reverse" if name == looking.group else "")
+        for name, free, total in looking.known_groups
+    ]
+    start = next((place for place, each in enumerate(looking.known_groups) if each[0] == looking.group), 0)
+    text = Text(f" {before} ", style="reverse" if looking.group is None else "")
+    whole = sum(piece.cell_len + 2 for piece in pieces) + text.cell_len
+    return _packed(text, pieces[start if whole > width else 0 :], width)
+
+
+def news(picture: Picture) -> Text:
+    """The last event about the service or a claim."""
+    if picture.news is None:
+        return Text("")
+    return _one_line(Text(lines.news(picture.news), style="bright_black"))
+
+
+def keys(looking: Looking, width: int) -> Text:
+    """How one looks at it, and what may be pressed; the least needed goes first."""
+    order = cells.ORDERS[looking.order][0] + (", turned" if looking.turned else "")
+    pieces = [
+        ("?", "help"),
+        ("/", f"find: {looking.text}" if looking.text else "find"),
+        ("v", cells.VIEWS[looking.view][0]),
+        ("s", f"by {order}"),
+        *([("g", "group")] if looking.known_groups else []),
+    ]
+    made = [Text.assemble((key, "bold reverse"), f" {what}") for key, what in pieces]
+    return _packed(Text.assemble(("q", "bold reverse"), " end"), made, width)
+
+
+def empty(picture: Picture, looking: Looking) -> str:
+    """Why there is nobody to see."""
+    if not picture.begun:
+        return ""
+    if picture.contacts:
+        view = f" ({cells.VIEWS[looking.view][0]})" if looking.view else ""
+        what = f" has {looking.text!r}" if looking.text else " is so"
+        return f"Nobody{what}{view}. Esc shows everybody."
+    return "The service tells of nobody here."
+
+
+def _packed(first: Text, pieces: Sequence[Text], width: int, *, most: int = 1) -> Text:
+    """The pieces one after the other, as many as go into so many lines."""
+    done = list(_filled(first, pieces, width))[:most]
+    return Text("\n").join(done)
+
+
+def _filled(line: Text, pieces: Sequence[Text], width: int) -> Iterator[Text]:
+    for piece in pieces:
+        if line.cell_len + 2 + piece.cell_len > width:
+            yield _one_line(line)
+            line = piece.copy()
+        else:
+            line = Text.assemble(line, "  ", piece)
+    yield _one_line(line)
+
+
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text

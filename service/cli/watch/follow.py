@@ -1,0 +1,251 @@
+"""Following a service: its stream, resumed where it broke off, and how it is doing, as one sequence of happenings.
+
+After a break one waits with backoff and jitter, so that a hundred watchers do not come back in the same moment. A
+connection that has died without a word is found by the status, which is asked for every few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from service.cli.shared.api import LATE, Api, Json, NoAnswer, Query, Refused, one_line
+from service.cli.watch.contact import time_of
+from service.cli.watch.sse import Message, Parser, TooLong
+from service.core.clock import Clock
+
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 30.0
+STATUS_EVERY: Final = 5.0
+STATUS_PAUSE: Final = 1.0
+"""Seconds between two questions for the status, however much happens, and as long as all is not well."""
+LIVE: Final = "live"
+DEAF_AFTER: Final = 2
+"""Questions for the status without an answer after which the stream is given up."""
+AHEAD: Final = 1000
+"""Happenings that wait to be shown; beyond it the stream is read no further, and the service notices."""
+_ID: Final = re.compile(r"[!-~]{1,200}")
+"""What is sent back to resume: whatever the service gave, as long as it can stand in a header."""
+SERVICE_EVENTS: Final = ("subscription.", "claim.", "coverage.")
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The stream is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """There is no stream: why, and in how many seconds the next try comes."""
+
+    reason: str
+    again_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of the stream."""
+
+    name: str
+    id: int | None
+    data: Json = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the service says it is doing, `now` by its own clock; of each group the name, how many are free, and all."""
+
+    state: str
+    problems: tuple[tuple[float | None, str], ...]
+    now: float | None
+    contacts: int | None = None
+    groups: tuple[tuple[str, int, int], ...] = ()
+
+
+Happening = Connected | Lost | Told | Health
+
+
+class NotAnEvent(ValueError):
+    """Something in the stream that this version cannot read."""
+
+
+class Watcher:
+    """Follows one stream with its query. `patient`: it may take its time with the first connection too."""
+
+    def __init__(
+        self,
+        api: Api,
+        query: Query,
+        clock: Clock,
+        *,
+        patient: bool = False,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._api = api
+        self._query = query
+        self._clock = clock
+        self._patient = patient
+        self._jitter = jitter
+        self._last_id = ""
+        self._base = FIRST_PAUSE
+        self._deaf = 0
+        self._events = 0
+        self._well = True
+        self._ask = asyncio.Event()
+        self._connected = False
+        self._out: asyncio.Queue[Happening | Refused | NoAnswer] = asyncio.Queue(AHEAD)
+
+    async def happenings(self) -> AsyncGenerator[Happening, None]:
+        """What happens, until it is closed.
+
+        Raises Refused; and NoAnswer where there is none at the beginning, unless it is patient.
+        """
+        work = [asyncio.create_task(self._stream(), name="stream"), asyncio.create_task(self._pulse(), name="pulse")]
+        try:
+            while True:
+                happening = await self._out.get()
+                if isinstance(happening, Refused | NoAnswer):
+                    raise happening
+                yield happening
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+
+    # --- the stream
+
+    async def _stream(self) -> None:
+        failures = 0
+        while True:
+            parser, before = Parser(), self._events
+            retry_after = None
+            try:
+                async with self._api.events(self._query, self._last_id) as pieces:
+                    await self._read(pieces, parser)
+                reason = "the service has ended the stream"
+            except Refused as error:
+                await self._out.put(error)
+                return
+            except NoAnswer as error:
+                if not self._patient:
+                    await self._out.put(error)
+                    return
+                reason, retry_after = error.reason, error.retry_after
+                if self._deaf >= DEAF_AFTER:  # then we have broken it
+                    reason = LATE
+            except (TooLong, NotAnEvent) as error:
+                reason, self._last_id = f"what it sends cannot be read: {error}", ""
+            finally:
+                self._connected = False
+            if self._events != before:
+                failures = 0
+            self._base = parser.retry or self._base
+            wait = self._pause(failures, retry_after)
+            failures += 1
+            await self._out.put(Lost(reason, wait))
+            await self._clock.sleep(wait)
+
+    async def _read(self, pieces: AsyncIterator[bytes], parser: Parser) -> None:
+        """Pass on what the stream tells, until it ends."""
+        self._connected = self._patient = True
+        self._deaf = 0
+        await self._out.put(Connected())
+        self._ask.set()
+        async for piece in pieces:
+            for message in parser.feed(piece):
+                told = event(message)
+                await self._out.put(told)
+                self._events += 1
+                if _ID.fullmatch(message.id):
+                    self._last_id = message.id
+                if told.name.startswith(SERVICE_EVENTS):
+                    self._ask.set()
+
+    def _pause(self, failures: int, retry_after: float | None) -> float:
+        """Seconds: half of it sure, half of it chance."""
+        base = min(LONGEST_PAUSE, self._base * 2 ** min(failures, 10))
+        pause: float = base * (0.5 + self._jitter() / 2)
+        return max(retry_after or 0.0, pause)
+
+    # --- how it is doing
+
+    async def _pulse(self) -> None:
+        while True:
+            await self._ask.wait()
+            self._ask.clear()
+            if self._connected:
+                await self._feel()
+            await self._clock.sleep(STATUS_PAUSE)
+            self._timer = asyncio.create_task(self._remind())
+            try:
+                await self._ask.wait()
+            finally:
+                self._timer.cancel()
+
+    async def _remind(self) -> None:
+        await self._clock.sleep(STATUS_EVERY - STATUS_PAUSE if self._well else 0.0)
+        self._ask.set()
+
+    async def _feel(self) -> None:
+        try:
+            health = health_of(await self._api.get("/v1/status"), await self._groups())
+        except Refused:  # nothing that this key may see
+            return
+        except NoAnswer as error:
+            self._deaf = 0 if error.status is not None else self._deaf + 1
+            self._well = False  # so that it is asked again soon
+            if self._deaf >= DEAF_AFTER:
+                self._api.interrupt()
+            return
+        self._deaf = 0
+        self._well = health.state == LIVE
+        await self._out.put(health)
+
+    async def _groups(self) -> Json:
+        try:
+            return await self._api.get("/v1/summary")
+        except Refused:
+            return {}
+
+
+def event(message: Message) -> Told:
+    """The event in a message. Raises NotAnEvent."""
+    try:
+        data = json.loads(message.data)
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        raise NotAnEvent(f"an event {one_line(message.name)[:40]!r} without a JSON object")
+    number = re.match(r"[0-9]{1,18}", message.id)  # more may follow, which is the service's own business
+    return Told(one_line(message.name), int(number[0]) if number else None, data)
+
+
+def health_of(status: Json, summary: Json) -> Health:
+    """What a status says, whatever of it this key may see."""
+    problems = status.get("problems")
+    groups = summary.get("groups")
+    total = summary.get("total")
+    return Health(
+        state=one_line(status.get("state")) or "unknown",
+        problems=tuple(
+            (time_of(each.get("since")), one_line(each.get("what")))
+            for each in (problems if isinstance(problems, list) else [])
+            if isinstance(each, dict)
+        ),
+        now=time_of(status.get("now")),
+        contacts=total if isinstance(total, int) else None,
+        groups=tuple(
+            (name, _number(counts.get("available")), _number(counts.get("total")))
+            for name, counts in (groups.items() if isinstance(groups, dict) else ())
+            if isinstance(counts, dict)
+        ),
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,167 @@
+"""What is known of the contacts at this end of the stream, and how sure that is: pure, fed with happenings.
+
+A contact is only as sure as the way to it. Without a connection nothing is: each is then shown as of the moment up to
+which the service had vouched for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pws_soap.models import PresenceState
+from service.cli.shared.api import Json
+from service.cli.watch import contact
+from service.cli.watch.contact import Seen
+from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
+from service.core.clock import Clock
+from service.core.presence.freshness import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a happening did to one contact. `after` None: it is no longer there, since nobody watches it or the filter
+    leaves it out (`watched`). `data` is what the service said of it."""
+
+    before: Seen | None
+    after: Seen | None
+    data: Json
+    watched: bool = False
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of the contacts in the picture."""
+
+    total: int
+    states: Mapping[PresenceState, int]
+    levels: Mapping[Level, int]
+    available: int
+    held: int
+
+
+class Picture:
+    """The contacts by name, the connection, and how the service is doing."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.contacts: dict[str, Seen] = {}
+        self.connected = False
+        self.begun = False
+        """Whether a snapshot has come."""
+        self.reason = ""
+        """Why there is no connection."""
+        self.lost_at: float | None = None
+        """Since when, on this machine's wall clock."""
+        self.again_at = 0.0
+        """When the next try comes, on the monotonic clock."""
+        self.health: Health | None = None
+        self.skew = 0.0
+        """Seconds that the service's clock is ahead of ours."""
+        self.news: Told | None = None
+        """The last event about the service or a claim."""
+        self.changes = 0
+
+    def clear(self) -> None:
+        """Forget the contacts: another question has been asked."""
+        self.contacts.clear()
+        self.begun = False
+
+    def now(self) -> float:
+        """The service's wall clock, as far as we know it."""
+        return self._clock.now() + self.skew
+
+    @property
+    def sure(self) -> bool:
+        """Whether what the service told last still holds."""
+        return self.connected and self.begun
+
+    def level(self, seen: Seen) -> Level:
+        """How sure the contact's state is here and now."""
+        return seen.level if self.sure or seen.level is Level.UNKNOWN else Level.STALE
+
+    def take(self, happening: Happening) -> list[Step]:
+        """Take it in; what it did to contacts, in order."""
+        match happening:
+            case Connected():
+                self.connected = True
+                self.lost_at = None
+                self.reason = ""
+            case Lost():
+                if self.connected or self.lost_at is None:
+                    self.lost_at = self._clock.now()
+                self.connected = False
+                self.reason = happening.reason
+                self.again_at = self._clock.monotonic() + happening.again_in
+            case Health():
+                self.health = happening
+                if happening.now is not None:
+                    self.skew = happening.now - self._clock.now()
+            case Told():
+                return self._told(happening)
+        return []
+
+    def _told(self, told: Told) -> list[Step]:
+        match told.name:
+            case "snapshot":
+                steps = list(self._snapshot(told.data))
+                self.begun = True
+                return steps
+            case "change":
+                step = self._change(told.data)
+                if step is not None:
+                    self.changes += 1
+                return [step] if step is not None else []
+            case "removed":
+                before = self.contacts.pop(_key(told.data.get("contact")), None)
+                watched = told.data.get("watched") is True
+                return [Step(before, None, told.data, watched)] if before is not None else []
+            case _:
+                self.news = told
+                return []
+
+    def _snapshot(self, data: Json) -> Iterable[Step]:
+        old, self.contacts = self.contacts, {}
+        listed = data.get("contacts")
+        for each in listed if isinstance(listed, list) else ():
+            if not isinstance(each, dict):
+                continue
+            step = self._change(each, old, first=True)
+            if step is not None:
+                yield step
+        for key, gone in old.items():
+            if key not in self.contacts:
+                yield Step(gone, None, {"contact": gone.contact, "watched": None})
+
+    # Any: a contact of somebody else's document
+    def _change(
+        self, data: Mapping[str, Any], old: Mapping[str, Seen] | None = None, *, first: bool = False
+    ) -> Step | None:
+        try:
+            seen = contact.read(data)
+        except contact.NotAContact:
+            return None
+        key = _key(seen.contact)
+        before = (self.contacts if old is None else old).get(key)
+        self.contacts[key] = seen
+        return Step(before, seen, data, first=first)
+
+    def counts(self) -> Counts:
+        """Numbers of what is there, as sure as it is now: nobody is available without a connection."""
+        states: Counter[PresenceState] = Counter()
+        levels: Counter[Level] = Counter()
+        available = held = 0
+        for seen in self.contacts.values():
+            if seen.state is not None:
+                states[seen.state] += 1
+            levels[self.level(seen)] += 1
+            available += seen.available
+            held += seen.held is not None
+        return Counts(len(self.contacts), states, levels, available if self.sure else 0, held)
+
+
+def _key(contact: object) -> str:
+    return contact.casefold() if isinstance(contact, str) else ""

@@ -1,0 +1,103 @@
+"""Whether a group has as many free people as it should: told once when it has not, and once when it has again.
+
+Free are those whom the group's rule calls free and nobody holds, as the event log tells of them. Before the service has
+read a group's presence it has nothing to say: a group counts from the moment at which each of its watched people has
+been live once. One who is never read (the server refuses some) must not keep it silent for ever, so that a minute after
+the first of them it counts anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from service.core.presence.freshness import Level
+from service.core.presence.snapshot import Told
+
+PATIENCE: Final = 60.0
+"""Seconds after the first live presence of a group in which the others should come."""
+
+
+class Turn(NamedTuple):
+    """A group has too few free people (`is_low`), or enough again."""
+
+    group: str
+    is_low: bool
+    free: int
+    min_free: int
+
+
+@dataclass(slots=True)
+class _Group:
+    members: frozenset[str]
+    min_free: int
+    watched: set[str] = field(default_factory=set)
+    free: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    first: float | None = None
+    counts: bool = False
+    is_low: bool = False
+
+
+class Coverage:
+    """Follows the log for the groups that have a floor."""
+
+    def __init__(self, members: Mapping[str, frozenset[str]], floors: Mapping[str, int]) -> None:
+        self._groups = {
+            name: _Group(members[name], floor) for name, floor in floors.items() if floor > 0 and name in members
+        }
+        self._touched: set[str] = set()
+
+    @property
+    def next_due(self) -> float | None:
+        """The moment at which a group counts although not all of its people were seen."""
+        begun = (group.first for group in self._groups.values() if not group.counts)
+        return min((first + PATIENCE for first in begun if first is not None), default=None)
+
+    def told(self, key: str, told: Told, at: float) -> None:
+        """Somebody as the log has just told of them."""
+        opinions = {opinion.group: opinion.verdict.available for opinion in told.opinions}
+        for name in opinions.keys() & self._groups.keys():
+            assert name is not None  # noqa: S101  no group of ours has no name
+            group = self._groups[name]
+            group.watched.add(key)
+            if opinions[name] and told.known.claim is None:
+                group.free.add(key)
+            else:
+                group.free.discard(key)
+            if not group.counts and told.known.freshness.level is Level.LIVE:
+                group.seen.add(key)
+                group.first = at if group.first is None else group.first
+            self._touched.add(name)
+
+    def removed(self, key: str) -> None:
+        """Somebody is not watched any longer."""
+        for name, group in self._groups.items():
+            if key in group.members:
+                for keys in (group.watched, group.free, group.seen):
+                    keys.discard(key)
+                self._touched.add(name)
+
+    def turns(self, now: float) -> list[Turn]:
+        """What has turned since it was last asked."""
+        touched, self._touched = self._touched, set()
+        due = {
+            name
+            for name, group in self._groups.items()
+            if not group.counts and group.first is not None and now >= group.first + PATIENCE
+        }
+        return list(self._judged(sorted(touched | due), due))
+
+    def _judged(self, names: Iterable[str], due: set[str]) -> Iterable[Turn]:
+        for name in names:
+            group = self._groups[name]
+            if not group.counts:
+                group.counts = name in due or (bool(group.seen) and group.watched <= group.seen)
+                if not group.counts:
+                    continue
+                group.seen.clear()
+            is_low = len(group.free) < group.min_free
+            if is_low is not group.is_low:
+                group.is_low = is_low
+                yield Turn(name, is_low, len(group.free), group.min_free)

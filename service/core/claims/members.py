@@ -1,0 +1,59 @@
+"""What is so of the people of a group at this moment: the only thing that picking goes by.
+
+Asked of the store through the reader, each time anew: what the log told last may be a tick old.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from service.core.claims.model import Person
+from service.core.presence.availability import Verdict
+from service.core.presence.query import Reader
+from service.core.presence.store import Store
+
+
+class Seen(NamedTuple):
+    """A member of a group, and what that group's rule says now. Claims are left aside."""
+
+    person: Person
+    verdict: Verdict
+
+
+class Look(Protocol):
+    """Looks at groups."""
+
+    def members(self, group: str) -> frozenset[str]:
+        """The keys of a group's people, watched or not. KeyError: there is no such group."""
+        ...
+
+    def is_watched(self, key: str) -> bool:
+        """Whether anybody watches this one."""
+        ...
+
+    def at(self, group: str, key: str) -> Seen | None:
+        """One of them; None when nobody watches this one."""
+        ...
+
+
+class Sight:
+    """Looks through the reader."""
+
+    def __init__(self, store: Store, reader: Reader) -> None:
+        self._store = store
+        self._reader = reader
+
+    def members(self, group: str) -> frozenset[str]:
+        return self._reader.groups[group]
+
+    def is_watched(self, key: str) -> bool:
+        return self._store.get(key) is not None
+
+    def at(self, group: str, key: str) -> Seen | None:
+        record = self._store.get(key)
+        if record is None:
+            return None
+        for opinion in self._reader.told(record).opinions:
+            if opinion.group == group:
+                return Seen(Person(record.key, record.contact), opinion.verdict)
+        return None

@@ -1,0 +1,130 @@
+"""A claim as a value, and the little that others need to know of claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.core.clock import Moment
+from service.core.presence.claim import Claim
+
+
+class Pick(StrEnum):
+    """Who of several that are free is claimed."""
+
+    LONGEST_AVAILABLE = "longest-available"
+    ROUND_ROBIN = "round-robin"
+    LEAST_RECENTLY_CLAIMED = "least-recently-claimed"
+
+
+class Person(NamedTuple):
+    """A contact: its key in the store, and its spelling."""
+
+    key: str
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What one request got: some people of one group, held together until `expires`. See Claim for the fields."""
+
+    id: str
+    group: str
+    purpose: str
+    holder: str
+    made: Moment
+    expires: Moment
+    people: tuple[Person, ...]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of those it holds."""
+        return frozenset(person.key for person in self.people)
+
+    def seen(self, within: frozenset[str] | None) -> Lease:
+        """See Claim; `people` are left as they are."""
+        if within is None or self.group in within:
+            return self
+        return replace(self, group="", purpose="", holder="")
+
+    def of(self, person: Person) -> Claim:
+        """The part of it that holds one person."""
+        return Claim(
+            self.id, person.key, person.contact, self.group, self.purpose, self.holder, self.made, self.expires
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What somebody wants: `count` people of a group for `seconds`."""
+
+    group: str
+    count: int
+    seconds: float
+    purpose: str
+    holder: str
+
+
+class PassedOver(NamedTuple):
+    """A member of the group who was not picked, and why not. `free`: only because others were."""
+
+    contact: str
+    reason: str
+    free: bool = False
+
+
+class Granted(NamedTuple):
+    """The asker holds them."""
+
+    lease: Lease
+    passed_over: tuple[PassedOver, ...]
+
+
+class Refused(NamedTuple):
+    """The asker gets nobody. `free` is how many it could have had; `ahead`: whether others wait before it."""
+
+    free: int
+    ahead: bool
+    passed_over: tuple[PassedOver, ...]
+
+
+class Excuse(StrEnum):
+    """Why an asker was sent away without a look at who is free."""
+
+    FULL = "full"
+    """As many wait already as may."""
+    STOPPING = "stopping"
+    """The service ends."""
+
+
+Outcome = Granted | Refused | Excuse
+
+
+class Event(StrEnum):
+    """What is told of claims."""
+
+    MADE = "claim.made"
+    RENEWED = "claim.renewed"
+    RELEASED = "claim.released"
+    EXPIRED = "claim.expired"
+    UNAVAILABLE = "claim.unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something happened to a lease, which is as it was then. `person` and `reason` where it is about one of them."""
+
+    event: Event
+    lease: Lease
+    person: Person | None = None
+    reason: str | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether the lease is over."""
+        return self.event in {Event.RELEASED, Event.EXPIRED}
+
+
+Listener = Callable[[Happening], None]

@@ -1,0 +1,249 @@
+"""Where claims live: it hears of presence, wakes at the right moments, lets askers wait, and has everything told.
+
+What is decided, `Claiming` decides. One task (`run`) sleeps until the next lease or somebody's patience ends, or until
+the log tells of something that somebody waits for; requests are served at once, in their own turn of the event loop.
+Before a request is decided the log is made to tell what time has changed about the group, so that whoever follows
+events has heard that somebody is free before hearing that this somebody is claimed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from service.core.claims.allocator import Claiming
+from service.core.claims.coverage import Coverage
+from service.core.claims.leases import ClaimBook
+from service.core.claims.members import Sight
+from service.core.claims.model import Ask, Excuse, Happening, Lease, Listener, Outcome, Pick
+from service.core.claims.pick_order import Standing
+from service.core.claims.wait_queue import Ticket
+from service.core.clock import Clock
+from service.core.events.log import CHANGE, REMOVED, EventLog
+from service.core.events.log import Event as LogEvent
+from service.core.presence.query import Reader
+from service.core.presence.snapshot import Told
+from service.core.presence.store import Store
+
+LOW: Final = "coverage.low"
+RESTORED: Final = "coverage.restored"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says of claims. Seconds; `picks` and `floors` by group, where they are not the usual."""
+
+    default_lease: float = 120.0
+    max_lease: float = 3600.0
+    max_waiting: int = 500
+    reserve: float = 5.0
+    picks: Mapping[str, Pick] = field(default_factory=dict)
+    floors: Mapping[str, int] = field(default_factory=dict)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+class Desk:
+    """Gives people out. `run` is the caller's to run; without it nothing happens by itself."""
+
+    def __init__(
+        self,
+        store: Store,
+        reader: Reader,
+        log: EventLog,
+        clock: Clock,
+        book: ClaimBook,
+        rules: Rules,
+        new_id: Callable[[], str] = _new_id,
+    ) -> None:
+        picks = {group: rules.picks.get(group, Pick.LONGEST_AVAILABLE) for group in reader.groups}
+        self.rules = rules
+        self._reader = reader
+        self._log = log
+        self._clock = clock
+        self._book = book
+        self._claiming = Claiming(
+            book, Standing(picks), Sight(store, reader), clock, new_id, rules.max_waiting, rules.reserve
+        )
+        self._coverage = Coverage(reader.groups, rules.floors)
+        self._listeners: list[Listener] = []
+        self._waiting: dict[int, asyncio.Future[Outcome]] = {}
+        self._woken = asyncio.Event()
+        self._closed = False
+        for told in log.everybody():
+            self._heard(told.known.record.key, told, clock.monotonic())
+        log.follow(self._follow)
+        log.ring(self._rung)
+
+    def __repr__(self) -> str:
+        return f"<Desk {self._claiming!r}>"
+
+    # --- reading
+
+    @property
+    def waiting(self) -> int:
+        """How many askers wait."""
+        return self._claiming.waiting
+
+    def get(self, name: str) -> Lease | None:
+        """A lease that has not ended."""
+        return self._book.get(name)
+
+    def leases(self) -> Sequence[Lease]:
+        """All of them, in the order in which they were made."""
+        return self._book.leases()
+
+    # --- asking
+
+    def ask(self, ask: Ask, wait: float = 0.0) -> Ticket:
+        """Ask for people. The ticket has an outcome, or waits for at most `wait` seconds: see `outcome`.
+
+        KeyError: there is no such group.
+        """
+        if self._closed:
+            return Ticket(0, ask, 0.0, Excuse.STOPPING)
+        self._log.touch(self._reader.groups[ask.group])
+        ticket = self._claiming.ask(ask, wait)
+        self._flush()
+        self._woken.set()
+        return ticket
+
+    async def outcome(self, ticket: Ticket) -> Outcome:
+        """Wait for it. Whoever stops waiting for this (a cancelled task) must `leave`."""
+        if ticket.outcome is not None:
+            return ticket.outcome
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[ticket.number] = answer
+        try:
+            return await answer
+        finally:
+            self._waiting.pop(ticket.number, None)
+
+    def leave(self, ticket: Ticket) -> None:
+        """The asker has gone, or its answer can't be delivered: it waits no longer, and holds nobody."""
+        self._claiming.leave(ticket)
+        self._flush()
+        self._woken.set()
+
+    def renew(self, name: str, seconds: float) -> Lease | None:
+        """Let a lease last `seconds` from now; None when it has ended."""
+        lease = self._claiming.renew(name, seconds)
+        self._flush()
+        self._woken.set()
+        return lease
+
+    def release(self, name: str) -> bool:
+        """End a lease; False when it has ended already."""
+        lease = self._claiming.release(name)
+        self._flush()
+        self._woken.set()
+        return lease is not None
+
+    # --- living
+
+    def listen(self, listener: Listener) -> None:
+        """Hand over what happens to leases, before the log tells how it changes contacts. Must not raise."""
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        """See the module. Ends with the log; cancel it otherwise."""
+        while not self._log.closed:
+            self._woken.clear()
+            try:
+                self._attend()
+            except Exception:  # noqa: BLE001  # a bug must not end it: nobody would be let go any more
+                _log.exception("unexpected error, going on")
+                await self._clock.sleep(1.0)
+            dues = [due for due in (self._claiming.next_due, self._coverage.next_due) if due is not None]
+            await self._pause(min(dues) - self._clock.monotonic() if dues else None)
+        self.close()
+
+    def close(self) -> None:
+        """The service ends: whoever waits hears it now, whoever asks from now on hears it at once."""
+        self._closed = True
+        self._claiming.stop()
+        self._flush()
+
+    # --- inside
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Until something wants attention, for at most so long."""
+        if seconds is None:
+            await self._woken.wait()
+            return
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        woken = asyncio.ensure_future(self._woken.wait())
+        try:
+            await asyncio.wait((sleeping, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sleeping, woken):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _attend(self) -> None:
+        for group in self._claiming.out_of_patience():  # nobody is sent away for what the log has not heard yet
+            self._log.touch(self._reader.groups[group])
+        self._claiming.tick()
+        self._flush()
+        self._tell_coverage()
+
+    def _rung(self) -> None:
+        if self._log.closed:
+            self._woken.set()
+
+    def _follow(self, events: Sequence[LogEvent]) -> None:
+        relevant = False
+        for event in events:
+            if event.key is None:
+                continue
+            if event.name == CHANGE and event.after is not None:
+                self._heard(event.key, event.after, event.at.monotonic)
+                relevant = True
+            elif event.name == REMOVED:
+                self._claiming.removed(event.key)
+                self._coverage.removed(event.key)
+                relevant = True
+        if relevant:
+            self._flush()
+            self._tell_coverage()
+            if self._claiming.waiting or self._coverage.next_due is not None:
+                self._woken.set()
+
+    def _heard(self, key: str, told: Told, at: float) -> None:
+        self._claiming.told(key, told, at)
+        self._coverage.told(key, told, at)
+
+    def _flush(self) -> None:
+        """Tell what happened, give the answers, and have the log look at those about whom something else is so now."""
+        while self._claiming.happenings:
+            happenings, self._claiming.happenings = self._claiming.happenings, []
+            for happening in happenings:
+                self._tell(happening)
+            self._log.touch(frozenset[str]().union(*(each.lease.keys for each in happenings)))
+        settled, self._claiming.settled = self._claiming.settled, []
+        for ticket in settled:
+            answer = self._waiting.get(ticket.number)
+            if answer is not None and not answer.done() and ticket.outcome is not None:
+                answer.set_result(ticket.outcome)
+
+    def _tell(self, happening: Happening) -> None:
+        for listener in self._listeners:
+            try:
+                listener(happening)
+            except Exception:  # noqa: BLE001  one broken listener must not cost anybody a claim
+                _log.exception("a listener of claims failed")
+
+    def _tell_coverage(self) -> None:
+        for turn in self._coverage.turns(self._clock.monotonic()):
+            data = {"group": turn.group, "free": turn.free, "min_free": turn.min_free}
+            self._log.tell(LOW if turn.is_low else RESTORED, data, self._reader.groups[turn.group])

@@ -1,0 +1,84 @@
+"""Who waits for somebody to be free, and who of them is next.
+
+First come, first served, and a person of several groups goes to whoever asked first. Who waits for more than are free
+keeps those of its group who are, for a bounded time (see `service.core.claims.reserve`), so that one who wants three is
+not starved by those who want one. The price is that somebody may be free while others wait for several: that is told in
+the reasons. After that time those behind pass by, and it is served as soon as enough are free at one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from service.core.claims.model import Ask, Outcome
+from service.core.claims.pick_order import Picking
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One asker. `until` is the monotonic end of its patience; `outcome` is None as long as it waits; `picking` is what
+    serving it did to the order."""
+
+    number: int
+    ask: Ask
+    until: float
+    outcome: Outcome | None = None
+    picking: Picking | None = None
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk through the queue, from the first asker to the last."""
+
+    kept: set[str] = field(default_factory=set)
+    """People who are kept for askers that were passed."""
+    passed: set[str] = field(default_factory=set)
+    """Groups with a waiting asker that was not served."""
+    most: dict[str, int] = field(default_factory=dict)
+    """By group: no asker for more than so many can be served any more."""
+    free: dict[str, set[str]] = field(default_factory=dict)
+    """By group with an asker that was not served: who was free then, the kept ones included."""
+    looked: dict[str, int] = field(default_factory=dict)
+    """By group: for how many kept people the two below were found."""
+    withheld: dict[str, set[str]] = field(default_factory=dict)
+    """By group: who is free for it and kept for others."""
+    could: dict[str, int] = field(default_factory=dict)
+    """By group: how many could be had if nobody was kept."""
+
+
+class Queue:
+    """Those who wait, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._tickets: dict[int, Ticket] = {}
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def __iter__(self) -> Iterator[Ticket]:
+        return iter(tuple(self._tickets.values()))
+
+    def __contains__(self, ticket: Ticket) -> bool:
+        return ticket.number in self._tickets
+
+    @property
+    def next_due(self) -> float | None:
+        """The moment at which the next one's patience ends."""
+        return min((ticket.until for ticket in self._tickets.values()), default=None)
+
+    def add(self, ask: Ask, until: float) -> Ticket:
+        """One more, behind all others."""
+        self._number += 1
+        ticket = self._tickets[self._number] = Ticket(self._number, ask, until)
+        return ticket
+
+    def settle(self, ticket: Ticket, outcome: Outcome) -> None:
+        """It has waited long enough, one way or the other."""
+        if self._tickets.pop(ticket.number, None) is not None:
+            ticket.outcome = outcome
+
+    def leave(self, ticket: Ticket) -> bool:
+        """It went away; whether it was here."""
+        return self._tickets.pop(ticket.number, None) is not None

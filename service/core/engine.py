@@ -1,0 +1,239 @@
+"""What the routes need of the part that lives: the seam between answering and keeping up to date.
+
+Behind it are sessions, subscriptions and fetches; in front of it nobody knows any of them but as words and numbers.
+Times in a status are wall time, seconds since the epoch; texts are for people and never hold a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from pws_soap.models import Notification, SessionKind
+
+
+class EngineState(StrEnum):
+    """How the whole is doing."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    DEGRADED = "degraded"
+    """Some contacts are live, others are not."""
+    DOWN = "down"
+    STOPPING = "stopping"
+
+
+class NodeState(StrEnum):
+    """A node of the server: in use, failing, or not needed so far."""
+
+    UP = "up"
+    DOWN = "down"
+    UNUSED = "unused"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is wrong, in words, and since when."""
+
+    since: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node; `failures` in a row, `since` when it has been in this state."""
+
+    node: str
+    state: NodeState
+    failures: int = 0
+    last_error: str | None = None
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """A login on a node. Its key is not here. `state` is the lifecycle's own word."""
+
+    node: str
+    user: str
+    kind: SessionKind
+    state: str
+    since: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """Where a node sends notifications. Its URL is not here: the path is a secret."""
+
+    node: str
+    id: int | None
+    state: str
+    expires_at: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionStatus:
+    """A subscription; `contacts`, `notifications` and `fetches` are numbers."""
+
+    node: str
+    end_user: str
+    id: int | None
+    state: str
+    contacts: int = 0
+    expires_at: float | None = None
+    last_notification_at: float | None = None
+    last_fetch_at: float | None = None
+    last_error: str | None = None
+    notifications: int = 0
+    fetches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationCounters:
+    """What came in on the callback: all that were understood, those for ids nobody knows, and those that were none."""
+
+    received: int = 0
+    unknown_id: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FetchCounters:
+    """What reading from the server was like since the start.
+
+    `unknown_outcomes`: replies that were lost, after which contacts were read again. `missed_notifications`: changes
+    that came without one. `drift`: contacts that the reconciling sweep found different. `unattributed`: entries of
+    replies that were about no watched contact, after which all of the subscription were read again.
+    """
+
+    fetches: int = 0
+    polls: int = 0
+    failures: int = 0
+    unknown_outcomes: int = 0
+    missed_notifications: int = 0
+    drift: int = 0
+    unattributed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The living part at one moment."""
+
+    state: EngineState
+    problems: tuple[Trouble, ...] = ()
+    nodes: tuple[NodeStatus, ...] = ()
+    sessions: tuple[SessionStatus, ...] = ()
+    endpoints: tuple[EndpointStatus, ...] = ()
+    subscriptions: tuple[SubscriptionStatus, ...] = ()
+    notifications: NotificationCounters = NotificationCounters()
+    reading: FetchCounters = FetchCounters()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A part of a refresh that failed: the subscription or contacts it was about, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshReport:
+    """What a refresh did: how many contacts the server told of, how many of them had changed, and what failed.
+
+    A change-only fetch tells of few contacts and confirms the rest, so `contacts` may be 0 and all is well.
+    """
+
+    contacts: int
+    changed: int
+    failures: tuple[Failure, ...] = ()
+
+
+class NotAvailable(Exception):
+    """The server cannot be asked now. `retry_after` in seconds, where it is known."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        self.reason = reason
+        self.retry_after = retry_after
+        super().__init__(reason)
+
+
+class NoSuchNode(ValueError):
+    """A node that neither the configuration nor the server has named."""
+
+    def __init__(self, node: str, known: Sequence[str]) -> None:
+        self.node = node
+        self.known = tuple(known)
+        super().__init__(f"no node {node!r}; there are: {', '.join(self.known)}")
+
+
+class Engine(Protocol):
+    """Keeps the store up to date."""
+
+    def notified(self, notification: Notification, node: str) -> None:
+        """A notification came; `node` is the last part of the path it came on, or empty. Never waits, never raises."""
+        ...
+
+    def rejected(self) -> None:
+        """Something else than a notification came on the callback's path. Never waits, never raises."""
+        ...
+
+    async def refresh(self, contacts: Sequence[str] | None) -> RefreshReport:
+        """Read from the server now: these watched contacts, or with None what is new in all subscriptions.
+
+        Raises NotAvailable when nothing could be asked at all; what failed in part is in the report.
+        """
+        ...
+
+    async def read(self, contacts: Sequence[str]) -> RefreshReport:
+        """Poll these watched contacts now, together with whoever asks at the same time. Raises as `refresh` does."""
+        ...
+
+    def watched(self) -> Sequence[Watched]:
+        """The contacts that are wanted, whether the server knows of it yet or not."""
+        ...
+
+    def watch(self, contacts: Sequence[str], end_user: str | None) -> Sequence[str]:
+        """Watch these as well; those that are new. Raises NoSuchEndUser."""
+        ...
+
+    def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
+        """Watch these no longer; those that were watched. They leave the store at once."""
+        ...
+
+    def move(self, node: str, end_user: str | None) -> str:
+        """Take an end user, or all, to a node, named as in the configuration or a status; its base URL.
+
+        Raises NoSuchNode or NoSuchEndUser.
+        """
+        ...
+
+    def status(self) -> Status:
+        """How it is doing."""
+        ...
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether any answer would be live, and in words why not."""
+        ...
+
+
+class NoSuchEndUser(ValueError):
+    """An end user that no [[watch]] block names."""
+
+    def __init__(self, end_user: str, known: Iterable[str]) -> None:
+        self.end_user = end_user
+        self.known = tuple(known)
+        super().__init__(f"no end user {end_user!r}; there are: {', '.join(self.known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A contact and the end user it is watched through. `configured`: whether the configuration names it."""
+
+    contact: str
+    end_user: str
+    configured: bool

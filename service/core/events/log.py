@@ -1,0 +1,315 @@
+"""What happened, in order: the one list that streams, long polls, history and claims follow.
+
+Contacts change in two ways. Their presence changes, and the store tells of it; and what is said of them changes with
+time, a lost subscription or a claim, without any reading: live becomes stale, somebody's dwell is over. The log looks
+for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So whoever
+follows it and keeps the last event of each contact knows at most a tick later what a query would answer now (`as_of`
+aside, which moves on with every confirmation).
+
+Each event has a revision of its own, its id. Ids ascend; a follower's whole state is the id of the last event it took,
+so that a slow one costs nothing but its own delay. The list is bounded: whoever is behind its beginning starts over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from service.core.clock import Clock, Moment
+from service.core.events.validity import Seen, holds, seen
+from service.core.presence.brief import marked
+from service.core.presence.freshness import Freshness, last_known
+from service.core.presence.query import Reader
+from service.core.presence.records import Change, ChangeKind, Feed, Record
+from service.core.presence.snapshot import Told
+from service.core.presence.store import Store
+
+TICK: Final = 1.0
+"""Seconds between two looks for what changed with time alone."""
+GAP: Final = 0.05
+"""Seconds between two looks at least, however often the store has doubts."""
+DEFAULT_SIZE: Final = 10_000
+_SLICE: Final = 500
+"""Contacts looked at closely in one turn of the event loop."""
+
+CHANGE: Final = "change"
+REMOVED: Final = "removed"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `id` is its revision.
+
+    `change`: `after` is the contact now, `before` as it was last told of (None: it is new). `removed`: `before` is all.
+    Any other `name` is something beside the contacts: `data` tells of it, ready for JSON, and `keys` are the contacts
+    it is about (None: everybody's business).
+    """
+
+    id: int
+    name: str
+    at: Moment
+    key: str | None = None
+    after: Told | None = None
+    before: Told | None = None
+    data: Mapping[str, object] = field(default_factory=dict)
+    keys: frozenset[str] | None = None
+    weight: int = 1
+
+
+Follower = Callable[[Sequence[Event]], None]
+"""Takes events in their order, in the log's own turn. Must be quick and must not raise; it may `tell` and `touch`."""
+Bell = Callable[[], None]
+"""Only hears that there is something. Must be quick, must not raise, and must not use the log."""
+
+
+class EventLog:
+    """Follows the store. Make it before anything else listens to it; `run` looks for what changes with time.
+
+    `size` events at least are kept.
+    """
+
+    def __init__(self, store: Store, reader: Reader, clock: Clock, size: int = DEFAULT_SIZE) -> None:
+        self._store = store
+        self._reader = reader
+        self._clock = clock
+        self._size = size
+        self._events: list[Event] = []
+        self._weight = 0
+        self._about: frozenset[str] | None = None
+        self._floor = store.revision
+        self._last = store.revision
+        self._seen: dict[str, Seen] = {}
+        self._followers: list[Follower] = []
+        self._bells: dict[object, Bell] = {}
+        self._pending: list[Event] = []
+        self._handing = False
+        self._news = asyncio.Event()
+        self._doubted = asyncio.Event()
+        self.closed = False
+        self.touch(record.key for record in store.records())
+        store.changes.listen(self._changed)
+        store.changes.listen_for_doubts(self._doubted.set)
+
+    def __repr__(self) -> str:
+        return f"<EventLog {len(self._events)} events up to {self._last}>"
+
+    # --- reading
+
+    @property
+    def last(self) -> int:
+        """The id of the newest event."""
+        return self._last
+
+    @property
+    def floor(self) -> int:
+        """The id of the newest event that is kept no longer: from there on one can resume."""
+        return self._floor
+
+    def since(self, after: int, limit: int | None = None) -> list[Event] | None:
+        """The events after the id `after`, the first `limit` of them; None when some of them are kept no longer, or the
+        id is none of ours."""
+        if not self._floor <= after <= self._last:
+            return None
+        start = bisect_right(self._events, after, key=lambda event: event.id)
+        return self._events[start:] if limit is None else self._events[start : start + limit]
+
+    def told(self, key: str) -> Told | None:
+        """The contact as last told of; None when it is not watched."""
+        found = self._seen.get(key)
+        return None if found is None else found.told
+
+    def everybody(self) -> list[Told]:
+        """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
+        self.touch()
+        return [self._seen[record.key].told for record in self._store.records()]
+
+    def confirmed(self, told: Told) -> Told:
+        """The same, known to be true until later where it was confirmed since."""
+        known = told.known
+        record, (level, as_of, reason) = known.record, known.freshness
+        if self._store.get(record.key) is not record:
+            return told
+        latest = last_known(record, self._store.feeds()[record.feed])
+        if latest == as_of:
+            return told
+        return told._replace(known=known._replace(freshness=Freshness(level, latest, reason)))
+
+    async def news(self, after: int) -> None:
+        """Wait until there is an event after `after`, or the log is closed."""
+        while self._last <= after and not self.closed:
+            await self._news.wait()
+
+    # --- writing
+
+    def tell(
+        self, name: str, data: Mapping[str, object], keys: Iterable[str] | None = None, *, weight: int = 1
+    ) -> None:
+        """Something happened beside the contacts. `data` must be fit for JSON and hold no secret.
+
+        `weight`: how many contacts `data` shows, since such an event takes the room of as many.
+        """
+        about = None if keys is None else frozenset(keys)
+        if about is not None and about == self._about:
+            about = self._about  # of a feed of thousands: the same set for all that is told of it
+        self._about = about
+        event = Event(self._store.stamp(), name, Moment.of(self._clock), data=data, keys=about, weight=max(1, weight))
+        self._append([event])
+
+    def touch(self, keys: Iterable[str] | None = None) -> None:
+        """Look at these contacts (all by default) now, and tell what changed about them without a reading."""
+        events: list[Event] = []
+        at, feeds = Moment.of(self._clock), self._store.feeds()
+        for key in self._due() if keys is None else keys:
+            record = self._store.get(key)
+            if record is None or self._holds(record, feeds, at.monotonic):
+                continue
+            before, told = self.told(record.key), self._reader.told(record)
+            if before is not None and _says_the_same(before, told):
+                self._look(told._replace(marks=before.marks), feeds[record.feed], at.monotonic)
+                continue
+            id = self._store.stamp()  # noqa: A001  # as in Event
+            after = self._look(marked(before, told, id), feeds[record.feed], at.monotonic)
+            events.append(Event(id, CHANGE, at, record.key, after, before))
+        self._append(events)
+
+    def follow(self, follower: Follower) -> Callable[[], None]:
+        """Hand over all events from now on; call what is returned to stop."""
+        self._followers.append(follower)
+
+        def stop() -> None:
+            if follower in self._followers:
+                self._followers.remove(follower)
+
+        return stop
+
+    def ring(self, bell: Bell) -> Callable[[], None]:
+        """Ring when there are events, and when the log is closed; call what is returned to stop."""
+        token = object()
+        self._bells[token] = bell
+
+        def stop() -> None:
+            self._bells.pop(token, None)
+
+        return stop
+
+    async def run(self) -> None:
+        """Look for what changes with time, for ever."""
+        while True:
+            await self._pause()
+            try:
+                due = self._due()
+                for start in range(0, len(due), _SLICE):
+                    self.touch(due[start : start + _SLICE])
+                    await asyncio.sleep(0)
+            except Exception:  # noqa: BLE001  a bug must not end the looking: nothing would become stale any more
+                _log.exception("unexpected error, going on")
+            await self._clock.sleep(GAP)
+
+    def close(self) -> None:
+        """Nothing more will happen: let everybody who waits go."""
+        self.closed = True
+        self._wake()
+
+    # --- inside
+
+    def _due(self) -> list[str]:
+        """Whom to look at: all of whom it is not certain that the same would be said now."""
+        now, feeds = self._clock.monotonic(), self._store.feeds()
+        return [record.key for record in self._store.records() if not self._holds(record, feeds, now)]
+
+    def _holds(self, record: Record, feeds: Mapping[str, Feed], now: float) -> bool:
+        last = self._seen.get(record.key)
+        return last is not None and holds(last, record, feeds[record.feed], self._reader.held(record.key), now)
+
+    def _look(self, told: Told, feed: Feed, now: float) -> Told:
+        key = told.known.record.key
+        self._seen[key] = seen(told, feed, self._reader.rules(key), self._reader.bound, now)
+        return told
+
+    async def _pause(self) -> None:
+        """Until the next tick, or the next doubt."""
+        waits: list[asyncio.Future[object]] = [
+            asyncio.ensure_future(self._doubted.wait()),
+            asyncio.ensure_future(self._clock.sleep(TICK - GAP)),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        self._doubted.clear()
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        events: list[Event] = []
+        at, feeds = Moment.of(self._clock), self._store.feeds()
+        for change in changes:
+            record = change.record
+            # Whoever heard of it before us may have told something: ids ascend all the same.
+            id = change.revision if change.revision > self._last else self._store.stamp()  # noqa: A001  # as in Event
+            before = self.told(record.key)
+            if change.kind is ChangeKind.REMOVED:
+                self._seen.pop(record.key, None)
+                events.append(Event(id, REMOVED, at, record.key, before=before))
+            else:
+                after = self._look(marked(before, self._reader.told(record), id), feeds[record.feed], at.monotonic)
+                events.append(Event(id, CHANGE, at, record.key, after, before))
+        self._append(events)
+
+    def _append(self, events: Sequence[Event]) -> None:
+        """Keep events and hand them over; what a follower tells of meanwhile comes after them."""
+        if not events:
+            return
+        self._events.extend(events)
+        self._weight += sum(event.weight for event in events)
+        self._last = events[-1].id
+        if self._weight > self._size + self._size // 4:  # some at a time; not many, they are much to look after
+            self._trim()
+        self._wake()
+        self._pending.extend(events)
+        if self._handing:
+            return
+        self._handing = True
+        try:
+            while self._pending:
+                batch, self._pending = self._pending, []
+                for follower in tuple(self._followers):
+                    try:
+                        follower(batch)
+                    except Exception:  # noqa: BLE001  one broken follower must not cost the others an event
+                        _log.exception("a follower of events failed")
+        finally:
+            self._handing = False
+
+    def _trim(self) -> None:
+        """Let go of the oldest, until the rest takes no more room than it may; the newest stays in any case."""
+        gone = 0
+        while self._weight > self._size and gone < len(self._events) - 1:
+            self._weight -= self._events[gone].weight
+            gone += 1
+        if gone:
+            self._floor = self._events[gone - 1].id
+            del self._events[:gone]
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+        for bell in tuple(self._bells.values()):
+            bell()
+
+
+def _says_the_same(before: Told, after: Told) -> bool:
+    """Whether a query would answer the same, `as_of` and `source` aside."""
+    one, other = before.known, after.known
+    return (
+        one.record.revision == other.record.revision
+        and one.freshness.level is other.freshness.level
+        and one.verdict == other.verdict
+        and one.claim == other.claim
+        and before.opinions == after.opinions
+    )

@@ -1,0 +1,57 @@
+"""A contact as a key without details sees it: whether it is available, and nothing that moves with anything else.
+
+Such a key must not learn whose presence changed where nothing that it sees changed. So the number that it sees as a
+contact's `revision` is not the store's, which counts every change of the presence, but the id of the last event that
+changed the display name, the freshness, or what the rule of a group that the key may see says. The log keeps these ids
+(`Marks`) with what it tells, so that a past event shows what it showed then.
+"""
+
+from __future__ import annotations
+
+from pws_soap.models import Presence, PresenceState
+from service.core.presence.availability import Verdict
+from service.core.presence.records import Record
+from service.core.presence.snapshot import Known, Marks, Told
+
+
+def marked(before: Told | None, told: Told, id: int) -> Told:  # noqa: A002  # as in Event
+    """What is told by the event `id`, with the marks that follow from what was told before."""
+    free = tuple(_is_free(told, place) for place in range(len(told.opinions)))
+    if before is None or len(before.opinions) != len(free):
+        return told._replace(marks=Marks(id, (id,) * len(free)))
+    shown = before.marks.shown if _shown(before) == _shown(told) else id
+    marks = tuple(
+        mark if _is_free(before, place) is now else id
+        for place, (mark, now) in enumerate(zip(before.marks.free, free, strict=True))
+    )
+    return told._replace(marks=Marks(shown, marks))
+
+
+def revision(told: Told, within: frozenset[str] | None) -> int:
+    """The id of the last event that changed what a key without details sees that may see the groups `within`."""
+    seen = (
+        mark
+        for opinion, mark in zip(told.opinions, told.marks.free, strict=True)
+        if within is None or opinion.group in within
+    )
+    return max((told.marks.shown, *seen))
+
+
+def of(known: Known, told: Told | None, within: frozenset[str] | None) -> Known:
+    """The contact without all that such a key must not see. `told`: as the log tells of it, None where it does not."""
+    record = known.record
+    presence = None
+    if record.presence is not None:
+        presence = Presence(record.contact, PresenceState.UNKNOWN, display_name=record.presence.display_name)
+    number = 0 if told is None else revision(told, within)
+    bare = Record(record.key, record.contact, "", number, presence)
+    return Known(bare, known.freshness._replace(reason=None), Verdict(known.verdict.available, ""))
+
+
+def _shown(told: Told) -> tuple[object, ...]:
+    record = told.known.record
+    return told.known.freshness.level, record.contact, None if record.presence is None else record.presence.display_name
+
+
+def _is_free(told: Told, place: int) -> bool:
+    return told.opinions[place].verdict.available and told.known.claim is None

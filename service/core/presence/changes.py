@@ -1,0 +1,87 @@
+"""Who hears of changes: a seam between the store and whatever streams, counts or keeps them.
+
+Delivery is a plain call in the store's own turn. Nothing is queued here, so nothing grows: a listener that needs a
+buffer owns it and bounds it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from service.core.presence.records import Change
+
+MAX_LISTENERS: Final = 1000
+"""More listeners than any service has streams: reaching it means that somebody forgets to stop listening."""
+
+T = TypeVar("T")
+Listener = Callable[[Sequence[Change]], None]
+"""Takes changes in the order of their revisions. Must be quick, must not raise, must not change the store."""
+
+_log = logging.getLogger(__name__)
+
+
+class ChangeBus(Protocol):
+    """Hands changes to listeners."""
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Tell all listeners; never raises."""
+        ...
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Hear of changes from now on; call what is returned to stop. RuntimeError: too many listeners."""
+        ...
+
+    def doubted(self) -> None:
+        """Tell that something is in doubt now, or no longer, whatever was read; never raises."""
+        ...
+
+    def listen_for_doubts(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Hear of that from now on; call what is returned to stop. RuntimeError: too many listeners."""
+        ...
+
+
+class LocalBus:
+    """The bus of one process."""
+
+    def __init__(self, limit: int = MAX_LISTENERS) -> None:
+        self._limit = limit
+        self._listeners: dict[object, Listener] = {}
+        self._doubters: dict[object, Callable[[], None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._listeners) + len(self._doubters)
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        if not changes:
+            return
+        for listener in tuple(self._listeners.values()):
+            try:
+                listener(changes)
+            except Exception:  # noqa: BLE001  one broken listener must not cost the store a reply
+                _log.exception("a listener of changes failed")
+
+    def doubted(self) -> None:
+        for listener in tuple(self._doubters.values()):
+            try:
+                listener()
+            except Exception:  # noqa: BLE001  as above
+                _log.exception("a listener of doubts failed")
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        return self._add(self._listeners, listener)
+
+    def listen_for_doubts(self, listener: Callable[[], None]) -> Callable[[], None]:
+        return self._add(self._doubters, listener)
+
+    def _add(self, among: dict[object, T], listener: T) -> Callable[[], None]:
+        if len(self) >= self._limit:
+            raise RuntimeError(f"more than {self._limit} listeners of changes")
+        token = object()
+        among[token] = listener
+
+        def stop() -> None:
+            among.pop(token, None)
+
+        return stop

@@ -1,0 +1,48 @@
+"""What presence has to know of claims: who is held, and by which claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from service.core.clock import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One person held for one purpose.
+
+    `key` is the contact's key in the store, `contact` its spelling; `group` is the one whose rule picked it; `purpose`
+    what the asker said it is for; `holder` the name of the key that asked. It ends at `expires` unless it is renewed.
+    """
+
+    id: str
+    key: str
+    contact: str
+    group: str
+    purpose: str
+    holder: str
+    made: Moment
+    expires: Moment
+
+    def seen(self, within: frozenset[str] | None) -> Claim:
+        """As somebody sees it who may see the groups `within` only: that it is held, not for what in another group."""
+        if within is None or self.group in within:
+            return self
+        return replace(self, group="", purpose="", holder="")
+
+
+class Claims(Protocol):
+    """Who is held now."""
+
+    def held(self, key: str) -> Claim | None:
+        """The claim on a contact, None when nobody holds it. Claims that have expired are not told."""
+        ...
+
+
+class NoClaims:
+    """The twin where nobody claims anything."""
+
+    def held(self, key: str) -> Claim | None:
+        """See Claims."""
+        return None

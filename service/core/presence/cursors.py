@@ -1,0 +1,178 @@
+"""In which order contacts are told, and cursors that lead through it.
+
+By contact the order never changes, so a page begins after a contact and its cursor says after which: nothing is kept.
+By anything else it does: whoever becomes free while somebody walks the pages would be met twice, or never. So the order
+of the first page is kept, and the cursor names it and a place in it. What is kept is bounded; a cursor whose order is
+gone says so (`CursorExpired`), and the walk begins anew.
+
+An order is named by its content. So the same first page has the same cursor as long as nothing in the order changes,
+and costs one place however often it is asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from service.core.clock import Clock
+
+MAX_CURSOR: Final = 2048
+"""Characters of a cursor: the longest contact URI fits with all of its characters in four bytes."""
+MAX_ORDERS: Final = 64
+"""Orders that are kept, of all askers."""
+MAX_ORDERS_OF_ONE: Final = 16
+MAX_KEYS: Final = 1_000_000
+"""Contacts in all of them together: eight bytes each, since the names themselves are the store's."""
+MAX_AGE: Final = 600.0
+"""Seconds for which an order is kept after it was last used."""
+_AFTER: Final = b"after:"
+_ORDER: Final = b"order:"
+_MARK, _NAME, _PLACE = 8, 12, 4  # bytes
+
+
+class CursorExpired(Exception):
+    """The order that a cursor leads through is kept no longer."""
+
+
+class WrongCursor(ValueError):
+    """A cursor that is none, or another question's. The message says what was expected."""
+
+
+# --- cursors
+
+
+class After(NamedTuple):
+    """Go on after this key."""
+
+    key: str
+
+
+class Place(NamedTuple):
+    """Go on at a place in a kept order."""
+
+    order: bytes
+    place: int
+
+
+def mark(*question: object) -> bytes:
+    """What ties a cursor to the question it belongs to: values whose repr says all there is."""
+    return blake2b(repr(question).encode(errors="backslashreplace"), digest_size=_MARK).digest()
+
+
+def cursor_after(question: bytes, key: str) -> str:
+    """A cursor that goes on after a contact."""
+    return _encoded(_AFTER + question + key.encode())
+
+
+def cursor_at(question: bytes, order: bytes, place: int) -> str:
+    """A cursor that goes on at a place in a kept order."""
+    return _encoded(_ORDER + question + order + place.to_bytes(_PLACE, "big"))
+
+
+def read_cursor(cursor: str, question: bytes) -> After | Place:
+    """What a cursor says. Raises WrongCursor."""
+    try:
+        plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        plain = b""
+    kind, rest = plain[: len(_AFTER)], plain[len(_AFTER) :]
+    given, rest = rest[:_MARK], rest[_MARK:]
+    found: After | Place | None = None
+    if kind == _AFTER and rest:
+        try:
+            found = After(rest.decode())
+        except UnicodeDecodeError:
+            found = None
+    elif kind == _ORDER and len(rest) == _NAME + _PLACE:
+        found = Place(rest[:_NAME], int.from_bytes(rest[_NAME:], "big"))
+    if found is None:
+        raise WrongCursor("a next_cursor of an earlier page, unchanged")
+    if given != question:
+        raise WrongCursor("a cursor of the same filters, sort and API key; without one the list begins anew")
+    return found
+
+
+def _encoded(plain: bytes) -> str:
+    return base64.urlsafe_b64encode(plain).decode().rstrip("=")
+
+
+# --- orders that are kept
+
+
+@dataclass(slots=True)
+class _Order:
+    asker: str
+    keys: tuple[str, ...]
+    used: float
+
+
+class Orders:
+    """The orders through which somebody may still be walking. The one that was used last stays longest.
+
+    Where there is no room, whoever has the most of them loses one: nobody who asks for many takes another's only one.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        most: int = MAX_ORDERS,
+        of_one: int = MAX_ORDERS_OF_ONE,
+        keys: int = MAX_KEYS,
+        age: float = MAX_AGE,
+    ) -> None:
+        self._clock = clock
+        self._most = most
+        self._of_one = of_one
+        self._most_keys = keys
+        self._age = age
+        self._kept: OrderedDict[tuple[bytes, bytes], _Order] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        return f"<Orders {len(self._kept)} with {self.keys} contacts>"
+
+    @property
+    def keys(self) -> int:
+        """Contacts in all of them."""
+        return sum(len(order.keys) for order in self._kept.values())
+
+    def keep(self, question: bytes, asker: str, keys: tuple[str, ...]) -> bytes:
+        """Keep an order; its name. `asker` is whose room it takes."""
+        name = blake2b("\n".join(keys).encode(errors="backslashreplace"), digest_size=_NAME, key=question).digest()
+        self._kept.pop((question, name), None)
+        self._drop_old()
+        own = [each for each, order in self._kept.items() if order.asker == asker]
+        for each in own[: max(0, len(own) + 1 - self._of_one)]:
+            del self._kept[each]
+        room = self._most_keys - len(keys)
+        while self._kept and (len(self._kept) >= self._most or self.keys > room):
+            self._drop_one(asker)
+        self._kept[question, name] = _Order(asker, keys, self._clock.monotonic())
+        return name
+
+    def get(self, question: bytes, name: bytes) -> tuple[str, ...]:
+        """The keys of an order. Raises CursorExpired when it is kept no longer."""
+        self._drop_old()
+        order = self._kept.get((question, name))
+        if order is None:
+            raise CursorExpired
+        order.used = self._clock.monotonic()
+        self._kept.move_to_end((question, name))
+        return order.keys
+
+    def _drop_one(self, asker: str) -> None:
+        """Of whoever will have the most, the one unused for longest: of equals, `max` takes the first."""
+        held = Counter([asker, *(order.asker for order in self._kept.values())])
+        del self._kept[max(self._kept, key=lambda each: held[self._kept[each].asker])]
+
+    def _drop_old(self) -> None:
+        oldest = self._clock.monotonic() - self._age
+        while self._kept and next(iter(self._kept.values())).used < oldest:
+            self._kept.popitem(last=False)

@@ -1,0 +1,288 @@
+"""Which contacts an answer holds: filters, pages and counts over the store, at one moment.
+
+Whoever walks the pages meets every contact that passes all the time exactly once, whatever is added, removed or changed
+meanwhile; `service.core.presence.cursors` says how.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from pws_soap.models import same_contact
+from service.core.clock import Clock
+from service.core.presence.availability import Availability, Opinion, Rule, Verdict, among, together
+from service.core.presence.claim import Claim, Claims, NoClaims
+from service.core.presence.counts import Counts, Judge, Summary, count
+from service.core.presence.cursors import After, Orders, Place, WrongCursor, cursor_after, cursor_at, mark, read_cursor
+from service.core.presence.filters import Filter, Unknown, passes
+from service.core.presence.freshness import Freshness, Level, assess
+from service.core.presence.records import Record
+from service.core.presence.snapshot import CLAIMED, Known, Told
+from service.core.presence.sorting import BY_CONTACT, Sort, SortBy, arranged, sort_value
+from service.core.presence.store import Store
+
+__all__ = ["CLAIMED", "Counts", "Filter", "Known", "Page", "Reader", "Summary", "Told", "Unknown"]
+
+_MOST_ASKED: Final = 64
+"""Combinations of groups whose members are kept."""
+
+
+_ANY: Final = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some contacts in order; `cursor` leads to the next ones, None when there are none."""
+
+    contacts: tuple[Known, ...]
+    cursor: str | None
+    revision: int
+
+
+class Reader:
+    """Reads the store with freshness and availability decided for the moment of reading.
+
+    `bound` in seconds, see `service.core.presence.freshness`; `availability` knows the same groups, and by default one
+    rule for all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        bound: float,
+        groups: Mapping[str, Iterable[str]],
+        availability: Availability | None = None,
+        claims: Claims | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._bound = bound
+        self._groups = {name: frozenset(map(same_contact, contacts)) for name, contacts in groups.items()}
+        self._availability = availability or Availability(self._groups)
+        self._claims = claims or NoClaims()
+        self._asked: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
+        self._orders = Orders(clock)
+
+    @property
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """The keys of each group's contacts, watched or not."""
+        return self._groups
+
+    def one(self, contact: str, bound: float | None = None, within: frozenset[str] | None = None) -> Known | None:
+        """The contact, or None when it is not watched or in no group of `within`.
+
+        A `bound` below the usual one is the asker's own.
+        """
+        record = self._store.get(contact)
+        if record is None or (within is not None and not self.is_visible(record.key, within)):
+            return None
+        now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record], bound))
+        return self._known(record, freshness, self._availability.judge(record, freshness, now, within), within)
+
+    def is_visible(self, key: str, within: frozenset[str] | None) -> bool:
+        """Whether an asker who may see the groups `within` may see the contact."""
+        return within is None or any(key in self._groups.get(name, ()) for name in within)
+
+    def opinions(self, known: Known, within: frozenset[str] | None = None) -> list[Opinion]:
+        """What the rule of each of the contact's groups says now; of the groups `within` only, where given."""
+        found = self._availability.opinions(known.record, known.freshness, self._clock.monotonic())
+        return [each for each in found if within is None or each.group in within]
+
+    def _known(
+        self, record: Record, freshness: Freshness, verdict: Verdict, within: frozenset[str] | None = None
+    ) -> Known:
+        claim = self._claims.held(record.key)
+        if claim is None:
+            return Known(record, freshness, verdict)
+        return Known(record, freshness, CLAIMED if verdict.available else verdict, claim.seen(within))
+
+    def told(self, record: Record) -> Told:
+        """All that is said of a contact now."""
+        now = self._clock.monotonic()
+        freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
+        opinions = tuple(self._availability.opinions(record, freshness, now))
+        # What is not live is so for every group.
+        verdict = together(opinions) if freshness.level is Level.LIVE else opinions[0].verdict
+        return Told(self._known(record, freshness, verdict), opinions)
+
+    def rules(self, key: str) -> tuple[Rule, ...]:
+        """The rules that a contact goes by, by its key."""
+        return self._availability.rules(key)
+
+    def held(self, key: str) -> Claim | None:
+        """The claim on a contact, by its key."""
+        return self._claims.held(key)
+
+    def view(self, told: Told, wanted: Filter) -> Known | None:
+        """The contact as an asker with this filter sees it; None where it does not pass. For events, which keep a past.
+
+        Raises Unknown for a group that is none.
+        """
+        known, opinions, _ = told
+        record, freshness, verdict, claim = known
+        members = self.members(wanted)
+        if not passes(record, freshness, wanted, members):
+            return None
+        groups = wanted.groups if len(wanted.groups) == 1 else wanted.within
+        if groups is not None and freshness.level is Level.LIVE:
+            verdict = among(opinions, groups, alone=len(wanted.groups) == 1)
+            verdict = CLAIMED if claim is not None and verdict.available else verdict
+        known = Known(record, freshness, verdict, claim and claim.seen(wanted.within))
+        if wanted.available is not None and known.verdict.available is not wanted.available:
+            return None
+        return known
+
+    @property
+    def bound(self) -> float:
+        """Seconds without confirmation after which a state is stale."""
+        return self._bound
+
+    def older(self, max_age: float, wanted: Filter) -> list[str]:
+        """The contacts that `wanted` may be about and that were not confirmed within `max_age` seconds.
+
+        State, activity, freshness and availability do not count: whether they hold is what is to be found out.
+        """
+        now, members = self._clock.monotonic(), self.members(wanted)
+        asked = Filter(groups=wanted.groups, text=wanted.text)
+        return [
+            record.contact
+            for record, freshness in self._assessed(self._store.records())
+            if passes(record, freshness, asked, members) and not _is_younger(freshness, max_age, now)
+        ]
+
+    def page(
+        self,
+        wanted: Filter,
+        limit: int,
+        cursor: str | None = None,
+        bound: float | None = None,
+        *,
+        sort: Sort = BY_CONTACT,
+        asker: str = "",
+        client: str = "",
+    ) -> Page:
+        """At most `limit` contacts that pass, for an asker of that name; `client` is whose room a kept order takes.
+
+        Raises Unknown for a group or cursor that is none, CursorExpired for one whose order is kept no longer.
+        """
+        question = _question(wanted, sort, asker)
+        try:
+            begin = None if cursor is None else read_cursor(cursor, question)
+        except WrongCursor as error:
+            raise Unknown("cursor", str(error)) from None
+        if sort.by is SortBy.CONTACT:
+            key = begin.key if isinstance(begin, After) else ""
+            passing = self._passing(self._by_contact(key, sort.descending), wanted, bound)
+            found = list(islice(passing, limit + 1))
+            more = len(found) > limit
+            follows = cursor_after(question, found[limit - 1].record.key) if more else None
+            return Page(tuple(found[:limit]), follows, self._store.revision)
+        if isinstance(begin, Place):
+            keys, place = self._orders.get(question, begin.order), begin.place
+            places = {key: at for at, key in enumerate(keys[place:], place)}
+            records = (record for record in map(self._store.get, places) if record is not None)
+            found = list(islice(self._passing(records, wanted, bound), limit + 1))
+            more = len(found) > limit
+            follows = cursor_at(question, begin.order, places[found[limit].record.key]) if more else None
+            return Page(tuple(found[:limit]), follows, self._store.revision)
+        every = {known.record.key: known for known in self._passing(self._store.records(), wanted, bound)}
+        values = ((key, sort_value(sort.by, known.record, known.verdict)) for key, known in every.items())
+        keys = arranged(values, descending=sort.descending)
+        more = len(keys) > limit
+        follows = cursor_at(question, self._orders.keep(question, client, keys), limit) if more else None
+        return Page(tuple(every[key] for key in keys[:limit]), follows, self._store.revision)
+
+    def _by_contact(self, after: str, descending: bool) -> Iterable[Record]:
+        if not descending:
+            return self._store.records(after)
+        records = self._store.records()
+        end = bisect_left(records, after, key=lambda record: record.key) if after else len(records)
+        return reversed(records[:end])
+
+    def _passing(self, records: Iterable[Record], wanted: Filter, bound: float | None = None) -> Iterator[Known]:
+        """Those that pass, in the order in which they come."""
+        members, now = self.members(wanted), self._clock.monotonic()
+        judge, available = self._judge(wanted), wanted.available
+        any_will_do = wanted == _ANY
+        for record, freshness in self._assessed(records, bound):
+            if not (any_will_do or passes(record, freshness, wanted, members)):
+                continue
+            known = self._known(record, freshness, judge(record, freshness, now), wanted.within)
+            if available is None or known.verdict.available is available:
+                yield known
+
+    def summary(self, within: frozenset[str] | None = None) -> Summary:
+        """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule.
+
+        Of the groups `within` only, where given.
+        """
+        now, availability, held = self._clock.monotonic(), self._availability, self._claims.held
+        every = {
+            record.key: (record, freshness)
+            for record, freshness in self._assessed(self._store.records())
+            if self.is_visible(record.key, within)
+        }
+        groups = {
+            name: count(
+                (every[key] for key in contacts if key in every), partial(availability.judge_for, name), now, held
+            )
+            for name, contacts in self._groups.items()
+            if within is None or name in within
+        }
+        judge = partial(availability.judge, within=within)
+        return Summary(count(every.values(), judge, now, held), groups, self._store.revision)
+
+    def _judge(self, wanted: Filter) -> Judge:
+        if len(wanted.groups) == 1:
+            (group,) = wanted.groups
+            return partial(self._availability.judge_for, group)
+        return partial(self._availability.judge, within=wanted.within) if wanted.within else self._availability.judge
+
+    def _assessed(self, records: Iterable[Record], bound: float | None = None) -> Iterator[tuple[Record, Freshness]]:
+        now, feeds = self._clock.monotonic(), self._store.feeds()
+        bound = self._bound if bound is None else min(bound, self._bound)
+        for record in records:
+            yield record, assess(record, feeds[record.feed], now, bound)
+
+    def members(self, wanted: Filter) -> frozenset[str] | None:
+        """The keys that the groups asked for, or else those that may be seen, have; None: all. Raises Unknown."""
+        asked = (wanted.groups, wanted.within)
+        if asked not in self._asked:  # a stream asks for each event
+            if len(self._asked) >= _MOST_ASKED:
+                self._asked.clear()
+            self._asked[asked] = self._members(wanted)
+        return self._asked[asked]
+
+    def _members(self, wanted: Filter) -> frozenset[str] | None:
+        known = self._groups if wanted.within is None else {name: self._groups[name] for name in wanted.within}
+        for name in wanted.groups:
+            if name not in known:
+                raise Unknown("group", "one of " + ", ".join(sorted(known)) if known else "no group")
+        asked = wanted.groups or wanted.within
+        if asked and len(asked) == 1:
+            (name,) = asked
+            return known[name]
+        return _union(known[name] for name in asked or ()) if asked or wanted.within is not None else None
+
+
+def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*sets)
+
+
+def _is_younger(freshness: Freshness, max_age: float, now: float) -> bool:
+    """Whether it is sure, and was confirmed at most so many seconds ago."""
+    as_of = freshness.as_of
+    return freshness.level is Level.LIVE and as_of is not None and now - as_of.monotonic <= max_age
+
+
+def _question(wanted: Filter, sort: Sort, asker: str) -> bytes:
+    """What a cursor belongs to."""
+    sets = (wanted.states, wanted.activities, wanted.groups, wanted.levels)
+    within = sorted(wanted.within) if wanted.within is not None else None
+    return mark(*map(sorted, sets), wanted.text, wanted.available, within, sort, asker)

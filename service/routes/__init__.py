@@ -1,1 +1,0 @@
-"""The routes, one noun per module: each has a function that makes its router from a `Context`."""

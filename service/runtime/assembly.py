@@ -1,0 +1,202 @@
+"""A configuration made into a running service: every part built once, here, and handed what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from pws_soap import lifecycle
+from pws_soap.client import PwsClient
+from pws_soap.models import PresenceType, Secret
+from pws_soap.transport import HttpTransport, Transport, Trust
+from service.access.authentication import Door
+from service.access.networks import Sources
+from service.api.app import create_app
+from service.api.routes.callback import Callback, alone
+from service.api.routes.demo import Playground
+from service.config import Config
+from service.core.claims.service import Rules
+from service.core.clock import Clock, SystemClock
+from service.core.events.history import History
+from service.core.presence.availability import Availability
+from service.core.presence.freshness import default_bound
+from service.core.presence.store import MemoryStore, Store
+from service.core.wiring import Knowledge
+from service.runtime import access_rules
+from service.sync.budget import BudgetedTransport, Gate
+from service.sync.driver import Credentials
+from service.sync.engine import LivingEngine
+from service.sync.revisions import Revisions
+from service.sync.state_file import StateFile
+from service.sync.subscriptions import PumpSettings
+
+log = logging.getLogger("pws.service")
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The parts that belong together. `callback` is the program of the second listener, where there is one."""
+
+    app: FastAPI
+    engine: LivingEngine
+    knowledge: Knowledge
+    door: Door
+    callback: ASGIApp | None
+
+    @property
+    def store(self) -> Store:
+        """What is known."""
+        return self.knowledge.store
+
+    def let_go(self) -> None:
+        """The service is about to stop: end the streams, and answer whoever waits."""
+        self.knowledge.desk.close()
+        self.knowledge.log.close()
+
+
+def package_version() -> str:
+    """The installed version, or a word for a checkout that is not installed."""
+    try:
+        return version("pws-presence")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def state_path(config: Config) -> Path | None:
+    """Where the state file lies: as configured, else beside the configuration file; None where there is none."""
+    if config.state.file is not None:
+        return config.state.file
+    return config.file.with_suffix(".state.json") if config.file is not None else None
+
+
+def assemble(config: Config, clock: Clock | None = None, simulator: Playground | None = None) -> Assembly:
+    """Build the service. Nothing is sent and nothing listens before its lifespan begins.
+
+    `simulator` is what visitors of a demonstration may play with.
+    """
+    clock = clock or SystemClock()
+    secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
+    file = StateFile(state_path(config), frozenset(urlsplit(url).scheme for url in config.server.urls()))
+    revisions = Revisions(file, clock)
+    store = MemoryStore(clock, revision=revisions.start)
+    bound = default_bound(config.fetch.safety_interval)
+    groups = {name: group.contacts for name, group in config.groups.items()}
+    availability = Availability(
+        groups,
+        {name: group.rule(config.available) for name, group in config.groups.items()},
+        config.available.rule(),
+    )
+    knowledge = Knowledge.of(
+        store,
+        clock,
+        bound,
+        groups,
+        availability,
+        events=config.stream.buffer,
+        history=History(clock, config.history.per_contact, config.history.max_age),
+        rules=Rules(
+            config.claims.default_lease,
+            config.claims.max_lease,
+            config.claims.max_waiting,
+            config.claims.reserve,
+            {name: group.pick for name, group in config.groups.items()},
+            {name: group.min_free for name, group in config.groups.items()},
+        ),
+    )
+    engine = LivingEngine(
+        settings=lifecycle.Settings(
+            nodes=config.server.urls(),
+            endpoint_expires=config.lifecycle.endpoint_expires,
+            subscription_expires=config.lifecycle.subscription_expires,
+            renew_at=config.lifecycle.renew_at,
+            take_over=config.application.take_over,
+            seed=secrets.randbits(64),
+        ),
+        pump=PumpSettings(
+            safety_interval=config.fetch.safety_interval,
+            reconcile_interval=config.fetch.reconcile_interval,
+            max_parallel=config.fetch.max_parallel,
+            heartbeat_interval=config.fetch.heartbeat_interval,
+            rich=frozenset(each.end_user for each in config.watch if each.presence_type is PresenceType.RICH),
+        ),
+        credentials=Credentials(
+            config.application.username, config.application.password, config.callback.address(secret)
+        ),
+        connect=_Connector(config, clock),
+        store=store,
+        clock=clock,
+        file=file,
+        bound=bound,
+        patience=config.server.read_timeout,
+        tell=knowledge.log.tell,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        revisions.reserve(store.revision)
+        engine.start({each.end_user: each.contacts for each in config.watch})
+        ticking = asyncio.create_task(knowledge.log.run(), name="log")
+        claiming = asyncio.create_task(knowledge.desk.run(), name="claims")
+        reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            claiming.cancel()
+            reserving.cancel()
+            await engine.stop(config.lifecycle.stop_timeout)
+            revisions.settle(store.revision)
+
+    door = access_rules.door(config, clock)
+    sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
+    callback = None
+    if config.callback.is_apart:
+        callback = alone(Callback(engine, secret, clock, sources, config.callback.prefix), config.limits.max_body_bytes)
+    app = create_app(
+        engine,
+        knowledge,
+        callback_secret=None if config.callback.is_apart else secret,
+        callback_prefix=config.callback.prefix,
+        version=package_version(),
+        door=door,
+        sources=sources,
+        max_body=config.limits.max_body_bytes,
+        keep_alive=config.stream.keep_alive,
+        lifespan=lifespan,
+        simulator=simulator,
+    )
+    return Assembly(app, engine, knowledge, door, callback)
+
+
+class _Connector:
+    """Makes the client of a node; all share one budget a node."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._server = config.server
+        self._rate = config.lifecycle.requests_per_second
+        self._clock = clock
+
+    def __call__(self, node: str) -> PwsClient:
+        server = self._server
+        transport: Transport = HttpTransport(
+            Trust(server.ca_file, server.fingerprint),
+            connect_timeout=server.connect_timeout,
+            read_timeout=server.read_timeout,
+            max_reply_bytes=server.max_reply_bytes,
+        )
+        budgeted = BudgetedTransport(transport, Gate(self._rate, self._clock))
+        return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now(), UTC)

@@ -1,0 +1,116 @@
+"""The HTTP server: its sockets, and how it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from service.api.sse.response import STALLED, NotRead
+from service.runtime.http_protocol import Connection
+
+
+class CannotStart(Exception):
+    """The service cannot run, for a reason that waiting does not mend. The message says what to do."""
+
+
+def listen(host: str, port: int, keys: str = "http.host, http.port") -> socket.socket:
+    """A listening socket. Raises CannotStart with the reason, such as a port that is in use.
+
+    `keys` are those of the configuration that say where.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        if family == socket.AF_INET:
+            host = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4][0]  # type: ignore[assignment]
+        found = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux: what nobody takes is not kept for ever
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALLED))
+            found.bind((host, port))
+            found.listen(2048)
+        except BaseException:
+            found.close()
+            raise
+    except OSError as error:
+        reason = "it is in use by another program" if error.errno == 98 else error.strerror or str(error)
+        raise CannotStart(f"cannot listen on {host}:{port} ({keys}): {reason}") from None
+    found.setblocking(False)
+    return found
+
+
+class Server(uvicorn.Server):
+    """uvicorn, stopped by whoever runs it: signals are the command line's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201  # as uvicorn declares it
+        yield
+
+
+_ANYBODY_MAKES: Final = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
+"""How uvicorn's warnings about what a stranger sent begin: whoever likes could fill the log with them."""
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """uvicorn shows a trace for each request that is cut off when the service stops, or whose client does not read; one
+    line says it already."""
+    if record.exc_info:
+        return not isinstance(record.exc_info[1], asyncio.CancelledError | NotRead)
+    return not record.getMessage().startswith(_ANYBODY_MAKES)
+
+
+def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        lifespan="on" if owns_lifespan else "off",
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        # uvicorn would believe whatever 127.0.0.1 says about who asks; callback.trusted_proxies is our own rule.
+        proxy_headers=False,
+        http=Connection,
+        ws="none",
+    )
+    return Server(config)
+
+
+async def serve(
+    app: ASGIApp,
+    listening: socket.socket,
+    stop: asyncio.Event,
+    *,
+    beside: Sequence[tuple[ASGIApp, socket.socket]] = (),
+    closing: Callable[[], object] | None = None,
+) -> None:
+    """Serve `app` on a socket until `stop` is set.
+
+    `beside` are programs without a lifespan on sockets of their own, served as long. `closing` is called before the
+    connections are closed.
+    """
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_telling)
+    sockets = [listening, *(each for _, each in beside)]
+    servers = [_server(app, owns_lifespan=True), *(_server(each, owns_lifespan=False) for each, _ in beside)]
+    running = [
+        asyncio.create_task(server.serve(sockets=[each]), name="http")
+        for server, each in zip(servers, sockets, strict=True)
+    ]
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if closing is not None:
+            closing()
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*running)
+    finally:
+        stopped.cancel()
+        for each in sockets:
+            each.close()

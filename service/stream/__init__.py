@@ -1,1 +1,0 @@
-"""What happens, in its order, and those who follow it."""

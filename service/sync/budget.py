@@ -1,0 +1,96 @@
+"""The request budget: so many requests a second to one node, and renewals before fetches before polls.
+
+It sits in the transport, so that it counts real requests: a subscription to 5000 contacts is fifty of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from enum import IntEnum
+from typing import Final
+
+from pws_soap.transport import Reply, Transport
+from service.core.clock import Clock
+
+
+class Lane(IntEnum):
+    """Who goes first."""
+
+    LIFECYCLE = 0
+    """Logins, renewals, subscriptions: without them nothing else is worth asking."""
+    FETCH = 1
+    POLL = 2
+
+
+_LANES: Final = {"getSubscribedPresence": Lane.FETCH, "getPolledPresence": Lane.POLL}
+
+
+class Gate:
+    """A token bucket: `rate` requests a second, and at most `burst` at once after a pause."""
+
+    def __init__(self, rate: float, clock: Clock, burst: int | None = None) -> None:
+        self._rate = rate
+        self._burst = float(burst if burst is not None else max(1, round(rate)))
+        self._tokens = self._burst
+        self._clock = clock
+        self._filled = clock.monotonic()
+        self._waiting: list[tuple[Lane, int, asyncio.Future[None]]] = []
+        self._order = 0
+        self._opener: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"Gate({self._rate:g}/s, {len(self._waiting)} waiting)"
+
+    async def enter(self, lane: Lane) -> None:
+        """Wait for a turn. Who is cancelled meanwhile costs nothing."""
+        self._fill()
+        if not self._waiting and self._tokens >= 1:
+            self._tokens -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._order += 1
+        heapq.heappush(self._waiting, (lane, self._order, turn))
+        if self._opener is None or self._opener.done():
+            self._opener = asyncio.create_task(self._open(), name="request budget")
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # the turn had come, and nothing will be sent on it
+                self._tokens = min(self._burst, self._tokens + 1)
+            raise
+
+    def _fill(self) -> None:
+        now = self._clock.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
+        self._filled = now
+
+    async def _open(self) -> None:
+        while self._waiting:
+            self._fill()
+            if self._tokens < 1:
+                await self._clock.sleep((1 - self._tokens) / self._rate + 1e-4)
+                continue
+            turn = heapq.heappop(self._waiting)[2]
+            if not turn.done():  # its caller may have been cancelled
+                self._tokens -= 1
+                turn.set_result(None)
+
+
+class BudgetedTransport:
+    """A transport that asks the gate before each request."""
+
+    def __init__(self, transport: Transport, gate: Gate) -> None:
+        self._transport = transport
+        self._gate = gate
+
+    async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
+        await self._gate.enter(_LANES.get(operation, Lane.LIFECYCLE))
+        return await self._transport.post(url, body, headers, operation=operation)
+
+    async def get(self, url: str, *, operation: str) -> Reply:
+        await self._gate.enter(Lane.LIFECYCLE)
+        return await self._transport.get(url, operation=operation)
+
+    async def close(self) -> None:
+        await self._transport.close()

@@ -1,0 +1,264 @@
+"""The engine: lifecycle, pump, inbox and store wired together, with a start and a bounded stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from pws_soap import lifecycle
+from pws_soap.client import PwsClient
+from pws_soap.errors import PwsError
+from pws_soap.lifecycle import Kind, State, Trouble
+from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification, same_contact
+from service.core.clock import Clock
+from service.core.engine import (
+    Failure,
+    NoSuchEndUser,
+    NoSuchNode,
+    NotAvailable,
+    NotificationCounters,
+    RefreshReport,
+    Status,
+    Watched,
+)
+from service.core.presence.freshness import Level, assess
+from service.core.presence.store import Store
+from service.sync import status as reporting
+from service.sync.driver import Credentials, Keeper
+from service.sync.fetcher import Pump
+from service.sync.inbox import Inbox
+from service.sync.read_through import ReadThrough
+from service.sync.state_file import StateFile
+from service.sync.subscription_events import Herald, Tell
+from service.sync.subscriptions import Line, LineLost, PumpSettings, feed_of
+from service.sync.watchlist import Watching
+
+log = logging.getLogger("pws.service")
+
+STOPPING = "the service is stopping"
+READY_GRACE = 5.0
+"""Seconds for which a service that was live may have nothing live and is still called ready: a fetch and its retry."""
+
+
+class LivingEngine:
+    """Keeps the store up to date with the server; `service.core.engine.Engine` is what others see of it.
+
+    `bound` is how long a state counts as live without being confirmed, `patience` how long an answer that reads through
+    may wait for the server, both in seconds. `tell` hears what becomes of subscriptions.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: lifecycle.Settings,
+        pump: PumpSettings,
+        credentials: Credentials,
+        connect: Callable[[str], PwsClient],
+        store: Store,
+        clock: Clock,
+        file: StateFile,
+        bound: float,
+        patience: float = 30.0,
+        tell: Tell = lambda _name, _data, _keys: None,
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._bound = bound
+        self._inbox = Inbox()
+        self._rejected = 0
+        self.keeper = Keeper(settings, credentials, connect, clock, file, self._changed)
+        self._herald = Herald(store, tell)
+        self.pump = Pump(pump, self.keeper, store, self._inbox, clock, self._herald.missed)
+        self._watching = Watching({})
+        self._through = ReadThrough(self.refresh, patience)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.refused: asyncio.Event = asyncio.Event()
+        """Set when the very first login is refused, or the server not trusted: nothing but the operator helps."""
+        self.refusal = ""
+        """Why, in words; kept, since the stop that follows forgets everything else."""
+
+    def start(self, contacts: Mapping[str, Sequence[str]]) -> None:
+        """Begin to watch `contacts`, by end user."""
+        self._watching = Watching(contacts)
+        self._apply()
+        self._tasks = [
+            asyncio.create_task(self._forever("lifecycle", self.keeper.run), name="lifecycle"),
+            asyncio.create_task(self._forever("fetches", self.pump.run), name="fetches"),
+        ]
+
+    def reload(self, contacts: Mapping[str, Sequence[str]]) -> None:
+        """The configuration was read again: watch these contacts, by end user, beside what was added by hand."""
+        self._watching.reload(contacts)
+        self._apply()
+
+    async def stop(self, limit: float) -> None:
+        """Unsubscribe, unregister and log out, for `limit` seconds at most."""
+        clean = await self.keeper.stop(limit)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pump.close()
+        await self.keeper.close()
+        if clean:
+            log.info("stopped; nothing of ours is left on the server")
+        else:
+            log.warning("stopped after %.0f s; what is left on the server is removed at the next start", limit)
+
+    def _changed(self, old: State, new: State) -> None:
+        # First why, then what comes of it: contacts become stale behind this event.
+        try:
+            self._herald.changed(old, new)
+        except Exception:  # what is told must not cost what is kept
+            log.exception("subscription events: unexpected error, going on")
+        self.pump.sync()
+        if not self.keeper.ever_logged_in and not self.refused.is_set():
+            errors = [each.error for each in new.resources.values() if each.key.kind is Kind.APPLICATION]
+            refusals = [error.text for error in errors if error is not None and error.trouble is Trouble.REFUSED]
+            if refusals and len(refusals) == len(errors):
+                self.refusal = refusals[0]
+                self.refused.set()
+
+    # What others see
+
+    def notified(self, notification: Notification, node: str) -> None:
+        """See Engine."""
+        self.pump.notified(notification.subscription_id, node)
+
+    def rejected(self) -> None:
+        """See Engine."""
+        self._rejected += 1
+
+    async def refresh(self, contacts: Sequence[str] | None) -> RefreshReport:
+        """See Engine."""
+        lines = list(self.pump.lines.values())
+        if self.keeper.state.stopping:
+            raise NotAvailable(STOPPING)
+        if not lines:
+            raise NotAvailable("no subscription is live", self._retry_after())
+        return await (self._fetch(lines) if contacts is None else self._poll(lines, contacts))
+
+    async def read(self, contacts: Sequence[str]) -> RefreshReport:
+        """See Engine."""
+        return await self._through.read(contacts)
+
+    def watched(self) -> Sequence[Watched]:
+        """See Engine."""
+        return self._watching.all()
+
+    def watch(self, contacts: Sequence[str], end_user: str | None) -> Sequence[str]:
+        """See Engine."""
+        added = self._watching.add(contacts, end_user)
+        if added:
+            self._apply()
+        return added
+
+    def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
+        """See Engine."""
+        gone = self._watching.remove(contacts)
+        if gone:
+            self._apply()
+        return gone
+
+    def status(self) -> Status:
+        """See Engine."""
+        received = self._inbox.counters()
+        counters = NotificationCounters(received.received, received.unknown, self._rejected)
+        return reporting.status(self.keeper, self.pump, self._store, self._levels(), counters, self._clock)
+
+    def ready(self) -> tuple[bool, str]:
+        """See Engine. One failed fetch does not count: what was live is given a moment to be so again."""
+        if self.keeper.state.stopping:
+            return False, STOPPING
+        levels = self._levels()
+        if levels[Level.LIVE] or not sum(levels.values()):
+            return True, "live"
+        found = reporting.problems(self.keeper, self.pump, self._store, levels, self._clock)
+        reason = "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
+        doubts = [feed.doubt for feed in self._store.feeds().values()]
+        latest = max((doubt.since.monotonic for doubt in doubts if doubt is not None), default=0.0)
+        read = self._store.summary().read
+        return bool(read and all(doubts) and self._clock.monotonic() - latest < READY_GRACE), reason
+
+    def move(self, node: str, end_user: str | None) -> str:
+        """See Engine."""
+        state = self.keeper.state
+        known = dict.fromkeys((*state.settings.nodes, *state.nodes, *(each.node for each in state.users.values())))
+        target = node if node in known else lifecycle.resolve(node, state.settings.nodes[0], state.settings)
+        if target not in known or target is None:
+            raise NoSuchNode(node, list(known))
+        if end_user is not None and end_user not in state.users:
+            raise NoSuchEndUser(end_user, state.users)
+        self.keeper.post(lifecycle.Move(target, end_user))
+        return target
+
+    # Inside
+
+    def _apply(self) -> None:
+        """Let the lifecycle and the store follow what is wanted."""
+        self.keeper.want(self._watching.wanted())
+        stays: set[str] = set()
+        for user, each in self.keeper.state.users.items():
+            for slot, contacts in enumerate(each.slots):
+                stays.update(map(same_contact, contacts))
+                self._store.watch(sorted(contacts), feed_of(lifecycle.Key(Kind.SUBSCRIPTION, "", user, slot)))
+        self._store.unwatch([each.contact for each in self._store.records() if each.key not in stays])
+        self.pump.wake()
+
+    def _levels(self) -> Counter[Level]:
+        now, feeds = self._clock.monotonic(), self._store.feeds()
+        return Counter(assess(each, feeds[each.feed], now, self._bound).level for each in self._store.records())
+
+    def _retry_after(self) -> float | None:
+        due = lifecycle.next_due(self.keeper.state)
+        return None if due is None else max(1.0, due - self._clock.monotonic())
+
+    async def _fetch(self, lines: list[Line]) -> RefreshReport:
+        results = await asyncio.gather(*(self.pump.fetch(line) for line in lines), return_exceptions=True)
+        changed, failures = 0, []
+        for line, result in zip(lines, results, strict=True):
+            if isinstance(result, int):
+                changed += result
+            elif isinstance(result, PwsError | LineLost):
+                failures.append(Failure(f"subscription {line.live.id} of {line.feed}", str(result)))
+            else:
+                raise result
+        if failures and len(failures) == len(lines):
+            raise NotAvailable("; ".join(each.reason for each in failures), self._retry_after())
+        return RefreshReport(changed, changed, tuple(failures))
+
+    async def _poll(self, lines: list[Line], contacts: Sequence[str]) -> RefreshReport:
+        """Poll contacts through their subscriptions. A node that does not answer is not asked a second time."""
+        changed = told = 0
+        failures: list[Failure] = []
+        for line in lines:
+            mine = []
+            for contact in contacts:
+                record = self._store.get(contact)
+                if record is not None and record.feed == line.feed:
+                    mine.append(record.contact)
+            for start in range(0, len(mine), MAX_CONTACTS_PER_REQUEST):
+                part = mine[start : start + MAX_CONTACTS_PER_REQUEST]
+                try:
+                    report = await self.pump.poll(line, part)
+                except PwsError as error:
+                    failures.append(Failure(", ".join(part[:5]), str(error)))
+                    break
+                told += len(part)
+                changed += len(report.changes)
+        if not told and contacts:
+            reason = "; ".join(each.reason for each in failures) or "the subscription of these contacts is not live"
+            raise NotAvailable(reason, self._retry_after())
+        return RefreshReport(told, changed, tuple(failures))
+
+    async def _forever(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run what must not end. A bug in it is told and costs a second; it does not cost the promise."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("%s: unexpected error, going on", name)
+                await self._clock.sleep(1)
+            else:
+                return
