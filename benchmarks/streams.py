@@ -43,7 +43,7 @@ from service.core.presence.records import Source
 from service.core.presence.store import MemoryStore
 from service.core.wiring import Knowledge
 from service.runtime.server import listen, serve
-from tests.service.fakes import FakeEngine
+from tests.support.fake_engine import FakeEngine
 
 MOST: Final = 0.25
 HELD: Final = 5.0

@@ -52,7 +52,7 @@ from service.core.presence.store import MemoryStore
 from service.core.wiring import Knowledge
 from service.runtime.server import listen, serve
 from tests.dashboard.conftest import ARGUMENTS, CHROMIUM
-from tests.service.fakes import FakeEngine
+from tests.support.fake_engine import FakeEngine
 
 IMAGES = Path(__file__).parent / "images"
 SIZES = {"phone": (390, 844), "laptop": (1440, 900), "wall": (1920, 1080)}

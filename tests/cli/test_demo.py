@@ -31,7 +31,7 @@ from service.core.engine import EngineState, NotificationCounters, SubscriptionS
 from service.core.presence.records import Change, Source
 from service.core.presence.store import MemoryStore
 from tests.cli.running import Lines, Running, ask
-from tests.service.fakes import FakeEngine
+from tests.support.fake_engine import FakeEngine
 
 S = PresenceState
 LEFT = "The simulated server is left without session, endpoint or subscription."

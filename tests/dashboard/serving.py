@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pws_soap.models import Presence, PresenceState
 from service.runtime.server import listen, serve
-from tests.service.office import Office
+from tests.support.bare_service import Office
 
 HOST = "127.0.0.1"
 S = PresenceState

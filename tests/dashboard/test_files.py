@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from service.api.routes.dashboard import FILES
-from tests.asgi import call
-from tests.service.office import Office
+from tests.support.asgi import call
+from tests.support.bare_service import Office
 
 NAMES = sorted(path.name for path in FILES.iterdir() if path.suffix in {".html", ".css", ".js", ".svg"})
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -15,7 +15,7 @@ from tests.dashboard.serving import S, person, served, small_office
 from tests.dashboard.test_demo import demo
 from tests.dashboard.test_page import locked
 from tests.dashboard.test_shape import PHONE, WALL, crowd, overflow
-from tests.service.office import Office
+from tests.support.bare_service import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

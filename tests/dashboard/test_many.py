@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, person, served
-from tests.service.office import Office
+from tests.support.bare_service import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -15,8 +15,8 @@ from service.access.principal import READER, Principal, Scope
 from service.core.engine import EngineState, Status, Trouble
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, address, person, served, small_office
-from tests.service.fakes import FakeEngine
-from tests.service.office import FEED
+from tests.support.bare_service import FEED
+from tests.support.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -16,9 +16,9 @@ from service.cli.demo.playground import SimulatorPlayground
 from service.core.clock import ManualClock
 from service.core.presence.store import MemoryStore
 from service.core.wiring import Knowledge
-from tests.asgi import Answer, call
-from tests.service.fakes import FakeEngine
-from tests.service.office import Office
+from tests.support.asgi import Answer, call
+from tests.support.bare_service import Office
+from tests.support.fake_engine import FakeEngine
 
 ANN = "ann@example.com"
 

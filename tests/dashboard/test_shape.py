@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from service.core.engine import EngineState, Status, Trouble
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, person, served, small_office
-from tests.service.office import FEED, Office
+from tests.support.bare_service import FEED, Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.claims.branch import AVAILABLE, BUSY
-from tests.claims.busy import BusyOffice
+from tests.support.branch import AVAILABLE, BUSY
+from tests.support.busy_branch import BusyOffice
 
 TWENTY = tuple(f"p{number:02}" for number in range(20))
 FIFTY = range(50)

@@ -27,8 +27,8 @@ from service.core.clock import ManualClock
 from service.runtime.server import listen, serve
 from tests.e2e.processes import PATIENCE, Site
 from tests.e2e.simulated import Server, Service, configure
-from tests.service.office import AVAILABLE, AWAY, BUSY, Office, presence
-from tests.sse import Board, Reader, Sse
+from tests.support.bare_service import AVAILABLE, AWAY, BUSY, Office, presence
+from tests.support.sse import Board, Reader, Sse
 
 NAMES: Final = tuple(f"p{number:02d}@example.com" for number in range(30))
 STATES: Final = (AVAILABLE, BUSY, AWAY)

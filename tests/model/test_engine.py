@@ -7,8 +7,8 @@ import contextlib
 
 from pws_soap.simulator import Fault
 from service.core.engine import NotAvailable
-from tests.engine.office import STATES, Office, names
-from tests.engine.virtual import run
+from tests.support.virtual_office import STATES, Office, names
+from tests.support.virtual_time import run
 
 
 def test_a_contact_that_is_being_dropped_is_not_called_live() -> None:

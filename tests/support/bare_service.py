@@ -1,0 +1,66 @@
+"""A service with nothing behind it: a store that a test fills, an engine that does as told, a clock that stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI
+
+from pws_soap.models import Presence, PresenceState, Secret
+from service.access.authentication import Door
+from service.api.app import create_app
+from service.core.clock import ManualClock
+from service.core.presence.availability import Availability
+from service.core.presence.records import PutReport, Source
+from service.core.presence.store import MemoryStore
+from service.core.wiring import Knowledge
+from tests.support.asgi import Answer, call
+from tests.support.fake_engine import FakeEngine
+
+SECRET = "kR3-very_secret-path"
+FEED = "dispatcher"
+BOUND = 1260.0
+
+AVAILABLE, BUSY, AWAY = PresenceState.AVAILABLE, PresenceState.BUSY, PresenceState.AWAY
+
+
+def presence(contact: str, state: PresenceState = AVAILABLE, **rest: object) -> Presence:
+    """A presence; `rest` are its other fields."""
+    return Presence(contact, state, **rest)  # type: ignore[arg-type]  # whatever the test says
+
+
+@dataclass
+class Office:
+    """The parts, and the program made of them."""
+
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    clock: ManualClock = field(default_factory=ManualClock)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    availability: Availability | None = None
+    door: Door | None = None
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(self.clock)
+        self.knowledge = Knowledge.of(self.store, self.clock, BOUND, self.groups, self.availability)
+        self.app: FastAPI = create_app(
+            self.engine, self.knowledge, callback_secret=Secret(SECRET), version="1.2.3", door=self.door
+        )
+
+    def watch(self, *contacts: str) -> None:
+        """Watch contacts on a feed that works."""
+        self.store.watch(contacts, FEED)
+        self.store.trust(FEED)
+
+    def read(self, presences: Iterable[Presence], source: Source = Source.SUBSCRIBED) -> PutReport:
+        """A fetch that begins and ends now."""
+        reading = self.store.begin()
+        report = self.store.put(presences, reading, source=source)
+        if source is Source.SUBSCRIBED:
+            self.store.confirm(FEED, reading)
+        return report
+
+    async def get(self, target: str, **headers: str) -> Answer:
+        """GET; `if_none_match="..."` sets that header."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await call(self.app, "GET", target, headers=sent)

@@ -1,0 +1,102 @@
+"""Histories in which Hypothesis once broke the promise, kept as stories."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from pws_soap.simulator import NodeState
+from pws_soap.simulator import State as Wire
+from service.core.engine import NotAvailable
+from tests.support.virtual_office import Office, names
+from tests.support.virtual_time import run
+
+
+def test_leftovers_on_a_node_that_redirects_its_user_go_with_the_applications_session(tmp_path: Path) -> None:
+    """A crash while the user was on the backup node; at the next start that node sends it home."""
+
+    async def story() -> None:
+        office = Office(names(3), nodes=("imp1", "imp2"), state_file=tmp_path / "state.json")
+        office.start()
+        await office.heal()
+        office.simulator.set_state("imp1", NodeState.HUNG)
+        office.change("p0000@example.com", Wire.BUSY)
+        await office.heal()
+        assert "imp2: subscription 1" in office.left()
+        await office.kill()
+        office.simulator.set_state("imp1", NodeState.UP)
+        engine = office.start()
+        await office.heal()
+        await office.pass_time(120)
+        assert [each for each in office.left() if each.startswith("imp2")] == []
+        assert engine.keeper.state.leftovers == ()
+
+    run(story())
+
+
+def test_a_lost_subscription_whose_id_went_to_another_user_takes_no_news_from_it() -> None:
+    """The server forgets all subscriptions and gives the small ids again, to the other end user first."""
+
+    async def story() -> None:
+        office = Office(names(6), users=("dispatcher", "supervisor"))
+        engine = office.start()
+        await office.heal()
+        for _ in range(4):
+            office.simulator.forget("subscriptions")
+            with pytest.raises(NotAvailable, match="133"):
+                await engine.refresh(None)
+            await office.heal()
+        office.change("p0005@example.com", Wire.BUSY)
+        office.change("p0004@example.com", Wire.BUSY)
+        await office.heal(5)
+
+    run(story())
+
+
+def test_nothing_ticks_for_a_leftover_that_nobody_can_remove(tmp_path: Path) -> None:
+    """Restarted while the server is down: it waits for its back-off, and does not spin."""
+
+    async def story() -> None:
+        office = Office(names(3), state_file=tmp_path / "state.json")
+        office.start()
+        await office.heal()
+        await office.kill()
+        office.simulator.set_state("imp1", NodeState.DOWN)
+        engine = office.start()
+        steps = 0
+        post = engine.keeper.post
+
+        def counted(happening: object) -> None:
+            nonlocal steps
+            steps += 1
+            post(happening)  # type: ignore[arg-type]  # passed on as it is
+
+        engine.keeper.post = counted  # type: ignore[method-assign]
+        await asyncio.sleep(600)
+        assert 0 < steps < 200
+        office.simulator.set_state("imp1", NodeState.UP)
+        await office.heal()
+
+    run(story())
+
+
+def test_two_nodes_that_hung_for_long_are_tried_again_with_a_clean_record() -> None:
+    """Each sends the user to the other while one is believed to have failed; it ends when both work."""
+
+    async def story() -> None:
+        office = Office(names(3), nodes=("imp1", "imp2"), users=("dispatcher", "supervisor"))
+        engine = office.start()
+        await office.heal()
+        for state in (NodeState.HUNG, NodeState.DOWN, NodeState.HUNG):
+            office.simulator.set_state("imp2", state)
+            office.simulator.set_state("imp1", state)
+            await office.pass_time(400, step=20)
+        office.simulator.set_state("imp1", NodeState.UP)
+        office.simulator.set_state("imp2", NodeState.UP)
+        assert engine.ready()[0] is False
+        await office.heal()
+        assert engine.ready() == (True, "live")
+
+    run(story())
