@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -177,21 +176,13 @@ async def test_the_description_shows_a_contact_as_it_is() -> None:
     assert schema["properties"]["as_of"]["anyOf"][0]["format"] == "date-time"
 
 
-async def test_a_page_of_a_thousand_costs_no_more_than_writing_it_a_few_times() -> None:
-    """Five thousand contacts, pages of a thousand, against the JSON encoder on the same page in the same run."""
+async def test_a_page_of_a_thousand_of_five_thousand_holds_what_the_encoder_would_write() -> None:
+    """The page is put together from pieces; it is the same document as one that is written whole."""
     office = Office()
     names = [f"user{number:04}@example.com" for number in range(5000)]
     office.watch(*names)
     office.read([presence(name, BUSY, activities=("busy",), display_name=name) for name in names])
-    pages: list[float] = []
-    writes: list[float] = []
-    for _ in range(7):
-        began = time.perf_counter()
-        answer = await call(office.app, "GET", "/v1/presence?limit=1000")
-        pages.append(time.perf_counter() - began)
-        page = answer.json()
-        assert len(page["contacts"]) == 1000
-        began = time.perf_counter()
-        json.dumps(page)
-        writes.append(time.perf_counter() - began)
-    assert min(pages) < 10 * min(writes), (pages, writes)
+    answer = await call(office.app, "GET", "/v1/presence?limit=1000")
+    page = answer.json()
+    assert [each["contact"] for each in page["contacts"]] == names[:1000]
+    assert json.dumps(page, separators=(",", ":"), ensure_ascii=False).encode() == answer.body

@@ -168,14 +168,12 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
         changing = asyncio.create_task(office.changes())
         answered = await asyncio.gather(*asking)
         changing.cancel()
-        ended = office.clock.monotonic()
         async with asyncio.timeout(30):
             while waiting():
                 await office.clock.sleep(0.2)
             # One who hung up in the moment of the answer is beyond anybody's knowing: that is what a lease is for.
             while desk.leases():
                 await office.clock.sleep(1)
-        assert office.clock.monotonic() - ended < 40 + 10
         assert any(answered)
         for name in office.people:
             office.put(name, AVAILABLE)

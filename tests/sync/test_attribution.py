@@ -19,7 +19,6 @@ from tests.support.virtual_time import run
 FETCH = "getSubscribedPresence"
 POLL = "getPolledPresence"
 NEW = "new@example.com"
-NODE = "http://imp1:8082"
 
 
 def fresh(office: Office, contact: str) -> Freshness:
