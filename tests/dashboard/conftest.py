@@ -26,7 +26,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 8000
+PATIENCE = 60_000
 """Milliseconds: far more than anything takes."""
 
 

@@ -14,7 +14,8 @@ from pws_soap.simulator.entries import STRANGER
 from tests.e2e.processes import eventually
 from tests.e2e.truth import ANN, CONTACTS, FETCH, POLL, Story, playing
 
-KINDS = ("basic", "elements", "escaped", pytest.param("cdata", marks=pytest.mark.long))
+LONG = pytest.mark.long
+KINDS = ("basic", "elements", pytest.param("escaped", marks=LONG), pytest.param("cdata", marks=LONG))
 RECOGNISED = ("percent", "port", "dot", "brackets", "sips", "params", "upper")
 STALE = dict.fromkeys(CONTACTS, "stale")
 
