@@ -39,7 +39,7 @@ def _without(about: str, bounds: Bounds, server: Server = Server(), **rules: obj
 
 
 MENDED: Final = (
-    _mended("one contact, two faults", Bounds(faults=2, crashes=1)),
+    _mended("one contact, two serious faults", Bounds(faults=2, crashes=1, kinds=_SERIOUS)),
     _mended("one contact, two changes", Bounds(changes=2)),
     _mended("two contacts", Bounds(contacts=2, crashes=1)),
     _mended("one of two contacts is dropped and added", replace(_ALTERED, kinds=_SERIOUS)),
