@@ -39,7 +39,7 @@ def _without(about: str, bounds: Bounds, server: Server = Server(), **rules: obj
 
 
 MENDED: Final = (
-    _mended("one contact, two faults", Bounds(faults=2, crashes=1)),
+    _mended("one contact, two serious faults", Bounds(faults=2, crashes=1, kinds=_SERIOUS)),
     _mended("one contact, two changes", Bounds(changes=2)),
     _mended("two contacts", Bounds(contacts=2, crashes=1)),
     _mended("one of two contacts is dropped and added", replace(_ALTERED, kinds=_SERIOUS)),
@@ -72,7 +72,7 @@ KINDS: Final = {
     "1, forget": _without("a restart trusts a missing state file", _ONE, at_start=AtStart.FORGET),
     "2": _without("an unattributed entry is skipped", _ONE, attributed_wholly=False),
     "3": _without("a gateway's page means that nothing was consumed", _ONE, fault_is_unknown=False),
-    "4": _without("a duplicated reply is read as the next reply", _ONE, connections_rest=False),
+    "4": _without("a duplicated reply is read as the next reply", _ONE, each_operation_once=False),
     "5": _without("the last entry for a contact counts", _ONE, named_once=False),
     "6, window": _without(
         "after a time-out fetches confirm nothing for some time", _ONE, after_unknown_fetch=AfterUnknown.WINDOW
@@ -110,7 +110,6 @@ DROPPED: Final = {
     "logout": _mended("after a logout the same key is given again", _ONE, Server(logout_ends_all=False)),
     "once": _mended("a request is executed twice", _ONE, Server(carried_out_once=False)),
     "alone": _mended("another program fetches with our session key", _ONE, Server(nobody_else_fetches=False)),
-    "at once": _mended("a duplicated reply comes later", _ONE, Server(doubled_at_once=False)),
     "codes": _mended("a gateway sends PWS codes", _ONE, Server(gateways_know_no_codes=False)),
 }
 """One assumption dropped in each; no rule of ours replaces it."""

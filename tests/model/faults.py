@@ -100,8 +100,7 @@ def _misread(world: World, request: Request, reply: Reply, protocol: Protocol) -
             if fault in kinds:
                 odd = with_reply(world, world.client, request, reply._replace(entries=(*before, *entries, *after)))
                 yield Move(f"{said(world.client, request)} {what}", odd, True)
-    at_rest = protocol.rules.connections_rest and protocol.server.doubled_at_once
-    if Fault.DOUBLED in kinds and not at_rest:
+    if Fault.DOUBLED in kinds:
         doubled = world.client._replace(stray=(request.kind, reply))
         yield Move(
             f"{said(world.client, request)} is duplicated on the connection", world._replace(client=doubled), True

@@ -84,25 +84,25 @@ class Protocol:
     def _asks(self, world: World) -> Iterator[Move[World]]:
         client = world.client
         if (request := next_control(client, self.rules)) is not None:
-            yield Move(f"the client sends: {ask(request)}", world._replace(client=send(client, request)))
+            yield from self._sent(world, request)
         if not client.sub:
             return
         older = client.older_fetch
         waits = self.rules.older_fetch is OlderFetch.WAIT_TO_FETCH and older is not None and older.id == client.sub
-        fetch = self._begun(world, begins(world, Kind.FETCH)) if client.fetch is None and not waits else None
-        if fetch is not None and (client.doubted or not client.fetched):
-            yield fetch
-            fetch = None
+        may_fetch, may_poll = client.fetch is None and not waits, client.fetched and client.poll is None
         carried = reading.carried(client, self.rules)
         unsettled = sum(
             1 << number for number, record in enumerate(client.records) if record.doubt and carried >> number & 1
         )
-        if client.fetched and client.poll is None and client.fetch is None and unsettled:
-            yield self._begun(world, begins(world, Kind.POLL, unsettled))
-        if fetch is not None:
-            yield fetch
-        if client.fetched and client.poll is None and not unsettled and self.bounds.sweeps:
-            yield self._begun(world, begins(world, Kind.POLL, carried))
+        if may_fetch and (client.doubted or not client.fetched):
+            yield from self._sent(world, begins(world, Kind.FETCH))
+            may_fetch = False
+        if may_poll and client.fetch is None and unsettled:
+            yield from self._sent(world, begins(world, Kind.POLL, unsettled))
+        if may_fetch:
+            yield from self._sent(world, begins(world, Kind.FETCH))
+        if may_poll and not unsettled and self.bounds.sweeps:
+            yield from self._sent(world, begins(world, Kind.POLL, carried))
         if client.key is not Key.VALID:
             after = clients.session_lost(client, self.rules)
             yield Move("a renewal reports that the session is gone", world._replace(client=after))
@@ -110,17 +110,24 @@ class Protocol:
             lost = self._settled(world, clients.line_lost(client))
             yield Move(f"a renewal reports that subscription {client.sub} is gone", lost)
 
-    def _begun(self, world: World, request: Request) -> Move[World]:
-        """Send a fetch or poll. The copy of an earlier reply, if there is one, is read as its reply."""
-        client = world.client
-        if client.stray is not None and client.stray[0] is request.kind:
-            sent = world._replace(client=send(client, request)._replace(stray=None))
-            left = server.abandoned(sent, request)
-            now = left.client.fetch if request.kind is Kind.FETCH else left.client.poll
-            assert now is not None
-            served = faults.with_reply(left, left.client, now, client.stray[1])
-            return Move(f"the client sends: {ask(request)} (and at once receives the copy of an earlier reply)", served)
-        return Move(f"the client sends: {ask(request)}", world._replace(client=send(client, request)))
+    def _sent(self, world: World, request: Request) -> Iterator[Move[World]]:
+        """Send a request. The copy of an earlier reply, if there is one, may be what is received."""
+        stray = world.client.stray
+        sent = world._replace(client=send(world.client, request)._replace(stray=None))
+        label = f"the client sends: {ask(request)}"
+        if stray is None:
+            yield Move(label, sent)
+            return
+        copied = f"{label} (and receives the copy of an earlier reply)"
+        left = server.abandoned(sent, request)
+        if stray[0] is not request.kind:
+            yield Move(label, sent)
+            unusable = clients.unknown(left.client, request, self.rules, page=True)
+            yield Move(copied, left._replace(client=unusable), True)
+        elif self.rules.each_operation_once:
+            yield Move(label, sent)
+        else:
+            yield Move(copied, faults.with_reply(left, left.client, request, stray[1]))
 
     def _read(self, world: World, request: Request) -> World:
         client = world.client

@@ -62,8 +62,9 @@ class Rules:
     """A reply with an entry for an unknown contact confirms nobody. False: the entry is skipped."""
     named_once: bool = True
     """A contact with contradictory entries, or with an empty state, is in doubt. False: its last entry counts."""
-    connections_rest: bool = True
-    """Unrequested data closes a connection. False: it is read as the reply to the next request."""
+    each_operation_once: bool = True
+    """A connection carries each operation once, so the copy of a reply can only meet a request of another name. False:
+    the copy may be read as the reply to the next request, however long the connection rests in between."""
     older_fetch: OlderFetch = OlderFetch.WAIT_TO_FETCH
     older_alteration: OlderAlteration = OlderAlteration.RESET
     tell_keys_apart: bool = True
@@ -87,8 +88,6 @@ class Server:
     """A request is executed at most once."""
     nobody_else_fetches: bool = True
     """No other program fetches with our session key."""
-    doubled_at_once: bool = True
-    """The copy of a duplicated reply arrives while the connection rests."""
     gateways_know_no_codes: bool = True
     """Only the server sends PWS codes, and those that refuse a request are given before it is executed."""
     tells_new_contacts: bool = True
@@ -100,7 +99,7 @@ class Fault(Enum):
 
     LOST = "time-out: the reply is lost, or late, or the request was never executed"
     PAGE = "a gateway answers with a page or fault of its own"
-    DOUBLED = "a reply is duplicated on the connection"
+    DOUBLED = "a reply is duplicated on the connection, and the copy arrives at any later time"
     STRANGER = "an entry cannot be attributed to a contact"
     TWICE = "a contact has a second entry with another state"
     EMPTY = "an entry has no state"

@@ -99,7 +99,7 @@ STORIES: Final[dict[str, tuple[str, ...]]] = {
         "the reply to 'fetch subscription 1': ann=0 is duplicated on the connection",
         "the client receives the reply to 'fetch subscription 1': ann=0",
         "ann changes to 1",
-        "the client sends: fetch subscription 1 (and at once receives the copy of an earlier reply)",
+        "the client sends: fetch subscription 1 (and receives the copy of an earlier reply)",
         "the client receives the reply to 'fetch subscription 1': ann=0",
     ),
     "5": (
