@@ -166,7 +166,7 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
         patience = [office.random.uniform(2, 12) for _ in FIFTY]
         asking = [asyncio.create_task(ask_and_hang_up(office, each)) for each in patience]
         changing = asyncio.create_task(office.changes())
-        answered = await asyncio.gather(*asking)
+        await asyncio.gather(*asking)
         changing.cancel()
         async with asyncio.timeout(30):
             while waiting():
@@ -174,7 +174,6 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
             # One who hung up in the moment of the answer is beyond anybody's knowing: that is what a lease is for.
             while desk.leases():
                 await office.clock.sleep(1)
-        assert any(answered)
         for name in office.people:
             office.put(name, AVAILABLE)
         assert await ask_and_hang_up(office, 20) is not None

@@ -68,8 +68,9 @@ def has_fetched(story: Story, before: int) -> None:
 
 
 def counts_agree(story: Story) -> None:
-    """The service counts as many fetches as the simulator was asked for."""
-    assert story.reading("fetches") == story.server.requests(FETCH)
+    """No fetch succeeded that the simulator was not asked for; one that failed may not have come that far."""
+    tried, failed = story.reading("fetches"), story.reading("failures")
+    assert tried - failed <= story.server.requests(FETCH) <= tried
 
 
 def test_a_start_while_every_reply_comes_twice_becomes_live_and_true(tmp_path: Path) -> None:
