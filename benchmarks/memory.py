@@ -42,12 +42,12 @@ from service.api.app import create_app
 from service.core.clock import SystemClock
 from service.core.presence.freshness import default_bound
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
-from service.sync.budget import BudgetedTransport, Gate
+from service.core.wiring import Core
+from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.driver import Credentials
-from service.sync.engine import LivingEngine
+from service.sync.engine import SyncEngine
 from service.sync.state_file import StateFile
-from service.sync.subscriptions import PumpSettings
+from service.sync.subscriptions import FetchSettings
 
 LIMIT_MB: Final = 8.0
 CONTACTS: Final = [f"p{number:03d}@example.com" for number in range(100)]
@@ -115,14 +115,14 @@ class Service:
             self.simulator.change(contact, state=State.AVAILABLE)
         self.store = MemoryStore(clock)
         safety = 600.0
-        self.engine = LivingEngine(
+        self.engine = SyncEngine(
             settings=lifecycle.Settings(nodes=(f"http://{NODE}:8082",), seed=1),
-            pump=PumpSettings(
+            pump=FetchSettings(
                 safety_interval=safety, reconcile_interval=0.0, heartbeat_interval=0.0, rich=frozenset({"dispatcher"})
             ),
             credentials=Credentials("pwsapp", Secret("secret"), Secret(f"http://127.0.0.1:8080/pws/{SECRET}")),
             connect=lambda node: PwsClient(
-                node, transport=BudgetedTransport(InProcess(self.simulator), Gate(100_000.0, clock))
+                node, transport=BudgetedTransport(InProcess(self.simulator), RequestBudget(100_000.0, clock))
             ),
             store=self.store,
             clock=clock,
@@ -131,7 +131,7 @@ class Service:
         )
         self.app = create_app(
             self.engine,
-            Knowledge.of(self.store, clock, default_bound(safety), {}),
+            Core.of(self.store, clock, default_bound(safety), {}),
             callback_secret=Secret(SECRET),
             version="0",
         )

@@ -33,15 +33,15 @@ if __package__ in {None, ""}:  # run as a file: the checkout is not on the path 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pws_soap.models import Presence, PresenceState, Secret
-from service.access.authentication import Door
-from service.access.stream_slots import Slots
+from service.access.authentication import Authenticator
+from service.access.stream_slots import ConnectionSlots
 from service.api.app import create_app
 from service.api.writers.contact import ContactJson
 from service.core.clock import SystemClock
 from service.core.presence.query import Filter
 from service.core.presence.records import Source
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 from service.runtime.server import listen, serve
 from tests.support.fake_engine import FakeEngine
 
@@ -75,13 +75,13 @@ class Bench:
         clock = SystemClock()
         self.names = [f"p{number:05d}@example.com" for number in range(contacts)]
         self.store = MemoryStore(clock, revision=int(clock.now() * 1e6))
-        self.knowledge = Knowledge.of(self.store, clock, 3600.0, {"all": self.names})
+        self.knowledge = Core.of(self.store, clock, 3600.0, {"all": self.names})
         self.app = create_app(
             FakeEngine(),
             self.knowledge,
             callback_secret=Secret("a-path-that-nobody-asks-for"),
             version="0",
-            door=Door(Slots(100_000, 100_000)),
+            door=Authenticator(ConnectionSlots(100_000, 100_000)),
         )
         self.dice = random.Random(1)  # noqa: S311  # the same work every time
         self.store.watch(self.names, FEED)

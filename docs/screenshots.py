@@ -28,28 +28,28 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from pws_soap.models import Presence, PresenceState, Secret, SessionKind
 from pws_soap.simulator.office import DAY_STARTS, HOUR, schedule
 from pws_soap.simulator.people import people
-from service.access.authentication import Door
-from service.access.authentication import Rules as DoorRules
+from service.access.authentication import AccessRules as DoorRules
+from service.access.authentication import Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal, Scope
 from service.api.app import create_app
-from service.core.claims.service import Rules
+from service.core.claims.service import ClaimRules
 from service.core.clock import ManualClock
 from service.core.engine import (
     EndpointStatus,
     EngineState,
     FetchCounters,
+    HealthProblem,
     NodeState,
     NodeStatus,
     NotificationCounters,
     SessionStatus,
     Status,
     SubscriptionStatus,
-    Trouble,
 )
 from service.core.presence.records import Source
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 from service.runtime.server import listen, serve
 from tests.dashboard.conftest import ARGUMENTS, CHROMIUM
 from tests.support.fake_engine import FakeEngine
@@ -74,7 +74,7 @@ class Scene:
         floors = {"Reception": max(2, number // 14), "Support": number // 20}
         self.store = MemoryStore(clock)
         self.engine = FakeEngine()
-        self.knowledge = Knowledge.of(self.store, clock, 1260.0, groups, rules=Rules(floors=floors))
+        self.knowledge = Core.of(self.store, clock, 1260.0, groups, rules=ClaimRules(floors=floors))
         self.key = new_key().reveal()
         crm = Principal("crm", frozenset({Scope.CLAIM}))
         self.app = create_app(
@@ -82,7 +82,7 @@ class Scene:
             self.knowledge,
             callback_secret=Secret("only-for-pictures"),
             version="0.1.0",
-            door=Door(rules=DoorRules(KeyRing([(hash_of(self.key), crm)]))),
+            door=Authenticator(rules=DoorRules(KeyRing([(hash_of(self.key), crm)]))),
         )
         self.store.watch(everybody, FEED)
         self.store.trust(FEED)
@@ -146,7 +146,7 @@ class Scene:
             self.engine.shown,
             state=EngineState.DEGRADED,
             problems=(
-                Trouble(now - 14, "the subscription of supervisor was lost at imp1.example.com and is made anew"),
+                HealthProblem(now - 14, "the subscription of supervisor was lost at imp1.example.com and is made anew"),
             ),
         )
         self.knowledge.log.touch()
@@ -160,8 +160,8 @@ class Scene:
             self.engine.shown,
             state=EngineState.DOWN,
             problems=(
-                Trouble(now - 48, f"imp1.example.com does not answer (7 calls in a row): {reason}"),
-                Trouble(now - 48, "subscription 1 of dispatcher cannot be fetched"),
+                HealthProblem(now - 48, f"imp1.example.com does not answer (7 calls in a row): {reason}"),
+                HealthProblem(now - 48, "subscription 1 of dispatcher cannot be fetched"),
             ),
             nodes=(
                 NodeStatus("imp1.example.com", NodeState.DOWN, 7, reason, now - 48),

@@ -180,7 +180,7 @@ class Calls:
             fault.node = self.node
             raise
 
-    async def _send(self, request: codec.Request) -> Reply:
+    async def _send(self, request: codec.EncodedRequest) -> Reply:
         return await self._transport.post(self._url, request.body, request.headers, operation=request.operation)
 
     def _named(

@@ -22,7 +22,7 @@ from pws_soap.models import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class EncodedRequest:
     """What goes out: `body` is a whole envelope and holds secrets, so it is never shown.
 
     `secrets` are those, so that they can be taken out of whatever the server writes in its faults.
@@ -47,7 +47,7 @@ def encode(
     arguments: dict[str, Any],
     key: Secret | None = None,
     rich: etree._Element | None = None,
-) -> Request:
+) -> EncodedRequest:
     """Build one request.
 
     `rich` is a document for setPresence: zeep writes an anyType as text, so the element is put in its place here.
@@ -67,7 +67,7 @@ def encode(
         headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{action}"'}
     else:
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
-    return Request(operation, body, headers, tuple(_secrets(arguments, key)))
+    return EncodedRequest(operation, body, headers, tuple(_secrets(arguments, key)))
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:

@@ -14,7 +14,7 @@ from pws_soap.transport import Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentRequest:
     """One request as it would have gone out."""
 
     method: str
@@ -34,25 +34,25 @@ class MemoryTransport:
     Sending more than there are answers is an AssertionError, so that no test goes on unnoticed.
     """
 
-    def __init__(self, answers: Iterable[Answer] | Callable[[Sent], Awaitable[Answer]] = ()) -> None:
+    def __init__(self, answers: Iterable[Answer] | Callable[[SentRequest], Awaitable[Answer]] = ()) -> None:
         self._function = answers if callable(answers) else None
         self._answers = iter(()) if callable(answers) else iter(answers)
-        self.sent: list[Sent] = []
+        self.sent: list[SentRequest] = []
         self.closed = False
 
     def __repr__(self) -> str:
         return f"MemoryTransport({len(self.sent)} sent)"
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
-        return await self._answer(Sent("POST", url, body, headers, operation))
+        return await self._answer(SentRequest("POST", url, body, headers, operation))
 
     async def get(self, url: str, *, operation: str) -> Reply:
-        return await self._answer(Sent("GET", url, b"", {}, operation))
+        return await self._answer(SentRequest("GET", url, b"", {}, operation))
 
     async def close(self) -> None:
         self.closed = True
 
-    async def _answer(self, sent: Sent) -> Reply:
+    async def _answer(self, sent: SentRequest) -> Reply:
         self.sent.append(sent)
         if self._function is not None:
             answer = await self._function(sent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from pws_soap.lifecycle.values import Key, Settings, Trouble
+from pws_soap.lifecycle.values import FailureKind, Key, Settings
 
 _DOUBLINGS = 16
 
@@ -19,12 +19,12 @@ def chance(settings: Settings, *parts: object) -> float:
     return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "big") / 2**56
 
 
-def pause(settings: Settings, trouble: Trouble, failures: int, key: Key, seq: int) -> float:
+def pause(settings: Settings, trouble: FailureKind, failures: int, key: Key, seq: int) -> float:
     """Seconds to wait after the `failures`-th failure in a row."""
     first, most = settings.retry_first, settings.retry_most
-    if trouble is Trouble.THROTTLED:
+    if trouble is FailureKind.THROTTLED:
         first, most = 2 * settings.retry_first, settings.throttle_most
-    elif trouble in {Trouble.REFUSED, Trouble.EXHAUSTED, Trouble.HELD}:
+    elif trouble in {FailureKind.REFUSED, FailureKind.EXHAUSTED, FailureKind.HELD}:
         first, most = settings.refused_first, settings.refused_most
     full = min(most, first * 2.0 ** min(failures - 1, _DOUBLINGS))
     return full * (0.5 + 0.5 * chance(settings, key, seq))

@@ -22,22 +22,22 @@ from pws_soap.errors import (
     Unreachable,
     UntrustedServer,
 )
-from pws_soap.lifecycle.values import Failure, Trouble
+from pws_soap.lifecycle.values import Failure, FailureKind
 
-_TROUBLES: Final[tuple[tuple[type[PwsError], Trouble], ...]] = (
-    (UntrustedServer, Trouble.REFUSED),
-    (Unreachable, Trouble.UNREACHABLE),
-    (OutcomeUnknown, Trouble.UNKNOWN_OUTCOME),
-    (NotLoggedIn, Trouble.SESSION_LOST),
-    (EndpointLost, Trouble.ENDPOINT_LOST),
-    (SubscriptionLost, Trouble.SUBSCRIPTION_LOST),
-    (Throttled, Trouble.THROTTLED),
-    (Exhausted, Trouble.EXHAUSTED),
-    (AlreadyLoggedIn, Trouble.HELD),
-    (LoginRefused, Trouble.REFUSED),
-    (RequestRefused, Trouble.REFUSED),
-    (ArgumentError, Trouble.REFUSED),
-    (ContractError, Trouble.REFUSED),
+_TROUBLES: Final[tuple[tuple[type[PwsError], FailureKind], ...]] = (
+    (UntrustedServer, FailureKind.REFUSED),
+    (Unreachable, FailureKind.UNREACHABLE),
+    (OutcomeUnknown, FailureKind.UNKNOWN_OUTCOME),
+    (NotLoggedIn, FailureKind.SESSION_LOST),
+    (EndpointLost, FailureKind.ENDPOINT_LOST),
+    (SubscriptionLost, FailureKind.SUBSCRIPTION_LOST),
+    (Throttled, FailureKind.THROTTLED),
+    (Exhausted, FailureKind.EXHAUSTED),
+    (AlreadyLoggedIn, FailureKind.HELD),
+    (LoginRefused, FailureKind.REFUSED),
+    (RequestRefused, FailureKind.REFUSED),
+    (ArgumentError, FailureKind.REFUSED),
+    (ContractError, FailureKind.REFUSED),
 )
 
 
@@ -45,6 +45,6 @@ def failure_of(error: PwsError) -> Failure:
     """What the lifecycle needs to know of an error; the first class in the table decides."""
     if isinstance(error, PartlySubscribed):
         error = error.cause
-    trouble = next((trouble for kind, trouble in _TROUBLES if isinstance(error, kind)), Trouble.SERVER)
+    trouble = next((trouble for kind, trouble in _TROUBLES if isinstance(error, kind)), FailureKind.SERVER)
     code = error.code if isinstance(error, Fault) else None
     return Failure(trouble, str(error), code, error.may_have_acted)

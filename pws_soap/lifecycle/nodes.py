@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from pws_soap.lifecycle.values import Failure, Node, Settings, State, Trouble, User
+from pws_soap.lifecycle.values import Failure, FailureKind, Node, Settings, State, User
 
 _NAME = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
@@ -126,13 +126,13 @@ def redirected(
     path = (*user.path, user.node)
     if not usable:
         names = ", ".join(named) or "no usable name"
-        return state, Failure(Trouble.SERVER, f"redirected to a node that has failed or is not named ({names})")
+        return state, Failure(FailureKind.SERVER, f"redirected to a node that has failed or is not named ({names})")
     target = usable[0]
     if target in path:
-        return _gave_up(state, name), Failure(Trouble.SERVER, "redirect loop: " + " -> ".join((*path, target)))
+        return _gave_up(state, name), Failure(FailureKind.SERVER, "redirect loop: " + " -> ".join((*path, target)))
     if len(path) >= state.settings.max_hops:
         tour = " -> ".join((*path, target))
-        return _gave_up(state, name), Failure(Trouble.SERVER, f"too many redirects: {tour}")
+        return _gave_up(state, name), Failure(FailureKind.SERVER, f"too many redirects: {tour}")
     moved = replace(user, node=target, path=path, backup=second if target == first else None)
     health = {**state.nodes, target: _fresh(state.nodes.get(target))}
     return replace(state, users={**state.users, name: moved}, nodes=health), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pws_soap.lifecycle import nodes
-from pws_soap.lifecycle.table import SESSIONS, USABLE, Event, Kind, Phase
+from pws_soap.lifecycle.table import SESSIONS, USABLE, Kind, Phase, ResourceEvent
 from pws_soap.lifecycle.values import Key, Leftover, Resource, State
 
 
@@ -94,22 +94,22 @@ def differs(resource: Resource, state: State) -> bool:
     return bool(resource.unsure) or (resource.contacts is not want and resource.contacts != want)
 
 
-def coming(resource: Resource, is_wanted: bool, state: State) -> Iterator[tuple[float, Event]]:
+def coming(resource: Resource, is_wanted: bool, state: State) -> Iterator[tuple[float, ResourceEvent]]:
     """What time alone will bring to a thing, and when; the first that is due happens."""
     if resource.expires_at is not None:
-        yield resource.expires_at, Event.EXPIRED
+        yield resource.expires_at, ResourceEvent.EXPIRED
     match resource.phase:
         case Phase.LINGERING:
-            yield resource.due, Event.READY
+            yield resource.due, ResourceEvent.READY
         case Phase.SUSPECT if is_wanted:
-            yield resource.due, Event.READY
+            yield resource.due, ResourceEvent.READY
         case Phase.ABSENT | Phase.WAITING if is_wanted and ready(resource.key, state):
-            yield resource.due, Event.READY
+            yield resource.due, ResourceEvent.READY
         case Phase.LIVE if is_wanted:
             if resource.key.kind not in SESSIONS:
-                yield resource.due, Event.DUE
+                yield resource.due, ResourceEvent.DUE
             if differs(resource, state):
-                yield resource.alter_due, Event.ALTERED
+                yield resource.alter_due, ResourceEvent.ALTERED
 
 
 def next_due(state: State) -> float | None:

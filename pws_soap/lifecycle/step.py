@@ -13,25 +13,25 @@ from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause, renewal
 from pws_soap.lifecycle.memory import NOTHING_LEFT, Memory
 from pws_soap.lifecycle.plan import next_due, owner, parents, session_of, spread, wanted
-from pws_soap.lifecycle.table import SESSIONS, USABLE, Event, Kind, Phase
+from pws_soap.lifecycle.table import SESSIONS, USABLE, Kind, Phase, ResourceEvent
 from pws_soap.lifecycle.values import (
     LOST_OF,
+    CallReported,
     Command,
     Failed,
     Failure,
+    FailureKind,
     Happening,
     Key,
     Move,
     Node,
+    Redirected,
     Removed,
     Resource,
-    Sent,
     Settings,
     State,
     Stop,
     Succeeded,
-    Trouble,
-    Used,
     User,
     Want,
 )
@@ -60,9 +60,9 @@ def step(state: State, happening: Happening, now: float) -> tuple[State, list[Co
             work.succeeded(happening)
         case Failed():
             work.failed(happening)
-        case Sent():
+        case Redirected():
             work.sent(happening)
-        case Used():
+        case CallReported():
             work.used(happening)
         case Removed():
             work.removed(happening)
@@ -119,9 +119,9 @@ class _Happened(Work):
             changed = replace(changed, alter_due=alter_due, error=failure, unsure=unsure)
         self._put(changed)
         if made and not self._holds(changed):
-            self._event(key, Event.LOST)
+            self._event(key, ResourceEvent.LOST)
         else:
-            self._event(key, Event.OK)
+            self._event(key, ResourceEvent.OK)
         if key.kind in SESSIONS:
             if made:
                 self._logged_in(key, happening.backup)
@@ -143,7 +143,7 @@ class _Happened(Work):
             text = f"the server gave id {made.id} twice"
             until = max(each.outlasts for each in (made, *others))
             for other in others:
-                self._lose(other.key, Failure(Trouble.SUBSCRIPTION_LOST, text))
+                self._lose(other.key, Failure(FailureKind.SUBSCRIPTION_LOST, text))
             self._leave(made.key, made.id, until)
             return False
         self._not_left(made.key, made.id)
@@ -158,7 +158,7 @@ class _Happened(Work):
             health = replace(self.state.nodes.get(key.node, Node()), backup=named)
             self.state = replace(self.state, nodes={**self.state.nodes, key.node: health})
             if self.state.needs_reset(key.node):
-                self._event(key, Event.TAINTED)
+                self._event(key, ResourceEvent.TAINTED)
         elif (user := self.state.users.get(key.user)) and user.node == key.node:
             named = nodes.resolve(backup, key.node, self.state.settings) or user.backup
             users = {**self.state.users, key.user: replace(user, path=(), tours=0, backup=named)}
@@ -188,7 +188,7 @@ class _Happened(Work):
                 return
             if failure.may_have_acted and (made or resource.phase is Phase.ALTERING):
                 self._taint(session_of(key), failure)
-            elif resource.phase is Phase.MAKING and failure.trouble is Trouble.EXHAUSTED:
+            elif resource.phase is Phase.MAKING and failure.trouble is FailureKind.EXHAUSTED:
                 self._reclaim(key, failure)
 
     def _reclaim(self, key: Key, failure: Failure) -> None:
@@ -209,7 +209,7 @@ class _Happened(Work):
 
     def _lose(self, key: Key, failure: Failure) -> None:
         self._put(replace(self.state.resources[key], error=failure))
-        self._event(key, Event.LOST)
+        self._event(key, ResourceEvent.LOST)
         if key.kind is Kind.APPLICATION:
             self._is_clean(key.node)
 
@@ -226,7 +226,7 @@ class _Happened(Work):
         due, alter_due = resource.due, resource.alter_due
         due, alter_due = (due, later) if resource.phase is Phase.ALTERING else (later, alter_due)
         self._put(replace(resource, failures=failures, error=failure, due=due, alter_due=alter_due))
-        self._event(resource.key, Event.FAILED)
+        self._event(resource.key, ResourceEvent.FAILED)
 
     def _removal_failed(self, resource: Resource, failure: Failure) -> None:
         """What the server no longer knows is removed; what goes with its session anyway is not tried again."""
@@ -235,11 +235,11 @@ class _Happened(Work):
         if key.kind in gone:
             self._lose(key, failure)
         elif session.kind in gone:
-            self._event(key, Event.LOST)
+            self._event(key, ResourceEvent.LOST)
             self._blame(session, failure, resource.seq)
         elif resource.phase is Phase.REMOVING and session != key and session not in wanted(self.state):
-            self._event(session, Event.TAINTED)
-            self._event(key, Event.LOST)
+            self._event(session, ResourceEvent.TAINTED)
+            self._event(key, ResourceEvent.LOST)
         else:
             if resource.expires_at is None and resource.phase is Phase.REMOVING:
                 settings = self.state.settings
@@ -247,7 +247,7 @@ class _Happened(Work):
                 self._put(replace(resource, expires_at=self.now + tried))
             self._fail(self.state.resources[key], failure)
 
-    def sent(self, happening: Sent) -> None:
+    def sent(self, happening: Redirected) -> None:
         key = happening.key
         self.state = nodes.reached(self.state, key.node)
         resource = self._current(key, happening.seq)
@@ -255,7 +255,7 @@ class _Happened(Work):
             return
         user = self.state.users.get(key.user)
         if key.kind is not Kind.END_USER:
-            self._fail(resource, Failure(Trouble.SERVER, "redirected, which only end users are"))
+            self._fail(resource, Failure(FailureKind.SERVER, "redirected, which only end users are"))
             return
         if user is not None and user.node == key.node:
             names = happening.primary, happening.backup
@@ -267,12 +267,12 @@ class _Happened(Work):
         elif key in wanted(self.state):
             # The login was only to remove what an earlier run left there, and the user is at home elsewhere by now.
             # What it left goes with the application user's session instead.
-            self._event(key, Event.LOST)
-            self._event(session_of(key), Event.TAINTED)
+            self._event(key, ResourceEvent.LOST)
+            self._event(session_of(key), ResourceEvent.TAINTED)
             return
-        self._event(key, Event.LOST)
+        self._event(key, ResourceEvent.LOST)
 
-    def used(self, happening: Used) -> None:
+    def used(self, happening: CallReported) -> None:
         key, failure = happening.key, happening.failure
         self._heard(key.node, failure)
         if failure is not None and failure.may_have_acted and happening.consumes:

@@ -71,7 +71,7 @@ PAUSED: Final = frozenset({Phase.ABSENT, Phase.WAITING, Phase.SUSPECT, Phase.LIN
 """Phases that end with READY."""
 
 
-class Event(StrEnum):
+class ResourceEvent(StrEnum):
     """What can happen to it."""
 
     READY = "ready"
@@ -105,9 +105,9 @@ class Act(StrEnum):
     REMOVE = "remove"
 
 
-_P, _E, _A = Phase, Event, Act
+_P, _E, _A = Phase, ResourceEvent, Act
 
-TRANSITIONS: Final[dict[tuple[Phase, Event], tuple[Phase, Act]]] = {
+TRANSITIONS: Final[dict[tuple[Phase, ResourceEvent], tuple[Phase, Act]]] = {
     (_P.ABSENT, _E.READY): (_P.MAKING, _A.MAKE),
     (_P.ABSENT, _E.UNWANTED): (_P.GONE, _A.NOTHING),
     #
@@ -171,13 +171,13 @@ _ENDING: Final = "it is on its way out already"
 _REPLACED: Final = "the reset takes care of it"
 
 
-def _ignored() -> dict[tuple[Phase, Event], str]:
-    cells: dict[tuple[Phase, Event], str] = {}
+def _ignored() -> dict[tuple[Phase, ResourceEvent], str]:
+    cells: dict[tuple[Phase, ResourceEvent], str] = {}
 
     def add(why: str, phases: str, events: str) -> None:
         for phase in phases.split():
             for event in events.split():
-                cells[Phase[phase], Event[event]] = why
+                cells[Phase[phase], ResourceEvent[event]] = why
 
     add(_NO_REQUEST, "ABSENT WAITING LIVE SUSPECT LINGERING", "OK FAILED")
     add(_NOT_THERE, "ABSENT WAITING MAKING LEAVING", "DUE ALTERED EXPIRED")
@@ -193,7 +193,7 @@ def _ignored() -> dict[tuple[Phase, Event], str]:
     add(_PAST_RENEWAL, "REMOVING LINGERING", "DUE ALTERED")
     add(_ENDING, "REMOVING LINGERING", "TAINTED UNWANTED")
     add(_ENDING, "LEAVING", "UNWANTED")
-    add(NEVER + "it is forgotten", "GONE", " ".join(event.name for event in Event))
+    add(NEVER + "it is forgotten", "GONE", " ".join(event.name for event in ResourceEvent))
     return cells
 
 
@@ -201,6 +201,6 @@ IGNORED: Final = _ignored()
 """The other cells, with the reason why nothing happens there."""
 
 
-def follow(phase: Phase, event: Event) -> tuple[Phase, Act]:
+def follow(phase: Phase, event: ResourceEvent) -> tuple[Phase, Act]:
     """Where `event` leads from `phase`, and what is sent; the same phase and nothing where it is ignored."""
     return TRANSITIONS.get((phase, event), (phase, Act.NOTHING))

@@ -22,7 +22,7 @@ class Key(NamedTuple):
     slot: int = 0
 
 
-class Trouble(StrEnum):
+class FailureKind(StrEnum):
     """Why a request failed, as far as it matters for what to do next."""
 
     UNREACHABLE = "unreachable"
@@ -46,7 +46,7 @@ class Failure:
     `may_have_acted`: the server may have carried it out, or may still do so (`pws_soap.errors.PwsError`).
     """
 
-    trouble: Trouble
+    trouble: FailureKind
     text: str
     code: int | None = None
     may_have_acted: bool = False
@@ -247,7 +247,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Redirected:
     """The login `seq` was answered with a redirect (names as the server gave them)."""
 
     key: Key
@@ -257,7 +257,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class CallReported:
     """A fetch or poll through a subscription or session: it succeeded (`failure` None), or did not.
 
     `key` and `generation` are of what was used, `session` is the generation of the end user's session. `unheard`: it
@@ -282,7 +282,7 @@ class Removed:
     failure: Failure | None = None
 
 
-Happening = Tick | Want | Move | Stop | Succeeded | Failed | Sent | Used | Removed
+Happening = Tick | Want | Move | Stop | Succeeded | Failed | Redirected | CallReported | Removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,8 +302,8 @@ class Command:
 
 
 LOST_OF: Final = {
-    Trouble.SESSION_LOST: frozenset({Kind.APPLICATION, Kind.END_USER}),
-    Trouble.ENDPOINT_LOST: frozenset({Kind.ENDPOINT}),
-    Trouble.SUBSCRIPTION_LOST: frozenset({Kind.SUBSCRIPTION}),
+    FailureKind.SESSION_LOST: frozenset({Kind.APPLICATION, Kind.END_USER}),
+    FailureKind.ENDPOINT_LOST: frozenset({Kind.ENDPOINT}),
+    FailureKind.SUBSCRIPTION_LOST: frozenset({Kind.SUBSCRIPTION}),
 }
 """What is gone when the server says that it does not know something."""

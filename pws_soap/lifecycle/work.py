@@ -11,8 +11,8 @@ from dataclasses import replace
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause
 from pws_soap.lifecycle.plan import children, coming, contacts_of, owner, removable, session_of, wanted
-from pws_soap.lifecycle.table import SESSIONS, UNDER_WAY, USABLE, Act, Event, Kind, Phase, follow
-from pws_soap.lifecycle.values import Command, Failure, Key, Leftover, Resource, State, Trouble
+from pws_soap.lifecycle.table import SESSIONS, UNDER_WAY, USABLE, Act, Kind, Phase, ResourceEvent, follow
+from pws_soap.lifecycle.values import Command, Failure, FailureKind, Key, Leftover, Resource, State
 
 _SOON = 60.0
 """Seconds; what lives longer than this has not been lost again."""
@@ -55,7 +55,7 @@ class Work:
             return
         phase = resource.phase
         if not is_wanted and not children(key, self.state):
-            self._event(key, Event.UNWANTED)
+            self._event(key, ResourceEvent.UNWANTED)
             resource = self.state.resources.get(key)
             if resource is None or resource.phase is not phase:
                 return
@@ -63,7 +63,7 @@ class Work:
         if event := next(due, None):
             self._event(key, event)
 
-    def _event(self, key: Key, event: Event) -> None:
+    def _event(self, key: Key, event: ResourceEvent) -> None:
         resource = self.state.resources.get(key)
         if resource is None:
             return
@@ -72,16 +72,16 @@ class Work:
             return
         changed = replace(resource, phase=phase, since=self.now)
         if phase is Phase.ABSENT:
-            if event is Event.EXPIRED and resource.id is not None:
+            if event is ResourceEvent.EXPIRED and resource.id is not None:
                 self._leave(key, resource.id, resource.outlasts)
             changed = self._emptied(changed, event)
-        elif phase is Phase.SUSPECT and event is Event.TAINTED:
+        elif phase is Phase.SUSPECT and event is ResourceEvent.TAINTED:
             changed = replace(changed, due=self.now)
         elif phase is Phase.REMOVING and resource.id is not None:
             changed = replace(changed, expires_at=resource.outlasts)
         if phase is Phase.GONE:
             self._drop(key)
-            if event is Event.EXPIRED and key.kind in SESSIONS:
+            if event is ResourceEvent.EXPIRED and key.kind in SESSIONS:
                 self._suspect(key.node)  # it could not be logged out, and may outlive what we know of it
         else:
             self._put(changed)
@@ -89,9 +89,11 @@ class Work:
             self._send(act, key)
         if resource.phase is Phase.ALTERING and phase is Phase.ABSENT and key != self.ended:
             # The request may yet reach the one that replaces it, which will bear the same id.
-            failure = Failure(Trouble.UNKNOWN_OUTCOME, "its contacts were being changed when it was lost", None, True)
+            failure = Failure(
+                FailureKind.UNKNOWN_OUTCOME, "its contacts were being changed when it was lost", None, True
+            )
             self._taint(session_of(key), failure)
-        if resource.phase in USABLE and phase not in USABLE and event is not Event.UNWANTED:
+        if resource.phase in USABLE and phase not in USABLE and event is not ResourceEvent.UNWANTED:
             for child in children(key, self.state):
                 self._lost_with(child, key)
 
@@ -100,19 +102,19 @@ class Work:
         resource = self.state.resources.get(key)
         if resource is not None and resource.phase in USABLE:
             self._put(replace(resource, error=failure))
-            self._event(key, Event.TAINTED)
+            self._event(key, ResourceEvent.TAINTED)
 
     def _suspect(self, node: str) -> None:
         """A session of ours may live on at a node: before anything is made there again, it is reset."""
         self.state = replace(self.state, left=self.state.left | {node})
-        self._event(Key(Kind.APPLICATION, node), Event.TAINTED)
+        self._event(Key(Kind.APPLICATION, node), ResourceEvent.TAINTED)
 
     def _is_clean(self, node: str) -> None:
         """The application's session at a node is gone, by our own doing or by the server's word."""
         if self.state.needs_reset(node):
             self.state = replace(self.state, clean=self.state.clean | {node}, left=self.state.left - {node})
 
-    def _emptied(self, resource: Resource, event: Event) -> Resource:
+    def _emptied(self, resource: Resource, event: ResourceEvent) -> Resource:
         """Something that is no longer there. What is lost or reset again soon after it was made is not made at once.
 
         The pause counts from its making: that is what must not happen too often. Were it to count from the loss, the
@@ -120,9 +122,13 @@ class Work:
         """
         losses = resource.losses
         if resource.generation:
-            soon = event in {Event.LOST, Event.OK} and self.now - resource.made_at < _SOON
+            soon = event in {ResourceEvent.LOST, ResourceEvent.OK} and self.now - resource.made_at < _SOON
             losses = losses + 1 if soon else 0
-        wait = pause(self.state.settings, Trouble.SERVER, losses - 1, resource.key, resource.seq) if losses > 1 else 0.0
+        wait = (
+            pause(self.state.settings, FailureKind.SERVER, losses - 1, resource.key, resource.seq)
+            if losses > 1
+            else 0.0
+        )
         return replace(
             resource,
             id=None,
@@ -140,12 +146,12 @@ class Work:
         """A session takes along what it holds. What a lost endpoint served is still on the server, and is removed."""
         resource = self.state.resources[child]
         if parent.kind is not Kind.ENDPOINT:
-            self._event(child, Event.LOST)
+            self._event(child, ResourceEvent.LOST)
         elif resource.phase in USABLE and resource.id is not None:
             self._leave(child, resource.id, resource.outlasts)
-            self._event(child, Event.LOST)
+            self._event(child, ResourceEvent.LOST)
         elif resource.phase is Phase.MAKING:
-            self._event(child, Event.UNWANTED)  # it may yet come to life: then it is removed and made anew
+            self._event(child, ResourceEvent.UNWANTED)  # it may yet come to life: then it is removed and made anew
         after = self.state.resources.get(child)
         if after is not None and after.phase is Phase.ABSENT and resource.phase is not Phase.ABSENT:
             # It was not lost by itself: the pause, if any, is that of what it hangs on.
@@ -201,7 +207,7 @@ class Work:
             add, drop = self._difference(resource) if act in {Act.MAKE, Act.ALTER} else (frozenset(), frozenset())
             resource = replace(resource, unsure=resource.unsure | add | drop)
             command = replace(command, endpoint=endpoint.id if endpoint else None, add=add, drop=drop)
-        held = resource.error is not None and resource.error.trouble is Trouble.HELD
+        held = resource.error is not None and resource.error.trouble is FailureKind.HELD
         if act is Act.MAKE and held and self.state.settings.take_over:
             command = replace(command, force=True)
         self._put(resource)
@@ -223,7 +229,7 @@ class Work:
         return resource
 
     def _heard(self, node: str, failure: Failure | None) -> None:
-        if failure is not None and failure.trouble in {Trouble.UNREACHABLE, Trouble.UNKNOWN_OUTCOME}:
+        if failure is not None and failure.trouble in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME}:
             self.state = nodes.missed(self.state, node, failure.text, self.now)
         else:
             self.state = nodes.reached(self.state, node)

@@ -24,7 +24,7 @@ from pws_soap.pidf.elements import attribute, children, contact_of, local_name
 from pws_soap.pidf.model import MAX_TEXT, MAX_WORD, Device, Reading
 from pws_soap.pidf.reader import read_element
 from pws_soap.pidf.rule import explain
-from pws_soap.pidf.source import Source, as_utf8, to_bytes
+from pws_soap.pidf.source import DocumentParser, as_utf8, to_bytes
 from pws_soap.pidf.split import START, Piece, split
 
 Document: TypeAlias = bytes | str | _Element
@@ -44,7 +44,7 @@ def read_list(content: Content, now: datetime | None = None) -> Iterator[Reading
     `now` (in UTC) is the moment as of which they are read: what is past its `until` or before its `from` does not count
     (RFC 4480). Without it times are not judged.
     """
-    source = Source()
+    source = DocumentParser()
     if content is None:
         return
     if isinstance(content, bytes | bytearray | str):
@@ -69,7 +69,7 @@ def read_document(document: Document, now: datetime | None = None) -> Reading:
         raise PidfError("no document")
     if len(pieces) > 1:
         raise PidfError("more than one document", _contact(data, pieces[0]))
-    return _piece(Source(), data, pieces[0], now)
+    return _piece(DocumentParser(), data, pieces[0], now)
 
 
 def to_presence(reading: Reading, *, contact: str | None = None) -> Presence:
@@ -118,7 +118,7 @@ def _plain(one: Device) -> PlainDevice:
     )
 
 
-def _texts(source: Source, content: bytes | bytearray | str, now: datetime | None) -> Iterator[Reading]:
+def _texts(source: DocumentParser, content: bytes | bytearray | str, now: datetime | None) -> Iterator[Reading]:
     data = to_bytes(content)
     for piece in split(data):
         try:
@@ -128,7 +128,7 @@ def _texts(source: Source, content: bytes | bytearray | str, now: datetime | Non
             yield from _swallowed(data, piece)
 
 
-def _piece(source: Source, data: bytes, piece: Piece, now: datetime | None) -> Reading:
+def _piece(source: DocumentParser, data: bytes, piece: Piece, now: datetime | None) -> Reading:
     try:
         if piece.problem is not None:
             raise PidfError(piece.problem)  # noqa: TRY301  # all that is wrong with a document leaves by one door
@@ -161,7 +161,7 @@ def _swallowed(data: bytes, piece: Piece) -> Iterator[Reading]:
         yield Reading(_contact_at(data, start.start()), problem="lies in a section of a broken document")
 
 
-def _elements(source: Source, element: _Element, depth: int, now: datetime | None) -> Iterator[Reading]:
+def _elements(source: DocumentParser, element: _Element, depth: int, now: datetime | None) -> Iterator[Reading]:
     tag = element.tag
     if not isinstance(tag, str):
         return
@@ -180,7 +180,7 @@ def _elements(source: Source, element: _Element, depth: int, now: datetime | Non
         yield Reading(_named_by(element), problem=f"<{name[:MAX_WORD]}> holds no presence document")
 
 
-def _inside(source: Source, element: _Element, depth: int, now: datetime | None) -> Iterator[Reading]:
+def _inside(source: DocumentParser, element: _Element, depth: int, now: datetime | None) -> Iterator[Reading]:
     """What a list or a wrapper holds: first the texts, then the elements."""
     for text in _texts_in(element):
         yield from _texts(source, text, now)

@@ -70,7 +70,7 @@ def _parser(*, recover: bool = False) -> etree.XMLParser[etree._Element]:
     )
 
 
-class Source:
+class DocumentParser:
     """A parser for the documents of one call. It is not kept longer: lxml's parsers remember every error they met."""
 
     def __init__(self) -> None:

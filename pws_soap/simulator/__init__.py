@@ -8,7 +8,7 @@ from pws_soap.simulator.actions import inject
 from pws_soap.simulator.cluster import Simulator
 from pws_soap.simulator.exchange import ConnectionAborted, NodeDown, SimReply
 from pws_soap.simulator.faults import Fault
-from pws_soap.simulator.nodes import NodeState
+from pws_soap.simulator.nodes import NodeCondition
 from pws_soap.simulator.office import OfficeDay
 from pws_soap.simulator.options import KNOWN_CALLBACK_PORTS, Options, User
 from pws_soap.simulator.plain_options import options_from
@@ -21,8 +21,8 @@ __all__ = [
     "Device",
     "Fault",
     "NodeAddress",
+    "NodeCondition",
     "NodeDown",
-    "NodeState",
     "OfficeDay",
     "Options",
     "Presence",

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pws_soap.simulator.cluster import Simulator
 from pws_soap.simulator.faults import NOTIFICATION_FAULTS, REQUEST_FAULTS, Fault
-from pws_soap.simulator.nodes import NodeState
+from pws_soap.simulator.nodes import NodeCondition
 
 ACTIONS: Final[dict[str, str]] = {
     "kill-sessions": "end sessions with all that is theirs: of `user`, at `node`, or all",
@@ -119,10 +119,10 @@ def _act(simulator: Simulator, kind: str, values: Mapping[str, Any], node: str |
         case "restart":
             return simulator.forget("everything", node=node)
         case "node-down" | "node-hang" | "node-up":
-            states = {"node-down": NodeState.DOWN, "node-hang": NodeState.HUNG, "node-up": NodeState.UP}
+            states = {"node-down": NodeCondition.DOWN, "node-hang": NodeCondition.HUNG, "node-up": NodeCondition.UP}
             simulator.set_state(values["node"], states[kind])
             if lasting is not None:
-                simulator.later(lasting, lambda: simulator.set_state(values["node"], NodeState.UP))
+                simulator.later(lasting, lambda: simulator.set_state(values["node"], NodeCondition.UP))
             return 1
         case "cpu":
             simulator.set_cpu(values["percent"], node=node)

@@ -22,7 +22,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Connection(Protocol):
+class ServedConnection(Protocol):
     """What the program can do with the connection under a request."""
 
     requests: int
@@ -51,7 +51,7 @@ class NodeApp:
         """Serve one request (ASGI)."""
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
-        connection: Connection | None = scope.get("state", {}).get("connection")
+        connection: ServedConnection | None = scope.get("state", {}).get("connection")
         try:
             reply = await self._reply(scope, receive, send)
         except (ConnectionAborted, NodeDown):

@@ -20,7 +20,7 @@ from pws_soap.simulator.entries import doubled
 from pws_soap.simulator.exchange import ConnectionAborted, NodeDown, SimReply, reply_of
 from pws_soap.simulator.faults import ENTRY_FAULTS, Fault, FaultBox
 from pws_soap.simulator.foreign import replacement, throttled
-from pws_soap.simulator.nodes import Nodes, NodeState, Place
+from pws_soap.simulator.nodes import NodeCondition, Nodes, Place
 from pws_soap.simulator.options import Options
 from pws_soap.simulator.people import people
 from pws_soap.simulator.replies import Written, write, write_fault
@@ -130,7 +130,7 @@ class Simulator(Nodes):
     async def answer(self, name: str, body: bytes) -> SimReply:
         """The reply to a request as it leaves the node; sockets do the rest. Raises like `post`."""
         place = self.place(name)
-        if place.state is NodeState.DOWN:
+        if place.state is NodeCondition.DOWN:
             raise NodeDown(f"{name} is down")
         outages = place.outages
         await place.awake.wait()
@@ -251,7 +251,7 @@ class Simulator(Nodes):
         now = self.now()
         for place in self.places.values():
             notices = place.node.changed(contacts, now)
-            if place.state is NodeState.UP:
+            if place.state is NodeCondition.UP:
                 self.delivery.post(notices)
             else:
                 place.node.notices.withheld[f"node {place.state}"] += len(notices)

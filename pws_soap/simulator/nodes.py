@@ -18,7 +18,7 @@ from pws_soap.simulator.options import Options
 from pws_soap.simulator.world import World
 
 
-class NodeState(StrEnum):
+class NodeCondition(StrEnum):
     """Whether a node works."""
 
     UP = "up"
@@ -32,7 +32,7 @@ class Place:
 
     node: Node
     address: str
-    state: NodeState = NodeState.UP
+    state: NodeCondition = NodeCondition.UP
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     outages: int = 0
 
@@ -45,7 +45,7 @@ class Nodes:
             raise ValueError(f"nodes: expected different names, at least one, got {list(names)!r}")
         self.options = options
         self.world = world
-        self.on_state: Callable[[str, NodeState], None] | None = None
+        self.on_state: Callable[[str, NodeCondition], None] | None = None
         """Called when a node goes down or comes back: the server then closes or opens its sockets."""
         new_key = _keys(seed)
         self.places = {name: Place(Node(name, world, options, self, new_key), name) for name in names}
@@ -65,13 +65,13 @@ class Nodes:
         except KeyError:
             raise ValueError(f"node: expected one of {', '.join(self.places)}, got {name!r}") from None
 
-    def set_state(self, name: str, state: NodeState) -> None:
+    def set_state(self, name: str, state: NodeCondition) -> None:
         """Take a node down, hang it up or bring it back. It forgets nothing, see `restart`."""
         place = self.place(name)
         before, place.state = place.state, state
-        if state is NodeState.DOWN and before is not NodeState.DOWN:
+        if state is NodeCondition.DOWN and before is not NodeCondition.DOWN:
             place.outages += 1
-        if state is NodeState.HUNG:
+        if state is NodeCondition.HUNG:
             place.awake.clear()
         else:
             place.awake.set()
@@ -81,9 +81,9 @@ class Nodes:
     def restart(self, name: str) -> None:
         """Let a node forget everything: sessions, endpoints, subscriptions. Its connections break, then it is up."""
         place = self.place(name)
-        self.set_state(name, NodeState.DOWN)
+        self.set_state(name, NodeCondition.DOWN)
         place.node.forget()
-        self.set_state(name, NodeState.UP)
+        self.set_state(name, NodeCondition.UP)
 
     def kill_sessions(self, *, user: str | None = None, node: str | None = None) -> int:
         """End sessions with all that belongs to them: one user's or everybody's, at one node or all; how many."""
@@ -138,7 +138,7 @@ class Nodes:
         if home is None or home == node:
             return None
         second = self._next(home)
-        works = self.places[home].state is NodeState.UP
+        works = self.places[home].state is NodeCondition.UP
         if self.options.failover and not works and second == node:
             return None
         return m.Redirect(self.places[home].address, None if second is None else self.places[second].address)

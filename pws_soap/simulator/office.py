@@ -21,7 +21,7 @@ DAY_ENDS: Final = 19 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class OfficeEvent:
     """At a time of the day, in seconds since midnight, a contact becomes like this."""
 
     at: float
@@ -33,18 +33,18 @@ def _fields(state: State, *activities: str, idle: bool = False, note: str | None
     return {"state": state, "activities": activities, "idle": idle, "note": note}
 
 
-def schedule(contacts: Sequence[str], seed: int = 1) -> list[Event]:
+def schedule(contacts: Sequence[str], seed: int = 1) -> list[OfficeEvent]:
     """The day of these contacts, in the order of time. It begins with everybody as they are at `DAY_STARTS`."""
     events = [event for contact in contacts for event in _day(contact, random.Random(f"{seed} {contact}"))]  # noqa: S311
     return sorted(events, key=lambda event: (event.at, event.contact))
 
 
-def _day(contact: str, dice: random.Random) -> Iterator[Event]:
+def _day(contact: str, dice: random.Random) -> Iterator[OfficeEvent]:
     fate = dice.random()
     if fate < 0.05:
-        yield Event(DAY_STARTS, contact, _fields(State.VACATION, note="Back on Monday"))
+        yield OfficeEvent(DAY_STARTS, contact, _fields(State.VACATION, note="Back on Monday"))
         return
-    yield Event(DAY_STARTS, contact, _fields(State.UNAVAILABLE))
+    yield OfficeEvent(DAY_STARTS, contact, _fields(State.UNAVAILABLE))
     if fate < 0.09:  # ill
         return
     now = min(max(dice.gauss(8.4, 0.5), 7.1), 9.8) * HOUR
@@ -52,14 +52,14 @@ def _day(contact: str, dice: random.Random) -> Iterator[Event]:
     lunch = dice.uniform(11.5, 13.2) * HOUR
     while now < leaves:
         if lunch <= now:
-            yield Event(now, contact, _fields(State.AWAY, idle=True, note="Lunch"))
+            yield OfficeEvent(now, contact, _fields(State.AWAY, idle=True, note="Lunch"))
             now += dice.uniform(25, 60) * 60
             lunch = DAY_ENDS
         for seconds, fields in _piece_of_work(dice):
             if now < leaves:
-                yield Event(now, contact, fields)
+                yield OfficeEvent(now, contact, fields)
             now += seconds
-    yield Event(leaves, contact, _fields(State.UNAVAILABLE))
+    yield OfficeEvent(leaves, contact, _fields(State.UNAVAILABLE))
 
 
 def _piece_of_work(dice: random.Random) -> list[tuple[float, Fields]]:
@@ -139,7 +139,7 @@ class OfficeDay:
                 return
             day, start = day + 1, DAY_STARTS
 
-    async def _play_day(self, events: list[Event], start: float) -> None:
+    async def _play_day(self, events: list[OfficeEvent], start: float) -> None:
         began = self._simulator.clock()
         self._time = start
         waiting: dict[str, Fields] = {}

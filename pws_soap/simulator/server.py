@@ -21,7 +21,7 @@ from pws_soap.simulator.app import PATH, NodeApp
 from pws_soap.simulator.cluster import Simulator
 from pws_soap.simulator.control import Control, control_app
 from pws_soap.simulator.listener import Listener
-from pws_soap.simulator.nodes import NodeState
+from pws_soap.simulator.nodes import NodeCondition
 from pws_soap.simulator.options import Options
 
 _log = logging.getLogger(__name__)
@@ -155,9 +155,9 @@ class SimulatorServer:
         if self._http is not None:
             await self._http.close()
 
-    def _on_state(self, name: str, state: NodeState) -> None:
+    def _on_state(self, name: str, state: NodeCondition) -> None:
         listener = self._listeners[name]
-        if state is NodeState.DOWN:
+        if state is NodeCondition.DOWN:
             listener.close()
         elif not listener.is_open:
             task = asyncio.get_running_loop().create_task(self._reopen(name, listener))
@@ -168,11 +168,11 @@ class SimulatorServer:
         for attempt in range(_REOPEN_TRIES):
             if attempt:
                 await asyncio.sleep(_REOPEN_PAUSE)
-            if self.simulator.place(name).state is NodeState.DOWN:
+            if self.simulator.place(name).state is NodeCondition.DOWN:
                 return
             with contextlib.suppress(OSError):  # somebody else has taken the port meanwhile
                 await listener.open()
-                if self.simulator.place(name).state is NodeState.DOWN:
+                if self.simulator.place(name).state is NodeCondition.DOWN:
                     listener.close()  # it went down again while the socket was opened
                 return
         _log.warning("node %s cannot listen at port %d again: it is taken", name, listener.port)

@@ -1,7 +1,7 @@
 """The door: finds out who asks, and whether they may.
 
-`service.api.middleware.authentication` asks it about every request before any route does; `Door.needs(scope)` is the
-dependency of every route of the API, which gives the route the principal, or refuses.
+`service.api.middleware.authentication` asks it about every request before any route does; `Authenticator.needs(scope)`
+is the dependency of every route of the API, which gives the route the principal, or refuses.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from service.access import browser_checks
-from service.access.errors import KeyRequired, NotAllowed, TooFast
+from service.access.errors import KeyRequired, NotAllowed, RateLimited
 from service.access.keys import HOW, Admission, KeyRing, presented
-from service.access.log_limit import Seldom
+from service.access.log_limit import LogThrottle
 from service.access.networks import address
 from service.access.principal import ANYBODY, Principal, Scope
-from service.access.rate_limit import Rates
-from service.access.stream_slots import Slots
+from service.access.rate_limit import RateLimiter
+from service.access.stream_slots import ConnectionSlots
 from service.core.clock import Clock
 
 _ADMITTED: Final = "pws.admitted"
@@ -42,7 +42,7 @@ log = logging.getLogger("pws.service")
 
 
 @dataclass(frozen=True)
-class Rules:
+class AccessRules:
     """Who may come in. `anonymous` is who comes without a key, None where nobody may.
 
     `hosts` are names of ours where no key is needed, `origins` those whose pages may use the API.
@@ -54,27 +54,27 @@ class Rules:
     origins: tuple[str, ...] = ()
 
 
-class Door:
+class Authenticator:
     """Knows the keys, how fast one may ask, and how many may stay. By default everybody may everything."""
 
     def __init__(
         self,
-        slots: Slots | None = None,
-        rules: Rules | None = None,
+        slots: ConnectionSlots | None = None,
+        rules: AccessRules | None = None,
         *,
-        rates: Rates | None = None,
+        rates: RateLimiter | None = None,
         clock: Clock | None = None,
     ) -> None:
         """`rates`: None for no limit. `clock`: without it wrong keys have no limit, and are not told of."""
-        self.slots = slots or Slots()
-        self.rules = rules or Rules()
+        self.slots = slots or ConnectionSlots()
+        self.rules = rules or AccessRules()
         self._rates = rates
-        self._failures: Rates | None = None
-        self._seldom: Seldom | None = None
+        self._failures: RateLimiter | None = None
+        self._seldom: LogThrottle | None = None
         if clock is not None:
             limited = rates is None or rates.limited
-            self._failures = Rates(clock, 1 / _FORGIVEN_AFTER if limited else 0, _FAILURES)
-            self._seldom = Seldom(clock)
+            self._failures = RateLimiter(clock, 1 / _FORGIVEN_AFTER if limited else 0, _FAILURES)
+            self._seldom = LogThrottle(clock)
         self._needs: dict[Scope, Callable[..., Awaitable[Principal]]] = {}
 
     # --- for every request
@@ -86,7 +86,7 @@ class Door:
         asker = self.client(connection, admission.principal)
         wait = self._rates.take(asker) if self._rates is not None else 0.0
         if wait:
-            raise TooFast("There were more requests than limits.requests_per_second lets one asker make", wait)
+            raise RateLimited("There were more requests than limits.requests_per_second lets one asker make", wait)
         return admission.principal
 
     def check_browser(self, connection: HTTPConnection, method: str) -> None:
@@ -152,7 +152,7 @@ class Door:
             source = _source(connection)
             wait = self._failures.take(source) if self._failures is not None else 0.0
             if wait:
-                raise TooFast("There were too many requests with a wrong key from this address", wait) from None
+                raise RateLimited("There were too many requests with a wrong key from this address", wait) from None
             if self._seldom is not None and self._seldom.is_due(source):
                 log.warning("refused a request from %s: %s", source, refusal.detail)
             raise

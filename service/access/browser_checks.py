@@ -15,16 +15,16 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from service.access.errors import ForeignHost, ForeignPage
+from service.access.errors import HostNotAllowed, OriginNotAllowed
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def check(method: str, headers: Headers, hosts: Collection[str], origins: Collection[str]) -> None:
-    """Raises ForeignHost or ForeignPage. `hosts` are names of ours, in lower case; `origins` may use the API."""
+    """Raises HostNotAllowed or OriginNotAllowed. `hosts` are our names, in lower case; `origins` may use the API."""
     named = headers.getlist("host")
     if len(named) > 1 or not all(_is_ours(each, hosts) for each in named):  # none at all: no browser
-        raise ForeignHost(
+        raise HostNotAllowed(
             "Without a key this service answers to addresses, to localhost, and to the names in http.allowed_hosts: "
             "add the name that this request is for, or ask with a key"
         )
@@ -35,7 +35,7 @@ def check(method: str, headers: Headers, hosts: Collection[str], origins: Collec
         return
     own = not origin or (named and _netloc(origin) == named[0].lower())
     if not own or headers.get("sec-fetch-site", "").lower() == "cross-site":
-        raise ForeignPage(
+        raise OriginNotAllowed(
             "Without a key, pages of other origins may change nothing: add the origin to http.cors_origins, or ask "
             "with a key; a proxy in front has to pass the header Host on as it came"
         )

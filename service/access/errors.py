@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 
-class Refused(Exception):
+class AccessRefused(Exception):
     """Not let in. `kind` is the last part of the problem's type, `headers` go with the answer."""
 
     kind: ClassVar[str]
@@ -22,7 +22,7 @@ class Refused(Exception):
         super().__init__(detail)
 
 
-class KeyRequired(Refused):
+class KeyRequired(AccessRefused):
     """No key, something that is none, or one that nobody knows."""
 
     kind = "key-required"
@@ -32,28 +32,28 @@ class KeyRequired(Refused):
         super().__init__(detail, {"WWW-Authenticate": 'Bearer realm="presence"'})
 
 
-class NotAllowed(Refused):
+class NotAllowed(AccessRefused):
     """The key is good, and not for this: it lacks a scope, or the details asked for are hidden from it."""
 
     kind = "not-allowed"
     status = 403
 
 
-class ForeignHost(Refused):
+class HostNotAllowed(AccessRefused):
     """A name that is none of ours, where no key is needed: perhaps a browser was led here by another page's name."""
 
     kind = "host-not-allowed"
     status = 421
 
 
-class ForeignPage(Refused):
+class OriginNotAllowed(AccessRefused):
     """A page of another origin wants to change something, in the name of whoever looks at it."""
 
     kind = "origin-not-allowed"
     status = 403
 
 
-class TooFast(Refused):
+class RateLimited(AccessRefused):
     """More requests than one asker may make. `seconds` until the next one may come."""
 
     kind = "too-many-requests"

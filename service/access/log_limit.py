@@ -13,7 +13,7 @@ MOST: Final = 100
 """Different ones that are told of within that time; of more nothing is said until it is over."""
 
 
-class Seldom:
+class LogThrottle:
     """Remembers who was told of."""
 
     def __init__(self, clock: Clock) -> None:

@@ -18,7 +18,7 @@ _LOOKED_AT: Final = 2
 _OTHERS: Final = ""
 
 
-class Rates:
+class RateLimiter:
     """Counts the requests of each asker. `per_second` 0: no limit. `size`: askers that are told apart."""
 
     def __init__(self, clock: Clock, per_second: float, burst: int, size: int = 10_000) -> None:

@@ -16,7 +16,7 @@ class TooMany(Exception):
         super().__init__(f"{whose} limit of {limit} open streams and waiting requests is reached")
 
 
-class Slots:
+class ConnectionSlots:
     """Counts them. `limit` of all, `per_client` of one."""
 
     def __init__(self, limit: int = 200, per_client: int = 50) -> None:

@@ -14,19 +14,19 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from pws_soap.models import Secret
-from service.access.authentication import Door
+from service.access.authentication import Authenticator
 from service.access.networks import Sources
 from service.api import error_handlers
 from service.api.context import Context
-from service.api.middleware.authentication import Entrance
-from service.api.middleware.head import Head
-from service.api.middleware.limits import MAX_BODY, Guard
+from service.api.middleware.authentication import AuthenticationMiddleware
+from service.api.middleware.head import HeadMiddleware
+from service.api.middleware.limits import MAX_BODY, RequestLimits
 from service.api.openapi import describe
 from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
 from service.api.routes.callback import Callback, WithoutPrefix
 from service.api.writers.contact import ContactJson
 from service.core.engine import Engine
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -61,12 +61,12 @@ _READ: Final = (
 
 def create_app(
     engine: Engine,
-    knowledge: Knowledge,
+    knowledge: Core,
     *,
     callback_secret: Secret | None,
     callback_prefix: str = "",
     version: str,
-    door: Door | None = None,
+    door: Authenticator | None = None,
     sources: Sources | None = None,
     max_body: int = MAX_BODY,
     keep_alive: float = 15.0,
@@ -82,7 +82,7 @@ def create_app(
     """
     json, clock = ContactJson(), knowledge.clock
     knowledge.store.changes.listen(json.forget)
-    door = door or Door()
+    door = door or Authenticator()
     context = Context(engine, knowledge, json, door, version)
     app = FastAPIOffline(
         _DOCS,
@@ -106,9 +106,9 @@ def create_app(
     if simulator is not None:
         app.include_router(demo.router(context, simulator))
     error_handlers.install(app)
-    app.add_middleware(Entrance, door=door)
-    app.add_middleware(Guard, max_body=max_body)
-    app.add_middleware(Head)
+    app.add_middleware(AuthenticationMiddleware, door=door)
+    app.add_middleware(RequestLimits, max_body=max_body)
+    app.add_middleware(HeadMiddleware)
     if door.rules.origins:  # around everything else: a page must be able to read why it was refused
         app.add_middleware(
             CORSMiddleware,

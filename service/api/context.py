@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.access.authentication import Door
+from service.access.authentication import Authenticator
 from service.api.writers.contact import ContactJson
 from service.core.clock import Clock
 from service.core.engine import Engine
@@ -12,9 +12,9 @@ from service.core.events.log import EventLog
 from service.core.presence import brief
 from service.core.presence.claim import Claims
 from service.core.presence.query import Reader
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 from service.core.presence.store import Store
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Context:
     """The parts of the service as the routes see them."""
 
     engine: Engine
-    knowledge: Knowledge
+    knowledge: Core
     json: ContactJson
-    door: Door
+    door: Authenticator
     version: str
 
     @property
@@ -42,7 +42,7 @@ class Context:
         """What happened."""
         return self.knowledge.log
 
-    def brief(self, known: Known, within: frozenset[str] | None) -> Known:
+    def brief(self, known: ContactSnapshot, within: frozenset[str] | None) -> ContactSnapshot:
         """The contact as a key without details sees it that may see the groups `within`."""
         return brief.of(known, self.log.told(known.record.key), within)
 

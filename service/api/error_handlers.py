@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from service.access.errors import Refused
+from service.access.errors import AccessRefused
 from service.access.stream_slots import TooMany
 from service.api.negotiation import NotAcceptable
 from service.api.problems import ContactNotWatched, problem, refusal, shortened
@@ -49,7 +49,7 @@ def install(app: Starlette) -> None:
     app.add_exception_handler(HistoryOff, _history_off)
     app.add_exception_handler(ContactNotWatched, _not_watched)
     app.add_exception_handler(NotAvailable, _not_available)
-    app.add_exception_handler(Refused, _not_let_in)
+    app.add_exception_handler(AccessRefused, _not_let_in)
     app.add_exception_handler(TooMany, _too_many)
 
 
@@ -131,7 +131,7 @@ async def _not_available(request: Request, error: Exception) -> Response:
 
 
 async def _not_let_in(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)  # noqa: S101
+    assert isinstance(error, AccessRefused)  # noqa: S101
     return refusal(error, _path(request))
 
 

@@ -28,11 +28,11 @@ class Name(NamedTuple):
     key: str
 
 
-class InProgress(Exception):
+class RequestInProgress(Exception):
     """The first request of this name has no answer yet."""
 
 
-class Different(Exception):
+class KeyReused(Exception):
     """The first request of this name wanted something else."""
 
 
@@ -69,7 +69,7 @@ class Replays:
     def begin(self, name: Name, asked: str, now: float) -> Kept | None:
         """A request: its answer, if it was answered before, else it is the first and is waited for.
 
-        Raises InProgress and Different. After None, `keep` or `drop` must follow.
+        Raises RequestInProgress and KeyReused. After None, `keep` or `drop` must follow.
         """
         self._forget(now)
         first = self._pending.get(name)
@@ -80,9 +80,9 @@ class Replays:
             self._pending[name] = asked
             return None
         if first != asked:
-            raise Different
+            raise KeyReused
         if kept is None:
-            raise InProgress
+            raise RequestInProgress
         return kept
 
     def keep(self, name: Name, lease: str, body: bytes, headers: Mapping[str, str]) -> None:

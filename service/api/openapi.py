@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from service.access.authentication import Door
+from service.access.authentication import Authenticator
 from service.access.principal import Principal
 from service.api.models.examples import EXAMPLES
 from service.api.problems import MEDIA_TYPE
@@ -53,7 +53,7 @@ def _answer(words: str, headers: _Json | None = None) -> _Json:
     return {"description": words, **({"headers": headers} if headers else {}), "content": _PROBLEM}
 
 
-def describe(app: FastAPI, door: Door) -> None:
+def describe(app: FastAPI, door: Authenticator) -> None:
     """Let OpenAPI say what FastAPI cannot: that errors are `application/problem+json`, and nulls in an example."""
     made = app.openapi
     described_for = door.rules.anonymous

@@ -41,7 +41,7 @@ from urllib.parse import quote, unquote
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.access.errors import Refused
+from service.access.errors import AccessRefused
 from service.core.callback_url import ROOT
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -180,6 +180,6 @@ def internal_error(path: str) -> Response:
     return problem("internal-error", 500, "The service failed while answering; its log says more", path)
 
 
-def refusal(refused: Refused, path: str) -> Response:
+def refusal(refused: AccessRefused, path: str) -> Response:
     """What somebody hears who is not let in."""
     return problem(refused.kind, refused.status, refused.detail, path, headers=refused.headers)

@@ -11,17 +11,17 @@ from service.api.writers.fields import FIELDS
 from service.core.events.log import Event
 from service.core.presence import brief
 from service.core.presence.query import Filter, Reader
-from service.core.presence.snapshot import Known, Told
+from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
 
-Seen = Callable[[Told], object]
+Seen = Callable[[GroupedSnapshot], object]
 """What is seen of a contact; None: nothing at all. Events after which it is the same are of no interest."""
 
 
-def of_list(reader: Reader, wanted: Filter, fields: Iterable[str], *, details: bool = True) -> Seen:
+def visible_state(reader: Reader, wanted: Filter, fields: Iterable[str], *, details: bool = True) -> Seen:
     """What a list with this filter shows of a contact: these fields, `as_of` aside."""
     getters = [FIELDS[name] for name in fields if name != "as_of"]
 
-    def seen(told: Told) -> object:
+    def seen(told: GroupedSnapshot) -> object:
         known = reader.view(told, wanted)
         if known is not None and not details:
             known = brief.of(known, told, wanted.within)
@@ -36,7 +36,7 @@ def of_summary(reader: Reader, within: frozenset[str] | None, *, details: bool) 
     getters = [FIELDS[name] for name in names]
     wanted = Filter(within=within)
 
-    def seen(told: Told) -> object:
+    def seen(told: GroupedSnapshot) -> object:
         known = reader.view(told, wanted)
         if known is None:
             return None
@@ -46,7 +46,7 @@ def of_summary(reader: Reader, within: frozenset[str] | None, *, details: bool) 
     return seen
 
 
-def concerns(event: Event, seen: Seen, key: str | None = None) -> bool:
+def is_visible_change(event: Event, seen: Seen, key: str | None = None) -> bool:
     """Whether an event changes what is seen; with `key` of that contact only."""
     if event.key is None or (key is not None and event.key != key):
         return False
@@ -55,5 +55,5 @@ def concerns(event: Event, seen: Seen, key: str | None = None) -> bool:
     return before != after
 
 
-def _shown(known: Known | None, getters: Iterable[Callable[[Known], object]]) -> object:
+def _shown(known: ContactSnapshot | None, getters: Iterable[Callable[[ContactSnapshot], object]]) -> object:
     return None if known is None else tuple(get(known) for get in getters)

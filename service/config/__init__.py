@@ -10,12 +10,21 @@ from service.config.contacts import completed, merged
 from service.config.errors import ConfigError, Problem
 from service.config.example import example_toml
 from service.config.load import load
-from service.config.server_sections import Application, Callback, Config, Fetch, Lifecycle, Server, State, Watch
+from service.config.server_sections import (
+    Application,
+    CallbackSection,
+    Config,
+    Fetch,
+    Lifecycle,
+    ServerSection,
+    StateSection,
+    Watch,
+)
 
 __all__ = [
     "Application",
     "Available",
-    "Callback",
+    "CallbackSection",
     "Config",
     "ConfigError",
     "Fetch",
@@ -23,8 +32,8 @@ __all__ = [
     "Http",
     "Lifecycle",
     "Problem",
-    "Server",
-    "State",
+    "ServerSection",
+    "StateSection",
     "Watch",
     "completed",
     "example_toml",

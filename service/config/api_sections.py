@@ -29,7 +29,7 @@ class Access(value_types.Section):
     anonymous_from_anywhere: value_types.Bool = False
 
 
-class Key(value_types.Section):
+class KeySection(value_types.Section):
     """[keys.NAME]: an API key, as `pws key new` prints it. Only its hash is kept."""
 
     hash: Annotated[str, PlainValidator(parsers.key_hash)] = Field(
@@ -83,7 +83,7 @@ class Stream(value_types.Section):
     keep_alive: Annotated[float, PlainValidator(parsers.real(0.1, 300, unit="seconds"))] = 15.0
 
 
-class History(value_types.Section):
+class HistorySection(value_types.Section):
     """[history]: the last transitions of each contact, in memory; 0 of them unless somebody turns it on."""
 
     per_contact: Annotated[int, PlainValidator(parsers.whole(0, 1000))] = 0

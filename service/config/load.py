@@ -24,22 +24,22 @@ from service.config.sources import SECRETS, read
 SECTIONS: Final = tuple(server_sections.Sections.model_fields)
 REQUIRED: Final = tuple(name for name, field in server_sections.Sections.model_fields.items() if field.is_required())
 _BLOCKS: Final[Mapping[str, type[value_types.Section]]] = {
-    "server": server_sections.Server,
+    "server": server_sections.ServerSection,
     "application": server_sections.Application,
-    "callback": server_sections.Callback,
+    "callback": server_sections.CallbackSection,
     "http": api_sections.Http,
     "fetch": server_sections.Fetch,
     "lifecycle": server_sections.Lifecycle,
-    "state": server_sections.State,
+    "state": server_sections.StateSection,
     "access": api_sections.Access,
     "limits": api_sections.Limits,
     "stream": api_sections.Stream,
-    "history": api_sections.History,
+    "history": api_sections.HistorySection,
     "claims": api_sections.ClaimLimits,
     "available": api_sections.Available,
     "watch": server_sections.Watch,
     "groups": api_sections.Group,
-    "keys": api_sections.Key,
+    "keys": api_sections.KeySection,
 }
 
 

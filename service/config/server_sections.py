@@ -14,7 +14,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 
 from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, PresenceType, Secret
 from service.config import addresses, parsers, value_types
-from service.config.api_sections import Access, Available, ClaimLimits, Group, History, Http, Key, Limits, Stream
+from service.config.api_sections import (
+    Access,
+    Available,
+    ClaimLimits,
+    Group,
+    HistorySection,
+    Http,
+    KeySection,
+    Limits,
+    Stream,
+)
 from service.core import callback_url
 
 TLS_PORT: Final = 8083
@@ -24,7 +34,7 @@ CALLBACK_PORTS: Final = frozenset({80, 82, 8080})
 """Ports that the server is known to send notifications to; 5000 is known not to work (protocol section 2)."""
 
 
-class Server(value_types.Section):
+class ServerSection(value_types.Section):
     """[server]: the nodes of IM&P and how to speak with them. Nothing here switches verification off."""
 
     nodes: Annotated[
@@ -77,7 +87,7 @@ class Application(value_types.Section):
     take_over: value_types.Bool = False
 
 
-class Callback(value_types.Section):
+class CallbackSection(value_types.Section):
     """[callback]: this service as the server reaches it."""
 
     url: Annotated[str, PlainValidator(addresses.callback_url)] = Field(
@@ -143,7 +153,7 @@ class Lifecycle(value_types.Section):
     requests_per_second: Annotated[float, PlainValidator(parsers.real(0.1, 10000))] = 20.0
 
 
-class State(value_types.Section):
+class StateSection(value_types.Section):
     """[state]: where ids that must not be forgotten are kept; without a file nothing is kept."""
 
     file: Annotated[Path, PlainValidator(parsers.any_file)] | None = None
@@ -174,22 +184,22 @@ class Watch(value_types.Section):
 class Sections(value_types.Section):
     """Everything that a file can say."""
 
-    server: Server
+    server: ServerSection
     application: Application
-    callback: Callback
+    callback: CallbackSection
     http: Http = Http()
     fetch: Fetch = Fetch()
     lifecycle: Lifecycle = Lifecycle()
-    state: State = State()
+    state: StateSection = StateSection()
     access: Access = Access()
     limits: Limits = Limits()
     stream: Stream = Stream()
-    history: History = History()
+    history: HistorySection = HistorySection()
     claims: ClaimLimits = ClaimLimits()
     available: Available = Available()
     watch: tuple[Watch, ...] = Field(description="at least one [[watch]] block")
     groups: dict[str, Group] = Field(default_factory=dict)
-    keys: dict[str, Key] = Field(default_factory=dict)
+    keys: dict[str, KeySection] = Field(default_factory=dict)
 
     @field_validator("watch", mode="after")
     @classmethod

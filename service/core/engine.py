@@ -34,7 +34,7 @@ class NodeState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class HealthProblem:
     """Something that is wrong, in words, and since when."""
 
     since: float
@@ -124,7 +124,7 @@ class Status:
     """The living part at one moment."""
 
     state: EngineState
-    problems: tuple[Trouble, ...] = ()
+    problems: tuple[HealthProblem, ...] = ()
     nodes: tuple[NodeStatus, ...] = ()
     sessions: tuple[SessionStatus, ...] = ()
     endpoints: tuple[EndpointStatus, ...] = ()
@@ -134,7 +134,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class PartialFailure:
     """A part of a refresh that failed: the subscription or contacts it was about, and why."""
 
     what: str
@@ -150,7 +150,7 @@ class RefreshReport:
 
     contacts: int
     changed: int
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[PartialFailure, ...] = ()
 
 
 class NotAvailable(Exception):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from service.core.claims.leases import ClaimBook
-from service.core.claims.service import Desk, Rules
+from service.core.claims.leases import LeaseTable
+from service.core.claims.service import ClaimRules, ClaimService
 from service.core.clock import Clock
 from service.core.events.history import History
 from service.core.events.log import DEFAULT_SIZE, EventLog
@@ -16,7 +16,7 @@ from service.core.presence.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
+class Core:
     """The parts, which belong together. `log.run()` and `desk.run()` are the caller's to run.
 
     `claims` says who is held, `desk` gives people out.
@@ -25,8 +25,8 @@ class Knowledge:
     store: Store
     reader: Reader
     log: EventLog
-    claims: ClaimBook
-    desk: Desk
+    claims: LeaseTable
+    desk: ClaimService
     clock: Clock
     history: History
 
@@ -40,18 +40,18 @@ class Knowledge:
         availability: Availability | None = None,
         *,
         events: int = DEFAULT_SIZE,
-        rules: Rules | None = None,
+        rules: ClaimRules | None = None,
         history: History | None = None,
-    ) -> Knowledge:
+    ) -> Core:
         """Put them together.
 
         `bound`: seconds that a state counts as live unconfirmed; `events`: how many are kept; `rules`: of claims;
         `history` follows what happens, and by default keeps none of it.
         """
-        claims = ClaimBook(clock)
+        claims = LeaseTable(clock)
         reader = Reader(store, clock, bound, groups, availability, claims)
         log = EventLog(store, reader, clock, events)
-        desk = Desk(store, reader, log, clock, claims, rules or Rules())
+        desk = ClaimService(store, reader, log, clock, claims, rules or ClaimRules())
         history = History(clock) if history is None else history
         history.follow(log)
         return cls(store, reader, log, claims, desk, clock, history)

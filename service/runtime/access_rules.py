@@ -17,11 +17,11 @@ import logging
 from collections.abc import Collection
 from dataclasses import replace
 
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing
 from service.access.principal import ANYBODY, READER, Principal
-from service.access.rate_limit import Rates
-from service.access.stream_slots import Slots
+from service.access.rate_limit import RateLimiter
+from service.access.stream_slots import ConnectionSlots
 from service.config import Config, addresses
 from service.core.clock import Clock
 
@@ -50,7 +50,7 @@ def refusal(config: Config) -> str:
     )
 
 
-def rules(config: Config, host: str, groups: Collection[str]) -> Rules:
+def rules(config: Config, host: str, groups: Collection[str]) -> AccessRules:
     """The rules for a service that listens on `host` and knows `groups`, which both take a restart to change."""
     keys = []
     for name, key in config.keys.items():
@@ -61,10 +61,10 @@ def rules(config: Config, host: str, groups: Collection[str]) -> Rules:
             principal = Principal(name, principal.scopes, seen, principal.details)
         keys.append((key.hash, principal))
     hosts = frozenset(name.lower().removesuffix(".") for name in config.http.allowed_hosts)
-    return Rules(KeyRing(keys), anonymous(config, host), hosts, config.http.cors_origins)
+    return AccessRules(KeyRing(keys), anonymous(config, host), hosts, config.http.cors_origins)
 
 
-def kept_closed(fresh: Rules, before: Rules) -> Rules:
+def kept_closed(fresh: AccessRules, before: AccessRules) -> AccessRules:
     """`fresh`, but where a reload took the last key away nobody comes in: only a restart opens what was closed."""
     if fresh.keys or not (before.keys or before.anonymous is None):
         return fresh
@@ -72,12 +72,12 @@ def kept_closed(fresh: Rules, before: Rules) -> Rules:
     return replace(fresh, anonymous=None)
 
 
-def door(config: Config, clock: Clock) -> Door:
+def door(config: Config, clock: Clock) -> Authenticator:
     """The door of a service with this configuration."""
     limits = config.limits
-    return Door(
-        Slots(limits.streams, limits.streams_per_client),
+    return Authenticator(
+        ConnectionSlots(limits.streams, limits.streams_per_client),
         rules(config, config.http.host, config.groups),
-        rates=Rates(clock, limits.requests_per_second, limits.burst),
+        rates=RateLimiter(clock, limits.requests_per_second, limits.burst),
         clock=clock,
     )

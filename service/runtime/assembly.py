@@ -20,26 +20,26 @@ from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.models import PresenceType, Secret
 from pws_soap.transport import HttpTransport, Transport, Trust
-from service.access.authentication import Door
+from service.access.authentication import Authenticator
 from service.access.networks import Sources
 from service.api.app import create_app
 from service.api.routes.callback import Callback, alone
 from service.api.routes.demo import Playground
 from service.config import Config
-from service.core.claims.service import Rules
+from service.core.claims.service import ClaimRules
 from service.core.clock import Clock, SystemClock
 from service.core.events.history import History
 from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
 from service.core.presence.store import MemoryStore, Store
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 from service.runtime import access_rules
-from service.sync.budget import BudgetedTransport, Gate
+from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.driver import Credentials
-from service.sync.engine import LivingEngine
+from service.sync.engine import SyncEngine
 from service.sync.revisions import Revisions
 from service.sync.state_file import StateFile
-from service.sync.subscriptions import PumpSettings
+from service.sync.subscriptions import FetchSettings
 
 log = logging.getLogger("pws.service")
 
@@ -49,9 +49,9 @@ class Assembly:
     """The parts that belong together. `callback` is the program of the second listener, where there is one."""
 
     app: FastAPI
-    engine: LivingEngine
-    knowledge: Knowledge
-    door: Door
+    engine: SyncEngine
+    knowledge: Core
+    door: Authenticator
     callback: ASGIApp | None
 
     @property
@@ -97,7 +97,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         {name: group.rule(config.available) for name, group in config.groups.items()},
         config.available.rule(),
     )
-    knowledge = Knowledge.of(
+    knowledge = Core.of(
         store,
         clock,
         bound,
@@ -105,7 +105,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         availability,
         events=config.stream.buffer,
         history=History(clock, config.history.per_contact, config.history.max_age),
-        rules=Rules(
+        rules=ClaimRules(
             config.claims.default_lease,
             config.claims.max_lease,
             config.claims.max_waiting,
@@ -114,7 +114,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             {name: group.min_free for name, group in config.groups.items()},
         ),
     )
-    engine = LivingEngine(
+    engine = SyncEngine(
         settings=lifecycle.Settings(
             nodes=config.server.urls(),
             endpoint_expires=config.lifecycle.endpoint_expires,
@@ -123,7 +123,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             take_over=config.application.take_over,
             seed=secrets.randbits(64),
         ),
-        pump=PumpSettings(
+        pump=FetchSettings(
             safety_interval=config.fetch.safety_interval,
             reconcile_interval=config.fetch.reconcile_interval,
             max_parallel=config.fetch.max_parallel,
@@ -195,7 +195,7 @@ class _Connector:
             read_timeout=server.read_timeout,
             max_reply_bytes=server.max_reply_bytes,
         )
-        budgeted = BudgetedTransport(transport, Gate(self._rate, self._clock))
+        budgeted = BudgetedTransport(transport, RequestBudget(self._rate, self._clock))
         return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)
 
     def _now(self) -> datetime:

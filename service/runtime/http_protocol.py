@@ -21,7 +21,7 @@ _TOO_LARGE: Final = (
 )
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """uvicorn's own, with bounds."""
 
     patience = PATIENCE

@@ -16,7 +16,7 @@ from pathlib import Path
 log = logging.getLogger("pws.state")
 
 
-class Held(Exception):
+class LockHeld(Exception):
     """Another process has it. `pid` is its number where it is known, else empty."""
 
     def __init__(self, pid: str) -> None:
@@ -26,7 +26,7 @@ class Held(Exception):
 
 @contextlib.contextmanager
 def alone_with(state: Path | None) -> Iterator[None]:
-    """Be the only service with this state file as long as the `with` lasts. Raises Held."""
+    """Be the only service with this state file as long as the `with` lasts. Raises LockHeld."""
     try:
         import fcntl
     except ImportError:  # not on this system
@@ -47,7 +47,7 @@ def alone_with(state: Path | None) -> Iterator[None]:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = os.read(number, 20).decode("ascii", "replace").strip()
-            raise Held(pid if pid.isdecimal() else "") from None
+            raise LockHeld(pid if pid.isdecimal() else "") from None
         except OSError as error:
             log.warning("the state file cannot be locked at %s (%s): going on without", path, error.strerror)
         else:

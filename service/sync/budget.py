@@ -14,7 +14,7 @@ from pws_soap.transport import Reply, Transport
 from service.core.clock import Clock
 
 
-class Lane(IntEnum):
+class Priority(IntEnum):
     """Who goes first."""
 
     LIFECYCLE = 0
@@ -23,10 +23,10 @@ class Lane(IntEnum):
     POLL = 2
 
 
-_LANES: Final = {"getSubscribedPresence": Lane.FETCH, "getPolledPresence": Lane.POLL}
+_LANES: Final = {"getSubscribedPresence": Priority.FETCH, "getPolledPresence": Priority.POLL}
 
 
-class Gate:
+class RequestBudget:
     """A token bucket: `rate` requests a second, and at most `burst` at once after a pause."""
 
     def __init__(self, rate: float, clock: Clock, burst: int | None = None) -> None:
@@ -35,14 +35,14 @@ class Gate:
         self._tokens = self._burst
         self._clock = clock
         self._filled = clock.monotonic()
-        self._waiting: list[tuple[Lane, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._order = 0
         self._opener: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"Gate({self._rate:g}/s, {len(self._waiting)} waiting)"
 
-    async def enter(self, lane: Lane) -> None:
+    async def enter(self, lane: Priority) -> None:
         """Wait for a turn. Who is cancelled meanwhile costs nothing."""
         self._fill()
         if not self._waiting and self._tokens >= 1:
@@ -80,16 +80,16 @@ class Gate:
 class BudgetedTransport:
     """A transport that asks the gate before each request."""
 
-    def __init__(self, transport: Transport, gate: Gate) -> None:
+    def __init__(self, transport: Transport, gate: RequestBudget) -> None:
         self._transport = transport
         self._gate = gate
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
-        await self._gate.enter(_LANES.get(operation, Lane.LIFECYCLE))
+        await self._gate.enter(_LANES.get(operation, Priority.LIFECYCLE))
         return await self._transport.post(url, body, headers, operation=operation)
 
     async def get(self, url: str, *, operation: str) -> Reply:
-        await self._gate.enter(Lane.LIFECYCLE)
+        await self._gate.enter(Priority.LIFECYCLE)
         return await self._transport.get(url, operation=operation)
 
     async def close(self) -> None:

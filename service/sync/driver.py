@@ -14,20 +14,32 @@ from typing import Final
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.errors import Fault, PartlySubscribed, PwsError, Redirected
-from pws_soap.lifecycle import Act, Command, Failure, Happening, Key, Kind, Phase, Resource, State, Trouble, failure_of
+from pws_soap.lifecycle import (
+    Act,
+    Command,
+    Failure,
+    FailureKind,
+    Happening,
+    Key,
+    Kind,
+    Phase,
+    Resource,
+    State,
+    failure_of,
+)
 from pws_soap.models import Secret, Session, Subscription
 from service.core.callback_url import at_node
 from service.core.clock import Clock
 from service.sync.state_file import StateFile
-from service.sync.subscriptions import Live
+from service.sync.subscriptions import LiveSubscription
 
 log = logging.getLogger("pws.lifecycle")
 
 NOT_IN_SUBSCRIPTION = 144
 _LOST: Final = {
-    Trouble.SESSION_LOST: ("session", "logging in again"),
-    Trouble.ENDPOINT_LOST: ("endpoint", "registering again"),
-    Trouble.SUBSCRIPTION_LOST: ("subscription", "subscribing again"),
+    FailureKind.SESSION_LOST: ("session", "logging in again"),
+    FailureKind.ENDPOINT_LOST: ("endpoint", "registering again"),
+    FailureKind.SUBSCRIPTION_LOST: ("subscription", "subscribing again"),
 }
 """What is gone and made anew, in words."""
 
@@ -42,7 +54,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedContact:
     """Why a contact is left out of a subscription, and since when on the monotonic clock."""
 
     key: Key
@@ -50,7 +62,7 @@ class Refused:
     since: float
 
 
-class Keeper:
+class LifecycleDriver:
     """Keeps sessions, the endpoint and subscriptions as the lifecycle wants them.
 
     `connect` makes the client of a node; `changed` is told after every step that changed something.
@@ -76,7 +88,7 @@ class Keeper:
         self._woken = asyncio.Event()
         self.state = lifecycle.begin(settings, clock.monotonic(), file.read())
         self.ever_logged_in = False
-        self.refused: dict[str, Refused] = {}
+        self.refused: dict[str, RefusedContact] = {}
         """Contacts that the server refuses. They are in no subscription."""
 
     def client(self, node: str) -> PwsClient:
@@ -90,7 +102,7 @@ class Keeper:
         """The session under that key, if there is one."""
         return self._sessions.get(key)
 
-    def live(self) -> dict[Key, Live]:
+    def live(self) -> dict[Key, LiveSubscription]:
         """The subscriptions that can be fetched now."""
         found = {}
         for key, resource in self.state.resources.items():
@@ -102,7 +114,9 @@ class Keeper:
                 # What is just being added or taken out may be in it or not: nothing keeps that true.
                 carried, perhaps = resource.contacts - self.refused.keys() - resource.unsure, resource.unsure
                 generation = self.state.resources[owner].generation
-                found[key] = Live(key, resource.generation, resource.id, session, generation, carried, perhaps)
+                found[key] = LiveSubscription(
+                    key, resource.generation, resource.id, session, generation, carried, perhaps
+                )
         return found
 
     def want(self, contacts: Mapping[str, frozenset[str]]) -> None:
@@ -171,12 +185,12 @@ class Keeper:
         try:
             happening = await self._send(command)
         except Redirected as error:
-            happening = lifecycle.Sent(command.key, command.seq, error.primary, error.backup)
+            happening = lifecycle.Redirected(command.key, command.seq, error.primary, error.backup)
         except PwsError as error:
             happening = lifecycle.Failed(command.key, command.seq, failure_of(error))
         except Exception:  # a bug must not leave a request without a result, which would be waited for for ever
             log.exception("%s %s: unexpected error", command.act, _name(command.key))
-            happening = lifecycle.Failed(command.key, command.seq, Failure(Trouble.SERVER, "internal error"))
+            happening = lifecycle.Failed(command.key, command.seq, Failure(FailureKind.SERVER, "internal error"))
         if command.leftover:
             failure = happening.failure if isinstance(happening, lifecycle.Failed) else None
             happening = lifecycle.Removed(command.seq, failure)
@@ -184,7 +198,7 @@ class Keeper:
             self.post(happening)
         except Exception:  # the same: what is under way must end, if only as a failure
             log.exception("%s %s: unexpected error", command.act, _name(command.key))
-            self.post(lifecycle.Failed(command.key, command.seq, Failure(Trouble.SERVER, "internal error")))
+            self.post(lifecycle.Failed(command.key, command.seq, Failure(FailureKind.SERVER, "internal error")))
 
     async def _send(self, command: Command) -> Happening:
         key = command.key
@@ -202,7 +216,7 @@ class Keeper:
         owner = Key(Kind.APPLICATION, key.node) if making_user else Key(kind, key.node, key.user)
         held = self._sessions.get(owner)
         if held is None:
-            return lifecycle.Failed(key, command.seq, Failure(Trouble.SESSION_LOST, "no session"))
+            return lifecycle.Failed(key, command.seq, Failure(FailureKind.SESSION_LOST, "no session"))
         match key.kind:
             case Kind.APPLICATION:
                 await client.logout(held)
@@ -323,7 +337,7 @@ class Keeper:
         if len(part) > 1:
             half = len(part) // 2
             return [part[:half], part[half:]]
-        self.refused[part[0]] = Refused(key, str(error), self._clock.monotonic())
+        self.refused[part[0]] = RefusedContact(key, str(error), self._clock.monotonic())
         log.warning("%s: %s is left out: %s", _name(key), part[0], error)
         return []
 

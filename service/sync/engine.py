@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.errors import PwsError
-from pws_soap.lifecycle import Kind, State, Trouble
+from pws_soap.lifecycle import FailureKind, Kind, State
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification, same_contact
 from service.core.clock import Clock
 from service.core.engine import (
-    Failure,
     NoSuchEndUser,
     NoSuchNode,
     NotAvailable,
     NotificationCounters,
+    PartialFailure,
     RefreshReport,
     Status,
     Watched,
@@ -26,14 +26,14 @@ from service.core.engine import (
 from service.core.presence.freshness import Level, assess
 from service.core.presence.store import Store
 from service.sync import status as reporting
-from service.sync.driver import Credentials, Keeper
-from service.sync.fetcher import Pump
+from service.sync.driver import Credentials, LifecycleDriver
+from service.sync.fetcher import Fetcher
 from service.sync.inbox import Inbox
 from service.sync.read_through import ReadThrough
 from service.sync.state_file import StateFile
-from service.sync.subscription_events import Herald, Tell
-from service.sync.subscriptions import Line, LineLost, PumpSettings, feed_of
-from service.sync.watchlist import Watching
+from service.sync.subscription_events import Publisher, Tell
+from service.sync.subscriptions import FetchSettings, SubscriptionGone, TrackedSubscription, feed_of
+from service.sync.watchlist import Watchlist
 
 log = logging.getLogger("pws.service")
 
@@ -42,7 +42,7 @@ READY_GRACE = 5.0
 """Seconds for which a service that was live may have nothing live and is still called ready: a fetch and its retry."""
 
 
-class LivingEngine:
+class SyncEngine:
     """Keeps the store up to date with the server; `service.core.engine.Engine` is what others see of it.
 
     `bound` is how long a state counts as live without being confirmed, `patience` how long an answer that reads through
@@ -53,7 +53,7 @@ class LivingEngine:
         self,
         *,
         settings: lifecycle.Settings,
-        pump: PumpSettings,
+        pump: FetchSettings,
         credentials: Credentials,
         connect: Callable[[str], PwsClient],
         store: Store,
@@ -68,10 +68,10 @@ class LivingEngine:
         self._bound = bound
         self._inbox = Inbox()
         self._rejected = 0
-        self.keeper = Keeper(settings, credentials, connect, clock, file, self._changed)
-        self._herald = Herald(store, tell)
-        self.pump = Pump(pump, self.keeper, store, self._inbox, clock, self._herald.missed)
-        self._watching = Watching({})
+        self.keeper = LifecycleDriver(settings, credentials, connect, clock, file, self._changed)
+        self._herald = Publisher(store, tell)
+        self.pump = Fetcher(pump, self.keeper, store, self._inbox, clock, self._herald.missed)
+        self._watching = Watchlist({})
         self._through = ReadThrough(self.refresh, patience)
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
@@ -81,7 +81,7 @@ class LivingEngine:
 
     def start(self, contacts: Mapping[str, Sequence[str]]) -> None:
         """Begin to watch `contacts`, by end user."""
-        self._watching = Watching(contacts)
+        self._watching = Watchlist(contacts)
         self._apply()
         self._tasks = [
             asyncio.create_task(self._forever("lifecycle", self.keeper.run), name="lifecycle"),
@@ -115,7 +115,7 @@ class LivingEngine:
         self.pump.sync()
         if not self.keeper.ever_logged_in and not self.refused.is_set():
             errors = [each.error for each in new.resources.values() if each.key.kind is Kind.APPLICATION]
-            refusals = [error.text for error in errors if error is not None and error.trouble is Trouble.REFUSED]
+            refusals = [error.text for error in errors if error is not None and error.trouble is FailureKind.REFUSED]
             if refusals and len(refusals) == len(errors):
                 self.refusal = refusals[0]
                 self.refused.set()
@@ -214,24 +214,24 @@ class LivingEngine:
         due = lifecycle.next_due(self.keeper.state)
         return None if due is None else max(1.0, due - self._clock.monotonic())
 
-    async def _fetch(self, lines: list[Line]) -> RefreshReport:
+    async def _fetch(self, lines: list[TrackedSubscription]) -> RefreshReport:
         results = await asyncio.gather(*(self.pump.fetch(line) for line in lines), return_exceptions=True)
         changed, failures = 0, []
         for line, result in zip(lines, results, strict=True):
             if isinstance(result, int):
                 changed += result
-            elif isinstance(result, PwsError | LineLost):
-                failures.append(Failure(f"subscription {line.live.id} of {line.feed}", str(result)))
+            elif isinstance(result, PwsError | SubscriptionGone):
+                failures.append(PartialFailure(f"subscription {line.live.id} of {line.feed}", str(result)))
             else:
                 raise result
         if failures and len(failures) == len(lines):
             raise NotAvailable("; ".join(each.reason for each in failures), self._retry_after())
         return RefreshReport(changed, changed, tuple(failures))
 
-    async def _poll(self, lines: list[Line], contacts: Sequence[str]) -> RefreshReport:
+    async def _poll(self, lines: list[TrackedSubscription], contacts: Sequence[str]) -> RefreshReport:
         """Poll contacts through their subscriptions. A node that does not answer is not asked a second time."""
         changed = told = 0
-        failures: list[Failure] = []
+        failures: list[PartialFailure] = []
         for line in lines:
             mine = []
             for contact in contacts:
@@ -243,7 +243,7 @@ class LivingEngine:
                 try:
                     report = await self.pump.poll(line, part)
                 except PwsError as error:
-                    failures.append(Failure(", ".join(part[:5]), str(error)))
+                    failures.append(PartialFailure(", ".join(part[:5]), str(error)))
                     break
                 told += len(part)
                 changed += len(report.changes)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pws_soap.models import Presence, PresenceState, PresenceType
-from service.core.engine import Trouble
+from service.core.engine import HealthProblem
 from service.core.presence.records import Record
 
 SHOWN: Final = 3
@@ -37,7 +37,7 @@ def unknown_in(presences: Iterable[Presence]) -> list[str]:
     )
 
 
-def troubles(records: Iterable[Record], users: Mapping[str, str]) -> list[Trouble]:
+def troubles(records: Iterable[Record], users: Mapping[str, str]) -> list[HealthProblem]:
     """One for each end user with contacts that are UNKNOWN with basic presence while others are known.
 
     `users` gives the end user of each feed.
@@ -57,5 +57,5 @@ def troubles(records: Iterable[Record], users: Mapping[str, str]) -> list[Troubl
     for user, each in unknown.items():
         if user in known:
             since = min(record.changed_at.wall for record in each if record.changed_at is not None)
-            found.append(Trouble(since, hint(user, [record.contact for record in each])))
+            found.append(HealthProblem(since, hint(user, [record.contact for record in each])))
     return found

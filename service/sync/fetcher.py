@@ -26,17 +26,25 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from pws_soap.errors import PwsError
-from pws_soap.lifecycle import LOST_OF, Failure, Key, Trouble, failure_of
+from pws_soap.lifecycle import LOST_OF, Failure, FailureKind, Key, failure_of
 from pws_soap.models import Presence, same_contact
 from service.core.callback_url import token_of
 from service.core.clock import Clock, Moment
-from service.core.presence.records import PutReport, Reading, Source
+from service.core.presence.records import PutReport, ReadingStart, Source
 from service.core.presence.store import Store
-from service.sync.driver import Keeper
+from service.sync.driver import LifecycleDriver
 from service.sync.inbox import Inbox, SubscriptionRef
 from service.sync.poller import Poller
 from service.sync.silence import Silence
-from service.sync.subscriptions import Counters, Line, LineLost, Live, PumpSettings, Use, feed_of
+from service.sync.subscriptions import (
+    FetcherCounters,
+    FetchSettings,
+    LiveSubscription,
+    SubscriptionGone,
+    TrackedSubscription,
+    Use,
+    feed_of,
+)
 
 log = logging.getLogger("pws.fetch")
 
@@ -44,13 +52,13 @@ _SHOWN = 60
 """Characters of a name that nobody knows that are shown."""
 
 
-class Pump:
+class Fetcher:
     """Owns the fetches. It is driven by `sync` (the lifecycle changed), `notified`, and time."""
 
     def __init__(
         self,
-        settings: PumpSettings,
-        keeper: Keeper,
+        settings: FetchSettings,
+        keeper: LifecycleDriver,
         store: Store,
         inbox: Inbox,
         clock: Clock,
@@ -68,9 +76,9 @@ class Pump:
         self._under_way: Counter[Use] = Counter()
         self.failing: dict[str, tuple[int, float, str | None]] = {}
         """Of feeds whose last fetch failed, and ended their subscription: how often, since when, why."""
-        self.lines: dict[Key, Line] = {}
+        self.lines: dict[Key, TrackedSubscription] = {}
         """In the order in which they were opened."""
-        self.counters = Counters()
+        self.counters = FetcherCounters()
         self._silence = Silence(settings, keeper, store, clock, self.counters, self._woken.set, missed, self._leads)
         self._poller = Poller(
             settings, keeper, store, inbox, clock, self.lines, self.counters, self._silence, self._woken.set
@@ -120,22 +128,22 @@ class Pump:
         """Something is due that was not."""
         self._woken.set()
 
-    async def poll(self, line: Line, contacts: Iterable[str]) -> PutReport:
+    async def poll(self, line: TrackedSubscription, contacts: Iterable[str]) -> PutReport:
         """See Poller. What is found changed here was known a moment ago, so a notification should have told of it."""
         report = await self._poller.poll(line, contacts)
         self._silence.suspect(line, report)
         return report
 
-    async def fetch(self, line: Line) -> int:
+    async def fetch(self, line: TrackedSubscription) -> int:
         """Fetch a subscription now; how many contacts changed. A fetch that has not begun yet serves many callers.
 
-        Raises LineLost when the subscription is no longer there, or the error of the fetch; while it is backing off
-        after one, LineLost with that error, so that nobody can make us hammer.
+        Raises SubscriptionGone when the subscription is no longer there, or the error of the fetch; while it is backing
+        off after one, SubscriptionGone with that error, so that nobody can make us hammer.
         """
         if self.lines.get(line.live.key) is not line:
-            raise LineLost("it was lost meanwhile")
+            raise SubscriptionGone("it was lost meanwhile")
         if line.fetch_failures and line.fetch_due > self._clock.monotonic():
-            raise LineLost(line.last_error or "backing off")
+            raise SubscriptionGone(line.last_error or "backing off")
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         line.waiters.append(done)
         self._inbox.mark(line.ref.id, line.ref.node)
@@ -218,7 +226,7 @@ class Pump:
 
     # One fetch
 
-    async def _fetch(self, line: Line) -> None:
+    async def _fetch(self, line: TrackedSubscription) -> None:
         ticket = self._inbox.begin(line.ref)
         reading = self._store.begin()
         waiters, line.waiters = line.waiters, []
@@ -227,7 +235,7 @@ class Pump:
         self.counters.fetches += 1
         use = line.use
         self._under_way[use] += 1
-        failed: Exception = LineLost("it was lost meanwhile")
+        failed: Exception = SubscriptionGone("it was lost meanwhile")
         changed = None
         try:
             client = self._keeper.client(line.live.key.node)
@@ -255,13 +263,17 @@ class Pump:
                     each.set_exception(failed)
         if isinstance(failed, PwsError):
             failure: Failure | None = failure_of(failed)
-        elif changed is None and not isinstance(failed, LineLost):  # a bug of ours: whatever the reply said is lost
-            failure = Failure(Trouble.SERVER, "the reply was not read", may_have_acted=True)
+        elif changed is None and not isinstance(
+            failed, SubscriptionGone
+        ):  # a bug of ours: whatever the reply said is lost
+            failure = Failure(FailureKind.SERVER, "the reply was not read", may_have_acted=True)
         else:
             failure = None
         self._poller.report(line, failure, consumes=True)
 
-    def _fetched(self, line: Line, presences: list[Presence], reading: Reading, expected: bool) -> int:
+    def _fetched(
+        self, line: TrackedSubscription, presences: list[Presence], reading: ReadingStart, expected: bool
+    ) -> int:
         strange = [each for each in presences if not each.contact or same_contact(each.contact) not in line.carried]
         report = self._poller.take(line, presences, reading, Source.SUBSCRIBED)
         leads = self._leads(line)
@@ -281,7 +293,7 @@ class Pump:
         line.fetch_due = reading.at.monotonic + line.interval
         return len(report.changes)
 
-    def _found_strange(self, line: Line, strange: list[Presence]) -> None:
+    def _found_strange(self, line: TrackedSubscription, strange: list[Presence]) -> None:
         """Something in the reply is about nobody whom the subscription carries: it may be anyone of them."""
         named = next((each.contact for each in strange if each.contact), "")
         what = f"{named[:_SHOWN]!a}" if named else f"nobody that is named ({strange[0].problem})"
@@ -296,7 +308,7 @@ class Pump:
         )
         line.poll_due = 0.0
 
-    def _failed(self, line: Line, error: Exception) -> None:
+    def _failed(self, line: TrackedSubscription, error: Exception) -> None:
         now = self._clock.monotonic()
         unknown = not isinstance(error, PwsError) or error.may_have_acted
         self.counters.failures += 1
@@ -316,7 +328,7 @@ class Pump:
             # Something may have changed, and we cannot learn what: nothing of this feed is sure until a fetch succeeds.
             self._store.doubt(line.feed, f"cannot be fetched: {line.last_error}")
 
-    def _overtaken(self, line: Line, use: Use, failed: Exception) -> None:
+    def _overtaken(self, line: TrackedSubscription, use: Use, failed: Exception) -> None:
         """A fetch that outlived its subscription may have taken changes of the one that is fetched like it now."""
         if self.lines.get(line.live.key) is line or (isinstance(failed, PwsError) and not failed.may_have_acted):
             return
@@ -327,15 +339,15 @@ class Pump:
 
     # Lines
 
-    def _leads(self, line: Line) -> bool:
+    def _leads(self, line: TrackedSubscription) -> bool:
         """Whether this is the newest subscription of its feed: after a move the old one lives on for a while."""
         newest = next((each for each in reversed(self.lines.values()) if each.feed == line.feed), None)
         return newest is line
 
-    def _open(self, key: Key, live: Live) -> None:
+    def _open(self, key: Key, live: LiveSubscription) -> None:
         now = self._clock.monotonic()
         sweep = self._settings.reconcile_interval
-        line = Line(
+        line = TrackedSubscription(
             live,
             SubscriptionRef(token_of(key.node), live.id),
             feed_of(key),
@@ -358,7 +370,7 @@ class Pump:
         since = before.since if before is not None else None
         self._store.doubt(line.feed, "subscribed anew, not fetched yet", since)
 
-    def _close(self, key: Key, line: Line) -> None:
+    def _close(self, key: Key, line: TrackedSubscription) -> None:
         led = self._leads(line)
         del self.lines[key]
         if line.fetch_failures:
@@ -375,4 +387,4 @@ class Pump:
                     self._inbox.mark(other.ref.id, other.ref.node)
         for each in line.waiters:
             if not each.done():
-                each.set_exception(LineLost("it was lost meanwhile"))
+                each.set_exception(SubscriptionGone("it was lost meanwhile"))

@@ -27,7 +27,7 @@ class SubscriptionRef(NamedTuple):
     id: int
 
 
-class Ticket(NamedTuple):
+class FetchTicket(NamedTuple):
     """A fetch under way: which subscription, in which of its lives, and how many marks it had when it began."""
 
     ref: SubscriptionRef
@@ -109,12 +109,12 @@ class Inbox:
         """Subscriptions with news, the one that waits longest first."""
         return tuple(self._dirty)
 
-    def begin(self, ref: SubscriptionRef) -> Ticket:
+    def begin(self, ref: SubscriptionRef) -> FetchTicket:
         """A fetch begins; call it before the request is sent. KeyError: the subscription is not known."""
         slot = self._slots[ref]
-        return Ticket(ref, slot.life, slot.marks)
+        return FetchTicket(ref, slot.life, slot.marks)
 
-    def finish(self, ticket: Ticket, *, ok: bool) -> bool:
+    def finish(self, ticket: FetchTicket, *, ok: bool) -> bool:
         """The fetch ended; `ok` when its reply was read. True when the subscription is clean now.
 
         One that failed counts as a mark: whether the server now waits to be asked is not known.

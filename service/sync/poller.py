@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pws_soap import lifecycle
 from pws_soap.errors import PwsError, UnexpectedReply
-from pws_soap.lifecycle import Failure, Key, Trouble, failure_of
+from pws_soap.lifecycle import Failure, FailureKind, Key, failure_of
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
 from service.core.clock import Clock
-from service.core.presence.records import PutReport, Reading, Source
+from service.core.presence.records import PutReport, ReadingStart, Source
 from service.core.presence.store import Store
-from service.sync.driver import Keeper
+from service.sync.driver import LifecycleDriver
 from service.sync.inbox import Inbox
 from service.sync.silence import Silence
-from service.sync.subscriptions import Counters, Line, PumpSettings
+from service.sync.subscriptions import FetcherCounters, FetchSettings, TrackedSubscription
 
 log = logging.getLogger("pws.fetch")
 
@@ -32,13 +32,13 @@ class Poller:
 
     def __init__(
         self,
-        settings: PumpSettings,
-        keeper: Keeper,
+        settings: FetchSettings,
+        keeper: LifecycleDriver,
         store: Store,
         inbox: Inbox,
         clock: Clock,
-        lines: Mapping[Key, Line],
-        counters: Counters,
+        lines: Mapping[Key, TrackedSubscription],
+        counters: FetcherCounters,
         silence: Silence,
         wake: Callable[[], None],
     ) -> None:
@@ -53,7 +53,7 @@ class Poller:
         self._wake = wake
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
 
-    async def poll(self, line: Line, contacts: Iterable[str]) -> PutReport:
+    async def poll(self, line: TrackedSubscription, contacts: Iterable[str]) -> PutReport:
         """Read these contacts with getPolledPresence, through the session of a subscription. Raises PwsError."""
         contacts = list(contacts)
         reading = self._store.begin()
@@ -73,7 +73,9 @@ class Poller:
             raise UnexpectedReply("the reply tells of nobody who was asked for", operation="getPolledPresence")
         return self.take(line, answers, reading, Source.POLLED)
 
-    def take(self, line: Line, presences: list[Presence], reading: Reading, source: Source) -> PutReport:
+    def take(
+        self, line: TrackedSubscription, presences: list[Presence], reading: ReadingStart, source: Source
+    ) -> PutReport:
         """Take a reply in. What this subscription does not carry was true just now, and nobody tells when that ends."""
         report = self._store.put(presences, reading, source=source)
         mine = self._mine(line)
@@ -82,7 +84,7 @@ class Poller:
             self._store.doubt_contacts(others, "no subscription carries it yet")
         return report
 
-    def _mine(self, line: Line) -> set[str]:
+    def _mine(self, line: TrackedSubscription) -> set[str]:
         """The contacts that a subscription carries and that are read through it."""
         found = set()
         for contact in line.live.contacts:
@@ -91,7 +93,7 @@ class Poller:
                 found.add(record.key)
         return found
 
-    def unsettled(self, line: Line) -> list[str]:
+    def unsettled(self, line: TrackedSubscription) -> list[str]:
         """What must be read again: in doubt, and in the subscription, so that what is read stays true."""
         unsettled = self._store.unsettled(line.feed)
         if not unsettled:
@@ -99,7 +101,7 @@ class Poller:
         mine = {same_contact(contact) for contact in line.live.contacts}
         return [contact for contact in unsettled if same_contact(contact) in mine]
 
-    async def read_again(self, line: Line) -> None:
+    async def read_again(self, line: TrackedSubscription) -> None:
         """Poll what is in doubt, then what the sweep has left, in lists as long as a request may be."""
         try:
             doubtful = self.unsettled(line)
@@ -126,7 +128,7 @@ class Poller:
             line.poll_due = self._clock.monotonic() + pause
             line.polling = False
 
-    async def beat(self, line: Line) -> None:
+    async def beat(self, line: TrackedSubscription) -> None:
         """Ask the server for one contact, each in its turn: is it there at all? Any other answer does as well."""
         contacts = sorted(line.live.contacts)
         line.beats += 1
@@ -144,7 +146,9 @@ class Poller:
         full = min(_RETRY_MOST, _RETRY_FIRST * 2.0 ** min(failures - 1, 10))
         return full * (0.5 + 0.5 * self._random.random())
 
-    def report(self, line: Line, failure: Failure | None, *, session: bool = False, consumes: bool = False) -> None:
+    def report(
+        self, line: TrackedSubscription, failure: Failure | None, *, session: bool = False, consumes: bool = False
+    ) -> None:
         """Tell the lifecycle how a call through this subscription, or through its session alone, ended.
 
         `consumes`: it was one that takes changes along.
@@ -156,12 +160,14 @@ class Poller:
                 continue
             if failure is None:
                 other.beat_due = now + self._settings.heartbeat_interval
-            elif failure.trouble in {Trouble.UNREACHABLE, Trouble.UNKNOWN_OUTCOME} and not other.fetch_failures:
+            elif failure.trouble in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME} and not other.fetch_failures:
                 # A fetch finds out at once, and what cannot be confirmed is no longer called live.
                 self._inbox.mark(other.ref.id, other.ref.node)
                 self._wake()
-        if session and failure is not None and failure.trouble is Trouble.SUBSCRIPTION_LOST:
-            failure = Failure(Trouble.SERVER, failure.text, failure.code)
+        if session and failure is not None and failure.trouble is FailureKind.SUBSCRIPTION_LOST:
+            failure = Failure(FailureKind.SERVER, failure.text, failure.code)
         live = line.live
-        used = lifecycle.Used(live.key, live.generation, failure, consumes=consumes, session=live.session_generation)
+        used = lifecycle.CallReported(
+            live.key, live.generation, failure, consumes=consumes, session=live.session_generation
+        )
         self._keeper.post(used)

@@ -18,8 +18,8 @@ from service.core.clock import Clock
 from service.core.presence.freshness import default_bound
 from service.core.presence.records import PutReport
 from service.core.presence.store import Store
-from service.sync.driver import Keeper
-from service.sync.subscriptions import Counters, Line, PumpSettings
+from service.sync.driver import LifecycleDriver
+from service.sync.subscriptions import FetcherCounters, FetchSettings, TrackedSubscription
 
 log = logging.getLogger("pws.fetch")
 
@@ -39,14 +39,14 @@ class Silence:
 
     def __init__(
         self,
-        settings: PumpSettings,
-        keeper: Keeper,
+        settings: FetchSettings,
+        keeper: LifecycleDriver,
         store: Store,
         clock: Clock,
-        counters: Counters,
+        counters: FetcherCounters,
         wake: Callable[[], None],
         missed: Callable[[Key], None],
-        leads: Callable[[Line], bool],
+        leads: Callable[[TrackedSubscription], bool],
     ) -> None:
         self._settings = settings
         self._keeper = keeper
@@ -57,11 +57,11 @@ class Silence:
         self._missed = missed
         self._leads = leads
 
-    def expect_first(self, line: Line, now: float) -> None:
+    def expect_first(self, line: TrackedSubscription, now: float) -> None:
         """The subscription is new, and its first notification has not come yet."""
         line.first_due = now + self._settings.first_notification
 
-    def broken(self, line: Line) -> None:
+    def broken(self, line: TrackedSubscription) -> None:
         """A notification has come."""
         line.missed, line.missed_since = 0, 0.0
         line.first_due, line.suspected_at = None, None
@@ -70,7 +70,7 @@ class Silence:
             line.silent_since = 0.0
         self._set_interval(line, self._settings.safety_interval)
 
-    def suspect(self, line: Line, report: PutReport, *, fetched: bool = False) -> None:
+    def suspect(self, line: TrackedSubscription, report: PutReport, *, fetched: bool = False) -> None:
         """A change was found that is not known to have been announced: its notification may just be late.
 
         `fetched`: by a fetch that has just ended; a poll says nothing while one is under way.
@@ -87,7 +87,7 @@ class Silence:
             line.suspected_at = self._clock.monotonic()
         self._wake()
 
-    def look(self, line: Line, now: float) -> list[float]:
+    def look(self, line: TrackedSubscription, now: float) -> list[float]:
         """Notice what did not come in time; when to look again."""
         later = []
         if line.first_due is not None:
@@ -104,14 +104,14 @@ class Silence:
                 later.append(due)
         return later
 
-    def _is_silent(self, line: Line, now: float) -> None:
+    def _is_silent(self, line: TrackedSubscription, now: float) -> None:
         line.first_due, line.silent_since = None, now
         self._set_interval(line, self._shortest)
         line.fetch_due = min(line.fetch_due, now + line.interval)
         message = "%s: subscription %d was not notified when it was made: fetching every %.0f s"
         log.warning(message, line.feed, line.live.id, line.interval)
 
-    def _was_missed(self, line: Line, now: float) -> None:
+    def _was_missed(self, line: TrackedSubscription, now: float) -> None:
         """A change was found, and no notification told of it, before or shortly after."""
         first = not line.missed
         line.missed_since = line.missed_since or now
@@ -122,13 +122,13 @@ class Silence:
         log.warning("%s: a change came without a notification: fetching every %.0f s", line.feed, line.interval)
         if first:  # does the server still know where to?
             self._missed(line.live.key)
-            self._keeper.post(lifecycle.Used(line.live.key, line.live.generation, unheard=True))
+            self._keeper.post(lifecycle.CallReported(line.live.key, line.live.generation, unheard=True))
 
     @property
     def _shortest(self) -> float:
         return min(SHORTEST, self._settings.safety_interval)
 
-    def _set_interval(self, line: Line, interval: float) -> None:
+    def _set_interval(self, line: TrackedSubscription, interval: float) -> None:
         if line.interval != interval:
             line.interval = interval
             if self._leads(line):

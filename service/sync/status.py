@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from pws_soap.lifecycle import USABLE, Key, Kind, Phase, Resource, State, Trouble
+from pws_soap.lifecycle import USABLE, FailureKind, Key, Kind, Phase, Resource, State
 from pws_soap.models import SessionKind
 from service.core.clock import Clock, Moment
 from service.core.engine import (
@@ -19,13 +19,13 @@ from service.core.engine import (
     Status,
     SubscriptionStatus,
 )
-from service.core.engine import Trouble as Problem
+from service.core.engine import HealthProblem as Problem
 from service.core.presence.freshness import Level
 from service.core.presence.store import Store
 from service.sync import federation
-from service.sync.driver import Keeper
-from service.sync.fetcher import Pump
-from service.sync.subscriptions import Line, feed_of
+from service.sync.driver import LifecycleDriver
+from service.sync.fetcher import Fetcher
+from service.sync.subscriptions import TrackedSubscription, feed_of
 
 _TO_FREE = (
     "the server has no room for more: remove what other programs left behind (pws delete --sweep 1-16), "
@@ -34,7 +34,12 @@ _TO_FREE = (
 
 
 def status(
-    keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int], counters: NotificationCounters, clock: Clock
+    keeper: LifecycleDriver,
+    pump: Fetcher,
+    store: Store,
+    levels: dict[Level, int],
+    counters: NotificationCounters,
+    clock: Clock,
 ) -> Status:
     """How it is doing; `levels` counts the contacts by freshness."""
     state = keeper.state
@@ -61,7 +66,9 @@ def overall(state: State, levels: dict[Level, int], *, muted: bool = False) -> E
     return EngineState.DOWN if troubled else EngineState.STARTING
 
 
-def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int], clock: Clock) -> Iterator[Problem]:
+def problems(
+    keeper: LifecycleDriver, pump: Fetcher, store: Store, levels: dict[Level, int], clock: Clock
+) -> Iterator[Problem]:
     """What is wrong, and since when, the most general first."""
     state = keeper.state
     for name, node in state.nodes.items():
@@ -73,7 +80,7 @@ def problems(keeper: Keeper, pump: Pump, store: Store, levels: dict[Level, int],
             continue
         who = f"{key.kind} {key.user}".rstrip()
         what = f"{who} at {key.node} ({resource.phase}): {resource.error.text}"
-        if resource.error.trouble is Trouble.EXHAUSTED:
+        if resource.error.trouble is FailureKind.EXHAUSTED:
             what += f"; {_TO_FREE}"
         yield Problem(_wall(clock, resource.since), what)
     for line in pump.lines.values():
@@ -169,7 +176,7 @@ def _endpoints(state: State, clock: Clock) -> Iterator[EndpointStatus]:
             yield EndpointStatus(key.node, resource.id, str(resource.phase), _expiry(clock, resource), _error(resource))
 
 
-def _subscriptions(state: State, pump: Pump, clock: Clock) -> Iterator[SubscriptionStatus]:
+def _subscriptions(state: State, pump: Fetcher, clock: Clock) -> Iterator[SubscriptionStatus]:
     for key, resource in sorted(state.resources.items()):
         if key.kind is not Kind.SUBSCRIPTION:
             continue
@@ -189,7 +196,7 @@ def _subscriptions(state: State, pump: Pump, clock: Clock) -> Iterator[Subscript
         )
 
 
-def _last_error(line: Line | None) -> str | None:
+def _last_error(line: TrackedSubscription | None) -> str | None:
     return line.last_error if line else None
 
 

@@ -46,7 +46,7 @@ class Slot(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class SubscriptionEvent:
     """One event. `origin` is the node that an end user has left."""
 
     name: str
@@ -70,7 +70,7 @@ def working(state: State) -> frozenset[Slot]:
     )
 
 
-def happenings(old: State, new: State, known: Collection[Slot]) -> list[Happened]:
+def happenings(old: State, new: State, known: Collection[Slot]) -> list[SubscriptionEvent]:
     """What the step from `old` to `new` means. `known` are the subscriptions that have worked before."""
     if new.stopping:
         return []
@@ -81,7 +81,7 @@ def happenings(old: State, new: State, known: Collection[Slot]) -> list[Happened
     return found
 
 
-def _moved(old: State, new: State, known: Collection[Slot]) -> Iterator[Happened]:
+def _moved(old: State, new: State, known: Collection[Slot]) -> Iterator[SubscriptionEvent]:
     for name, user in new.users.items():
         before = old.users.get(name)
         slots = tuple(sorted(slot for slot in known if slot.user == name))
@@ -89,23 +89,23 @@ def _moved(old: State, new: State, known: Collection[Slot]) -> Iterator[Happened
             continue
         left = new.nodes.get(before.node)
         reason = f"{before.node} does not answer: {left.error}" if left is not None and left.error else None
-        yield Happened(FAILED_OVER, slots, user.node, reason, before.node)
+        yield SubscriptionEvent(FAILED_OVER, slots, user.node, reason, before.node)
 
 
-def _became(key: Key, old: State, new: State, known: Collection[Slot]) -> Iterator[Happened]:
+def _became(key: Key, old: State, new: State, known: Collection[Slot]) -> Iterator[SubscriptionEvent]:
     slot = Slot(key.user, key.slot)
     was, now = old.resources.get(key), new.resources.get(key)
     was_there, is_there = was is not None and was.phase in USABLE, now is not None and now.phase in USABLE
     if was_there and not is_there:
-        yield Happened(LOST, (slot,), key.node, _why(key, old, new))
+        yield SubscriptionEvent(LOST, (slot,), key.node, _why(key, old, new))
     elif now is not None and is_there:
         if was is None or was.generation != now.generation:
             if was_there:
-                yield Happened(LOST, (slot,), key.node, _why(key, old, new))
+                yield SubscriptionEvent(LOST, (slot,), key.node, _why(key, old, new))
             if slot in known:
-                yield Happened(RECREATED, (slot,), key.node)
+                yield SubscriptionEvent(RECREATED, (slot,), key.node)
         elif _later(was, now):
-            yield Happened(RENEWED, (slot,), key.node)
+            yield SubscriptionEvent(RENEWED, (slot,), key.node)
 
 
 def _later(was: Resource, now: Resource) -> bool:
@@ -127,7 +127,7 @@ def _is_wanted(key: Key, state: State) -> bool:
     return user is not None and user.node == key.node and key.slot < len(user.slots) and bool(user.slots[key.slot])
 
 
-class Herald:
+class Publisher:
     """Tells of them. It remembers which subscriptions have worked before."""
 
     def __init__(self, store: Store, tell: Tell) -> None:
@@ -145,7 +145,7 @@ class Herald:
     def missed(self, key: Key) -> None:
         """A change came through this subscription that nobody had announced, the first one for a while."""
         slot = Slot(key.user, key.slot)
-        told = Happened(MISSED, (slot,), key.node, _WITHOUT_NOTICE)
+        told = SubscriptionEvent(MISSED, (slot,), key.node, _WITHOUT_NOTICE)
         self._tell(told.name, told.data(), self._keys(told.slots))
 
     def _keys(self, slots: Iterable[Slot]) -> list[str]:

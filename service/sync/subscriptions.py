@@ -13,7 +13,7 @@ from service.sync.inbox import SubscriptionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PumpSettings:
+class FetchSettings:
     """Times in seconds; a `reconcile_interval` of 0 means never. `rich` names the end users with RICH presence."""
 
     safety_interval: float = 600.0
@@ -26,15 +26,15 @@ class PumpSettings:
     rich: frozenset[str] = frozenset()
 
 
-class LineLost(Exception):
+class SubscriptionGone(Exception):
     """A subscription cannot be fetched now; the message says why."""
 
 
 @dataclass(slots=True)
-class Line:
+class TrackedSubscription:
     """What the pump knows of one subscription that can be fetched."""
 
-    live: Live
+    live: LiveSubscription
     ref: SubscriptionRef
     feed: str
     interval: float
@@ -91,8 +91,8 @@ class Use(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counters:
-    """Since the start; see `service.core.engine.FetchCounters`."""
+class FetcherCounters:
+    """Since the start; see `service.core.engine.FetcherCounters`."""
 
     fetches: int = 0
     polls: int = 0
@@ -109,7 +109,7 @@ def feed_of(key: Key) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveSubscription:
     """A subscription that can be fetched."""
 
     key: Key

@@ -12,7 +12,7 @@ from pws_soap.models import same_contact
 from service.core.engine import NoSuchEndUser, Watched
 
 
-class Watching:
+class Watchlist:
     """The contacts that are wanted. Contacts are compared without regard to case; their first spelling stays."""
 
     def __init__(self, configured: Mapping[str, Sequence[str]]) -> None:

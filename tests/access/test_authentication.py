@@ -7,22 +7,22 @@ from fastapi import Depends, FastAPI
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import ANYBODY, READER, Principal
-from service.access.rate_limit import Rates
+from service.access.rate_limit import RateLimiter
 from service.api import error_handlers
-from service.api.middleware.authentication import Entrance
+from service.api.middleware.authentication import AuthenticationMiddleware
 from service.core.clock import ManualClock
 from tests.support.asgi import call
-from tests.support.bare_service import Office
+from tests.support.bare_service import BareService
 from tests.support.people import ADMIN, ANN, KEYS, PEOPLE, READ, bearer, coming_from, filled, guarded, rules
 
 CHALLENGE = 'Bearer realm="presence"'
 
 
 async def test_without_keys_everybody_may_everything() -> None:
-    office = Office()
+    office = BareService()
     assert (await office.get("/v1/status")).status == 200
     assert (await call(office.app, "POST", "/v1/contacts", json_body={"contacts": [ANN]})).status == 200
 
@@ -30,7 +30,7 @@ async def test_without_keys_everybody_may_everything() -> None:
 async def test_without_keys_what_is_sent_as_one_is_a_proxys_business() -> None:
     """A proxy that asks for passwords itself passes them on."""
     for header in ("Basic dXNlcjpwYXNz", f"Bearer {new_key().reveal()}", "nonsense"):
-        assert (await call(Office().app, "GET", "/v1/status", headers={"Authorization": header})).status == 200
+        assert (await call(BareService().app, "GET", "/v1/status", headers={"Authorization": header})).status == 200
 
 
 async def test_with_keys_one_is_needed_and_said_how() -> None:
@@ -106,7 +106,7 @@ async def test_a_wait_of_less_than_a_second_is_one_second() -> None:
 async def test_without_a_key_the_address_counts() -> None:
     """Of IPv6 its network: one asker has as many addresses in it as they like."""
     clock = ManualClock()
-    office = filled(Office(clock=clock, door=Door(rates=Rates(clock, 1, 1), clock=clock)))
+    office = filled(BareService(clock=clock, door=Authenticator(rates=RateLimiter(clock, 1, 1), clock=clock)))
 
     async def ask(address: str) -> int:
         return (await call(coming_from(address, office.app), "GET", "/v1/status")).status
@@ -160,7 +160,7 @@ async def test_whoever_forgets_the_key_is_not_a_guesser() -> None:
 
 
 async def test_where_no_key_is_needed_a_page_cannot_pass_for_us() -> None:
-    office = Office()
+    office = BareService()
     answer = await office.get("/v1/presence", host="evil.example")
     assert (answer.status, answer.json()["type"]) == (421, "/problems/host-not-allowed")
     assert "http.allowed_hosts" in answer.json()["detail"]
@@ -171,13 +171,13 @@ async def test_where_no_key_is_needed_a_page_cannot_pass_for_us() -> None:
 
 
 async def test_a_notification_comes_under_any_name() -> None:
-    office = Office()
+    office = BareService()
     answer = await office.get("/pws/kR3-very_secret-path?id=1&eventType=PRESENCE_NOTIFICATION", host="any.example")
     assert answer.status == 200
 
 
 async def test_where_no_key_is_needed_a_page_changes_nothing() -> None:
-    office = Office()
+    office = BareService()
     headers = {"host": "127.0.0.1:8080", "origin": "https://evil.example"}
     answer = await call(office.app, "POST", "/v1/refresh", headers=headers)
     assert (answer.status, answer.json()["type"]) == (403, "/problems/origin-not-allowed")
@@ -203,7 +203,7 @@ async def test_a_key_that_is_revoked_opens_no_longer() -> None:
     office = guarded()
     assert office.door is not None
     assert (await call(office.app, "GET", "/v1/status", headers=bearer("reader"))).status == 200
-    office.door.rules = Rules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
+    office.door.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
     assert (await call(office.app, "GET", "/v1/status", headers=bearer("reader"))).status == 401
     assert (await call(office.app, "GET", "/v1/status", headers=bearer("root"))).status == 200
 
@@ -211,42 +211,42 @@ async def test_a_key_that_is_revoked_opens_no_longer() -> None:
 @pytest.mark.parametrize("change", ["revoked", "fewer scopes", "replaced", "no longer anonymous"])
 async def test_a_stream_ends_with_its_key(change: str) -> None:
     """With the next piece that it would send; it ends cleanly, and nothing of that piece is sent."""
-    door = Door(rules=rules(READER if change == "no longer anonymous" else None))
+    door = Authenticator(rules=rules(READER if change == "no longer anonymous" else None))
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"one", "more_body": True})
         if change == "revoked":
-            door.rules = Rules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
+            door.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
         elif change == "fewer scopes":
-            door.rules = Rules(KeyRing([(hash_of(KEYS["reader"]), Principal("reader", frozenset()))]), None)
+            door.rules = AccessRules(KeyRing([(hash_of(KEYS["reader"]), Principal("reader", frozenset()))]), None)
         elif change == "replaced":
-            door.rules = Rules(KeyRing([(hash_of(new_key().reveal()), PEOPLE["reader"])]), None)
+            door.rules = AccessRules(KeyRing([(hash_of(new_key().reveal()), PEOPLE["reader"])]), None)
         else:
             door.rules = rules()
         await send({"type": "http.response.body", "body": b"two", "more_body": True})
         raise AssertionError
 
     headers = {} if change == "no longer anonymous" else bearer("reader")
-    answer = await call(Entrance(stream, door), "GET", "/v1/events", headers=headers)
+    answer = await call(AuthenticationMiddleware(stream, door), "GET", "/v1/events", headers=headers)
     assert (answer.status, answer.body) == (200, b"one")
 
 
 async def test_who_waited_with_a_key_that_was_revoked_meanwhile_gets_no_answer() -> None:
     """Else a long poll would tell one thing more."""
-    door = Door(rules=rules())
+    door = Authenticator(rules=rules())
 
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
-        door.rules = Rules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
+        door.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise AssertionError
 
-    answer = await call(Entrance(waits, door), "GET", "/v1/status", headers=bearer("reader"))
+    answer = await call(AuthenticationMiddleware(waits, door), "GET", "/v1/status", headers=bearer("reader"))
     assert (answer.status, answer.json()["type"]) == (401, "/problems/key-required")
 
 
 async def test_a_stream_whose_key_is_still_good_goes_on() -> None:
-    door = Door(rules=rules())
+    door = Authenticator(rules=rules())
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -254,7 +254,9 @@ async def test_a_stream_whose_key_is_still_good_goes_on() -> None:
         await send({"type": "http.response.body", "body": b"one", "more_body": True})
         await send({"type": "http.response.body", "body": b"two", "more_body": False})
 
-    assert (await call(Entrance(stream, door), "GET", "/v1/x", headers=bearer("reader"))).body == b"onetwo"
+    assert (
+        await call(AuthenticationMiddleware(stream, door), "GET", "/v1/x", headers=bearer("reader"))
+    ).body == b"onetwo"
 
 
 async def test_slots_are_a_keys_own() -> None:
@@ -273,14 +275,14 @@ async def test_slots_are_a_keys_own() -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     for name in ("reader", "root"):
-        await call(Entrance(tell, door), "GET", "/v1/x", headers=bearer(name))
-    door.rules = Rules(anonymous=ANYBODY)
-    await call(Entrance(tell, door), "GET", "/v1/x")
+        await call(AuthenticationMiddleware(tell, door), "GET", "/v1/x", headers=bearer(name))
+    door.rules = AccessRules(anonymous=ANYBODY)
+    await call(AuthenticationMiddleware(tell, door), "GET", "/v1/x")
     assert seen == {"key reader", "key root", "127.0.0.1"}
 
 
 def test_nothing_of_a_key_shows() -> None:
-    door = Door(rules=rules())
+    door = Authenticator(rules=rules())
     shown = f"{door!r} {door.rules!r} {vars(door)!r}"
     assert not [key for key in KEYS.values() if key in shown or hash_of(key) in shown]
     assert {READ, ADMIN} <= set(PEOPLE["root"].scopes)
@@ -288,7 +290,7 @@ def test_nothing_of_a_key_shows() -> None:
 
 async def test_a_route_outside_of_the_api_may_need_a_scope_too() -> None:
     """The dependency finds out itself who asks."""
-    app, door = FastAPI(), Door(rules=rules())
+    app, door = FastAPI(), Authenticator(rules=rules())
     error_handlers.install(app)
 
     @app.get("/demo", dependencies=[Depends(door.needs(READ))])

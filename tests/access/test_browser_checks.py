@@ -6,7 +6,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from service.access.browser_checks import check
-from service.access.errors import ForeignHost, ForeignPage
+from service.access.errors import HostNotAllowed, OriginNotAllowed
 
 HOSTS = {"presence.example.com"}
 ORIGINS = ("https://board.example.com",)
@@ -57,12 +57,12 @@ def test_no_name_at_all_is_no_browser() -> None:
 )
 def test_any_other_name_is_refused(host: str) -> None:
     """It may be a page's own name, to which it has given our address."""
-    with pytest.raises(ForeignHost, match=r"http\.allowed_hosts"):
+    with pytest.raises(HostNotAllowed, match=r"http\.allowed_hosts"):
         ask(host=host)
 
 
 def test_two_names_are_refused() -> None:
-    with pytest.raises(ForeignHost):
+    with pytest.raises(HostNotAllowed):
         check("GET", Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")]), HOSTS, ORIGINS)
 
 
@@ -80,7 +80,7 @@ def test_two_names_are_refused() -> None:
     ],
 )
 def test_pages_of_other_origins_change_nothing(method: str, headers: dict[str, str]) -> None:
-    with pytest.raises(ForeignPage, match=r"http\.cors_origins"):
+    with pytest.raises(OriginNotAllowed, match=r"http\.cors_origins"):
         ask(method, host="127.0.0.1:8080", **headers)
 
 
@@ -99,7 +99,7 @@ def test_our_own_pages_and_programs_do(headers: dict[str, str]) -> None:
 
 def test_an_origin_without_a_host_to_compare_is_foreign() -> None:
     for origin in ("null", "https://evil.example"):
-        with pytest.raises(ForeignPage):
+        with pytest.raises(OriginNotAllowed):
             ask("POST", origin=origin)
 
 

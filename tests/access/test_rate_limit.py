@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from service.access.log_limit import AGAIN, MOST, Seldom
-from service.access.rate_limit import Rates
+from service.access.log_limit import AGAIN, MOST, LogThrottle
+from service.access.rate_limit import RateLimiter
 from service.core.clock import ManualClock
 
 
 def test_a_burst_passes_and_then_one_for_each_interval() -> None:
     clock = ManualClock()
-    rates = Rates(clock, per_second=10, burst=3)
+    rates = RateLimiter(clock, per_second=10, burst=3)
     assert [rates.take("a") for _ in range(3)] == [0, 0, 0]
     assert rates.take("a") == pytest.approx(0.1)
     clock.advance(0.1)
@@ -24,7 +24,7 @@ def test_a_burst_passes_and_then_one_for_each_interval() -> None:
 def test_a_refused_request_costs_nothing() -> None:
     """Whoever goes on asking too fast gets as many answers as whoever keeps to the limit."""
     clock = ManualClock()
-    rates = Rates(clock, per_second=10, burst=1)
+    rates = RateLimiter(clock, per_second=10, burst=1)
     taken = 0
     for _ in range(1000):
         taken += rates.take("a") == 0
@@ -33,13 +33,13 @@ def test_a_refused_request_costs_nothing() -> None:
 
 
 def test_everybody_has_a_bucket_of_their_own() -> None:
-    rates = Rates(ManualClock(), per_second=1, burst=1)
+    rates = RateLimiter(ManualClock(), per_second=1, burst=1)
     assert rates.take("a") == rates.take("b") == 0
     assert rates.take("a") > 0
 
 
 def test_without_a_limit_nobody_is_counted() -> None:
-    rates = Rates(ManualClock(), per_second=0, burst=1)
+    rates = RateLimiter(ManualClock(), per_second=0, burst=1)
     assert not any(rates.take("a") for _ in range(1000))
     assert len(rates) == 0
 
@@ -47,7 +47,7 @@ def test_without_a_limit_nobody_is_counted() -> None:
 def test_others_cannot_push_a_bucket_out() -> None:
     """An empty bucket stays empty, however many newcomers there are; those share one."""
     clock = ManualClock()
-    rates = Rates(clock, per_second=0.1, burst=1, size=10)
+    rates = RateLimiter(clock, per_second=0.1, burst=1, size=10)
     assert rates.take("greedy") == 0
     for number in range(1000):
         rates.take(f"accomplice {number}")
@@ -58,7 +58,7 @@ def test_others_cannot_push_a_bucket_out() -> None:
 
 def test_those_who_have_been_quiet_make_room() -> None:
     clock = ManualClock()
-    rates = Rates(clock, per_second=1, burst=2, size=10)
+    rates = RateLimiter(clock, per_second=1, burst=2, size=10)
     for number in range(10):
         rates.take(f"old {number}")
     clock.advance(10)
@@ -71,7 +71,7 @@ def test_those_who_have_been_quiet_make_room() -> None:
 
 def test_somebody_is_told_of_once_in_a_while() -> None:
     clock = ManualClock()
-    seldom = Seldom(clock)
+    seldom = LogThrottle(clock)
     assert seldom.is_due("10.0.0.1")
     assert not seldom.is_due("10.0.0.1")
     assert seldom.is_due("10.0.0.2")
@@ -82,7 +82,7 @@ def test_somebody_is_told_of_once_in_a_while() -> None:
 def test_a_crowd_is_told_of_in_part() -> None:
     """The log cannot be filled from many addresses either."""
     clock = ManualClock()
-    seldom = Seldom(clock)
+    seldom = LogThrottle(clock)
     assert sum(seldom.is_due(str(number)) for number in range(10 * MOST)) == MOST
     clock.advance(AGAIN)
     assert seldom.is_due("one more")

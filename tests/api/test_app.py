@@ -16,15 +16,15 @@ from pws_soap.models import Secret
 from service.api.app import create_app
 from service.core.clock import ManualClock
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 from tests.support.asgi import call
-from tests.support.bare_service import BUSY, SECRET, Office, presence
+from tests.support.bare_service import BUSY, SECRET, BareService, presence
 from tests.support.fake_engine import FakeEngine
 
 
 async def test_livez_asks_nobody() -> None:
     """Alive is alive, whatever the probe adds to the query."""
-    office = Office()
+    office = BareService()
     office.engine.readiness = (False, "no node answers")
     answer = await office.get("/livez?probe=1")
     assert (answer.status, answer.json()) == (200, {"alive": True})
@@ -33,7 +33,7 @@ async def test_livez_asks_nobody() -> None:
 @pytest.mark.parametrize(("ready", "reason", "status"), [(True, "live", 200), (False, "no node answers", 503)])
 async def test_readyz_gives_the_reason(ready: bool, reason: str, status: int) -> None:
     """Why not is as important as whether."""
-    office = Office()
+    office = BareService()
     office.engine.readiness = (ready, reason)
     answer = await office.get("/readyz")
     assert (answer.status, answer.json()) == (status, {"ready": ready, "reason": reason})
@@ -41,7 +41,7 @@ async def test_readyz_gives_the_reason(ready: bool, reason: str, status: int) ->
 
 async def test_the_index_leads_on() -> None:
     """Every place that it names is there."""
-    office = Office()
+    office = BareService()
     body = (await office.get("/v1")).json()
     assert (body.pop("service"), body.pop("version"), body.pop("demo")) == ("pws-presence", "1.2.3", False)
     assert body.pop("needs_key") is False
@@ -52,7 +52,7 @@ async def test_the_index_leads_on() -> None:
 
 async def test_every_answer_is_careful_about_caches_and_types() -> None:
     """Errors too."""
-    office = Office()
+    office = BareService()
     for path in ("/v1", "/livez", "/v1/status", "/v1/presence", "/nothing", "/v1/presence/x", f"/pws/{SECRET}"):
         answer = await office.get(path)
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -61,7 +61,7 @@ async def test_every_answer_is_careful_about_caches_and_types() -> None:
 
 async def test_the_secret_is_nowhere() -> None:
     """Not in the program's repr, nor in its description."""
-    office = Office()
+    office = BareService()
     assert SECRET not in repr(vars(office.app)) + repr(office.app.routes)
     assert SECRET.encode() not in (await office.get("/openapi.json")).body
 
@@ -79,7 +79,7 @@ async def test_lifespan_is_the_callers() -> None:
     clock = ManualClock()
     app = create_app(
         FakeEngine(),
-        Knowledge.of(MemoryStore(clock), clock, 1.0, {}),
+        Core.of(MemoryStore(clock), clock, 1.0, {}),
         callback_secret=Secret(SECRET),
         version="1",
         lifespan=lifespan,
@@ -100,7 +100,7 @@ async def test_lifespan_is_the_callers() -> None:
 
 async def test_what_is_no_longer_watched_is_forgotten_by_the_answers_too() -> None:
     """A contact that comes back looks new."""
-    office = Office()
+    office = BareService()
     office.watch("ann@example.com")
     office.read([presence("ann@example.com", BUSY)])
     assert (await office.get("/v1/presence/ann@example.com")).json()["state"] == "BUSY"
@@ -116,7 +116,7 @@ async def test_what_is_no_longer_watched_is_forgotten_by_the_answers_too() -> No
 
 async def description() -> dict[str, Any]:  # plain JSON
     """The OpenAPI document."""
-    office = Office()
+    office = BareService()
     first, second = [(await office.get("/openapi.json")).json() for _ in range(2)]
     assert first == second
     document: dict[str, Any] = second
@@ -169,7 +169,7 @@ async def test_the_description_says_problem_json_for_errors() -> None:
 async def test_the_description_shows_a_contact_as_it_is() -> None:
     """The example and the schema have the keys of a real answer."""
     schema = (await description())["components"]["schemas"]["ContactView"]
-    office = Office()
+    office = BareService()
     office.watch("ann@example.com")
     contact = (await office.get("/v1/presence/ann@example.com")).json()
     assert list(schema["properties"]) == list(schema["examples"][0]) == list(contact)
@@ -178,7 +178,7 @@ async def test_the_description_shows_a_contact_as_it_is() -> None:
 
 async def test_a_page_of_a_thousand_of_five_thousand_holds_what_the_encoder_would_write() -> None:
     """The page is put together from pieces; it is the same document as one that is written whole."""
-    office = Office()
+    office = BareService()
     names = [f"user{number:04}@example.com" for number in range(5000)]
     office.watch(*names)
     office.read([presence(name, BUSY, activities=("busy",), display_name=name) for name in names])

@@ -11,13 +11,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import Principal, Scope
 from service.api.sse import subscriber
 from service.core.claims.model import Ask, Granted
 from service.core.presence.availability import Availability, Rule
 from tests.api.test_long_poll import Asking, turns
-from tests.support.bare_service import AVAILABLE, AWAY, BUSY, FEED, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BUSY, FEED, BareService, presence
 from tests.support.sse import Listener
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
@@ -27,21 +27,21 @@ SCOPES = frozenset({Scope.READ, Scope.CLAIM})
 BOARD = Principal("board", SCOPES, details=False)
 
 
-def office(who: Principal = BOARD, **rules: Rule) -> Office:
+def office(who: Principal = BOARD, **rules: Rule) -> BareService:
     """Everybody is read and available."""
     availability = Availability(GROUPS, {name: rules.get(name, Rule()) for name in GROUPS})
-    made = Office(GROUPS, availability=availability, door=Door(rules=Rules(anonymous=who)))
+    made = BareService(GROUPS, availability=availability, door=Authenticator(rules=AccessRules(anonymous=who)))
     made.watch(*PEOPLE)
     made.read([presence(name, AVAILABLE) for name in PEOPLE])
     return made
 
 
-async def one(made: Office, contact: str = ANN) -> dict[str, Any]:  # JSON is of any type
+async def one(made: BareService, contact: str = ANN) -> dict[str, Any]:  # JSON is of any type
     found: dict[str, Any] = (await made.get(f"/v1/presence/{contact}")).json()
     return found
 
 
-async def everywhere(made: Office, contact: str = ANN) -> set[int]:
+async def everywhere(made: BareService, contact: str = ANN) -> set[int]:
     """The contact's revision in each answer that shows it."""
     listed = (await made.get("/v1/presence")).json()["contacts"]
     chosen = (await made.get("/v1/presence?fields=revision")).json()["contacts"]
@@ -150,7 +150,7 @@ async def test_a_claims_contacts_have_it_too() -> None:
 class History:
     """What a key without details gets to see of an office, all of it."""
 
-    made: Office
+    made: BareService
     seen: list[object] = field(default_factory=list)
 
     async def look(self) -> None:

@@ -11,7 +11,7 @@ from pws_soap.models import Notification, Secret
 from service.api.routes.callback import Callback
 from service.core.clock import ManualClock
 from tests.support.asgi import call
-from tests.support.bare_service import SECRET, Office
+from tests.support.bare_service import SECRET, BareService
 from tests.support.fake_engine import FakeEngine
 
 GOOD = "id=5&eventType=PRESENCE_NOTIFICATION"
@@ -20,7 +20,7 @@ GOOD = "id=5&eventType=PRESENCE_NOTIFICATION"
 @pytest.mark.parametrize("query", [GOOD, "id=5&etype=PRESENCE_NOTIFICATION", f"x=1&{GOOD}"])
 async def test_a_notification_is_taken(query: str) -> None:
     """200, empty, and the engine knows."""
-    office = Office()
+    office = BareService()
     answer = await office.get(f"/pws/{SECRET}?{query}")
     assert (answer.status, answer.body) == (200, b"")
     assert office.engine.notifications == [(5, "")]
@@ -28,7 +28,7 @@ async def test_a_notification_is_taken(query: str) -> None:
 
 async def test_the_node_is_passed_on_and_the_time() -> None:
     """So that equal ids of two nodes are told apart."""
-    office = Office()
+    office = BareService()
     assert (await office.get(f"/pws/{SECRET}/imp-1.example?{GOOD}")).status == 200
     assert office.engine.notifications == [(5, "imp-1.example")]
     (got,) = office.engine.received
@@ -58,7 +58,7 @@ async def test_the_node_is_passed_on_and_the_time() -> None:
 )
 async def test_what_is_no_notification_is_refused_without_a_word(query: str) -> None:
     """400, empty, counted, and the engine is not bothered."""
-    office = Office()
+    office = BareService()
     answer = await office.get(f"/pws/{SECRET}?{query}")
     assert (answer.status, answer.body) == (400, b"")
     assert office.engine.notifications == []
@@ -69,7 +69,7 @@ async def test_what_is_no_notification_is_refused_without_a_word(query: str) -> 
 @pytest.mark.parametrize("path", ["wrong", f"{SECRET}x", SECRET[:-1], SECRET.upper(), "%C3%A9", "%ff", "%00"])
 async def test_a_wrong_secret_looks_like_nothing(path: str, method: str) -> None:
     """The same answer as a path that does not exist, whatever the method and the query."""
-    office = Office()
+    office = BareService()
     wrong = await call(office.app, method, f"/pws/{path}?{GOOD}")
     nothing = await call(office.app, method, "/pws")
     assert wrong.status == 404
@@ -81,7 +81,7 @@ async def test_a_wrong_secret_looks_like_nothing(path: str, method: str) -> None
 @pytest.mark.parametrize("tail", ["/", "/a/b", "/a%20b", "/" + "a" * 65, "/%C3%A9"])
 async def test_other_paths_under_the_secret_do_not_exist(tail: str) -> None:
     """And no answer repeats the secret, not even in a redirect."""
-    answer = await Office().get(f"/pws/{SECRET}{tail}?{GOOD}")
+    answer = await BareService().get(f"/pws/{SECRET}{tail}?{GOOD}")
     assert answer.status == 404
     assert SECRET not in f"{answer.headers}{answer.body!r}"
 
@@ -89,7 +89,7 @@ async def test_other_paths_under_the_secret_do_not_exist(tail: str) -> None:
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 async def test_only_get_is_a_notification(method: str) -> None:
     """405 for whoever knows the secret."""
-    office = Office()
+    office = BareService()
     answer = await call(office.app, method, f"/pws/{SECRET}?{GOOD}")
     assert (answer.status, answer.headers["allow"]) == (405, "GET")
     assert SECRET not in f"{answer.headers}{answer.body!r}"
@@ -99,7 +99,7 @@ async def test_only_get_is_a_notification(method: str) -> None:
 async def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Neither of good notifications nor of bad ones."""
     caplog.set_level(logging.DEBUG)
-    office = Office()
+    office = BareService()
     for target in (f"/pws/{SECRET}?{GOOD}", f"/pws/{SECRET}?x", "/pws/wrong"):
         await office.get(target)
     assert SECRET not in caplog.text
@@ -107,7 +107,7 @@ async def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 async def test_the_description_of_the_api_keeps_silent_about_it() -> None:
     """It is the server's, not the caller's."""
-    assert not [path for path in (await Office().get("/openapi.json")).json()["paths"] if "pws" in path]
+    assert not [path for path in (await BareService().get("/openapi.json")).json()["paths"] if "pws" in path]
 
 
 def test_an_empty_secret_is_refused() -> None:

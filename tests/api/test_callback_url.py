@@ -18,7 +18,7 @@ from service.config.addresses import callback_url as configured
 from service.core import callback_url
 from service.core.clock import ManualClock
 from tests.support.asgi import call
-from tests.support.bare_service import SECRET, Office
+from tests.support.bare_service import SECRET, BareService
 from tests.support.fake_engine import FakeEngine
 
 NODE = "https://imp1.example.com:8083"
@@ -92,7 +92,7 @@ async def test_what_is_registered_is_answered(prefix: str, slashes: int, shared:
     engine = FakeEngine()
     secret, own = Secret(SECRET), callback_url.prefix_of(base)
     if shared:
-        office = Office()
+        office = BareService()
         app = create_app(engine, office.knowledge, callback_secret=secret, callback_prefix=own, version="1")
         answer = await call(app, "GET", f"{path}{QUERY}")
     else:
@@ -104,7 +104,7 @@ async def test_what_is_registered_is_answered(prefix: str, slashes: int, shared:
 @pytest.mark.parametrize("method", ["HEAD", "POST"])
 async def test_behind_the_prefix_only_get_is_a_notification(method: str) -> None:
     """As without it: HEAD is not made GET, and no answer repeats the secret."""
-    office = Office()
+    office = BareService()
     app = create_app(
         office.engine, office.knowledge, callback_secret=Secret(SECRET), callback_prefix="/v1/a", version="1"
     )
@@ -118,7 +118,7 @@ async def test_behind_the_prefix_only_get_is_a_notification(method: str) -> None
     "path", ["/other/pws/{}", "/presence/x/pws/{}", "/presencepws/{}", "/presence/presence/pws/{}"]
 )
 async def test_another_prefix_is_no_callback_and_the_secret_is_not_repeated(path: str) -> None:
-    office = Office()
+    office = BareService()
     app = create_app(
         office.engine, office.knowledge, callback_secret=Secret(SECRET), callback_prefix="/presence", version="1"
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.access.stream_slots import Slots
+from service.access.stream_slots import ConnectionSlots
 from service.api.models import rfc3339
-from service.core.claims.service import Rules
+from service.core.claims.service import ClaimRules
 from tests.core.claims.test_leases import running
 from tests.support.branch import AVAILABLE, BUSY
 from tests.support.reception import Reception, until
@@ -128,7 +128,7 @@ async def test_a_claim_is_renewed_and_released() -> None:
 
 async def test_a_renewal_without_words_takes_the_usual_time() -> None:
     """No body at all will do."""
-    office = reception(rules=Rules(default_lease=50, max_lease=55))
+    office = reception(rules=ClaimRules(default_lease=50, max_lease=55))
     claim = (await office.post(ONE)).json()
     office.clock.advance(30)
     renewed = await office.send("POST", f"/v1/claims/{claim['id']}/renew")
@@ -281,7 +281,7 @@ async def test_one_who_waits_gets_the_next_one() -> None:
 
 async def test_the_end_of_the_wait_is_a_conflict() -> None:
     """With the reasons of that moment."""
-    office = reception(slots=Slots(1, 1))
+    office = reception(slots=ConnectionSlots(1, 1))
     office.put("ann", BUSY)
     office.put("bob", BUSY)
     async with running(office):
@@ -299,7 +299,7 @@ async def test_the_end_of_the_wait_is_a_conflict() -> None:
 
 async def test_as_many_wait_as_may() -> None:
     """One more is told so, and when to come again."""
-    office = reception(rules=Rules(max_waiting=0))
+    office = reception(rules=ClaimRules(max_waiting=0))
     office.put("ann", BUSY)
     office.put("bob", BUSY)
     answer = await office.post(ONE, prefer="wait=5")

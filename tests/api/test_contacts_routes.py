@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from service.core.engine import Failure, NotAvailable, RefreshReport
+from service.core.engine import NotAvailable, PartialFailure, RefreshReport
 from service.core.presence.records import Source
 from tests.support.asgi import call
-from tests.support.bare_service import BUSY, Office, presence
+from tests.support.bare_service import BUSY, BareService, presence
 
 
 async def test_contacts_are_added_listed_and_removed() -> None:
-    office = Office()
+    office = BareService()
     answer = await call(
         office.app, "POST", "/v1/contacts", json_body={"contacts": ["ann@x.y", "sip:joe@x.y", "ann@x.y"]}
     )
@@ -35,7 +35,7 @@ async def test_contacts_are_added_listed_and_removed() -> None:
 
 
 async def test_several_are_removed_or_none() -> None:
-    office = Office()
+    office = BareService()
     office.watch("ann@x.y", "joe@x.y")
     office.engine.watching.add(["ann@x.y", "joe@x.y"])
     answer = await call(office.app, "DELETE", "/v1/contacts?contact=ann@x.y&contact=zoe@x.y")
@@ -57,7 +57,7 @@ async def test_several_are_removed_or_none() -> None:
     ],
 )
 async def test_what_cannot_be_watched_is_refused_by_name(body: object, parameter: str) -> None:
-    office = Office()
+    office = BareService()
     answer = await call(office.app, "POST", "/v1/contacts", json_body=body)
     assert answer.status == 422
     assert [each["parameter"] for each in answer.json()["errors"]] == [parameter]
@@ -66,11 +66,11 @@ async def test_what_cannot_be_watched_is_refused_by_name(body: object, parameter
 
 @pytest.mark.parametrize("path", ["/v1/contacts/nonsense", "/v1/contacts?contact=nonsense", "/v1/contacts"])
 async def test_a_removal_that_names_no_contact_is_refused(path: str) -> None:
-    assert (await call(Office().app, "DELETE", path)).status == 422
+    assert (await call(BareService().app, "DELETE", path)).status == 422
 
 
 async def test_a_young_answer_asks_nobody() -> None:
-    office = Office()
+    office = BareService()
     office.watch("ann@x.y")
     office.read([presence("ann@x.y")])
     office.clock.advance(5)
@@ -82,7 +82,7 @@ async def test_a_young_answer_asks_nobody() -> None:
 @pytest.mark.parametrize("path", ["/v1/presence/ann@x.y?max_age=5", "/v1/presence?max_age=5&q=ann"])
 async def test_an_old_answer_is_read_first(path: str) -> None:
     """Only what is too old is read, and the answer shows what was read."""
-    office = Office()
+    office = BareService()
     office.watch("ann@x.y", "joe@x.y")
     office.read([presence("ann@x.y"), presence("joe@x.y")])
     office.clock.advance(6)
@@ -100,10 +100,11 @@ async def test_an_old_answer_is_read_first(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "outcome", [NotAvailable('no "subscription" is live'), RefreshReport(0, 0, (Failure("ann", 'no "x" is live'),))]
+    "outcome",
+    [NotAvailable('no "subscription" is live'), RefreshReport(0, 0, (PartialFailure("ann", 'no "x" is live'),))],
 )
 async def test_an_old_answer_that_cannot_be_read_is_stale_and_says_why(outcome: RefreshReport | Exception) -> None:
-    office = Office()
+    office = BareService()
     office.watch("ann@x.y")
     office.read([presence("ann@x.y")])
     office.clock.advance(6)
@@ -116,7 +117,7 @@ async def test_an_old_answer_that_cannot_be_read_is_stale_and_says_why(outcome: 
 
 async def test_a_filter_by_state_reads_what_may_have_come_into_it() -> None:
     """`state=AVAILABLE` must not miss somebody who was busy when last read."""
-    office = Office()
+    office = BareService()
     office.watch("ann@x.y")
     office.read([presence("ann@x.y", BUSY)])
     office.clock.advance(6)
@@ -126,7 +127,7 @@ async def test_a_filter_by_state_reads_what_may_have_come_into_it() -> None:
 
 @pytest.mark.parametrize("value", ["-1", "soon", "nan", "inf", "86401", ""])
 async def test_a_max_age_that_is_none_is_refused(value: str) -> None:
-    office = Office()
+    office = BareService()
     office.watch("ann@x.y")
     for path in ("/v1/presence", "/v1/presence/ann@x.y"):
         answer = await office.get(f"{path}?max_age={value}")
@@ -134,7 +135,7 @@ async def test_a_max_age_that_is_none_is_refused(value: str) -> None:
 
 
 async def test_an_operator_takes_end_users_to_a_node() -> None:
-    office = Office()
+    office = BareService()
     answer = await call(office.app, "POST", "/v1/failover", json_body={"node": "imp2"})
     assert (answer.status, answer.json()) == (202, {"node": "imp2", "end_user": None})
     await call(office.app, "POST", "/v1/failover", json_body={"node": "imp1", "end_user": "dispatcher"})
@@ -146,7 +147,7 @@ async def test_an_operator_takes_end_users_to_a_node() -> None:
     [({"node": "imp9"}, "node"), ({"node": "imp1", "end_user": "nobody"}, "end_user"), ({"node": ""}, "node")],
 )
 async def test_nobody_is_taken_to_a_node_that_is_none(body: object, parameter: str) -> None:
-    office = Office()
+    office = BareService()
     answer = await call(office.app, "POST", "/v1/failover", json_body=body)
     assert (answer.status, answer.json()["errors"][0]["parameter"]) == (422, parameter)
     assert office.engine.moves == []

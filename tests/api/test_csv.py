@@ -8,23 +8,23 @@ import io
 import pytest
 
 from pws_soap.models import Device
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import Principal, Scope
 from service.api.negotiation import NotAcceptable, preferred
 from service.api.writers import csv_table
 from service.core.clock import Moment
 from service.core.presence.claim import Claim
-from service.core.presence.snapshot import CLAIMED, Known
+from service.core.presence.snapshot import CLAIMED, ContactSnapshot
 from tests.support.asgi import Answer
-from tests.support.bare_service import AVAILABLE, BUSY, Office, presence
+from tests.support.bare_service import AVAILABLE, BUSY, BareService, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 TABLE = "text/csv"
 
 
-def office(door: Door | None = None) -> Office:
+def office(door: Authenticator | None = None) -> BareService:
     """Two that were read, and one that was not."""
-    made = Office({"support": (ANN,)}, door=door)
+    made = BareService({"support": (ANN,)}, door=door)
     made.watch(ANN, BOB, CID)
     made.read(
         [
@@ -121,7 +121,7 @@ async def test_devices_are_no_column() -> None:
 async def test_who_sees_availability_alone_has_those_columns() -> None:
     """And no others."""
     who = Principal("board", frozenset({Scope.READ}), details=False)
-    found = rows(await office(Door(rules=Rules(anonymous=who))).get("/v1/presence", accept=TABLE))
+    found = rows(await office(Authenticator(rules=AccessRules(anonymous=who))).get("/v1/presence", accept=TABLE))
     assert list(found[0]) == ["contact", "display_name", "available", "freshness", "as_of", "revision"]
 
 
@@ -144,7 +144,7 @@ def test_a_claim_is_told_by_holder_and_purpose() -> None:
     assert known is not None
     moment = Moment(0.0, 0.0)
     claim = Claim("id", BOB, BOB, "support", "ticket 4711", "desk", moment, moment)
-    held = Known(known.record, known.freshness, CLAIMED, claim)
+    held = ContactSnapshot(known.record, known.freshness, CLAIMED, claim)
     anybodys = held._replace(claim=Claim("id", BOB, BOB, "support", "", "=desk", moment, moment))
     lines = csv_table.table([held, anybodys], ["contact", "claim"]).decode("utf-8-sig").splitlines()
     assert lines == ["contact,claim", f"{BOB},desk: ticket 4711", f"{BOB},'=desk"]

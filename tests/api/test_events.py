@@ -11,28 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import Principal, Scope
-from service.access.stream_slots import Slots
+from service.access.stream_slots import ConnectionSlots
 from service.api.sse.response import STALLED, NotRead
-from service.api.sse.resume import MOST_NEWS, Stretch, Stretches, gathered, resumed
+from service.api.sse.resume import MOST_NEWS, CoalescedRange, Stretches, coalesce, replay
 from service.api.sse.subscriber import LAG, PIECE
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.query import Filter
-from service.core.presence.snapshot import Known, Told
+from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
 from tests.core.events.test_log import Desk
 from tests.support.asgi import call
-from tests.support.bare_service import AVAILABLE, AWAY, BUSY, FEED, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BUSY, FEED, BareService, presence
 from tests.support.sse import Board, Listener, Sse
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 GROUPS = {"support": (ANN, BOB), "sales": (BOB, CID)}
 
 
-def office(*, who: Principal | None = None, slots: Slots | None = None, buffer: int = 10_000) -> Office:
+def office(*, who: Principal | None = None, slots: ConnectionSlots | None = None, buffer: int = 10_000) -> BareService:
     """Ann, Bob and Cid are available."""
-    door = Door(slots) if who is None else Door(slots, Rules(anonymous=who))
-    made = Office(GROUPS, door=door, availability=Availability(GROUPS, {"sales": Rule(never=frozenset())}))
+    door = Authenticator(slots) if who is None else Authenticator(slots, AccessRules(anonymous=who))
+    made = BareService(GROUPS, door=door, availability=Availability(GROUPS, {"sales": Rule(never=frozenset())}))
     made.knowledge.log._size = buffer
     made.watch(ANN, BOB, CID)
     made.read([presence(each, display_name=each[:3].title()) for each in (ANN, BOB, CID)])
@@ -60,7 +60,7 @@ def state_of(board: Board) -> dict[str, Any]:
     return {uri: {**each, "as_of": None} for uri, each in board.contacts.items()}
 
 
-async def queried(made: Office, target: str = "/v1/presence?limit=1000") -> dict[str, Any]:
+async def queried(made: BareService, target: str = "/v1/presence?limit=1000") -> dict[str, Any]:
     """What a query says now, in the same form."""
     contacts = (await made.get(target)).json()["contacts"]
     return {each["contact"]: {**each, "as_of": None} for each in contacts}
@@ -89,14 +89,14 @@ async def test_a_stream_begins_with_everybody() -> None:
 
 async def test_a_stream_of_nobody_begins_too() -> None:
     """With an empty snapshot."""
-    async with Listener(Office().app) as client:
+    async with Listener(BareService().app) as client:
         (snapshot,) = await client.take(1)
         assert snapshot.data == {"contacts": [], "revision": 0, "reason": "start"}
 
 
 async def test_the_head_of_a_stream_holds_none() -> None:
     """The same headers, no body; and the same complaints."""
-    slots = Slots()
+    slots = ConnectionSlots()
     made = office(slots=slots)
     answer = await call(made.app, "HEAD", "/v1/events")
     assert (answer.status, answer.body) == (200, b"")
@@ -318,7 +318,7 @@ async def test_a_stream_ends_when_the_service_stops() -> None:
 
 async def test_a_stream_holds_a_slot_until_its_client_goes() -> None:
     """One too many is a problem document, not a stream."""
-    slots = Slots(limit=10, per_client=2)
+    slots = ConnectionSlots(limit=10, per_client=2)
     made = office(slots=slots)
     async with Listener(made.app) as first, Listener(made.app) as second:
         await first.take(1)
@@ -337,7 +337,7 @@ async def test_a_stream_holds_a_slot_until_its_client_goes() -> None:
 
 async def test_a_client_that_takes_nothing_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     """After a minute; its slot is free then, and the log says why."""
-    slots = Slots()
+    slots = ConnectionSlots()
     made = office(slots=slots)
     async with Listener(made.app) as client:
         await client.take(1)
@@ -370,7 +370,7 @@ async def test_a_client_that_reads_now_and_then_is_not_given_up() -> None:
 # --- slow clients
 
 
-def shake(made: Office, rounds: int) -> None:
+def shake(made: BareService, rounds: int) -> None:
     """Everybody changes so often, and news is told between."""
     states = (BUSY, AWAY, AVAILABLE)
     bob = made.store.get(BOB)
@@ -381,7 +381,7 @@ def shake(made: Office, rounds: int) -> None:
         made.knowledge.log.tell("noted", {"number": number})
 
 
-async def held_up(made: Office, client: Listener, rounds: int = LAG) -> None:
+async def held_up(made: BareService, client: Listener, rounds: int = LAG) -> None:
     """The client takes nothing while all that happens."""
     client.reading.clear()
     made.read([presence(ANN, PresenceState.DND)])  # the piece that waits to go out
@@ -541,13 +541,13 @@ def test_from_anywhere_in_a_stretch_the_rest_of_it_is_told(
         desk.read(contact, state)
     events = desk.events(first)
     stretch = events[begin % (len(events) + 1) :]
-    steps = gathered(stretch)
+    steps = coalesce(stretch)
     if not steps:
         return
     told = steps[: 1 + cut % len(steps)]
     place = told[-1].event.id
-    around = Stretch(stretch[0].id - 1, stretch[-1].id)
-    rest = resumed(stretch, place, [around] if place < around.end else [])
+    around = CoalescedRange(stretch[0].id - 1, stretch[-1].id)
+    rest = replay(stretch, place, [around] if place < around.end else [])
     ids = [step.event.id for step in (*told, *rest)]
     assert ids == sorted(set(ids))
     board = {step.event.key: step.event.after for step in (*told, *rest)}
@@ -564,17 +564,17 @@ def test_a_place_that_may_lie_in_a_forgotten_stretch_is_no_place_to_resume() -> 
     """So that few need to be remembered."""
     stretches = Stretches(limit=2)
     for begin, end in ((0, 10), (20, 30), (25, 50)):
-        stretches.add(Stretch(begin, end), floor=0)
+        stretches.add(CoalescedRange(begin, end), floor=0)
     assert len(stretches) == 2
     assert [stretches.around(place) for place in (9, 10, 20, 27, 50)] == [
         None,
         [],
         [],
-        [Stretch(20, 30), Stretch(25, 50)],
+        [CoalescedRange(20, 30), CoalescedRange(25, 50)],
         [],
     ]
-    stretches.add(Stretch(60, 70), floor=55)
-    assert [stretches.around(place) for place in (27, 65)] == [[], [Stretch(60, 70)]]
+    stretches.add(CoalescedRange(60, 70), floor=55)
+    assert [stretches.around(place) for place in (27, 65)] == [[], [CoalescedRange(60, 70)]]
 
 
 # --- snapshots of many
@@ -582,7 +582,7 @@ def test_a_place_that_may_lie_in_a_forgotten_stretch_is_no_place_to_resume() -> 
 
 async def test_a_large_snapshot_comes_in_pieces_and_is_of_one_moment() -> None:
     """Others have their turns in between; what changes meanwhile comes behind it."""
-    made = Office()
+    made = BareService()
     names = [f"p{number:04d}@example.com" for number in range(2000)]
     made.watch(*names)
     made.read([presence(name) for name in names])
@@ -622,7 +622,7 @@ async def test_streams_that_see_the_same_share_the_work() -> None:
         await client.take(1)
     view = made.knowledge.reader.view
 
-    def counted(told: Told, wanted: Filter) -> Known | None:
+    def counted(told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
         nonlocal looked
         looked += 1
         return view(told, wanted)
@@ -698,7 +698,7 @@ async def test_a_key_without_details_is_told_only_what_it_sees() -> None:
 
 async def test_without_a_key_there_is_no_stream() -> None:
     """Where one is needed."""
-    made = Office(door=Door(None, Rules(anonymous=None)))
+    made = BareService(door=Authenticator(None, AccessRules(anonymous=None)))
     async with Listener(made.app) as client:
         await client.finished()
         assert client.status == 401

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from pws_soap.models import Secret
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import ANYBODY, Principal, Scope
 from service.api.app import create_app
 from service.core.events.history import History
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 from tests.support.asgi import Answer
-from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, SECRET, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, SECRET, BareService, presence
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 
@@ -27,12 +27,12 @@ def office(
     who: Principal = ANYBODY,
     groups: Mapping[str, Iterable[str]] | None = None,
     rules: Mapping[str, Rule] | None = None,
-) -> Office:
+) -> BareService:
     """Ann and Bob are watched and were read once, a second ago."""
-    made = Office()
+    made = BareService()
     groups = groups or {}
     made.store = MemoryStore(made.clock)
-    made.knowledge = Knowledge.of(
+    made.knowledge = Core.of(
         made.store,
         made.clock,
         BOUND,
@@ -40,7 +40,7 @@ def office(
         Availability(groups, rules),
         history=History(made.clock, per_contact, max_age),
     )
-    door = Door(rules=Rules(anonymous=who))
+    door = Authenticator(rules=AccessRules(anonymous=who))
     made.app = create_app(made.engine, made.knowledge, callback_secret=Secret(SECRET), version="1", door=door)
     made.watch(ANN, BOB)
     made.read([presence(ANN, AVAILABLE), presence(BOB, AVAILABLE)])
@@ -48,7 +48,7 @@ def office(
     return made
 
 
-async def past(made: Office, query: str = "") -> Any:  # the JSON of an answer
+async def past(made: BareService, query: str = "") -> Any:  # the JSON of an answer
     """Ann's."""
     answer = await made.get(f"/v1/presence/{ANN}/history{query}")
     assert answer.status == 200, answer.body

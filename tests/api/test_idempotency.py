@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.api.idempotency import KEPT_AFTER, Different, InProgress, Name, Replays
+from service.api.idempotency import KEPT_AFTER, KeyReused, Name, Replays, RequestInProgress
 
 ANN = Name("ann", "1")
 
@@ -32,12 +32,12 @@ def test_a_name_belongs_to_one_request() -> None:
     """While it is answered and afterwards."""
     replays = Replays()
     assert replays.begin(ANN, "a", 0.0) is None
-    with pytest.raises(InProgress):
+    with pytest.raises(RequestInProgress):
         replays.begin(ANN, "a", 0.0)
-    with pytest.raises(Different):
+    with pytest.raises(KeyReused):
         replays.begin(ANN, "b", 0.0)
     replays.keep(ANN, "l1", b"", {})
-    with pytest.raises(Different):
+    with pytest.raises(KeyReused):
         replays.begin(ANN, "b", 0.0)
     assert replays.begin(Name("bob", "1"), "b", 0.0) is None
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import Principal, Scope
-from service.access.stream_slots import Slots
+from service.access.stream_slots import ConnectionSlots
 from service.api.prefer import MAX_WAIT, seconds_to_wait
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.records import Source
-from tests.support.bare_service import AVAILABLE, AWAY, BUSY, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BUSY, BareService, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 TURNS = 30
@@ -27,7 +27,7 @@ TURNS = 30
 class Asking:
     """A request that is under way."""
 
-    office: Office
+    office: BareService
     target: str
     method: str = "GET"
     headers: dict[str, str] = field(default_factory=dict)
@@ -90,15 +90,15 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-def office(**more: Any) -> Office:
+def office(**more: Any) -> BareService:
     """Three contacts that were read."""
-    made = Office({"support": (ANN, BOB)}, **more)
+    made = BareService({"support": (ANN, BOB)}, **more)
     made.watch(ANN, BOB, CID)
     made.read([presence(ANN, BUSY), presence(BOB, AWAY), presence(CID, AVAILABLE)])
     return made
 
 
-async def waiting(made: Office, target: str, tag: str | None = None, prefer: str = "wait=30") -> Asking:
+async def waiting(made: BareService, target: str, tag: str | None = None, prefer: str = "wait=30") -> Asking:
     """A request that is found waiting."""
     headers = {"prefer": prefer} | ({"if-none-match": tag} if tag is not None else {})
     asking = Asking(made, target, headers=headers)
@@ -115,7 +115,7 @@ async def answered(asking: Asking) -> Asking:
     return asking
 
 
-async def tag_of(made: Office, target: str) -> str:
+async def tag_of(made: BareService, target: str) -> str:
     return (await made.get(target)).headers["etag"]
 
 
@@ -224,7 +224,7 @@ async def test_only_what_one_sees_is_told(target: str, quiet: Any, loud: Any, wi
 async def test_who_sees_availability_alone_is_not_told_of_more() -> None:
     """Waking it would give away that something happened; somebody else's group is not told of either."""
     who = Principal("board", frozenset({Scope.READ}), frozenset({"support"}), details=False)
-    made = office(door=Door(rules=Rules(anonymous=who)))
+    made = office(door=Authenticator(rules=AccessRules(anonymous=who)))
     for target in ("/v1/presence", f"/v1/presence/{ANN}", "/v1/summary"):
         made.read([presence(ANN, BUSY), presence(BOB, AWAY), presence(CID, AVAILABLE)])
         asking = await waiting(made, target)
@@ -241,7 +241,9 @@ async def test_a_summary_is_told_of_its_own_groups() -> None:
     who = Principal("desk", frozenset({Scope.READ}), frozenset({"support"}))
     groups = {"support": (ANN,), "sales": (ANN,)}
     rules = {"support": Rule(), "sales": Rule(dwell=30)}
-    made = Office(groups, availability=Availability(groups, rules), door=Door(rules=Rules(anonymous=who)))
+    made = BareService(
+        groups, availability=Availability(groups, rules), door=Authenticator(rules=AccessRules(anonymous=who))
+    )
     made.watch(ANN)
     made.read([presence(ANN, AVAILABLE)])
     asking = await waiting(made, "/v1/summary", prefer="wait=100")
@@ -257,10 +259,10 @@ async def test_a_summary_is_told_of_its_own_groups() -> None:
 
 async def test_a_key_that_was_revoked_gets_no_answer() -> None:
     """However long ago it was let in."""
-    made = office(door=Door())
+    made = office(door=Authenticator())
     asking = await waiting(made, "/v1/presence")
     assert made.door is not None
-    made.door.rules = Rules(anonymous=None)
+    made.door.rules = AccessRules(anonymous=None)
     made.read([presence(ANN, AWAY)])
     await answered(asking)
     assert (asking.status, asking.json()["type"]) == (401, "/problems/key-required")
@@ -336,7 +338,7 @@ async def test_it_waits_in_tables_too() -> None:
 
 async def test_who_goes_away_frees_the_slot_at_once() -> None:
     """And leaves nothing behind: no sleeper, no task."""
-    made = office(door=Door(Slots(limit=1)))
+    made = office(door=Authenticator(ConnectionSlots(limit=1)))
     tasks = asyncio.all_tasks()
     asking = await waiting(made, "/v1/presence")
     assert made.door is not None
@@ -351,7 +353,7 @@ async def test_who_goes_away_frees_the_slot_at_once() -> None:
 
 async def test_there_are_only_so_many_slots() -> None:
     """429 says so; who does not wait needs none."""
-    made = office(door=Door(Slots(limit=1)))
+    made = office(door=Authenticator(ConnectionSlots(limit=1)))
     first = await waiting(made, "/v1/presence")
     second = Asking(made, "/v1/summary", headers={"prefer": "wait=30"})
     await asyncio.wait_for(second.task, 5)
@@ -364,7 +366,7 @@ async def test_there_are_only_so_many_slots() -> None:
 
 async def test_a_hundred_wait_for_one_change() -> None:
     """All are told of it."""
-    made = office(door=Door(Slots(limit=100, per_client=100)))
+    made = office(door=Authenticator(ConnectionSlots(limit=100, per_client=100)))
     everybody = [Asking(made, "/v1/presence", headers={"prefer": "wait=30"}) for _ in range(100)]
     await turns()
     made.read([presence(ANN, AWAY)])

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Mount
 from service.access.keys import hash_of, new_key
 from service.api.middleware.limits import MAX_BODY
 from tests.support.asgi import Answer, call
-from tests.support.bare_service import SECRET, Office
+from tests.support.bare_service import SECRET, BareService
 from tests.support.people import ANN, JOE, KEYS, PEOPLE, bearer, guarded
 
 OPEN: Final = {"/", "/v1", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/docs/files"}
@@ -80,12 +80,12 @@ def nothing_leaks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def office() -> Office:
+def office() -> BareService:
     """One for all that leaves no trace in it."""
     return guarded()
 
 
-async def ask(office: Office, operation: Operation, target: str | None = None, **rest: Any) -> Answer:
+async def ask(office: BareService, operation: Operation, target: str | None = None, **rest: Any) -> Answer:
     """Send it; whatever comes back holds no secret, and an error is a problem document."""
     async with asyncio.timeout(5):
         answer = await call(office.app, operation.method, target or operation.target(), **rest)
@@ -148,7 +148,7 @@ def description_of(operation: Operation) -> dict[str, Any]:
 
 
 async def test_where_no_key_is_needed_the_description_says_so() -> None:
-    document = (await Office().get("/openapi.json")).json()
+    document = (await BareService().get("/openapi.json")).json()
     assert {"bearer", "header"} == set(document["components"]["securitySchemes"])
     for path, methods in document["paths"].items():
         for operation in methods.values():
@@ -168,7 +168,7 @@ async def test_the_description_follows_the_rules() -> None:
 
 
 @every
-async def test_without_a_key(office: Office, operation: Operation) -> None:
+async def test_without_a_key(office: BareService, operation: Operation) -> None:
     answer = await ask(office, operation)
     if operation.is_guarded:
         assert answer.status == 401
@@ -197,7 +197,7 @@ async def test_with_a_wrong_key(operation: Operation, headers: dict[str, str]) -
 
 
 @every_guarded
-async def test_with_a_key_that_lacks_the_scope(office: Office, operation: Operation) -> None:
+async def test_with_a_key_that_lacks_the_scope(office: BareService, operation: Operation) -> None:
     for name in {"reader": "read", "claimer": "claim", "admin": "admin"}:
         if operation.scope not in PEOPLE[name].scopes:
             answer = await ask(office, operation, headers=bearer(name))
@@ -206,7 +206,7 @@ async def test_with_a_key_that_lacks_the_scope(office: Office, operation: Operat
 
 
 @pytest.mark.parametrize("operation", [each for each in GUARDED if each.path not in STREAMS], ids=str)
-async def test_with_a_key_limited_to_another_group(office: Office, operation: Operation) -> None:
+async def test_with_a_key_limited_to_another_group(office: BareService, operation: Operation) -> None:
     """Ann is of support, the key sees sales: it is as if there were no ann, and nothing of the office is told."""
     if operation.scope == "admin":
         assert (await ask(office, operation, headers=bearer("sales"))).status == 403
@@ -234,13 +234,13 @@ async def test_a_limited_key_sees_its_own_contacts_without_the_end_user() -> Non
 
 
 @every
-async def test_with_a_body_that_is_too_large(office: Office, operation: Operation) -> None:
+async def test_with_a_body_that_is_too_large(office: BareService, operation: Operation) -> None:
     answer = await ask(office, operation, headers=bearer("root"), body=b"x" * (MAX_BODY + 1))
     assert (answer.status, answer.json()["type"]) == (413, "/problems/body-too-large")
 
 
 @pytest.mark.parametrize("operation", [each for each in GUARDED if each.has_body], ids=str)
-async def test_with_a_body_in_pieces_that_is_too_large(office: Office, operation: Operation) -> None:
+async def test_with_a_body_in_pieces_that_is_too_large(office: BareService, operation: Operation) -> None:
     """It says no length beforehand."""
     pieces = [b"x" * 65536] * (MAX_BODY // 65536 + 1)
     headers = bearer("root") | {"content-type": "application/json"}
@@ -249,7 +249,7 @@ async def test_with_a_body_in_pieces_that_is_too_large(office: Office, operation
 
 
 @every
-async def test_with_unknown_query_fields(office: Office, operation: Operation) -> None:
+async def test_with_unknown_query_fields(office: BareService, operation: Operation) -> None:
     answer = await ask(office, operation, f"{operation.target()}?colour=red&%C3%A9=1", headers=bearer("root"))
     if operation.path in PAGE:
         assert answer.status == 200
@@ -264,7 +264,7 @@ WITH_BODY: Final = [each for each in GUARDED if each.has_body]
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=str)
-async def test_with_unknown_body_fields(office: Office, operation: Operation) -> None:
+async def test_with_unknown_body_fields(office: BareService, operation: Operation) -> None:
     answer = await ask(office, operation, headers=bearer("root"), json_body={"surprise": 1, "überraschung": 2})
     assert answer.status == 422
     assert {"surprise", "überraschung"} <= {each["parameter"] for each in answer.json()["errors"]}
@@ -272,7 +272,7 @@ async def test_with_unknown_body_fields(office: Office, operation: Operation) ->
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=str)
 @pytest.mark.parametrize("body", [[], "text", 5, True, [{}]], ids=repr)
-async def test_with_a_body_of_another_type(office: Office, operation: Operation, body: object) -> None:
+async def test_with_a_body_of_another_type(office: BareService, operation: Operation, body: object) -> None:
     answer = await ask(office, operation, headers=bearer("root"), json_body=body)
     assert answer.status == 422
     assert answer.json()["errors"] == [{"in": "body", "parameter": "body", "expected": "a JSON object"}]
@@ -280,7 +280,7 @@ async def test_with_a_body_of_another_type(office: Office, operation: Operation,
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=str)
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"{'a': 1}", b"nonsense", b'{"a": NaN'], ids=repr)
-async def test_with_a_body_that_is_no_json(office: Office, operation: Operation, body: bytes) -> None:
+async def test_with_a_body_that_is_no_json(office: BareService, operation: Operation, body: bytes) -> None:
     headers = bearer("root") | {"content-type": "application/json"}
     answer = await ask(office, operation, headers=headers, body=body)
     assert answer.status == 422
@@ -289,7 +289,7 @@ async def test_with_a_body_that_is_no_json(office: Office, operation: Operation,
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=str)
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
-async def test_with_json_that_is_not_called_json(office: Office, operation: Operation, kind: str | None) -> None:
+async def test_with_json_that_is_not_called_json(office: BareService, operation: Operation, kind: str | None) -> None:
     """The header that is missing is named: it is what curl -d leaves out."""
     headers = bearer("root") | ({"content-type": kind} if kind else {})
     answer = await ask(office, operation, headers=headers, body=b'{"contacts": ["ann@example.com"]}')
@@ -320,7 +320,7 @@ ODD: Final = (
 
 @pytest.mark.parametrize("operation", [each for each in GUARDED if "{" in each.path], ids=str)
 @pytest.mark.parametrize("odd", ODD, ids=lambda text: text[:30])
-async def test_for_somebody_unknown_or_unspeakable(office: Office, operation: Operation, odd: str) -> None:
+async def test_for_somebody_unknown_or_unspeakable(office: BareService, operation: Operation, odd: str) -> None:
     """404 for who is not there, 422 for what is no contact; never anybody else, never 500."""
     target = operation.path.replace("{contact}", odd).replace("{claim}", odd).replace("{id}", odd)
     headers = bearer("root")
@@ -330,7 +330,7 @@ async def test_for_somebody_unknown_or_unspeakable(office: Office, operation: Op
 
 
 @every_guarded
-async def test_with_slashes_and_escapes_around_it(office: Office, operation: Operation) -> None:
+async def test_with_slashes_and_escapes_around_it(office: BareService, operation: Operation) -> None:
     """No other spelling of a path gets past the door: it needs a key, or there is nothing."""
     plain = operation.target()
     for target in (plain.replace("/v1/", "/v1%2F"), plain.replace("/v1", "/%761", 1), f"{plain}?", f"{plain}/"):
@@ -372,7 +372,7 @@ async def test_an_unknown_path_below_the_api_takes_a_key_as_well() -> None:
         f"/PWS/{SECRET}",
     ],
 )
-async def test_the_callback_asks_for_no_key_and_tells_nothing(office: Office, method: str, path: str) -> None:
+async def test_the_callback_asks_for_no_key_and_tells_nothing(office: BareService, method: str, path: str) -> None:
     """With a key or without, in every spelling: there is nothing, and the secret is in no answer."""
     for headers in ({}, bearer("root"), {"X-API-Key": "nonsense"}):
         answer = await call(office.app, method, path, headers=headers)

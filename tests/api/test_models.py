@@ -12,18 +12,18 @@ from pws_soap.models import Device, Presence, PresenceState, PresenceType
 from service.api.models import ContactListView, ContactView, rfc3339
 from service.api.writers.contact import ContactJson
 from service.core.clock import Moment
-from service.core.presence.availability import Verdict
+from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness, Level
 from service.core.presence.query import Page
-from service.core.presence.records import Change, ChangeKind, Reading, Record, Source
-from service.core.presence.snapshot import Known
+from service.core.presence.records import Change, ChangeKind, ReadingStart, Record, Source
+from service.core.presence.snapshot import ContactSnapshot
 
-NO = Verdict(False, "stale")
+NO = AvailabilityVerdict(False, "stale")
 AS_OF = Moment(5.0, 1_795_255_203.12)
 CHANGED = Moment(1.0, 1_795_255_120.001)
 
-ANN = Known(
+ANN = ContactSnapshot(
     Record(
         "ann@example.com",
         "ann@example.com",
@@ -39,12 +39,12 @@ ANN = Known(
             idle=False,
             devices=(Device("cmp-8001-162", open=True, audio=True, video=False, text=False),),
         ),
-        reading=Reading(1, AS_OF),
+        reading=ReadingStart(1, AS_OF),
         changed_at=CHANGED,
         source=Source.SUBSCRIBED,
     ),
     Freshness(Level.LIVE, AS_OF),
-    Verdict(False, "on the phone"),
+    AvailabilityVerdict(False, "on the phone"),
 )
 
 
@@ -75,10 +75,10 @@ def test_a_contact_looks_as_agreed() -> None:
 
 def test_a_contact_that_was_never_read_has_empty_fields() -> None:
     """The same keys, all told."""
-    known = Known(
+    known = ContactSnapshot(
         Record("bob@example.com", "Bob@example.com", "f", 1),
         Freshness(Level.UNKNOWN),
-        Verdict(False, "it was never read"),
+        AvailabilityVerdict(False, "it was never read"),
     )
     assert json.loads(ContactJson().one(known)) == {
         "contact": "Bob@example.com",
@@ -107,8 +107,8 @@ def test_what_was_kept_is_not_shown_for_something_newer() -> None:
     record = ANN.record
     polled = Record("ann@example.com", "ann@example.com", "f", 4711, record.presence, source=Source.POLLED)
     newer = Record("ann@example.com", "ann@example.com", "f", 4712, source=Source.POLLED)
-    assert json.loads(writer.one(Known(polled, Freshness(Level.STALE, AS_OF), NO)))["source"] == "polled"
-    assert json.loads(writer.one(Known(newer, Freshness(Level.UNKNOWN), NO)))["state"] == "UNKNOWN"
+    assert json.loads(writer.one(ContactSnapshot(polled, Freshness(Level.STALE, AS_OF), NO)))["source"] == "polled"
+    assert json.loads(writer.one(ContactSnapshot(newer, Freshness(Level.UNKNOWN), NO)))["state"] == "UNKNOWN"
     assert len(writer) == 1
 
 
@@ -138,7 +138,7 @@ presences = st.builds(
     devices=st.lists(st.builds(Device, text, st.booleans(), maybe, maybe, maybe), max_size=2).map(tuple),
 )
 contacts = st.builds(
-    Known,
+    ContactSnapshot,
     st.builds(
         Record,
         key=text,
@@ -150,14 +150,14 @@ contacts = st.builds(
         source=st.none() | st.sampled_from(Source),
     ),
     st.builds(Freshness, st.sampled_from(Level), st.none() | moments),
-    st.builds(Verdict, st.booleans(), text),
+    st.builds(AvailabilityVerdict, st.booleans(), text),
     st.none() | st.builds(Claim, text, text, text, text, text, text, moments, moments),
 )
 
 
 @given(st.lists(contacts, max_size=3), st.none() | text, st.integers(0, 2**40))
 @settings(max_examples=100, deadline=None)
-def test_the_fast_way_and_the_plain_way_agree(known: list[Known], cursor: str | None, revision: int) -> None:
+def test_the_fast_way_and_the_plain_way_agree(known: list[ContactSnapshot], cursor: str | None, revision: int) -> None:
     """Whatever the names and notes hold."""
     plain = ContactListView(
         contacts=[ContactView.of(each) for each in known], next_cursor=cursor, revision=revision

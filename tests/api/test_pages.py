@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from tests.support.asgi import Answer, call
-from tests.support.bare_service import Office
+from tests.support.bare_service import BareService
 from tests.support.people import KEYS, bearer, guarded, rules
 
 BOARD = "https://board.example.com"
@@ -39,12 +39,12 @@ async def test_only_the_viewers_own_files_are_there(target: str) -> None:
     assert (answer.status, answer.json()["type"]) == (404, "/problems/not-found")
 
 
-def with_origins() -> Office:
-    return Office(door=Door(rules=Rules(rules().keys, None, (), (BOARD,))))
+def with_origins() -> BareService:
+    return BareService(door=Authenticator(rules=AccessRules(rules().keys, None, (), (BOARD,))))
 
 
 async def preflight(
-    office: Office, origin: str = BOARD, method: str = "POST", headers: str = "Authorization"
+    office: BareService, origin: str = BOARD, method: str = "POST", headers: str = "Authorization"
 ) -> Answer:
     sent = {"origin": origin, "access-control-request-method": method, "access-control-request-headers": headers}
     return await call(office.app, "OPTIONS", "/v1/claims", headers=sent)
@@ -93,6 +93,6 @@ async def test_another_origin_does_not() -> None:
 
 
 async def test_a_named_origin_may_change_things_where_no_key_is_needed() -> None:
-    office = Office(door=Door(rules=Rules(origins=(BOARD,))))
+    office = BareService(door=Authenticator(rules=AccessRules(origins=(BOARD,))))
     headers = {"host": "127.0.0.1:8080", "origin": BOARD, "sec-fetch-site": "cross-site"}
     assert (await call(office.app, "POST", "/v1/refresh", headers=headers)).status == 200

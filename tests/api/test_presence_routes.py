@@ -10,14 +10,14 @@ import pytest
 from pws_soap.models import Device
 from pws_soap.pidf import read_list, to_presence
 from tests.support.asgi import call
-from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, BareService, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 
 
-def office() -> Office:
+def office() -> BareService:
     """Three contacts that were read."""
-    made = Office({"support": (ANN, BOB)})
+    made = BareService({"support": (ANN, BOB)})
     made.watch(ANN, BOB, CID)
     made.read(
         [

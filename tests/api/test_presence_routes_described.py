@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from service.api import models
 from service.api.models.examples import EXAMPLES
-from tests.support.bare_service import Office
+from tests.support.bare_service import BareService
 
 INNER: dict[str, type[BaseModel]] = {
     "ContactListView": models.ContactView,
@@ -24,7 +24,7 @@ PROBLEM = "application/problem+json"
 @pytest.fixture(name="paths", scope="module")
 def described_paths() -> Any:  # plain JSON
     """Of the description."""
-    return Office().app.openapi()["paths"]
+    return BareService().app.openapi()["paths"]
 
 
 def keys(view: type[BaseModel]) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import Principal, Scope
 from service.api.models import BriefContactView
 from service.core.engine import NotAvailable
-from tests.support.bare_service import AVAILABLE, AWAY, BUSY, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BUSY, BareService, presence
 
 ANN, BOB, CID, DAN = "ann@example.com", "bob@example.com", "cid@example.com", "dan@example.com"
 READ = frozenset({Scope.READ})
@@ -16,9 +16,11 @@ DESK = Principal("desk", READ, frozenset({"support"}))
 BOARD = Principal("board", READ, details=False)
 
 
-def office(who: Principal) -> Office:
+def office(who: Principal) -> BareService:
     """Ann and Bob are of support, Bob and Cid of sales, Dan of no group."""
-    made = Office({"support": (ANN, BOB), "sales": (BOB, CID)}, door=Door(rules=Rules(anonymous=who)))
+    made = BareService(
+        {"support": (ANN, BOB), "sales": (BOB, CID)}, door=Authenticator(rules=AccessRules(anonymous=who))
+    )
     made.watch(ANN, BOB, CID, DAN)
     made.read(
         [
@@ -82,7 +84,7 @@ async def test_a_cursor_of_another_key_is_refused() -> None:
     made = office(DESK)
     cursor = (await made.get("/v1/presence?limit=1")).json()["next_cursor"]
     assert made.door is not None
-    made.door.rules = Rules(anonymous=Principal("other", READ, DESK.groups))
+    made.door.rules = AccessRules(anonymous=Principal("other", READ, DESK.groups))
     assert (await made.get(f"/v1/presence?limit=1&cursor={cursor}")).status == 422
 
 

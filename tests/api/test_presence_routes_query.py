@@ -13,18 +13,18 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from pws_soap.models import Device
-from service.api.middleware.head import Head
+from service.api.middleware.head import HeadMiddleware
 from service.api.models import BriefContactView, BriefListView, ChosenContactView, ContactView
 from service.api.writers.fields import FIELDS
 from tests.support.asgi import call
-from tests.support.bare_service import AVAILABLE, AWAY, BUSY, SECRET, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BUSY, SECRET, BareService, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 
 
-def office() -> Office:
+def office() -> BareService:
     """Three contacts that were read."""
-    made = Office({"support": (ANN, BOB)})
+    made = BareService({"support": (ANN, BOB)})
     made.watch(ANN, BOB, CID)
     made.read(
         [
@@ -301,7 +301,7 @@ async def test_a_stream_ends_where_its_body_would_begin() -> None:
 
         await StreamingResponse(pieces(), headers={"X-Own": "1"})(scope, receive, send)
 
-    answer = await call(Head(endless), "HEAD", "/")
+    answer = await call(HeadMiddleware(endless), "HEAD", "/")
     assert (answer.status, answer.body, answer.headers["x-own"]) == (200, b"", "1")
 
 
@@ -312,7 +312,7 @@ async def test_a_program_that_fails_at_head_fails() -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        await call(Head(failing), "HEAD", "/")
+        await call(HeadMiddleware(failing), "HEAD", "/")
 
 
 async def test_what_is_asked_with_head_can_be_read() -> None:
@@ -324,6 +324,6 @@ async def test_what_is_asked_with_head_can_be_read() -> None:
         seen.append(await receive())
         await Response(scope["method"])(scope, receive, send)
 
-    answer = await call(Head(program), "HEAD", "/")
+    answer = await call(HeadMiddleware(program), "HEAD", "/")
     assert (answer.headers["content-length"], answer.body) == ("3", b"")
     assert [each["type"] for each in seen] == ["http.request", "http.disconnect"]

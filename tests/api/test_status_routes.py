@@ -8,19 +8,19 @@ from pws_soap.models import SessionKind
 from service.core.engine import (
     EndpointStatus,
     EngineState,
-    Failure,
+    HealthProblem,
     NodeState,
     NodeStatus,
     NotAvailable,
     NotificationCounters,
+    PartialFailure,
     RefreshReport,
     SessionStatus,
     Status,
     SubscriptionStatus,
-    Trouble,
 )
 from tests.support.asgi import Answer, call
-from tests.support.bare_service import BUSY, Office, presence
+from tests.support.bare_service import BUSY, BareService, presence
 from tests.support.people import bearer, guarded
 
 ANN = "ann@example.com"
@@ -28,18 +28,18 @@ T = 1_800_000_000.0
 SHOWN = "2027-01-15T08:00:00.000Z"
 
 
-async def refresh(office: Office, json_body: object = None) -> Answer:
+async def refresh(office: BareService, json_body: object = None) -> Answer:
     """POST /v1/refresh."""
     return await call(office.app, "POST", "/v1/refresh", json_body=json_body)
 
 
 async def test_status_shows_everything_that_lives() -> None:
     """Words and numbers, times as in every answer."""
-    office = Office()
+    office = BareService()
     office.watch(ANN)
     office.engine.shown = Status(
         EngineState.DEGRADED,
-        (Trouble(T, "imp1 does not answer"),),
+        (HealthProblem(T, "imp1 does not answer"),),
         (NodeStatus("imp1", NodeState.DOWN, 3, "connection refused", T),),
         (SessionStatus("imp1", "pwsapp", SessionKind.APPLICATION, "live", T),),
         (EndpointStatus("imp1", 1, "live", T),),
@@ -98,7 +98,7 @@ async def test_a_limited_key_learns_that_something_is_wrong_and_no_more() -> Non
     office = guarded()
     office.engine.shown = Status(
         EngineState.DEGRADED,
-        (Trouble(T + 5, "imp1 does not answer"), Trouble(T, "dispatcher's subscription is lost")),
+        (HealthProblem(T + 5, "imp1 does not answer"), HealthProblem(T, "dispatcher's subscription is lost")),
         (NodeStatus("imp1", NodeState.DOWN, 3, "connection refused", T),),
     )
     for name in ("sales", "board"):
@@ -116,7 +116,7 @@ async def test_a_limited_key_learns_that_something_is_wrong_and_no_more() -> Non
 
 async def test_what_is_not_known_yet_is_null() -> None:
     """An endpoint that is being made has no id."""
-    office = Office()
+    office = BareService()
     office.engine.shown = Status(EngineState.STARTING, endpoints=(EndpointStatus("imp1", None, "registering"),))
     body = (await office.get("/v1/status")).json()
     assert body["endpoints"] == [
@@ -127,8 +127,8 @@ async def test_what_is_not_known_yet_is_null() -> None:
 @pytest.mark.parametrize("body", [None, {}, {"contacts": None}])
 async def test_refresh_of_everything(body: object) -> None:
     """With or without a body."""
-    office = Office()
-    office.engine.outcomes = [RefreshReport(3, 1, (Failure("dispatcher", "time-out"),))]
+    office = BareService()
+    office.engine.outcomes = [RefreshReport(3, 1, (PartialFailure("dispatcher", "time-out"),))]
     answer = await refresh(office, body)
     assert office.engine.refreshed == [None]
     assert answer.status == 200
@@ -142,7 +142,7 @@ async def test_refresh_of_everything(body: object) -> None:
 
 async def test_refresh_of_some_contacts() -> None:
     """In any spelling, each once."""
-    office = Office()
+    office = BareService()
     office.watch(ANN, "bob@example.com")
     office.read([presence(ANN, BUSY)])
     answer = await refresh(office, {"contacts": ["sip:Ann@example.com", "bob@example.com", ANN]})
@@ -152,7 +152,7 @@ async def test_refresh_of_some_contacts() -> None:
 
 async def test_refresh_of_a_contact_that_is_not_watched() -> None:
     """The server is not asked."""
-    office = Office()
+    office = BareService()
     office.watch(ANN)
     answer = await refresh(office, {"contacts": [ANN, "zoe@example.com"]})
     assert (answer.status, answer.json()["type"]) == (404, "/problems/contact-not-watched")
@@ -176,7 +176,7 @@ async def test_refresh_of_a_contact_that_is_not_watched() -> None:
 )
 async def test_a_body_that_is_not_as_expected(body: object, parameter: str) -> None:
     """What is wrong is named, nothing is asked."""
-    office = Office()
+    office = BareService()
     answer = await refresh(office, body)
     assert (answer.status, answer.json()["type"]) == (422, "/problems/invalid-parameters")
     assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]
@@ -186,7 +186,9 @@ async def test_a_body_that_is_not_as_expected(body: object, parameter: str) -> N
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000])
 async def test_a_body_that_is_no_json(body: bytes) -> None:
     """Told as such, however odd it is."""
-    answer = await call(Office().app, "POST", "/v1/refresh", headers={"content-type": "application/json"}, body=body)
+    answer = await call(
+        BareService().app, "POST", "/v1/refresh", headers={"content-type": "application/json"}, body=body
+    )
     assert answer.status in {400, 422}
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -194,13 +196,15 @@ async def test_a_body_that_is_no_json(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"x" * 1_100_000, [b"x" * 600_000] * 2], ids=["told", "chunked"])
 async def test_a_body_over_the_cap(body: bytes | list[bytes]) -> None:
     """413, with or without a length that says so."""
-    answer = await call(Office().app, "POST", "/v1/refresh", headers={"content-type": "application/json"}, body=body)
+    answer = await call(
+        BareService().app, "POST", "/v1/refresh", headers={"content-type": "application/json"}, body=body
+    )
     assert (answer.status, answer.json()["type"]) == (413, "/problems/body-too-large")
 
 
 async def test_a_server_that_cannot_be_asked() -> None:
     """503, with the reason and when to come back."""
-    office = Office()
+    office = BareService()
     office.engine.outcomes = [NotAvailable("no node answers", 30)]
     answer = await refresh(office)
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
@@ -209,7 +213,7 @@ async def test_a_server_that_cannot_be_asked() -> None:
 
 async def test_a_mistake_of_ours_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """500 without the cause, which is in the log."""
-    office = Office()
+    office = BareService()
     office.engine.outcomes = [RuntimeError("inner workings")]
     answer = await refresh(office)
     assert (answer.status, answer.json()["type"]) == (500, "/problems/internal-error")

@@ -40,7 +40,7 @@ class Result:
         return json.loads(self.out)
 
 
-class Office:
+class CommandOffice:
     """The server, the directory with pws.toml, and `pws` itself."""
 
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +131,7 @@ class Office:
 @pytest.fixture
 def make_office(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Office]]:
+) -> Iterator[Callable[..., CommandOffice]]:
     """Makes an office of so many nodes, with options and TLS."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("PWS_") or name == "FORCE_COLOR"]:
@@ -140,8 +140,8 @@ def make_office(
 
     def make(
         options: Options | None = None, nodes: Sequence[str] = ("imp1",), tls: tuple[str, str] | None = None
-    ) -> Office:
-        office = Office(tmp_path, capsys)
+    ) -> CommandOffice:
+        office = CommandOffice(tmp_path, capsys)
         served = office.running(options or Options(users=USERS), nodes, tls)
         served.__enter__()
         running.append(served)
@@ -154,6 +154,6 @@ def make_office(
 
 
 @pytest.fixture
-def office(make_office: Callable[..., Office]) -> Office:
+def office(make_office: Callable[..., CommandOffice]) -> CommandOffice:
     """One node, with the users and contacts of pws.toml."""
     return make_office()

@@ -383,7 +383,7 @@ async def seat(
     """Take the dispatcher's seat in a cluster with these failures."""
     config = load(configure(directory, "imp1.example.com"), {})
     monkeypatch.setattr(sessions, "client_of", lambda _config, url: StubClient(url, failures))
-    async with sessions.Nodes(config) as cluster:
+    async with sessions.NodeSessions(config) as cluster:
         found = await cluster.seat("dispatcher")
         return found.node.url, f"{found.session.user} at {found.session.node}, {found.session.key.reveal()}"
 
@@ -421,7 +421,7 @@ async def test_a_second_redirect_is_not_followed(elsewhere: Path, monkeypatch: p
 async def test_a_redirect_to_nowhere_is_told(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Redirected):
         await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": Redirected("dispatcher", None, None)})
-    with pytest.raises(output.Failure, match="which is not a host"):
+    with pytest.raises(output.CommandFailed, match="which is not a host"):
         await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": Redirected("dispatcher", "im p2", None)})
     moved = Redirected("dispatcher", "imp2.example.com", None)
     with pytest.raises(errors.Unreachable):

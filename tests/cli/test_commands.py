@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from pws_soap.client import PwsClient
-from pws_soap.simulator import Fault, NodeState, Options, State
-from tests.cli.conftest import USERS, Office
+from pws_soap.simulator import Fault, NodeCondition, Options, State
+from tests.cli.conftest import USERS, CommandOffice
 
 
-def held_by_another(office: Office) -> None:
+def held_by_another(office: CommandOffice) -> None:
     """Another application logs the end user in."""
 
     async def hold() -> None:
@@ -26,7 +26,7 @@ def held_by_another(office: Office) -> None:
 # create, fetch, delete
 
 
-def test_a_first_round_by_hand(office: Office) -> None:
+def test_a_first_round_by_hand(office: CommandOffice) -> None:
     """create prints the ids, fetch brings all contacts and then changes, delete leaves nothing."""
     made = office.pws("create")
     assert made.code == 0
@@ -52,7 +52,7 @@ def test_a_first_round_by_hand(office: Office) -> None:
     assert office.left() == {"sessions": 0, "endpoints": 0, "subscriptions": 0}
 
 
-def test_the_endpoint_has_the_secret_path_and_nobody_prints_it(office: Office) -> None:
+def test_the_endpoint_has_the_secret_path_and_nobody_prints_it(office: CommandOffice) -> None:
     made = office.pws("create", "--json")
     assert made.document["endpoints"][0]["url"] == "http://127.0.0.1:8080"
     registered = office.at_server(
@@ -61,7 +61,7 @@ def test_the_endpoint_has_the_secret_path_and_nobody_prints_it(office: Office) -
     assert registered == ["http://127.0.0.1:8080/pws/a-secret-of-at-least-16"]
 
 
-def test_create_prints_one_json_document(office: Office) -> None:
+def test_create_prints_one_json_document(office: CommandOffice) -> None:
     document = office.pws("create", "--json").document
     node = office.server.nodes[0].base_url
     assert document == {
@@ -72,7 +72,7 @@ def test_create_prints_one_json_document(office: Office) -> None:
     }
 
 
-def test_rich_presence_shows_who_is_on_the_phone(office: Office) -> None:
+def test_rich_presence_shows_who_is_on_the_phone(office: CommandOffice) -> None:
     office.pws("create")
     office.at_server(
         lambda: office.simulator.change(
@@ -92,7 +92,7 @@ def test_rich_presence_shows_who_is_on_the_phone(office: Office) -> None:
     assert {"id", "open", "audio", "video", "text"} == set(contact["devices"][0])
 
 
-def test_two_blocks_share_an_endpoint(office: Office) -> None:
+def test_two_blocks_share_an_endpoint(office: CommandOffice) -> None:
     office.write(
         watch='end_user = "dispatcher"\ncontacts = ["ann@example.com"]\n--\n'
         'end_user = "second"\ncontacts = ["joe@example.com"]'
@@ -108,7 +108,7 @@ def test_two_blocks_share_an_endpoint(office: Office) -> None:
     assert "there are: dispatcher, second" in stranger.err
 
 
-def test_deleting_one_end_user_leaves_the_others(office: Office) -> None:
+def test_deleting_one_end_user_leaves_the_others(office: CommandOffice) -> None:
     office.write(
         watch='end_user = "dispatcher"\ncontacts = ["ann@example.com"]\n--\n'
         'end_user = "second"\ncontacts = ["joe@example.com"]'
@@ -118,7 +118,7 @@ def test_deleting_one_end_user_leaves_the_others(office: Office) -> None:
     assert office.left() == {"sessions": 2, "endpoints": 1, "subscriptions": 1}
 
 
-def test_a_sweep_says_what_it_found_under_each_id(office: Office) -> None:
+def test_a_sweep_says_what_it_found_under_each_id(office: CommandOffice) -> None:
     office.write(
         watch='end_user = "dispatcher"\ncontacts = ["ann@example.com"]\n--\n'
         'end_user = "second"\ncontacts = ["joe@example.com"]'
@@ -140,14 +140,14 @@ def test_a_sweep_says_what_it_found_under_each_id(office: Office) -> None:
     assert office.left() == {"sessions": 0, "endpoints": 0, "subscriptions": 0}
 
 
-def test_a_sweep_is_a_readable_table(office: Office) -> None:
+def test_a_sweep_is_a_readable_table(office: CommandOffice) -> None:
     office.pws("create")
     out = office.pws("delete", "--sweep", "1").out.splitlines()
     assert [line.split()[0] for line in out[:3]] == ["Tried", "subscription", "endpoint"]
     assert "dispatcher is logged out" in out[3]
 
 
-def test_a_fault_during_a_sweep_is_told_and_the_sweep_goes_on(office: Office) -> None:
+def test_a_fault_during_a_sweep_is_told_and_the_sweep_goes_on(office: CommandOffice) -> None:
     office.at_server(lambda: office.simulator.faults.add(Fault("refuse", operation="unsubscribe", code=203)))
     result = office.pws("delete", "--sweep", "1", "--json")
     assert result.code == 0
@@ -155,13 +155,13 @@ def test_a_fault_during_a_sweep_is_told_and_the_sweep_goes_on(office: Office) ->
 
 
 @pytest.mark.parametrize("ids", ["0", "1-", "a", "5-1", "1-5000", "-", "1-1000,2001-2500,3000"])
-def test_a_sweep_of_no_ids_is_refused(office: Office, ids: str) -> None:
+def test_a_sweep_of_no_ids_is_refused(office: CommandOffice, ids: str) -> None:
     result = office.pws("delete", "--sweep", ids)
     assert result.code == 2
     assert "expected ids such as 1-16" in result.err
 
 
-def test_a_sweep_that_breaks_off_tells_what_was_done(office: Office) -> None:
+def test_a_sweep_that_breaks_off_tells_what_was_done(office: CommandOffice) -> None:
     office.pws("create")
     office.at_server(lambda: office.simulator.faults.add(Fault("lose-reply", operation="unregisterEndPoint")))
     result = office.pws("delete", "--sweep", "1", "--json")
@@ -170,7 +170,7 @@ def test_a_sweep_that_breaks_off_tells_what_was_done(office: Office) -> None:
     assert "not everything could be cleaned: unregisterEndPoint" in result.err
 
 
-def test_what_was_made_is_removed_when_the_rest_fails(office: Office) -> None:
+def test_what_was_made_is_removed_when_the_rest_fails(office: CommandOffice) -> None:
     office.at_server(lambda: office.simulator.faults.add(Fault("refuse", operation="subscribe", code=139)))
     result = office.pws("create")
     assert result.code == 1
@@ -178,7 +178,7 @@ def test_what_was_made_is_removed_when_the_rest_fails(office: Office) -> None:
     assert office.left() == {"sessions": 2, "endpoints": 0, "subscriptions": 0}
 
 
-def test_a_subscription_that_was_made_in_part_is_removed_too(make_office: Callable[..., Office]) -> None:
+def test_a_subscription_that_was_made_in_part_is_removed_too(make_office: Callable[..., CommandOffice]) -> None:
     office = make_office(Options(users=USERS, max_sip_subscriptions=150))
     names = ", ".join(f'"user{number}@example.com"' for number in range(250))
     office.write(watch=f'end_user = "dispatcher"\ncontacts = [{names}]')
@@ -188,7 +188,7 @@ def test_a_subscription_that_was_made_in_part_is_removed_too(make_office: Callab
     assert office.left() == {"sessions": 2, "endpoints": 0, "subscriptions": 0}
 
 
-def test_a_watch_without_contacts_makes_no_subscription(office: Office) -> None:
+def test_a_watch_without_contacts_makes_no_subscription(office: CommandOffice) -> None:
     office.write(watch='end_user = "dispatcher"')
     result = office.pws("create")
     assert result.code == 2
@@ -196,14 +196,14 @@ def test_a_watch_without_contacts_makes_no_subscription(office: Office) -> None:
     assert office.left() == {"sessions": 0, "endpoints": 0, "subscriptions": 0}
 
 
-def test_an_unknown_subscription_says_where_to_get_one(office: Office) -> None:
+def test_an_unknown_subscription_says_where_to_get_one(office: CommandOffice) -> None:
     result = office.pws("fetch", "7", "--json")
     assert (result.code, result.out) == (1, "")
     assert "133" in result.err
     assert "`pws create` makes one" in result.err
 
 
-def test_a_lost_reply_says_that_changes_may_be_lost(office: Office) -> None:
+def test_a_lost_reply_says_that_changes_may_be_lost(office: CommandOffice) -> None:
     office.pws("create")
     office.at_server(lambda: office.simulator.faults.add(Fault("lose-reply", operation="getSubscribedPresence")))
     result = office.pws("fetch", "1")
@@ -214,7 +214,7 @@ def test_a_lost_reply_says_that_changes_may_be_lost(office: Office) -> None:
 # poll and set
 
 
-def test_poll_completes_names_and_needs_no_subscription(office: Office) -> None:
+def test_poll_completes_names_and_needs_no_subscription(office: CommandOffice) -> None:
     office.at_server(lambda: office.simulator.change("ann@example.com", state=State.AWAY))
     result = office.pws("poll", "sip:ann", "ANN@example.com", "stranger@example.com", "--type", "BASIC_PRESENCE")
     assert [line.split() for line in result.out.splitlines()[1:]] == [
@@ -224,7 +224,7 @@ def test_poll_completes_names_and_needs_no_subscription(office: Office) -> None:
     assert office.left()["subscriptions"] == 0
 
 
-def test_poll_takes_more_contacts_than_one_request(office: Office) -> None:
+def test_poll_takes_more_contacts_than_one_request(office: CommandOffice) -> None:
     names = [f"user{number}" for number in range(120)]
     result = office.pws("poll", *names, "--json")
     assert len(result.document["contacts"]) == 120
@@ -232,7 +232,7 @@ def test_poll_takes_more_contacts_than_one_request(office: Office) -> None:
 
 
 @pytest.mark.parametrize(("name", "hint"), [("a b", ""), ("", ""), ("joe", "watch.domain completes bare names")])
-def test_poll_refuses_what_is_no_contact(office: Office, name: str, hint: str) -> None:
+def test_poll_refuses_what_is_no_contact(office: CommandOffice, name: str, hint: str) -> None:
     office.write(watch='end_user = "dispatcher"')
     result = office.pws("poll", name)
     assert result.code == 2
@@ -240,7 +240,7 @@ def test_poll_refuses_what_is_no_contact(office: Office, name: str, hint: str) -
     assert hint in result.err
 
 
-def test_set_changes_the_presence_of_an_end_user(office: Office) -> None:
+def test_set_changes_the_presence_of_an_end_user(office: CommandOffice) -> None:
     result = office.pws("set", "dispatcher", "vacation", "--expires", "7200")
     assert (result.code, result.out) == (0, "dispatcher says VACATION for 7200 s, as one of the devices\n")
     polled = office.pws("poll", "dispatcher", "--json").document["contacts"]
@@ -258,7 +258,7 @@ def test_set_changes_the_presence_of_an_end_user(office: Office) -> None:
         (("BUSY", "--expires", "60"), "3600"),
     ],
 )
-def test_set_refuses_before_it_asks_the_server(office: Office, words: tuple[str, ...], hint: str) -> None:
+def test_set_refuses_before_it_asks_the_server(office: CommandOffice, words: tuple[str, ...], hint: str) -> None:
     result = office.pws("set", "dispatcher", *words)
     assert result.code == 2
     assert hint in result.err
@@ -268,7 +268,7 @@ def test_set_refuses_before_it_asks_the_server(office: Office, words: tuple[str,
 # What goes wrong
 
 
-def test_a_wrong_password_says_so(office: Office) -> None:
+def test_a_wrong_password_says_so(office: CommandOffice) -> None:
     (office.directory / "password").write_text("hunter3")
     result = office.pws("poll", "ann")
     assert result.code == 1
@@ -277,7 +277,7 @@ def test_a_wrong_password_says_so(office: Office) -> None:
     assert len(result.err.splitlines()) == 1
 
 
-def test_an_end_user_that_does_not_exist_says_so(make_office: Callable[..., Office]) -> None:
+def test_an_end_user_that_does_not_exist_says_so(make_office: Callable[..., CommandOffice]) -> None:
     office = make_office(Options(users=USERS, any_end_user=False))
     result = office.pws("set", "nobody", "BUSY")
     assert result.code == 1
@@ -289,7 +289,7 @@ def test_an_end_user_that_does_not_exist_says_so(make_office: Callable[..., Offi
     assert office.left()["sessions"] == 0, "the application user is logged out all the same"
 
 
-def test_a_user_of_another_application_is_left_alone(office: Office) -> None:
+def test_a_user_of_another_application_is_left_alone(office: CommandOffice) -> None:
     held_by_another(office)
     result = office.pws("poll", "ann")
     assert result.code == 1
@@ -300,7 +300,7 @@ def test_a_user_of_another_application_is_left_alone(office: Office) -> None:
     assert office.left()["sessions"] == 2, "the other application's"
 
 
-def test_a_user_of_another_application_is_taken_over_when_the_operator_says_so(office: Office) -> None:
+def test_a_user_of_another_application_is_taken_over_when_the_operator_says_so(office: CommandOffice) -> None:
     held_by_another(office)
     office.write(application='username = "pwsapp"\npassword_file = "password"\ntake_over = true')
     result = office.pws("poll", "ann")
@@ -308,15 +308,15 @@ def test_a_user_of_another_application_is_taken_over_when_the_operator_says_so(o
     assert "taking over" in result.err
 
 
-def test_a_busy_server_says_to_wait(office: Office) -> None:
+def test_a_busy_server_says_to_wait(office: CommandOffice) -> None:
     office.at_server(lambda: office.simulator.set_cpu(99))
     result = office.pws("poll", "ann")
     assert result.code == 1
     assert "wait a minute" in result.err
 
 
-def test_an_unreachable_server_says_what_to_check(office: Office) -> None:
-    office.at_server(lambda: office.simulator.set_state("imp1", NodeState.DOWN))
+def test_an_unreachable_server_says_what_to_check(office: CommandOffice) -> None:
+    office.at_server(lambda: office.simulator.set_state("imp1", NodeCondition.DOWN))
     result = office.pws("poll", "ann")
     assert result.code == 1
     assert "check server.nodes" in result.err
@@ -325,10 +325,10 @@ def test_an_unreachable_server_says_what_to_check(office: Office) -> None:
     assert "not everything could be cleaned" in deleted.err
 
 
-def test_a_server_that_does_not_answer_names_the_time_out(office: Office) -> None:
+def test_a_server_that_does_not_answer_names_the_time_out(office: CommandOffice) -> None:
     node = office.server.nodes[0].address
     office.write(server=f'nodes = ["{node}"]\ntls = false\nread_timeout = 0.1')
-    office.at_server(lambda: office.simulator.set_state("imp1", NodeState.HUNG))
+    office.at_server(lambda: office.simulator.set_state("imp1", NodeCondition.HUNG))
     result = office.pws("poll", "ann")
     assert result.code == 1
     assert "server.read_timeout" in result.err
@@ -338,14 +338,14 @@ def test_a_server_that_does_not_answer_names_the_time_out(office: Office) -> Non
 
 
 @pytest.fixture
-def two(make_office: Callable[..., Office]) -> Office:
+def two(make_office: Callable[..., CommandOffice]) -> CommandOffice:
     """Two nodes; the supervisor is homed on the second one."""
     office = make_office(nodes=("imp1", "imp2"))
     office.write(watch='end_user = "supervisor"\ndomain = "example.com"\ncontacts = ["ann"]')
     return office
 
 
-def test_an_end_user_is_followed_to_its_home_node(two: Office) -> None:
+def test_an_end_user_is_followed_to_its_home_node(two: CommandOffice) -> None:
     made = two.pws("create", "--json")
     home = two.server.nodes[1]
     assert made.document["endpoints"][0]["node"] == home.base_url
@@ -354,7 +354,7 @@ def test_an_end_user_is_followed_to_its_home_node(two: Office) -> None:
     assert two.pws("set", "supervisor", "BUSY").code == 0
 
 
-def test_delete_cleans_every_node_once(two: Office) -> None:
+def test_delete_cleans_every_node_once(two: CommandOffice) -> None:
     two.pws("create")
     result = two.pws("delete", "--json")
     first, second = (node.base_url for node in two.server.nodes)
@@ -366,7 +366,7 @@ def test_delete_cleans_every_node_once(two: Office) -> None:
     assert two.left() == {"sessions": 0, "endpoints": 0, "subscriptions": 0}
 
 
-def test_delete_goes_to_a_home_node_that_the_configuration_does_not_name(two: Office) -> None:
+def test_delete_goes_to_a_home_node_that_the_configuration_does_not_name(two: CommandOffice) -> None:
     first, second = two.server.nodes
     two.write(
         server=f'nodes = ["{first.address}"]\ntls = false',
@@ -378,8 +378,8 @@ def test_delete_goes_to_a_home_node_that_the_configuration_does_not_name(two: Of
     assert two.left()["sessions"] == 0
 
 
-def test_the_second_node_is_used_when_the_first_is_down(two: Office) -> None:
-    two.at_server(lambda: two.simulator.set_state("imp1", NodeState.DOWN))
+def test_the_second_node_is_used_when_the_first_is_down(two: CommandOffice) -> None:
+    two.at_server(lambda: two.simulator.set_state("imp1", NodeCondition.DOWN))
     result = two.pws("poll", "ann")
     assert result.code == 0
     assert f"{two.server.nodes[0].base_url} cannot be reached" in result.err

@@ -26,7 +26,7 @@ from service.cli.demo.board import Board
 from service.cli.demo.scene import Scene
 from service.cli.shared import duration, wording
 from service.core.clock import ManualClock
-from service.core.engine import EngineState, NotificationCounters, SubscriptionStatus, Trouble
+from service.core.engine import EngineState, HealthProblem, NotificationCounters, SubscriptionStatus
 from service.core.presence.records import Change, Source
 from service.core.presence.store import MemoryStore
 from tests.cli.running import Lines, Running, ask
@@ -428,7 +428,7 @@ def test_health_is_a_word_and_what_is_wrong_or_what_goes_on() -> None:
     )
     assert "live: 3 of 3 contacts live, 9 notifications, 7 fetches, 3 changes" in drawn(fine, 120, 24)
     broken = stage.board(
-        state=EngineState.DOWN, problems=(Trouble(0.0, "imp1\x1b[2J does\nnot answer " + "xxx " * 90),)
+        state=EngineState.DOWN, problems=(HealthProblem(0.0, "imp1\x1b[2J does\nnot answer " + "xxx " * 90),)
     )
     shown = drawn(broken, 100, 30)[:-1]
     assert shown[2].startswith("down: imp1�[2J does not answer xxx")

@@ -20,8 +20,8 @@ from pws_soap.simulator import Options
 from pws_soap.transport import Trust
 from service.cli.doctor import certificate, node, running
 from service.cli.doctor import command as doctor
-from service.cli.doctor.findings import Finding, Level, Notebook
-from tests.cli.conftest import USERS, Office, Result
+from service.cli.doctor.findings import Finding, Notebook, Severity
+from tests.cli.conftest import USERS, CommandOffice, Result
 from tests.cli.running import Running
 
 
@@ -31,7 +31,7 @@ def free_port() -> int:
         return port
 
 
-def examine(office: Office, *words: str, port: int | None = None, **sections: str) -> Result:
+def examine(office: CommandOffice, *words: str, port: int | None = None, **sections: str) -> Result:
     """`pws doctor` with a callback that leads to where the service would listen."""
     port = port or free_port()
     office.write(
@@ -41,11 +41,11 @@ def examine(office: Office, *words: str, port: int | None = None, **sections: st
     return office.pws("doctor", "--timeout", "3", *words)
 
 
-def node_of(office: Office) -> str:
+def node_of(office: CommandOffice) -> str:
     return f'nodes = ["{office.server.nodes[0].address}"]\ntls = false'
 
 
-def test_all_is_well_and_nothing_is_left(office: Office) -> None:
+def test_all_is_well_and_nothing_is_left(office: CommandOffice) -> None:
     """One line for each check; but for the sessions, which may be a running service's, the server is as before."""
     result = examine(office)
     assert result.code == 0
@@ -63,7 +63,7 @@ def test_all_is_well_and_nothing_is_left(office: Office) -> None:
     assert (left["endpoints"], left["subscriptions"]) == (0, 0)
 
 
-def test_json_is_one_document(office: Office) -> None:
+def test_json_is_one_document(office: CommandOffice) -> None:
     document = examine(office, "--json").document
     assert document["problems"] == 0
     assert document["complete"] is True
@@ -71,7 +71,7 @@ def test_json_is_one_document(office: Office) -> None:
     assert {each["level"] for each in document["checks"]} <= {"ok", "warning"}
 
 
-def test_a_wrong_password_is_named_with_what_to_do(office: Office) -> None:
+def test_a_wrong_password_is_named_with_what_to_do(office: CommandOffice) -> None:
     result = examine(office, application='username = "pwsapp"\npassword = "hunter99"')
     assert result.code == 1
     assert "refused with code 114" in result.out
@@ -79,7 +79,7 @@ def test_a_wrong_password_is_named_with_what_to_do(office: Office) -> None:
     assert "callback: not tried, since no node lets one in" in result.out
 
 
-def test_a_node_that_is_down_does_not_hide_the_others(make_office: Callable[..., Office]) -> None:
+def test_a_node_that_is_down_does_not_hide_the_others(make_office: Callable[..., CommandOffice]) -> None:
     office = make_office(nodes=("imp1", "imp2"))
     down = free_port()
     up = office.server.nodes[0].address
@@ -92,13 +92,13 @@ def test_a_node_that_is_down_does_not_hide_the_others(make_office: Callable[...,
     assert f"ok       callback from {up}" in result.out
 
 
-def test_a_name_that_is_none(office: Office) -> None:
+def test_a_name_that_is_none(office: CommandOffice) -> None:
     result = examine(office, server='nodes = ["nowhere.invalid"]\ntls = false\nconnect_timeout = 3')
     assert result.code == 1
     assert "node nowhere.invalid:8082: the name nowhere.invalid" in result.out
 
 
-def test_a_callback_that_is_not_reached(office: Office) -> None:
+def test_a_callback_that_is_not_reached(office: CommandOffice) -> None:
     """Registered with an address where nobody listens: it says so in time, and removes what it made."""
     away = free_port()
     result = examine(office, "--timeout", "0.3", callback=f'url = "http://127.0.0.1:{away}"')
@@ -108,7 +108,7 @@ def test_a_callback_that_is_not_reached(office: Office) -> None:
     assert (left["endpoints"], left["subscriptions"]) == (0, 0)
 
 
-def test_a_callback_that_only_the_server_does_not_reach(make_office: Callable[..., Office]) -> None:
+def test_a_callback_that_only_the_server_does_not_reach(make_office: Callable[..., CommandOffice]) -> None:
     """The server is known to notify some ports only."""
     office = make_office(Options(users=USERS, callback_ports=frozenset({80})))
     result = examine(office, "--timeout", "0.3")
@@ -116,7 +116,7 @@ def test_a_callback_that_only_the_server_does_not_reach(make_office: Callable[..
     assert "this machine reaches it: look at the server's way to it" in result.out
 
 
-def test_a_proxy_that_changes_the_path_is_noticed(office: Office) -> None:
+def test_a_proxy_that_changes_the_path_is_noticed(office: CommandOffice) -> None:
     """The notification comes, and not on the path that was registered."""
     port = free_port()
 
@@ -144,7 +144,7 @@ def test_a_proxy_that_changes_the_path_is_noticed(office: Office) -> None:
 
 
 @pytest.mark.parametrize("path", ["/pws", "/presence/a%20b/"])
-def test_a_path_in_the_callbacks_url_is_part_of_what_is_tried(path: str, office: Office) -> None:
+def test_a_path_in_the_callbacks_url_is_part_of_what_is_tried(path: str, office: CommandOffice) -> None:
     """The registered address is the service's own, and so is the route that answers it."""
     port = free_port()
     result = examine(office, port=port, callback=f'url = "http://127.0.0.1:{port}{path}"')
@@ -152,7 +152,7 @@ def test_a_path_in_the_callbacks_url_is_part_of_what_is_tried(path: str, office:
     assert f"http://127.0.0.1:{port}{path.rstrip('/')} is reached: a notification came within" in result.out
 
 
-def test_a_server_that_may_not_notify_is_named(office: Office) -> None:
+def test_a_server_that_may_not_notify_is_named(office: CommandOffice) -> None:
     """The service would refuse what it sends."""
     port = free_port()
     callback = f'url = "http://127.0.0.1:{port}"\nallow_from = ["10.0.0.11"]'
@@ -161,7 +161,7 @@ def test_a_server_that_may_not_notify_is_named(office: Office) -> None:
     assert "but requests from 127.0.0.1, which callback.allow_from does not name; add the server's" in result.out
 
 
-def test_a_port_of_another_program(office: Office) -> None:
+def test_a_port_of_another_program(office: CommandOffice) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -212,7 +212,7 @@ def service_at(answers: dict[str, str]) -> Iterator[int]:
         ("", 0, "does not tell how it is: "),
     ],
 )
-def test_where_the_service_is_running_it_is_asked(status: str, code: int, said: str, office: Office) -> None:
+def test_where_the_service_is_running_it_is_asked(status: str, code: int, said: str, office: CommandOffice) -> None:
     """Nothing is made at the server then."""
     with service_at({"/livez": '{"alive": true}', "/v1": '{"service": "pws-presence"}', "/v1/status": status}) as port:
         result = examine(office, port=port)
@@ -222,7 +222,7 @@ def test_where_the_service_is_running_it_is_asked(status: str, code: int, said: 
     assert office.left()["endpoints"] == 0
 
 
-def test_a_service_that_hangs_is_not_another_program(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_hangs_is_not_another_program(office: CommandOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes connections and says nothing: whoever reads this must not look for a program that is in the way."""
     monkeypatch.setattr(running, "PATIENCE", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -233,14 +233,14 @@ def test_a_service_that_hangs_is_not_another_program(office: Office, monkeypatch
     assert "another program" not in result.out
 
 
-def examine_apart(office: Office, api_port: int) -> Result:
+def examine_apart(office: CommandOffice, api_port: int) -> Result:
     """With a listener for notifications apart from the API."""
     port = free_port()
     callback = f'url = "http://127.0.0.1:{port}"\nlisten_port = {port}'
     return examine(office, callback=callback, http=f"port = {api_port}")
 
 
-def test_another_listener_for_notifications_is_used(office: Office) -> None:
+def test_another_listener_for_notifications_is_used(office: CommandOffice) -> None:
     """callback.listen_port, beside the API's port."""
     result = examine_apart(office, free_port())
     assert result.code == 0
@@ -248,7 +248,7 @@ def test_another_listener_for_notifications_is_used(office: Office) -> None:
 
 
 @pytest.mark.parametrize("answers", [{}, {"/livez": '{"alive": true}', "/v1": '{"service": "another"}'}])
-def test_another_program_at_the_apis_own_port(answers: dict[str, str], office: Office) -> None:
+def test_another_program_at_the_apis_own_port(answers: dict[str, str], office: CommandOffice) -> None:
     """Also one that answers as if it were alive."""
     with service_at(answers) as taken:
         result = examine_apart(office, taken)
@@ -257,7 +257,7 @@ def test_another_program_at_the_apis_own_port(answers: dict[str, str], office: O
     assert "is reached" in result.out
 
 
-def test_end_users_are_found_where_they_are_at_home(make_office: Callable[..., Office]) -> None:
+def test_end_users_are_found_where_they_are_at_home(make_office: Callable[..., CommandOffice]) -> None:
     """And the callback is tried from each of these nodes."""
     office = make_office(nodes=("imp1", "imp2"))
     block = 'end_user = "{}"\ndomain = "example.com"\ncontacts = ["ann"]'
@@ -269,7 +269,7 @@ def test_end_users_are_found_where_they_are_at_home(make_office: Callable[..., O
     assert f"ok       callback from {second}" in result.out
 
 
-def test_a_home_that_is_not_configured_is_named(make_office: Callable[..., Office]) -> None:
+def test_a_home_that_is_not_configured_is_named(make_office: Callable[..., CommandOffice]) -> None:
     office = make_office(nodes=("imp1", "imp2"))
     home = office.server.nodes[1].address
     result = examine(office, server=node_of(office), watch='end_user = "supervisor"\ncontacts = ["ann@example.com"]')
@@ -279,14 +279,14 @@ def test_a_home_that_is_not_configured_is_named(make_office: Callable[..., Offic
     )
 
 
-def test_an_end_user_whom_the_server_does_not_know(make_office: Callable[..., Office]) -> None:
+def test_an_end_user_whom_the_server_does_not_know(make_office: Callable[..., CommandOffice]) -> None:
     office = make_office(Options(users=USERS, any_end_user=False))
     result = examine(office, watch='end_user = "nobody"\ncontacts = ["ann@example.com"]')
     assert result.code == 1
     assert "problem  end user nobody: login refused with code 113" in result.out
 
 
-def test_without_contacts_the_callback_is_not_tried(office: Office) -> None:
+def test_without_contacts_the_callback_is_not_tried(office: CommandOffice) -> None:
     result = examine(office, watch='end_user = "dispatcher"')
     assert result.code == 0
     assert "warning  callback: not tried: there is nobody to subscribe to" in result.out
@@ -295,33 +295,33 @@ def test_without_contacts_the_callback_is_not_tried(office: Office) -> None:
 # The configuration
 
 
-def test_every_mistake_of_the_configuration_is_a_line(office: Office) -> None:
+def test_every_mistake_of_the_configuration_is_a_line(office: CommandOffice) -> None:
     result = examine(office, server='nodes = ["a b"]\ntsl = false', lifecycle="renew_at = 5")
     assert result.code == 2
     assert len([line for line in result.out.splitlines() if line.startswith("problem  configuration: ")]) >= 3
     assert "did you mean 'tls'?" in result.out
 
 
-def test_no_configuration_at_all(office: Office) -> None:
+def test_no_configuration_at_all(office: CommandOffice) -> None:
     result = office.pws("doctor", "--config", "nowhere.toml")
     assert result.code == 2
     assert "nowhere.toml" in result.out
 
 
-def test_a_wsdl_that_is_none_is_a_mistake(office: Office, tmp_path: Path) -> None:
+def test_a_wsdl_that_is_none_is_a_mistake(office: CommandOffice, tmp_path: Path) -> None:
     (tmp_path / "other.wsdl").write_text("<html/>")
     result = examine(office, server=f'{node_of(office)}\nwsdl = "other.wsdl"')
     assert result.code == 2
     assert "is not a WSDL: its root element is 'html'; server.wsdl = \"bundled\" uses ours" in result.out
 
 
-def test_the_servers_own_wsdl_is_tried(office: Office) -> None:
+def test_the_servers_own_wsdl_is_tried(office: CommandOffice) -> None:
     result = examine(office, server=f'{node_of(office)}\nwsdl = "live"')
     assert result.code == 0
     assert "ok       wsdl: the server's own is used" in result.out
 
 
-def test_a_password_that_everybody_may_read_is_warned_of(office: Office) -> None:
+def test_a_password_that_everybody_may_read_is_warned_of(office: CommandOffice) -> None:
     office.write()
     (office.directory / "password").chmod(0o644)
     path = office.config
@@ -337,14 +337,14 @@ def test_a_password_that_everybody_may_read_is_warned_of(office: Office) -> None
     ("state", "said"),
     [('file = "nowhere/state.json"', "there is no directory"), ('file = "."', "cannot be written by this user")],
 )
-def test_a_state_file_that_cannot_be_written_is_warned_of(state: str, said: str, office: Office) -> None:
+def test_a_state_file_that_cannot_be_written_is_warned_of(state: str, said: str, office: CommandOffice) -> None:
     """The service runs without it."""
     result = examine(office, state=state)
     assert result.code in {0, 2}
     assert said in result.out or "state.file" in result.out
 
 
-def test_an_api_that_is_open_to_others(office: Office) -> None:
+def test_an_api_that_is_open_to_others(office: CommandOffice) -> None:
     port = free_port()
     result = examine(office, port=port, http=f'host = "0.0.0.0"\nport = {port}')
     assert result.code == 2
@@ -371,14 +371,14 @@ def authority(tmp_path: Path) -> trustme.CA:
     return made
 
 
-Secure = Callable[..., tuple[Office, str]]
+Secure = Callable[..., tuple[CommandOffice, str]]
 
 
 @pytest.fixture
-def secure(make_office: Callable[..., Office], tmp_path: Path, authority: trustme.CA) -> Secure:
+def secure(make_office: Callable[..., CommandOffice], tmp_path: Path, authority: trustme.CA) -> Secure:
     """An office over TLS with a certificate for these names, and the address of its node."""
 
-    def make(*names: str, until: datetime | None = None, common_name: str | None = None) -> tuple[Office, str]:
+    def make(*names: str, until: datetime | None = None, common_name: str | None = None) -> tuple[CommandOffice, str]:
         issued = authority.issue_cert(*names, not_after=until, common_name=common_name)
         chain, key = tmp_path / "server.pem", tmp_path / "server.key"
         issued.cert_chain_pems[0].write_to_path(chain)
@@ -449,7 +449,7 @@ def test_a_certificate_that_has_ended(secure: Secure) -> None:
     assert "it is not valid any more: certificate has expired; renew the `cup` certificate" in result.out
 
 
-def test_tls_at_a_port_without_it(office: Office) -> None:
+def test_tls_at_a_port_without_it(office: CommandOffice) -> None:
     result = examine(office, server=f'nodes = ["{office.server.nodes[0].address}"]')
     assert result.code == 1
     assert "the port does not speak TLS" in result.out
@@ -486,14 +486,14 @@ def test_a_clock_that_is_wrong_is_warned_of() -> None:
     for date in ("", "yesterday", "Sat, 21 Nov 2026 10:00:00 GMT", "Sat, 21 Nov 2026 11:00:00 GMT"):
         node._clock(date, note, lambda: datetime(2026, 11, 21, 10, 0, 2, tzinfo=UTC).timestamp())
     assert [(each.level, each.what) for each in found] == [
-        (Level.WARNING, "its clock is 3598 s ahead of this machine's")
+        (Severity.WARNING, "its clock is 3598 s ahead of this machine's")
     ]
 
 
 # Ctrl-C
 
 
-def test_interrupted_it_removes_what_it_made(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_it_removes_what_it_made(office: CommandOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it waits for a notification that does not come."""
     away = free_port()
     office.write(callback=f'url = "http://127.0.0.1:{away}"', http=f"port = {free_port()}")
@@ -510,11 +510,11 @@ def test_interrupted_it_removes_what_it_made(office: Office, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e9"])
-def test_a_timeout_that_is_none(seconds: str, office: Office) -> None:
+def test_a_timeout_that_is_none(seconds: str, office: CommandOffice) -> None:
     assert office.pws("doctor", "--timeout", seconds).code == 2
 
 
-def test_the_environment_alone_will_do(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_alone_will_do(office: CommandOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with every other command."""
     from service.cli import run
 

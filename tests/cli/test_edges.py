@@ -13,7 +13,7 @@ import trustme
 from service.cli import run
 from service.cli.shared.ranges import Real, Whole
 from service.cli.simulate import command as simulate
-from tests.cli.conftest import Office
+from tests.cli.conftest import CommandOffice
 from tests.cli.running import Running, ask
 
 
@@ -68,7 +68,7 @@ def test_a_server_that_is_stopped_at_work_ends_quietly(monkeypatch: pytest.Monke
     assert running.err.all == ["Ctrl-C ends it.", "Stopped."]
 
 
-def test_plain_http_at_a_port_with_tls(make_office: Callable[..., Office], tmp_path: Path) -> None:
+def test_plain_http_at_a_port_with_tls(make_office: Callable[..., CommandOffice], tmp_path: Path) -> None:
     """The hint names what to set; and the other way round."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
@@ -82,13 +82,13 @@ def test_plain_http_at_a_port_with_tls(make_office: Callable[..., Office], tmp_p
     assert "if the port speaks TLS (8083 does), server.tls must not be false" in result.err
 
 
-def test_tls_at_a_port_without_it(office: Office) -> None:
+def test_tls_at_a_port_without_it(office: CommandOffice) -> None:
     office.write(server=f'nodes = ["{office.server.nodes[0].address}"]')
     result = office.pws("poll", "ann")
     assert result.code == 1
     assert "does the port speak TLS? server.tls = false is for plain HTTP, whose port is 8082" in result.err
 
 
-def test_an_override_is_said_to_be_above_the_devices(office: Office) -> None:
+def test_an_override_is_said_to_be_above_the_devices(office: CommandOffice) -> None:
     result = office.pws("set", "dispatcher", "DND", "--override")
     assert result.out == "dispatcher says DND for 3600 s, above all the devices (override)\n"

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Office
+from tests.cli.conftest import CommandOffice
 
 ME = "dispatcher@example.com"
 
 
-def read(office: Office) -> Any:  # a contact as JSON
+def read(office: CommandOffice) -> Any:  # a contact as JSON
     """How the end user is now, polled with rich presence."""
     (contact,) = office.pws("poll", "dispatcher", "--json").document["contacts"]
     return contact
 
 
-def test_a_state_with_activities_and_a_note_is_read_back(office: Office) -> None:
+def test_a_state_with_activities_and_a_note_is_read_back(office: CommandOffice) -> None:
     words = ("BUSY", "--activity", "on-the-phone", "--note", "Zurück um drei", "--language", "de", "--expires", "7200")
     result = office.pws("set", "dispatcher", *words)
     assert (result.code, result.out) == (0, "dispatcher says BUSY for 7200 s, as one of the devices\n")
@@ -29,7 +29,9 @@ def test_a_state_with_activities_and_a_note_is_read_back(office: Office) -> None
 
 
 @pytest.mark.parametrize("words", [("--override",), ("--persistent",)])
-def test_an_override_stands_above_the_devices_until_it_is_cleared(office: Office, words: tuple[str, ...]) -> None:
+def test_an_override_stands_above_the_devices_until_it_is_cleared(
+    office: CommandOffice, words: tuple[str, ...]
+) -> None:
     office.pws("set", "dispatcher", "BUSY")
     assert office.pws("set", "dispatcher", "DND", "--note", "Writing", *words).out.endswith("(override)\n")
     contact = read(office)
@@ -39,7 +41,7 @@ def test_an_override_stands_above_the_devices_until_it_is_cleared(office: Office
     assert read(office)["state"] == "UNAVAILABLE"
 
 
-def test_a_note_alone_and_its_document(office: Office) -> None:
+def test_a_note_alone_and_its_document(office: CommandOffice) -> None:
     """The document that was sent is in the JSON, with the source that the server wants (code 162)."""
     told = office.pws("set", "dispatcher", "--note", "In room 4", "--domain", "example.com", "--json").document
     assert (told["state"], told["override"]) == (None, False)
@@ -50,7 +52,7 @@ def test_a_note_alone_and_its_document(office: Office) -> None:
     assert read(office)["note"] is None
 
 
-def test_a_device_of_ones_own(office: Office) -> None:
+def test_a_device_of_ones_own(office: CommandOffice) -> None:
     told = office.pws("set", "dispatcher", "AWAY", "--device", "wall-board", "--json").document
     assert '<tuple id="wall-board">' in told["document"]
     assert read(office)["state"] == "AWAY"
@@ -74,21 +76,21 @@ def test_a_device_of_ones_own(office: Office) -> None:
         (("BUSY", "--note", "\x01"), "characters that XML allows"),
     ],
 )
-def test_what_the_server_would_refuse_is_not_sent(office: Office, words: tuple[str, ...], hint: str) -> None:
+def test_what_the_server_would_refuse_is_not_sent(office: CommandOffice, words: tuple[str, ...], hint: str) -> None:
     result = office.pws("set", "dispatcher", *words)
     assert result.code == 2
     assert hint in result.err
     assert office.left()["sessions"] == 0
 
 
-def test_a_document_needs_to_know_the_domain(office: Office) -> None:
+def test_a_document_needs_to_know_the_domain(office: CommandOffice) -> None:
     office.write(watch='end_user = "dispatcher"')
     result = office.pws("set", "dispatcher", "--note", "x")
     assert result.code == 2
     assert "add --domain" in result.err
 
 
-def test_unknown_contacts_in_basic_are_told_to_need_rich(office: Office) -> None:
+def test_unknown_contacts_in_basic_are_told_to_need_rich(office: CommandOffice) -> None:
     """fetch and poll say so on standard error; with rich presence there is nothing to say."""
     shown = office.pws("poll", "ann", "zoe@partner.example", "--type", "BASIC_PRESENCE")
     assert "1 contact is UNKNOWN to dispatcher" in shown.err

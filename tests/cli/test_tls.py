@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.cli.conftest import Office
+from tests.cli.conftest import CommandOffice
 
 
 @pytest.fixture
-def secure(make_office: Callable[..., Office], tmp_path: Path) -> tuple[Office, str]:
+def secure(make_office: Callable[..., CommandOffice], tmp_path: Path) -> tuple[CommandOffice, str]:
     """A server with a certificate of a private authority (cup.pem); and the certificate's SHA-256."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -27,7 +27,7 @@ def secure(make_office: Callable[..., Office], tmp_path: Path) -> tuple[Office, 
     return office, hashlib.sha256(der).hexdigest()
 
 
-def test_an_unknown_authority_is_refused_with_the_keys_to_set(secure: tuple[Office, str]) -> None:
+def test_an_unknown_authority_is_refused_with_the_keys_to_set(secure: tuple[CommandOffice, str]) -> None:
     office, fingerprint = secure
     result = office.pws("poll", "ann")
     assert result.code == 1
@@ -36,13 +36,13 @@ def test_an_unknown_authority_is_refused_with_the_keys_to_set(secure: tuple[Offi
     assert office.pws("delete").code == 1
 
 
-def test_a_private_authority_is_trusted(secure: tuple[Office, str]) -> None:
+def test_a_private_authority_is_trusted(secure: tuple[CommandOffice, str]) -> None:
     office, _ = secure
     office.write(server=f'nodes = ["{office.server.nodes[0].address}"]\nca_file = "cup.pem"')
     assert office.pws("poll", "ann").code == 0
 
 
-def test_a_pinned_certificate_is_trusted(secure: tuple[Office, str]) -> None:
+def test_a_pinned_certificate_is_trusted(secure: tuple[CommandOffice, str]) -> None:
     office, fingerprint = secure
     node = office.server.nodes[0].address
     office.write(server=f'nodes = ["{node}"]\nfingerprint = "{fingerprint}"')

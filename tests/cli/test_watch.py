@@ -23,7 +23,7 @@ from service.cli import run
 from service.cli.watch import command as watch
 from service.cli.watch import lines
 from service.cli.watch.contact import read
-from service.cli.watch.follow import Told
+from service.cli.watch.follow import StreamEvent
 from tests.cli.running import Lines, Running
 from tests.cli.streaming import END, Streaming, contact
 
@@ -437,5 +437,5 @@ def test_a_claim_of_which_a_key_sees_little_leaves_no_gap() -> None:
     """It may see no more than that somebody is held."""
     claim = {"id": "c5f0", "group": "", "for": "", "holder": ""}
     assert lines.held(read(contact("ann", claim=claim))) == "held"
-    told = Told("claim.made", 12, {"claim": {**claim, "contacts": [contact("ann")]}})
+    told = StreamEvent("claim.made", 12, {"claim": {**claim, "contacts": [contact("ann")]}})
     assert lines.news(told) == "claim.made ann@example.com"

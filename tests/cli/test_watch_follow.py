@@ -10,15 +10,15 @@ from typing import Protocol, TypeVar
 import pytest
 
 from pws_soap.simulator import State
-from service.cli.demo.loopback import Wanted, office
-from service.cli.shared.api import ANSWER, Api, NoAnswer, Place, Refused
-from service.cli.watch.follow import LONGEST_PAUSE, Connected, Happening, Health, Lost, Told, Watcher, health_of
+from service.cli.demo.loopback import DemoWords, office
+from service.cli.shared.api import ANSWER, Api, NoAnswer, ServiceAddress, ServiceRefused
+from service.cli.watch.follow import LONGEST_PAUSE, Connected, Happening, Health, Lost, StreamEvent, Watcher, health_of
 from service.cli.watch.picture import Picture
 from service.core.clock import ManualClock, SystemClock
 from service.core.presence.freshness import Level
 from tests.cli.streaming import END, Streaming, contact
 
-H = TypeVar("H", Connected, Health, Lost, Told)
+H = TypeVar("H", Connected, Health, Lost, StreamEvent)
 
 
 class Until(Protocol):
@@ -57,7 +57,7 @@ async def following(
     url: str, clock: ManualClock | SystemClock, *, silence: float = 60.0
 ) -> AsyncIterator[tuple[Picture, Until]]:
     """A picture, and what waits for the next happening of a kind."""
-    api = Api(Place(url), silence)
+    api = Api(ServiceAddress(url), silence)
     try:
         async with aclosing(Watcher(api, [], clock, jitter=lambda: 1.0).happenings()) as happenings:
             follower = Following(clock, happenings)
@@ -77,7 +77,7 @@ async def test_pauses_grow_and_are_bounded(service: Streaming) -> None:
     """From what the service asked for, doubled each time; the next one after a success is short again."""
     clock = ManualClock()
     async with following(service.url, clock) as (picture, until):
-        await until(Told)
+        await until(StreamEvent)
         assert picture.sure
         port = service.port
         await service.stop()
@@ -104,9 +104,9 @@ async def test_an_id_is_sent_back_as_it_came(service: Streaming) -> None:
     """Whatever the service makes of it; a number at its beginning is the event's."""
     clock = ManualClock()
     async with following(service.url, clock) as (_picture, until):
-        await until(Told)
+        await until(StreamEvent)
         put(service, b'id: 77-70-90\nevent: change\ndata: {"contact": "x@y"}\n\n', END)
-        told = await until(Told)
+        told = await until(StreamEvent)
         assert told.id == 77
         await until(Lost)
         clock.advance(1.0)
@@ -117,7 +117,7 @@ async def test_an_id_is_sent_back_as_it_came(service: Streaming) -> None:
 async def test_a_stream_that_is_silent_for_too_long_is_dead(service: Streaming) -> None:
     """Not even a sign of life."""
     async with following(service.url, ManualClock(), silence=0.2) as (_picture, until):
-        await until(Told)
+        await until(StreamEvent)
         lost = await until(Lost)
         assert lost.reason == "no answer in time"
 
@@ -160,7 +160,7 @@ async def test_being_asked_to_slow_down_is_no_silence(service: Streaming, monkey
             clock.advance(1.0)
             await asyncio.sleep(0.001)
         put(service, service.event("change", 11, contact("ann", "BUSY")))
-        told = await until(Told)
+        told = await until(StreamEvent)
         assert told.id == 11
 
 
@@ -170,13 +170,13 @@ async def test_a_key_that_is_taken_away_ends_it(service: Streaming) -> None:
 
     clock = ManualClock()
     async with following(service.url, clock) as (_picture, until):
-        await until(Told)
+        await until(StreamEvent)
         service.begin = [web.Response(status=401)]
         put(service, END)
         await until(Lost)
         clock.advance(60.0)
-        with pytest.raises(Refused, match="wants a key"):
-            await until(Told)
+        with pytest.raises(ServiceRefused, match="wants a key"):
+            await until(StreamEvent)
 
 
 @pytest.mark.parametrize(
@@ -192,22 +192,22 @@ def test_a_status_of_another_version_is_no_accident(status: dict[str, object]) -
 async def test_the_real_service_is_followed() -> None:
     """Over real sockets: all contacts, a change that the server notified, and the groups."""
     stop = asyncio.Event()
-    async with office(Wanted(0, 12, 0.001), stop) as running, asyncio.timeout(20):
+    async with office(DemoWords(0, 12, 0.001), stop) as running, asyncio.timeout(20):
         url = f"http://127.0.0.1:{running.port}"
         async with following(url, SystemClock()) as (picture, until):
             while len(picture.contacts) < 12 or any(seen.level is not Level.LIVE for seen in picture.contacts.values()):
-                await until(Told)
+                await until(StreamEvent)
             running.server.simulator.change("ann@example.com", state=State.VACATION, note="Gone fishing")
             while picture.contacts["ann@example.com"].state != "VACATION":
-                await until(Told)
+                await until(StreamEvent)
             assert picture.contacts["ann@example.com"].presence.note == "Gone fishing"  # type: ignore[union-attr]
             while picture.health is None or picture.health.state != "live":
                 await until(Health)
             assert abs(picture.skew) < 2
             assert sum(total for _, _, total in picture.health.groups) >= 12
-        api = Api(Place(url))
+        api = Api(ServiceAddress(url))
         try:
-            with pytest.raises(Refused, match="group: expected one of") as error:
+            with pytest.raises(ServiceRefused, match="group: expected one of") as error:
                 async with api.events([("group", "nobody")]):
                     pass
             assert error.value.is_mistake

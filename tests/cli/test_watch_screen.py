@@ -11,10 +11,10 @@ from rich.text import Text
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from service.cli.shared.api import Refused
+from service.cli.shared.api import ServiceRefused
 from service.cli.watch import cells
-from service.cli.watch.contact import Seen, read
-from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
+from service.cli.watch.contact import ShownContact, read
+from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
 from service.cli.watch.people import People
 from service.cli.watch.screen import WatchApp
 from service.core.clock import ManualClock
@@ -25,12 +25,12 @@ NOW = "2026-11-21T10:00:00.000Z"
 LIVE = Health("live", (), None, 3, (("sales", 1, 2), ("support", 1, 1)))
 
 
-def snapshot(*contacts: object) -> Told:
-    return Told("snapshot", 10, {"contacts": list(contacts), "reason": "start"})
+def snapshot(*contacts: object) -> StreamEvent:
+    return StreamEvent("snapshot", 10, {"contacts": list(contacts), "reason": "start"})
 
 
-def change(**fields: object) -> Told:
-    return Told("change", 11, contact(**fields))  # type: ignore[arg-type]  # fields of a contact
+def change(**fields: object) -> StreamEvent:
+    return StreamEvent("change", 11, contact(**fields))  # type: ignore[arg-type]  # fields of a contact
 
 
 OFFICE = snapshot(
@@ -239,14 +239,14 @@ async def test_all_about_somebody_and_the_help() -> None:
 async def test_the_cursor_stays_with_its_contact() -> None:
     async with shown(OFFICE, LIVE) as show:
         await show.press("down", "down")
-        await show.tell(Told("change", 12, contact("bea", "BUSY")))
+        await show.tell(StreamEvent("change", 12, contact("bea", "BUSY")))
         assert show.app.query_one(People).cursor == "joe@example.com"
         await show.press("end")
         assert show.app.query_one(People).cursor == "rita@example.com"
 
 
 async def test_an_event_about_the_service_is_shown() -> None:
-    lost = Told("subscription.lost", 12, {"end_user": "dispatcher", "node": "imp1", "reason": "code 133"})
+    lost = StreamEvent("subscription.lost", 12, {"end_user": "dispatcher", "node": "imp1", "reason": "code 133"})
     async with shown(OFFICE, LIVE, lost) as show:
         assert "subscription.lost dispatcher at imp1 (code 133)" in show.text
 
@@ -273,7 +273,7 @@ async def test_it_ends(key: str) -> None:
 
 async def test_a_refusal_later_on_ends_it_with_the_reason() -> None:
     async with shown(OFFICE) as show:
-        await show.tell(Refused("the key is gone"))
+        await show.tell(ServiceRefused("the key is gone"))
         assert str(show.app.failure) == "the key is gone"
 
 
@@ -282,10 +282,10 @@ async def test_of_five_thousand_contacts_only_those_in_sight_are_drawn(monkeypat
     people = [contact(f"p{number}", ["BUSY", "AVAILABLE"][number % 2]) for number in range(5000)]
     async with shown(snapshot(*people), LIVE) as show:
         assert "5000 contacts  2500 free" in show.text
-        drawn: list[Seen] = []
+        drawn: list[ShownContact] = []
         draw = show.app._line
 
-        def counted(seen: Seen) -> Text:
+        def counted(seen: ShownContact) -> Text:
             drawn.append(seen)
             return draw(seen)
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from pws_soap.models import PresenceState, PresenceType, Secret
-from service.config import Config, ConfigError, Problem, Server, Watch, example_toml, load
+from service.config import Config, ConfigError, Problem, ServerSection, Watch, example_toml, load
 from service.config.server_sections import Sections
 from service.config.value_types import Section
 from service.core.presence.availability import Rule
@@ -73,7 +73,7 @@ def changed(old: str, new: str) -> str:
 
 def test_defaults_are_the_documented_ones(write: Write) -> None:
     config = load(write(BASE), {})
-    assert config.server == Server(nodes=("imp1.example.com", "imp2.example.com:9083"))
+    assert config.server == ServerSection(nodes=("imp1.example.com", "imp2.example.com:9083"))
     assert (config.server.tls, config.server.wsdl, config.server.soap) == (True, "bundled", "1.1")
     assert (config.server.connect_timeout, config.server.read_timeout) == (5.0, 30.0)
     assert config.server.max_reply_bytes == 67_108_864
@@ -91,12 +91,12 @@ def test_defaults_are_the_documented_ones(write: Write) -> None:
 
 def test_base_urls_take_the_port_of_the_node_or_the_one_of_the_scheme(write: Write) -> None:
     assert load(write(BASE), {}).server.urls() == ("https://imp1.example.com:8083", "https://imp2.example.com:9083")
-    plain = Server(nodes=("imp1.example.com", "[2001:db8::1]", "[::1]:99"), tls=False)
+    plain = ServerSection(nodes=("imp1.example.com", "[2001:db8::1]", "[::1]:99"), tls=False)
     assert plain.urls() == ("http://imp1.example.com:8082", "http://[2001:db8::1]:8082", "http://[::1]:99")
 
 
 def test_a_node_that_the_server_names_keeps_the_port_it_has_in_the_configuration() -> None:
-    server = Server(nodes=("imp1.example.com", "Imp2.example.com:9083"))
+    server = ServerSection(nodes=("imp1.example.com", "Imp2.example.com:9083"))
     assert server.url_of("imp2.example.com") == "https://imp2.example.com:9083"
     assert server.url_of("imp3.example.com") == "https://imp3.example.com:8083"
     assert server.url_of("imp3.example.com:1") == "https://imp3.example.com:1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pws_soap.models import Presence, PresenceState
 from service.runtime.server import listen, serve
-from tests.support.bare_service import Office
+from tests.support.bare_service import BareService
 
 HOST = "127.0.0.1"
 S = PresenceState
@@ -19,7 +19,7 @@ S = PresenceState
 class Served:
     """An office that answers at `url`. `stop` ends it as a service ends: its streams first."""
 
-    office: Office
+    office: BareService
     port: int
     running: asyncio.Task[None]
     ending: asyncio.Event
@@ -34,7 +34,7 @@ class Served:
 
 
 @asynccontextmanager
-async def served(office: Office, port: int = 0) -> AsyncIterator[Served]:
+async def served(office: BareService, port: int = 0) -> AsyncIterator[Served]:
     """Serve it as long as the `async with` lasts, or until `stop`."""
     listening = listen(HOST, port)
     found: int = listening.getsockname()[1]
@@ -57,10 +57,10 @@ def person(name: str, state: PresenceState = S.AVAILABLE, **fields: object) -> P
     return Presence(address(name), state, display_name=name, **fields)  # type: ignore[arg-type]  # a presence's
 
 
-def small_office(**parts: object) -> Office:
+def small_office(**parts: object) -> BareService:
     """Four people in two groups and none, one of them on the phone."""
     groups = {"support": (address("Ann"), address("Joe")), "sales": (address("Rita"),)}
-    office = Office(groups=groups, **parts)  # type: ignore[arg-type]  # an office's
+    office = BareService(groups=groups, **parts)  # type: ignore[arg-type]  # an office's
     office.watch(*(address(name) for name in ("Ann", "Joe", "Rita", "Zoe")))
     office.read(
         [

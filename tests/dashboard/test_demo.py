@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import expect
 
-from service.cli.demo.loopback import Office, Wanted, office
+from service.cli.demo.loopback import DemoWords, Office, office
 from tests.dashboard.conftest import Opener
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def demo() -> AsyncIterator[Office]:
     """An office where nothing happens by itself."""
     stop = asyncio.Event()
-    async with office(Wanted(0, 8, 0.001), stop) as running:
+    async with office(DemoWords(0, 8, 0.001), stop) as running:
         yield running
         stop.set()
     assert not any(running.left.values())

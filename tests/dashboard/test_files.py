@@ -9,7 +9,7 @@ import pytest
 
 from service.api.routes.dashboard import FILES
 from tests.support.asgi import call
-from tests.support.bare_service import Office
+from tests.support.bare_service import BareService
 
 NAMES = sorted(path.name for path in FILES.iterdir() if path.suffix in {".html", ".css", ".js", ".svg"})
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -17,13 +17,13 @@ PATHS = ["/", *(f"/dashboard/{name}" for name in NAMES)]
 
 
 @pytest.fixture(scope="module")
-def office() -> Office:
+def office() -> BareService:
     """One for all: nothing here changes it."""
-    return Office()
+    return BareService()
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_every_file_comes_with_its_type_a_tag_and_a_policy(office: Office, path: str) -> None:
+async def test_every_file_comes_with_its_type_a_tag_and_a_policy(office: BareService, path: str) -> None:
     answer = await office.get(path)
     assert answer.status == 200
     assert answer.headers["content-type"].startswith(KINDS[Path(path).suffix or ".html"])
@@ -44,27 +44,27 @@ async def test_every_file_comes_with_its_type_a_tag_and_a_policy(office: Office,
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_an_unchanged_file_is_an_empty_304(office: Office) -> None:
+async def test_an_unchanged_file_is_an_empty_304(office: BareService) -> None:
     tag = (await office.get("/")).headers["etag"]
     again = await office.get("/", if_none_match=tag)
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
     assert (await office.get("/", if_none_match='"other"')).status == 200
 
 
-async def test_head_says_what_get_would(office: Office) -> None:
+async def test_head_says_what_get_would(office: BareService) -> None:
     head = await call(office.app, "HEAD", "/dashboard/main.js")
     assert head.status == 200
     assert head.headers["content-length"] == str((FILES / "main.js").stat().st_size)
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "__init__.py", "..%2Fapp.py", "%2e%2e/app.py", "main.js/", ""])
-async def test_nothing_else_can_be_asked_for(office: Office, name: str) -> None:
+async def test_nothing_else_can_be_asked_for(office: BareService, name: str) -> None:
     answer = await office.get(f"/dashboard/{name}")
     assert answer.status == 404
     assert answer.json()["type"] == "/problems/not-found"
 
 
-async def test_the_page_is_not_in_the_description_of_the_api(office: Office) -> None:
+async def test_the_page_is_not_in_the_description_of_the_api(office: BareService) -> None:
     paths = (await office.get("/openapi.json")).json()["paths"]
     assert not [path for path in paths if path == "/" or path.startswith(("/dashboard", "/demo"))]
 

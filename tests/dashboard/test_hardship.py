@@ -15,7 +15,7 @@ from tests.dashboard.serving import S, person, served, small_office
 from tests.dashboard.test_demo import demo
 from tests.dashboard.test_page import locked
 from tests.dashboard.test_shape import PHONE, WALL, crowd, overflow
-from tests.support.bare_service import Office
+from tests.support.bare_service import BareService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -57,7 +57,7 @@ async def test_a_claim_that_a_key_may_not_know_of_is_shown_without_gaps(opened: 
     limited = Principal("limited", frozenset({Scope.READ}), frozenset({"sales"}))
     desk = Principal("desk", frozenset({Scope.CLAIM}))
     door, keys = locked(limited=limited, desk=desk)
-    office = Office(groups={"sales": ("ann@example.com",), "support": ("ann@example.com",)}, door=door)
+    office = BareService(groups={"sales": ("ann@example.com",), "support": ("ann@example.com",)}, door=door)
     office.watch("ann@example.com")
     office.read([person("Ann Example")])
     async with served(office) as it:
@@ -74,7 +74,7 @@ async def test_a_claim_that_a_key_may_not_know_of_is_shown_without_gaps(opened: 
 
 async def test_a_group_with_an_endless_name_does_not_widen_a_phone(opened: Opener) -> None:
     """Neither its heading nor the choice of groups."""
-    office = Office(groups={"x" * 150: ("ann@example.com",)})
+    office = BareService(groups={"x" * 150: ("ann@example.com",)})
     office.watch("ann@example.com")
     office.read([person("Ann Example")])
     async with served(office) as it:

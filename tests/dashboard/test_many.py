@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, person, served
-from tests.support.bare_service import Office
+from tests.support.bare_service import BareService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -51,11 +51,11 @@ YARDSTICK = """() => {
 """What it costs in the same browser to draw everybody anew, as a plain table: what a page must not do at a change."""
 
 
-def city() -> Office:
+def city() -> BareService:
     """Five thousand people in ten groups."""
     people = [person(f"Given{each} Family{each}") for each in range(NUMBER)]
     groups = {f"group {number}": tuple(one.contact for one in people[number::10]) for number in range(10)}
-    office = Office(groups=groups)
+    office = BareService(groups=groups)
     office.watch(*(one.contact for one in people))
     office.read(people)
     return office

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import READER, Principal, Scope
-from service.core.engine import EngineState, Status, Trouble
+from service.core.engine import EngineState, HealthProblem, Status
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, address, person, served, small_office
 from tests.support.bare_service import FEED
@@ -111,7 +111,9 @@ async def test_what_is_stale_says_so_and_the_banner_says_why(opened: Opener) -> 
     async with served(small_office()) as it:
         page = (await opened(it.url)).page
         await expect(row(page, "Ann").locator(".level")).to_have_text("live")
-        it.office.engine.shown = Status(EngineState.DOWN, (Trouble(it.office.clock.now(), "imp1 does not answer"),))
+        it.office.engine.shown = Status(
+            EngineState.DOWN, (HealthProblem(it.office.clock.now(), "imp1 does not answer"),)
+        )
         it.office.store.doubt(FEED, "it does not answer")
         it.office.knowledge.log.touch()
         await expect(row(page, "Ann").locator(".level")).to_contain_text("stale, as of ")
@@ -167,11 +169,11 @@ async def test_the_page_is_not_sure_while_it_is_not_connected_and_survives_a_res
             await expect(page.locator("#events-body")).to_contain_text("Connected again")
 
 
-def locked(**kinds: Principal) -> tuple[Door, dict[str, str]]:
+def locked(**kinds: Principal) -> tuple[Authenticator, dict[str, str]]:
     """A door that lets nobody in without a key, and the keys."""
     keys = {name: new_key().reveal() for name in kinds}
     ring = KeyRing((hash_of(keys[name]), principal) for name, principal in kinds.items())
-    return Door(rules=Rules(ring, None)), keys
+    return Authenticator(rules=AccessRules(ring, None)), keys
 
 
 async def test_where_a_key_is_needed_the_page_asks_for_one_and_keeps_it_for_the_tab(opened: Opener) -> None:

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from pws_soap.models import PresenceState, Secret
-from pws_soap.simulator import NodeState, Options, Simulator, State
-from service.access.authentication import Door, Rules
+from pws_soap.simulator import NodeCondition, Options, Simulator, State
+from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import READER
 from service.api.app import create_app
 from service.cli.demo.playground import SimulatorPlayground
 from service.core.clock import ManualClock
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 from tests.support.asgi import Answer, call
-from tests.support.bare_service import Office
+from tests.support.bare_service import BareService
 from tests.support.fake_engine import FakeEngine
 
 ANN = "ann@example.com"
@@ -26,11 +26,11 @@ ANN = "ann@example.com"
 class Playing:
     """A simulator without sockets, and the routes over it."""
 
-    def __init__(self, door: Door | None = None) -> None:
+    def __init__(self, door: Authenticator | None = None) -> None:
         self.simulator = Simulator(Options())
         self.simulator.populate(2)
         clock = ManualClock()
-        knowledge = Knowledge.of(MemoryStore(clock), clock, 60.0, {})
+        knowledge = Core.of(MemoryStore(clock), clock, 60.0, {})
         self.app = create_app(
             FakeEngine(),
             knowledge,
@@ -41,7 +41,7 @@ class Playing:
         )
 
     @property
-    def state(self) -> NodeState:
+    def state(self) -> NodeCondition:
         return self.simulator.places["imp1"].state
 
     async def send(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
@@ -55,7 +55,7 @@ def untouched() -> Playing:
 
 
 async def test_without_a_simulator_there_is_nothing() -> None:
-    office = Office()
+    office = BareService()
     assert (await office.get("/demo")).status == 404
     assert (await call(office.app, "POST", "/demo/faults", json_body={"fault": "cpu"})).status == 404
     assert (await office.get("/v1")).json()["demo"] is False
@@ -87,10 +87,10 @@ async def test_every_fault_can_be_injected_and_mended() -> None:
     for trick in (await playing.send("GET", "/demo")).json()["tricks"]:
         assert (await playing.send("POST", "/demo/faults", {"fault": trick["name"]})).status == 204
     assert playing.simulator.faults.active()
-    assert playing.state is NodeState.DOWN
+    assert playing.state is NodeCondition.DOWN
     assert (await playing.send("DELETE", "/demo/faults")).status == 204
     assert not playing.simulator.faults.active()
-    assert playing.state.value == NodeState.UP.value
+    assert playing.state.value == NodeCondition.UP.value
     await playing.simulator.aclose()
 
 
@@ -126,7 +126,7 @@ async def test_only_json_is_taken_so_that_no_form_can_send_it(untouched: Playing
 
 async def test_where_keys_are_needed_reading_is_not_enough() -> None:
     key = new_key().reveal()
-    door = Door(rules=Rules(KeyRing([(hash_of(key), READER)]), None))
+    door = Authenticator(rules=AccessRules(KeyRing([(hash_of(key), READER)]), None))
     playing = Playing(door)
     sent: dict[str, Any] = {"authorization": f"Bearer {key}"}
     assert (await playing.send("GET", "/demo")).status == 401

@@ -8,10 +8,10 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.async_api import Page, expect
 
-from service.core.engine import EngineState, Status, Trouble
+from service.core.engine import EngineState, HealthProblem, Status
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, person, served, small_office
-from tests.support.bare_service import FEED, Office
+from tests.support.bare_service import FEED, BareService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,13 +20,13 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 LAPTOP = {"viewport": {"width": 1440, "height": 900}}
 
 
-def crowd(number: int, groups: int = 4) -> Office:
+def crowd(number: int, groups: int = 4) -> BareService:
     """So many people in some groups, in all states."""
     people = [
         person(f"Given{each} Family{each}", list(S)[each % 6], on_the_phone=each % 12 == 1) for each in range(number)
     ]
     every = {f"group {each}": tuple(one.contact for one in people[each::groups]) for each in range(groups)}
-    office = Office(groups=every)
+    office = BareService(groups=every)
     office.watch(*(one.contact for one in people))
     office.read(people)
     return office
@@ -94,7 +94,7 @@ async def test_no_serious_fault_in_accessibility(opened: Opener, size: dict[str,
         assert await violations(page) == []
         await page.emulate_media(color_scheme="dark")
         assert await violations(page) == []
-        office.engine.shown = Status(EngineState.DOWN, (Trouble(office.clock.now(), "imp1 does not answer"),))
+        office.engine.shown = Status(EngineState.DOWN, (HealthProblem(office.clock.now(), "imp1 does not answer"),))
         office.store.doubt(FEED, "it does not answer")
         office.knowledge.log.touch()
         await expect(page.locator(".banner")).to_contain_text("imp1 does not answer")

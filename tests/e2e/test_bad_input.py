@@ -19,7 +19,7 @@ CALLBACK = f"/pws/{SECRET}"
 
 
 @dataclass(frozen=True)
-class Office:
+class WatchedServer:
     """A server, a service that watches it, and the directory it runs in."""
 
     server: Server
@@ -31,13 +31,13 @@ class Office:
 
 
 @pytest.fixture(scope="module")
-def office(plain_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def office(plain_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
     """One for all tests of this module: none of them may leave a trace in it."""
     directory = tmp_path_factory.mktemp("office")
     plain_server.forget()
     plain_server.put("ann@example.com", state="AVAILABLE", activities=[])
     with Service(directory, configure(directory, plain_server.port), "--log-level", "debug") as service:
-        yield Office(plain_server, service.ready(), directory)
+        yield WatchedServer(plain_server, service.ready(), directory)
         assert service.stop() == 0
 
 
@@ -63,7 +63,7 @@ def office(plain_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
         pytest.param("id=%31%&%=%zz", id="broken escapes"),
     ],
 )
-def test_a_query_that_is_no_notification_gets_an_empty_400(office: Office, query: str) -> None:
+def test_a_query_that_is_no_notification_gets_an_empty_400(office: WatchedServer, query: str) -> None:
     before = office.counted()
     answer = office.service.site.get(f"{CALLBACK}?{query}")
     assert (answer.status, answer.body) == (400, b"")
@@ -82,7 +82,7 @@ def test_a_query_that_is_no_notification_gets_an_empty_400(office: Office, query
         "'\"><!--",
     ],
 )
-def test_shell_characters_reach_no_shell(office: Office, words: str) -> None:
+def test_shell_characters_reach_no_shell(office: WatchedServer, words: str) -> None:
     """The sample scripts handed the id to a shell, which let anybody run anything."""
     answer = office.service.site.get(f"{CALLBACK}?id={quote(words)}&{EVENT}")
     assert (answer.status, answer.body) == (400, b"")
@@ -90,13 +90,13 @@ def test_shell_characters_reach_no_shell(office: Office, words: str) -> None:
     assert "pwned" not in office.service.output
 
 
-def test_shell_characters_that_are_not_escaped_reach_no_shell_either(office: Office) -> None:
+def test_shell_characters_that_are_not_escaped_reach_no_shell_either(office: WatchedServer) -> None:
     answer = office.service.site.get(f"{CALLBACK}?id=1;touch${{IFS}}pwned|`touch${{IFS}}pwned`&{EVENT}")
     assert (answer.status, answer.body) == (400, b"")
     assert not list(office.directory.glob("*pwned*"))
 
 
-def test_an_id_that_nobody_knows_is_taken_and_asks_the_server_nothing(office: Office) -> None:
+def test_an_id_that_nobody_knows_is_taken_and_asks_the_server_nothing(office: WatchedServer) -> None:
     """It may beat the reply to its subscribe, so it is no error; it is only counted."""
     asked, before = office.server.counters()["requests"], office.counted()
     answer = office.service.site.get(f"{CALLBACK}?id=4711&{EVENT}")
@@ -108,7 +108,7 @@ def test_an_id_that_nobody_knows_is_taken_and_asks_the_server_nothing(office: Of
     assert office.server.counters()["requests"] == asked
 
 
-def test_ids_without_end_take_no_memory_without_end(office: Office) -> None:
+def test_ids_without_end_take_no_memory_without_end(office: WatchedServer) -> None:
     """Three hundred unknown ids: all answered, and afterwards a change still arrives."""
     for number in range(1000, 1300):
         assert office.service.site.get(f"{CALLBACK}?id={number}&{EVENT}").status == 200
@@ -131,7 +131,7 @@ def test_ids_without_end_take_no_memory_without_end(office: Office) -> None:
         "/pws/../pws",
     ],
 )
-def test_without_the_secret_there_is_nothing_to_be_found(office: Office, path: str) -> None:
+def test_without_the_secret_there_is_nothing_to_be_found(office: WatchedServer, path: str) -> None:
     before = office.counted()
     answer = office.service.site.get(f"{path}?id=1&{EVENT}")
     assert answer.status == 404
@@ -141,13 +141,13 @@ def test_without_the_secret_there_is_nothing_to_be_found(office: Office, path: s
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-def test_a_notification_is_a_get(office: Office, method: str) -> None:
+def test_a_notification_is_a_get(office: WatchedServer, method: str) -> None:
     answer = office.service.site.ask(method, f"{CALLBACK}?id=1&{EVENT}")
     assert answer.status == 405
     assert SECRET not in answer.body.decode()
 
 
-def test_both_names_of_the_second_parameter_are_taken(office: Office) -> None:
+def test_both_names_of_the_second_parameter_are_taken(office: WatchedServer) -> None:
     (subscription,) = office.service.site.get("/v1/status").json["subscriptions"]
     before = subscription["fetches"]
     for number, name in enumerate(("eventType", "etype"), 1):
@@ -156,12 +156,12 @@ def test_both_names_of_the_second_parameter_are_taken(office: Office) -> None:
         eventually(partial(fetched, office, before + number))
 
 
-def fetched(office: Office, least: int) -> None:
+def fetched(office: WatchedServer, least: int) -> None:
     (subscription,) = office.service.site.get("/v1/status").json["subscriptions"]
     assert subscription["fetches"] >= least
 
 
-def test_a_contact_that_is_not_watched_is_404(office: Office) -> None:
+def test_a_contact_that_is_not_watched_is_404(office: WatchedServer) -> None:
     answer = office.service.site.get("/v1/presence/zoe@example.com")
     assert answer.status == 404
     assert answer.json["type"] == "/problems/contact-not-watched"
@@ -180,7 +180,7 @@ def test_a_contact_that_is_not_watched_is_404(office: Office) -> None:
         "x" * 10_000,
     ],
 )
-def test_a_contact_that_is_none_is_422(office: Office, contact: str) -> None:
+def test_a_contact_that_is_none_is_422(office: WatchedServer, contact: str) -> None:
     answer = office.service.site.get(f"/v1/presence/{quote(contact)}")
     assert answer.status == 422, answer.body
     assert answer.json["type"] == "/problems/invalid-parameters"
@@ -188,18 +188,18 @@ def test_a_contact_that_is_none_is_422(office: Office, contact: str) -> None:
     assert (error["in"], error["parameter"]) == ("path", "contact")
 
 
-def test_a_path_out_of_the_house_leads_nowhere(office: Office) -> None:
+def test_a_path_out_of_the_house_leads_nowhere(office: WatchedServer) -> None:
     assert office.service.site.get("/v1/presence/..%2F..%2F..%2Fetc%2Fpasswd").status == 404
     assert office.service.site.get("/v1/presence/../../../etc/passwd").status == 404
 
 
-def test_a_body_that_is_no_json_is_422(office: Office) -> None:
+def test_a_body_that_is_no_json_is_422(office: WatchedServer) -> None:
     answer = office.service.site.ask("POST", "/v1/refresh", ["ann@example.com"])
     assert answer.status == 422
     assert answer.json["type"] == "/problems/invalid-parameters"
 
 
-def test_after_all_that_it_is_live_and_has_said_nothing_secret(office: Office) -> None:
+def test_after_all_that_it_is_live_and_has_said_nothing_secret(office: WatchedServer) -> None:
     """Runs last: the tests before it share the service."""
     assert office.service.readiness() == (200, "live")
     assert SECRET not in office.service.output

@@ -18,16 +18,16 @@ import aiohttp
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.access.authentication import Door
-from service.access.stream_slots import Slots
+from service.access.authentication import Authenticator
+from service.access.stream_slots import ConnectionSlots
 from service.api.sse.response import STALLED
 from service.api.sse.resume import MOST_NEWS
-from service.api.sse.subscriber import PIECE, Telling
+from service.api.sse.subscriber import PIECE, Subscriber
 from service.core.clock import ManualClock
 from service.runtime.server import listen, serve
 from tests.e2e.processes import PATIENCE, Site
 from tests.e2e.simulated import Server, Service, configure
-from tests.support.bare_service import AVAILABLE, AWAY, BUSY, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BUSY, BareService, presence
 from tests.support.sse import Board, Reader, Sse
 
 NAMES: Final = tuple(f"p{number:02d}@example.com" for number in range(30))
@@ -39,12 +39,12 @@ DONE: Final = "noted.done"
 class Served:
     """A service on a socket, filled by the test. Time stands still; the network does not."""
 
-    slots: Slots = field(default_factory=lambda: Slots(500, 500))
+    slots: ConnectionSlots = field(default_factory=lambda: ConnectionSlots(500, 500))
     clock: ManualClock = field(default_factory=ManualClock)
 
     def __post_init__(self) -> None:
         groups = {"first": NAMES[:10], "rest": NAMES[10:]}
-        self.office = Office(groups, self.clock, door=Door(self.slots))
+        self.office = BareService(groups, self.clock, door=Authenticator(self.slots))
         self.log = self.office.knowledge.log
         self.office.watch(*NAMES)
         self.office.read([presence(name) for name in NAMES])
@@ -181,7 +181,7 @@ def held() -> tuple[int, int]:
     found = gc.get_objects()
     connections = [each.transport for each in found if isinstance(each, HttpToolsProtocol)]
     waiting = [each.get_write_buffer_size() for each in connections if each is not None]
-    return max(waiting, default=0), max((len(each._rest) for each in found if isinstance(each, Telling)), default=0)
+    return max(waiting, default=0), max((len(each._rest) for each in found if isinstance(each, Subscriber)), default=0)
 
 
 async def test_one_that_never_reads_holds_nobody_up_and_costs_no_memory() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pws_soap import lifecycle
-from pws_soap.lifecycle import UNKNOWN, Act, Key, Kind, Settings, Stop, Tick, Used, begin, next_due, remember
+from pws_soap.lifecycle import UNKNOWN, Act, CallReported, Key, Kind, Settings, Stop, Tick, begin, next_due, remember
 from pws_soap.lifecycle.plan import session_of
 from pws_soap.lifecycle.table import SESSIONS
 from tests.lifecycle.driver import START
@@ -27,18 +27,7 @@ from tests.lifecycle.one_process import (
     wanting,
     with_reply,
 )
-from tests.lifecycle.small_server import (
-    BROKEN,
-    BUSY,
-    FULL,
-    GONE,
-    LOST,
-    UNREACHABLE,
-    Request,
-    Server,
-    execute,
-    failed,
-)
+from tests.lifecycle.small_server import BROKEN, BUSY, FULL, GONE, LOST, UNREACHABLE, Request, Server, execute, failed
 from tests.model.explorer import Move
 
 TIMEOUT: Final = 30.0
@@ -103,10 +92,10 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
         yield from _faults(replace(world, faults=world.faults + 1))
 
 
-def _fetched(world: World, key: Key) -> Used:
+def _fetched(world: World, key: Key) -> CallReported:
     """What is told of a fetch that succeeded."""
     resources = world.state.resources
-    return Used(key, resources[key].generation, consumes=True, session=resources[session_of(key)].generation)
+    return CallReported(key, resources[key].generation, consumes=True, session=resources[session_of(key)].generation)
 
 
 def _refused_fetches(world: World) -> Iterator[Move[World]]:

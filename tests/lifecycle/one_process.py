@@ -6,30 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from pws_soap.lifecycle import (
-    USABLE,
-    Act,
-    Command,
-    Happening,
-    Key,
-    Kind,
-    Memory,
-    State,
-    Succeeded,
-    Want,
-    begin,
-    step,
-)
+from pws_soap.lifecycle import USABLE, Act, Command, Happening, Key, Kind, Memory, State, Succeeded, Want, begin, step
 from pws_soap.lifecycle.plan import session_of
 from tests.lifecycle.driver import START
 from tests.lifecycle.sameness import normal
-from tests.lifecycle.small_server import (
-    Request,
-    Server,
-    execute,
-    is_valid,
-    owner_of,
-)
+from tests.lifecycle.small_server import Request, Server, execute, is_valid, owner_of
 
 JOE: Final = frozenset({"joe"})
 BOTH: Final = JOE | {"rita"}

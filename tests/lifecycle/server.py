@@ -12,7 +12,19 @@ from itertools import count
 from typing import Final
 from urllib.parse import urlsplit
 
-from pws_soap.lifecycle import Act, Command, Failed, Failure, Happening, Key, Kind, Removed, Sent, Succeeded, Trouble
+from pws_soap.lifecycle import (
+    Act,
+    Command,
+    Failed,
+    Failure,
+    FailureKind,
+    Happening,
+    Key,
+    Kind,
+    Redirected,
+    Removed,
+    Succeeded,
+)
 
 LISTS_OF: Final = 100
 """Contacts in one request of the wire: a command with more of them is several requests."""
@@ -92,7 +104,7 @@ class Request:
 class Refused(Exception):
     """The server says no."""
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: FailureKind) -> None:
         super().__init__(trouble)
         self.failure = Failure(trouble, f"the server says {trouble}")
 
@@ -107,7 +119,7 @@ class Cluster:
         self.backups: dict[str, str] = {}
         self.limit = limit
         self.requests = 0
-        self.failures: list[Trouble] = []
+        self.failures: list[FailureKind] = []
         self._keys = count(1)
 
     def serve(self, request: Request, now: float) -> None:
@@ -132,20 +144,20 @@ class Cluster:
         node.expire(now)
         if node.mode is not Mode.UP:
             unknown = node.mode is Mode.HUNG
-            trouble = Trouble.UNKNOWN_OUTCOME if unknown else Trouble.UNREACHABLE
+            trouble = FailureKind.UNKNOWN_OUTCOME if unknown else FailureKind.UNREACHABLE
             return Failure(trouble, f"{key.node} is {node.mode}", may_have_acted=unknown)
         if session is None or node.users.get(key.user) != session:
-            return Failure(Trouble.SESSION_LOST, "session key not valid", 101)
+            return Failure(FailureKind.SESSION_LOST, "session key not valid", 101)
         thing = node.subscriptions.get(number)
         if thing is None or thing.owner != session:
-            return Failure(Trouble.SUBSCRIPTION_LOST, "no such subscription", 133)
+            return Failure(FailureKind.SUBSCRIPTION_LOST, "no such subscription", 133)
         return None
 
     def _answer(self, node: ServerNode, request: Request, now: float) -> Happening:
         command = request.command
         key, act = command.key, command.act
         if node.mode is not Mode.UP:
-            raise Refused(Trouble.UNREACHABLE if node.mode is Mode.DOWN else Trouble.UNKNOWN_OUTCOME)
+            raise Refused(FailureKind.UNREACHABLE if node.mode is Mode.DOWN else FailureKind.UNKNOWN_OUTCOME)
         done = Succeeded(key, command.seq, request.asked_at)
         match key.kind:
             case Kind.APPLICATION if act is Act.MAKE:
@@ -174,17 +186,17 @@ class Cluster:
 
     def _check(self, key: int | None, request: Request) -> None:
         if key is None or request.key != key:
-            raise Refused(Trouble.SESSION_LOST)
+            raise Refused(FailureKind.SESSION_LOST)
 
     def _log_in(self, node: ServerNode, request: Request) -> Happening:
         command = request.command
         user = command.key.user
         home = self.homes.get(user, node.name)
         if home != node.name:
-            return Sent(command.key, command.seq, urlsplit(home).netloc, self.backups.get(home))
+            return Redirected(command.key, command.seq, urlsplit(home).netloc, self.backups.get(home))
         if user in self.held:
             if not command.force:
-                raise Refused(Trouble.HELD)
+                raise Refused(FailureKind.HELD)
             self.held.discard(user)
         if user not in node.users or command.force:
             node.end_user(user)
@@ -199,17 +211,17 @@ class Cluster:
         things = node.things(kind)
         done = Succeeded(command.key, command.seq, request.asked_at)
         if kind is Kind.SUBSCRIPTION and act is not Act.REMOVE and command.endpoint not in node.endpoints:
-            raise Refused(Trouble.ENDPOINT_LOST)
+            raise Refused(FailureKind.ENDPOINT_LOST)
         if act is Act.MAKE:
             if len(things) >= self.limit:
-                raise Refused(Trouble.EXHAUSTED)
+                raise Refused(FailureKind.EXHAUSTED)
             number = next(number for number in count(1) if number not in things)
             things[number] = Thing(request.key or 0, now + (command.expires or 0), command.add)
             contacts = command.add if kind is Kind.SUBSCRIPTION else None
             return Succeeded(command.key, command.seq, request.asked_at, number, contacts)
         thing = things.get(command.id or 0)
         if thing is None or thing.owner != request.key:
-            raise Refused(Trouble.ENDPOINT_LOST if kind is Kind.ENDPOINT else Trouble.SUBSCRIPTION_LOST)
+            raise Refused(FailureKind.ENDPOINT_LOST if kind is Kind.ENDPOINT else FailureKind.SUBSCRIPTION_LOST)
         if act is Act.RENEW:
             thing.expires_at = now + (command.expires or 0)
         elif act is Act.ALTER:

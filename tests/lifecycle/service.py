@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import math
 
-from pws_soap.lifecycle import Act, Command, Failure, Happening, Key, Kind, Settings, Succeeded, Trouble, Used, Want
+from pws_soap.lifecycle import (
+    Act,
+    CallReported,
+    Command,
+    Failure,
+    FailureKind,
+    Happening,
+    Key,
+    Kind,
+    Settings,
+    Succeeded,
+    Want,
+)
 from pws_soap.lifecycle.plan import session_of
 from pws_soap.lifecycle.table import SESSIONS
 from tests.lifecycle.driver import A, B, Driver
@@ -130,7 +142,7 @@ class Service(Driver):
     def _time_out(self) -> None:
         for request in list(self.requests):
             if request in self.requests and self.now >= request.asked_at + TIMEOUT:
-                fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "no answer in time", may_have_acted=True))
+                fail(request, Failure(FailureKind.UNKNOWN_OUTCOME, "no answer in time", may_have_acted=True))
                 self.deliver(request)
 
     def fetch_all(self) -> None:
@@ -138,7 +150,7 @@ class Service(Driver):
         for number in range(len(self.live(Kind.SUBSCRIPTION))):
             self.fetch(number)
 
-    def fetch(self, number: int, trouble: Trouble | None = None) -> None:
+    def fetch(self, number: int, trouble: FailureKind | None = None) -> None:
         """A subscription is fetched, and the lifecycle told how that went."""
         keys = sorted(self.live(Kind.SUBSCRIPTION))
         if not keys:
@@ -148,9 +160,9 @@ class Service(Driver):
         session = self.sessions.get(session_of(key))
         failure = self.cluster.fetch(key, resource.id or 0, session, self.now)
         if trouble is not None:
-            failure = Failure(trouble, f"injected {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME)
+            failure = Failure(trouble, f"injected {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME)
         owner = self.state.resources[session_of(key)].generation
-        self.happen(Used(key, resource.generation, failure, consumes=True, session=owner))
+        self.happen(CallReported(key, resource.generation, failure, consumes=True, session=owner))
 
     def crash_and_restart(self, acted: bool) -> None:
         """The service is killed and starts again with what it remembered."""

@@ -9,32 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pws_soap.lifecycle import (
-    Act,
-    Command,
-    Failed,
-    Failure,
-    Happening,
-    Key,
-    Kind,
-    Removed,
-    Succeeded,
-    Trouble,
-)
+from pws_soap.lifecycle import Act, Command, Failed, Failure, FailureKind, Happening, Key, Kind, Removed, Succeeded
 from pws_soap.lifecycle.plan import session_of
 from pws_soap.lifecycle.table import SESSIONS
 from tests.lifecycle.driver import A
 
-LOST: Final = Failure(Trouble.UNKNOWN_OUTCOME, "no reply", may_have_acted=True)
-BROKEN: Final = Failure(Trouble.SERVER, "200: server error", 200, may_have_acted=True)
-BUSY: Final = Failure(Trouble.THROTTLED, "212: too many requests", 212)
-FULL: Final = Failure(Trouble.EXHAUSTED, "138 or 139: no room")
-UNREACHABLE: Final = Failure(Trouble.UNREACHABLE, "connection refused")
+LOST: Final = Failure(FailureKind.UNKNOWN_OUTCOME, "no reply", may_have_acted=True)
+BROKEN: Final = Failure(FailureKind.SERVER, "200: server error", 200, may_have_acted=True)
+BUSY: Final = Failure(FailureKind.THROTTLED, "212: too many requests", 212)
+FULL: Final = Failure(FailureKind.EXHAUSTED, "138 or 139: no room")
+UNREACHABLE: Final = Failure(FailureKind.UNREACHABLE, "connection refused")
 GONE: Final = {
-    Kind.APPLICATION: Failure(Trouble.SESSION_LOST, "101: no such session", 101),
-    Kind.END_USER: Failure(Trouble.SESSION_LOST, "101: no such session", 101),
-    Kind.ENDPOINT: Failure(Trouble.ENDPOINT_LOST, "132: no such endpoint", 132),
-    Kind.SUBSCRIPTION: Failure(Trouble.SUBSCRIPTION_LOST, "133: no such subscription", 133),
+    Kind.APPLICATION: Failure(FailureKind.SESSION_LOST, "101: no such session", 101),
+    Kind.END_USER: Failure(FailureKind.SESSION_LOST, "101: no such session", 101),
+    Kind.ENDPOINT: Failure(FailureKind.ENDPOINT_LOST, "132: no such endpoint", 132),
+    Kind.SUBSCRIPTION: Failure(FailureKind.SUBSCRIPTION_LOST, "133: no such subscription", 133),
 }
 
 

@@ -7,20 +7,20 @@ from typing import Any, Self
 
 from pws_soap.lifecycle import (
     Act,
+    CallReported,
     Command,
     Failed,
     Failure,
+    FailureKind,
     Key,
     Kind,
     Memory,
     Move,
+    Redirected,
     Removed,
     Resource,
-    Sent,
     Settings,
     Succeeded,
-    Trouble,
-    Used,
     Want,
 )
 from tests.lifecycle.driver import A, Driver
@@ -97,10 +97,10 @@ class Story(Driver):
         more.setdefault("asked_at", self.now)
         return self.happen(Succeeded(key, command.seq, **more))
 
-    def no(self, command: Command, trouble: Trouble) -> list[Command]:
+    def no(self, command: Command, trouble: FailureKind) -> list[Command]:
         """It fails."""
         self.answered(command)
-        failure = Failure(trouble, f"the server says: {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME)
+        failure = Failure(trouble, f"the server says: {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME)
         return self.happen(
             Removed(command.seq, failure) if command.leftover else Failed(command.key, command.seq, failure)
         )
@@ -108,23 +108,23 @@ class Story(Driver):
     def elsewhere(self, command: Command, primary: str | None, backup: str | None = None) -> list[Command]:
         """The login is answered with a redirect."""
         self.answered(command)
-        return self.happen(Sent(command.key, command.seq, primary, backup))
+        return self.happen(Redirected(command.key, command.seq, primary, backup))
 
     def used(
         self,
         key: Key,
-        trouble: Trouble | None = None,
+        trouble: FailureKind | None = None,
         generation: int | None = None,
         *,
         consumes: bool = False,
         of_session: int | None = None,
     ) -> list[Command]:
         """A fetch through a subscription ends, or a poll."""
-        acted = trouble is Trouble.UNKNOWN_OUTCOME
+        acted = trouble is FailureKind.UNKNOWN_OUTCOME
         failure = None if trouble is None else Failure(trouble, f"the server says: {trouble}", may_have_acted=acted)
         mine = self.at(key).generation if generation is None else generation
         owner = self.at(Key(Kind.END_USER, key.node, key.user)).generation if of_session is None else of_session
-        return self.happen(Used(key, mine, failure, consumes=consumes, session=owner))
+        return self.happen(CallReported(key, mine, failure, consumes=consumes, session=owner))
 
     def move(self, node: str) -> list[Command]:
         """The operator takes everybody to a node."""
@@ -158,7 +158,7 @@ class Story(Driver):
         self.now = until
         return done
 
-    def refuse_all(self, seconds: float, trouble: Trouble, *kinds: Kind) -> list[tuple[float, Command]]:
+    def refuse_all(self, seconds: float, trouble: FailureKind, *kinds: Kind) -> list[tuple[float, Command]]:
         """Time passes, and whatever is asked of these kinds, or at all, fails; what that was, and when."""
         until, done = self.now + seconds, []
         while True:
@@ -178,7 +178,7 @@ class Story(Driver):
         self.now = until
         return done
 
-    def serve_only(self, node: str, seconds: float, trouble: Trouble) -> None:
+    def serve_only(self, node: str, seconds: float, trouble: FailureKind) -> None:
         """Time passes, that node does what is asked, and at all others it fails."""
         until = self.now + seconds
         while True:

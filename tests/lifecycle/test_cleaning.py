@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pws_soap.lifecycle import UNKNOWN, Act, Kind, Leftover, Memory, Phase, Stop, Trouble, remember
+from pws_soap.lifecycle import UNKNOWN, Act, FailureKind, Kind, Leftover, Memory, Phase, Stop, remember
 from tests.lifecycle.driver import START, A, B
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
 
@@ -46,7 +46,7 @@ def old_subscription(number: int = 7, user: str = "ann", node: str = A, until: f
 def test_a_subscription_that_may_have_been_made_is_not_made_twice() -> None:
     """Nobody knows its id: its session is logged out, which removes it, and then everything is made anew."""
     story = subscribing()
-    assert words(story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)) == ["reset end-user ann"]
+    assert words(story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME)) == ["reset end-user ann"]
     assert words(story.yes(story.one(Act.RESET))) == ["make end-user ann"]
     assert words(story.live_on(2)) == ["make end-user ann", "make subscription ann"]
 
@@ -57,7 +57,7 @@ def test_an_endpoint_that_may_have_been_made_is_not_made_twice() -> None:
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE))
     story.yes(story.one(Act.MAKE, Kind.END_USER))
-    assert words(story.no(story.one(Act.MAKE, Kind.ENDPOINT), Trouble.UNKNOWN_OUTCOME)) == ["reset application"]
+    assert words(story.no(story.one(Act.MAKE, Kind.ENDPOINT), FailureKind.UNKNOWN_OUTCOME)) == ["reset application"]
     assert words(story.live_on(2)) == [
         "reset application",
         "make application",
@@ -71,15 +71,15 @@ def test_a_login_that_may_have_succeeded_is_just_tried_again() -> None:
     """With `force` off the server gives the same session."""
     story = Story()
     story.want(ann="joe")
-    assert story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME) == []
+    assert story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME) == []
     assert words(story.wait(1)) == ["make application"]
 
 
 def test_a_reset_is_tried_until_it_succeeds() -> None:
     """Nothing is made in a session that may hold something unknown."""
     story = subscribing()
-    story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)
-    tries = story.refuse_all(120, Trouble.SERVER, Kind.END_USER)
+    story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME)
+    tries = story.refuse_all(120, FailureKind.SERVER, Kind.END_USER)
     assert {command.act for _, command in tries} == {Act.RESET}
     assert len(tries) >= 5
     story.live_on(30)
@@ -89,15 +89,15 @@ def test_a_reset_is_tried_until_it_succeeds() -> None:
 def test_a_reset_of_a_session_that_is_gone_is_done() -> None:
     """101: what it held is gone too."""
     story = subscribing()
-    story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)
-    assert words(story.no(story.one(Act.RESET), Trouble.SESSION_LOST)) == ["make end-user ann"]
+    story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME)
+    assert words(story.no(story.one(Act.RESET), FailureKind.SESSION_LOST)) == ["make end-user ann"]
 
 
 def test_an_unknown_outcome_of_a_renewal_resets_nothing() -> None:
     """A renewal makes nothing: it is tried again."""
     story = Story().start()
     story.wait(0.8 * LIFE)
-    assert story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), Trouble.UNKNOWN_OUTCOME) == []
+    assert story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), FailureKind.UNKNOWN_OUTCOME) == []
     assert words(story.wait(1)) == ["renew subscription ann"]
 
 
@@ -106,12 +106,12 @@ def test_the_late_reply_of_a_make_nobody_waits_for_becomes_a_leftover() -> None:
     story = subscribing()
     late = story.one(Act.MAKE)
     story.want(ann="joe", bob="b")
-    story.no(story.one(Act.MAKE, Kind.END_USER, "bob"), Trouble.SESSION_LOST)
+    story.no(story.one(Act.MAKE, Kind.END_USER, "bob"), FailureKind.SESSION_LOST)
     story.open.remove(late)
     story.serve()
     story.open.append(late)
     assert words(story.yes(late, id=17)) == ["remove leftover subscription ann"]
-    story.no(story.one(Act.REMOVE), Trouble.SUBSCRIPTION_LOST)
+    story.no(story.one(Act.REMOVE), FailureKind.SUBSCRIPTION_LOST)
     assert story.state.leftovers == ()
     assert subscription() in story.live(Kind.SUBSCRIPTION)
 
@@ -121,7 +121,7 @@ def test_a_late_reply_with_the_id_of_what_is_live_by_now_harms_nothing() -> None
     story = subscribing()
     late = story.one(Act.MAKE)
     story.want(ann="joe", bob="b")
-    story.no(story.one(Act.MAKE, Kind.END_USER, "bob"), Trouble.SESSION_LOST)
+    story.no(story.one(Act.MAKE, Kind.END_USER, "bob"), FailureKind.SESSION_LOST)
     story.open.remove(late)
     story.serve()
     story.open.append(late)
@@ -165,7 +165,7 @@ def test_an_id_given_twice_is_removed_for_as_long_as_the_younger_of_the_two_live
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
     slow, other = story.open
-    story.no(other, Trouble.SERVER)
+    story.no(other, FailureKind.SERVER)
     story.now += 3000
     (again,) = story.tick()
     story.yes(again, id=50)
@@ -199,8 +199,8 @@ def test_leftovers_of_somebody_no_longer_wanted_are_removed() -> None:
     ]
 
 
-@pytest.mark.parametrize("trouble", [Trouble.SUBSCRIPTION_LOST, Trouble.SESSION_LOST])
-def test_a_leftover_the_server_does_not_know_is_forgotten(trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [FailureKind.SUBSCRIPTION_LOST, FailureKind.SESSION_LOST])
+def test_a_leftover_the_server_does_not_know_is_forgotten(trouble: FailureKind) -> None:
     """133 or 137 says that it is gone, or that it is not ours any more."""
     story = leaving(old_subscription())
     story.want(ann="joe")
@@ -212,8 +212,10 @@ def test_a_leftover_the_server_does_not_know_is_forgotten(trouble: Trouble) -> N
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
 
-@pytest.mark.parametrize("trouble", [Trouble.SERVER, Trouble.THROTTLED, Trouble.REFUSED, Trouble.EXHAUSTED])
-def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(trouble: Trouble) -> None:
+@pytest.mark.parametrize(
+    "trouble", [FailureKind.SERVER, FailureKind.THROTTLED, FailureKind.REFUSED, FailureKind.EXHAUSTED]
+)
+def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(trouble: FailureKind) -> None:
     """After a first try what is wanted is made; the rest is tried again, with pauses, until it has expired."""
     story = leaving(old_subscription())
     story.want(ann="joe")
@@ -241,10 +243,10 @@ def lost_again(seconds: float) -> Story:
     story.want(ann="joe")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
-    story.no(story.one(Act.REMOVE), Trouble.SERVER)
+    story.no(story.one(Act.REMOVE), FailureKind.SERVER)
     story.yes(story.one(Act.MAKE))
     story.wait(seconds)
-    story.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    story.used(subscription(), FailureKind.SUBSCRIPTION_LOST)
     return story
 
 
@@ -269,7 +271,7 @@ def test_a_leftover_nobody_can_log_in_for_does_not_tick() -> None:
     story = leaving(old_subscription())
     story.want(ann="joe")
     steps = story.steps
-    story.refuse_all(1800, Trouble.UNREACHABLE)
+    story.refuse_all(1800, FailureKind.UNREACHABLE)
     assert story.steps - steps < 300
 
 
@@ -318,7 +320,7 @@ def test_a_node_is_reset_once() -> None:
     story = earlier(A)
     story.want(ann="joe")
     story.serve()
-    story.used(subscription(), Trouble.SESSION_LOST)
+    story.used(subscription(), FailureKind.SESSION_LOST)
     assert "reset application" not in words(story.live_on(120))
 
 
@@ -342,8 +344,8 @@ def test_a_node_that_is_not_used_is_not_visited_for_what_nobody_knows() -> None:
     assert words(each for each in story.serve() if each.key.node == B)[:3] == RESET
 
 
-@pytest.mark.parametrize("trouble", [Trouble.UNREACHABLE, Trouble.UNKNOWN_OUTCOME, Trouble.SERVER])
-def test_nothing_is_made_on_a_node_that_cannot_be_reset(trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME, FailureKind.SERVER])
+def test_nothing_is_made_on_a_node_that_cannot_be_reset(trouble: FailureKind) -> None:
     story = earlier(A)
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE))
@@ -356,7 +358,7 @@ def test_the_server_s_word_that_the_key_is_dead_is_a_reset() -> None:
     story = earlier(A)
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE))
-    story.no(story.one(Act.RESET), Trouble.SESSION_LOST)
+    story.no(story.one(Act.RESET), FailureKind.SESSION_LOST)
     assert words(story.serve()) == ["make application", "make end-user ann", "make endpoint", "make subscription ann"]
 
 
@@ -364,7 +366,7 @@ def test_a_node_is_visited_for_what_is_left_as_long_as_anything_can_live() -> No
     """It never answers: a day later nothing of the dead process is there any more."""
     story = earlier(B)
     story.want(ann="joe")
-    story.serve_only(A, 90000, Trouble.UNREACHABLE)
+    story.serve_only(A, 90000, FailureKind.UNREACHABLE)
     assert {key.node for key in story.state.resources} == {A}
     assert remember(story.state) == Memory(frozenset({A}))
 
@@ -373,9 +375,9 @@ def test_a_session_that_could_not_be_logged_out_is_reset_before_its_node_is_used
     """We left a node that had failed. It may still hold our session, and a fetch in it."""
     story = Story(A, B).start()
     story.want(ann="joe")
-    story.serve_only(B, 20, Trouble.UNREACHABLE)
+    story.serve_only(B, 20, FailureKind.UNREACHABLE)
     story.move(B)
-    story.serve_only(B, 5 * LIFE, Trouble.UNREACHABLE)
+    story.serve_only(B, 5 * LIFE, FailureKind.UNREACHABLE)
     assert {key.node for key in story.state.resources} >= {B}
     assert A in remember(story.state).nodes
     story.move(A)
@@ -396,9 +398,9 @@ def test_where_there_is_no_room_our_own_session_is_reset_once(kind: Kind) -> Non
     while [each for each in story.open if each.key.kind is not kind]:
         story.yes(next(each for each in story.open if each.key.kind is not kind))
     owner = app() if kind is Kind.ENDPOINT else session()
-    (reset,) = story.no(story.one(Act.MAKE, kind), Trouble.EXHAUSTED)
+    (reset,) = story.no(story.one(Act.MAKE, kind), FailureKind.EXHAUSTED)
     assert (reset.act, reset.key) == (Act.RESET, owner)
-    tries = story.refuse_all(1800, Trouble.EXHAUSTED, kind)
+    tries = story.refuse_all(1800, FailureKind.EXHAUSTED, kind)
     assert [each.act for _, each in tries if each.act is Act.RESET] == [Act.RESET]
     assert 5 < len([each for _, each in tries if each.key.kind is kind]) < 40
     story.live_on(400)
@@ -408,7 +410,7 @@ def test_where_there_is_no_room_our_own_session_is_reset_once(kind: Kind) -> Non
 def test_no_room_to_add_a_contact_ends_nothing_that_works() -> None:
     story = Story().start(ann="a")
     story.want(ann="ab")
-    assert story.no(story.one(Act.ALTER), Trouble.EXHAUSTED) == []
+    assert story.no(story.one(Act.ALTER), FailureKind.EXHAUSTED) == []
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
 
@@ -418,31 +420,31 @@ def test_no_room_to_add_a_contact_ends_nothing_that_works() -> None:
 def test_a_fetch_of_unknown_outcome_ends_its_session() -> None:
     """It may still wait in the server, and would take changes of whatever is fetched with this key and id."""
     story = Story().start()
-    assert words(story.used(subscription(), Trouble.UNKNOWN_OUTCOME, consumes=True)) == ["reset end-user ann"]
+    assert words(story.used(subscription(), FailureKind.UNKNOWN_OUTCOME, consumes=True)) == ["reset end-user ann"]
     assert words(story.serve()) == ["reset end-user ann", "make end-user ann", "make subscription ann"]
 
 
 def test_a_poll_of_unknown_outcome_ends_nothing() -> None:
     """It takes nothing along."""
     story = Story().start()
-    assert story.used(subscription(), Trouble.UNKNOWN_OUTCOME) == []
+    assert story.used(subscription(), FailureKind.UNKNOWN_OUTCOME) == []
 
 
 def test_a_fetch_that_outlived_its_session_ends_no_other() -> None:
     story = Story().start()
     old = story.at(session()).generation
-    story.used(subscription(), Trouble.SESSION_LOST)
+    story.used(subscription(), FailureKind.SESSION_LOST)
     story.serve()
-    assert story.used(subscription(), Trouble.UNKNOWN_OUTCOME, consumes=True, of_session=old) == []
+    assert story.used(subscription(), FailureKind.UNKNOWN_OUTCOME, consumes=True, of_session=old) == []
 
 
 def test_a_fetch_that_outlived_its_subscription_ends_the_session_that_both_share() -> None:
     """The new subscription may bear the same id."""
     story = Story().start()
     old = story.at(subscription()).generation
-    story.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    story.used(subscription(), FailureKind.SUBSCRIPTION_LOST)
     story.serve()
-    asked = story.used(subscription(), Trouble.UNKNOWN_OUTCOME, generation=old, consumes=True)
+    asked = story.used(subscription(), FailureKind.UNKNOWN_OUTCOME, generation=old, consumes=True)
     assert words(asked) == ["reset end-user ann"]
 
 
@@ -450,7 +452,7 @@ def test_contacts_that_may_be_added_or_taken_out_later_end_the_session() -> None
     """One that is taken out behind our back would be called live, and nothing would tell of it."""
     story = Story().start(ann="ab")
     story.want(ann="a")
-    assert words(story.no(story.one(Act.ALTER), Trouble.UNKNOWN_OUTCOME)) == ["reset end-user ann"]
+    assert words(story.no(story.one(Act.ALTER), FailureKind.UNKNOWN_OUTCOME)) == ["reset end-user ann"]
     story.serve()
     assert story.at(subscription()).contacts == {"a"}
 
@@ -463,7 +465,7 @@ def test_resets_one_after_the_other_get_slower() -> None:
         story.serve()
         if subscription() in story.live(Kind.SUBSCRIPTION):
             resets.append(story.now)
-            story.used(subscription(), Trouble.UNKNOWN_OUTCOME, consumes=True)
+            story.used(subscription(), FailureKind.UNKNOWN_OUTCOME, consumes=True)
             story.serve()
         story.now += 1
         story.tick()
@@ -507,7 +509,10 @@ def test_a_stop_while_something_is_being_made_that_fails() -> None:
     """Nothing more to remove; where the outcome is unknown, its session takes it along."""
     story = subscribing()
     story.happen(Stop())
-    assert words(story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)) == ["remove end-user ann", "remove endpoint"]
+    assert words(story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME)) == [
+        "remove end-user ann",
+        "remove endpoint",
+    ]
     story.serve()
     assert story.state.finished
 
@@ -525,7 +530,7 @@ def test_a_stop_during_a_renewal_waits_for_its_reply() -> None:
 def test_a_stop_during_a_reset_logs_out_once() -> None:
     """The reset is the removal."""
     story = subscribing()
-    story.no(story.one(Act.MAKE), Trouble.UNKNOWN_OUTCOME)
+    story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME)
     story.happen(Stop())
     assert words(story.serve()) == ["reset end-user ann", "remove endpoint", "remove application"]
     assert story.state.finished
@@ -536,7 +541,7 @@ def test_a_stop_while_backing_off_makes_nothing() -> None:
     story = Story()
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE))
-    story.no(story.one(Act.MAKE, Kind.END_USER), Trouble.SERVER)
+    story.no(story.one(Act.MAKE, Kind.END_USER), FailureKind.SERVER)
     story.yes(story.one(Act.MAKE, Kind.ENDPOINT))
     story.now += 5
     asked = words(story.happen(Stop()) + story.serve())
@@ -548,12 +553,12 @@ def test_a_stop_with_the_server_gone_is_bounded_and_remembers() -> None:
     """What cannot be removed by itself goes with its session; that is tried until all has expired."""
     story = Story().start()
     story.happen(Stop())
-    tries = story.refuse_all(60, Trouble.UNREACHABLE)
+    tries = story.refuse_all(60, FailureKind.UNREACHABLE)
     asked = words(command for _, command in tries)
     assert asked[:4] == ["remove subscription ann", "remove end-user ann", "remove endpoint", "remove application"]
     assert set(asked[4:]) == {"remove application"}
     assert story.memory == Memory(frozenset({A})), "the next start resets the application's session"
-    story.refuse_all(2 * LIFE, Trouble.UNREACHABLE)
+    story.refuse_all(2 * LIFE, FailureKind.UNREACHABLE)
     assert story.state.finished
 
 
@@ -563,7 +568,7 @@ def test_a_stop_does_not_wait_for_leftovers() -> None:
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE, node=A))
     story.yes(story.one(Act.MAKE, Kind.END_USER))
-    story.no(story.one(Act.MAKE, node=B), Trouble.UNREACHABLE)
+    story.no(story.one(Act.MAKE, node=B), FailureKind.UNREACHABLE)
     story.happen(Stop())
     story.serve()
     assert story.state.finished
@@ -576,7 +581,7 @@ def test_a_stop_removes_no_leftover_by_itself() -> None:
     story.want(ann="joe")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
-    story.no(story.one(Act.REMOVE), Trouble.SERVER)
+    story.no(story.one(Act.REMOVE), FailureKind.SERVER)
     story.yes(story.one(Act.MAKE))
     story.now += 10
     asked = words(story.happen(Stop()) + story.serve())
@@ -610,7 +615,7 @@ def test_a_removal_that_fails_is_tried_again_until_it_has_expired() -> None:
     """While its session lives on, nothing else removes it."""
     story = Story(contacts_per_subscription=1).start(ann="ab")
     story.want(ann="a")
-    tries = [command for _, command in story.refuse_all(120, Trouble.SERVER, Kind.SUBSCRIPTION)]
+    tries = [command for _, command in story.refuse_all(120, FailureKind.SERVER, Kind.SUBSCRIPTION)]
     assert len([each for each in tries if each.key == subscription(slot=1)]) >= 5
     assert story.phase(subscription(slot=1)) is Phase.LINGERING
     story.live_on(2 * LIFE)
@@ -626,13 +631,13 @@ def test_a_removal_is_tried_for_as_long_as_a_lost_renewal_may_have_prolonged_the
         for command in story.tick():
             if command.key.slot == 1:
                 renewed = story.now
-                story.no(command, Trouble.UNKNOWN_OUTCOME)
+                story.no(command, FailureKind.UNKNOWN_OUTCOME)
             else:
                 story.yes(command)
     story.want(ann="a")
-    story.refuse_all(START + LIFE + 60 - story.now, Trouble.SERVER, Kind.SUBSCRIPTION)
+    story.refuse_all(START + LIFE + 60 - story.now, FailureKind.SERVER, Kind.SUBSCRIPTION)
     assert story.phase(subscription(slot=1)) is Phase.LINGERING
-    tries = story.refuse_all(2 * LIFE, Trouble.SERVER, Kind.SUBSCRIPTION)
+    tries = story.refuse_all(2 * LIFE, FailureKind.SERVER, Kind.SUBSCRIPTION)
     assert max(at for at, command in tries if command.key.slot == 1) <= renewed + LIFE
 
 

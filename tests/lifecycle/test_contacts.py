@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pws_soap.lifecycle import Act, Command, Failure, Kind, Phase, Trouble
+from pws_soap.lifecycle import Act, Command, Failure, FailureKind, Kind, Phase
 from pws_soap.lifecycle.plan import spread
 from tests.lifecycle.driver import START
 from tests.lifecycle.story import Story, session, subscription, words
@@ -59,15 +59,15 @@ def test_a_change_that_fails_is_tried_again_with_pauses() -> None:
     """What is live stays live."""
     story = Story().start(ann="a")
     story.want(ann="ab")
-    tries = story.refuse_all(100, Trouble.SERVER, Kind.SUBSCRIPTION)
+    tries = story.refuse_all(100, FailureKind.SERVER, Kind.SUBSCRIPTION)
     assert 5 <= len(tries) <= 20
     assert story.phase(subscription()) is Phase.LIVE
     story.live_on(30)
     assert story.at(subscription()).contacts == {*"ab"}
 
 
-@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.SERVER])
-def test_a_contact_whose_addition_failed_is_taken_out_when_it_is_no_longer_wanted(trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [FailureKind.THROTTLED, FailureKind.SERVER])
+def test_a_contact_whose_addition_failed_is_taken_out_when_it_is_no_longer_wanted(trouble: FailureKind) -> None:
     """It may be there all the same: lists are added one by one."""
     story = Story().start(ann="a")
     story.want(ann="ab")
@@ -84,7 +84,7 @@ def test_a_contact_whose_removal_failed_is_added_when_it_is_wanted_again() -> No
     """It may be gone all the same."""
     story = Story().start(ann="ab")
     story.want(ann="a")
-    story.no(story.one(Act.ALTER), Trouble.SERVER)
+    story.no(story.one(Act.ALTER), FailureKind.SERVER)
     story.want(ann="ab")
     (alter,) = story.wait(2)
     assert alter.act is Act.ALTER
@@ -98,11 +98,11 @@ def test_a_partly_made_subscription_is_used_and_completed() -> None:
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
     partly = story.one(Act.MAKE)
-    failure = Failure(Trouble.THROTTLED, "the second list failed")
+    failure = Failure(FailureKind.THROTTLED, "the second list failed")
     assert story.yes(partly, contacts=frozenset("ab"), failure=failure) == []
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
     assert story.at(subscription()).error == failure
-    times = [at for at, _ in story.refuse_all(200, Trouble.THROTTLED, Kind.SUBSCRIPTION)]
+    times = [at for at, _ in story.refuse_all(200, FailureKind.THROTTLED, Kind.SUBSCRIPTION)]
     gaps = [after - before for before, after in zip([START, *times], times, strict=False)]
     assert 1 <= gaps[0] <= 2
     assert gaps[-1] > 10 * gaps[0]
@@ -117,7 +117,7 @@ def test_contacts_that_a_partly_made_subscription_may_have_are_taken_out_when_th
     story.want(ann="abcd")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
-    failure = Failure(Trouble.SERVER, "the second list failed")
+    failure = Failure(FailureKind.SERVER, "the second list failed")
     story.yes(story.one(Act.MAKE), contacts=frozenset("ab"), failure=failure)
     story.want(ann="abc")
     (alter,) = story.wait(2)
@@ -130,7 +130,7 @@ def test_a_partly_made_subscription_of_unknown_outcome_goes_with_its_session() -
     story.want(ann="abcd")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
-    failure = Failure(Trouble.UNKNOWN_OUTCOME, "no reply to the second list", may_have_acted=True)
+    failure = Failure(FailureKind.UNKNOWN_OUTCOME, "no reply to the second list", may_have_acted=True)
     (reset,) = story.yes(story.one(Act.MAKE), contacts=frozenset("ab"), failure=failure)
     assert reset.act is Act.RESET
     story.serve()
@@ -143,7 +143,7 @@ def test_a_second_try_to_make_a_subscription_takes_nothing_out() -> None:
     story.want(ann="ab")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
-    story.no(story.one(Act.MAKE), Trouble.THROTTLED)
+    story.no(story.one(Act.MAKE), FailureKind.THROTTLED)
     story.want(ann="bc")
     assert [change(each) for each in story.wait(2)] == [("bc", "")]
 
@@ -152,8 +152,8 @@ def test_a_new_subscription_owes_nothing_to_the_old_ones_pauses() -> None:
     """The old one refused a change for minutes; it was lost, and the new one takes the next change at once."""
     story = Story().start(ann="a")
     story.want(ann="ab")
-    story.refuse_all(600, Trouble.REFUSED, Kind.SUBSCRIPTION)
-    story.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    story.refuse_all(600, FailureKind.REFUSED, Kind.SUBSCRIPTION)
+    story.used(subscription(), FailureKind.SUBSCRIPTION_LOST)
     story.serve()
     assert [change(each) for each in story.want(ann="abc")] == [("c", "")]
 

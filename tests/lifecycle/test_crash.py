@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pws_soap.lifecycle import UNKNOWN, Act, Kind, Memory, Phase, Settings, Stop, Trouble, begin, remember
+from pws_soap.lifecycle import UNKNOWN, Act, FailureKind, Kind, Memory, Phase, Settings, Stop, begin, remember
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.server import Mode
 from tests.lifecycle.test_histories import HEALED_IN
@@ -52,7 +52,7 @@ def test_a_crash_at_any_step_leaves_no_orphan(part: int, acted: bool) -> None:
             happens(each)
         each.crash_and_restart(acted)
         each.heal(HEALED_IN)
-        assert Trouble.EXHAUSTED not in each.cluster.failures
+        assert FailureKind.EXHAUSTED not in each.cluster.failures
         for node in each.cluster.nodes.values():
             assert node.most_endpoints <= 1
             assert node.most_subscriptions <= SLOTS
@@ -76,7 +76,7 @@ def test_a_hundred_crashes_in_a_row(seed: int) -> None:
             each.elapse(chance.choice([1, 100, 3000]))
         each.crash_and_restart(chance.random() < 0.5)
     each.heal(HEALED_IN)
-    assert Trouble.EXHAUSTED not in each.cluster.failures
+    assert FailureKind.EXHAUSTED not in each.cluster.failures
     assert len(each.there()) == 1 + SLOTS
 
 

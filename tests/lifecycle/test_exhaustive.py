@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from pws_soap.lifecycle import Command, Happening, Memory, Settings, State, Used, begin, step
+from pws_soap.lifecycle import CallReported, Command, Happening, Memory, Settings, State, begin, step
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.histories import Bounds, moves, start
 from tests.lifecycle.invariants import healed, wrong
@@ -127,7 +127,7 @@ def test_a_lost_fetch_that_ends_no_session_is_noticed(monkeypatch: pytest.Monkey
     """It could consume changes later."""
 
     def careless(state: State, happening: Happening, now: float) -> tuple[State, list[Command]]:
-        if isinstance(happening, Used):
+        if isinstance(happening, CallReported):
             happening = replace(happening, consumes=False)
         return step(state, happening, now)
 
@@ -142,7 +142,7 @@ def test_an_alteration_that_is_simply_repeated_is_noticed(monkeypatch: pytest.Mo
 
     def careless(state: State, happening: Happening, now: float) -> tuple[State, list[Command]]:
         failure = getattr(happening, "failure", None)
-        if failure is not None and not isinstance(happening, Used):
+        if failure is not None and not isinstance(happening, CallReported):
             happening = replace(happening, failure=replace(failure, may_have_acted=False))
         return step(state, happening, now)
 

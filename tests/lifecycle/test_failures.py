@@ -17,17 +17,17 @@ from pws_soap.errors import (
     Unreachable,
     UntrustedServer,
 )
-from pws_soap.lifecycle import Trouble, failure_of
+from pws_soap.lifecycle import FailureKind, failure_of
 from pws_soap.models import Subscription
 
 SPECIAL = {
-    **dict.fromkeys((100, 101), Trouble.SESSION_LOST),
-    **dict.fromkeys((132, 136), Trouble.ENDPOINT_LOST),
-    **dict.fromkeys((133, 137), Trouble.SUBSCRIPTION_LOST),
-    **dict.fromkeys((138, 139, 206, 207, 211), Trouble.EXHAUSTED),
-    **dict.fromkeys((210, 212), Trouble.THROTTLED),
-    **dict.fromkeys((200, 201, 202, 203, 204, 205, 208, 209), Trouble.SERVER),
-    160: Trouble.HELD,
+    **dict.fromkeys((100, 101), FailureKind.SESSION_LOST),
+    **dict.fromkeys((132, 136), FailureKind.ENDPOINT_LOST),
+    **dict.fromkeys((133, 137), FailureKind.SUBSCRIPTION_LOST),
+    **dict.fromkeys((138, 139, 206, 207, 211), FailureKind.EXHAUSTED),
+    **dict.fromkeys((210, 212), FailureKind.THROTTLED),
+    **dict.fromkeys((200, 201, 202, 203, 204, 205, 208, 209), FailureKind.SERVER),
+    160: FailureKind.HELD,
 }
 
 
@@ -35,7 +35,7 @@ SPECIAL = {
 def test_every_code_has_its_trouble(code: int) -> None:
     """What is in no other group is refused: sending it again does not help."""
     failure = failure_of(Fault.of(code))
-    assert failure.trouble is SPECIAL.get(code, Trouble.REFUSED)
+    assert failure.trouble is SPECIAL.get(code, FailureKind.REFUSED)
     assert failure.code == code
     assert str(code) in failure.text
 
@@ -43,20 +43,20 @@ def test_every_code_has_its_trouble(code: int) -> None:
 @pytest.mark.parametrize(
     ("error", "trouble"),
     [
-        (Unreachable("refused"), Trouble.UNREACHABLE),
-        (UntrustedServer("another certificate"), Trouble.REFUSED),
-        (TimedOut("no reply"), Trouble.UNKNOWN_OUTCOME),
-        (Disconnected("reset"), Trouble.UNKNOWN_OUTCOME),
-        (EmptyReply("empty"), Trouble.UNKNOWN_OUTCOME),
-        (Fault.of(None, status=503), Trouble.THROTTLED),
-        (Fault.of(None), Trouble.SERVER),
-        (Fault.of(999), Trouble.SERVER),
-        (ArgumentError("expires", "3600..86400", 1), Trouble.REFUSED),
-        (ContractError("a.wsdl", ("login",)), Trouble.REFUSED),
-        (PwsError("something else"), Trouble.SERVER),
+        (Unreachable("refused"), FailureKind.UNREACHABLE),
+        (UntrustedServer("another certificate"), FailureKind.REFUSED),
+        (TimedOut("no reply"), FailureKind.UNKNOWN_OUTCOME),
+        (Disconnected("reset"), FailureKind.UNKNOWN_OUTCOME),
+        (EmptyReply("empty"), FailureKind.UNKNOWN_OUTCOME),
+        (Fault.of(None, status=503), FailureKind.THROTTLED),
+        (Fault.of(None), FailureKind.SERVER),
+        (Fault.of(999), FailureKind.SERVER),
+        (ArgumentError("expires", "3600..86400", 1), FailureKind.REFUSED),
+        (ContractError("a.wsdl", ("login",)), FailureKind.REFUSED),
+        (PwsError("something else"), FailureKind.SERVER),
     ],
 )
-def test_every_other_error_has_its_trouble(error: PwsError, trouble: Trouble) -> None:
+def test_every_other_error_has_its_trouble(error: PwsError, trouble: FailureKind) -> None:
     """By its class."""
     assert failure_of(error).trouble is trouble
     assert failure_of(error).text == str(error)

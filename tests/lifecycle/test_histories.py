@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from pws_soap.lifecycle import Act, Event, Kind, Phase, Settings, Trouble, work
+from pws_soap.lifecycle import Act, FailureKind, Kind, Phase, ResourceEvent, Settings, work
 from pws_soap.lifecycle.table import IGNORED, NEVER, follow
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.server import Mode
@@ -29,12 +29,12 @@ NOTICED_IN: Final = 0.8 * 3600.0
 
 USERS: Final = ("ann", "bob")
 PLAIN: Final = [
-    Trouble.UNREACHABLE,
-    Trouble.THROTTLED,
-    Trouble.EXHAUSTED,
-    Trouble.HELD,
-    Trouble.REFUSED,
-    Trouble.SERVER,
+    FailureKind.UNREACHABLE,
+    FailureKind.THROTTLED,
+    FailureKind.EXHAUSTED,
+    FailureKind.HELD,
+    FailureKind.REFUSED,
+    FailureKind.SERVER,
 ]
 """Failures that need no truth behind them. The model says itself what is lost, and outcomes are lost by `lose`."""
 
@@ -83,12 +83,12 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.requests)
     @rule(number=numbers, trouble=st.sampled_from(PLAIN))
-    def a_request_fails(self, number: int, trouble: Trouble) -> None:
+    def a_request_fails(self, number: int, trouble: FailureKind) -> None:
         self.world.refuse(number, trouble)
 
     @precondition(lambda self: any(each.command.act in {Act.MAKE, Act.ALTER} for each in self.world.requests))
-    @rule(number=numbers, trouble=st.sampled_from([*PLAIN, Trouble.UNKNOWN_OUTCOME]), acted=yes_or_no)
-    def a_list_of_contacts_fails(self, number: int, trouble: Trouble, acted: bool) -> None:
+    @rule(number=numbers, trouble=st.sampled_from([*PLAIN, FailureKind.UNKNOWN_OUTCOME]), acted=yes_or_no)
+    def a_list_of_contacts_fails(self, number: int, trouble: FailureKind, acted: bool) -> None:
         self.world.half(number, trouble, acted)
 
     @rule(seconds=st.sampled_from([1, 60, 3000]))
@@ -123,8 +123,8 @@ class Histories(RuleBasedStateMachine):
     def somebody_else_takes_a_user(self, user: str) -> None:
         self.world.hold(user)
 
-    @rule(number=numbers, trouble=st.none() | st.sampled_from([*PLAIN, Trouble.UNKNOWN_OUTCOME]))
-    def a_subscription_is_fetched(self, number: int, trouble: Trouble | None) -> None:
+    @rule(number=numbers, trouble=st.none() | st.sampled_from([*PLAIN, FailureKind.UNKNOWN_OUTCOME]))
+    def a_subscription_is_fetched(self, number: int, trouble: FailureKind | None) -> None:
         self.world.fetch(number, trouble)
 
     @rule(node=nodes, user=st.none() | users)
@@ -151,11 +151,11 @@ class Histories(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def impossible(monkeypatch: pytest.MonkeyPatch) -> set[tuple[Phase, Event]]:
+def impossible(monkeypatch: pytest.MonkeyPatch) -> set[tuple[Phase, ResourceEvent]]:
     """The cells that cannot happen, and did."""
-    found: set[tuple[Phase, Event]] = set()
+    found: set[tuple[Phase, ResourceEvent]] = set()
 
-    def checked(phase: Phase, event: Event) -> tuple[Phase, Act]:
+    def checked(phase: Phase, event: ResourceEvent) -> tuple[Phase, Act]:
         if IGNORED.get((phase, event), "").startswith(NEVER):
             found.add((phase, event))
         return follow(phase, event)
@@ -173,7 +173,7 @@ SHORT: Final = settings(
 )
 
 
-def test_any_history_heals(impossible: set[tuple[Phase, Event]]) -> None:
+def test_any_history_heals(impossible: set[tuple[Phase, ResourceEvent]]) -> None:
     """A few hundred faults."""
     run_state_machine_as_test(Histories, settings=SHORT)
     assert not impossible
@@ -181,7 +181,7 @@ def test_any_history_heals(impossible: set[tuple[Phase, Event]]) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_any_of_many_long_histories_heals(impossible: set[tuple[Phase, Event]]) -> None:
+def test_any_of_many_long_histories_heals(impossible: set[tuple[Phase, ResourceEvent]]) -> None:
     """A hundred thousand faults."""
     many = settings(SHORT, max_examples=1500, stateful_step_count=100)
     run_state_machine_as_test(Histories, settings=many)

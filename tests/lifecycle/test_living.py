@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from pws_soap.lifecycle import Act, Command, Key, Kind, Phase, Settings, Succeeded, Trouble, Used
+from pws_soap.lifecycle import Act, CallReported, Command, FailureKind, Key, Kind, Phase, Settings, Succeeded
 from pws_soap.lifecycle.backoff import pause, renewal
 from tests.lifecycle.driver import START
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
@@ -90,7 +90,7 @@ def test_a_life_counts_from_before_the_request_was_sent() -> None:
 def test_a_failed_renewal_changes_nothing_and_is_tried_again_in_time() -> None:
     """It stays live, and is tried again several times before it expires."""
     story = Story().start()
-    tries = story.refuse_all(LIFE - 1, Trouble.SERVER, Kind.SUBSCRIPTION, Kind.ENDPOINT)
+    tries = story.refuse_all(LIFE - 1, FailureKind.SERVER, Kind.SUBSCRIPTION, Kind.ENDPOINT)
     assert all(command.act is Act.RENEW for _, command in tries)
     assert sum(command.key == endpoint() for _, command in tries) >= 10
     assert story.phase(subscription()) is Phase.LIVE
@@ -103,9 +103,9 @@ def test_a_change_that_nobody_announced_has_the_endpoint_renewed_at_once() -> No
     """The server may have forgotten it, and only a renewal says so."""
     story = Story().start()
     story.live_on(100)
-    (renewal,) = story.happen(Used(subscription(), story.at(subscription()).generation, unheard=True))
+    (renewal,) = story.happen(CallReported(subscription(), story.at(subscription()).generation, unheard=True))
     assert (renewal.act, renewal.key) == (Act.RENEW, endpoint())
-    story.no(renewal, Trouble.ENDPOINT_LOST)
+    story.no(renewal, FailureKind.ENDPOINT_LOST)
     story.serve()
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
@@ -114,7 +114,7 @@ def test_what_is_lost_with_something_else_is_made_anew_with_it() -> None:
     """The pause, if any, is that of what was lost by itself."""
     story = Story().start()
     for _ in range(8):
-        story.used(subscription(), Trouble.SESSION_LOST)
+        story.used(subscription(), FailureKind.SESSION_LOST)
         while not story.live(Kind.END_USER):
             story.serve()
             story.now = story.due() or story.now
@@ -139,7 +139,7 @@ def test_a_subscription_that_expired_during_a_renewal_of_unknown_outcome_is_remo
     asked: list[Command] = []
     while not asked or asked[-1].act is Act.RENEW:
         for command in list(story.open):
-            story.no(command, Trouble.UNKNOWN_OUTCOME)
+            story.no(command, FailureKind.UNKNOWN_OUTCOME)
         story.now = story.due() or story.now
         asked += story.tick()
     assert story.now == START + LIFE
@@ -151,7 +151,7 @@ def test_a_subscription_that_expired_during_a_renewal_of_unknown_outcome_is_remo
 def test_a_subscription_the_server_does_not_know_is_made_anew() -> None:
     """133 and 137, at a fetch."""
     story = Story().start()
-    assert words(story.used(subscription(), Trouble.SUBSCRIPTION_LOST)) == ["make subscription ann"]
+    assert words(story.used(subscription(), FailureKind.SUBSCRIPTION_LOST)) == ["make subscription ann"]
     story.serve()
     assert story.at(subscription()).id == 3
 
@@ -160,7 +160,7 @@ def test_a_subscription_lost_at_its_renewal_is_made_anew() -> None:
     """With a new id, not the old one."""
     story = Story(endpoint_expires=80000).start()
     story.wait(0.8 * LIFE)
-    again = story.no(story.one(Act.RENEW), Trouble.SUBSCRIPTION_LOST)
+    again = story.no(story.one(Act.RENEW), FailureKind.SUBSCRIPTION_LOST)
     assert words(again) == ["make subscription ann"]
     assert again[0].id is None
 
@@ -170,7 +170,7 @@ def test_the_subscriptions_of_a_lost_endpoint_are_removed_and_made_anew() -> Non
     story = Story(subscription_expires=80000).start()
     old = story.at(subscription()).id
     story.wait(0.8 * LIFE)
-    again = story.no(story.one(Act.RENEW, Kind.ENDPOINT), Trouble.ENDPOINT_LOST)
+    again = story.no(story.one(Act.RENEW, Kind.ENDPOINT), FailureKind.ENDPOINT_LOST)
     assert words(again) == ["make endpoint", "remove leftover subscription ann"]
     assert again[1].id == old
     assert story.yes(again[0]) == [], "first out with the old, since the limits are small"
@@ -184,7 +184,7 @@ def test_an_endpoint_lost_while_a_subscription_is_being_made() -> None:
     story.yes(story.one(Act.MAKE, Kind.END_USER))
     slow = story.one(Act.MAKE, Kind.SUBSCRIPTION)
     story.want(bob="bc", ann="a")
-    story.no(story.one(Act.ALTER), Trouble.ENDPOINT_LOST)
+    story.no(story.one(Act.ALTER), FailureKind.ENDPOINT_LOST)
     assert story.phase(subscription()) is Phase.LEAVING
     assert words(story.yes(slow)) == ["remove subscription ann"]
     story.serve()
@@ -201,19 +201,19 @@ def test_many_failures_with_one_lost_endpoint_register_it_once(soon: bool) -> No
     for user in ("ann", "bob"):
         story.yes(story.one(Act.MAKE, Kind.END_USER, user))
     first, second = story.open
-    assert words(story.no(first, Trouble.ENDPOINT_LOST)) == ["make endpoint"]
+    assert words(story.no(first, FailureKind.ENDPOINT_LOST)) == ["make endpoint"]
     if soon:
-        assert story.no(second, Trouble.ENDPOINT_LOST) == []
+        assert story.no(second, FailureKind.ENDPOINT_LOST) == []
         assert words(story.serve()) == ["make endpoint", "make subscription ann", "make subscription bob"]
     else:
         story.yes(story.one(Act.MAKE, Kind.ENDPOINT))
-        assert words(story.no(second, Trouble.ENDPOINT_LOST)) == ["make subscription bob"]
+        assert words(story.no(second, FailureKind.ENDPOINT_LOST)) == ["make subscription bob"]
 
 
 def test_a_session_that_is_gone_takes_its_subscriptions_along() -> None:
     """101 at a fetch: log in again with `force` off, subscribe again, remove nothing."""
     story = Story().start()
-    again = story.used(subscription(), Trouble.SESSION_LOST)
+    again = story.used(subscription(), FailureKind.SESSION_LOST)
     assert words(again) == ["make end-user ann"]
     assert not again[0].force
     assert words(story.yes(again[0])) == ["make subscription ann"]
@@ -223,11 +223,11 @@ def test_many_failures_with_one_lost_session_log_in_once() -> None:
     """Single flight: what failed in the old session says nothing about the new one."""
     story = Story(contacts_per_subscription=1).start(ann="abc")
     before = {key: story.at(key).generation for key in story.live(Kind.SUBSCRIPTION)}
-    asked = [words(story.used(key, Trouble.SESSION_LOST, generation)) for key, generation in before.items()]
+    asked = [words(story.used(key, FailureKind.SESSION_LOST, generation)) for key, generation in before.items()]
     assert asked == [["make end-user ann"], [], []]
     story.serve()
     for key, generation in before.items():
-        assert story.used(key, Trouble.SESSION_LOST, generation) == []
+        assert story.used(key, FailureKind.SESSION_LOST, generation) == []
 
 
 def test_a_failed_request_of_an_older_life_changes_nothing() -> None:
@@ -236,19 +236,19 @@ def test_a_failed_request_of_an_older_life_changes_nothing() -> None:
     story.wait(0.8 * LIFE)
     late = story.one(Act.RENEW, Kind.SUBSCRIPTION)
     story.open.remove(late)
-    story.used(subscription(), Trouble.SESSION_LOST)
+    story.used(subscription(), FailureKind.SESSION_LOST)
     story.serve()
     story.open.append(late)
     before = story.state.resources
-    assert story.no(late, Trouble.SESSION_LOST) == []
+    assert story.no(late, FailureKind.SESSION_LOST) == []
     assert story.state.resources == before
 
 
 def test_when_the_application_session_is_gone_everything_follows() -> None:
     """Noticed by an end user that cannot log in again; both end users follow, and nothing is removed first."""
     story = Story().start(ann="a", bob="b")
-    story.used(subscription("ann"), Trouble.SESSION_LOST)
-    again = story.no(story.one(Act.MAKE), Trouble.SESSION_LOST)
+    story.used(subscription("ann"), FailureKind.SESSION_LOST)
+    again = story.no(story.one(Act.MAKE), FailureKind.SESSION_LOST)
     assert words(again) == ["make application"]
     assert sorted(words(story.serve())) == [
         "make application",
@@ -263,11 +263,11 @@ def test_when_the_application_session_is_gone_everything_follows() -> None:
 def test_two_end_users_that_notice_the_loss_of_the_application_cause_one_login() -> None:
     """The later failure was about the old session."""
     story = Story().start(ann="a", bob="b")
-    story.used(subscription("ann"), Trouble.SESSION_LOST)
-    story.used(subscription("bob"), Trouble.SESSION_LOST)
+    story.used(subscription("ann"), FailureKind.SESSION_LOST)
+    story.used(subscription("bob"), FailureKind.SESSION_LOST)
     ann, bob = story.open
-    assert words(story.no(ann, Trouble.SESSION_LOST)) == ["make application"]
-    assert story.no(bob, Trouble.SESSION_LOST) == []
+    assert words(story.no(ann, FailureKind.SESSION_LOST)) == ["make application"]
+    assert story.no(bob, FailureKind.SESSION_LOST) == []
     story.serve()
     assert len(story.live(Kind.SUBSCRIPTION)) == 2
 
@@ -276,8 +276,8 @@ def test_a_renewal_that_finds_the_session_gone() -> None:
     """The endpoint's: the application's session. The subscription's: the end user's alone."""
     story = Story().start()
     story.wait(0.8 * LIFE)
-    assert words(story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), Trouble.SESSION_LOST)) == ["make end-user ann"]
-    assert words(story.no(story.one(Act.RENEW, Kind.ENDPOINT), Trouble.SESSION_LOST)) == ["make application"]
+    assert words(story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), FailureKind.SESSION_LOST)) == ["make end-user ann"]
+    assert words(story.no(story.one(Act.RENEW, Kind.ENDPOINT), FailureKind.SESSION_LOST)) == ["make application"]
 
 
 def test_somebody_elses_user_is_waited_for() -> None:
@@ -285,7 +285,7 @@ def test_somebody_elses_user_is_waited_for() -> None:
     story = Story()
     story.want(ann="a")
     story.yes(story.one(Act.MAKE))
-    tries = [command for _, command in story.refuse_all(1000, Trouble.HELD, Kind.END_USER)]
+    tries = [command for _, command in story.refuse_all(1000, FailureKind.HELD, Kind.END_USER)]
     assert 3 <= len(tries) - 1 <= 20
     assert not any(command.force for command in tries)
     story.live_on(300)
@@ -299,29 +299,29 @@ def test_somebody_elses_user_is_taken_over_when_the_operator_allows_it() -> None
     story.yes(story.one(Act.MAKE))
     login = story.one(Act.MAKE, Kind.END_USER)
     assert not login.force
-    story.no(login, Trouble.HELD)
+    story.no(login, FailureKind.HELD)
     story.wait(60)
     login = story.one(Act.MAKE, Kind.END_USER)
     assert login.force
     story.yes(login)
     story.serve()
-    (again,) = story.used(subscription(), Trouble.SESSION_LOST)
+    (again,) = story.used(subscription(), FailureKind.SESSION_LOST)
     assert not again.force
 
 
 @pytest.mark.parametrize(
     ("trouble", "first", "most"),
     [
-        (Trouble.SERVER, 1, 30),
-        (Trouble.UNREACHABLE, 1, 30),
-        (Trouble.THROTTLED, 2, 120),
-        (Trouble.EXHAUSTED, 60, 300),
-        (Trouble.REFUSED, 60, 300),
-        (Trouble.HELD, 60, 300),
+        (FailureKind.SERVER, 1, 30),
+        (FailureKind.UNREACHABLE, 1, 30),
+        (FailureKind.THROTTLED, 2, 120),
+        (FailureKind.EXHAUSTED, 60, 300),
+        (FailureKind.REFUSED, 60, 300),
+        (FailureKind.HELD, 60, 300),
     ],
 )
 def test_a_pause_doubles_up_to_a_cap_with_jitter_between_half_and_full(
-    trouble: Trouble, first: float, most: float
+    trouble: FailureKind, first: float, most: float
 ) -> None:
     """By the kind of trouble; many clients that failed together do not come back together."""
     settings = Settings(())
@@ -332,15 +332,15 @@ def test_a_pause_doubles_up_to_a_cap_with_jitter_between_half_and_full(
         assert 0.95 * full < max(waits) <= full
 
 
-@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.EXHAUSTED])
-def test_an_overloaded_server_is_asked_less_and_less(trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [FailureKind.THROTTLED, FailureKind.EXHAUSTED])
+def test_an_overloaded_server_is_asked_less_and_less(trouble: FailureKind) -> None:
     """What works is kept; what is missing is asked for at growing intervals, up to the cap."""
     story = Story()
     story.want(ann="a")
     tries = story.refuse_all(3000, trouble, Kind.SUBSCRIPTION, Kind.ENDPOINT)
     times = [at for at, command in tries if command.key == endpoint()]
     gaps = [after - before for before, after in pairwise(times)]
-    most = 120 if trouble is Trouble.THROTTLED else 300
+    most = 120 if trouble is FailureKind.THROTTLED else 300
     assert max(gaps) <= most
     assert all(gap >= most / 2 for gap in gaps[7:])
     assert story.phase(app()) is Phase.LIVE
@@ -349,8 +349,8 @@ def test_an_overloaded_server_is_asked_less_and_less(trouble: Trouble) -> None:
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
 
-@pytest.mark.parametrize("trouble", [Trouble.SUBSCRIPTION_LOST, Trouble.SESSION_LOST])
-def test_what_is_lost_again_and_again_is_made_more_and_more_slowly(trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [FailureKind.SUBSCRIPTION_LOST, FailureKind.SESSION_LOST])
+def test_what_is_lost_again_and_again_is_made_more_and_more_slowly(trouble: FailureKind) -> None:
     """A server that forgets what it has just made is not hammered; one loss a day costs no pause."""
     story = Story().start()
     made = []

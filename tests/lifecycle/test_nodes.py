@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pws_soap.lifecycle import Act, Kind, Move, Node, Settings, Trouble, resolve
+from pws_soap.lifecycle import Act, FailureKind, Kind, Move, Node, Settings, resolve
 from pws_soap.lifecycle.nodes import has_failed
 from tests.lifecycle.driver import START, A, B, C
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
@@ -47,10 +47,10 @@ def test_the_backup_is_used_when_the_primary_of_a_redirect_has_failed() -> None:
     """Ann has left the failed home before; bob is sent there."""
     story = Story(A, B, C).start()
     for _ in range(3):
-        story.used(subscription(), Trouble.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
     story.wait(15)
     for command in [each for each in story.open if each.key.node == A]:
-        story.no(command, Trouble.UNREACHABLE)
+        story.no(command, FailureKind.UNREACHABLE)
     story.want(ann="a", bob="b")
     assert story.state.users["bob"].node == B, "a new user does not begin at a node that has failed"
     story.yes(story.one(Act.MAKE, Kind.APPLICATION, node=B))
@@ -162,10 +162,10 @@ def test_a_name_without_any_port_stays_without_one() -> None:
 def test_one_failure_moves_nobody() -> None:
     """Neither do many at once: it takes several over some time."""
     story = Story(A, B).start()
-    story.used(subscription(), Trouble.UNREACHABLE)
+    story.used(subscription(), FailureKind.UNREACHABLE)
     assert story.state.users["ann"].node == A
     for _ in range(10):
-        story.used(subscription(), Trouble.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
     assert story.state.users["ann"].node == A
     story.used(subscription())
     story.live_on(100)
@@ -177,7 +177,7 @@ def test_a_node_that_fails_for_long_enough_is_left() -> None:
     """After the policy's time, without another failure: to the next of the nodes, where everything is made anew."""
     story = Story(A, B).start()
     for _ in range(3):
-        story.used(subscription(), Trouble.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
     asked = story.wait(story.state.settings.node_patience)
     assert story.state.users["ann"].node == B
     assert [each.key for each in asked if each.act is Act.MAKE] == [app(B)]
@@ -189,9 +189,9 @@ def test_an_answer_is_no_failure_whatever_it_says() -> None:
     """A fault says that the node is there; counting begins again."""
     story = Story(A, B).start()
     for _ in range(5):
-        story.used(subscription(), Trouble.UNREACHABLE)
-        story.used(subscription(), Trouble.UNREACHABLE)
-        story.used(subscription(), Trouble.THROTTLED)
+        story.used(subscription(), FailureKind.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
+        story.used(subscription(), FailureKind.THROTTLED)
         story.wait(20)
     assert story.state.users["ann"].node == A
 
@@ -199,22 +199,22 @@ def test_an_answer_is_no_failure_whatever_it_says() -> None:
 def leave(story: Story, node: str) -> None:
     """That node fails until it is left."""
     for _ in range(3):
-        story.used(subscription(node=node), Trouble.UNREACHABLE)
+        story.used(subscription(node=node), FailureKind.UNREACHABLE)
     story.wait(15)
     for command in list(story.open):
         if command.key.node == node:
-            story.no(command, Trouble.UNREACHABLE)
+            story.no(command, FailureKind.UNREACHABLE)
 
 
 def test_a_node_that_is_come_back_to_is_given_the_same_patience_as_any_other() -> None:
     """What it did hours ago says nothing about now: one failure moves nobody on."""
     story = Story(A, B).start()
     leave(story, A)
-    story.serve_only(B, 2 * 3600, Trouble.UNREACHABLE)
+    story.serve_only(B, 2 * 3600, FailureKind.UNREACHABLE)
     assert app(A) not in story.state.resources
     leave(story, B)
     assert story.state.users["ann"].node == A
-    story.no(story.one(Act.MAKE, node=A), Trouble.UNREACHABLE)
+    story.no(story.one(Act.MAKE, node=A), FailureKind.UNREACHABLE)
     story.wait(70)
     assert story.state.users["ann"].node == A
 
@@ -223,7 +223,7 @@ def test_a_node_that_still_fails_is_not_chosen_again() -> None:
     """The removal of what it held says so, long after its pause; there is no point in going back."""
     story = Story(A, B).start()
     leave(story, A)
-    story.serve_only(B, 100, Trouble.UNREACHABLE)
+    story.serve_only(B, 100, FailureKind.UNREACHABLE)
     assert app(A) in story.state.resources
     leave(story, B)
     assert story.state.users["ann"].node == B
@@ -236,7 +236,7 @@ def test_the_backup_named_at_login_comes_before_the_next_of_the_nodes() -> None:
     story.yes(story.one(Act.MAKE), backup="c.example")
     story.serve()
     for _ in range(3):
-        story.used(subscription(), Trouble.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
     story.wait(20)
     assert story.state.users["ann"].node == C
 
@@ -249,7 +249,7 @@ def test_the_backup_named_at_the_end_users_login_counts_too() -> None:
     story.yes(story.one(Act.MAKE, Kind.END_USER), backup="c.example")
     story.serve()
     for _ in range(3):
-        story.used(subscription(), Trouble.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
     story.wait(20)
     assert story.state.users["ann"].node == C
 
@@ -258,7 +258,7 @@ def test_no_flapping_back() -> None:
     """The first node is back after a minute; the user stays where it is for the day."""
     story = Story(A, B).start()
     for _ in range(3):
-        story.used(subscription(), Trouble.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
     story.wait(20)
     story.live_on(86400)
     assert story.state.users["ann"].node == B
@@ -270,7 +270,7 @@ def test_the_node_that_came_back_is_used_when_the_present_one_fails() -> None:
     story = Story(A, B).start()
     for here, there in ((A, B), (B, A)):
         for _ in range(3):
-            story.used(subscription(node=here), Trouble.UNREACHABLE)
+            story.used(subscription(node=here), FailureKind.UNREACHABLE)
         story.wait(20)
         assert story.state.users["ann"].node == there
         story.live_on(100)
@@ -306,7 +306,7 @@ def test_all_nodes_down_for_hours() -> None:
     """Every node is tried again and again, at the pace of the back-off; the first that answers is used."""
     story = Story(A, B, C)
     story.want(ann="a")
-    tries = story.refuse_all(7200, Trouble.UNREACHABLE)
+    tries = story.refuse_all(7200, FailureKind.UNREACHABLE)
     nodes = {command.key.node for at, command in tries if at > START + 3600}
     assert nodes == {A, B, C}
     assert 7200 / 60 < len(tries) < 7200 / 5
@@ -324,7 +324,7 @@ def test_a_home_that_is_down_while_the_others_redirect_to_it_is_found_again() ->
         while story.open:
             command = story.open[0]
             if command.key.node == B and broken:
-                story.no(command, Trouble.UNREACHABLE)
+                story.no(command, FailureKind.UNREACHABLE)
             elif command.act is Act.MAKE and command.key == session(node=A):
                 story.elsewhere(command, "b.example")
             else:
@@ -340,7 +340,7 @@ def test_the_removal_of_what_a_failed_node_holds_is_given_up_in_bounded_time() -
     """Tried at the pace of the back-off until all of it has expired."""
     story = Story(A, B).start()
     for _ in range(3):
-        story.used(subscription(), Trouble.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
     tries = []
     until = story.now + 2 * 3600
     while story.now < until:
@@ -348,7 +348,7 @@ def test_the_removal_of_what_a_failed_node_holds_is_given_up_in_bounded_time() -
             command = story.open[0]
             if command.key.node == A:
                 tries.append(story.now)
-                story.no(command, Trouble.UNREACHABLE)
+                story.no(command, FailureKind.UNREACHABLE)
             else:
                 story.yes(command)
         story.now = min(story.due() or until, until)
@@ -363,7 +363,7 @@ def test_a_session_that_holds_what_could_not_be_removed_is_ended_before_it_is_us
     story = Story(A, B, contacts_per_subscription=1).start(ann="ab", bob="b")
     story.happen(Move(B, "ann"))
     for command in [each for each in story.open if each.act is Act.REMOVE]:
-        story.no(command, Trouble.UNREACHABLE)
+        story.no(command, FailureKind.UNREACHABLE)
     story.happen(Move(A, "ann"))
     asked = words(story.live_on(60))
     ended = [each for each in asked if each in {"reset end-user ann", "remove end-user ann"}]

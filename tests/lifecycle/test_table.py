@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from pws_soap.lifecycle import Act, Event, Key, Kind, Phase, Trouble, work
+from pws_soap.lifecycle import Act, FailureKind, Key, Kind, Phase, ResourceEvent, work
 from pws_soap.lifecycle.table import IGNORED, NEVER, PAUSED, TRANSITIONS, UNDER_WAY, USABLE, follow
 from tests.lifecycle.story import Story, app, endpoint, session, subscription
 
-CELLS = [(phase, event) for phase in Phase for event in Event]
+CELLS = [(phase, event) for phase in Phase for event in ResourceEvent]
 LIFE = 3600.0
 
 
@@ -24,7 +24,7 @@ def reachable(start: Phase) -> set[Phase]:
 
 
 @pytest.mark.parametrize(("phase", "event"), CELLS)
-def test_every_cell_is_either_a_transition_or_ignored_with_a_reason(phase: Phase, event: Event) -> None:
+def test_every_cell_is_either_a_transition_or_ignored_with_a_reason(phase: Phase, event: ResourceEvent) -> None:
     """Exactly one of the two."""
     assert ((phase, event) in TRANSITIONS) != bool(IGNORED.get((phase, event)))
 
@@ -43,7 +43,7 @@ def test_every_act_is_the_act_of_a_transition(act: Act) -> None:
 
 
 @pytest.mark.parametrize("cell", TRANSITIONS)
-def test_a_request_is_sent_exactly_when_a_phase_begins_that_waits_for_one(cell: tuple[Phase, Event]) -> None:
+def test_a_request_is_sent_exactly_when_a_phase_begins_that_waits_for_one(cell: tuple[Phase, ResourceEvent]) -> None:
     """LEAVING waits for a request that is under way already."""
     after, act = TRANSITIONS[cell]
     assert (act is not Act.NOTHING) == (after in UNDER_WAY and after is not Phase.LEAVING)
@@ -57,7 +57,7 @@ def test_phases_are_sorted_into_what_they_are_for() -> None:
 
 
 @pytest.mark.parametrize(("phase", "event"), IGNORED)
-def test_an_ignored_event_changes_nothing(phase: Phase, event: Event) -> None:
+def test_an_ignored_event_changes_nothing(phase: Phase, event: ResourceEvent) -> None:
     """The same phase, and nothing is sent."""
     assert follow(phase, event) == (phase, Act.NOTHING)
 
@@ -99,14 +99,14 @@ def resetting() -> Story:
     story = Story().start(bob="b")
     story.want(bob="b", ann="a")
     story.yes(story.one(Act.MAKE, Kind.END_USER))
-    story.no(story.one(Act.MAKE, Kind.SUBSCRIPTION), Trouble.UNKNOWN_OUTCOME)
+    story.no(story.one(Act.MAKE, Kind.SUBSCRIPTION), FailureKind.UNKNOWN_OUTCOME)
     return story
 
 
 def suspect() -> Story:
     """That logging out has failed."""
     story = resetting()
-    story.no(story.one(Act.RESET), Trouble.SERVER)
+    story.no(story.one(Act.RESET), FailureKind.SERVER)
     return story
 
 
@@ -120,7 +120,7 @@ def removing() -> Story:
 def lingering() -> Story:
     """That has failed."""
     story = removing()
-    story.no(story.one(Act.REMOVE), Trouble.SERVER)
+    story.no(story.one(Act.REMOVE), FailureKind.SERVER)
     return story
 
 
@@ -135,8 +135,8 @@ def leaving() -> Story:
 
 def the_application_is_lost(story: Story) -> None:
     """Noticed by bob."""
-    story.used(subscription("bob"), Trouble.SESSION_LOST)
-    story.no(story.one(Act.MAKE, Kind.END_USER, "bob"), Trouble.SESSION_LOST)
+    story.used(subscription("bob"), FailureKind.SESSION_LOST)
+    story.no(story.one(Act.MAKE, Kind.END_USER, "bob"), FailureKind.SESSION_LOST)
 
 
 def long_after(story: Story) -> None:
@@ -145,61 +145,61 @@ def long_after(story: Story) -> None:
     story.tick()
 
 
-P, E = Phase, Event
-RECIPES: dict[tuple[Phase, Event], tuple[Callable[[], Story], Callable[[Story], object]]] = {
+P, E = Phase, ResourceEvent
+RECIPES: dict[tuple[Phase, ResourceEvent], tuple[Callable[[], Story], Callable[[Story], object]]] = {
     (P.ABSENT, E.READY): (lambda: making(app()), lambda s: s.yes(s.one(Act.MAKE))),
     (P.ABSENT, E.UNWANTED): (lambda: making(app()), lambda s: s.want()),
-    (P.WAITING, E.READY): (lambda: making(app()), lambda s: (s.no(s.one(Act.MAKE), Trouble.SERVER), s.wait(1))),
-    (P.WAITING, E.UNWANTED): (lambda: making(app()), lambda s: (s.no(s.one(Act.MAKE), Trouble.SERVER), s.want())),
+    (P.WAITING, E.READY): (lambda: making(app()), lambda s: (s.no(s.one(Act.MAKE), FailureKind.SERVER), s.wait(1))),
+    (P.WAITING, E.UNWANTED): (lambda: making(app()), lambda s: (s.no(s.one(Act.MAKE), FailureKind.SERVER), s.want())),
     (P.MAKING, E.OK): (lambda: making(app()), lambda s: s.yes(s.one(Act.MAKE))),
-    (P.MAKING, E.FAILED): (lambda: making(app()), lambda s: s.no(s.one(Act.MAKE), Trouble.SERVER)),
+    (P.MAKING, E.FAILED): (lambda: making(app()), lambda s: s.no(s.one(Act.MAKE), FailureKind.SERVER)),
     (P.MAKING, E.LOST): (
         lambda: making(session()),
-        lambda s: s.no(s.one(Act.MAKE, Kind.END_USER), Trouble.SESSION_LOST),
+        lambda s: s.no(s.one(Act.MAKE, Kind.END_USER), FailureKind.SESSION_LOST),
     ),
     (P.MAKING, E.UNWANTED): (lambda: making(app()), lambda s: s.want()),
     (P.LIVE, E.DUE): (started, lambda s: s.wait(0.8 * LIFE)),
     (P.LIVE, E.ALTERED): (started, lambda s: s.want(ann="b")),
-    (P.LIVE, E.LOST): (started, lambda s: s.used(subscription(), Trouble.SUBSCRIPTION_LOST)),
+    (P.LIVE, E.LOST): (started, lambda s: s.used(subscription(), FailureKind.SUBSCRIPTION_LOST)),
     (P.LIVE, E.TAINTED): (
         lambda: making(subscription()),
-        lambda s: s.no(s.one(Act.MAKE, Kind.SUBSCRIPTION), Trouble.UNKNOWN_OUTCOME),
+        lambda s: s.no(s.one(Act.MAKE, Kind.SUBSCRIPTION), FailureKind.UNKNOWN_OUTCOME),
     ),
     (P.LIVE, E.EXPIRED): (started, long_after),
     (P.LIVE, E.UNWANTED): (started, lambda s: s.want()),
     (P.RENEWING, E.OK): (renewing, lambda s: s.yes(s.one(Act.RENEW))),
-    (P.RENEWING, E.FAILED): (renewing, lambda s: s.no(s.one(Act.RENEW), Trouble.THROTTLED)),
-    (P.RENEWING, E.LOST): (renewing, lambda s: s.no(s.one(Act.RENEW), Trouble.ENDPOINT_LOST)),
+    (P.RENEWING, E.FAILED): (renewing, lambda s: s.no(s.one(Act.RENEW), FailureKind.THROTTLED)),
+    (P.RENEWING, E.LOST): (renewing, lambda s: s.no(s.one(Act.RENEW), FailureKind.ENDPOINT_LOST)),
     (P.RENEWING, E.EXPIRED): (renewing, lambda s: s.wait(LIFE)),
     (P.ALTERING, E.OK): (altering, lambda s: s.yes(s.one(Act.ALTER))),
-    (P.ALTERING, E.FAILED): (altering, lambda s: s.no(s.one(Act.ALTER), Trouble.SERVER)),
-    (P.ALTERING, E.LOST): (altering, lambda s: s.no(s.one(Act.ALTER), Trouble.SUBSCRIPTION_LOST)),
+    (P.ALTERING, E.FAILED): (altering, lambda s: s.no(s.one(Act.ALTER), FailureKind.SERVER)),
+    (P.ALTERING, E.LOST): (altering, lambda s: s.no(s.one(Act.ALTER), FailureKind.SUBSCRIPTION_LOST)),
     (P.ALTERING, E.EXPIRED): (altering, long_after),
     (P.SUSPECT, E.READY): (suspect, lambda s: s.wait(1)),
     (P.SUSPECT, E.LOST): (suspect, the_application_is_lost),
     (P.SUSPECT, E.UNWANTED): (suspect, lambda s: s.want(bob="b")),
     (P.RESETTING, E.OK): (resetting, lambda s: s.yes(s.one(Act.RESET))),
-    (P.RESETTING, E.FAILED): (resetting, lambda s: s.no(s.one(Act.RESET), Trouble.SERVER)),
-    (P.RESETTING, E.LOST): (resetting, lambda s: s.no(s.one(Act.RESET), Trouble.SESSION_LOST)),
+    (P.RESETTING, E.FAILED): (resetting, lambda s: s.no(s.one(Act.RESET), FailureKind.SERVER)),
+    (P.RESETTING, E.LOST): (resetting, lambda s: s.no(s.one(Act.RESET), FailureKind.SESSION_LOST)),
     (P.LEAVING, E.OK): (leaving, lambda s: s.yes(s.one(Act.MAKE))),
-    (P.LEAVING, E.FAILED): (leaving, lambda s: s.no(s.one(Act.MAKE), Trouble.SERVER)),
-    (P.LEAVING, E.LOST): (leaving, lambda s: s.no(s.one(Act.MAKE), Trouble.SESSION_LOST)),
+    (P.LEAVING, E.FAILED): (leaving, lambda s: s.no(s.one(Act.MAKE), FailureKind.SERVER)),
+    (P.LEAVING, E.LOST): (leaving, lambda s: s.no(s.one(Act.MAKE), FailureKind.SESSION_LOST)),
     (P.REMOVING, E.OK): (removing, lambda s: s.yes(s.one(Act.REMOVE))),
-    (P.REMOVING, E.FAILED): (removing, lambda s: s.no(s.one(Act.REMOVE), Trouble.SERVER)),
-    (P.REMOVING, E.LOST): (removing, lambda s: s.no(s.one(Act.REMOVE), Trouble.SUBSCRIPTION_LOST)),
+    (P.REMOVING, E.FAILED): (removing, lambda s: s.no(s.one(Act.REMOVE), FailureKind.SERVER)),
+    (P.REMOVING, E.LOST): (removing, lambda s: s.no(s.one(Act.REMOVE), FailureKind.SUBSCRIPTION_LOST)),
     (P.REMOVING, E.EXPIRED): (removing, long_after),
     (P.LINGERING, E.READY): (lingering, lambda s: s.wait(1)),
-    (P.LINGERING, E.LOST): (lingering, lambda s: s.used(subscription(), Trouble.SESSION_LOST)),
+    (P.LINGERING, E.LOST): (lingering, lambda s: s.used(subscription(), FailureKind.SESSION_LOST)),
     (P.LINGERING, E.EXPIRED): (lingering, long_after),
 }
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Phase, Event]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Phase, ResourceEvent]]:
     """The cells that `step` looks up, in order."""
-    cells: list[tuple[Phase, Event]] = []
+    cells: list[tuple[Phase, ResourceEvent]] = []
 
-    def recorded(phase: Phase, event: Event) -> tuple[Phase, Act]:
+    def recorded(phase: Phase, event: ResourceEvent) -> tuple[Phase, Act]:
         cells.append((phase, event))
         return follow(phase, event)
 
@@ -213,7 +213,9 @@ def test_there_is_a_recipe_for_every_transition() -> None:
 
 
 @pytest.mark.parametrize("cell", RECIPES)
-def test_every_transition_comes_about(cell: tuple[Phase, Event], asked: list[tuple[Phase, Event]]) -> None:
+def test_every_transition_comes_about(
+    cell: tuple[Phase, ResourceEvent], asked: list[tuple[Phase, ResourceEvent]]
+) -> None:
     """Walked by happenings alone; the lifecycle goes on well afterwards, and what cannot happen does not."""
     prepare, happens = RECIPES[cell]
     story = prepare()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pws_soap.lifecycle import USABLE, Act, Failure, Key, Kind, Move, Stop, Succeeded, Trouble
+from pws_soap.lifecycle import USABLE, Act, Failure, FailureKind, Key, Kind, Move, Stop, Succeeded
 from pws_soap.lifecycle.plan import wanted
 from tests.lifecycle.server import Mode, fail
 from tests.lifecycle.service import TIMEOUT, Service
@@ -29,17 +29,19 @@ class World(Service):
         if request:
             if acted:
                 self.cluster.serve(request, self.now)
-            fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "the answer was lost", may_have_acted=True))
+            fail(request, Failure(FailureKind.UNKNOWN_OUTCOME, "the answer was lost", may_have_acted=True))
             self.deliver(request)
 
-    def refuse(self, number: int, trouble: Trouble) -> None:
+    def refuse(self, number: int, trouble: FailureKind) -> None:
         """The server says no, or cannot be reached, for no reason of its own."""
         request = self.pick(number)
         if request and request.reply is None:
-            fail(request, Failure(trouble, f"injected {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME))
+            fail(
+                request, Failure(trouble, f"injected {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME)
+            )
             self.deliver(request)
 
-    def half(self, number: int, trouble: Trouble, acted: bool) -> None:
+    def half(self, number: int, trouble: FailureKind, acted: bool) -> None:
         """Contacts are added in lists: one of the later lists fails, with or without an effect."""
         request = self.pick(number)
         if request is None or request.reply is not None:
@@ -59,10 +61,12 @@ class World(Service):
             request.reply = replace(
                 reply,
                 contacts=first,
-                failure=Failure(trouble, f"injected {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME),
+                failure=Failure(trouble, f"injected {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME),
             )
         elif isinstance(reply, Succeeded):
-            fail(request, Failure(trouble, f"injected {trouble}", may_have_acted=trouble is Trouble.UNKNOWN_OUTCOME))
+            fail(
+                request, Failure(trouble, f"injected {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME)
+            )
         else:
             request.reply = reply
         self.deliver(request)
@@ -73,7 +77,7 @@ class World(Service):
             if acted:
                 self.cluster.serve(request, self.now)
             elif request.reply is None:
-                fail(request, Failure(Trouble.UNKNOWN_OUTCOME, "no answer in time", may_have_acted=True))
+                fail(request, Failure(FailureKind.UNKNOWN_OUTCOME, "no answer in time", may_have_acted=True))
         self.now += seconds
         self.tick()
 

@@ -7,7 +7,7 @@ import contextlib
 
 from pws_soap.simulator import Fault
 from service.core.engine import NotAvailable
-from tests.support.virtual_office import STATES, Office, names
+from tests.support.virtual_office import STATES, VirtualOffice, names
 from tests.support.virtual_time import run
 
 
@@ -18,7 +18,7 @@ def test_a_contact_that_is_being_dropped_is_not_called_live() -> None:
     """
 
     async def story() -> None:
-        office = Office(names(2), safety=600.0, reconcile=0.0)
+        office = VirtualOffice(names(2), safety=600.0, reconcile=0.0)
         engine = office.start()
         await office.heal()
         ann, bob = office.contacts
@@ -45,7 +45,7 @@ def test_an_alteration_of_a_lost_subscription_does_not_reach_the_next() -> None:
     """
 
     async def story() -> None:
-        office = Office(names(2), safety=600.0, reconcile=0.0)
+        office = VirtualOffice(names(2), safety=600.0, reconcile=0.0)
         engine = office.start()
         await office.heal()
         ann, bob = office.contacts

@@ -8,7 +8,7 @@ from lxml import etree
 from pws_soap.errors import PwsError
 from pws_soap.models import Device, Presence, PresenceState, PresenceType
 from pws_soap.pidf import PidfError, Reading, read_document, read_list, to_presence
-from pws_soap.pidf.source import Source
+from pws_soap.pidf.source import DocumentParser
 
 
 def _document(number: int, word: str = "busy") -> str:
@@ -242,4 +242,4 @@ def test_a_document_without_a_contact_needs_one_from_elsewhere() -> None:
 def test_what_the_parser_cannot_begin_with_is_our_error(document: bytes) -> None:
     """Pieces never look like this; a parser that is asked all the same says it in our words."""
     with pytest.raises(PidfError, match="not well-formed"):
-        Source().parse(document)
+        DocumentParser().parse(document)

@@ -14,17 +14,17 @@ from ipaddress import ip_network
 import pytest
 
 from pws_soap.models import Secret
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing
 from service.access.networks import Sources
-from service.access.rate_limit import Rates
+from service.access.rate_limit import RateLimiter
 from service.api.app import create_app
 from service.api.middleware.limits import MAX_BODY
 from service.api.routes.callback import Callback, alone
 from service.core.clock import ManualClock
 from service.runtime.server import CannotStart, listen, serve
 from tests.support.asgi import call
-from tests.support.bare_service import AVAILABLE, SECRET, Office, presence
+from tests.support.bare_service import AVAILABLE, SECRET, BareService, presence
 from tests.support.fake_engine import FakeEngine
 from tests.support.people import ANN, bearer, coming_from, guarded
 
@@ -50,7 +50,9 @@ async def ask(port: int, target: str, method: str = "GET", **headers: str) -> tu
 
 
 @asynccontextmanager
-async def running(office: Office, callback: Callback | None, **rest: Callable[[], object]) -> AsyncIterator[list[int]]:
+async def running(
+    office: BareService, callback: Callback | None, **rest: Callable[[], object]
+) -> AsyncIterator[list[int]]:
     """Serve it; the ports."""
     sockets = [listen("127.0.0.1", 0)]
     beside = []
@@ -67,9 +69,9 @@ async def running(office: Office, callback: Callback | None, **rest: Callable[[]
         await serving
 
 
-def apart(sources: Sources | None = None) -> tuple[Office, Callback]:
+def apart(sources: Sources | None = None) -> tuple[BareService, Callback]:
     """An office whose notifications come in elsewhere."""
-    office = Office()
+    office = BareService()
     office.app = create_app(office.engine, office.knowledge, callback_secret=None, version="1")
     return office, Callback(office.engine, Secret(SECRET), office.clock, sources)
 
@@ -123,7 +125,7 @@ async def test_a_port_in_use_is_told_with_its_keys() -> None:
 async def test_nobody_is_believed_about_where_they_come_from() -> None:
     """uvicorn would believe 127.0.0.1: its askers could be as many as they like, and come from anywhere."""
     clock = ManualClock()
-    office = Office(clock=clock, door=Door(rates=Rates(clock, 1, 1), clock=clock))
+    office = BareService(clock=clock, door=Authenticator(rates=RateLimiter(clock, 1, 1), clock=clock))
     sources = Sources([ip_network("10.0.0.0/8")])
     async with running(office, Callback(office.engine, Secret(SECRET), clock, sources)) as (api, notifications):
         assert (await ask(api, "/v1/status", X_Forwarded_For="10.0.0.1"))[0] == 200
@@ -142,7 +144,7 @@ async def test_a_stream_ends_when_its_key_is_revoked() -> None:
         writer.write(f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n".encode())
         assert b"event: snapshot" in await reader.readuntil(b"event: snapshot")
         await reader.readuntil(b"\n\n")
-        office.door.rules = Rules(KeyRing(), None)
+        office.door.rules = AccessRules(KeyRing(), None)
         office.read([presence(ANN, AVAILABLE)])
         rest = await reader.readuntil(b"0\r\n\r\n")
         assert b"event: change" not in rest
@@ -174,7 +176,7 @@ async def test_who_may_not_send_cannot_tell_that_from_a_wrong_secret(method: str
     engine, callback = listener(sources)
     app = alone(callback, MAX_BODY)
     if shared:
-        office = Office()
+        office = BareService()
         app = create_app(office.engine, office.knowledge, callback_secret=Secret(SECRET), version="1", sources=sources)
         engine = office.engine
     stranger = await call(coming_from("10.0.0.12", app), method, GOOD)

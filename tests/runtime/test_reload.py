@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from service.access.authentication import Rules
+from service.access.authentication import AccessRules
 from service.access.keys import KeyRing, hash_of
 from service.access.principal import ANYBODY
 from service.runtime.access_rules import kept_closed
 
-KEYED = Rules(KeyRing([(hash_of("any"), ANYBODY)]), None)
-OPEN = Rules(KeyRing(), ANYBODY)
+KEYED = AccessRules(KeyRing([(hash_of("any"), ANYBODY)]), None)
+OPEN = AccessRules(KeyRing(), ANYBODY)
 
 
 def test_taking_the_last_key_away_opens_nothing() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from service.runtime.state_lock import Held, alone_with
+from service.runtime.state_lock import LockHeld, alone_with
 
 
 def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:
     state = tmp_path / "pws.state.json"
     with alone_with(state):
-        with pytest.raises(Held) as caught, alone_with(state):
+        with pytest.raises(LockHeld) as caught, alone_with(state):
             pass
         assert caught.value.pid == str(os.getpid())
         with alone_with(tmp_path / "other.state.json"):

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 import pytest
 from lxml import etree
 
-from pws_soap.simulator import ConnectionAborted, Fault, NodeDown, NodeState, Options, Presence, Simulator, State, User
+from pws_soap.simulator import (
+    ConnectionAborted,
+    Fault,
+    NodeCondition,
+    NodeDown,
+    Options,
+    Presence,
+    Simulator,
+    State,
+    User,
+)
 
 from .talk import (
     ANN,
@@ -243,11 +253,11 @@ async def test_a_node_that_is_down_refuses_and_one_that_comes_back_remembers(roo
     """set_state forgets nothing; notifications of the time between are lost, and the latch is closed."""
     _, user = await ready(room.simulator)
     await states(room, user)
-    room.simulator.set_state("imp1", NodeState.DOWN)
+    room.simulator.set_state("imp1", NodeCondition.DOWN)
     with pytest.raises(NodeDown):
         await states(room, user)
     room.simulator.change(ANN, state=State.BUSY)
-    room.simulator.set_state("imp1", NodeState.UP)
+    room.simulator.set_state("imp1", NodeCondition.UP)
     await room.simulator.drain()
     assert room.callback.ids == [1]
     assert room.simulator.place("imp1").node.notices.withheld == {"node down": 1}
@@ -260,11 +270,11 @@ async def test_a_node_that_is_down_refuses_and_one_that_comes_back_remembers(roo
 async def test_a_hung_node_answers_when_it_is_back(room: Room) -> None:
     """And not before."""
     _, user = await ready(room.simulator)
-    room.simulator.set_state("imp1", NodeState.HUNG)
+    room.simulator.set_state("imp1", NodeCondition.HUNG)
     task = asyncio.create_task(states(room, user))
     await room.clock.advance(3000)
     assert not task.done()
-    room.simulator.set_state("imp1", NodeState.UP)
+    room.simulator.set_state("imp1", NodeCondition.UP)
     assert len(await task) == 2
 
 
@@ -274,11 +284,11 @@ async def test_what_a_node_worked_on_when_it_went_down_is_broken_off(room: Room)
     await hit(room, "delay-reply", user, seconds=10)
     delayed = asyncio.create_task(states(room, user))
     await settle()
-    room.simulator.set_state("imp1", NodeState.HUNG)
+    room.simulator.set_state("imp1", NodeCondition.HUNG)
     hung = asyncio.create_task(states(room, user))
     await settle()
-    room.simulator.set_state("imp1", NodeState.DOWN)
-    room.simulator.set_state("imp1", NodeState.UP)
+    room.simulator.set_state("imp1", NodeCondition.DOWN)
+    room.simulator.set_state("imp1", NodeCondition.UP)
     with pytest.raises(ConnectionAborted):
         await hung
     await room.clock.advance(10)
@@ -289,10 +299,10 @@ async def test_what_a_node_worked_on_when_it_went_down_is_broken_off(room: Room)
 async def test_a_restart_forgets_everything(room: Room) -> None:
     """Numbers begin again, keys don't come twice; states are told to whoever listens."""
     application, user = await ready(room.simulator)
-    seen: list[tuple[str, NodeState]] = []
+    seen: list[tuple[str, NodeCondition]] = []
     room.simulator.on_state = lambda name, state: seen.append((name, state))
     assert room.simulator.forget("everything", node="imp1") == 1
-    assert seen == [("imp1", NodeState.DOWN), ("imp1", NodeState.UP)]
+    assert seen == [("imp1", NodeCondition.DOWN), ("imp1", NodeCondition.UP)]
     assert (await post(room.simulator, fetch(), user)).code == 101
     again, _ = await ready(room.simulator)
     assert again != application
@@ -332,7 +342,7 @@ async def test_end_users_move_to_the_backup_while_their_home_is_away() -> None:
         redirect = (await post(room.simulator, login_end_user(application), node="imp3")).root.find(".//{*}redirect")
         assert redirect is not None
         assert dict(redirect.attrib) == {"primaryServer": "imp2", "backupServer": "imp3"}
-        room.simulator.set_state("imp2", NodeState.HUNG)
+        room.simulator.set_state("imp2", NodeCondition.HUNG)
         answer = await post(room.simulator, login_end_user(application), node="imp3")
         assert (answer.root.find(".//{*}redirect") is None) is failover
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pws_soap.simulator import Fault, NodeState, Presence, Simulator, SimulatorServer, State
+from pws_soap.simulator import Fault, NodeCondition, Presence, Simulator, SimulatorServer, State
 from pws_soap.simulator.listener import SimulatorProtocol
 
 from .talk import ANN, JOE, StillClock, envelope, fetch, login, poll, post, ready, settle
@@ -202,8 +202,8 @@ async def test_a_late_request_is_not_carried_out_by_a_node_that_went_down(room: 
     reader, writer = await room.connect()
     writer.write(request(envelope(fetch(), user)))
     await room.waiting()
-    room.simulator.set_state("imp1", NodeState.DOWN)
-    room.simulator.set_state("imp1", NodeState.UP)
+    room.simulator.set_state("imp1", NodeCondition.DOWN)
+    room.simulator.set_state("imp1", NodeCondition.UP)
     with pytest.raises(ConnectionResetError):
         await reader.read()
     await room.clock.advance(30)

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pws_soap.simulator import NodeState, SimulatorServer, State
+from pws_soap.simulator import NodeCondition, SimulatorServer, State
 from pws_soap.simulator.actions import KINDS
 from pws_soap.simulator.control import ROUTES
 from pws_soap.simulator.faults import FORMS
@@ -255,10 +255,10 @@ async def test_nodes_go_down_hang_and_come_back(remote: Remote) -> None:
     back = asyncio.Event()
     inner = remote.simulator.on_state
 
-    def told(name: str, state: NodeState) -> None:
+    def told(name: str, state: NodeCondition) -> None:
         assert inner is not None
         inner(name, state)
-        if state is NodeState.UP:
+        if state is NodeCondition.UP:
             back.set()
 
     remote.simulator.on_state = told

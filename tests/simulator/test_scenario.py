@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pws_soap.simulator import NodeState, Presence, Simulator, State
+from pws_soap.simulator import NodeCondition, Presence, Simulator, State
 from pws_soap.simulator.actions import KINDS, Injected, inject
 from pws_soap.simulator.scenario import parse, play
 
@@ -54,14 +54,14 @@ async def test_what_lasts_for_a_time() -> None:
     inject(simulator, {"fault": "rate-limit", "per_second": 1, "for": 10})
     assert inject(simulator, {"fault": "lose-reply", "probability": 0.5, "for": 10}) == Injected(number=1)
     nodes = [place.node for place in simulator.places.values()]
-    assert [place.state for place in simulator.places.values()] == [NodeState.DOWN, NodeState.HUNG]
+    assert [place.state for place in simulator.places.values()] == [NodeCondition.DOWN, NodeCondition.HUNG]
     assert [(node.cpu, node.requests_per_second) for node in nodes] == [(99, 1), (99, 1)]
     await clock.advance(10)
-    assert [place.state for place in simulator.places.values()] == [NodeState.UP, NodeState.HUNG]
+    assert [place.state for place in simulator.places.values()] == [NodeCondition.UP, NodeCondition.HUNG]
     assert [(node.cpu, node.requests_per_second) for node in nodes] == [(0, None), (0, None)]
     assert simulator.faults.active() == {}
     await clock.advance(10)
-    assert simulator.place("imp2").state is NodeState.UP
+    assert simulator.place("imp2").state is NodeCondition.UP
 
 
 async def test_clearing_one_kind() -> None:
@@ -146,9 +146,9 @@ async def test_a_scenario_is_played_in_the_order_of_time() -> None:
     assert [fault.kind for fault, _ in simulator.faults.active().values()] == ["lose-reply"]
     await clock.advance(10)
     assert await task == 3
-    assert simulator.place("imp2").state is NodeState.DOWN
+    assert simulator.place("imp2").state is NodeCondition.DOWN
     await clock.advance(5)
-    assert simulator.place("imp2").state is NodeState.UP
+    assert simulator.place("imp2").state is NodeCondition.UP
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import uvloop
 from aiohttp import web
 from lxml import etree
 
-from pws_soap.simulator import Fault, NodeAddress, NodeState, Options, Simulator, SimulatorServer, State, run, serve
+from pws_soap.simulator import Fault, NodeAddress, NodeCondition, Options, Simulator, SimulatorServer, State, run, serve
 from pws_soap.simulator.app import NodeApp
 from pws_soap.simulator.contract import wsdl
 from tests.e2e.processes import free_port
@@ -179,26 +179,26 @@ async def test_a_node_goes_down_and_comes_back_at_the_same_port(
     url = server.nodes[0].url
     key = (await soap(http, url, login())).text("session-key")
     reader, writer = await asyncio.open_connection(server.nodes[0].host, server.nodes[0].port)
-    server.simulator.set_state("imp1", NodeState.DOWN)
+    server.simulator.set_state("imp1", NodeCondition.DOWN)
     with pytest.raises(ConnectionResetError):
         await reader.read()
     writer.close()
     with pytest.raises(aiohttp.ClientConnectorError):
         await soap(http, url, login())
     assert (await soap(http, server.nodes[1].url, login())).code is None
-    server.simulator.set_state("imp1", NodeState.UP)
-    server.simulator.set_state("imp1", NodeState.UP)
+    server.simulator.set_state("imp1", NodeCondition.UP)
+    server.simulator.set_state("imp1", NodeCondition.UP)
     await server.settled()
     assert (await soap(http, url, login())).text("session-key") == key
 
 
 async def test_a_hung_node_accepts_and_never_answers(server: SimulatorServer, http: aiohttp.ClientSession) -> None:
     """Until it is back."""
-    server.simulator.set_state("imp1", NodeState.HUNG)
+    server.simulator.set_state("imp1", NodeCondition.HUNG)
     task = asyncio.create_task(soap(http, server.nodes[0].url, login()))
     done, _ = await asyncio.wait([task], timeout=0.05)
     assert not done
-    server.simulator.set_state("imp1", NodeState.UP)
+    server.simulator.set_state("imp1", NodeCondition.UP)
     assert (await task).code is None
 
 
@@ -206,11 +206,11 @@ async def test_closing_ends_what_hangs() -> None:
     """The server ends although a request waits for ever, and although a node opens again just now."""
     async with aiohttp.ClientSession() as http:
         async with SimulatorServer(nodes=["imp1", "imp2"]) as server:
-            server.simulator.set_state("imp1", NodeState.HUNG)
+            server.simulator.set_state("imp1", NodeCondition.HUNG)
             task = asyncio.create_task(soap(http, server.nodes[0].url, login()))
             await asyncio.wait([task], timeout=0.02)
-            server.simulator.set_state("imp2", NodeState.DOWN)
-            server.simulator.set_state("imp2", NodeState.UP)
+            server.simulator.set_state("imp2", NodeCondition.DOWN)
+            server.simulator.set_state("imp2", NodeCondition.UP)
         with pytest.raises(aiohttp.ClientError):
             await task
 
@@ -222,15 +222,15 @@ async def test_a_node_listens_again_once_its_port_is_free(monkeypatch: pytest.Mo
     async with SimulatorServer(nodes=[address], control_port=None) as server, aiohttp.ClientSession() as http:
         (node,) = server.nodes
         for outcome in ("freed", "down", "kept"):
-            server.simulator.set_state("imp1", NodeState.DOWN)
+            server.simulator.set_state("imp1", NodeCondition.DOWN)
             with socket.create_server((node.host, node.port)):
-                server.simulator.set_state("imp1", NodeState.UP)
+                server.simulator.set_state("imp1", NodeCondition.UP)
                 if outcome == "kept":
                     await server.settled()
                 else:
                     await asyncio.sleep(0.003)
                 if outcome == "down":
-                    server.simulator.set_state("imp1", NodeState.DOWN)
+                    server.simulator.set_state("imp1", NodeCondition.DOWN)
             await server.settled()
             if outcome == "freed":
                 assert (await soap(http, node.url, login())).code is None

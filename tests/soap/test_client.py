@@ -11,7 +11,7 @@ from pws_soap import errors
 from pws_soap.client import PwsClient
 from pws_soap.codes import Policy
 from pws_soap.errors import Fault, PartlySubscribed, Redirected, UnexpectedReply
-from pws_soap.memory import MemoryTransport, Sent
+from pws_soap.memory import MemoryTransport, SentRequest
 from pws_soap.models import Endpoint, Presence, PresenceState, PresenceType, Secret, Session, SessionKind, Subscription
 from pws_soap.transport import Reply
 from tests.soap.samples import (
@@ -238,8 +238,8 @@ async def test_memory_transport_keeps_what_was_sent() -> None:
     assert await transport.get("http://x/?wsdl", operation="?wsdl") == Reply(200, b"one")
     assert await transport.post("http://x/", b"secret", {"A": "b"}, operation="login") == Reply(404, b"two")
     assert transport.sent == [
-        Sent("GET", "http://x/?wsdl", b"", {}, "?wsdl"),
-        Sent("POST", "http://x/", b"secret", {"A": "b"}, "login"),
+        SentRequest("GET", "http://x/?wsdl", b"", {}, "?wsdl"),
+        SentRequest("POST", "http://x/", b"secret", {"A": "b"}, "login"),
     ]
     assert "secret" not in repr(transport.sent)
     assert repr(transport) == "MemoryTransport(2 sent)"

@@ -10,7 +10,7 @@ from lxml import etree
 from pws_soap import codec, contract
 from pws_soap.client import PwsClient
 from pws_soap.contract import SoapVersion
-from pws_soap.memory import MemoryTransport, Sent
+from pws_soap.memory import MemoryTransport, SentRequest
 from pws_soap.models import Secret
 from tests.soap.samples import (
     CALLBACK,
@@ -140,7 +140,7 @@ def canonical(text: str | etree._Element) -> bytes:
     return repr(flat).encode()
 
 
-async def sent_by(call: Call, reply: bytes, soap: SoapVersion = "1.1") -> Sent:
+async def sent_by(call: Call, reply: bytes, soap: SoapVersion = "1.1") -> SentRequest:
     """What a call sends."""
     transport = MemoryTransport([reply])
     await call(PwsClient(NODE, soap=soap, transport=transport))

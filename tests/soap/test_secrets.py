@@ -13,7 +13,7 @@ import pytest
 
 from pws_soap.client import PwsClient
 from pws_soap.errors import Disconnected, PwsError, Redirected, UnexpectedReply
-from pws_soap.memory import MemoryTransport, Sent
+from pws_soap.memory import MemoryTransport, SentRequest
 from pws_soap.models import Endpoint, Secret, Session, SessionKind
 from tests.soap.loopback import Act, Loopback, Step, closed_port, http
 from tests.soap.samples import (
@@ -221,7 +221,7 @@ async def test_secrets_reach_the_server_all_the_same() -> None:
     """They are in the requests: what hides them hides them from people only."""
     bodies: list[bytes] = []
 
-    async def answer(sent: Sent) -> bytes:
+    async def answer(sent: SentRequest) -> bytes:
         bodies.append(sent.body)
         return fault(description(101))
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 
 from pws_soap.models import Presence, PresenceState, Secret
-from service.access.authentication import Door
+from service.access.authentication import Authenticator
 from service.api.app import create_app
 from service.core.clock import ManualClock
 from service.core.presence.availability import Availability
 from service.core.presence.records import PutReport, Source
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 from tests.support.asgi import Answer, call
 from tests.support.fake_engine import FakeEngine
 
@@ -31,18 +31,18 @@ def presence(contact: str, state: PresenceState = AVAILABLE, **rest: object) -> 
 
 
 @dataclass
-class Office:
+class BareService:
     """The parts, and the program made of them."""
 
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     availability: Availability | None = None
-    door: Door | None = None
+    door: Authenticator | None = None
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
-        self.knowledge = Knowledge.of(self.store, self.clock, BOUND, self.groups, self.availability)
+        self.knowledge = Core.of(self.store, self.clock, BOUND, self.groups, self.availability)
         self.app: FastAPI = create_app(
             self.engine, self.knowledge, callback_secret=Secret(SECRET), version="1.2.3", door=self.door
         )

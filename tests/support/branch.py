@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pws_soap.models import Presence, PresenceState
-from service.core.claims.model import Ask, Granted, Happening, Lease, Refused
-from service.core.claims.service import Desk, Rules
+from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnoughFree
+from service.core.claims.service import ClaimRules, ClaimService
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import ManualClock
 from service.core.events.log import Event
 from service.core.presence.records import Source
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 
 BOUND = 1000.0
 FEED = "dispatcher"
@@ -34,17 +34,17 @@ class Branch:
     """`groups` are short names by group. `events` is all that the log told, `happenings` what claims told."""
 
     groups: Mapping[str, tuple[str, ...]]
-    rules: Rules = field(default_factory=Rules)
+    rules: ClaimRules = field(default_factory=ClaimRules)
     clock: ManualClock = field(default_factory=ManualClock)
     events: list[Event] = field(default_factory=list)
-    happenings: list[Happening] = field(default_factory=list)
+    happenings: list[ClaimEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
-        self.knowledge = Knowledge.of(self.store, self.clock, BOUND, groups, rules=self.rules)
+        self.knowledge = Core.of(self.store, self.clock, BOUND, groups, rules=self.rules)
         self.knowledge.log.follow(self.events.extend)
-        self.desk: Desk = self.knowledge.desk
+        self.desk: ClaimService = self.knowledge.desk
         self.desk.listen(self.happenings.append)
         self._numbers = itertools.count(1)
 
@@ -81,10 +81,10 @@ class Branch:
             assert self.desk.release(lease.id)
         return found
 
-    def refused(self, group: str = "support", count: int = 1) -> Refused:
+    def refused(self, group: str = "support", count: int = 1) -> NotEnoughFree:
         """Ask, and get nobody."""
         outcome = self.ask(group, count).outcome
-        assert isinstance(outcome, Refused), outcome
+        assert isinstance(outcome, NotEnoughFree), outcome
         return outcome
 
     def attend(self, seconds: float = 0.0) -> None:
@@ -107,6 +107,6 @@ def got(ticket: Ticket) -> list[str] | None:
     return names(ticket.outcome.lease) if isinstance(ticket.outcome, Granted) else None
 
 
-def reasons(outcome: Granted | Refused) -> dict[str, str]:
+def reasons(outcome: Granted | NotEnoughFree) -> dict[str, str]:
     """Why each was passed over."""
     return {short(each.contact): each.reason for each in outcome.passed_over}

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import uvicorn
 
 from pws_soap.models import Presence, Secret
-from service.access.authentication import Door
-from service.access.stream_slots import Slots
+from service.access.authentication import Authenticator
+from service.access.stream_slots import ConnectionSlots
 from service.api.app import create_app
-from service.core.claims.model import Event, Happening
-from service.core.claims.service import Rules
+from service.core.claims.model import ClaimEvent, ClaimEventKind
+from service.core.claims.service import ClaimRules
 from service.core.presence.records import Source
 from service.core.presence.store import MemoryStore
-from service.core.wiring import Knowledge
+from service.core.wiring import Core
 from tests.support.branch import AVAILABLE, AWAY, BUSY, FEED, uri
 from tests.support.fake_engine import FakeEngine
 
@@ -56,10 +56,10 @@ class BusyOffice:
         self.clock = FastClock()
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
-        self.knowledge = Knowledge.of(self.store, self.clock, 100_000.0, groups, rules=Rules(max_waiting=100))
+        self.knowledge = Core.of(self.store, self.clock, 100_000.0, groups, rules=ClaimRules(max_waiting=100))
         self.knowledge.desk.listen(self._happened)
         self.people = sorted({name for names in self.groups.values() for name in names})
-        door = Door(Slots(500, 500))
+        door = Authenticator(ConnectionSlots(500, 500))
         secret = Secret("a-secret-path-of-the-tests")
         self.app = create_app(FakeEngine(), self.knowledge, callback_secret=secret, version="1", door=door)
         self.store.watch([uri(name) for name in self.people], FEED)
@@ -78,10 +78,10 @@ class BusyOffice:
             await self.clock.sleep(0.1)
             self.put(self.random.choice(self.people), self.random.choice((AVAILABLE, AVAILABLE, BUSY, AWAY)))
 
-    def _happened(self, happening: Happening) -> None:
+    def _happened(self, happening: ClaimEvent) -> None:
         lease = happening.lease
         for person in lease.people:
-            if happening.event is Event.MADE:
+            if happening.event is ClaimEventKind.MADE:
                 if self.truth[person.key] is not AVAILABLE:
                     self.wrong.append(f"{person.key} was {self.truth[person.key]}")
                 if person.key in self.holders:

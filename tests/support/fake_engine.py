@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pws_soap.models import Notification
 from service.core.engine import EngineState, NoSuchEndUser, NoSuchNode, RefreshReport, Status, Watched
-from service.sync.watchlist import Watching
+from service.sync.watchlist import Watchlist
 
 
 @dataclass
@@ -23,7 +23,7 @@ class FakeEngine:
     refreshed: list[list[str] | None] = field(default_factory=list)
     nodes: tuple[str, ...] = ("imp1", "imp2")
     moves: list[tuple[str, str | None]] = field(default_factory=list)
-    watching: Watching = field(default_factory=lambda: Watching({"dispatcher": (), "supervisor": ()}))
+    watching: Watchlist = field(default_factory=lambda: Watchlist({"dispatcher": (), "supervisor": ()}))
 
     def notified(self, notification: Notification, node: str) -> None:
         self.notifications.append((notification.subscription_id, node))

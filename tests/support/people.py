@@ -8,12 +8,12 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import principal
-from service.access.authentication import Door, Rules
+from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal
-from service.access.rate_limit import Rates
+from service.access.rate_limit import RateLimiter
 from service.core.clock import ManualClock
-from tests.support.bare_service import AVAILABLE, BUSY, Office, presence
+from tests.support.bare_service import AVAILABLE, BUSY, BareService, presence
 
 READ, CLAIM, ADMIN = principal.Scope.READ, principal.Scope.CLAIM, principal.Scope.ADMIN
 
@@ -34,19 +34,19 @@ def bearer(name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {KEYS[name]}"}
 
 
-def rules(anonymous: Principal | None = None) -> Rules:
+def rules(anonymous: Principal | None = None) -> AccessRules:
     """All of them have keys."""
-    return Rules(KeyRing((hash_of(KEYS[name]), who) for name, who in PEOPLE.items()), anonymous)
+    return AccessRules(KeyRing((hash_of(KEYS[name]), who) for name, who in PEOPLE.items()), anonymous)
 
 
-def guarded(anonymous: Principal | None = None, *, per_second: float = 0.0, burst: int = 200) -> Office:
+def guarded(anonymous: Principal | None = None, *, per_second: float = 0.0, burst: int = 200) -> BareService:
     """An office with keys: ann is of support, joe of sales."""
     clock = ManualClock()
-    door = Door(rules=rules(anonymous), rates=Rates(clock, per_second, burst), clock=clock)
-    return filled(Office(groups={"support": (ANN,), "sales": (JOE,)}, clock=clock, door=door))
+    door = Authenticator(rules=rules(anonymous), rates=RateLimiter(clock, per_second, burst), clock=clock)
+    return filled(BareService(groups={"support": (ANN,), "sales": (JOE,)}, clock=clock, door=door))
 
 
-def filled(office: Office) -> Office:
+def filled(office: BareService) -> BareService:
     """Ann and joe are watched and read."""
     office.watch(ANN, JOE)
     office.engine.watching.add([ANN, JOE])

@@ -11,11 +11,11 @@ from typing import Final
 from starlette.types import Message
 
 from pws_soap.models import Secret
-from service.access.authentication import Door
-from service.access.authentication import Rules as DoorRules
+from service.access.authentication import AccessRules as DoorRules
+from service.access.authentication import Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal, Scope
-from service.access.stream_slots import Slots
+from service.access.stream_slots import ConnectionSlots
 from service.api.app import create_app
 from tests.support.asgi import Answer
 from tests.support.branch import Branch
@@ -59,12 +59,12 @@ class Call:
 class Reception(Branch):
     """A branch with its HTTP program. Requests are those of `joe` where nobody else is named."""
 
-    slots: Slots = field(default_factory=Slots)
+    slots: ConnectionSlots = field(default_factory=ConnectionSlots)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         ring = KeyRing((hash_of(KEYS[name]), principal) for name, principal in PRINCIPALS.items())
-        door = Door(self.slots, DoorRules(keys=ring, anonymous=None))
+        door = Authenticator(self.slots, DoorRules(keys=ring, anonymous=None))
         secret = Secret("a-secret-path-of-the-tests")
         self.app = create_app(FakeEngine(), self.knowledge, callback_secret=secret, version="1", door=door)
 

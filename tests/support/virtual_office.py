@@ -16,18 +16,18 @@ from urllib.parse import urlsplit
 from pws_soap import lifecycle, notification
 from pws_soap.client import PwsClient
 from pws_soap.errors import Disconnected, PwsError, TimedOut, Unreachable
-from pws_soap.memory import MemoryTransport, Sent
+from pws_soap.memory import MemoryTransport, SentRequest
 from pws_soap.models import Secret
 from pws_soap.simulator import ConnectionAborted, NodeDown, Options, Simulator
 from pws_soap.simulator import State as Wire
 from pws_soap.transport import Reply
 from service.core.presence.freshness import Level, assess, default_bound
 from service.core.presence.store import MemoryStore
-from service.sync.budget import BudgetedTransport, Gate
+from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.driver import Credentials
-from service.sync.engine import LivingEngine
+from service.sync.engine import SyncEngine
 from service.sync.state_file import StateFile
-from service.sync.subscriptions import PumpSettings
+from service.sync.subscriptions import FetchSettings
 from tests.support.virtual_time import LoopClock
 
 SAFETY = 60.0
@@ -39,7 +39,7 @@ STATES = (Wire.AVAILABLE, Wire.BUSY, Wire.AWAY, Wire.DND, Wire.UNAVAILABLE)
 
 
 @dataclass
-class Office:
+class VirtualOffice:
     """The simulator, and one service at a time in front of it."""
 
     contacts: tuple[str, ...]
@@ -62,18 +62,18 @@ class Office:
         for contact in self.contacts:
             self.simulator.change(contact, state=Wire.AVAILABLE)
             self.truth[contact] = [(0.0, "AVAILABLE")]
-        self.engine: LivingEngine | None = None
+        self.engine: SyncEngine | None = None
         self.store = MemoryStore(self.clock)
         self.requests = 0
 
     # The service
 
-    def start(self) -> LivingEngine:
+    def start(self) -> SyncEngine:
         """Start a service with an empty store."""
         self.store = MemoryStore(self.clock)
-        self.engine = LivingEngine(
+        self.engine = SyncEngine(
             settings=lifecycle.Settings(nodes=tuple(f"http://{name}:8082" for name in self.nodes), seed=3),
-            pump=PumpSettings(
+            pump=FetchSettings(
                 safety_interval=self.safety,
                 reconcile_interval=self.reconcile,
                 heartbeat_interval=self.heartbeat,
@@ -109,10 +109,10 @@ class Office:
     # The network between them
 
     def _connect(self, node: str) -> PwsClient:
-        transport = BudgetedTransport(MemoryTransport(self._post), Gate(self.rate, self.clock))
+        transport = BudgetedTransport(MemoryTransport(self._post), RequestBudget(self.rate, self.clock))
         return PwsClient(node, transport=transport, now=lambda: datetime.fromtimestamp(self.clock.now(), UTC))
 
-    async def _post(self, sent: Sent) -> Reply | PwsError:
+    async def _post(self, sent: SentRequest) -> Reply | PwsError:
         self.requests += 1
         name = urlsplit(sent.url).hostname or ""
         try:

@@ -12,8 +12,8 @@ from pws_soap.simulator import Fault
 from pws_soap.simulator import State as Wire
 from service.core.engine import EngineState
 from service.core.presence.freshness import Freshness, Level, assess
-from service.sync.engine import LivingEngine
-from tests.support.virtual_office import BOUND, Office, names
+from service.sync.engine import SyncEngine
+from tests.support.virtual_office import BOUND, VirtualOffice, names
 from tests.support.virtual_time import run
 
 FETCH = "getSubscribedPresence"
@@ -21,29 +21,29 @@ POLL = "getPolledPresence"
 NEW = "new@example.com"
 
 
-def fresh(office: Office, contact: str) -> Freshness:
+def fresh(office: VirtualOffice, contact: str) -> Freshness:
     record = office.store.get(contact)
     assert record is not None
     return assess(record, office.store.feeds()[record.feed], office.clock.monotonic(), BOUND)
 
 
-def levels(office: Office) -> set[Level]:
+def levels(office: VirtualOffice) -> set[Level]:
     """The freshness of all contacts of the office."""
     return {fresh(office, contact).level for contact in office.contacts}
 
 
-def asked(office: Office, operation: str) -> int:
+def asked(office: VirtualOffice, operation: str) -> int:
     """How often the simulator was asked for an operation."""
     return office.simulator.counters.requests[operation]
 
 
-def people(office: Office, *contacts: str) -> None:
+def people(office: VirtualOffice, *contacts: str) -> None:
     for contact in contacts:
         office.simulator.change(contact, state=Wire.AVAILABLE)
         office.truth[contact] = [(0.0, "AVAILABLE")]
 
 
-async def settled(office: Office) -> LivingEngine:
+async def settled(office: VirtualOffice) -> SyncEngine:
     """Start, and wait until everything is live and true and nothing is under way."""
     engine = office.start()
     await office.heal()
@@ -58,7 +58,7 @@ def test_an_entry_about_a_contact_that_was_just_unwatched_is_attributed() -> Non
     """The server still carries it when it answers, and names it; nobody is doubted or polled for that."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = await settled(office)
         leaving, *staying = office.contacts
         office.simulator.faults.add(Fault("delay-reply", operation=FETCH, count=1, seconds=3.0))
@@ -79,7 +79,7 @@ def test_a_change_of_a_contact_whose_removal_is_refused_is_attributed() -> None:
     """The subscription goes on carrying it, and each fetch may name it."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = await settled(office)
         leaving, *staying = office.contacts
         office.simulator.faults.add(Fault("http-503", operation="unsubscribe"))
@@ -99,7 +99,7 @@ def test_an_entry_about_a_contact_that_is_just_being_added_is_attributed() -> No
     """The server has taken it in and names it before its reply to `subscribe` has come."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = await settled(office)
         people(office, NEW)
         office.simulator.faults.add(Fault("delay-reply", operation="subscribe", count=1, seconds=5.0))
@@ -126,7 +126,7 @@ def test_a_fetch_that_names_somebody_else_confirms_nobody(rich: bool) -> None:
     """All contacts are stale until a poll, whose reading began after that fetch."""
 
     async def story() -> None:
-        office = Office(names(3), rich=rich)
+        office = VirtualOffice(names(3), rich=rich)
         engine = await settled(office)
         office.simulator.faults.add(Fault("http-503", operation=POLL))
         office.simulator.faults.add(Fault("rename-entry", operation=FETCH, count=1, form="mangled"))
@@ -147,7 +147,7 @@ def test_a_poll_that_answers_about_somebody_else_settles_nobody() -> None:
     """The contacts that were asked for stay stale, and are polled again with growing pauses until they are named."""
 
     async def story() -> None:
-        office = Office(names(3), safety=3600.0)
+        office = VirtualOffice(names(3), safety=3600.0)
         await settled(office)
         office.simulator.faults.add(Fault("rename-entry", operation=FETCH, count=1, form="nameless"))
         office.simulator.faults.add(Fault("rename-entry", operation=POLL, form="mangled"))
@@ -173,7 +173,7 @@ def test_a_change_that_a_heartbeat_finds_is_stale_until_it_is_fetched() -> None:
     """The poll told of it, but no notification did: the fetch that takes it from the server settles it."""
 
     async def story() -> None:
-        office = Office(names(1), safety=3600.0, reconcile=0.0, heartbeat=10.0)
+        office = VirtualOffice(names(1), safety=3600.0, reconcile=0.0, heartbeat=10.0)
         engine = await settled(office)
         (contact,) = office.contacts
         office.simulator.faults.add(Fault("drop-notification", count=1))
@@ -199,7 +199,7 @@ def test_a_lost_notification_shortly_after_another_one_is_counted_and_the_subscr
     """Two contacts change within a second; the second notification is dropped, and a poll finds its change."""
 
     async def story() -> None:
-        office = Office(names(2), safety=3600.0, reconcile=0.0)
+        office = VirtualOffice(names(2), safety=3600.0, reconcile=0.0)
         engine = await settled(office)
         first, second = office.contacts
         office.change(first, Wire.BUSY)
@@ -222,7 +222,7 @@ def test_without_any_notification_nobody_is_live_for_minutes_unconfirmed() -> No
     """The safety interval is an hour; once the silence is noticed, what is live was confirmed within 90 seconds."""
 
     async def story() -> None:
-        office = Office(names(3), safety=3600.0, reconcile=0.0)
+        office = VirtualOffice(names(3), safety=3600.0, reconcile=0.0)
         office.simulator.faults.add(Fault("drop-notification"))
         engine = office.start()
         await office.heal()
@@ -254,7 +254,7 @@ def test_a_change_without_notification_is_found_within_seconds_where_none_ever_c
     """The safety interval is an hour, but the silence of the first notification has made it short."""
 
     async def story() -> None:
-        office = Office(names(3), safety=3600.0, reconcile=0.0)
+        office = VirtualOffice(names(3), safety=3600.0, reconcile=0.0)
         office.simulator.faults.add(Fault("drop-notification"))
         office.start()
         await office.heal()

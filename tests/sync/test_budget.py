@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pws_soap.errors import Unreachable
-from pws_soap.memory import MemoryTransport, Sent
+from pws_soap.memory import MemoryTransport, SentRequest
 from pws_soap.transport import Reply
 from service.core.clock import ManualClock
-from service.sync.budget import BudgetedTransport, Gate, Lane
+from service.sync.budget import BudgetedTransport, Priority, RequestBudget
 
 SLACK = 1e-3
 """The gate sleeps a little longer than it must, so that rounding never lets one through too early."""
@@ -24,17 +24,17 @@ SLACK = 1e-3
 class Queue:
     """Callers in front of a gate, and when each of them went through."""
 
-    gate: Gate
+    gate: RequestBudget
     clock: ManualClock
     passed: list[tuple[str, float]] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def send(self, name: str, lane: Lane = Lane.FETCH) -> asyncio.Task[None]:
+    def send(self, name: str, lane: Priority = Priority.FETCH) -> asyncio.Task[None]:
         """One more caller, still on its way."""
         self.tasks.append(asyncio.create_task(self._pass(name, lane)))
         return self.tasks[-1]
 
-    async def join(self, name: str, lane: Lane = Lane.FETCH) -> asyncio.Task[None]:
+    async def join(self, name: str, lane: Priority = Priority.FETCH) -> asyncio.Task[None]:
         """One more caller, that has come as far as it can."""
         task = self.send(name, lane)
         await self.settle()
@@ -49,7 +49,7 @@ class Queue:
     def names(self) -> list[str]:
         return [name for name, _ in self.passed]
 
-    async def _pass(self, name: str, lane: Lane) -> None:
+    async def _pass(self, name: str, lane: Priority) -> None:
         await self.gate.enter(lane)
         self.passed.append((name, self.clock.monotonic()))
 
@@ -57,7 +57,7 @@ class Queue:
 def queue(rate: float, burst: int | None = None) -> Queue:
     """A gate with nobody at it, on a clock that stands still."""
     clock = ManualClock()
-    return Queue(Gate(rate, clock, burst), clock)
+    return Queue(RequestBudget(rate, clock, burst), clock)
 
 
 async def test_a_burst_goes_at_once_and_no_more() -> None:
@@ -104,7 +104,7 @@ async def test_renewals_go_before_fetches_and_fetches_before_polls() -> None:
     """The lane decides among those who wait, whoever came first."""
     at = queue(rate=1, burst=1)
     await at.join("first")
-    for name, lane in (("poll", Lane.POLL), ("fetch", Lane.FETCH), ("renewal", Lane.LIFECYCLE)):
+    for name, lane in (("poll", Priority.POLL), ("fetch", Priority.FETCH), ("renewal", Priority.LIFECYCLE)):
         await at.join(name, lane)
     await at.clock.run(4)
     assert at.names == ["first", "renewal", "fetch", "poll"]
@@ -115,11 +115,11 @@ async def test_inside_a_lane_who_came_first_goes_first() -> None:
     at = queue(rate=1, burst=1)
     await at.join("first")
     for name, lane in (
-        ("f1", Lane.FETCH),
-        ("p1", Lane.POLL),
-        ("f2", Lane.FETCH),
-        ("p2", Lane.POLL),
-        ("f3", Lane.FETCH),
+        ("f1", Priority.FETCH),
+        ("p1", Priority.POLL),
+        ("f2", Priority.FETCH),
+        ("p2", Priority.POLL),
+        ("f3", Priority.FETCH),
     ):
         await at.join(name, lane)
     await at.clock.run(6)
@@ -141,9 +141,9 @@ async def test_a_renewal_overtakes_a_poll_that_has_waited_long() -> None:
     """Even one that comes in the very moment in which the poll would have gone."""
     at = queue(rate=1, burst=1)
     await at.join("first")
-    await at.join("poll", Lane.POLL)
+    await at.join("poll", Priority.POLL)
     await at.clock.run(0.9)
-    await at.join("renewal", Lane.LIFECYCLE)
+    await at.join("renewal", Priority.LIFECYCLE)
     await at.clock.run(0.2)
     assert at.names == ["first", "renewal"]
 
@@ -152,7 +152,7 @@ async def test_a_cancelled_waiter_costs_no_token_and_holds_nobody_up() -> None:
     """Who waits behind it goes when it would have gone itself."""
     at = queue(rate=1, burst=1)
     await at.join("first")
-    given_up = await at.join("gives up", Lane.LIFECYCLE)
+    given_up = await at.join("gives up", Priority.LIFECYCLE)
     await at.join("waits")
     given_up.cancel()
     await at.clock.run(1 + SLACK)
@@ -181,7 +181,7 @@ async def test_after_all_have_given_up_the_gate_still_opens() -> None:
     """What is left of them in the queue does not stand in the way."""
     at = queue(rate=1, burst=1)
     await at.join("first")
-    for task in [await at.join("a"), await at.join("b", Lane.POLL)]:
+    for task in [await at.join("a"), await at.join("b", Priority.POLL)]:
         task.cancel()
     await at.clock.run(5)
     await at.join("next")
@@ -217,7 +217,7 @@ async def _any_history(rate: float, burst: int, steps: Sequence[Step]) -> None:
             if at.tasks:
                 at.tasks[int(amount * len(at.tasks))].cancel()
         else:
-            await at.join(step, Lane[step])
+            await at.join(step, Priority[step])
     await at.clock.run(len(steps) * (1 / rate + SLACK))
     assert len(at.passed) == sum(not task.cancelled() for task in at.tasks)
     assert all(task.done() for task in at.tasks)
@@ -230,7 +230,7 @@ async def _any_history(rate: float, burst: int, steps: Sequence[Step]) -> None:
 GREETING = b"<hello/>"
 
 
-async def _greet(sent: Sent) -> Reply:
+async def _greet(sent: SentRequest) -> Reply:
     return Reply(200 if sent.method == "POST" else 203, GREETING)
 
 
@@ -248,7 +248,7 @@ async def test_the_operation_decides_the_lane(earlier: list[str]) -> None:
     """Fetches and polls have lanes of their own; whatever else is asked keeps us alive, and goes first."""
     clock = ManualClock()
     wire = MemoryTransport(_greet)
-    transport = BudgetedTransport(wire, Gate(1, clock, burst=1))
+    transport = BudgetedTransport(wire, RequestBudget(1, clock, burst=1))
     await transport.post("https://imp1/", b"", {}, operation="first")
     tasks = [
         asyncio.create_task(transport.post("https://imp1/", b"", {}, operation=each)) for each in reversed(earlier)
@@ -262,7 +262,7 @@ async def test_loading_the_wsdl_goes_with_the_renewals() -> None:
     """A GET waits for its turn as well, in the first lane."""
     clock = ManualClock()
     wire = MemoryTransport(_greet)
-    transport = BudgetedTransport(wire, Gate(1, clock, burst=1))
+    transport = BudgetedTransport(wire, RequestBudget(1, clock, burst=1))
     await transport.get("https://imp1/?wsdl", operation="first")
     fetch = asyncio.create_task(transport.post("https://imp1/", b"", {}, operation="getSubscribedPresence"))
     wsdl = asyncio.create_task(transport.get("https://imp1/?wsdl", operation="wsdl"))
@@ -276,12 +276,12 @@ async def test_loading_the_wsdl_goes_with_the_renewals() -> None:
 async def test_requests_and_replies_pass_unchanged() -> None:
     """The budget looks at nothing but the operation."""
     wire = MemoryTransport(_greet)
-    transport = BudgetedTransport(wire, Gate(10, ManualClock()))
+    transport = BudgetedTransport(wire, RequestBudget(10, ManualClock()))
     posted = await transport.post("https://imp1/soap", b"<ask/>", {"SOAPAction": "x"}, operation="login")
     got = await transport.get("https://imp1/soap?wsdl", operation="wsdl")
     assert wire.sent == [
-        Sent("POST", "https://imp1/soap", b"<ask/>", {"SOAPAction": "x"}, "login"),
-        Sent("GET", "https://imp1/soap?wsdl", b"", {}, "wsdl"),
+        SentRequest("POST", "https://imp1/soap", b"<ask/>", {"SOAPAction": "x"}, "login"),
+        SentRequest("GET", "https://imp1/soap?wsdl", b"", {}, "wsdl"),
     ]
     assert (posted, got) == (Reply(200, GREETING), Reply(203, GREETING))
 
@@ -290,7 +290,7 @@ async def test_errors_pass_and_closing_closes_what_is_behind() -> None:
     """An error of the wire is the caller's business, and costs the token of the request that was tried."""
     wire = MemoryTransport([Unreachable("no route"), GREETING])
     clock = ManualClock()
-    transport = BudgetedTransport(wire, Gate(1, clock, burst=1))
+    transport = BudgetedTransport(wire, RequestBudget(1, clock, burst=1))
     with pytest.raises(Unreachable, match="no route"):
         await transport.post("https://imp1/", b"", {}, operation="login")
     again = asyncio.create_task(transport.post("https://imp1/", b"", {}, operation="login"))

@@ -10,11 +10,11 @@ from pws_soap.simulator import Fault
 from pws_soap.simulator import State as Wire
 from service.core.engine import NotAvailable
 from service.core.presence.freshness import Level, assess
-from tests.support.virtual_office import BOUND, Office, names
+from tests.support.virtual_office import BOUND, VirtualOffice, names
 from tests.support.virtual_time import run
 
 
-def level(office: Office, contact: str) -> Level:
+def level(office: VirtualOffice, contact: str) -> Level:
     record = office.store.get(contact)
     assert record is not None
     return assess(record, office.store.feeds()[record.feed], office.clock.monotonic(), BOUND).level
@@ -24,7 +24,7 @@ def test_a_contact_added_at_run_time_joins_the_live_subscription() -> None:
     """It is unknown at once, live a moment later, and its changes come by notification."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         office.simulator.change("new@example.com", state=Wire.AVAILABLE)
@@ -45,7 +45,7 @@ def test_a_contact_added_at_run_time_joins_the_live_subscription() -> None:
 
 def test_a_removed_contact_leaves_the_subscription_and_the_store() -> None:
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         assert engine.unwatch(["P0001@example.com"]) == ["p0001@example.com"]
@@ -60,7 +60,7 @@ def test_a_removed_contact_leaves_the_subscription_and_the_store() -> None:
 
 def test_removing_the_last_contact_ends_the_subscription_and_adding_makes_one_again() -> None:
     async def story() -> None:
-        office = Office(names(1))
+        office = VirtualOffice(names(1))
         engine = office.start()
         await office.heal()
         engine.unwatch(["p0000@example.com"])
@@ -76,7 +76,7 @@ def test_adding_goes_on_where_a_request_of_it_failed() -> None:
     """A list of contacts that could not be added is added later."""
 
     async def story() -> None:
-        office = Office(names(250))
+        office = VirtualOffice(names(250))
         office.simulator.faults.add(Fault("http-503", operation="subscribe", count=1))
         office.start()
         await office.heal(60)
@@ -97,7 +97,7 @@ def test_adding_goes_on_where_a_request_of_it_failed() -> None:
 
 def test_reading_the_configuration_again_changes_what_is_watched() -> None:
     async def story() -> None:
-        office = Office(names(4))
+        office = VirtualOffice(names(4))
         engine = office.start()
         await office.heal()
         engine.reload({"dispatcher": office.contacts[1:3]})
@@ -112,7 +112,7 @@ def test_many_who_read_through_make_one_poll() -> None:
     """A hundred askers at a time are one request; without a server they hear why."""
 
     async def story() -> None:
-        office = Office(names(20))
+        office = VirtualOffice(names(20))
         engine = office.start()
         with pytest.raises(NotAvailable, match="no subscription"):
             await engine.read(["p0000@example.com"])
@@ -130,7 +130,7 @@ def test_many_who_read_through_make_one_poll() -> None:
 
 def test_five_thousand_and_one_contacts_take_two_subscriptions() -> None:
     async def story() -> None:
-        office = Office(names(5001), rate=1000.0, reconcile=0)
+        office = VirtualOffice(names(5001), rate=1000.0, reconcile=0)
         engine = office.start()
         await office.heal()
         assert sorted(len(each.contacts) for each in engine.keeper.live().values()) == [1, 5000]

@@ -7,23 +7,23 @@ import logging
 
 import pytest
 
-from pws_soap.lifecycle import Failure, Key, Trouble, Used
-from pws_soap.simulator import Fault, NodeState
+from pws_soap.lifecycle import CallReported, Failure, FailureKind, Key
+from pws_soap.simulator import Fault, NodeCondition
 from pws_soap.simulator import State as Wire
 from service.core.engine import NotAvailable
 from service.core.presence.freshness import Level, assess
-from service.sync.engine import LivingEngine
-from tests.support.virtual_office import BOUND, READ_TIMEOUT, Office, names
+from service.sync.engine import SyncEngine
+from tests.support.virtual_office import BOUND, READ_TIMEOUT, VirtualOffice, names
 from tests.support.virtual_time import run
 
 
-def level(office: Office, contact: str) -> Level:
+def level(office: VirtualOffice, contact: str) -> Level:
     record = office.store.get(contact)
     assert record is not None
     return assess(record, office.store.feeds()[record.feed], office.clock.monotonic(), BOUND).level
 
 
-def people(office: Office, *contacts: str) -> None:
+def people(office: VirtualOffice, *contacts: str) -> None:
     for contact in contacts:
         office.simulator.change(contact, state=Wire.AVAILABLE)
         office.truth[contact] = [(0.0, "AVAILABLE")]
@@ -33,7 +33,7 @@ def test_what_was_polled_but_is_in_no_subscription_is_not_live() -> None:
     """Adding it is refused for want of room; a read-through tells its state, and nothing keeps that true."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         people(office, "new@example.com")
@@ -55,7 +55,7 @@ def test_what_was_polled_but_is_in_no_subscription_is_not_live() -> None:
 
 def test_a_contact_that_moves_to_another_end_user_is_not_settled_by_the_old_one() -> None:
     async def story() -> None:
-        office = Office(names(4), users=("dispatcher", "supervisor"))
+        office = VirtualOffice(names(4), users=("dispatcher", "supervisor"))
         engine = office.start()
         await office.heal()
         moving = office.contacts[0]
@@ -76,7 +76,7 @@ def test_another_spelling_of_a_contact_is_the_same_contact() -> None:
     """The server does not tell them apart: adding one and removing the other would remove it."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         engine.reload({"dispatcher": ("P0000@EXAMPLE.com", *office.contacts[1:])})
@@ -97,7 +97,7 @@ def test_a_fetch_that_outlives_its_subscription_takes_nothing_from_the_next() ->
     """It was slow at the server; meanwhile the subscription was lost, and its id given again."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         office.simulator.faults.add(Fault("delay-request", operation="getSubscribedPresence", count=1, seconds=8.0))
@@ -117,9 +117,9 @@ def test_a_fetch_that_outlives_its_subscription_takes_nothing_from_the_next() ->
     run(story())
 
 
-def _lost(engine: LivingEngine, key: Key) -> Used:
+def _lost(engine: SyncEngine, key: Key) -> CallReported:
     """The server says that it does not know this subscription."""
-    return Used(key, engine.pump.lines[key].live.generation, Failure(Trouble.SUBSCRIPTION_LOST, "133"))
+    return CallReported(key, engine.pump.lines[key].live.generation, Failure(FailureKind.SUBSCRIPTION_LOST, "133"))
 
 
 @pytest.mark.parametrize("bad", ["x@refused.example", "a@refused.example"])
@@ -127,7 +127,7 @@ def test_a_contact_that_the_server_refuses_holds_up_nobody(bad: str) -> None:
     """Left out and told, whether it is there at the start or added later; the others are live."""
 
     async def story() -> None:
-        office = Office(names(6))
+        office = VirtualOffice(names(6))
         refuse(office, "refused.example")
         engine = office.start()
         await office.heal()
@@ -152,7 +152,7 @@ def test_a_contact_that_the_server_refuses_holds_up_nobody(bad: str) -> None:
     run(story())
 
 
-def refuse(office: Office, domain: str) -> None:
+def refuse(office: VirtualOffice, domain: str) -> None:
     """Let the server refuse lists with a contact of that domain."""
     answer = office.simulator.post
 
@@ -170,7 +170,7 @@ def refuse(office: Office, domain: str) -> None:
 
 def test_a_bug_in_a_fetch_neither_stops_nor_trusts_the_subscription(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         put = office.store.put
@@ -193,7 +193,7 @@ def test_a_bug_in_a_fetch_neither_stops_nor_trusts_the_subscription(caplog: pyte
 
 def test_a_bug_in_the_lifecycles_loop_does_not_end_it() -> None:
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         post = engine.keeper.post
@@ -216,11 +216,11 @@ def test_a_move_leaves_nothing_stale_behind() -> None:
     """The old node hangs in the middle of a request while everything moves: its late end touches nothing new."""
 
     async def story() -> None:
-        office = Office(names(5), nodes=("imp1", "imp2"), safety=600.0)
+        office = VirtualOffice(names(5), nodes=("imp1", "imp2"), safety=600.0)
         engine = office.start()
         await office.heal()
         people(office, "new@example.com")
-        office.simulator.set_state("imp1", NodeState.HUNG)
+        office.simulator.set_state("imp1", NodeCondition.HUNG)
         engine.watch(["new@example.com"], None)
         await asyncio.sleep(0.5)
         engine.move("imp2", None)
@@ -235,10 +235,10 @@ def test_reading_through_a_node_that_hangs_is_bounded() -> None:
     """One who asks for one contact does not wait behind one who asks for all."""
 
     async def story() -> None:
-        office = Office(names(1000), rate=500.0)
+        office = VirtualOffice(names(1000), rate=500.0)
         engine = office.start()
         await office.heal()
-        office.simulator.set_state("imp1", NodeState.HUNG)
+        office.simulator.set_state("imp1", NodeCondition.HUNG)
         began = office.clock.monotonic()
         every = asyncio.create_task(engine.read(list(office.contacts)))
         await asyncio.sleep(0.1)
@@ -254,7 +254,7 @@ def test_an_order_to_fetch_does_not_undo_the_back_off() -> None:
     """However often somebody orders a refresh, a server that fails is asked with growing pauses."""
 
     async def story() -> None:
-        office = Office(names(2))
+        office = VirtualOffice(names(2))
         engine = office.start()
         await office.heal()
         office.simulator.faults.add(Fault("http-503", operation="getSubscribedPresence"))
@@ -270,7 +270,7 @@ def test_an_order_to_fetch_does_not_undo_the_back_off() -> None:
 
 def test_an_order_to_fetch_what_is_lost_meanwhile_is_answered() -> None:
     async def story() -> None:
-        office = Office(names(2))
+        office = VirtualOffice(names(2))
         engine = office.start()
         await office.heal()
         office.simulator.faults.add(Fault("delay-reply", operation="getSubscribedPresence", count=1, seconds=5.0))
@@ -289,7 +289,7 @@ def test_an_order_to_fetch_what_is_lost_meanwhile_is_answered() -> None:
 
 def test_a_sweep_goes_on_where_a_poll_failed() -> None:
     async def story() -> None:
-        office = Office(names(300), reconcile=600.0)
+        office = VirtualOffice(names(300), reconcile=600.0)
         office.start()
         await office.heal()
         polls = office.simulator.counters.requests
@@ -302,7 +302,7 @@ def test_a_sweep_goes_on_where_a_poll_failed() -> None:
 
 def test_a_poll_that_keeps_failing_is_told() -> None:
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         office.simulator.faults.add(Fault("http-503", operation="getPolledPresence"))
@@ -327,7 +327,7 @@ def test_a_fetch_that_timed_out_and_runs_later_takes_nothing_along() -> None:
     """The server is slow: it carries the fetch out after we gave up, and takes a change that came meanwhile."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
         seconds = READ_TIMEOUT + 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pws_soap.simulator import Fault
-from tests.support.virtual_office import STATES, Office, names
+from tests.support.virtual_office import STATES, VirtualOffice, names
 from tests.support.virtual_time import run
 
 
@@ -11,7 +11,7 @@ def test_the_pauses_of_sessions_that_are_lost_again_and_again_do_not_add_up() ->
     """The end user's loss is noticed first, the application's when it logs in again: once they waited for both."""
 
     async def story() -> None:
-        office = Office(names(4), users=("dispatcher", "supervisor"), safety=5.0)
+        office = VirtualOffice(names(4), users=("dispatcher", "supervisor"), safety=5.0)
         engine = office.start()
         await office.heal()
         slowest = 0.0
@@ -30,7 +30,7 @@ def test_an_endpoint_that_the_server_forgot_is_made_anew_at_the_first_change_tha
     """Subscriptions live on without it, and nothing but a renewal tells: once it was polled for until that was due."""
 
     async def story() -> None:
-        office = Office(names(2), safety=600.0, reconcile=0.0)
+        office = VirtualOffice(names(2), safety=600.0, reconcile=0.0)
         engine = office.start()
         await office.heal()
         office.simulator.forget("endpoints")
@@ -49,7 +49,7 @@ def test_changes_that_come_unannounced_again_and_again_cost_one_renewal() -> Non
     """Where the server does not reach us, the endpoint is there all the same."""
 
     async def story() -> None:
-        office = Office(names(2), safety=20.0, reconcile=0.0)
+        office = VirtualOffice(names(2), safety=20.0, reconcile=0.0)
         office.start()
         await office.heal()
         office.simulator.faults.add(Fault("drop-notification"))
@@ -66,7 +66,7 @@ def test_what_goes_with_a_lost_endpoint_does_not_wait_as_if_it_had_been_lost_by_
     """The subscription has been lost often before; this time it is the endpoint, for the first time."""
 
     async def story() -> None:
-        office = Office(names(2), safety=3.0, reconcile=0.0)
+        office = VirtualOffice(names(2), safety=3.0, reconcile=0.0)
         office.start()
         await office.heal()
         for number in range(6):

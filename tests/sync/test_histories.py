@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pws_soap.simulator import NodeState
+from pws_soap.simulator import NodeCondition
 from pws_soap.simulator import State as Wire
 from service.core.engine import NotAvailable
-from tests.support.virtual_office import Office, names
+from tests.support.virtual_office import VirtualOffice, names
 from tests.support.virtual_time import run
 
 
@@ -18,15 +18,15 @@ def test_leftovers_on_a_node_that_redirects_its_user_go_with_the_applications_se
     """A crash while the user was on the backup node; at the next start that node sends it home."""
 
     async def story() -> None:
-        office = Office(names(3), nodes=("imp1", "imp2"), state_file=tmp_path / "state.json")
+        office = VirtualOffice(names(3), nodes=("imp1", "imp2"), state_file=tmp_path / "state.json")
         office.start()
         await office.heal()
-        office.simulator.set_state("imp1", NodeState.HUNG)
+        office.simulator.set_state("imp1", NodeCondition.HUNG)
         office.change("p0000@example.com", Wire.BUSY)
         await office.heal()
         assert "imp2: subscription 1" in office.left()
         await office.kill()
-        office.simulator.set_state("imp1", NodeState.UP)
+        office.simulator.set_state("imp1", NodeCondition.UP)
         engine = office.start()
         await office.heal()
         await office.pass_time(120)
@@ -40,7 +40,7 @@ def test_a_lost_subscription_whose_id_went_to_another_user_takes_no_news_from_it
     """The server forgets all subscriptions and gives the small ids again, to the other end user first."""
 
     async def story() -> None:
-        office = Office(names(6), users=("dispatcher", "supervisor"))
+        office = VirtualOffice(names(6), users=("dispatcher", "supervisor"))
         engine = office.start()
         await office.heal()
         for _ in range(4):
@@ -59,11 +59,11 @@ def test_nothing_ticks_for_a_leftover_that_nobody_can_remove(tmp_path: Path) -> 
     """Restarted while the server is down: it waits for its back-off, and does not spin."""
 
     async def story() -> None:
-        office = Office(names(3), state_file=tmp_path / "state.json")
+        office = VirtualOffice(names(3), state_file=tmp_path / "state.json")
         office.start()
         await office.heal()
         await office.kill()
-        office.simulator.set_state("imp1", NodeState.DOWN)
+        office.simulator.set_state("imp1", NodeCondition.DOWN)
         engine = office.start()
         steps = 0
         post = engine.keeper.post
@@ -76,7 +76,7 @@ def test_nothing_ticks_for_a_leftover_that_nobody_can_remove(tmp_path: Path) -> 
         engine.keeper.post = counted  # type: ignore[method-assign]
         await asyncio.sleep(600)
         assert 0 < steps < 200
-        office.simulator.set_state("imp1", NodeState.UP)
+        office.simulator.set_state("imp1", NodeCondition.UP)
         await office.heal()
 
     run(story())
@@ -86,15 +86,15 @@ def test_two_nodes_that_hung_for_long_are_tried_again_with_a_clean_record() -> N
     """Each sends the user to the other while one is believed to have failed; it ends when both work."""
 
     async def story() -> None:
-        office = Office(names(3), nodes=("imp1", "imp2"), users=("dispatcher", "supervisor"))
+        office = VirtualOffice(names(3), nodes=("imp1", "imp2"), users=("dispatcher", "supervisor"))
         engine = office.start()
         await office.heal()
-        for state in (NodeState.HUNG, NodeState.DOWN, NodeState.HUNG):
+        for state in (NodeCondition.HUNG, NodeCondition.DOWN, NodeCondition.HUNG):
             office.simulator.set_state("imp2", state)
             office.simulator.set_state("imp1", state)
             await office.pass_time(400, step=20)
-        office.simulator.set_state("imp1", NodeState.UP)
-        office.simulator.set_state("imp2", NodeState.UP)
+        office.simulator.set_state("imp1", NodeCondition.UP)
+        office.simulator.set_state("imp2", NodeCondition.UP)
         assert engine.ready()[0] is False
         await office.heal()
         assert engine.ready() == (True, "live")

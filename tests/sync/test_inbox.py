@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from service.sync.inbox import ANY_NODE, Inbox, SubscriptionRef, Ticket
+from service.sync.inbox import ANY_NODE, FetchTicket, Inbox, SubscriptionRef
 
 ONE = SubscriptionRef("a", 1)
 TWO = SubscriptionRef("a", 2)
@@ -177,7 +177,7 @@ class InboxMachine(RuleBasedStateMachine):
         self.time = 0
         self.marked: dict[SubscriptionRef, int] = {}  # the last reason to fetch, by when it came
         self.fetched: dict[SubscriptionRef, int] = {}  # the begin of the latest good fetch
-        self.tickets: list[tuple[Ticket, int, int]] = []  # with its begin, and the life it belongs to
+        self.tickets: list[tuple[FetchTicket, int, int]] = []  # with its begin, and the life it belongs to
         self.lives: Counter[SubscriptionRef] = Counter()
         self.waiting: list[SubscriptionRef] = []
 

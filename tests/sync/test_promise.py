@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from pws_soap.simulator import Fault, NodeState, Options
+from pws_soap.simulator import Fault, NodeCondition, Options
 from pws_soap.simulator import State as Wire
 from service.core.engine import NoSuchEndUser, NoSuchNode
-from tests.support.virtual_office import READ_TIMEOUT, Office, all_faults, names
+from tests.support.virtual_office import READ_TIMEOUT, VirtualOffice, all_faults, names
 from tests.support.virtual_time import run
 
 
@@ -17,7 +17,7 @@ def test_a_change_arrives_by_notification() -> None:
     """A change at the server is in the store a moment later, without any polling."""
 
     async def story() -> None:
-        office = Office(names(3))
+        office = VirtualOffice(names(3))
         office.start()
         await office.heal()
         office.change("p0001@example.com", Wire.BUSY)
@@ -30,7 +30,7 @@ def test_a_change_arrives_by_notification() -> None:
     run(story())
 
 
-def _state(office: Office, contact: str) -> str:
+def _state(office: VirtualOffice, contact: str) -> str:
     """What the service knows of a contact; that all is live and true is the office's to check."""
     record = office.store.get(contact)
     assert record is not None
@@ -42,7 +42,7 @@ def test_heals_after_a_fault_in_a_fetch(kind: str) -> None:
     """Each kind of fault in the fetch that carries a change: nothing is lost, nothing wrong is called live."""
 
     async def story() -> None:
-        office = Office(names(5))
+        office = VirtualOffice(names(5))
         office.start()
         await office.heal()
         operation = None if "notification" in kind else "getSubscribedPresence"
@@ -63,7 +63,7 @@ def test_a_restarted_server_is_taken_up_again() -> None:
     """The server forgets everything: logged in, registered and subscribed anew."""
 
     async def story() -> None:
-        office = Office(names(4))
+        office = VirtualOffice(names(4))
         office.start()
         await office.heal()
         office.simulator.restart("imp1")
@@ -75,19 +75,19 @@ def test_a_restarted_server_is_taken_up_again() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("state", [NodeState.DOWN, NodeState.HUNG])
-def test_a_failed_node_is_left_for_the_next(state: NodeState) -> None:
+@pytest.mark.parametrize("state", [NodeCondition.DOWN, NodeCondition.HUNG])
+def test_a_failed_node_is_left_for_the_next(state: NodeCondition) -> None:
     """With two nodes, the failure of one moves everything to the other, and back only when that one fails."""
 
     async def story() -> None:
-        office = Office(names(4), nodes=("imp1", "imp2"))
+        office = VirtualOffice(names(4), nodes=("imp1", "imp2"))
         engine = office.start()
         await office.heal()
         office.simulator.set_state("imp1", state)
         office.change("p0000@example.com", Wire.BUSY)
         await office.heal()
         assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
-        office.simulator.set_state("imp1", NodeState.UP)
+        office.simulator.set_state("imp1", NodeCondition.UP)
         await office.pass_time(300)
         assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
         office.simulator.set_state("imp2", state)
@@ -102,14 +102,14 @@ def test_a_single_node_that_hangs_and_comes_back() -> None:
     """With one node there is nowhere to go: stale while it hangs, live soon after."""
 
     async def story() -> None:
-        office = Office(names(4))
+        office = VirtualOffice(names(4))
         office.start()
         await office.heal()
-        office.simulator.set_state("imp1", NodeState.HUNG)
+        office.simulator.set_state("imp1", NodeCondition.HUNG)
         office.change("p0000@example.com", Wire.BUSY)
         await office.pass_time(400)
         assert office.check() == 0
-        office.simulator.set_state("imp1", NodeState.UP)
+        office.simulator.set_state("imp1", NodeCondition.UP)
         await office.heal()
 
     run(story())
@@ -119,7 +119,7 @@ def test_killed_sessions_make_one_login() -> None:
     """All sessions gone at once: one login of the application user, one of the end user."""
 
     async def story() -> None:
-        office = Office(names(4))
+        office = VirtualOffice(names(4))
         office.start()
         await office.heal()
         before = office.simulator.counters.requests["login"]
@@ -135,7 +135,7 @@ def test_silence_is_found_by_the_safety_fetch() -> None:
     """Above 80 % CPU the server notifies nobody: the safety fetch finds the change and shortens its interval."""
 
     async def story() -> None:
-        office = Office(names(4))
+        office = VirtualOffice(names(4))
         engine = office.start()
         await office.heal()
         office.simulator.set_cpu(85)
@@ -159,7 +159,7 @@ def test_stolen_changes_are_found_by_the_sweep() -> None:
     """Somebody else fetches with our session and takes the change along: the reconciling sweep finds it."""
 
     async def story() -> None:
-        office = Office(names(4), reconcile=120)
+        office = VirtualOffice(names(4), reconcile=120)
         engine = office.start()
         await office.heal()
         line = next(iter(engine.pump.lines.values()))
@@ -179,18 +179,18 @@ def test_the_operator_takes_it_to_another_node() -> None:
     """Moved by hand, by the name in the configuration; nothing is left on the old node."""
 
     async def story() -> None:
-        office = Office(names(4), nodes=("imp1", "imp2"), options=Options(failover=True))
+        office = VirtualOffice(names(4), nodes=("imp1", "imp2"), options=Options(failover=True))
         engine = office.start()
         await office.heal()
         with pytest.raises(NoSuchNode, match="imp1"):
             engine.move("imp9", None)
         with pytest.raises(NoSuchEndUser, match="dispatcher"):
             engine.move("imp2", "nobody")
-        office.simulator.set_state("imp1", NodeState.HUNG)
+        office.simulator.set_state("imp1", NodeCondition.HUNG)
         assert engine.move("imp2", None) == "http://imp2:8082"
         await office.heal()
         assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
-        office.simulator.set_state("imp1", NodeState.UP)
+        office.simulator.set_state("imp1", NodeCondition.UP)
         engine.move("imp1", "dispatcher")
         await office.heal()
         await office.pass_time(60)
@@ -203,7 +203,7 @@ def test_one_failed_fetch_leaves_it_ready_and_a_lasting_one_does_not() -> None:
     """The probe does not flap; the status says since when."""
 
     async def story() -> None:
-        office = Office(names(2))
+        office = VirtualOffice(names(2))
         engine = office.start()
         assert engine.ready() == (False, "nothing has been read yet")
         await office.heal()
@@ -227,7 +227,7 @@ def test_a_mark_during_a_fetch_leads_to_another_fetch() -> None:
     """A change that comes while its fetch is under way is fetched as well."""
 
     async def story() -> None:
-        office = Office(names(2))
+        office = VirtualOffice(names(2))
         office.start()
         await office.heal()
         before = office.simulator.counters.requests["getSubscribedPresence"]
@@ -250,7 +250,7 @@ def test_a_day_with_five_thousand_contacts_asks_what_the_intervals_say() -> None
     """
 
     async def story() -> None:
-        office = Office(names(5000), rate=200.0, safety=600.0, reconcile=6 * 3600.0, heartbeat=60.0)
+        office = VirtualOffice(names(5000), rate=200.0, safety=600.0, reconcile=6 * 3600.0, heartbeat=60.0)
         engine = office.start()
         await office.heal()
         day = 86400.0
@@ -271,12 +271,12 @@ def test_a_day_with_five_thousand_contacts_asks_what_the_intervals_say() -> None
     run(story())
 
 
-@pytest.mark.parametrize("state", [NodeState.DOWN, NodeState.HUNG])
-def test_the_heartbeat_notices_an_outage(state: NodeState) -> None:
+@pytest.mark.parametrize("state", [NodeCondition.DOWN, NodeCondition.HUNG])
+def test_the_heartbeat_notices_an_outage(state: NodeCondition) -> None:
     """Nothing changes and nothing is due for minutes: soon after the server is gone nothing is live all the same."""
 
     async def story() -> None:
-        office = Office(names(3), safety=600.0, heartbeat=30.0)
+        office = VirtualOffice(names(3), safety=600.0, heartbeat=30.0)
         engine = office.start()
         await office.heal()
         await office.pass_time(100)
@@ -285,7 +285,7 @@ def test_the_heartbeat_notices_an_outage(state: NodeState) -> None:
         await office.pass_time(30 + 2 * READ_TIMEOUT + 1)
         assert office.check() == 0
         assert not engine.ready()[0]
-        office.simulator.set_state("imp1", NodeState.UP)
+        office.simulator.set_state("imp1", NodeCondition.UP)
         await office.heal(60)
 
     run(story())
@@ -295,7 +295,7 @@ def test_a_time_out_does_not_make_everything_flap() -> None:
     """After a fetch that timed out, notifications go on being fetched, and nobody becomes stale by that."""
 
     async def story() -> None:
-        office = Office(names(5))
+        office = VirtualOffice(names(5))
         engine = office.start()
         await office.heal()
         office.simulator.faults.add(Fault("delay-reply", operation="getSubscribedPresence", count=1, seconds=30.0))

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from pws_soap.simulator import Fault, NodeState
+from pws_soap.simulator import Fault, NodeCondition
 from service.core.engine import NotAvailable
-from tests.support.virtual_office import HEALED, STATES, Office, all_faults, names
+from tests.support.virtual_office import HEALED, STATES, VirtualOffice, all_faults, names
 from tests.support.virtual_time import VirtualLoop
 
 CONTACTS = names(6)
@@ -34,7 +34,7 @@ class Faults(RuleBasedStateMachine):
         super().__init__()
         self.loop = VirtualLoop()
         self.place = tempfile.TemporaryDirectory()
-        self.office: Office
+        self.office: VirtualOffice
 
     def play(self, work: Coroutine[Any, Any, Any]) -> None:
         self.loop.run_until_complete(work)
@@ -49,7 +49,7 @@ class Faults(RuleBasedStateMachine):
         users = ("dispatcher", "supervisor") if twice else ("dispatcher",)
 
         async def start() -> None:
-            self.office = Office(
+            self.office = VirtualOffice(
                 CONTACTS, nodes, Path(self.place.name) / "state.json", users=users, rich=rich, heartbeat=beat
             )
             self.office.start()
@@ -89,8 +89,8 @@ class Faults(RuleBasedStateMachine):
     def forget(self, what: Any) -> None:
         self.office.simulator.forget(what)
 
-    @rule(first=st.booleans(), state=st.sampled_from([NodeState.DOWN, NodeState.HUNG, NodeState.UP]))
-    def node(self, first: bool, state: NodeState) -> None:
+    @rule(first=st.booleans(), state=st.sampled_from([NodeCondition.DOWN, NodeCondition.HUNG, NodeCondition.UP]))
+    def node(self, first: bool, state: NodeCondition) -> None:
         async def work() -> None:
             self.office.simulator.set_state(self.office.nodes[0 if first else -1], state)
 
@@ -186,7 +186,7 @@ class Faults(RuleBasedStateMachine):
         simulator.set_cpu(10)
         simulator.set_rate_limit(None)
         for name in self.office.nodes:
-            simulator.set_state(name, NodeState.UP)
+            simulator.set_state(name, NodeCondition.UP)
         self.office.check()
         await self.office.heal()
         self.office.change(CONTACTS[0], STATES[3])

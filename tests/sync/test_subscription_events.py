@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pws_soap.lifecycle import Act, Happening, Kind, Move, Stop, Trouble
+from pws_soap.lifecycle import Act, FailureKind, Happening, Kind, Move, Stop
 from service.core.clock import ManualClock
 from service.core.presence.store import MemoryStore
 from service.sync.subscription_events import (
@@ -16,9 +16,9 @@ from service.sync.subscription_events import (
     MISSED,
     RECREATED,
     RENEWED,
-    Happened,
-    Herald,
+    Publisher,
     Slot,
+    SubscriptionEvent,
     happenings,
 )
 from tests.lifecycle.driver import A, B
@@ -47,7 +47,7 @@ class Told(Story):
     def __init__(self, *nodes: str, **settings: Any) -> None:  # of Settings
         self.heard = Heard()
         self.store = MemoryStore(ManualClock())
-        self.herald = Herald(self.store, self.heard.tell)
+        self.herald = Publisher(self.store, self.heard.tell)
         super().__init__(*nodes, **settings)
 
     def happen(self, happening: Happening) -> Any:  # as the story's own
@@ -63,7 +63,7 @@ def test_the_first_making_is_no_news() -> None:
     story = Told(A, B)
     story.want(ann="a")
     story.yes(story.one(Act.MAKE))
-    story.no(story.one(Act.MAKE, Kind.ENDPOINT), Trouble.SERVER)
+    story.no(story.one(Act.MAKE, Kind.ENDPOINT), FailureKind.SERVER)
     story.elsewhere(story.one(Act.MAKE, Kind.END_USER), "b.example")
     story.live_on(60)
     assert story.live(Kind.SUBSCRIPTION) == [subscription(node=B)]
@@ -76,7 +76,7 @@ def test_a_subscription_is_lost_and_made_anew() -> None:
     story.store.watch(["joe@example.com"], "ann")
     story.store.watch(["rita@example.com"], "bob")
     story.live_on(100)
-    story.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    story.used(subscription(), FailureKind.SUBSCRIPTION_LOST)
     (lost,) = story.heard.events
     reason = "the server says: subscription-lost"
     assert lost == (LOST, {"end_user": "ann", "node": A, "reason": reason}, {"joe@example.com"})
@@ -84,12 +84,12 @@ def test_a_subscription_is_lost_and_made_anew() -> None:
     assert story.heard.names() == [LOST, RECREATED]
 
 
-@pytest.mark.parametrize("trouble", [Trouble.SESSION_LOST, Trouble.ENDPOINT_LOST])
-def test_what_it_hangs_on_takes_it_along(trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [FailureKind.SESSION_LOST, FailureKind.ENDPOINT_LOST])
+def test_what_it_hangs_on_takes_it_along(trouble: FailureKind) -> None:
     """The reason is that of the session or the endpoint."""
     story = Told().start()
     story.wait(2900)
-    if trouble is Trouble.ENDPOINT_LOST:
+    if trouble is FailureKind.ENDPOINT_LOST:
         story.no(story.one(Act.RENEW, Kind.ENDPOINT), trouble)
     else:
         story.used(subscription(), trouble)
@@ -102,8 +102,8 @@ def test_the_reason_is_the_newest_trouble() -> None:
     """Not that of a renewal which failed long before."""
     story = Told().start()
     story.wait(2900)
-    story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), Trouble.SERVER)
-    story.used(subscription(), Trouble.SESSION_LOST)
+    story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), FailureKind.SERVER)
+    story.used(subscription(), FailureKind.SESSION_LOST)
     ((_, data, _),) = story.heard.events
     assert data["reason"] == "the server says: session-lost"
 
@@ -113,7 +113,7 @@ def test_one_session_that_is_lost_is_one_event_for_each_subscription() -> None:
     story = Told(contacts_per_subscription=2).start(ann="abcd", bob="e")
     for slot in (0, 1, 0, 1):
         if subscription("ann", slot) in story.live(Kind.SUBSCRIPTION):
-            story.used(subscription("ann", slot), Trouble.SESSION_LOST)
+            story.used(subscription("ann", slot), FailureKind.SESSION_LOST)
     assert story.heard.names() == [LOST, LOST]
     story.live_on(60)
     assert story.heard.names() == [RECREATED, RECREATED]
@@ -123,7 +123,7 @@ def test_a_renewal_is_told_once_for_each_life() -> None:
     """A renewal that fails is not, and the endpoint's is nobody's business."""
     story = Told().start()
     story.wait(2900)
-    story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), Trouble.SERVER)
+    story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), FailureKind.SERVER)
     assert story.heard.names() == []
     story.live_on(60)
     assert story.heard.names() == [RENEWED]
@@ -142,14 +142,14 @@ def test_a_node_that_fails_is_told_of_with_where_it_went() -> None:
     """Once for an end user, whatever it has; the end of the old subscription is no loss."""
     story = Told(A, B, contacts_per_subscription=2).start(ann="abcd")
     for _ in range(3):
-        story.used(subscription(), Trouble.UNREACHABLE)
+        story.used(subscription(), FailureKind.UNREACHABLE)
     story.wait(15)
     ((name, data, _),) = story.heard.events
     assert name == FAILED_OVER
     reason = f"{A} does not answer: the server says: unreachable"
     assert data == {"end_user": "ann", "node": B, "reason": reason, "from": A, "to": B}
     story.heard.names()
-    story.serve_only(B, 60, Trouble.UNREACHABLE)
+    story.serve_only(B, 60, FailureKind.UNREACHABLE)
     assert story.heard.names() == [RECREATED, RECREATED]
 
 
@@ -195,10 +195,10 @@ def test_events_name_their_slots() -> None:
     """A pure function of two states: what worked before is an argument."""
     before = Story().start()
     old = before.state
-    before.used(subscription(), Trouble.SUBSCRIPTION_LOST)
+    before.used(subscription(), FailureKind.SUBSCRIPTION_LOST)
     found = happenings(old, before.state, {Slot("ann", 0)})
     assert [(each.name, each.slots) for each in found] == [(LOST, (Slot("ann", 0),))]
-    assert isinstance(found[0], Happened)
+    assert isinstance(found[0], SubscriptionEvent)
     assert Slot("ann", 1).feed == "ann/2"
     assert happenings(old, old, ()) == []
 
@@ -207,7 +207,7 @@ def test_a_restart_knows_nothing_of_before() -> None:
     """What an earlier run left behind is no loss of this one."""
     story = Told().start()
     story.crash()
-    story.herald = Herald(story.store, story.heard.tell)
+    story.herald = Publisher(story.store, story.heard.tell)
     story.start()
     story.live_on(60)
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]

@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pws_soap.simulator import Fault, NodeState
+from pws_soap.simulator import Fault, NodeCondition
 from pws_soap.simulator import State as Wire
 from service.core.events.log import CHANGE, EventLog
 from service.core.presence.freshness import Level
 from service.core.presence.query import Reader
 from service.sync.subscription_events import FAILED_OVER, LOST, MISSED, RECREATED, RENEWED
-from tests.support.virtual_office import BOUND, Office, names
+from tests.support.virtual_office import BOUND, VirtualOffice, names
 from tests.support.virtual_time import run
 
 Story = Callable[["Followed"], Awaitable[None]]
 
 
-class Followed(Office):
+class Followed(VirtualOffice):
     """An office whose log is kept."""
 
     log: EventLog
@@ -103,7 +103,7 @@ def test_a_node_that_goes_down() -> None:
 
     async def work(office: Followed) -> None:
         seen = office.log.last
-        office.simulator.set_state("imp1", NodeState.DOWN)
+        office.simulator.set_state("imp1", NodeCondition.DOWN)
         await office.pass_time(15)
         await office.heal()
         await office.pass_time(5)

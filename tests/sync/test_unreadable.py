@@ -10,14 +10,14 @@ import pytest
 from pws_soap.simulator import Options
 from pws_soap.simulator import State as Wire
 from service.core.presence.freshness import Freshness, Level, assess
-from tests.support.virtual_office import BOUND, Office, names
+from tests.support.virtual_office import BOUND, VirtualOffice, names
 from tests.support.virtual_time import run
 
 BROKEN = "1x"
 """No name of an element: a document with this activity is not well-formed."""
 
 
-def fresh(office: Office, contact: str) -> Freshness:
+def fresh(office: VirtualOffice, contact: str) -> Freshness:
     record = office.store.get(contact)
     assert record is not None
     return assess(record, office.store.feeds()[record.feed], office.clock.monotonic(), BOUND)
@@ -29,7 +29,7 @@ def test_a_broken_document_costs_its_own_contact_only(carrier: Literal["escaped"
     live. Once its document can be read again, all is as before."""
 
     async def story() -> None:
-        office = Office(names(5), options=Options(rich_carrier=carrier), rich=True)
+        office = VirtualOffice(names(5), options=Options(rich_carrier=carrier), rich=True)
         office.start()
         await office.heal()
         bad, neighbour = office.contacts[2:4]
@@ -71,7 +71,7 @@ def test_a_contact_whose_first_document_is_broken_is_unknown() -> None:
     """Nothing was ever known of it; the reason says why."""
 
     async def story() -> None:
-        office = Office(names(3), options=Options(rich_carrier="escaped"), rich=True)
+        office = VirtualOffice(names(3), options=Options(rich_carrier="escaped"), rich=True)
         office.simulator.change(office.contacts[0], activities=(BROKEN,))
         office.start()
         await asyncio.sleep(5)
@@ -88,7 +88,7 @@ def test_federated_contacts_in_basic_are_told_to_need_rich() -> None:
     """A problem in the status once they were read, and none while nobody is known or where rich presence is read."""
 
     async def story(*, rich: bool, federated: int) -> list[str]:
-        office = Office(names(6), rich=rich)
+        office = VirtualOffice(names(6), rich=rich)
         for contact in office.contacts[:federated]:
             office.simulator.change(contact, federated=True)
         engine = office.start()

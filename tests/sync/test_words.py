@@ -7,31 +7,31 @@ import re
 
 import pytest
 
-from pws_soap.simulator import NodeState, Options, Simulator, User
+from pws_soap.simulator import NodeCondition, Options, Simulator, User
 from pws_soap.simulator import State as Wire
 from service.cli.demo import loopback
 from service.cli.demo.playground import SimulatorPlayground
 from service.core.presence.freshness import Level
 from service.sync.silence import LATE
-from tests.support.virtual_office import Office, names
+from tests.support.virtual_office import VirtualOffice, names
 from tests.support.virtual_time import run
 
 
-def demo() -> Office:
+def demo() -> VirtualOffice:
     """An office whose service reads as often as that of `pws demo`."""
-    return Office(names(25), safety=loopback.SAFETY, heartbeat=loopback.HEARTBEAT)
+    return VirtualOffice(names(25), safety=loopback.SAFETY, heartbeat=loopback.HEARTBEAT)
 
 
 def play(simulator: Simulator, name: str) -> None:
     SimulatorPlayground(simulator).play(name)
 
 
-def lost(office: Office) -> list[str]:
+def lost(office: VirtualOffice) -> list[str]:
     assert office.engine is not None
     return [each.what for each in office.engine.status().problems if "being lost" in each.what]
 
 
-def levels(office: Office) -> list[Level]:
+def levels(office: VirtualOffice) -> list[Level]:
     assert office.engine is not None
     return [level for level, number in office.engine._levels().items() if number]
 
@@ -80,10 +80,10 @@ def test_the_demo_notices_within_three_seconds_that_its_server_is_down() -> None
 
 def test_one_failed_call_is_none_in_a_row() -> None:
     async def story() -> None:
-        office = Office(names(2), safety=loopback.SAFETY)
+        office = VirtualOffice(names(2), safety=loopback.SAFETY)
         office.start()
         await office.heal()
-        office.simulator.set_state("imp1", NodeState.DOWN)
+        office.simulator.set_state("imp1", NodeCondition.DOWN)
         seen: set[str] = set()
         for _ in range(100):
             await office.pass_time(0.1)
@@ -135,7 +135,7 @@ def test_subscriptions_and_endpoints_that_are_lost_too(caplog: pytest.LogCapture
 
 def test_what_a_person_has_to_act_on_keeps_its_advice(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
-        office = Office(names(2), options=Options(users=(User("pwsapp", "another", application=True),)))
+        office = VirtualOffice(names(2), options=Options(users=(User("pwsapp", "another", application=True),)))
         with caplog.at_level(logging.WARNING, "pws"):
             office.start()
             await office.pass_time(2)

@@ -13,8 +13,8 @@ from typing import Final
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.access.authentication import Door
-from service.access.errors import KeyRequired, Refused
+from service.access.authentication import Authenticator
+from service.access.errors import AccessRefused, KeyRequired
 from service.api import problems
 from service.core.callback_url import ROOT
 
@@ -26,10 +26,10 @@ class _Revoked(OSError):
     """The key was revoked while its request went on. An OSError: for the route it is as if the asker had gone."""
 
 
-class Entrance:
+class AuthenticationMiddleware:
     """Wraps an ASGI program."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: Authenticator) -> None:
         self._app = app
         self._door = door
 
@@ -44,7 +44,7 @@ class Entrance:
                 self._door.enter(connection, scope["method"])
             else:
                 self._door.check_browser(connection, scope["method"])
-        except Refused as refusal:
+        except AccessRefused as refusal:
             await problems.refusal(refusal, path)(scope, receive, send)
             return
         if not path.startswith(_GUARDED):

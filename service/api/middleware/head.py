@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.core.callback_url import ROOT
 
 
-class Head:
+class HeadMiddleware:
     """Wraps an ASGI program."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -26,7 +26,7 @@ DOCS_POLICY: Final = (
 _log = logging.getLogger(__name__)
 
 
-class Guard:
+class RequestLimits:
     """Wraps an ASGI program."""
 
     def __init__(self, app: ASGIApp, max_body: int = MAX_BODY) -> None:

@@ -14,7 +14,7 @@ from service.api.models.base import EXAMPLE_TIME, Time, View, rfc3339
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Level
 from service.core.presence.records import Record, Source
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
 CONTACT_EXAMPLE: Final[dict[str, object]] = {
     "contact": "ann@example.com",
@@ -86,7 +86,7 @@ class ContactView(View):
     claim: HeldView | None = Field(description="who holds it; a contact that is held is not available to others")
 
     @classmethod
-    def of(cls, known: Known) -> ContactView:
+    def of(cls, known: ContactSnapshot) -> ContactView:
         """The plain way to make one."""
         record, (level, as_of, _), verdict, claim = known
         return cls.model_validate(
@@ -160,7 +160,7 @@ class BriefContactView(View):
     revision: int
 
     @classmethod
-    def of(cls, known: Known) -> BriefContactView:
+    def of(cls, known: ContactSnapshot) -> BriefContactView:
         record, (level, as_of, _), verdict, _ = known
         return cls(
             contact=record.contact,

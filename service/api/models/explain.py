@@ -16,7 +16,7 @@ from service.api.models import ContactView, DeviceView, View
 from service.core.presence.availability import Opinion
 from service.core.presence.freshness import Level
 from service.core.presence.records import Record
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
 
 class DeviceDetailView(DeviceView):
@@ -55,7 +55,7 @@ class ExplainView(View):
     devices: list[DeviceDetailView]
 
     @classmethod
-    def of(cls, known: Known, opinions: Sequence[Opinion], bound: float) -> ExplainView:
+    def of(cls, known: ContactSnapshot, opinions: Sequence[Opinion], bound: float) -> ExplainView:
         """`bound` is the freshness bound in seconds."""
         record, freshness, *_ = known
         presence = record.presence

@@ -26,9 +26,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pws_soap import notification
 from pws_soap.models import Notification, Secret
-from service.access.log_limit import Seldom
+from service.access.log_limit import LogThrottle
 from service.access.networks import Sources
-from service.api.middleware.limits import Guard
+from service.api.middleware.limits import RequestLimits
 from service.core.callback_url import ROOT
 from service.core.clock import Clock
 
@@ -64,7 +64,7 @@ class Callback:
         self._secret = secret
         self._clock = clock
         self._sources = sources or Sources()
-        self._seldom = Seldom(clock)
+        self._seldom = LogThrottle(clock)
         self.prefix = prefix
 
     def routes(self) -> list[BaseRoute]:
@@ -122,7 +122,7 @@ def alone(callback: Callback, max_body: int) -> ASGIApp:
     """The whole program of a listener for notifications alone: to all else it says 404 and no more."""
     app = Starlette(routes=callback.routes(), exception_handlers={HTTPException: _bare})
     app.router.redirect_slashes = False  # a redirect would repeat the secret
-    return WithoutPrefix(Guard(app, max_body), callback.prefix)
+    return WithoutPrefix(RequestLimits(app, max_body), callback.prefix)
 
 
 def _bare(_request: Request, error: Exception) -> Response:

@@ -18,7 +18,7 @@ from service.access.errors import NotAllowed
 from service.access.principal import ANYBODY, Principal, Scope
 from service.api.context import Context
 from service.api.etags import plain
-from service.api.idempotency import Different, InProgress, Name, Replays
+from service.api.idempotency import KeyReused, Name, Replays, RequestInProgress
 from service.api.models.claim import ClaimListView, ClaimView, MadeClaimView, NotEnoughProblemView
 from service.api.parameters.checks import no_query
 from service.api.parameters.claims import ClaimBody, ClaimId, IdempotencyKey, Prefer, RenewBody
@@ -26,7 +26,7 @@ from service.api.prefer import seconds_to_wait
 from service.api.problems import ProblemView, problem
 from service.api.responses import INVALID, TOO_LARGE, Responses
 from service.api.writers.claim import ClaimJson, reasons
-from service.core.claims.model import Ask, Excuse, Granted, Happening, Lease, Outcome, Refused
+from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnoughFree, Outcome, RejectReason
 from service.core.claims.wait_queue import Ticket
 
 _RETRY_FULL: Final = 5
@@ -43,7 +43,7 @@ _STOPPING: Final[Responses] = {
 def router(context: Context) -> APIRouter:
     """`/v1/claims`, `/v1/claims/{id}` and `/v1/claims/{id}/renew`. Has the log tell of claims."""
     routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
-    counter = _Counter(context)
+    counter = ClaimEndpoints(context)
     desk, since = context.knowledge.desk, context.clock.now()
     reads, claims = Depends(context.door.needs(Scope.READ)), Depends(context.door.needs(Scope.CLAIM))
 
@@ -154,7 +154,7 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-class _Counter:
+class ClaimEndpoints:
     """What the routes have in common: it speaks HTTP with askers, and has the log tell of claims."""
 
     def __init__(self, context: Context) -> None:
@@ -194,10 +194,10 @@ class _Counter:
         try:
             # Whose eyes it is for belongs to the request: they may have changed since.
             kept = self._replays.begin(name, repr((ask, sorted(who.groups or ()), who.details)), self._now())
-        except InProgress:
+        except RequestInProgress:
             detail = "The same request, with this Idempotency-Key, is still waiting for its answer"
             return _problem(request, "request-in-progress", 409, detail, {"Retry-After": "1"})
-        except Different:
+        except KeyReused:
             raise _wrong("header", "Idempotency-Key", "a new one: another claim was asked for with this one") from None
         if kept is not None:
             return plain(kept.body, 201, {**kept.headers, "Idempotency-Replayed": "true"})
@@ -219,12 +219,12 @@ class _Counter:
                         if self._desk.get(lease.id) is None:  # ended before anybody could be told
                             self._replays.ended(lease.id, self._now())
                     return plain(body, 201, headers)
-                case Refused() as refused:
+                case NotEnoughFree() as refused:
                     return _not_enough(request, ask, refused, who, applied)
-                case Excuse.FULL:
+                case RejectReason.FULL:
                     detail = f"claims.max_waiting is {self._desk.rules.max_waiting}, and so many wait already"
                     return _problem(request, "too-many-waiting", 429, detail, {"Retry-After": str(_RETRY_FULL)})
-                case Excuse.STOPPING:
+                case RejectReason.STOPPING:
                     return _problem(request, "stopping", 503, "The service is stopping", {"Retry-After": "1"})
         except BaseException:  # whatever it is, the asker hears of no claim: nobody must be held for it
             self._desk.leave(ticket)
@@ -248,9 +248,9 @@ class _Counter:
                     with contextlib.suppress(asyncio.CancelledError, Exception):
                         await task
         self._desk.leave(ticket)
-        return Refused(0, False, ())  # nobody hears it
+        return NotEnoughFree(0, False, ())  # nobody hears it
 
-    def _happened(self, happening: Happening) -> None:
+    def _happened(self, happening: ClaimEvent) -> None:
         if happening.ends:
             self._replays.ended(happening.lease.id, self._now())
         data = {"claim": self.json.plain(happening.lease, ANYBODY)}
@@ -272,7 +272,9 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _not_enough(request: Request, ask: Ask, refused: Refused, who: Principal, applied: dict[str, str]) -> Response:
+def _not_enough(
+    request: Request, ask: Ask, refused: NotEnoughFree, who: Principal, applied: dict[str, str]
+) -> Response:
     wanted = f"{ask.count} of the group {ask.group} {'is' if ask.count == 1 else 'are'} wanted"
     detail = f"{wanted}, and {refused.free or 'nobody'} {'are' if refused.free > 1 else 'is'} free"
     if refused.ahead:

@@ -17,8 +17,8 @@ from service.api.problems import ProblemView
 from service.api.responses import INVALID
 from service.api.sse.response import EventStream
 from service.api.sse.resume import MAX_LENGTH, Stretches
-from service.api.sse.subscriber import Telling
-from service.api.sse.view import Frames, Viewpoint
+from service.api.sse.subscriber import Subscriber
+from service.api.sse.view import FrameCache, SubscriberView
 
 _EXAMPLE: Final = """\
 retry: 1000
@@ -74,7 +74,7 @@ def router(context: Context, keep_alive: float) -> APIRouter:
     """`/v1/events`. `keep_alive`: seconds of silence after which a sign of life is sent."""
     routes = APIRouter(prefix="/v1", tags=["events"])
     reads = Depends(context.door.needs(Scope.READ))
-    frames, stretches = Frames(), Stretches()
+    frames, stretches = FrameCache(), Stretches()
 
     @routes.get(
         "/events",
@@ -96,8 +96,8 @@ def router(context: Context, keep_alive: float) -> APIRouter:
         snapshot that says why: `not-kept`. One that reads too slowly gets the last change of each contact, and in the
         end a snapshot with the reason `behind`.
         """
-        view = Viewpoint(context.reader, context.store, context.json, frames, query.filter(who), who)
-        telling = Telling(context.log, view, stretches, last_event_id or query.last_event_id or None)
+        view = SubscriberView(context.reader, context.store, context.json, frames, query.filter(who), who)
+        telling = Subscriber(context.log, view, stretches, last_event_id or query.last_event_id or None)
         slot = partial(context.door.slots.take, context.door.client(request, who))
         return EventStream(telling, slot, context.clock, keep_alive)
 

@@ -34,7 +34,7 @@ from service.api.writers import csv_table
 from service.api.writers.fields import FIELDS
 from service.core.engine import NotAvailable
 from service.core.presence.query import Filter, Page, Unknown
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
 _FORMS: Final = (JSON, csv_table.MEDIA_TYPE)
 _PREFER: Final[dict[str, Any]] = {  # Any: a fragment of OpenAPI
@@ -101,8 +101,8 @@ def router(context: Context) -> APIRouter:
             story = await _read_through(context, who, context.reader.older(query.max_age, wanted))
             said = make(query.max_age + context.clock.monotonic() - began)
             return _at_once(context, request, who, said, story, form)
-        seen = visibility.of_list(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
-        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen), form)
+        seen = visibility.visible_state(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
+        return await told(context, request, who, make, lambda event: visibility.is_visible_change(event, seen), form)
 
     @routes.get(
         "/presence/{contact}",
@@ -128,7 +128,7 @@ def router(context: Context) -> APIRouter:
         check_query(request, "max_age", "explain")
         uri, fields = path_contact(contact), query.shown(who)
 
-        def find(bound: float | None = None) -> Known:
+        def find(bound: float | None = None) -> ContactSnapshot:
             known = context.reader.one(uri, bound, who.groups)
             if known is None:
                 raise ContactNotWatched([uri])
@@ -151,9 +151,11 @@ def router(context: Context) -> APIRouter:
             story = await _read_through(context, who, [each for each in older if each == known.record.contact])
             return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
         key = known.record.key
-        shown = visibility.of_list(context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details)
+        shown = visibility.visible_state(
+            context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details
+        )
         seen: visibility.Seen = (lambda told: told) if query.explain else shown
-        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen, key))
+        return await told(context, request, who, make, lambda event: visibility.is_visible_change(event, seen, key))
 
     @routes.get(
         "/summary",
@@ -174,7 +176,7 @@ def router(context: Context) -> APIRouter:
             return Said(view.of(counts, context.knowledge.desk.rules.floors).model_dump_json().encode())
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
-        return await told(context, request, who, make, lambda event: visibility.concerns(event, seen))
+        return await told(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))
 
     return routes
 

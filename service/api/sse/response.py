@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.sse import wire_format
-from service.api.sse.subscriber import Telling
+from service.api.sse.subscriber import Subscriber
 from service.core.clock import Clock
 
 STALLED: Final = 60.0
@@ -34,7 +34,7 @@ class EventStream(Response):
     """`slot` is held as long as the stream lasts, and may refuse before it begins."""
 
     def __init__(
-        self, telling: Telling, slot: Callable[[], AbstractContextManager[None]], clock: Clock, keep_alive: float
+        self, telling: Subscriber, slot: Callable[[], AbstractContextManager[None]], clock: Clock, keep_alive: float
     ) -> None:
         self.status_code = 200
         self.background = None

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from service.core.events.log import Event
-from service.core.presence.snapshot import Told
+from service.core.presence.snapshot import GroupedSnapshot
 
 MAX_LENGTH: Final = 64
 """Characters of a place that a client may send."""
@@ -28,14 +28,14 @@ def place_of(text: str) -> int | None:
     return int(text) if _FORM.fullmatch(text) else None
 
 
-class Step(NamedTuple):
+class VisibleEvent(NamedTuple):
     """An event that is to be told, and the contact as the client may know it: None where it may know nothing."""
 
     event: Event
-    before: tuple[Told | None, ...]
+    before: tuple[GroupedSnapshot | None, ...]
 
 
-class Stretch(NamedTuple):
+class CoalescedRange(NamedTuple):
     """Of what lies behind the id `begin`, up to `end`, not everything was told."""
 
     begin: int
@@ -47,33 +47,33 @@ class Stretches:
 
     def __init__(self, limit: int = 1000) -> None:
         self._limit = limit
-        self._known: list[Stretch] = []
+        self._known: list[CoalescedRange] = []
         self._lost = 0
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, stretch: Stretch, floor: int) -> None:
+    def add(self, stretch: CoalescedRange, floor: int) -> None:
         """Remember one; those before `floor`, from where on one can resume, are of no use any more."""
         self._known = [each for each in self._known if each.end > floor] + [stretch]
         if len(self._known) > self._limit:
             self._lost = max(self._lost, self._known.pop(0).end)
 
-    def around(self, place: int) -> list[Stretch] | None:
+    def around(self, place: int) -> list[CoalescedRange] | None:
         """Those that `place` lies in; None when that is known no longer."""
         if place < self._lost:
             return None
         return [each for each in self._known if each.begin < place < each.end]
 
 
-def each(events: Sequence[Event]) -> list[Step]:
+def each(events: Sequence[Event]) -> list[VisibleEvent]:
     """All of them, one after the other."""
-    return [Step(event, (event.before,)) for event in events]
+    return [VisibleEvent(event, (event.before,)) for event in events]
 
 
-def gathered(events: Sequence[Event]) -> list[Step]:
+def coalesce(events: Sequence[Event]) -> list[VisibleEvent]:
     """The last event of each contact, with what was told before the first; of others, the newest. In order."""
-    before: dict[str, Told | None] = {}
+    before: dict[str, GroupedSnapshot | None] = {}
     last: dict[str, Event] = {}
     news: list[Event] = []
     for event in events:
@@ -82,25 +82,25 @@ def gathered(events: Sequence[Event]) -> list[Step]:
         else:
             before.setdefault(event.key, event.before)
             last[event.key] = event
-    steps = [Step(event, (before[key],)) for key, event in last.items()]
-    steps += [Step(event, ()) for event in news[-MOST_NEWS:]]
+    steps = [VisibleEvent(event, (before[key],)) for key, event in last.items()]
+    steps += [VisibleEvent(event, ()) for event in news[-MOST_NEWS:]]
     return sorted(steps, key=lambda step: step.event.id)
 
 
-def resumed(events: Sequence[Event], place: int, stretches: Sequence[Stretch]) -> list[Step]:
+def replay(events: Sequence[Event], place: int, stretches: Sequence[CoalescedRange]) -> list[VisibleEvent]:
     """What follows `place`, which lies in `stretches`. `events` are all since the first of them began.
 
     A client out of a stretch knows of a contact whose last event there is still to come what it knew at the begin of
     the stretch; of any other, and so does a client that was told everything, what it was like at `place`. Nobody knows
     which client this is, so that the first event of each contact is told against both.
     """
-    steps: list[Step] = []
+    steps: list[VisibleEvent] = []
     begun: set[str] = set()
     for event in events:
         if event.id <= place:
             continue
         if event.key is None:
-            steps.append(Step(event, ()))
+            steps.append(VisibleEvent(event, ()))
             continue
         before = [event.before]
         if event.key not in begun:
@@ -109,5 +109,5 @@ def resumed(events: Sequence[Event], place: int, stretches: Sequence[Stretch]) -
             for begin, end in stretches:
                 if event.id <= end:
                     before.append(next(each.before for each in same if each.id > begin))
-        steps.append(Step(event, tuple(before)))
+        steps.append(VisibleEvent(event, tuple(before)))
     return steps

@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import Final
 
 from service.api.sse import wire_format
-from service.api.sse.resume import Step, Stretch, Stretches, each, gathered, place_of, resumed
-from service.api.sse.view import Viewpoint
+from service.api.sse.resume import CoalescedRange, Stretches, VisibleEvent, coalesce, each, place_of, replay
+from service.api.sse.view import SubscriberView
 from service.core.events.log import EventLog
 
 PIECE: Final = 32 * 1024
@@ -35,16 +35,18 @@ class Reason(StrEnum):
     BEHIND = "behind"
 
 
-class Telling:
+class Subscriber:
     """One client's stream. `last_event_id` is what it sent, None where it begins; `stretches` are those of all."""
 
-    def __init__(self, log: EventLog, view: Viewpoint, stretches: Stretches, last_event_id: str | None = None) -> None:
+    def __init__(
+        self, log: EventLog, view: SubscriberView, stretches: Stretches, last_event_id: str | None = None
+    ) -> None:
         self._log = log
         self._view = view
         self._stretches = stretches
         self._place = None if last_event_id is None else place_of(last_event_id)
         self._reason = Reason.START if last_event_id is None else Reason.NOT_KEPT
-        self._rest: deque[Step] = deque()
+        self._rest: deque[VisibleEvent] = deque()
         """What comes next, as far as it is known already."""
         self._woken = asyncio.Event()
         self._quiet = False
@@ -105,7 +107,7 @@ class Telling:
         if not stretches:
             return self._log.since(place, 0) is not None
         events = self._log.since(min(stretch.begin for stretch in stretches))
-        self._rest.extend(resumed(self._view.visible(events or ()), place, stretches))
+        self._rest.extend(replay(self._view.visible(events or ()), place, stretches))
         return events is not None
 
     def _refill(self, place: int) -> bool:
@@ -114,8 +116,8 @@ class Telling:
             return True
         if self._held > LAG and (events := self._log.since(place)):
             self._held = 0
-            self._rest.extend(gathered(self._view.visible(events)))
-            self._stretches.add(Stretch(place, events[-1].id), self._log.floor)
+            self._rest.extend(coalesce(self._view.visible(events)))
+            self._stretches.add(CoalescedRange(place, events[-1].id), self._log.floor)
             if not self._rest:
                 self._place = events[-1].id
             return True

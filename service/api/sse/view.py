@@ -14,13 +14,13 @@ from typing import Final, NamedTuple
 from service.access.principal import Principal
 from service.api.models import rfc3339
 from service.api.sse import wire_format
-from service.api.sse.resume import Step
+from service.api.sse.resume import VisibleEvent
 from service.api.writers.contact import ContactJson
-from service.core.claims.model import Event as ClaimEvent
+from service.core.claims.model import ClaimEventKind as ClaimEvent
 from service.core.events.log import CHANGE, REMOVED, Event, EventLog
 from service.core.presence import brief
 from service.core.presence.query import Filter, Reader
-from service.core.presence.snapshot import Known, Told
+from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
 from service.core.presence.store import Store
 
 KEPT: Final = 8 * 1024 * 1024
@@ -30,30 +30,30 @@ KEPT: Final = 8 * 1024 * 1024
 UNAVAILABLE: Final = ClaimEvent.UNAVAILABLE.value
 
 
-class Outlook(NamedTuple):
+class ViewKey(NamedTuple):
     """Who sees the same: a filter, limits included, and whether details are shown."""
 
     wanted: Filter
     details: bool
 
 
-class Frames:
+class FrameCache:
     """What was written for one stream, for all others that see the same. `turn` is for work that takes long."""
 
     def __init__(self, limit: int = KEPT) -> None:
         self.turn = asyncio.Lock()
         self._limit = limit
         self._size = 0
-        self._kept: dict[tuple[Outlook, int, int], bytes] = {}
+        self._kept: dict[tuple[ViewKey, int, int], bytes] = {}
 
     def __repr__(self) -> str:
         return f"<Frames {len(self._kept)}, {self._size} bytes>"
 
-    def get(self, outlook: Outlook, id: int, part: int = 0) -> bytes | None:  # noqa: A002  # the event's own word
+    def get(self, outlook: ViewKey, id: int, part: int = 0) -> bytes | None:  # noqa: A002  # the event's own word
         """A part of what is sent with that id; None when it is not kept."""
         return self._kept.get((outlook, id, part))
 
-    def keep(self, frame: bytes, outlook: Outlook, id: int, part: int = 0) -> None:  # noqa: A002
+    def keep(self, frame: bytes, outlook: ViewKey, id: int, part: int = 0) -> None:  # noqa: A002
         """Keep one; the oldest make room."""
         key = (outlook, id, part)
         self._size += len(frame) - len(self._kept.pop(key, b""))
@@ -62,11 +62,11 @@ class Frames:
             self._size -= len(self._kept.pop(next(iter(self._kept))))
 
 
-class Viewpoint:
+class SubscriberView:
     """Tells one asker. Raises Unknown for a group that is none, or that the asker must not know of."""
 
     def __init__(
-        self, reader: Reader, store: Store, writer: ContactJson, frames: Frames, wanted: Filter, who: Principal
+        self, reader: Reader, store: Store, writer: ContactJson, frames: FrameCache, wanted: Filter, who: Principal
     ) -> None:
         self._reader = reader
         self._store = store
@@ -74,20 +74,20 @@ class Viewpoint:
         self._frames = frames
         self._wanted = wanted
         self._who = who
-        self._outlook = Outlook(wanted, who.details)
+        self._outlook = ViewKey(wanted, who.details)
         self._members = reader.members(wanted)
 
     def __repr__(self) -> str:
         return f"<Viewpoint of {self._who.name}>"
 
-    async def everybody(self, log: EventLog) -> tuple[Sequence[Told], int]:
+    async def everybody(self, log: EventLog) -> tuple[Sequence[GroupedSnapshot], int]:
         """All contacts, and the id as of which they are so; where many streams begin, one after the other."""
         async with self._frames.turn:
             found = log.everybody(), log.last
             await asyncio.sleep(0)
         return found
 
-    async def contacts(self, log: EventLog, everybody: Sequence[Told], start: int, at: int) -> bytes:
+    async def contacts(self, log: EventLog, everybody: Sequence[GroupedSnapshot], start: int, at: int) -> bytes:
         """Those of some contacts that pass, as JSON with commas between; `start` is the place of the first of them.
 
         However many streams begin together, in one turn of the event loop one such part is written.
@@ -110,10 +110,10 @@ class Viewpoint:
             return events
         return [event for event in events if event.after is None or self._is_visible(event, event.after)]
 
-    def _is_visible(self, event: Event, after: Told) -> bool:
+    def _is_visible(self, event: Event, after: GroupedSnapshot) -> bool:
         return event.before is None or brief.revision(after, self._who.groups) == event.id
 
-    def event(self, step: Step) -> bytes:
+    def event(self, step: VisibleEvent) -> bytes:
         """The event as it is sent; nothing when it changes nothing for this asker."""
         event, before = step
         alone = event.key is None or (len(before) == 1 and before[0] is event.before)
@@ -125,7 +125,7 @@ class Viewpoint:
             self._frames.keep(frame, self._outlook, event.id)
         return frame
 
-    def _about_contact(self, event: Event, before: Sequence[Told | None]) -> tuple[str, bytes] | None:
+    def _about_contact(self, event: Event, before: Sequence[GroupedSnapshot | None]) -> tuple[str, bytes] | None:
         """What it is told, unless it is what the asker knows, whichever look of `before` that is."""
         known = [None if each is None else self._reader.view(each, self._wanted) for each in before]
         now = None if event.after is None else self._reader.view(event.after, self._wanted)
@@ -172,14 +172,14 @@ class Viewpoint:
         contacts = [json.loads(self._shown(known, None)) for known in seen if known is not None]
         return {**data, "claim": {**claim, "contacts": contacts}}
 
-    def _looks_the_same(self, was: Known, now: Known) -> bool:
+    def _looks_the_same(self, was: ContactSnapshot, now: ContactSnapshot) -> bool:
         if was.freshness.level is not now.freshness.level:
             return False
         if self._who.details:
             return (was.record.revision, was.verdict, was.claim) == (now.record.revision, now.verdict, now.claim)
         return was.verdict.available is now.verdict.available and _name(was) == _name(now)
 
-    def _shown(self, known: Known, told: Told | None) -> bytes:
+    def _shown(self, known: ContactSnapshot, told: GroupedSnapshot | None) -> bytes:
         if not self._who.details:
             return self._writer.brief(brief.of(known, told, self._who.groups))
         # What is kept is kept of contacts as they are: a past one must not come in its place, nor stay for ever.
@@ -189,6 +189,6 @@ class Viewpoint:
         return writer.one(known)
 
 
-def _name(known: Known) -> str | None:
+def _name(known: ContactSnapshot) -> str | None:
     presence = known.record.presence
     return None if presence is None else presence.display_name

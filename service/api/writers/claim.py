@@ -18,7 +18,7 @@ from service.core.claims.model import Lease, PassedOver
 from service.core.events.log import EventLog
 from service.core.presence import brief
 from service.core.presence.query import Reader
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
 _dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -69,7 +69,7 @@ class ClaimJson:
         contacts = b",".join(self._contact(known, who) for known in found if known is not None)
         return b'%b,"contacts":[%b]' % (_dump(head)[1:-1], contacts)
 
-    def _contact(self, known: Known, who: Principal) -> bytes:
+    def _contact(self, known: ContactSnapshot, who: Principal) -> bytes:
         if who.details:
             return self._contacts.one(known)
         return self._contacts.brief(brief.of(known, self._log.told(known.record.key), who.groups))

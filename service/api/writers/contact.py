@@ -14,10 +14,10 @@ from typing import Final
 
 from service.api.models import claim_shown, lasting, rfc3339
 from service.api.writers.fields import BRIEF, FIELDS
-from service.core.presence.availability import Verdict
+from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.query import Page
 from service.core.presence.records import Change, ChangeKind, Record, Source
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
 _dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
 _FREE_OF_CLAIMS: Final = b',"claim":null}'
@@ -32,7 +32,7 @@ class ContactJson:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def one(self, known: Known) -> bytes:
+    def one(self, known: ContactSnapshot) -> bytes:
         """A `ContactView`."""
         record, (level, as_of, _), verdict, claim = known
         kept = self._kept.get(record.key)
@@ -48,11 +48,11 @@ class ContactJson:
             _FREE_OF_CLAIMS if claim is None else b',"claim":%b}' % _dump(claim_shown(claim)),
         )
 
-    def brief(self, known: Known) -> bytes:
+    def brief(self, known: ContactSnapshot) -> bytes:
         """A `BriefContactView`: whether it is available, for whoever may not see why."""
         return self.some(known, BRIEF)
 
-    def some(self, known: Known, fields: Sequence[str]) -> bytes:
+    def some(self, known: ContactSnapshot, fields: Sequence[str]) -> bytes:
         """Some fields of a contact."""
         return _dump({name: FIELDS[name](known) for name in fields})
 
@@ -77,7 +77,7 @@ def _pieces(record: Record) -> tuple[bytes, bytes]:
 
 
 @lru_cache(maxsize=4096)
-def _verdict(verdict: Verdict) -> bytes:
+def _verdict(verdict: AvailabilityVerdict) -> bytes:
     """The end of a contact: few different ones, since no reason holds a number that runs."""
     return _dump({"available": verdict.available, "reason": verdict.reason})[1:-1]
 

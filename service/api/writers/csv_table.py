@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from service.api.writers.fields import FIELDS
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
 MEDIA_TYPE: Final = "text/csv"
 CONTENT_TYPE: Final = "text/csv; charset=utf-8; header=present"
@@ -25,7 +25,7 @@ _FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """What a formula begins with, in both widths; and what some programs skip to find one."""
 
 
-def table(contacts: Iterable[Known], columns: Sequence[str] = COLUMNS) -> bytes:
+def table(contacts: Iterable[ContactSnapshot], columns: Sequence[str] = COLUMNS) -> bytes:
     """A header and a line for each contact, in UTF-8."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)  # the default dialect: quotes where needed, lines end with CR LF
@@ -34,7 +34,7 @@ def table(contacts: Iterable[Known], columns: Sequence[str] = COLUMNS) -> bytes:
     return (_BOM + text.getvalue()).encode(errors="replace")
 
 
-def _cell(name: str, known: Known) -> str:
+def _cell(name: str, known: ContactSnapshot) -> str:
     if name == "claim":
         claim = known.claim
         return "" if claim is None else _harmless(f"{claim.holder}: {claim.purpose}" if claim.purpose else claim.holder)

@@ -10,32 +10,32 @@ from typing import Final
 
 from pws_soap.models import Device, Presence
 from service.api.models import claim_shown, device_shown, rfc3339
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
-Getter = Callable[[Known], object]
+Getter = Callable[[ContactSnapshot], object]
 
 
 def _of_presence(get: Callable[[Presence], object]) -> Getter:
     """What a presence says, None where it was never read."""
 
-    def read(known: Known) -> object:
+    def read(known: ContactSnapshot) -> object:
         presence = known.record.presence
         return get(presence) if presence is not None else None
 
     return read
 
 
-def _devices(known: Known) -> list[dict[str, object]]:
+def _devices(known: ContactSnapshot) -> list[dict[str, object]]:
     devices: tuple[Device, ...] = known.record.presence.devices if known.record.presence is not None else ()
     return [device_shown(device) for device in devices]
 
 
-def _as_of(known: Known) -> str | None:
+def _as_of(known: ContactSnapshot) -> str | None:
     as_of = known.freshness.as_of
     return rfc3339(as_of.wall) if as_of is not None else None
 
 
-def _changed_at(known: Known) -> str | None:
+def _changed_at(known: ContactSnapshot) -> str | None:
     changed_at = known.record.changed_at
     return rfc3339(changed_at.wall) if changed_at is not None else None
 

@@ -11,7 +11,7 @@ from pws_soap.errors import PwsError
 from pws_soap.models import Endpoint, Subscription
 from service.cli.shared import output
 from service.cli.shared.options import config_option, end_user_option, execute, json_option, settings, watches_of
-from service.cli.shared.sessions import Node, Nodes, Seat
+from service.cli.shared.sessions import EndUserSession, NodeSession, NodeSessions
 from service.config import Config, Watch
 
 
@@ -56,11 +56,11 @@ def command(config_path: Path, end_user: str | None, as_json: bool) -> None:
 
 async def _create(
     config: Config, watches: tuple[Watch, ...]
-) -> tuple[list[tuple[Node, Endpoint]], list[tuple[Seat, Subscription]]]:
+) -> tuple[list[tuple[NodeSession, Endpoint]], list[tuple[EndUserSession, Subscription]]]:
     address = config.callback.address(config.callback.secret)
-    endpoints: dict[str, tuple[Node, Endpoint]] = {}
-    made: list[tuple[Seat, Subscription]] = []
-    async with Nodes(config) as nodes:
+    endpoints: dict[str, tuple[NodeSession, Endpoint]] = {}
+    made: list[tuple[EndUserSession, Subscription]] = []
+    async with NodeSessions(config) as nodes:
         try:
             for watch in watches:
                 seat = await nodes.seat(watch.end_user)
@@ -88,7 +88,7 @@ async def _create(
     return list(endpoints.values()), made
 
 
-async def _undo(endpoints: list[tuple[Node, Endpoint]], made: list[tuple[Seat, Subscription]]) -> None:
+async def _undo(endpoints: list[tuple[NodeSession, Endpoint]], made: list[tuple[EndUserSession, Subscription]]) -> None:
     """Remove what was made; what cannot be removed expires by itself."""
     for seat, subscription in made:
         with suppress(PwsError):
@@ -103,7 +103,7 @@ def _life(thing: Endpoint | Subscription) -> str:
 
 
 def _document(
-    config: Config, endpoints: list[tuple[Node, Endpoint]], made: list[tuple[Seat, Subscription]]
+    config: Config, endpoints: list[tuple[NodeSession, Endpoint]], made: list[tuple[EndUserSession, Subscription]]
 ) -> dict[str, object]:
     ids = {node.url: endpoint.id for node, endpoint in endpoints}
     return {

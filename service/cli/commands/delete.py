@@ -32,7 +32,7 @@ from pws_soap.errors import (
 from service.cli.shared import output
 from service.cli.shared.hints import message
 from service.cli.shared.options import config_option, end_user_option, execute, json_option, settings, watches_of
-from service.cli.shared.sessions import Node, Nodes, Seat
+from service.cli.shared.sessions import EndUserSession, NodeSession, NodeSessions
 from service.config import Config, Watch
 
 MAX_SWEEP: Final = 1000
@@ -115,14 +115,14 @@ def command(config_path: Path, end_user: str | None, sweep: tuple[int, ...], as_
         for node, user in report.logged_out:
             click.echo(output.printable(f"{node}: {user} is logged out, with all endpoints and subscriptions"))
     if report.failures:
-        raise output.Failure("not everything could be cleaned: " + "; ".join(report.failures))
+        raise output.CommandFailed("not everything could be cleaned: " + "; ".join(report.failures))
 
 
 async def _delete(config: Config, watches: tuple[Watch, ...], sweep: tuple[int, ...], *, everything: bool) -> Report:
     report = Report()
     waiting = deque(config.server.urls())
     visited: set[str] = set()
-    async with Nodes(config) as nodes:
+    async with NodeSessions(config) as nodes:
         while waiting:
             url = waiting.popleft()
             if url in visited:
@@ -145,11 +145,17 @@ async def _delete(config: Config, watches: tuple[Watch, ...], sweep: tuple[int, 
 
 
 async def _clean(
-    nodes: Nodes, node: Node, watches: tuple[Watch, ...], sweep: tuple[int, ...], report: Report, *, everything: bool
+    nodes: NodeSessions,
+    node: NodeSession,
+    watches: tuple[Watch, ...],
+    sweep: tuple[int, ...],
+    report: Report,
+    *,
+    everything: bool,
 ) -> list[str]:
     """Clean one node. Returns the nodes where end users of ours are homed instead."""
     homes: list[str] = []
-    seats: list[Seat] = []
+    seats: list[EndUserSession] = []
     for watch in watches:
         try:
             seats.append(await nodes.seat_at(node, watch.end_user))

@@ -41,14 +41,14 @@ def command(file: Path, at: str | None, as_json: bool) -> None:
     moment = _moment(at)
     found = list(_readings(_content(file), moment))
     if not found:
-        raise output.Failure(f"{file}: there is no presence document in it")
+        raise output.CommandFailed(f"{file}: there is no presence document in it")
     if as_json:
         output.document({"as_of": _time(moment), "documents": [_as_json(reading) for reading in found]})
     else:
         click.echo(output.printable("\n\n".join("\n".join(_lines(reading, moment)) for reading in found)))
     broken = sum(reading.problem is not None for reading in found)
     if broken:
-        raise output.Failure(f"{broken} of {len(found)} documents cannot be read")
+        raise output.CommandFailed(f"{broken} of {len(found)} documents cannot be read")
 
 
 def now() -> datetime:

@@ -19,7 +19,7 @@ from service.cli.shared.options import (
     watch_of,
 )
 from service.cli.shared.ranges import Whole
-from service.cli.shared.sessions import Nodes
+from service.cli.shared.sessions import NodeSessions
 from service.config import Config
 
 
@@ -66,7 +66,7 @@ def command(
 
 
 async def _fetch(config: Config, end_user: str, subscription: int, *, rich: bool) -> list[Presence]:
-    async with Nodes(config) as nodes:
+    async with NodeSessions(config) as nodes:
         seat = await nodes.seat(end_user)
         with output.waiting(f"Fetching subscription {subscription}"):
             try:

@@ -17,7 +17,7 @@ from service.cli.shared.options import (
     settings,
     watch_of,
 )
-from service.cli.shared.sessions import Nodes
+from service.cli.shared.sessions import NodeSessions
 from service.config import Config, completed, merged
 
 
@@ -70,7 +70,7 @@ def command(
 
 
 async def _poll(config: Config, end_user: str, contacts: tuple[str, ...], *, rich: bool) -> list[Presence]:
-    async with Nodes(config) as nodes:
+    async with NodeSessions(config) as nodes:
         seat = await nodes.seat(end_user)
         with output.waiting(f"Polling {len(contacts)} contacts"):
             return await seat.node.client.get_polled_presence(seat.session, contacts, rich=rich)

@@ -62,7 +62,7 @@ def command(config_path: Path, log_level: str) -> None:
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         reason = runner.run(_serve(config))
     if reason:
-        raise output.Failure(reason)
+        raise output.CommandFailed(reason)
 
 
 def configure_logging(level: str) -> None:
@@ -83,12 +83,12 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _serve(config: Config) -> str:
     """Serve until a signal comes, alone with its state file; why it could not go on, or nothing."""
     from service.runtime.assembly import state_path
-    from service.runtime.state_lock import Held, alone_with
+    from service.runtime.state_lock import LockHeld, alone_with
 
     try:
         with alone_with(state_path(config)):
             return await _serve_alone(config)
-    except Held as other:
+    except LockHeld as other:
         return (
             f"another service{f' (process {other.pid})' if other.pid else ''} runs with the state file "
             f"{state_path(config)}: two would take away each other's sessions. Stop that one, or give this one a "

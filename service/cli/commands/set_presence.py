@@ -13,7 +13,7 @@ from pws_soap.pidf import writer
 from service.cli.shared import output
 from service.cli.shared.options import config_option, execute, json_option, one_of, settings
 from service.cli.shared.ranges import Whole
-from service.cli.shared.sessions import Nodes
+from service.cli.shared.sessions import NodeSessions
 from service.config import Config, completed
 
 _STATES: Final = [state for state in PresenceState if state in SETTABLE_STATES]
@@ -169,7 +169,7 @@ async def _set(
     override: bool,
     expires: int,
 ) -> None:
-    async with Nodes(config) as nodes:
+    async with NodeSessions(config) as nodes:
         seat = await nodes.seat(end_user)
         client, session = seat.node.client, seat.session
         with output.waiting(f"Setting the presence of {end_user}"):

@@ -24,7 +24,7 @@ from service.cli.shared.wording import mark
 from service.core.engine import EngineState
 from service.core.presence.freshness import Level
 from service.core.presence.records import Change
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
 FEED: Final = 50
 """Columns that a list of changes needs beside the contacts."""
@@ -122,7 +122,7 @@ class Board:
             yield Text()
             yield self._feed(room - height - 2, width)
 
-    def _age(self, known: Known) -> float | None:
+    def _age(self, known: ContactSnapshot) -> float | None:
         changed = known.record.changed_at
         return None if changed is None else self.snapshot.monotonic - changed.monotonic
 
@@ -151,7 +151,7 @@ def clock(wall: float) -> str:
     return datetime.fromtimestamp(wall).astimezone().strftime("%H:%M:%S")
 
 
-def _last_changed(known: Known) -> float:
+def _last_changed(known: ContactSnapshot) -> float:
     return known.record.changed_at.monotonic if known.record.changed_at is not None else 0.0
 
 

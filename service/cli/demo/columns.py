@@ -11,7 +11,7 @@ from rich.text import Text
 from service.cli.shared import output, wording
 from service.cli.shared.wording import mark
 from service.core.presence.freshness import Level
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 
 GAP: Final = 3
 """Columns between blocks, with a line in the middle."""
@@ -29,7 +29,7 @@ _FRESHNESS: Final = {
 class Row:
     """A contact as the columns need it: `age` in seconds since its last change, None before the first reading."""
 
-    known: Known
+    known: ContactSnapshot
     age: float | None
     plain: bool
 

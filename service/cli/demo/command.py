@@ -18,7 +18,7 @@ from service.cli.shared.signals import stop_at_signals, until
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from service.cli.demo.loopback import Wanted
+    from service.cli.demo.loopback import DemoWords
     from service.cli.demo.scene import Scene
     from service.core.presence.records import Change
 
@@ -69,14 +69,14 @@ def command(port: int, seconds: float | None, contacts: int, speed: float, as_js
         output.note("Starting the simulated server and the service ...")
         logging.getLogger().addHandler(logging.NullHandler())  # the table shows what is wrong; a log would tear it
 
-    from service.cli.demo.loopback import Wanted  # zeep, lxml and FastAPI take a moment
+    from service.cli.demo.loopback import DemoWords  # zeep, lxml and FastAPI take a moment
 
-    left = asyncio.run(_demo(Wanted(port, contacts, speed), seconds, console if live else None, as_json=as_json))
+    left = asyncio.run(_demo(DemoWords(port, contacts, speed), seconds, console if live else None, as_json=as_json))
     if left:
-        raise output.Failure(f"the simulated server was left with {left}")
+        raise output.CommandFailed(f"the simulated server was left with {left}")
 
 
-async def _demo(wanted: Wanted, seconds: float | None, console: Console | None, *, as_json: bool) -> str:
+async def _demo(wanted: DemoWords, seconds: float | None, console: Console | None, *, as_json: bool) -> str:
     """Run and show it until a signal comes or the time is over; what the simulator is left with, in words."""
     from service.cli.demo import lines
     from service.cli.demo.loopback import office
@@ -103,7 +103,7 @@ async def _demo(wanted: Wanted, seconds: float | None, console: Console | None, 
     return left
 
 
-async def _lines(scene: Scene, wanted: Wanted, *, as_json: bool) -> None:
+async def _lines(scene: Scene, wanted: DemoWords, *, as_json: bool) -> None:
     from service.cli.demo import lines
     from service.cli.demo.loopback import LOOK
 

@@ -18,7 +18,7 @@ from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User, views
 from pws_soap.simulator.office import HOUR
 from service.cli.demo.playground import SimulatorPlayground
 from service.cli.demo.scene import Scene
-from service.cli.shared.output import Failure
+from service.cli.shared.output import CommandFailed
 from service.config import Config, load
 from service.core.clock import SystemClock
 from service.core.presence.freshness import default_bound
@@ -41,7 +41,7 @@ _END_USER: Final = "dispatcher"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DemoWords:
     """What to run: the service's port (0: any free one), how many people, and how many times as fast as life."""
 
     port: int
@@ -60,7 +60,7 @@ class Office:
 
 
 @asynccontextmanager
-async def office(wanted: Wanted, stop: asyncio.Event) -> AsyncIterator[Office]:
+async def office(wanted: DemoWords, stop: asyncio.Event) -> AsyncIterator[Office]:
     """Run it as long as the `async with` lasts; `stop` ends it, and is set when it ends by itself.
 
     Raises Failure when the port cannot be had.
@@ -111,7 +111,7 @@ def _listen(port: int) -> socket.socket:
     except CannotStart as error:
         known = error.__context__
         reason = known.strerror if isinstance(known, OSError) else None
-        raise Failure(
+        raise CommandFailed(
             f"cannot listen on {HOST}:{port}: {reason or 'not possible'}; --port takes another, --port 0 any free one"
         ) from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pws_soap.models import PresenceState
-from pws_soap.simulator import NodeState, Simulator, State
+from pws_soap.simulator import NodeCondition, Simulator, State
 from pws_soap.simulator.actions import inject
 from service.api.routes.demo import Trick
 
@@ -103,4 +103,4 @@ class SimulatorPlayground:
         self._simulator.set_cpu(0.0)
         self._simulator.set_rate_limit(None)
         for name in self._simulator.places:
-            self._simulator.set_state(name, NodeState.UP)
+            self._simulator.set_state(name, NodeCondition.UP)

@@ -19,7 +19,7 @@ from service.core.presence.availability import DEFAULT, decide
 from service.core.presence.freshness import assess
 from service.core.presence.query import Counts, Filter, Reader
 from service.core.presence.records import Change, ChangeKind
-from service.core.presence.snapshot import Known
+from service.core.presence.snapshot import ContactSnapshot
 from service.core.presence.store import Store
 
 MAX_WAITING: Final = 20_000
@@ -34,7 +34,7 @@ class Snapshot:
 
     now: float
     monotonic: float
-    contacts: Sequence[Known]
+    contacts: Sequence[ContactSnapshot]
     counts: Counts
     status: Status
     changes: int
@@ -108,7 +108,7 @@ class Scene:
         record = change.record
         now = self.clock.monotonic()
         freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
-        return self._json.one(Known(record, freshness, decide(record, freshness, DEFAULT, now))).decode()
+        return self._json.one(ContactSnapshot(record, freshness, decide(record, freshness, DEFAULT, now))).decode()
 
     def snapshot(self) -> Snapshot:
         """How it is now."""

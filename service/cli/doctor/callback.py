@@ -23,7 +23,7 @@ from pws_soap.models import Secret, Subscription
 from service.cli.doctor import running
 from service.cli.doctor.ear import Ear, answering, opened, place, program
 from service.cli.doctor.findings import Notebook, Tell
-from service.cli.doctor.logins import Seat
+from service.cli.doctor.logins import CheckedEndUser
 from service.config import Config
 from service.core.callback_url import token_of
 
@@ -33,7 +33,7 @@ FAREWELL: Final = 10.0
 """Seconds for removing what was made."""
 
 
-async def look(config: Config, seats: list[Seat], tell: Tell, patience: float) -> None:
+async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience: float) -> None:
     """Look at the callback from every node that has one of these end users."""
     note = Notebook("callback", tell)
     host, port = place(config)
@@ -59,7 +59,7 @@ async def look(config: Config, seats: list[Seat], tell: Tell, patience: float) -
             )
 
 
-async def _try(config: Config, seat: Seat, ear: Ear, secret: Secret, note: Notebook, patience: float) -> None:
+async def _try(config: Config, seat: CheckedEndUser, ear: Ear, secret: Secret, note: Notebook, patience: float) -> None:
     """Try it from one node. Whoever interrupts it waits until what was made is removed."""
     trying = asyncio.create_task(_whole(config, seat, ear, secret, note, patience))
     try:
@@ -71,7 +71,9 @@ async def _try(config: Config, seat: Seat, ear: Ear, secret: Secret, note: Noteb
         raise
 
 
-async def _whole(config: Config, seat: Seat, ear: Ear, secret: Secret, note: Notebook, patience: float) -> None:
+async def _whole(
+    config: Config, seat: CheckedEndUser, ear: Ear, secret: Secret, note: Notebook, patience: float
+) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
@@ -92,7 +94,9 @@ async def _whole(config: Config, seat: Seat, ear: Ear, secret: Secret, note: Not
 
 
 @asynccontextmanager
-async def _subscribed(config: Config, seat: Seat, secret: Secret, note: Notebook) -> AsyncIterator[Subscription]:
+async def _subscribed(
+    config: Config, seat: CheckedEndUser, secret: Secret, note: Notebook
+) -> AsyncIterator[Subscription]:
     """An endpoint and a subscription to one contact, for as long as it lasts."""
     client, life = seat.at.client, config.lifecycle
     async with AsyncExitStack() as stack:

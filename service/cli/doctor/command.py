@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from service.cli.doctor import configuration
-from service.cli.doctor.findings import Finding, Level
+from service.cli.doctor.findings import Finding, Severity
 from service.cli.shared import output
 from service.cli.shared.options import config_option
 from service.cli.shared.ranges import Real
@@ -22,7 +22,7 @@ from service.cli.shared.signals import stop_at_signals
 from service.config import Config
 
 PATIENCE: Final = 10.0
-_COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+_COLOURS: Final = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.PROBLEM: "red"}
 
 
 @click.command("doctor")
@@ -73,7 +73,9 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
         configuration.look(config, tell)
         interrupted = not asyncio.run(_until_done(_look(config, tell, patience)))
     worst = max((finding.fault for finding in findings if finding.fault is not None), default=0)
-    problems, warnings = (sum(each.level is level for each in findings) for level in (Level.PROBLEM, Level.WARNING))
+    problems, warnings = (
+        sum(each.level is level for each in findings) for level in (Severity.PROBLEM, Severity.WARNING)
+    )
     if as_json:
         checks = [{key: value for key, value in asdict(each).items() if key != "fault"} for each in findings]
         output.document({"checks": checks, "problems": problems, "warnings": warnings, "complete": not interrupted})
@@ -89,7 +91,9 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
 
 def show(finding: Finding) -> None:
     """One line."""
-    click.secho(f"{finding.level.value:<8}", fg=_COLOURS[finding.level], bold=finding.level is not Level.OK, nl=False)
+    click.secho(
+        f"{finding.level.value:<8}", fg=_COLOURS[finding.level], bold=finding.level is not Severity.OK, nl=False
+    )
     fix = f"; {finding.fix}" if finding.fix else ""
     text = f"{finding.check}: {finding.what}{fix}"
     click.echo(" " + output.printable(text).replace("\n", " "))
@@ -109,7 +113,7 @@ async def _look(config: Config, tell: Any, patience: float) -> None:
             if found is not None:
                 reached[url] = found
         if not reached:
-            tell(Finding("callback", Level.WARNING, "not tried, since no node lets one in"))
+            tell(Finding("callback", Severity.WARNING, "not tried, since no node lets one in"))
             return
         seats = await logins.look(config, reached, tell, stack)
         await callback.look(config, seats, tell, patience)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from pws_soap.errors import ContractError
-from service.cli.doctor.findings import Fault, Notebook, Tell
+from service.cli.doctor.findings import Blame, Notebook, Tell
 from service.config import Config, ConfigError, addresses, load
 
 
@@ -19,7 +19,7 @@ def read(path: Path | None, tell: Tell) -> Config | None:
         for problem in error.problems:
             head = f"{problem.key}: " if problem.key else ""
             what = f"{head}expected {problem.expected}, found {problem.found} ({problem.where})"
-            note.problem(what, problem.hint, fault=Fault.CONFIGURATION)
+            note.problem(what, problem.hint, fault=Blame.CONFIGURATION)
         return None
     contacts = sum(len(watch.contacts) for watch in config.watch)
     counted = [
@@ -54,7 +54,7 @@ def _wsdl(config: Config, note: Notebook) -> None:
     try:
         loaded = contract.bundled(config.server.soap) if source == "bundled" else contract.from_path(source)
     except ContractError as error:
-        note.problem(str(error), 'server.wsdl = "bundled" uses ours', fault=Fault.CONFIGURATION)
+        note.problem(str(error), 'server.wsdl = "bundled" uses ours', fault=Blame.CONFIGURATION)
         return
     note.ok(f"{loaded.source}: complete, at most {loaded.contacts_per_request} contacts in a list")
 
@@ -85,7 +85,7 @@ def _access(config: Config, note: Notebook) -> None:
         note.problem(
             f"{where} is open to other machines and has no key: pws serve will not start",
             'make a key with `pws key new`, or set http.host = "127.0.0.1"',
-            fault=Fault.CONFIGURATION,
+            fault=Blame.CONFIGURATION,
         )
     elif addresses.is_loopback(config.http.host):
         note.ok(f"{where} is open to this machine only, {'with' if config.keys else 'without'} a key")

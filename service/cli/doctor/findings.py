@@ -10,7 +10,7 @@ from pws_soap.errors import PwsError
 from service.cli.shared import hints
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How good it is."""
 
     OK = "ok"
@@ -18,7 +18,7 @@ class Level(StrEnum):
     PROBLEM = "problem"
 
 
-class Fault(IntEnum):
+class Blame(IntEnum):
     """Where a problem lies, as the exit code that it leads to."""
 
     SERVER = 1
@@ -30,10 +30,10 @@ class Finding:
     """`check` is what was looked at, `what` is so, `fix` is to be done about it. Never a secret."""
 
     check: str
-    level: Level
+    level: Severity
     what: str
     fix: str = ""
-    fault: Fault | None = None
+    fault: Blame | None = None
 
 
 Tell = Callable[[Finding], None]
@@ -49,15 +49,15 @@ class Notebook:
 
     def ok(self, what: str) -> None:
         """It is as it should be."""
-        self._tell(Finding(self.check, Level.OK, what))
+        self._tell(Finding(self.check, Severity.OK, what))
 
     def warning(self, what: str, fix: str = "") -> None:
         """It works, and may not be meant so."""
-        self._tell(Finding(self.check, Level.WARNING, what, fix))
+        self._tell(Finding(self.check, Severity.WARNING, what, fix))
 
-    def problem(self, what: str, fix: str = "", *, fault: Fault = Fault.SERVER) -> None:
+    def problem(self, what: str, fix: str = "", *, fault: Blame = Blame.SERVER) -> None:
         """It does not work."""
-        self._tell(Finding(self.check, Level.PROBLEM, what, fix, fault))
+        self._tell(Finding(self.check, Severity.PROBLEM, what, fix, fault))
 
     def error(self, error: PwsError) -> None:
         """The same of an error of the library, whose advice is known."""

@@ -15,7 +15,7 @@ from service.config import Config, Watch
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class CheckedEndUser:
     """An end user who is logged in at a node."""
 
     watch: Watch
@@ -23,7 +23,9 @@ class Seat:
     session: Session
 
 
-async def look(config: Config, reached: Mapping[str, Reached], tell: Tell, stack: AsyncExitStack) -> list[Seat]:
+async def look(
+    config: Config, reached: Mapping[str, Reached], tell: Tell, stack: AsyncExitStack
+) -> list[CheckedEndUser]:
     """Log in every end user; those that could be."""
     seats = []
     first = next(iter(reached.values()))
@@ -41,7 +43,7 @@ async def _seat(
     reached: Mapping[str, Reached],
     note: Notebook,
     stack: AsyncExitStack,
-) -> Seat | None:
+) -> CheckedEndUser | None:
     try:
         try:
             session = await at.client.login_end_user(at.application, watch.end_user)
@@ -57,7 +59,7 @@ async def _seat(
     note.ok(f"can log in at {at.url}")
     if not watch.contacts:
         note.warning("has no contacts", "set watch.contacts or watch.contacts_file")
-    return Seat(watch, at, session)
+    return CheckedEndUser(watch, at, session)
 
 
 async def _home(

@@ -18,7 +18,7 @@ from pws_soap.errors import ArgumentError, ContractError, PwsError
 from pws_soap.models import Session
 from pws_soap.transport import Trust, read_fingerprint
 from service.cli.doctor import certificate
-from service.cli.doctor.findings import Fault, Notebook, Tell
+from service.cli.doctor.findings import Blame, Notebook, Tell
 from service.cli.shared.sessions import client_of
 from service.config import Config
 
@@ -60,7 +60,7 @@ async def look(
         name = config.application.username
         session = await client.login(name, config.application.password)
     except (ContractError, ArgumentError) as error:
-        note.problem(str(error), "see server.wsdl and server.ca_file", fault=Fault.CONFIGURATION)
+        note.problem(str(error), "see server.wsdl and server.ca_file", fault=Blame.CONFIGURATION)
         return None
     except PwsError as error:
         note.error(error)

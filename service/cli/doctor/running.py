@@ -9,7 +9,7 @@ from typing import Final
 
 from pws_soap.models import Secret
 from service.cli.doctor.findings import Notebook
-from service.cli.shared.api import LATE, Api, Json, NoAnswer, Place, Refused, one_line
+from service.cli.shared.api import LATE, Api, Json, NoAnswer, ServiceAddress, ServiceRefused, one_line
 from service.config import Config
 
 PATIENCE: Final = 3.0
@@ -25,20 +25,22 @@ async def look(config: Config, host: str, port: int, note: Notebook) -> bool:
     host = _ANY.get(host, host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     key = os.environ.get("PWS_KEY", "").strip()
-    api = Api(Place(url, Secret(key) if key and key.isascii() and key.isprintable() else None), answer=PATIENCE)
+    api = Api(
+        ServiceAddress(url, Secret(key) if key and key.isascii() and key.isprintable() else None), answer=PATIENCE
+    )
     try:
         if (await api.get("/livez")).get("alive") is not True or (await api.get("/v1")).get("service") != SERVICE:
             return False
         try:
             _told(url, await api.get("/v1/status"), note)
-        except (NoAnswer, Refused) as error:
+        except (NoAnswer, ServiceRefused) as error:
             note.warning(f"the service itself is running at {url}, and does not tell how it is: {error.reason}")
     except NoAnswer as error:
         if error.reason != LATE:
             return False
         fix = "if it is this service it hangs: restart it, and look at what it logged last; else stop that program"
         note.problem(f"something listens at {url}, and does not answer within {PATIENCE:g} s", fix)
-    except Refused:
+    except ServiceRefused:
         return False
     finally:
         await api.close()

@@ -43,7 +43,7 @@ _PATTERNS: Final[tuple[tuple[str, str, str], ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ScriptFinding:
     """Something that is not safe, or that a person has to decide: where it is, what it is, what is done instead."""
 
     where: str
@@ -57,7 +57,7 @@ class Proposal:
 
     text: str
     password: Secret = field(repr=False)
-    findings: tuple[Finding, ...]
+    findings: tuple[ScriptFinding, ...]
 
 
 class ScriptsError(ValueError):
@@ -166,7 +166,7 @@ def _node(server: str) -> str:
     return host if colon and port in {"8082", "8083", "443", "80"} else name
 
 
-def _callback(server: dict[str, object]) -> tuple[str, list[Finding]]:
+def _callback(server: dict[str, object]) -> tuple[str, list[ScriptFinding]]:
     """The URL of the endpoint: given, or made of HOST, or a guess that the person has to mend."""
     given = server.get("ENDPOINTURL")
     if isinstance(given, str) and given.strip() and not _is_placeholder(given):
@@ -180,7 +180,7 @@ def _callback(server: dict[str, object]) -> tuple[str, list[Finding]]:
         return f"http://{host.strip()}{'' if ':' in host else ':8080'}", []
     guess = "http://127.0.0.1:8080"
     return guess, [
-        Finding(
+        ScriptFinding(
             "serverparams.json",
             "neither HOST nor ENDPOINTURL says where notifications go",
             f"set callback.url; {guess} is a guess",
@@ -188,36 +188,36 @@ def _callback(server: dict[str, object]) -> tuple[str, list[Finding]]:
     ]
 
 
-def _insecure(directory: Path, server: dict[str, object], node: str, domain: str | None) -> Iterator[Finding]:
-    yield Finding(
+def _insecure(directory: Path, server: dict[str, object], node: str, domain: str | None) -> Iterator[ScriptFinding]:
+    yield ScriptFinding(
         "appuser.json",
         "the application user's password stands in the clear",
         f"kept in {PASSWORD_FILE}, for its owner alone; delete appuser.json",
     )
     if isinstance(server.get("PASSWD"), str) and server.get("PASSWD"):
-        yield Finding(
+        yield ScriptFinding(
             "serverparams.json",
             "an administrator's password stands in the clear, and the Presence Web Service does not need it",
             "not taken over; delete it there, and change it",
         )
     for name in FILES[:3]:
         if os.name == "posix" and (directory / name).stat().st_mode & stat.S_IROTH:
-            yield Finding(name, "everybody on this machine may read it", "delete it, or chmod 600")
+            yield ScriptFinding(name, "everybody on this machine may read it", "delete it, or chmod 600")
     yield from _in_scripts(directory)
-    yield Finding(
+    yield ScriptFinding(
         "the endpoint",
         "anybody who reaches it can pretend to be the server",
         "it has a secret path, and a listener of its own: the API beside it answers on this machine alone",
     )
     if domain is None:
-        yield Finding(
+        yield ScriptFinding(
             "contacts.list",
             f"the scripts complete names with the server's ({node}), which is seldom the presence domain",
             "watch.domain is the server's name; set your presence domain, or use --domain",
         )
 
 
-def _in_scripts(directory: Path) -> Iterator[Finding]:
+def _in_scripts(directory: Path) -> Iterator[ScriptFinding]:
     for path in sorted(directory.glob("*.py")):
         try:
             text = path.read_text("utf-8", "replace")
@@ -227,7 +227,7 @@ def _in_scripts(directory: Path) -> Iterator[Finding]:
             found = re.search(expression, text)
             if found:
                 line = text.count("\n", 0, found.start()) + 1
-                yield Finding(f"{path.name}, line {line}", what, instead)
+                yield ScriptFinding(f"{path.name}, line {line}", what, instead)
 
 
 def _toml(node: str, username: str, callback: str, user: str, domain: str, contacts: list[str]) -> str:

@@ -1,7 +1,7 @@
 """A running service over HTTP: its documents and its stream, with every way of saying no put into words.
 
-`NoAnswer` is what time may mend; `Refused` is what only a person can. No proxy is taken from the environment and no
-redirect is followed, since the key would go along.
+`NoAnswer` is what time may mend; `ServiceRefused` is what only a person can. No proxy is taken from the environment and
+no redirect is followed, since the key would go along.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServiceAddress:
     """Where the service is and how it is spoken to. `url` has no slash at the end."""
 
     url: str
@@ -57,7 +57,7 @@ class NoAnswer(Exception):
         super().__init__(reason)
 
 
-class Refused(Exception):
+class ServiceRefused(Exception):
     """Not so. `is_mistake`: the words of the command are wrong, else the service does not let us in."""
 
     def __init__(self, reason: str, *, is_mistake: bool = False) -> None:
@@ -69,9 +69,9 @@ class Refused(Exception):
 class Api:
     """One service. `silence`: seconds without a byte after which a stream is dead; `answer`: seconds for a document.
 
-    Raises Refused for a CA file that is none."""
+    Raises ServiceRefused for a CA file that is none."""
 
-    def __init__(self, place: Place, silence: float = SILENCE, answer: float = ANSWER) -> None:
+    def __init__(self, place: ServiceAddress, silence: float = SILENCE, answer: float = ANSWER) -> None:
         self.place = place
         self._silence = silence
         self._answer = answer
@@ -81,7 +81,7 @@ class Api:
                 self._tls = ssl.create_default_context(cafile=str(place.ca_file) if place.ca_file else None)
             except OSError as error:  # ssl.SSLError is one
                 reason = error.strerror or str(error)
-                raise Refused(f"--ca-file {place.ca_file}: not a file with certificates in PEM: {reason}",
+                raise ServiceRefused(f"--ca-file {place.ca_file}: not a file with certificates in PEM: {reason}",
                               is_mistake=True) from None  # fmt: skip
         self._http: aiohttp.ClientSession | None = None
         self._stream: aiohttp.ClientResponse | None = None
@@ -92,7 +92,7 @@ class Api:
             await self._http.close()
 
     async def get(self, path: str) -> Json:
-        """A document. Raises NoAnswer or Refused."""
+        """A document. Raises NoAnswer or ServiceRefused."""
         async with self._asked(path, (), {"Accept": "application/json"}, self._answer, self._answer) as answer:
             body = await _body(answer)
         try:
@@ -100,18 +100,20 @@ class Api:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise Refused(f"{self.place.url}{path} is no document of the presence service: is the address right?")
+            raise ServiceRefused(
+                f"{self.place.url}{path} is no document of the presence service: is the address right?"
+            )
         return document
 
     @asynccontextmanager
     async def events(self, query: Query, last_id: str = "") -> AsyncIterator[AsyncIterator[bytes]]:
-        """The stream of events in pieces. Raises NoAnswer, also while it is read, or Refused."""
+        """The stream of events in pieces. Raises NoAnswer, also while it is read, or ServiceRefused."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if last_id:
             headers["Last-Event-ID"] = last_id
         async with self._asked("/v1/events", query, headers, None, self._silence) as answer:
             if answer.content_type != "text/event-stream":
-                raise Refused(f"{self.place.url}/v1/events is no stream of events: is the address right?")
+                raise ServiceRefused(f"{self.place.url}/v1/events is no stream of events: is the address right?")
             self._stream = answer
             try:
                 yield answer.content.iter_any()
@@ -142,7 +144,7 @@ class Api:
         except aiohttp.ClientConnectorCertificateError as error:
             cause = error.certificate_error
             why = str(getattr(cause, "verify_message", "") or cause).rstrip(".")
-            raise Refused(
+            raise ServiceRefused(
                 f"the certificate of {self.place.url} is not trusted: {why}; --ca-file names a private authority"
             ) from None
         except aiohttp.ClientConnectorDNSError as error:
@@ -152,35 +154,35 @@ class Api:
         except TimeoutError:  # aiohttp's own are subclasses
             raise NoAnswer(LATE) from None
         except (aiohttp.InvalidURL, UnicodeError):
-            raise Refused(f"{self.place.url} is not an address", is_mistake=True) from None
+            raise ServiceRefused(f"{self.place.url} is not an address", is_mistake=True) from None
         except (aiohttp.ClientError, OSError) as error:
             raise NoAnswer(_broken(error, secure=self.place.is_secure)) from None
 
-    async def _no(self, answer: aiohttp.ClientResponse, path: str) -> NoAnswer | Refused:
+    async def _no(self, answer: aiohttp.ClientResponse, path: str) -> NoAnswer | ServiceRefused:
         status, url = answer.status, self.place.url
         said = await _detail(answer)
         told = f": {said}" if said else ""
         match status:
             case 401 if self.place.key is None:
-                return Refused(f"{url} wants a key: set PWS_KEY (`pws watch` also reads it from --key-file)")
+                return ServiceRefused(f"{url} wants a key: set PWS_KEY (`pws watch` also reads it from --key-file)")
             case 401:
-                return Refused(f"{url} does not know the key that was sent{told}")
+                return ServiceRefused(f"{url} does not know the key that was sent{told}")
             case 403:
-                return Refused(f"{url} does not allow this with the key{told}")
+                return ServiceRefused(f"{url} does not allow this with the key{told}")
             case 404 | 405:
-                return Refused(
+                return ServiceRefused(
                     f"there is no {path} at {url}: is the address right, or is that the listener for notifications? "
                     "--url or PWS_URL name the API's address"
                 )
             case 422:
-                return Refused(said or "the service does not take these words", is_mistake=True)
+                return ServiceRefused(said or "the service does not take these words", is_mistake=True)
             case 429 | 500 | 502 | 503 | 504:
                 return NoAnswer(f"HTTP {status}{told}", status, _seconds(answer.headers.get("Retry-After")))
             case _ if 300 <= status < 400:
                 where = one_line(answer.headers.get("Location"))[:200]
-                return Refused(f"{url} sends elsewhere, to {where or 'nowhere'}: give that address with --url")
+                return ServiceRefused(f"{url} sends elsewhere, to {where or 'nowhere'}: give that address with --url")
             case _:
-                return Refused(f"{url} says no: HTTP {status}{told}")
+                return ServiceRefused(f"{url} says no: HTTP {status}{told}")
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from pws_soap.errors import ArgumentError, ContractError, PwsError
 from pws_soap.models import PresenceType
 from service.cli.shared.hints import message
-from service.cli.shared.output import Failure, Mistake, warn
+from service.cli.shared.output import CommandFailed, Mistake, warn
 from service.config import Config, ConfigError, Watch, load
 
 T = TypeVar("T")
@@ -119,4 +119,4 @@ def execute(work: Coroutine[Any, Any, T]) -> T:
     except (ArgumentError, ContractError) as error:
         raise Mistake(message(error)) from None
     except PwsError as error:
-        raise Failure(message(error)) from None
+        raise CommandFailed(message(error)) from None

@@ -35,7 +35,7 @@ _STYLES: Final = {
 }
 
 
-class Failure(click.ClickException):
+class CommandFailed(click.ClickException):
     """The server or the network said no."""
 
     exit_code = 1
@@ -46,7 +46,7 @@ class Failure(click.ClickException):
         click.echo(printable(self.format_message()), err=True)
 
 
-class Mistake(Failure):
+class Mistake(CommandFailed):
     """The words or the configuration are wrong."""
 
     exit_code = 2

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from pws_soap.errors import AlreadyLoggedIn, PwsError, Redirected, Unreachable, UntrustedServer
 from pws_soap.models import Session
-from service.cli.shared.output import Failure, note, waiting
+from service.cli.shared.output import CommandFailed, note, waiting
 from service.config import Config
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def client_of(config: Config, url: str) -> PwsClient:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeSession:
     """A node where the application user is logged in."""
 
     url: str
@@ -49,19 +49,19 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class EndUserSession:
     """An end user who is logged in on a node."""
 
-    node: Node
+    node: NodeSession
     session: Session
 
 
-class Nodes:
+class NodeSessions:
     """The nodes that a command speaks with, each logged in once. An asynchronous context manager."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._open: dict[str, Node] = {}
+        self._open: dict[str, NodeSession] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -72,7 +72,7 @@ class Nodes:
     ) -> None:
         await self._stack.aclose()
 
-    async def at(self, url: str) -> Node:
+    async def at(self, url: str) -> NodeSession:
         """The node at `url`, with the application user logged in."""
         if url not in self._open:
             application = self._config.application
@@ -81,10 +81,10 @@ class Nodes:
                 session = await self._login(
                     lambda force: client.login(application.username, application.password, force=force)
                 )
-            self._open[url] = Node(url, client, session)
+            self._open[url] = NodeSession(url, client, session)
         return self._open[url]
 
-    async def preferred(self) -> Node:
+    async def preferred(self) -> NodeSession:
         """The first of the configured nodes that can be reached."""
         failure: PwsError | None = None
         for url in self._config.server.urls():
@@ -95,9 +95,9 @@ class Nodes:
             except Unreachable as error:
                 failure = failure or error
                 note(f"Note: {url} cannot be reached.")
-        raise failure or Failure("there is no node")
+        raise failure or CommandFailed("there is no node")
 
-    async def seat(self, end_user: str) -> Seat:
+    async def seat(self, end_user: str) -> EndUserSession:
         """An end user, logged in at the preferred node or where that one sends us."""
         node = await self.preferred()
         try:
@@ -106,15 +106,15 @@ class Nodes:
             home = await self.home(redirect)
             return await self.seat_at(home, end_user)
 
-    async def seat_at(self, node: Node, end_user: str) -> Seat:
+    async def seat_at(self, node: NodeSession, end_user: str) -> EndUserSession:
         """An end user, logged in at this node. Redirected when that is another one."""
         with waiting(f"Logging in {end_user} at {node.url}"):
             session = await self._login(
                 lambda force: node.client.login_end_user(node.application, end_user, force=force)
             )
-        return Seat(node, session)
+        return EndUserSession(node, session)
 
-    async def home(self, redirect: Redirected) -> Node:
+    async def home(self, redirect: Redirected) -> NodeSession:
         """The node that a redirect names, or its backup."""
         failure: PwsError = redirect
         for name in (redirect.primary, redirect.backup):
@@ -122,7 +122,7 @@ class Nodes:
                 try:
                     url = self._config.server.url_of(name)
                 except ValueError:
-                    raise Failure(f"{redirect.user} is homed on {name!r}, which is not a host") from None
+                    raise CommandFailed(f"{redirect.user} is homed on {name!r}, which is not a host") from None
                 note(f"Note: {redirect.user} is homed on {name}; going there.")
                 try:
                     return await self.at(url)

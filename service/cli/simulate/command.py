@@ -41,7 +41,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SimulatorWords:
     """What was asked for.
 
     `nodes` are names with ports; `name` is how redirects and backups call this machine; `speed` is the office day's,
@@ -162,7 +162,7 @@ def command(
     names = tuple(f"imp{number}" for number in range(1, nodes + 1))
     ports = words.ports_of(port if port is not None else TLS_PORT if tls_cert else PLAIN_PORT, nodes)
     own = {"domain": words.domain_of(domain), "callback_ports": words.callback_ports_of(callback_ports)}
-    wanted = Wanted(
+    wanted = SimulatorWords(
         options=words.options_of(settings, own, words.users_of(user, password, end_users, names)),
         nodes=tuple(zip(names, ports, strict=True)),
         host=host,
@@ -177,7 +177,7 @@ def command(
     asyncio.run(_simulate(wanted))
 
 
-async def _simulate(wanted: Wanted) -> None:
+async def _simulate(wanted: SimulatorWords) -> None:
     """Serve until a signal comes."""
     from pws_soap.simulator import NodeAddress, OfficeDay, SimulatorServer
     from pws_soap.simulator.office import HOUR
@@ -198,7 +198,9 @@ async def _simulate(wanted: Wanted) -> None:
                 await stack.enter_async_context(server)
             except OSError as error:
                 where = _reason(error, wanted.host)
-                raise output.Failure(f"cannot listen on {where}; choose others with --port, --control-port") from None
+                raise output.CommandFailed(
+                    f"cannot listen on {where}; choose others with --port, --control-port"
+                ) from None
             called = f"[{wanted.name}]" if ":" in wanted.name else wanted.name
             for node in server.nodes:
                 server.simulator.place(node.name).address = f"{called}:{node.port}"
@@ -230,7 +232,7 @@ def _reason(error: OSError, host: str) -> str:
     return f"{found[1]}:{found[2]}: {found[3]}" if found else f"{host}: {text}"
 
 
-def _tell(server: SimulatorServer, wanted: Wanted, people: Sequence[str]) -> None:
+def _tell(server: SimulatorServer, wanted: SimulatorWords, people: Sequence[str]) -> None:
     """Where everything is, and what to try."""
     from pws_soap.simulator.app import PATH
 

@@ -10,8 +10,8 @@ from rich.text import Text
 from pws_soap.models import PresenceState
 from service.cli.shared.wording import mark, time
 from service.cli.watch import cells, lines
-from service.cli.watch.contact import Seen
-from service.cli.watch.picture import Counts, Picture
+from service.cli.watch.contact import ShownContact
+from service.cli.watch.picture import Picture, PictureCounts
 from service.core.presence.freshness import Level
 
 ALARM = "bold white on red"
@@ -32,7 +32,7 @@ class Looking:
     view: int = 0
     known_groups: tuple[tuple[str, int, int], ...] = field(default=())
 
-    def chosen(self, picture: Picture) -> list[Seen]:
+    def chosen(self, picture: Picture) -> list[ShownContact]:
         """Who is shown, in order."""
         passes = cells.VIEWS[self.view][1]
         words = self.text.casefold().split()
@@ -72,7 +72,7 @@ def head(picture: Picture, looking: Looking, width: int) -> Text:
     return _packed(text, [Text(each, style="bright_black") for each in rest], width)
 
 
-def counts(found: Counts, shown: int, width: int, *, sure: bool, plain: bool) -> Text:
+def counts(found: PictureCounts, shown: int, width: int, *, sure: bool, plain: bool) -> Text:
     """How many in which state, and who is free."""
     first = Text(f"{found.total} contacts" if shown == found.total else f"{shown} of {found.total}", style="bold")
     free = Text(f"{found.available} free" if sure else "? free", style="bold green" if sure else "bold yellow")

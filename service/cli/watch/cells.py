@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pws_soap.models import PresenceState
 from service.cli.shared import output, wording
-from service.cli.watch.contact import Seen
+from service.cli.watch.contact import ShownContact
 from service.core.presence.freshness import Level
 
 FRESH: Final = 2.0
@@ -25,7 +25,7 @@ _ORDER: Final = {state: place for place, state in enumerate(PresenceState)}
 class Cell:
     """A contact with what is needed to show it: `level` is how sure it is here, `now` the service's time."""
 
-    seen: Seen
+    seen: ShownContact
     level: Level
     now: float
     plain: bool
@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A column; between `least` and `most` characters wide."""
 
     title: str
@@ -123,39 +123,44 @@ def _freshness(cell: Cell) -> Text:
     return Text("stale" if as_of is None else f"stale {wording.age(cell.now - as_of)}", style="bold yellow")
 
 
-_NAME: Final = Column("Name", _name, 11, 24)
-_STATE: Final = Column("State", _state, 13, 13)
-_AGE: Final = Column("For", _since, 4, 4, "right")
-_SURE: Final = Column("Freshness", _freshness, 10, 10)
+_NAME: Final = TableColumn("Name", _name, 11, 24)
+_STATE: Final = TableColumn("State", _state, 13, 13)
+_AGE: Final = TableColumn("For", _since, 4, 4, "right")
+_SURE: Final = TableColumn("Freshness", _freshness, 10, 10)
 
-LAYOUTS: Final[tuple[tuple[Column, ...], ...]] = (
+LAYOUTS: Final[tuple[tuple[TableColumn, ...], ...]] = (
     (
-        Column("Name", _name, 18, 24),
-        Column("Contact", _contact, 22, 32),
+        TableColumn("Name", _name, 18, 24),
+        TableColumn("Contact", _contact, 22, 32),
         _STATE,
-        Column("Doing", _doing, 18, 36),
+        TableColumn("Doing", _doing, 18, 36),
         _AGE,
-        Column("Free", _free, 18, 40),
+        TableColumn("Free", _free, 18, 40),
         _SURE,
     ),
     (
-        Column("Name", _name, 17, 24),
+        TableColumn("Name", _name, 17, 24),
         _STATE,
-        Column("Doing", _doing, 9, 30),
+        TableColumn("Doing", _doing, 9, 30),
         _AGE,
-        Column("Free", _free, 9, 24),
+        TableColumn("Free", _free, 9, 24),
         _SURE,
     ),
-    (_NAME, _STATE, Column("Doing", _doing, 8, 16), _AGE, Column("Free", _free, 8, 12)),
-    (Column("Name", _name, 10, 24), _STATE, Column("Doing", _short, 8, 16), _AGE),
-    (Column("Name", _name, 6, 24), _STATE),
-    (Column("", _mark, 1, 1), Column("Name", _name, 1, 24)),
+    (_NAME, _STATE, TableColumn("Doing", _doing, 8, 16), _AGE, TableColumn("Free", _free, 8, 12)),
+    (TableColumn("Name", _name, 10, 24), _STATE, TableColumn("Doing", _short, 8, 16), _AGE),
+    (TableColumn("Name", _name, 6, 24), _STATE),
+    (TableColumn("", _mark, 1, 1), TableColumn("Name", _name, 1, 24)),
 )
 """From the widest to the narrowest."""
-HIDDEN: Final[tuple[tuple[Column, ...], ...]] = (
-    (Column("Name", _name, 18, 24), Column("Contact", _contact, 22, 32), Column("Free", _free, 8, 12), _SURE),
-    (Column("Name", _name, 8, 24), Column("Free", _free, 8, 8)),
-    (Column("", _mark, 1, 1), Column("Name", _name, 1, 24)),
+HIDDEN: Final[tuple[tuple[TableColumn, ...], ...]] = (
+    (
+        TableColumn("Name", _name, 18, 24),
+        TableColumn("Contact", _contact, 22, 32),
+        TableColumn("Free", _free, 8, 12),
+        _SURE,
+    ),
+    (TableColumn("Name", _name, 8, 24), TableColumn("Free", _free, 8, 8)),
+    (TableColumn("", _mark, 1, 1), TableColumn("Name", _name, 1, 24)),
 )
 """The same for a key that sees no details."""
 
@@ -164,7 +169,7 @@ HIDDEN: Final[tuple[tuple[Column, ...], ...]] = (
 class Layout:
     """Columns with their widths, `gap` apart."""
 
-    columns: tuple[tuple[Column, int], ...]
+    columns: tuple[tuple[TableColumn, int], ...]
     gap: int
 
     def titles(self) -> Text:
@@ -204,34 +209,34 @@ def layout(width: int, *, details: bool = True) -> Layout:
     return Layout(tuple(zip(columns, widths, strict=True)), gap)
 
 
-def _least(columns: Sequence[Column], gap: int) -> int:
+def _least(columns: Sequence[TableColumn], gap: int) -> int:
     return sum(column.least for column in columns) + gap * (len(columns) - 1)
 
 
-def _by_name(seen: Seen) -> tuple[object, ...]:
+def _by_name(seen: ShownContact) -> tuple[object, ...]:
     return (seen.name.casefold(), seen.contact)
 
 
-def _by_state(seen: Seen) -> tuple[object, ...]:
+def _by_state(seen: ShownContact) -> tuple[object, ...]:
     return (_ORDER.get(seen.state, 99) if seen.state is not None else 99, *_by_name(seen))
 
 
-def _by_change(seen: Seen) -> tuple[object, ...]:
+def _by_change(seen: ShownContact) -> tuple[object, ...]:
     return (-(seen.changed_at or 0.0), *_by_name(seen))
 
 
-def _by_free(seen: Seen) -> tuple[object, ...]:
+def _by_free(seen: ShownContact) -> tuple[object, ...]:
     """Who is free first, the longest so before the others."""
     return (not seen.available, seen.changed_at or 0.0 if seen.available else 0.0, *_by_name(seen))
 
 
-ORDERS: Final[tuple[tuple[str, Callable[[Seen], tuple[object, ...]]], ...]] = (
+ORDERS: Final[tuple[tuple[str, Callable[[ShownContact], tuple[object, ...]]], ...]] = (
     ("name", _by_name),
     ("state", _by_state),
     ("last change", _by_change),
     ("free first", _by_free),
 )
-VIEWS: Final[tuple[tuple[str, Callable[[Seen, Level], bool]], ...]] = (
+VIEWS: Final[tuple[tuple[str, Callable[[ShownContact, Level], bool]], ...]] = (
     ("everybody", lambda _seen, _level: True),
     ("who is free", lambda seen, level: seen.available and level is Level.LIVE),
     ("who is held", lambda seen, _level: seen.held is not None),

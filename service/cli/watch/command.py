@@ -22,7 +22,7 @@ from service.cli.shared.signals import stop_at_signals, until
 from service.core.presence.freshness import Level
 
 if TYPE_CHECKING:
-    from service.cli.shared.api import Api, Place, Query
+    from service.cli.shared.api import Api, Query, ServiceAddress
     from service.cli.watch.follow import Happening
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
@@ -116,9 +116,9 @@ def _word(option: str, word: str, allowed: Sequence[str]) -> str:
     return word
 
 
-def place_of(url: str | None, key_file: Path | None, ca_file: Path | None, config_path: Path) -> Place:
+def place_of(url: str | None, key_file: Path | None, ca_file: Path | None, config_path: Path) -> ServiceAddress:
     """Where the service is, and the key to it. Raises Mistake."""
-    from service.cli.shared.api import Place  # aiohttp takes a moment
+    from service.cli.shared.api import ServiceAddress  # aiohttp takes a moment
 
     url = url or _configured(config_path) or DEFAULT_URL
     try:
@@ -135,7 +135,7 @@ def place_of(url: str | None, key_file: Path | None, ca_file: Path | None, confi
     key = _key(key_file)
     if key is not None and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         output.warn(f"{url} is not https: the key travels in the clear")
-    return Place(url.rstrip("/"), key, ca_file)
+    return ServiceAddress(url.rstrip("/"), key, ca_file)
 
 
 def _shown(url: str) -> str:
@@ -185,9 +185,9 @@ def _key(path: Path | None) -> Secret | None:
 
 
 async def _watch(
-    place: Place, query: Query, seconds: float | None, *, terminal: bool, as_json: bool, patient: bool
+    place: ServiceAddress, query: Query, seconds: float | None, *, terminal: bool, as_json: bool, patient: bool
 ) -> None:
-    from service.cli.shared.api import Api, NoAnswer, Refused
+    from service.cli.shared.api import Api, NoAnswer, ServiceRefused
 
     try:
         api = Api(place)
@@ -199,10 +199,10 @@ async def _watch(
                 await until(stop, work)
         finally:
             await api.close()
-    except Refused as error:
-        raise (output.Mistake if error.is_mistake else output.Failure)(error.reason) from None
+    except ServiceRefused as error:
+        raise (output.Mistake if error.is_mistake else output.CommandFailed)(error.reason) from None
     except NoAnswer as error:
-        raise output.Failure(
+        raise output.CommandFailed(
             f"{place.url} cannot be reached: {error.reason}. Is the service running there? --wait waits for it"
         ) from None
 

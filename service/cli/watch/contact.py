@@ -32,7 +32,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ShownContact:
     """A contact. `presence` is None where this key may not see it; `as_of` and `changed_at` are the service's time."""
 
     contact: str
@@ -54,7 +54,7 @@ class Seen:
         return self.presence.state if self.presence is not None else None
 
 
-def read(data: Json) -> Seen:
+def read(data: Json) -> ShownContact:
     """Read one. Raises NotAContact."""
     contact = data.get("contact")
     if not isinstance(contact, str) or not contact:
@@ -68,7 +68,7 @@ def read(data: Json) -> Seen:
         words += [presence.state.value, *presence.activities, presence.note or ""]
     if held is not None:
         words += ["held", held.purpose, held.holder]
-    return Seen(
+    return ShownContact(
         contact=contact,
         name=name,
         presence=presence,

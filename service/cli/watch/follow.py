@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from service.cli.shared.api import LATE, Api, Json, NoAnswer, Query, Refused, one_line
+from service.cli.shared.api import LATE, Api, Json, NoAnswer, Query, ServiceRefused, one_line
 from service.cli.watch.contact import time_of
 from service.cli.watch.sse import Message, Parser, TooLong
 from service.core.clock import Clock
@@ -48,7 +48,7 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StreamEvent:
     """An event of the stream."""
 
     name: str
@@ -67,7 +67,7 @@ class Health:
     groups: tuple[tuple[str, int, int], ...] = ()
 
 
-Happening = Connected | Lost | Told | Health
+Happening = Connected | Lost | StreamEvent | Health
 
 
 class NotAnEvent(ValueError):
@@ -98,18 +98,18 @@ class Watcher:
         self._well = True
         self._ask = asyncio.Event()
         self._connected = False
-        self._out: asyncio.Queue[Happening | Refused | NoAnswer] = asyncio.Queue(AHEAD)
+        self._out: asyncio.Queue[Happening | ServiceRefused | NoAnswer] = asyncio.Queue(AHEAD)
 
     async def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens, until it is closed.
 
-        Raises Refused; and NoAnswer where there is none at the beginning, unless it is patient.
+        Raises ServiceRefused; and NoAnswer where there is none at the beginning, unless it is patient.
         """
         work = [asyncio.create_task(self._stream(), name="stream"), asyncio.create_task(self._pulse(), name="pulse")]
         try:
             while True:
                 happening = await self._out.get()
-                if isinstance(happening, Refused | NoAnswer):
+                if isinstance(happening, ServiceRefused | NoAnswer):
                     raise happening
                 yield happening
         finally:
@@ -128,7 +128,7 @@ class Watcher:
                 async with self._api.events(self._query, self._last_id) as pieces:
                     await self._read(pieces, parser)
                 reason = "the service has ended the stream"
-            except Refused as error:
+            except ServiceRefused as error:
                 await self._out.put(error)
                 return
             except NoAnswer as error:
@@ -194,7 +194,7 @@ class Watcher:
     async def _feel(self) -> None:
         try:
             health = health_of(await self._api.get("/v1/status"), await self._groups())
-        except Refused:  # nothing that this key may see
+        except ServiceRefused:  # nothing that this key may see
             return
         except NoAnswer as error:
             self._deaf = 0 if error.status is not None else self._deaf + 1
@@ -209,11 +209,11 @@ class Watcher:
     async def _groups(self) -> Json:
         try:
             return await self._api.get("/v1/summary")
-        except Refused:
+        except ServiceRefused:
             return {}
 
 
-def event(message: Message) -> Told:
+def event(message: Message) -> StreamEvent:
     """The event in a message. Raises NotAnEvent."""
     try:
         data = json.loads(message.data)
@@ -222,7 +222,7 @@ def event(message: Message) -> Told:
     if not isinstance(data, dict):
         raise NotAnEvent(f"an event {one_line(message.name)[:40]!r} without a JSON object")
     number = re.match(r"[0-9]{1,18}", message.id)  # more may follow, which is the service's own business
-    return Told(one_line(message.name), int(number[0]) if number else None, data)
+    return StreamEvent(one_line(message.name), int(number[0]) if number else None, data)
 
 
 def health_of(status: Json, summary: Json) -> Health:

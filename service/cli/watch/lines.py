@@ -15,9 +15,9 @@ from typing import Final
 from service.cli.shared import output, wording
 from service.cli.shared.api import one_line
 from service.cli.shared.wording import CONTACT, STATE, time
-from service.cli.watch.contact import Seen, time_of
-from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
-from service.cli.watch.picture import Picture, Step
+from service.cli.watch.contact import ShownContact, time_of
+from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
+from service.cli.watch.picture import Picture, PictureChange
 from service.core.presence.freshness import Level
 
 UNSURE: Final = "what was told so far is not sure any more"
@@ -48,7 +48,7 @@ class Words:
         self._picture = picture
         self._was_lost = False
 
-    def of(self, happening: Happening, steps: Sequence[Step]) -> Iterator[str]:
+    def of(self, happening: Happening, steps: Sequence[PictureChange]) -> Iterator[str]:
         """The lines that tell of a happening and what it did."""
         now = time(self._picture.now())
         match happening:
@@ -58,17 +58,17 @@ class Words:
             case Connected() if self._was_lost:
                 self._was_lost = False
                 yield f"{now}  connected again"
-            case Told(name="snapshot"):
+            case StreamEvent(name="snapshot"):
                 if happening.data.get("reason") in {"not-kept", "behind"}:
                     yield f"{now}  changes were missed; this is how it is now"
                 if not steps:
                     yield f"{now}  no contact passes the filter"
-            case Told() if not steps and happening.name not in {"change", "removed"}:
+            case StreamEvent() if not steps and happening.name not in {"change", "removed"}:
                 yield f"{time(time_of(happening.data.get('at')) or self._picture.now())}  {news(happening)}"
         for step in steps:
             yield self._step(step)
 
-    def _step(self, step: Step) -> str:
+    def _step(self, step: PictureChange) -> str:
         seen = step.after or step.before
         if seen is None:
             return ""
@@ -81,11 +81,11 @@ class Words:
         return f"{time(at or self._picture.now())}  {contact}  {word:<{STATE}}  {what(step)}".rstrip()
 
 
-def _presence_changed(step: Step) -> bool:
+def _presence_changed(step: PictureChange) -> bool:
     return step.before is None or step.after is None or step.before.changed_at != step.after.changed_at
 
 
-def what(step: Step) -> str:
+def what(step: PictureChange) -> str:
     """What is so now, and what was different before."""
     seen, before = step.after, step.before
     if seen is None:
@@ -106,7 +106,7 @@ def what(step: Step) -> str:
     return "; ".join(filter(None, words))
 
 
-def held(seen: Seen) -> str:
+def held(seen: ShownContact) -> str:
     """Who holds a contact, and for what."""
     if seen.held is None:
         return ""
@@ -115,12 +115,12 @@ def held(seen: Seen) -> str:
     return f"held{holder}{purpose}"
 
 
-def as_of(seen: Seen) -> str:
+def as_of(seen: ShownContact) -> str:
     """The moment up to which the state is known to have been true, as the time of day."""
     return time(seen.as_of)[:8] if seen.as_of is not None else "?"
 
 
-def news(told: Told) -> str:
+def news(told: StreamEvent) -> str:
     """An event about the service or a claim, in words."""
     data = told.data
     words = [told.name]
@@ -159,7 +159,7 @@ class Documents:
     def __init__(self) -> None:
         self._was_lost = False
 
-    def of(self, happening: Happening, steps: Sequence[Step]) -> Iterator[str]:
+    def of(self, happening: Happening, steps: Sequence[PictureChange]) -> Iterator[str]:
         """The lines that tell of a happening and what it did."""
         match happening:
             case Lost() if not self._was_lost:
@@ -168,11 +168,11 @@ class Documents:
             case Connected() if self._was_lost:
                 self._was_lost = False
                 yield _json({"event": "connected", "id": None})
-            case Told(name="snapshot"):
+            case StreamEvent(name="snapshot"):
                 for step in steps:
                     name = "snapshot" if step.after is not None else "removed"
                     yield _json({"event": name, "id": happening.id, **step.data})
-            case Told():
+            case StreamEvent():
                 yield _json({"event": happening.name, "id": happening.id, **happening.data})
 
 

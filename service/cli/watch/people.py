@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from service.cli.watch.contact import Seen
+from service.cli.watch.contact import ShownContact
 
 _CURSOR: Final = Style(reverse=True)
 
@@ -39,13 +39,13 @@ class People(ScrollView, can_focus=True):
             self.contact = contact
             super().__init__()
 
-    def __init__(self, draw: Callable[[Seen], Text]) -> None:
+    def __init__(self, draw: Callable[[ShownContact], Text]) -> None:
         super().__init__(id="people")
         self._draw = draw
-        self._rows: Sequence[Seen] = ()
+        self._rows: Sequence[ShownContact] = ()
         self.cursor: str | None = None
 
-    def display_rows(self, rows: Sequence[Seen]) -> None:
+    def display_rows(self, rows: Sequence[ShownContact]) -> None:
         """Show these."""
         self._rows = rows
         self.virtual_size = Size(0, len(rows))

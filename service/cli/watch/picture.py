@@ -14,26 +14,26 @@ from typing import Any
 from pws_soap.models import PresenceState
 from service.cli.shared.api import Json
 from service.cli.watch import contact
-from service.cli.watch.contact import Seen
-from service.cli.watch.follow import Connected, Happening, Health, Lost, Told
+from service.cli.watch.contact import ShownContact
+from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
 from service.core.clock import Clock
 from service.core.presence.freshness import Level
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PictureChange:
     """What a happening did to one contact. `after` None: it is no longer there, since nobody watches it or the filter
     leaves it out (`watched`). `data` is what the service said of it."""
 
-    before: Seen | None
-    after: Seen | None
+    before: ShownContact | None
+    after: ShownContact | None
     data: Json
     watched: bool = False
     first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class PictureCounts:
     """Of the contacts in the picture."""
 
     total: int
@@ -48,7 +48,7 @@ class Picture:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.contacts: dict[str, Seen] = {}
+        self.contacts: dict[str, ShownContact] = {}
         self.connected = False
         self.begun = False
         """Whether a snapshot has come."""
@@ -61,7 +61,7 @@ class Picture:
         self.health: Health | None = None
         self.skew = 0.0
         """Seconds that the service's clock is ahead of ours."""
-        self.news: Told | None = None
+        self.news: StreamEvent | None = None
         """The last event about the service or a claim."""
         self.changes = 0
 
@@ -79,11 +79,11 @@ class Picture:
         """Whether what the service told last still holds."""
         return self.connected and self.begun
 
-    def level(self, seen: Seen) -> Level:
+    def level(self, seen: ShownContact) -> Level:
         """How sure the contact's state is here and now."""
         return seen.level if self.sure or seen.level is Level.UNKNOWN else Level.STALE
 
-    def take(self, happening: Happening) -> list[Step]:
+    def take(self, happening: Happening) -> list[PictureChange]:
         """Take it in; what it did to contacts, in order."""
         match happening:
             case Connected():
@@ -100,11 +100,11 @@ class Picture:
                 self.health = happening
                 if happening.now is not None:
                     self.skew = happening.now - self._clock.now()
-            case Told():
+            case StreamEvent():
                 return self._told(happening)
         return []
 
-    def _told(self, told: Told) -> list[Step]:
+    def _told(self, told: StreamEvent) -> list[PictureChange]:
         match told.name:
             case "snapshot":
                 steps = list(self._snapshot(told.data))
@@ -118,12 +118,12 @@ class Picture:
             case "removed":
                 before = self.contacts.pop(_key(told.data.get("contact")), None)
                 watched = told.data.get("watched") is True
-                return [Step(before, None, told.data, watched)] if before is not None else []
+                return [PictureChange(before, None, told.data, watched)] if before is not None else []
             case _:
                 self.news = told
                 return []
 
-    def _snapshot(self, data: Json) -> Iterable[Step]:
+    def _snapshot(self, data: Json) -> Iterable[PictureChange]:
         old, self.contacts = self.contacts, {}
         listed = data.get("contacts")
         for each in listed if isinstance(listed, list) else ():
@@ -134,12 +134,12 @@ class Picture:
                 yield step
         for key, gone in old.items():
             if key not in self.contacts:
-                yield Step(gone, None, {"contact": gone.contact, "watched": None})
+                yield PictureChange(gone, None, {"contact": gone.contact, "watched": None})
 
     # Any: a contact of somebody else's document
     def _change(
-        self, data: Mapping[str, Any], old: Mapping[str, Seen] | None = None, *, first: bool = False
-    ) -> Step | None:
+        self, data: Mapping[str, Any], old: Mapping[str, ShownContact] | None = None, *, first: bool = False
+    ) -> PictureChange | None:
         try:
             seen = contact.read(data)
         except contact.NotAContact:
@@ -147,9 +147,9 @@ class Picture:
         key = _key(seen.contact)
         before = (self.contacts if old is None else old).get(key)
         self.contacts[key] = seen
-        return Step(before, seen, data, first=first)
+        return PictureChange(before, seen, data, first=first)
 
-    def counts(self) -> Counts:
+    def counts(self) -> PictureCounts:
         """Numbers of what is there, as sure as it is now: nobody is available without a connection."""
         states: Counter[PresenceState] = Counter()
         levels: Counter[Level] = Counter()
@@ -160,7 +160,7 @@ class Picture:
             levels[self.level(seen)] += 1
             available += seen.available
             held += seen.held is not None
-        return Counts(len(self.contacts), states, levels, available if self.sure else 0, held)
+        return PictureCounts(len(self.contacts), states, levels, available if self.sure else 0, held)
 
 
 def _key(contact: object) -> str:

@@ -17,10 +17,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from service.cli.shared.api import NoAnswer, Refused
+from service.cli.shared.api import NoAnswer, ServiceRefused
 from service.cli.watch import bars, cells, sheets
 from service.cli.watch.cells import Cell
-from service.cli.watch.contact import Seen
+from service.cli.watch.contact import ShownContact
 from service.cli.watch.follow import Happening
 from service.cli.watch.people import People
 from service.cli.watch.picture import Picture
@@ -72,7 +72,7 @@ class WatchApp(App[None]):
     ) -> None:
         super().__init__(ansi_color=True)
         self.picture = Picture(clock)
-        self.failure: Refused | NoAnswer | None = None
+        self.failure: ServiceRefused | NoAnswer | None = None
         self.looking = bars.Looking(url, tuple(fixed), tuple(groups))
         self._clock = clock
         self._follow = follow
@@ -111,7 +111,7 @@ class WatchApp(App[None]):
                 async for happening in happenings:
                     self.picture.take(happening)
                     self._stale = True
-        except (Refused, NoAnswer) as error:
+        except (ServiceRefused, NoAnswer) as error:
             self.failure = error
             self.exit()
 
@@ -125,10 +125,10 @@ class WatchApp(App[None]):
         """Another size, other columns (textual)."""
         self._draw()
 
-    def _line(self, seen: Seen) -> Text:
+    def _line(self, seen: ShownContact) -> Text:
         return self._layout.row(self._cell(seen))
 
-    def _cell(self, seen: Seen) -> Cell:
+    def _cell(self, seen: ShownContact) -> Cell:
         return Cell(seen, self.picture.level(seen), self.picture.now(), self._plain)
 
     def _draw(self) -> None:

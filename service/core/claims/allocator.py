@@ -16,14 +16,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Set
 from typing import Final
 
-from service.core.claims.leases import ClaimBook
-from service.core.claims.members import Look
-from service.core.claims.model import Ask, Event, Excuse, Granted, Happening, Lease, PassedOver, Person, Refused
-from service.core.claims.pick_order import Standing
+from service.core.claims.leases import LeaseTable
+from service.core.claims.members import MemberLookup
+from service.core.claims.model import (
+    Ask,
+    ClaimEvent,
+    ClaimEventKind,
+    Granted,
+    Lease,
+    NotEnoughFree,
+    PassedOver,
+    Person,
+    RejectReason,
+)
+from service.core.claims.pick_order import PickOrder
 from service.core.claims.reserve import Reserve
 from service.core.claims.wait_queue import Queue, Ticket, Walk
 from service.core.clock import Clock
-from service.core.presence.snapshot import Told
+from service.core.presence.snapshot import GroupedSnapshot
 
 UNWATCHED: Final = "no longer watched"
 CLAIMED: Final = "claimed"
@@ -36,15 +46,15 @@ _Reasons = dict[tuple[str, frozenset[str]], tuple[PassedOver, ...]]
 """By group, and the groups of those who asked before: why nobody can be had. The same for all who ask at one moment."""
 
 
-class Claiming:
+class Allocator:
     """Decides. `new_id` makes the names of leases; `max_waiting` askers may wait; for at most `reserve` seconds people
     are kept for them."""
 
     def __init__(
         self,
-        book: ClaimBook,
-        standing: Standing,
-        look: Look,
+        book: LeaseTable,
+        standing: PickOrder,
+        look: MemberLookup,
         clock: Clock,
         new_id: Callable[[], str],
         max_waiting: int = 500,
@@ -61,7 +71,7 @@ class Claiming:
         self._kept: dict[str, set[str]] = {}  # by the group that they are kept for, as of the last walk
         self._away: set[str] = set()  # held, and not available any more: that was told
         self._members_left = False
-        self.happenings: list[Happening] = []
+        self.happenings: list[ClaimEvent] = []
         self.settled: list[Ticket] = []
 
     def __repr__(self) -> str:
@@ -97,7 +107,7 @@ class Claiming:
                 if not wait:
                     self._refuse(ticket)
                 elif len(self._queue) > self._max_waiting:
-                    self._queue.settle(ticket, Excuse.FULL)
+                    self._queue.settle(ticket, RejectReason.FULL)
         except BaseException:  # a bug must not leave somebody in the queue whom nobody answers
             self._queue.leave(ticket)
             raise
@@ -111,7 +121,7 @@ class Claiming:
             if lease is not None:  # they keep their place in the order: nobody has given them anything to do
                 if ticket.picking is not None:
                     self._standing.undo(ticket.picking)
-                self._over(lease, Event.RELEASED, GONE, counts=False)
+                self._over(lease, ClaimEventKind.RELEASED, GONE, counts=False)
         self.tick()
 
     def renew(self, name: str, seconds: float) -> Lease | None:
@@ -119,7 +129,7 @@ class Claiming:
         self.tick()
         lease = self._book.renew(name, seconds)
         if lease is not None:
-            self._tell(Event.RENEWED, lease)
+            self._tell(ClaimEventKind.RENEWED, lease)
         return lease
 
     def release(self, name: str, reason: str | None = None) -> Lease | None:
@@ -127,19 +137,19 @@ class Claiming:
         self.tick()
         lease = self._book.end(name)
         if lease is not None:
-            self._over(lease, Event.RELEASED, reason)
+            self._over(lease, ClaimEventKind.RELEASED, reason)
             self._serve()
         return lease
 
     def stop(self) -> None:
         """The service ends: whoever waits gets an answer."""
         for ticket in self._queue:
-            self._queue.settle(ticket, Excuse.STOPPING)
+            self._queue.settle(ticket, RejectReason.STOPPING)
             self.settled.append(ticket)
 
     # --- what happens
 
-    def told(self, key: str, told: Told, at: float) -> None:
+    def told(self, key: str, told: GroupedSnapshot, at: float) -> None:
         """What the log tells of a contact."""
         for opinion in told.opinions:
             if opinion.group is not None:
@@ -154,7 +164,7 @@ class Claiming:
             self._away.add(key)
             lease = self._book.get(claim.id)
             if lease is not None:
-                self._tell(Event.UNAVAILABLE, lease, Person(key, claim.contact), verdict.reason)
+                self._tell(ClaimEventKind.UNAVAILABLE, lease, Person(key, claim.contact), verdict.reason)
 
     def removed(self, key: str) -> None:
         """A contact is not watched any longer: its hold ends, and with the last one the lease."""
@@ -166,9 +176,9 @@ class Claiming:
         if dropped is None:
             return
         lease, person = dropped
-        self._tell(Event.UNAVAILABLE, lease, person, UNWATCHED)
+        self._tell(ClaimEventKind.UNAVAILABLE, lease, person, UNWATCHED)
         if not lease.people and self._book.end(lease.id) is not None:
-            self._over(lease, Event.RELEASED, "nobody in it is watched any longer")
+            self._over(lease, ClaimEventKind.RELEASED, "nobody in it is watched any longer")
 
     def tick(self) -> None:
         """What time has brought about, and whoever can be served now."""
@@ -189,7 +199,7 @@ class Claiming:
 
     def _expire(self) -> None:
         for lease in self._book.sweep():
-            self._over(lease, Event.EXPIRED)
+            self._over(lease, ClaimEventKind.EXPIRED)
 
     def _serve(self) -> None:
         """One walk through the queue. Whoever is not served keeps people from those behind, as far as it may."""
@@ -262,7 +272,7 @@ class Claiming:
         ticket.picking = self._standing.picked(ask.group, (person.key for person in picked))
         self._queue.settle(ticket, Granted(lease, passed_over))
         self.settled.append(ticket)
-        self._tell(Event.MADE, lease)
+        self._tell(ClaimEventKind.MADE, lease)
 
     def _refuse(self, ticket: Ticket, known: _Reasons | None = None) -> None:
         """Send it away. `known`: what was said in this same moment to those before it, as long as it is so."""
@@ -273,7 +283,7 @@ class Claiming:
             kept = set[str]().union(*(self._kept.get(group, ()) for group in before))
             others = known[ticket.ask.group, before] = self._others(ticket.ask.group, frozenset(), kept, TOO_FEW)
         free = sum(each.reason == TOO_FEW for each in others)
-        self._queue.settle(ticket, Refused(free, any(each.reason == KEPT for each in others), others))
+        self._queue.settle(ticket, NotEnoughFree(free, any(each.reason == KEPT for each in others), others))
 
     def _others(
         self, group: str, picked: Collection[str], kept: Collection[str], behind: str
@@ -297,11 +307,13 @@ class Claiming:
     def _watched(self, group: str) -> int:
         return sum(map(self._look.is_watched, self._look.members(group)))
 
-    def _over(self, lease: Lease, event: Event, reason: str | None = None, *, counts: bool = True) -> None:
+    def _over(self, lease: Lease, event: ClaimEventKind, reason: str | None = None, *, counts: bool = True) -> None:
         self._away -= lease.keys
         if counts:
             self._standing.returned(lease.keys, self._clock.monotonic())
         self._tell(event, lease, reason=reason)
 
-    def _tell(self, event: Event, lease: Lease, person: Person | None = None, reason: str | None = None) -> None:
-        self.happenings.append(Happening(event, lease, person, reason))
+    def _tell(
+        self, event: ClaimEventKind, lease: Lease, person: Person | None = None, reason: str | None = None
+    ) -> None:
+        self.happenings.append(ClaimEvent(event, lease, person, reason))

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from service.core.presence.freshness import Level
-from service.core.presence.snapshot import Told
+from service.core.presence.snapshot import GroupedSnapshot
 
 PATIENCE: Final = 60.0
 """Seconds after the first live presence of a group in which the others should come."""
 
 
-class Turn(NamedTuple):
+class CoverageChange(NamedTuple):
     """A group has too few free people (`is_low`), or enough again."""
 
     group: str
@@ -55,7 +55,7 @@ class Coverage:
         begun = (group.first for group in self._groups.values() if not group.counts)
         return min((first + PATIENCE for first in begun if first is not None), default=None)
 
-    def told(self, key: str, told: Told, at: float) -> None:
+    def told(self, key: str, told: GroupedSnapshot, at: float) -> None:
         """Somebody as the log has just told of them."""
         opinions = {opinion.group: opinion.verdict.available for opinion in told.opinions}
         for name in opinions.keys() & self._groups.keys():
@@ -79,7 +79,7 @@ class Coverage:
                     keys.discard(key)
                 self._touched.add(name)
 
-    def turns(self, now: float) -> list[Turn]:
+    def turns(self, now: float) -> list[CoverageChange]:
         """What has turned since it was last asked."""
         touched, self._touched = self._touched, set()
         due = {
@@ -89,7 +89,7 @@ class Coverage:
         }
         return list(self._judged(sorted(touched | due), due))
 
-    def _judged(self, names: Iterable[str], due: set[str]) -> Iterable[Turn]:
+    def _judged(self, names: Iterable[str], due: set[str]) -> Iterable[CoverageChange]:
         for name in names:
             group = self._groups[name]
             if not group.counts:
@@ -100,4 +100,4 @@ class Coverage:
             is_low = len(group.free) < group.min_free
             if is_low is not group.is_low:
                 group.is_low = is_low
-                yield Turn(name, is_low, len(group.free), group.min_free)
+                yield CoverageChange(name, is_low, len(group.free), group.min_free)

@@ -16,7 +16,7 @@ from service.core.clock import Clock, Moment
 from service.core.presence.claim import Claim
 
 
-class ClaimBook:
+class LeaseTable:
     """The leases of one process. They are in memory, and end with it."""
 
     def __init__(self, clock: Clock) -> None:
@@ -26,7 +26,7 @@ class ClaimBook:
         self._due: list[tuple[float, str]] = []  # a heap; entries of leases that are over or renewed are passed over
 
     def __repr__(self) -> str:
-        return f"<ClaimBook {len(self._leases)} leases of {len(self._claims)} people>"
+        return f"<LeaseTable {len(self._leases)} leases of {len(self._claims)} people>"
 
     # --- reading
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from service.core.claims.model import Person
-from service.core.presence.availability import Verdict
+from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.query import Reader
 from service.core.presence.store import Store
 
 
-class Seen(NamedTuple):
+class MemberOpinion(NamedTuple):
     """A member of a group, and what that group's rule says now. Claims are left aside."""
 
     person: Person
-    verdict: Verdict
+    verdict: AvailabilityVerdict
 
 
-class Look(Protocol):
+class MemberLookup(Protocol):
     """Looks at groups."""
 
     def members(self, group: str) -> frozenset[str]:
@@ -31,12 +31,12 @@ class Look(Protocol):
         """Whether anybody watches this one."""
         ...
 
-    def at(self, group: str, key: str) -> Seen | None:
+    def at(self, group: str, key: str) -> MemberOpinion | None:
         """One of them; None when nobody watches this one."""
         ...
 
 
-class Sight:
+class ReaderMembers:
     """Looks through the reader."""
 
     def __init__(self, store: Store, reader: Reader) -> None:
@@ -49,11 +49,11 @@ class Sight:
     def is_watched(self, key: str) -> bool:
         return self._store.get(key) is not None
 
-    def at(self, group: str, key: str) -> Seen | None:
+    def at(self, group: str, key: str) -> MemberOpinion | None:
         record = self._store.get(key)
         if record is None:
             return None
         for opinion in self._reader.told(record).opinions:
             if opinion.group == group:
-                return Seen(Person(record.key, record.contact), opinion.verdict)
+                return MemberOpinion(Person(record.key, record.contact), opinion.verdict)
         return None

@@ -82,7 +82,7 @@ class Granted(NamedTuple):
     passed_over: tuple[PassedOver, ...]
 
 
-class Refused(NamedTuple):
+class NotEnoughFree(NamedTuple):
     """The asker gets nobody. `free` is how many it could have had; `ahead`: whether others wait before it."""
 
     free: int
@@ -90,7 +90,7 @@ class Refused(NamedTuple):
     passed_over: tuple[PassedOver, ...]
 
 
-class Excuse(StrEnum):
+class RejectReason(StrEnum):
     """Why an asker was sent away without a look at who is free."""
 
     FULL = "full"
@@ -99,10 +99,10 @@ class Excuse(StrEnum):
     """The service ends."""
 
 
-Outcome = Granted | Refused | Excuse
+Outcome = Granted | NotEnoughFree | RejectReason
 
 
-class Event(StrEnum):
+class ClaimEventKind(StrEnum):
     """What is told of claims."""
 
     MADE = "claim.made"
@@ -113,10 +113,10 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ClaimEvent:
     """Something happened to a lease, which is as it was then. `person` and `reason` where it is about one of them."""
 
-    event: Event
+    event: ClaimEventKind
     lease: Lease
     person: Person | None = None
     reason: str | None = None
@@ -124,7 +124,7 @@ class Happening:
     @property
     def ends(self) -> bool:
         """Whether the lease is over."""
-        return self.event in {Event.RELEASED, Event.EXPIRED}
+        return self.event in {ClaimEventKind.RELEASED, ClaimEventKind.EXPIRED}
 
 
-Listener = Callable[[Happening], None]
+Listener = Callable[[ClaimEvent], None]

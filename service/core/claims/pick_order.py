@@ -34,7 +34,7 @@ class Picking(NamedTuple):
     claimed: Mapping[str, int]
 
 
-class Standing:
+class PickOrder:
     """Where everybody stands. `picks` says which order each group has."""
 
     def __init__(self, picks: Mapping[str, Pick]) -> None:

@@ -1,6 +1,6 @@
 """Where claims live: it hears of presence, wakes at the right moments, lets askers wait, and has everything told.
 
-What is decided, `Claiming` decides. One task (`run`) sleeps until the next lease or somebody's patience ends, or until
+What is decided, `Allocator` decides. One task (`run`) sleeps until the next lease or somebody's patience ends, or until
 the log tells of something that somebody waits for; requests are served at once, in their own turn of the event loop.
 Before a request is decided the log is made to tell what time has changed about the group, so that whoever follows
 events has heard that somebody is free before hearing that this somebody is claimed.
@@ -16,18 +16,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from service.core.claims.allocator import Claiming
+from service.core.claims.allocator import Allocator
 from service.core.claims.coverage import Coverage
-from service.core.claims.leases import ClaimBook
-from service.core.claims.members import Sight
-from service.core.claims.model import Ask, Excuse, Happening, Lease, Listener, Outcome, Pick
-from service.core.claims.pick_order import Standing
+from service.core.claims.leases import LeaseTable
+from service.core.claims.members import ReaderMembers
+from service.core.claims.model import Ask, ClaimEvent, Lease, Listener, Outcome, Pick, RejectReason
+from service.core.claims.pick_order import PickOrder
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import Clock
 from service.core.events.log import CHANGE, REMOVED, EventLog
 from service.core.events.log import Event as LogEvent
 from service.core.presence.query import Reader
-from service.core.presence.snapshot import Told
+from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
 
 LOW: Final = "coverage.low"
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ClaimRules:
     """What the configuration says of claims. Seconds; `picks` and `floors` by group, where they are not the usual."""
 
     default_lease: float = 120.0
@@ -52,7 +52,7 @@ def _new_id() -> str:
     return secrets.token_hex(8)
 
 
-class Desk:
+class ClaimService:
     """Gives people out. `run` is the caller's to run; without it nothing happens by itself."""
 
     def __init__(
@@ -61,8 +61,8 @@ class Desk:
         reader: Reader,
         log: EventLog,
         clock: Clock,
-        book: ClaimBook,
-        rules: Rules,
+        book: LeaseTable,
+        rules: ClaimRules,
         new_id: Callable[[], str] = _new_id,
     ) -> None:
         picks = {group: rules.picks.get(group, Pick.LONGEST_AVAILABLE) for group in reader.groups}
@@ -71,8 +71,8 @@ class Desk:
         self._log = log
         self._clock = clock
         self._book = book
-        self._claiming = Claiming(
-            book, Standing(picks), Sight(store, reader), clock, new_id, rules.max_waiting, rules.reserve
+        self._claiming = Allocator(
+            book, PickOrder(picks), ReaderMembers(store, reader), clock, new_id, rules.max_waiting, rules.reserve
         )
         self._coverage = Coverage(reader.groups, rules.floors)
         self._listeners: list[Listener] = []
@@ -110,7 +110,7 @@ class Desk:
         KeyError: there is no such group.
         """
         if self._closed:
-            return Ticket(0, ask, 0.0, Excuse.STOPPING)
+            return Ticket(0, ask, 0.0, RejectReason.STOPPING)
         self._log.touch(self._reader.groups[ask.group])
         ticket = self._claiming.ask(ask, wait)
         self._flush()
@@ -219,7 +219,7 @@ class Desk:
             if self._claiming.waiting or self._coverage.next_due is not None:
                 self._woken.set()
 
-    def _heard(self, key: str, told: Told, at: float) -> None:
+    def _heard(self, key: str, told: GroupedSnapshot, at: float) -> None:
         self._claiming.told(key, told, at)
         self._coverage.told(key, told, at)
 
@@ -236,7 +236,7 @@ class Desk:
             if answer is not None and not answer.done() and ticket.outcome is not None:
                 answer.set_result(ticket.outcome)
 
-    def _tell(self, happening: Happening) -> None:
+    def _tell(self, happening: ClaimEvent) -> None:
         for listener in self._listeners:
             try:
                 listener(happening)

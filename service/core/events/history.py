@@ -18,7 +18,7 @@ from pws_soap.models import PresenceState
 from service.core.clock import Clock, Moment
 from service.core.events.log import CHANGE, REMOVED, Event, EventLog
 from service.core.presence.freshness import Level
-from service.core.presence.snapshot import Told
+from service.core.presence.snapshot import GroupedSnapshot
 
 DEFAULT_AGE: Final = 86400.0
 
@@ -130,7 +130,7 @@ class History:
                 contact.trim(self._most, self._clock.monotonic() - self._max_age)
 
 
-def _kept(event: Event, told: Told) -> _Kept:
+def _kept(event: Event, told: GroupedSnapshot) -> _Kept:
     record, freshness, verdict, claim = told.known
     presence = record.presence
     transition = Transition(
@@ -145,5 +145,5 @@ def _kept(event: Event, told: Told) -> _Kept:
     return _Kept(transition, _free(told), claim is not None)
 
 
-def _free(told: Told) -> tuple[tuple[str | None, bool], ...]:
+def _free(told: GroupedSnapshot) -> tuple[tuple[str | None, bool], ...]:
     return tuple((group, verdict.available) for group, verdict in told.opinions)

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from service.core.clock import Clock, Moment
-from service.core.events.validity import Seen, holds, seen
+from service.core.events.validity import CachedSnapshot, is_still_valid, seen
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
 from service.core.presence.query import Reader
 from service.core.presence.records import Change, ChangeKind, Feed, Record
-from service.core.presence.snapshot import Told
+from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
 
 TICK: Final = 1.0
@@ -55,8 +55,8 @@ class Event:
     name: str
     at: Moment
     key: str | None = None
-    after: Told | None = None
-    before: Told | None = None
+    after: GroupedSnapshot | None = None
+    before: GroupedSnapshot | None = None
     data: Mapping[str, object] = field(default_factory=dict)
     keys: frozenset[str] | None = None
     weight: int = 1
@@ -84,7 +84,7 @@ class EventLog:
         self._about: frozenset[str] | None = None
         self._floor = store.revision
         self._last = store.revision
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, CachedSnapshot] = {}
         self._followers: list[Follower] = []
         self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
@@ -119,17 +119,17 @@ class EventLog:
         start = bisect_right(self._events, after, key=lambda event: event.id)
         return self._events[start:] if limit is None else self._events[start : start + limit]
 
-    def told(self, key: str) -> Told | None:
+    def told(self, key: str) -> GroupedSnapshot | None:
         """The contact as last told of; None when it is not watched."""
         found = self._seen.get(key)
         return None if found is None else found.told
 
-    def everybody(self) -> list[Told]:
+    def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
         self.touch()
         return [self._seen[record.key].told for record in self._store.records()]
 
-    def confirmed(self, told: Told) -> Told:
+    def confirmed(self, told: GroupedSnapshot) -> GroupedSnapshot:
         """The same, known to be true until later where it was confirmed since."""
         known = told.known
         record, (level, as_of, reason) = known.record, known.freshness
@@ -225,9 +225,9 @@ class EventLog:
 
     def _holds(self, record: Record, feeds: Mapping[str, Feed], now: float) -> bool:
         last = self._seen.get(record.key)
-        return last is not None and holds(last, record, feeds[record.feed], self._reader.held(record.key), now)
+        return last is not None and is_still_valid(last, record, feeds[record.feed], self._reader.held(record.key), now)
 
-    def _look(self, told: Told, feed: Feed, now: float) -> Told:
+    def _look(self, told: GroupedSnapshot, feed: Feed, now: float) -> GroupedSnapshot:
         key = told.known.record.key
         self._seen[key] = seen(told, feed, self._reader.rules(key), self._reader.bound, now)
         return told
@@ -303,7 +303,7 @@ class EventLog:
             bell()
 
 
-def _says_the_same(before: Told, after: Told) -> bool:
+def _says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:
     """Whether a query would answer the same, `as_of` and `source` aside."""
     one, other = before.known, after.known
     return (

@@ -15,28 +15,28 @@ from service.core.presence.availability import Rule
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Level
 from service.core.presence.records import Feed, Record
-from service.core.presence.snapshot import Told
+from service.core.presence.snapshot import GroupedSnapshot
 
 SLACK: Final = 1e-3
 """Seconds around a boundary in which it is asked anew: sums and differences of times are rounded differently."""
 
 
-class Seen(NamedTuple):
+class CachedSnapshot(NamedTuple):
     """What was said, the feed it was said with, and the monotonic time until which time alone changes nothing."""
 
-    told: Told
+    told: GroupedSnapshot
     feed: Feed
     until: float
 
 
-def seen(told: Told, feed: Feed, rules: Iterable[Rule], bound: float, now: float) -> Seen:
+def seen(told: GroupedSnapshot, feed: Feed, rules: Iterable[Rule], bound: float, now: float) -> CachedSnapshot:
     """What was said just now, and for how long it lasts. `bound` as in `service.core.presence.freshness`."""
     record, (level, as_of, _), _, _ = told.known
     if as_of is None:
-        return Seen(told, feed, inf)
+        return CachedSnapshot(told, feed, inf)
     if level is not Level.LIVE:
         # What is known for a moment that has not come yet becomes live then.
-        return Seen(told, feed, as_of.monotonic if as_of.monotonic > now else inf)
+        return CachedSnapshot(told, feed, as_of.monotonic if as_of.monotonic > now else inf)
     until = as_of.monotonic + (bound if feed.bound is None else min(bound, feed.bound))
     if (lapses := record.holds_until) is not None:
         until = _earlier(until, lapses, now)
@@ -49,10 +49,10 @@ def seen(told: Told, feed: Feed, rules: Iterable[Rule], bound: float, now: float
                 until = _earlier(until, spans.call_ended + rule.wrap_up, now)
             if rule.max_idle is not None and spans.idle is not None:
                 until = _earlier(until, spans.idle + rule.max_idle, now)
-    return Seen(told, feed, until)
+    return CachedSnapshot(told, feed, until)
 
 
-def holds(seen: Seen, record: Record, feed: Feed, claim: Claim | None, now: float) -> bool:
+def is_still_valid(seen: CachedSnapshot, record: Record, feed: Feed, claim: Claim | None, now: float) -> bool:
     """Whether the same would be said now. Never yes when it would not; no costs a closer look."""
     known = seen.told.known
     if known.record is not record or (known.claim is not claim and known.claim != claim):

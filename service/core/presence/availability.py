@@ -35,7 +35,7 @@ _SAME: Final = (IN_CALL, RINGING, MEETINGS)
 """Words that mean the same: whoever names one means all of them."""
 
 
-class Verdict(NamedTuple):
+class AvailabilityVerdict(NamedTuple):
     """Whether the contact is free, and why (not)."""
 
     available: bool
@@ -67,18 +67,18 @@ class Rule:
 
 DEFAULT: Final = Rule()
 _UNSURE: Final = {
-    Level.STALE: Verdict(False, "stale: its last known state may no longer be true"),
-    Level.UNKNOWN: Verdict(False, "it was never read"),
+    Level.STALE: AvailabilityVerdict(False, "stale: its last known state may no longer be true"),
+    Level.UNKNOWN: AvailabilityVerdict(False, "it was never read"),
 }
 _LIVE: Final = Level.LIVE
 _UNREAD: Final = _UNSURE[Level.UNKNOWN]
-_ON_THE_PHONE: Final = Verdict(False, "on the phone")
-_IN_MEETING: Final = Verdict(False, "in a meeting")
-_FREE: Final = {state: Verdict(True, f"is {state}") for state in PresenceState}
-_NOT_FREE: Final = {state: Verdict(False, f"is {state}") for state in PresenceState}
+_ON_THE_PHONE: Final = AvailabilityVerdict(False, "on the phone")
+_IN_MEETING: Final = AvailabilityVerdict(False, "in a meeting")
+_FREE: Final = {state: AvailabilityVerdict(True, f"is {state}") for state in PresenceState}
+_NOT_FREE: Final = {state: AvailabilityVerdict(False, f"is {state}") for state in PresenceState}
 
 
-def decide(record: Record, freshness: Freshness, rule: Rule, now: float) -> Verdict:
+def decide(record: Record, freshness: Freshness, rule: Rule, now: float) -> AvailabilityVerdict:
     """The table above. `now` is monotonic."""
     if freshness.level is not _LIVE:
         return _UNSURE[freshness.level]
@@ -105,28 +105,28 @@ def decide(record: Record, freshness: Freshness, rule: Rule, now: float) -> Verd
 
 
 @lru_cache(maxsize=256)
-def _doing(word: str) -> Verdict:
-    return Verdict(False, f"activity {word}")
+def _doing(word: str) -> AvailabilityVerdict:
+    return AvailabilityVerdict(False, f"activity {word}")
 
 
 @lru_cache(maxsize=256)
-def _within(what: str, seconds: float) -> Verdict:
-    return Verdict(False, f"{what} {seconds:g} s")
+def _within(what: str, seconds: float) -> AvailabilityVerdict:
+    return AvailabilityVerdict(False, f"{what} {seconds:g} s")
 
 
 @lru_cache(maxsize=1024)
-def _named(group: str, reason: str) -> Verdict:
-    return Verdict(False, f"{group}: {reason}")
+def _named(group: str, reason: str) -> AvailabilityVerdict:
+    return AvailabilityVerdict(False, f"{group}: {reason}")
 
 
 class Opinion(NamedTuple):
     """What the rule of one group says; `group` is None for the common rule."""
 
     group: str | None
-    verdict: Verdict
+    verdict: AvailabilityVerdict
 
 
-def among(opinions: Iterable[Opinion], groups: frozenset[str], *, alone: bool) -> Verdict:
+def among(opinions: Iterable[Opinion], groups: frozenset[str], *, alone: bool) -> AvailabilityVerdict:
     """What some groups' rules say together of a contact that is live. `alone`: a reason needs no group's name."""
     found = _UNREAD
     for group, verdict in opinions:
@@ -138,7 +138,7 @@ def among(opinions: Iterable[Opinion], groups: frozenset[str], *, alone: bool) -
     return found
 
 
-def together(opinions: Iterable[Opinion]) -> Verdict:
+def together(opinions: Iterable[Opinion]) -> AvailabilityVerdict:
     """What all rules of a contact that is live say together, as `Availability.judge` does."""
     found = _UNREAD
     for group, verdict in opinions:
@@ -170,7 +170,9 @@ class Availability:
     def __repr__(self) -> str:
         return f"<Availability of {len(self._rules)} groups>"
 
-    def judge(self, record: Record, freshness: Freshness, now: float, within: frozenset[str] | None = None) -> Verdict:
+    def judge(
+        self, record: Record, freshness: Freshness, now: float, within: frozenset[str] | None = None
+    ) -> AvailabilityVerdict:
         """What all rules of the contact say together; a reason against names the group whose rule it is.
 
         Of the groups `within` only, where given.
@@ -187,7 +189,7 @@ class Availability:
                 return _named(name, verdict.reason)
         return verdict
 
-    def judge_for(self, group: str, record: Record, freshness: Freshness, now: float) -> Verdict:
+    def judge_for(self, group: str, record: Record, freshness: Freshness, now: float) -> AvailabilityVerdict:
         """What the rule of one group says. KeyError: there is no such group."""
         return decide(record, freshness, self._rules[group], now)
 

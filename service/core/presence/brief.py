@@ -9,12 +9,12 @@ changed the display name, the freshness, or what the rule of a group that the ke
 from __future__ import annotations
 
 from pws_soap.models import Presence, PresenceState
-from service.core.presence.availability import Verdict
+from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.records import Record
-from service.core.presence.snapshot import Known, Marks, Told
+from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, Marks
 
 
-def marked(before: Told | None, told: Told, id: int) -> Told:  # noqa: A002  # as in Event
+def marked(before: GroupedSnapshot | None, told: GroupedSnapshot, id: int) -> GroupedSnapshot:  # noqa: A002  # as in Event
     """What is told by the event `id`, with the marks that follow from what was told before."""
     free = tuple(_is_free(told, place) for place in range(len(told.opinions)))
     if before is None or len(before.opinions) != len(free):
@@ -27,7 +27,7 @@ def marked(before: Told | None, told: Told, id: int) -> Told:  # noqa: A002  # a
     return told._replace(marks=Marks(shown, marks))
 
 
-def revision(told: Told, within: frozenset[str] | None) -> int:
+def revision(told: GroupedSnapshot, within: frozenset[str] | None) -> int:
     """The id of the last event that changed what a key without details sees that may see the groups `within`."""
     seen = (
         mark
@@ -37,7 +37,7 @@ def revision(told: Told, within: frozenset[str] | None) -> int:
     return max((told.marks.shown, *seen))
 
 
-def of(known: Known, told: Told | None, within: frozenset[str] | None) -> Known:
+def of(known: ContactSnapshot, told: GroupedSnapshot | None, within: frozenset[str] | None) -> ContactSnapshot:
     """The contact without all that such a key must not see. `told`: as the log tells of it, None where it does not."""
     record = known.record
     presence = None
@@ -45,13 +45,15 @@ def of(known: Known, told: Told | None, within: frozenset[str] | None) -> Known:
         presence = Presence(record.contact, PresenceState.UNKNOWN, display_name=record.presence.display_name)
     number = 0 if told is None else revision(told, within)
     bare = Record(record.key, record.contact, "", number, presence)
-    return Known(bare, known.freshness._replace(reason=None), Verdict(known.verdict.available, ""))
+    return ContactSnapshot(
+        bare, known.freshness._replace(reason=None), AvailabilityVerdict(known.verdict.available, "")
+    )
 
 
-def _shown(told: Told) -> tuple[object, ...]:
+def _shown(told: GroupedSnapshot) -> tuple[object, ...]:
     record = told.known.record
     return told.known.freshness.level, record.contact, None if record.presence is None else record.presence.display_name
 
 
-def _is_free(told: Told, place: int) -> bool:
+def _is_free(told: GroupedSnapshot, place: int) -> bool:
     return told.opinions[place].verdict.available and told.known.claim is None

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pws_soap.models import PresenceState
-from service.core.presence.availability import Verdict
+from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness, Level
 from service.core.presence.records import Record
 
-Judge = Callable[[Record, Freshness, float], Verdict]
+Judge = Callable[[Record, Freshness, float], AvailabilityVerdict]
 """A rule for who is free, at a moment of the monotonic clock."""
 
 

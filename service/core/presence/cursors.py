@@ -51,7 +51,7 @@ class After(NamedTuple):
     key: str
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Go on at a place in a kept order."""
 
     order: bytes
@@ -73,7 +73,7 @@ def cursor_at(question: bytes, order: bytes, place: int) -> str:
     return _encoded(_ORDER + question + order + place.to_bytes(_PLACE, "big"))
 
 
-def read_cursor(cursor: str, question: bytes) -> After | Place:
+def read_cursor(cursor: str, question: bytes) -> After | Position:
     """What a cursor says. Raises WrongCursor."""
     try:
         plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
@@ -81,14 +81,14 @@ def read_cursor(cursor: str, question: bytes) -> After | Place:
         plain = b""
     kind, rest = plain[: len(_AFTER)], plain[len(_AFTER) :]
     given, rest = rest[:_MARK], rest[_MARK:]
-    found: After | Place | None = None
+    found: After | Position | None = None
     if kind == _AFTER and rest:
         try:
             found = After(rest.decode())
         except UnicodeDecodeError:
             found = None
     elif kind == _ORDER and len(rest) == _NAME + _PLACE:
-        found = Place(rest[:_NAME], int.from_bytes(rest[_NAME:], "big"))
+        found = Position(rest[:_NAME], int.from_bytes(rest[_NAME:], "big"))
     if found is None:
         raise WrongCursor("a next_cursor of an earlier page, unchanged")
     if given != question:
@@ -110,7 +110,7 @@ class _Order:
     used: float
 
 
-class Orders:
+class KeptOrders:
     """The orders through which somebody may still be walking. The one that was used last stays longest.
 
     Where there is no room, whoever has the most of them loses one: nobody who asks for many takes another's only one.

@@ -15,18 +15,27 @@ from typing import Final
 
 from pws_soap.models import same_contact
 from service.core.clock import Clock
-from service.core.presence.availability import Availability, Opinion, Rule, Verdict, among, together
+from service.core.presence.availability import Availability, AvailabilityVerdict, Opinion, Rule, among, together
 from service.core.presence.claim import Claim, Claims, NoClaims
 from service.core.presence.counts import Counts, Judge, Summary, count
-from service.core.presence.cursors import After, Orders, Place, WrongCursor, cursor_after, cursor_at, mark, read_cursor
+from service.core.presence.cursors import (
+    After,
+    KeptOrders,
+    Position,
+    WrongCursor,
+    cursor_after,
+    cursor_at,
+    mark,
+    read_cursor,
+)
 from service.core.presence.filters import Filter, Unknown, passes
 from service.core.presence.freshness import Freshness, Level, assess
 from service.core.presence.records import Record
-from service.core.presence.snapshot import CLAIMED, Known, Told
+from service.core.presence.snapshot import CLAIMED, ContactSnapshot, GroupedSnapshot
 from service.core.presence.sorting import BY_CONTACT, Sort, SortBy, arranged, sort_value
 from service.core.presence.store import Store
 
-__all__ = ["CLAIMED", "Counts", "Filter", "Known", "Page", "Reader", "Summary", "Told", "Unknown"]
+__all__ = ["CLAIMED", "ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
 
 _MOST_ASKED: Final = 64
 """Combinations of groups whose members are kept."""
@@ -39,7 +48,7 @@ _ANY: Final = Filter()
 class Page:
     """Some contacts in order; `cursor` leads to the next ones, None when there are none."""
 
-    contacts: tuple[Known, ...]
+    contacts: tuple[ContactSnapshot, ...]
     cursor: str | None
     revision: int
 
@@ -67,14 +76,16 @@ class Reader:
         self._availability = availability or Availability(self._groups)
         self._claims = claims or NoClaims()
         self._asked: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
-        self._orders = Orders(clock)
+        self._orders = KeptOrders(clock)
 
     @property
     def groups(self) -> Mapping[str, frozenset[str]]:
         """The keys of each group's contacts, watched or not."""
         return self._groups
 
-    def one(self, contact: str, bound: float | None = None, within: frozenset[str] | None = None) -> Known | None:
+    def one(
+        self, contact: str, bound: float | None = None, within: frozenset[str] | None = None
+    ) -> ContactSnapshot | None:
         """The contact, or None when it is not watched or in no group of `within`.
 
         A `bound` below the usual one is the asker's own.
@@ -89,27 +100,27 @@ class Reader:
         """Whether an asker who may see the groups `within` may see the contact."""
         return within is None or any(key in self._groups.get(name, ()) for name in within)
 
-    def opinions(self, known: Known, within: frozenset[str] | None = None) -> list[Opinion]:
+    def opinions(self, known: ContactSnapshot, within: frozenset[str] | None = None) -> list[Opinion]:
         """What the rule of each of the contact's groups says now; of the groups `within` only, where given."""
         found = self._availability.opinions(known.record, known.freshness, self._clock.monotonic())
         return [each for each in found if within is None or each.group in within]
 
     def _known(
-        self, record: Record, freshness: Freshness, verdict: Verdict, within: frozenset[str] | None = None
-    ) -> Known:
+        self, record: Record, freshness: Freshness, verdict: AvailabilityVerdict, within: frozenset[str] | None = None
+    ) -> ContactSnapshot:
         claim = self._claims.held(record.key)
         if claim is None:
-            return Known(record, freshness, verdict)
-        return Known(record, freshness, CLAIMED if verdict.available else verdict, claim.seen(within))
+            return ContactSnapshot(record, freshness, verdict)
+        return ContactSnapshot(record, freshness, CLAIMED if verdict.available else verdict, claim.seen(within))
 
-    def told(self, record: Record) -> Told:
+    def told(self, record: Record) -> GroupedSnapshot:
         """All that is said of a contact now."""
         now = self._clock.monotonic()
         freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
         opinions = tuple(self._availability.opinions(record, freshness, now))
         # What is not live is so for every group.
         verdict = together(opinions) if freshness.level is Level.LIVE else opinions[0].verdict
-        return Told(self._known(record, freshness, verdict), opinions)
+        return GroupedSnapshot(self._known(record, freshness, verdict), opinions)
 
     def rules(self, key: str) -> tuple[Rule, ...]:
         """The rules that a contact goes by, by its key."""
@@ -119,7 +130,7 @@ class Reader:
         """The claim on a contact, by its key."""
         return self._claims.held(key)
 
-    def view(self, told: Told, wanted: Filter) -> Known | None:
+    def view(self, told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
         """The contact as an asker with this filter sees it; None where it does not pass. For events, which keep a past.
 
         Raises Unknown for a group that is none.
@@ -133,7 +144,7 @@ class Reader:
         if groups is not None and freshness.level is Level.LIVE:
             verdict = among(opinions, groups, alone=len(wanted.groups) == 1)
             verdict = CLAIMED if claim is not None and verdict.available else verdict
-        known = Known(record, freshness, verdict, claim and claim.seen(wanted.within))
+        known = ContactSnapshot(record, freshness, verdict, claim and claim.seen(wanted.within))
         if wanted.available is not None and known.verdict.available is not wanted.available:
             return None
         return known
@@ -183,7 +194,7 @@ class Reader:
             more = len(found) > limit
             follows = cursor_after(question, found[limit - 1].record.key) if more else None
             return Page(tuple(found[:limit]), follows, self._store.revision)
-        if isinstance(begin, Place):
+        if isinstance(begin, Position):
             keys, place = self._orders.get(question, begin.order), begin.place
             places = {key: at for at, key in enumerate(keys[place:], place)}
             records = (record for record in map(self._store.get, places) if record is not None)
@@ -205,7 +216,9 @@ class Reader:
         end = bisect_left(records, after, key=lambda record: record.key) if after else len(records)
         return reversed(records[:end])
 
-    def _passing(self, records: Iterable[Record], wanted: Filter, bound: float | None = None) -> Iterator[Known]:
+    def _passing(
+        self, records: Iterable[Record], wanted: Filter, bound: float | None = None
+    ) -> Iterator[ContactSnapshot]:
         """Those that pass, in the order in which they come."""
         members, now = self.members(wanted), self._clock.monotonic()
         judge, available = self._judge(wanted), wanted.available

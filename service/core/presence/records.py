@@ -17,7 +17,7 @@ class Source(StrEnum):
     POLLED = "polled"
 
 
-class Reading(NamedTuple):
+class ReadingStart(NamedTuple):
     """A fetch that has begun: its place in the store's order of events, and when. `Store.begin` makes it.
 
     The order is exact where two clock readings may be equal; it decides, the moment is for ages and for showing.
@@ -109,7 +109,7 @@ class Record:
     feed: str
     revision: int
     presence: Presence | None = None
-    reading: Reading | None = None
+    reading: ReadingStart | None = None
     settled: int = 0
     changed_at: Moment | None = None
     source: Source | None = None

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from service.core.presence.availability import Opinion, Verdict
+from service.core.presence.availability import AvailabilityVerdict, Opinion
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness
 from service.core.presence.records import Record
 
 
-class Known(NamedTuple):
+class ContactSnapshot(NamedTuple):
     """A contact, how sure its state is, whether it is free, and the claim that holds it."""
 
     record: Record
     freshness: Freshness
-    verdict: Verdict
+    verdict: AvailabilityVerdict
     claim: Claim | None = None
 
 
@@ -30,13 +30,13 @@ class Marks(NamedTuple):
     free: tuple[int, ...] = ()
 
 
-class Told(NamedTuple):
+class GroupedSnapshot(NamedTuple):
     """A contact as it is told of, and what the rule of each of its groups says (claims left aside)."""
 
-    known: Known
+    known: ContactSnapshot
     opinions: tuple[Opinion, ...]
     marks: Marks = Marks()
 
 
-CLAIMED: Final = Verdict(False, "claimed")
+CLAIMED: Final = AvailabilityVerdict(False, "claimed")
 """What is said of somebody whom the rules call free and a claim holds."""

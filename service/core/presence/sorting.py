@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from pws_soap.models import PresenceState
-from service.core.presence.availability import Verdict
+from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.records import Record
 
 _STATES: Final = {
@@ -52,7 +52,7 @@ class Sort(NamedTuple):
 BY_CONTACT: Final = Sort()
 
 
-def sort_value(by: SortBy, record: Record, verdict: Verdict) -> str | float | None:
+def sort_value(by: SortBy, record: Record, verdict: AvailabilityVerdict) -> str | float | None:
     """What decides a contact's place; None where it has no such value."""
     if by is SortBy.STATE:
         return _STATES[record.state]

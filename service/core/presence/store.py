@@ -31,7 +31,7 @@ from service.core.presence.records import (
     Doubt,
     Feed,
     PutReport,
-    Reading,
+    ReadingStart,
     Record,
     Source,
     StoreSummary,
@@ -78,15 +78,15 @@ class Store(Protocol):
         """Forget these; what is not watched is passed over."""
         ...
 
-    def begin(self) -> Reading:
+    def begin(self) -> ReadingStart:
         """To be called before a fetch is sent."""
         ...
 
-    def put(self, presences: Iterable[Presence], reading: Reading, *, source: Source) -> PutReport:
+    def put(self, presences: Iterable[Presence], reading: ReadingStart, *, source: Source) -> PutReport:
         """Take in a reply. Of a contact that it names twice, the last one counts; strangers are counted."""
         ...
 
-    def confirm(self, feed: str, reading: Reading) -> None:
+    def confirm(self, feed: str, reading: ReadingStart) -> None:
         """A change-only fetch succeeded: whatever of this feed it did not name had not changed when it began."""
         ...
 
@@ -94,7 +94,7 @@ class Store(Protocol):
         """The feed is broken: all its contacts are stale until `trust`. The first `since` stays, the reason changes."""
         ...
 
-    def trust(self, feed: str, *, anew: Reading | None = None) -> None:
+    def trust(self, feed: str, *, anew: ReadingStart | None = None) -> None:
         """The feed works. `anew`: with a new subscription, begun by that reading, so that changes may have been missed
         before it: contacts not read since remain stale until they are."""
         ...
@@ -199,10 +199,10 @@ class MemoryStore:
 
     # --- what is read
 
-    def begin(self) -> Reading:
-        return Reading(self._next(), Moment.of(self._clock))
+    def begin(self) -> ReadingStart:
+        return ReadingStart(self._next(), Moment.of(self._clock))
 
-    def put(self, presences: Iterable[Presence], reading: Reading, *, source: Source) -> PutReport:
+    def put(self, presences: Iterable[Presence], reading: ReadingStart, *, source: Source) -> PutReport:
         changes: list[Change] = []
         contested: list[str] = []
         unreadable: list[str] = []
@@ -230,7 +230,7 @@ class MemoryStore:
         return PutReport(tuple(changes), tuple(contested), tuple(unreadable), strangers)
 
     def _take(
-        self, record: Record, presence: Presence, reading: Reading, source: Source, order: int
+        self, record: Record, presence: Presence, reading: ReadingStart, source: Source, order: int
     ) -> tuple[Change | None, bool]:
         """One readable presence: the change it makes, and whether it agrees with what was read at the same time."""
         known, last, held = record.presence, record.reading, record.doubt
@@ -263,7 +263,7 @@ class MemoryStore:
             return None, agreed
         return self._changed(ChangeKind.CHANGED, updated, record), agreed
 
-    def confirm(self, feed: str, reading: Reading) -> None:
+    def confirm(self, feed: str, reading: ReadingStart) -> None:
         known = self._feed(feed)
         if known.confirmed is None or known.confirmed < reading.at:
             self._feeds[feed] = replace(known, confirmed=reading.at)
@@ -281,7 +281,7 @@ class MemoryStore:
         if known.doubt is None:
             self._changes.doubted()
 
-    def trust(self, feed: str, *, anew: Reading | None = None) -> None:
+    def trust(self, feed: str, *, anew: ReadingStart | None = None) -> None:
         known = self._feed(feed)
         if anew is not None:
             for record in self.records():

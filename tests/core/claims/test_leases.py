@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from service.core.claims.model import Event, Lease
-from service.core.claims.service import Rules
+from service.core.claims.model import ClaimEventKind, Lease
+from service.core.claims.service import ClaimRules
 from service.core.presence.freshness import Level
 from tests.support.branch import AVAILABLE, BUSY, FEED, Branch, names, uri
 
@@ -35,7 +35,7 @@ async def test_a_lease_ends_at_its_moment() -> None:
         assert branch.knowledge.claims.get(lease.id) is lease
         await branch.clock.run(0.001)
         (expired,) = [event for event in branch.events if event.at.monotonic == lease.expires.monotonic]
-        assert branch.happenings[-1].event is Event.EXPIRED
+        assert branch.happenings[-1].event is ClaimEventKind.EXPIRED
         assert expired.after is not None
         assert expired.after.known.claim is None
         assert names(branch.claim()) == ["ann"]
@@ -69,7 +69,12 @@ async def test_a_renewal_counts_from_now() -> None:
         await branch.clock.run(5)
         assert branch.knowledge.claims.get(lease.id) is None
         assert branch.desk.renew(lease.id, 15) is None
-    assert [each.event for each in branch.happenings] == [Event.MADE, Event.RENEWED, Event.RENEWED, Event.EXPIRED]
+    assert [each.event for each in branch.happenings] == [
+        ClaimEventKind.MADE,
+        ClaimEventKind.RENEWED,
+        ClaimEventKind.RENEWED,
+        ClaimEventKind.EXPIRED,
+    ]
 
 
 def test_a_lease_renewed_all_day_costs_no_memory() -> None:
@@ -130,7 +135,7 @@ def test_one_who_is_claimed_and_becomes_unavailable_is_told_once() -> None:
     branch.store.doubt(FEED, "lost")
     branch.attend(1)
     branch.attend(1)
-    away = [each for each in branch.happenings if each.event is Event.UNAVAILABLE]
+    away = [each for each in branch.happenings if each.event is ClaimEventKind.UNAVAILABLE]
     assert [(each.reason, each.person and each.person.key) for each in away] == [
         ("on the phone", uri("ann")),
         ("stale: its last known state may no longer be true", uri("ann")),
@@ -150,14 +155,14 @@ def test_one_who_is_watched_no_longer_is_held_no_longer() -> None:
     branch.store.unwatch([uri("bob")])
     assert branch.knowledge.claims.get(lease.id) is None
     told = [(each.event, each.reason) for each in branch.happenings[1:]]
-    gone = (Event.UNAVAILABLE, "no longer watched")
-    assert told == [gone, gone, (Event.RELEASED, "nobody in it is watched any longer")]
+    gone = (ClaimEventKind.UNAVAILABLE, "no longer watched")
+    assert told == [gone, gone, (ClaimEventKind.RELEASED, "nobody in it is watched any longer")]
     branch.opens()
     assert names(branch.claim(count=2)) == ["ann", "bob"]
 
 
 def floored(floor: int = 2) -> Branch:
-    return Branch({"support": ("ann", "bob", "cid")}, Rules(floors={"support": floor}))
+    return Branch({"support": ("ann", "bob", "cid")}, ClaimRules(floors={"support": floor}))
 
 
 def coverage(branch: Branch) -> list[tuple[str, object]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.core.claims.model import Granted, Pick
-from service.core.claims.service import Rules
+from service.core.claims.service import ClaimRules
 from tests.support.branch import AVAILABLE, AWAY, BUSY, FEED, Branch, got, names, reasons, uri
 
 FOUR = {"support": ("ann", "bob", "cid", "dan")}
@@ -105,7 +105,7 @@ def test_one_whose_asker_vanished_keeps_the_place() -> None:
 @pytest.mark.parametrize("pick", list(Pick))
 def test_in_each_order_one_whose_asker_vanished_is_still_the_first(pick: Pick) -> None:
     """Nothing is remembered of a picking that nobody heard of."""
-    branch = Branch(FOUR, Rules(picks={"support": pick}))
+    branch = Branch(FOUR, ClaimRules(picks={"support": pick}))
     branch.opens()
     assert branch.claims(5) == ["ann", "bob", "cid", "dan", "ann"]
     branch.clock.advance(5)
@@ -117,7 +117,7 @@ def test_in_each_order_one_whose_asker_vanished_is_still_the_first(pick: Pick) -
 
 def test_round_robin_goes_on_where_it_was_though_people_come_and_go() -> None:
     """By name, after whoever was last."""
-    branch = Branch(FOUR, Rules(picks={"support": Pick.ROUND_ROBIN}))
+    branch = Branch(FOUR, ClaimRules(picks={"support": Pick.ROUND_ROBIN}))
     branch.opens()
     assert branch.claims(2) == ["ann", "bob"]
     branch.store.unwatch([uri("bob"), uri("cid")])
@@ -129,7 +129,7 @@ def test_round_robin_goes_on_where_it_was_though_people_come_and_go() -> None:
 def test_round_robin_is_each_groups_own() -> None:
     """One group's turn does not move the other's."""
     picks = {"support": Pick.ROUND_ROBIN, "sales": Pick.ROUND_ROBIN}
-    branch = Branch({**FOUR, "sales": FOUR["support"]}, Rules(picks=picks))
+    branch = Branch({**FOUR, "sales": FOUR["support"]}, ClaimRules(picks=picks))
     branch.opens()
     assert branch.claims(2) + branch.claims(1, "sales") + branch.claims(1) == ["ann", "bob", "ann", "cid"]
 
@@ -137,7 +137,7 @@ def test_round_robin_is_each_groups_own() -> None:
 def test_least_recently_claimed_begins_with_those_who_never_were() -> None:
     """Then whose claim is longest ago; for whichever group it was."""
     picks = {"support": Pick.LEAST_RECENTLY_CLAIMED}
-    branch = Branch({**FOUR, "sales": ("bob",)}, Rules(picks=picks))
+    branch = Branch({**FOUR, "sales": ("bob",)}, ClaimRules(picks=picks))
     branch.opens()
     assert branch.claims(1, "sales") == ["bob"]
     branch.put("dan", AWAY)
@@ -151,7 +151,7 @@ def test_ties_are_always_the_same(pick: Pick) -> None:
     """By name, in whatever order they were watched and read."""
     found = []
     for order in (("ann", "bob", "cid", "dan"), ("dan", "bob", "ann", "cid")):
-        branch = Branch(FOUR, Rules(picks={"support": pick}))
+        branch = Branch(FOUR, ClaimRules(picks={"support": pick}))
         branch.opens(*order)
         found.append(names(branch.claim(count=3)))
     assert found == [["ann", "bob", "cid"]] * 2

@@ -6,7 +6,7 @@ import pytest
 
 from service.core.claims.model import Granted
 from service.core.claims.reserve import Reserve
-from service.core.claims.service import Rules
+from service.core.claims.service import ClaimRules
 from tests.core.claims.test_leases import running
 from tests.support.branch import AVAILABLE, BUSY, Branch, got, names, reasons
 
@@ -15,7 +15,7 @@ KEPT = "free, but kept for somebody who asked before"
 
 def branch_of(**groups: str) -> Branch:
     """Groups by names with spaces between; in `RESERVE` seconds the time is over. Everybody is free but for `zoe`."""
-    made = Branch({group: tuple(names.split()) for group, names in groups.items()}, Rules(reserve=5.0))
+    made = Branch({group: tuple(names.split()) for group, names in groups.items()}, ClaimRules(reserve=5.0))
     made.opens()
     made.put("zoe", BUSY)
     return made
@@ -158,7 +158,7 @@ def test_only_those_who_are_free_are_kept() -> None:
 
 
 def test_without_a_reserve_nobody_is_kept() -> None:
-    branch = Branch({"support": ("ann", "zoe"), "sales": ("ann",)}, Rules(reserve=0))
+    branch = Branch({"support": ("ann", "zoe"), "sales": ("ann",)}, ClaimRules(reserve=0))
     branch.opens()
     branch.put("zoe", BUSY)
     assert branch.ask(count=2, wait=60).outcome is None

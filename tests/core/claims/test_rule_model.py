@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from service.core.claims.coverage import PATIENCE
-from service.core.claims.model import Event, Excuse, Granted, Happening, Lease, PassedOver, Pick, Refused
-from service.core.claims.service import Rules
+from service.core.claims.model import (
+    ClaimEvent,
+    ClaimEventKind,
+    Granted,
+    Lease,
+    NotEnoughFree,
+    PassedOver,
+    Pick,
+    RejectReason,
+)
+from service.core.claims.service import ClaimRules
 from service.core.claims.wait_queue import Ticket
 from service.core.presence.query import Filter
 from tests.support.branch import AVAILABLE, AWAY, BOUND, BUSY, FEED, Branch, short, uri
@@ -41,7 +50,7 @@ class Claims(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branch = Branch(GROUPS, Rules(max_waiting=MAX_WAITING, reserve=RESERVE, picks=PICKS, floors=FLOORS))
+        self.branch = Branch(GROUPS, ClaimRules(max_waiting=MAX_WAITING, reserve=RESERVE, picks=PICKS, floors=FLOORS))
         self.state: dict[str, object] = {}  # of those that are watched and read
         self.watched: set[str] = set()
         self.read_at: dict[str, float] = {}
@@ -149,10 +158,10 @@ class Claims(RuleBasedStateMachine):
             self.waiting.remove(ticket)
             self.judge(ticket)
 
-    def take(self, happening: Happening) -> None:
+    def take(self, happening: ClaimEvent) -> None:
         lease, names = happening.lease, [short(person.contact) for person in happening.lease.people]
         match happening.event:
-            case Event.MADE:
+            case ClaimEventKind.MADE:
                 assert self.held.keys().isdisjoint(names), "two holders"
                 assert all(self.is_free(name) and name in self.watched for name in names), "not free when picked"
                 assert set(names) <= set(GROUPS[lease.group])
@@ -164,18 +173,18 @@ class Claims(RuleBasedStateMachine):
                 self.made += 1
                 self.last[lease.group] = names[-1]
                 self.recent |= dict.fromkeys(names, self.made)
-            case Event.RENEWED:
+            case ClaimEventKind.RENEWED:
                 assert self.leases[lease.id].expires.monotonic > self.now
                 self.leases[lease.id] = lease
-            case Event.EXPIRED | Event.RELEASED:
+            case ClaimEventKind.EXPIRED | ClaimEventKind.RELEASED:
                 before = self.leases.pop(lease.id)
-                assert (before.expires.monotonic <= self.now) is (happening.event is Event.EXPIRED)
+                assert (before.expires.monotonic <= self.now) is (happening.event is ClaimEventKind.EXPIRED)
                 for name in names:
                     del self.held[name]
                     self.away.discard(name)
                     if name in self.since:
                         self.since[name] = self.now
-            case Event.UNAVAILABLE:
+            case ClaimEventKind.UNAVAILABLE:
                 assert happening.person is not None
                 name = short(happening.person.contact)
                 assert self.held[name] == lease.id
@@ -214,11 +223,11 @@ class Claims(RuleBasedStateMachine):
                 kept = self.kept_before(ticket).intersection(short(each.contact) for each in lease.people)
                 assert all(map(self.may_be_passed_by, kept)), "kept for an earlier asker"
                 self.check_reasons(group, {short(each.contact) for each in lease.people}, passed_over)
-            case Refused(free, _, passed_over):
+            case NotEnoughFree(free, _, passed_over):
                 assert free < ticket.ask.count
                 self.check_reasons(group, set(), passed_over)
             case _:
-                assert outcome is Excuse.FULL
+                assert outcome is RejectReason.FULL
 
     def check_reasons(self, group: str, picked: set[str], passed_over: tuple[PassedOver, ...]) -> None:
         told = {short(each.contact): each for each in passed_over}

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from service.core.claims.members import Seen, Sight
-from service.core.claims.model import Event, Excuse, Granted, Refused
-from service.core.claims.service import Rules
+from service.core.claims.members import MemberOpinion, ReaderMembers
+from service.core.claims.model import ClaimEventKind, Granted, NotEnoughFree, RejectReason
+from service.core.claims.service import ClaimRules
 from tests.core.claims.test_leases import running
 from tests.support.branch import AVAILABLE, BUSY, Branch, got, names, reasons, uri
 
@@ -77,7 +77,7 @@ async def test_the_wait_ends_with_reasons() -> None:
         await branch.clock.run(29)
         assert branch.desk.waiting == 1
         await branch.clock.run(1)
-        assert isinstance(ticket.outcome, Refused)
+        assert isinstance(ticket.outcome, NotEnoughFree)
         assert reasons(ticket.outcome) == {"ann": "is BUSY"}
         assert branch.desk.waiting == 0
 
@@ -100,7 +100,7 @@ def test_more_than_there_are_is_refused_at_once() -> None:
     branch = Branch({"support": ("ann", "bob")})
     branch.opens()
     ticket = branch.ask(count=3, wait=60)
-    assert isinstance(ticket.outcome, Refused)
+    assert isinstance(ticket.outcome, NotEnoughFree)
     assert names(branch.claim()) == ["ann"]
 
 
@@ -112,18 +112,18 @@ def test_one_who_waits_for_people_that_are_watched_no_longer_is_sent_away() -> N
     first, second, third = branch.ask(count=2, wait=60), branch.ask(count=2, wait=60), branch.ask(wait=60)
     branch.store.unwatch([uri("bob")])
     branch.attend()
-    assert isinstance(first.outcome, Refused)
-    assert isinstance(second.outcome, Refused)
+    assert isinstance(first.outcome, NotEnoughFree)
+    assert isinstance(second.outcome, NotEnoughFree)
     assert got(third) == ["ann"]
 
 
 def test_the_queue_is_bounded() -> None:
     """One more is sent away; one who finds somebody free is served all the same."""
-    branch = Branch({"support": ("ann",), "sales": ("bob",)}, Rules(max_waiting=2))
+    branch = Branch({"support": ("ann",), "sales": ("bob",)}, ClaimRules(max_waiting=2))
     branch.opens("bob")
     branch.opens("ann", state=BUSY)
     waiting = [branch.ask(wait=60) for _ in range(3)]
-    assert [each.outcome for each in waiting] == [None, None, Excuse.FULL]
+    assert [each.outcome for each in waiting] == [None, None, RejectReason.FULL]
     assert isinstance(branch.ask("sales", wait=60).outcome, Granted)
     branch.desk.leave(waiting[0])
     assert branch.ask(wait=60).outcome is None
@@ -151,7 +151,11 @@ def test_what_one_who_left_was_given_meanwhile_is_taken_back() -> None:
     assert got(first) == ["ann"]
     branch.desk.leave(first)
     assert got(second) == ["ann"]
-    assert [each.event for each in branch.happenings] == [Event.MADE, Event.RELEASED, Event.MADE]
+    assert [each.event for each in branch.happenings] == [
+        ClaimEventKind.MADE,
+        ClaimEventKind.RELEASED,
+        ClaimEventKind.MADE,
+    ]
 
 
 async def test_when_the_service_stops_everybody_hears_it() -> None:
@@ -163,8 +167,8 @@ async def test_when_the_service_stops_everybody_hears_it() -> None:
         waiting = asyncio.create_task(branch.desk.outcome(ticket))
         await asyncio.sleep(0)
         branch.knowledge.log.close()
-        assert await waiting is Excuse.STOPPING
-    assert branch.ask().outcome is Excuse.STOPPING
+        assert await waiting is RejectReason.STOPPING
+    assert branch.ask().outcome is RejectReason.STOPPING
     assert branch.desk.waiting == 0
 
 
@@ -184,14 +188,14 @@ def test_many_whose_time_is_over_at_once_are_one_look_at_the_group(monkeypatch: 
     branch.opens(state=BUSY)
     tickets = [branch.ask(group, wait=30) for group in ("support", "sales") * 50]
     looks = 0
-    at = Sight.at
+    at = ReaderMembers.at
 
-    def counted(sight: Sight, group: str, key: str) -> Seen | None:
+    def counted(sight: ReaderMembers, group: str, key: str) -> MemberOpinion | None:
         nonlocal looks
         looks += 1
         return at(sight, group, key)
 
-    monkeypatch.setattr(Sight, "at", counted)
+    monkeypatch.setattr(ReaderMembers, "at", counted)
     branch.attend(31)
-    assert all(isinstance(ticket.outcome, Refused) for ticket in tickets)
+    assert all(isinstance(ticket.outcome, NotEnoughFree) for ticket in tickets)
     assert looks < 500

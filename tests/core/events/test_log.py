@@ -21,7 +21,7 @@ from service.core.presence.claim import Claim
 from service.core.presence.freshness import Level
 from service.core.presence.query import Filter, Reader
 from service.core.presence.records import Change, Source
-from service.core.presence.snapshot import Told
+from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
 
@@ -110,7 +110,7 @@ def levels(events: Sequence[Event]) -> list[tuple[str, Level]]:
     ]
 
 
-def available(told: Told | None) -> bool:
+def available(told: GroupedSnapshot | None) -> bool:
     assert told is not None
     return told.known.verdict.available
 
@@ -299,7 +299,7 @@ async def test_the_looking_survives_a_bug() -> None:
     desk.read(ANN)
     told, broken = desk.reader.told, True
 
-    def sometimes(record: Any) -> Told:  # of a store
+    def sometimes(record: Any) -> GroupedSnapshot:  # of a store
         if broken:
             raise ZeroDivisionError
         return told(record)
@@ -323,7 +323,7 @@ def test_a_look_at_thousands_asks_about_nobody_of_whom_nothing_can_have_changed(
     asked: list[str] = []
     told = desk.reader.told
 
-    def counted(record: Any) -> Told:  # of a store
+    def counted(record: Any) -> GroupedSnapshot:  # of a store
         asked.append(record.key)
         return told(record)
 
@@ -516,7 +516,7 @@ def test_no_change_is_missed_and_none_is_told_twice(steps: list[Any]) -> None:
                 assert told is not None
                 assert _says_the_same(told, desk.reader.told(record)), step
                 assert desk.log.confirmed(told).known.freshness[:2] == desk.reader.told(record).known.freshness[:2]
-    known: dict[str, Told] = {}
+    known: dict[str, GroupedSnapshot] = {}
     last = 0
     for event in desk.events():
         assert event.id > last

@@ -10,24 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pws_soap.models import Presence, PresenceState
-from service.core.presence.availability import DEFAULT, Availability, Rule, Verdict, decide
+from service.core.presence.availability import DEFAULT, Availability, AvailabilityVerdict, Rule, decide
 from service.core.presence.freshness import Freshness, Level
 from service.core.presence.records import Record, Spans
-from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, FEED, Office, presence
+from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, FEED, BareService, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 LIVE = Freshness(Level.LIVE)
 
 
-def office(*, common: Rule = DEFAULT, **rules: Rule) -> Office:
+def office(*, common: Rule = DEFAULT, **rules: Rule) -> BareService:
     """Ann is in both groups, Bob in support, Cid in none."""
     groups = {"support": (ANN, "BOB@example.com"), "sales": (ANN,)}
-    made = Office(groups, availability=Availability(groups, rules, common))
+    made = BareService(groups, availability=Availability(groups, rules, common))
     made.watch(ANN, BOB, CID)
     return made
 
 
-async def verdict(made: Office, contact: str) -> tuple[bool, str]:
+async def verdict(made: BareService, contact: str) -> tuple[bool, str]:
     body = (await made.get(f"/v1/presence/{contact}")).json()
     return body["available"], body["reason"]
 
@@ -195,7 +195,7 @@ def test_one_word_for_a_call_stands_for_all_of_them() -> None:
     assert "in-a-call" in Rule(never=frozenset({"On-The-Phone"})).never
     free = Rule(never=frozenset({"lunch"}), states=frozenset({BUSY}))
     record = Record(CID, CID, FEED, 1, presence(CID, BUSY, on_the_phone=True, in_meeting=True), spans=Spans(0.0))
-    assert decide(record, LIVE, free, 1.0) == Verdict(True, "is BUSY")
+    assert decide(record, LIVE, free, 1.0) == AvailabilityVerdict(True, "is BUSY")
 
 
 @given(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock
-from service.core.presence.cursors import CursorExpired, Orders
+from service.core.presence.cursors import CursorExpired, KeptOrders
 from service.core.presence.query import Filter, Reader, Unknown
 from service.core.presence.records import Source
 from service.core.presence.sorting import Sort, SortBy
@@ -189,7 +189,7 @@ def test_one_page_keeps_nothing() -> None:
 
 def test_an_asker_replaces_its_own_orders_first() -> None:
     """The one it used least lately; others' stay."""
-    orders = Orders(ManualClock(), most=10, of_one=2)
+    orders = KeptOrders(ManualClock(), most=10, of_one=2)
     theirs = orders.keep(b"q", "other", ("a",))
     mine = [orders.keep(b"q", "me", (str(number),)) for number in range(2)]
     orders.get(b"q", mine[0])
@@ -202,7 +202,7 @@ def test_an_asker_replaces_its_own_orders_first() -> None:
 
 def test_orders_are_bounded_in_number_and_in_size() -> None:
     """Whoever asks, however they ask."""
-    orders = Orders(ManualClock(), most=5, of_one=5, keys=100)
+    orders = KeptOrders(ManualClock(), most=5, of_one=5, keys=100)
     for number in range(50):
         orders.keep(b"q", f"asker {number}", tuple(f"{number}-{each}" for each in range(10)))
     assert (len(orders), orders.keys) == (5, 50)
@@ -215,7 +215,7 @@ def test_orders_are_bounded_in_number_and_in_size() -> None:
 
 def test_who_asks_for_many_orders_takes_nobodys_only_one() -> None:
     """The room is the same for all: whoever has the most of it makes place."""
-    orders = Orders(ManualClock(), most=8, of_one=4, keys=100)
+    orders = KeptOrders(ManualClock(), most=8, of_one=4, keys=100)
     only = orders.keep(b"q", "somebody", ("a", "b"))
     for number in range(50):
         for greedy in ("one", "another", "third"):

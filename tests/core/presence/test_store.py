@@ -10,7 +10,7 @@ from pws_soap.models import Device, PresenceState, PresenceType
 from service.core.clock import ManualClock, Moment
 from service.core.presence.changes import LocalBus
 from service.core.presence.freshness import Freshness, Level, assess
-from service.core.presence.records import Change, ChangeKind, PutReport, Reading, Source
+from service.core.presence.records import Change, ChangeKind, PutReport, ReadingStart, Source
 from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
 
@@ -27,7 +27,11 @@ class Case:
         self.store.trust("f")
 
     def put(
-        self, contact: str, state: PresenceState, reading: Reading | None = None, source: Source = Source.SUBSCRIBED
+        self,
+        contact: str,
+        state: PresenceState,
+        reading: ReadingStart | None = None,
+        source: Source = Source.SUBSCRIBED,
     ) -> PutReport:
         """A reply about one contact; without a reading, of a fetch that begins now."""
         return self.store.put([presence(contact, state)], reading or self.store.begin(), source=source)

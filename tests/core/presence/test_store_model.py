@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock
 from service.core.presence.freshness import Level, assess
-from service.core.presence.records import Change, ChangeKind, Reading, Source
+from service.core.presence.records import Change, ChangeKind, ReadingStart, Source
 from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
 
@@ -28,7 +28,7 @@ STATES = (AVAILABLE, BUSY, AWAY)
 class Request:
     """A fetch under way; `reply` is what the server answered, None before it has looked."""
 
-    reading: Reading
+    reading: ReadingStart
     source: Source
     contacts: tuple[str, ...]
     subscription: int
