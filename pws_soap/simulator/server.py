@@ -24,7 +24,7 @@ from pws_soap.simulator.listener import Listener
 from pws_soap.simulator.nodes import NodeCondition
 from pws_soap.simulator.options import Options
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pws.simulator")
 _REOPEN_TRIES: Final = 50
 _REOPEN_PAUSE: Final = 0.1
 

@@ -1,6 +1,6 @@
 """The door: finds out who asks, and whether they may.
 
-`service.api.middleware.authentication` asks it about every request before any route does; `Authenticator.needs(scope)`
+`service.api.middleware.authentication` asks it about every request before any route does; `require(scope)`
 is the dependency of every route of the API, which gives the route the principal, or refuses.
 """
 
@@ -79,7 +79,7 @@ class Authenticator:
 
     # --- for every request
 
-    def enter(self, connection: HTTPConnection, method: str) -> Principal:
+    def authenticate(self, connection: HTTPConnection, method: str) -> Principal:
         """Find out who asks, and count it. Raises Refused."""
         admission = self._admit(connection, method)
         connection.scope[_ADMITTED] = admission
@@ -116,7 +116,7 @@ class Authenticator:
             return f"key {principal.name}"
         return _source(connection)
 
-    def needs(self, scope: Scope) -> Callable[..., Awaitable[Principal]]:
+    def require(self, scope: Scope) -> Callable[..., Awaitable[Principal]]:
         """A dependency that lets in whoever has `scope`."""
         if scope in self._needs:
             return self._needs[scope]
@@ -128,7 +128,7 @@ class Authenticator:
 
         async def check(request: Request, _bearer: None = bearer, _header: None = header) -> Principal:
             if _ADMITTED not in request.scope:  # a route that the entrance does not guard
-                self.enter(request, request.method)
+                self.authenticate(request, request.method)
             admission: Admission = request.scope[_ADMITTED]
             principal = admission.principal
             if scope in principal.scopes:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from service.access.errors import KeyRequired
 from service.access.principal import Principal
 from service.api.context import Context
+from service.api.disconnect import wait_for_disconnect
 from service.api.etags import JSON, Said, Tags, tagged
 from service.api.prefer import seconds_to_wait
 from service.core.events.log import Event
@@ -50,7 +51,7 @@ async def told(
     if after is None:
         return tagged(said, tags, revision, applied)
     with context.door.slots.take(context.door.client(request, who)):
-        gone = asyncio.create_task(_gone(request))
+        gone = asyncio.create_task(wait_for_disconnect(request.receive))
         slept = asyncio.create_task(context.clock.sleep(wait))
         news: asyncio.Task[None] | None = None
         try:
@@ -96,12 +97,6 @@ async def _news(context: Context, after: int, concerns: Concerns) -> None:
         if events is None or _any(events, concerns):
             return
         after = log.last
-
-
-async def _gone(request: Request) -> None:
-    """Returns when the asker has gone away. Its body, should there be one, is of no interest."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _end(*tasks: asyncio.Task[None] | None) -> None:

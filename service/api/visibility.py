@@ -22,7 +22,7 @@ def visible_state(reader: Reader, wanted: Filter, fields: Iterable[str], *, deta
     getters = [FIELDS[name] for name in fields if name != "as_of"]
 
     def seen(told: GroupedSnapshot) -> object:
-        known = reader.view(told, wanted)
+        known = reader.visible_to(told, wanted)
         if known is not None and not details:
             known = brief.of(known, told, wanted.within)
         return _shown(known, getters)
@@ -37,7 +37,7 @@ def of_summary(reader: Reader, within: frozenset[str] | None, *, details: bool) 
     wanted = Filter(within=within)
 
     def seen(told: GroupedSnapshot) -> object:
-        known = reader.view(told, wanted)
+        known = reader.visible_to(told, wanted)
         if known is None:
             return None
         free = [group for group, verdict in told.opinions if verdict.available and (within is None or group in within)]

@@ -42,7 +42,7 @@ class RequestBudget:
     def __repr__(self) -> str:
         return f"Gate({self._rate:g}/s, {len(self._waiting)} waiting)"
 
-    async def enter(self, lane: Priority) -> None:
+    async def acquire(self, lane: Priority) -> None:
         """Wait for a turn. Who is cancelled meanwhile costs nothing."""
         self._fill()
         if not self._waiting and self._tokens >= 1:
@@ -85,11 +85,11 @@ class BudgetedTransport:
         self._gate = gate
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
-        await self._gate.enter(_LANES.get(operation, Priority.LIFECYCLE))
+        await self._gate.acquire(_LANES.get(operation, Priority.LIFECYCLE))
         return await self._transport.post(url, body, headers, operation=operation)
 
     async def get(self, url: str, *, operation: str) -> Reply:
-        await self._gate.enter(Priority.LIFECYCLE)
+        await self._gate.acquire(Priority.LIFECYCLE)
         return await self._transport.get(url, operation=operation)
 
     async def close(self) -> None:

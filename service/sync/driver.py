@@ -30,6 +30,7 @@ from pws_soap.lifecycle import (
 from pws_soap.models import Secret, Session, Subscription
 from service.core.callback_url import at_node
 from service.core.clock import Clock
+from service.core.wakeup import sleep_until_woken
 from service.sync.state_file import StateFile
 from service.sync.subscriptions import LiveSubscription
 
@@ -128,15 +129,8 @@ class LifecycleDriver:
         while not self.state.finished:
             self._woken.clear()
             due = lifecycle.next_due(self.state)
-            waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._woken.wait())]
-            if due is not None:
-                pause = max(0.001, due - self._clock.monotonic())
-                waits.append(asyncio.ensure_future(self._clock.sleep(pause)))
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for each in waits:
-                    each.cancel()
+            pause = None if due is None else max(0.001, due - self._clock.monotonic())
+            await sleep_until_woken(self._woken, self._clock, pause)
             self.post(lifecycle.Tick())
 
     async def stop(self, limit: float) -> bool:

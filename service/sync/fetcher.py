@@ -32,6 +32,7 @@ from service.core.callback_url import token_of
 from service.core.clock import Clock, Moment
 from service.core.presence.records import PutReport, ReadingStart, Source
 from service.core.presence.store import Store
+from service.core.wakeup import sleep_until_woken
 from service.sync.driver import LifecycleDriver
 from service.sync.inbox import Inbox, SubscriptionRef
 from service.sync.poller import Poller
@@ -157,14 +158,8 @@ class Fetcher:
         while True:
             self._woken.clear()
             due = self._start()
-            waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._woken.wait())]
-            if due is not None:
-                waits.append(asyncio.ensure_future(self._clock.sleep(max(0.001, due - self._clock.monotonic()))))
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for each in waits:
-                    each.cancel()
+            pause = None if due is None else max(0.001, due - self._clock.monotonic())
+            await sleep_until_woken(self._woken, self._clock, pause)
 
     async def close(self) -> None:
         """End all fetches."""

@@ -293,7 +293,7 @@ async def test_a_route_outside_of_the_api_may_need_a_scope_too() -> None:
     app, door = FastAPI(), Authenticator(rules=rules())
     error_handlers.install(app)
 
-    @app.get("/demo", dependencies=[Depends(door.needs(READ))])
+    @app.get("/demo", dependencies=[Depends(door.require(READ))])
     async def demo() -> str:
         return "in"
 

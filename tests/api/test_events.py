@@ -620,14 +620,14 @@ async def test_streams_that_see_the_same_share_the_work() -> None:
     for client in clients:
         await client.__aenter__()
         await client.take(1)
-    view = made.knowledge.reader.view
+    view = made.knowledge.reader.visible_to
 
     def counted(told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
         nonlocal looked
         looked += 1
         return view(told, wanted)
 
-    made.knowledge.reader.view = counted  # type: ignore[method-assign]
+    made.knowledge.reader.visible_to = counted  # type: ignore[method-assign]
     made.read([presence(ANN, BUSY)])
     for client in clients:
         assert brief(await client.take(1)) == ["change ann BUSY"]

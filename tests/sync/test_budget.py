@@ -50,7 +50,7 @@ class Queue:
         return [name for name, _ in self.passed]
 
     async def _pass(self, name: str, lane: Priority) -> None:
-        await self.gate.enter(lane)
+        await self.gate.acquire(lane)
         self.passed.append((name, self.clock.monotonic()))
 
 

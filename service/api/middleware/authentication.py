@@ -41,7 +41,7 @@ class AuthenticationMiddleware:
         connection = HTTPConnection(scope)
         try:
             if path.startswith(_GUARDED):
-                self._door.enter(connection, scope["method"])
+                self._door.authenticate(connection, scope["method"])
             else:
                 self._door.check_browser(connection, scope["method"])
         except AccessRefused as refusal:

@@ -23,7 +23,7 @@ DOCS_POLICY: Final = (
 )
 """The viewer of the API's description is not ours: whatever it contains, it loads from nowhere else."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pws.http")
 
 
 class RequestLimits:

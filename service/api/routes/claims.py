@@ -17,6 +17,7 @@ from starlette.responses import Response
 from service.access.errors import NotAllowed
 from service.access.principal import ANYBODY, Principal, Scope
 from service.api.context import Context
+from service.api.disconnect import wait_for_disconnect
 from service.api.etags import plain
 from service.api.idempotency import KeyReused, Name, Replays, RequestInProgress
 from service.api.models.claim import ClaimListView, ClaimView, MadeClaimView, NotEnoughProblemView
@@ -45,7 +46,7 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
     counter = ClaimEndpoints(context)
     desk, since = context.knowledge.desk, context.clock.now()
-    reads, claims = Depends(context.door.needs(Scope.READ)), Depends(context.door.needs(Scope.CLAIM))
+    reads, claims = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.CLAIM))
 
     @routes.post(
         "",
@@ -236,7 +237,7 @@ class ClaimEndpoints:
             return ticket.outcome
         door = self._context.door
         with door.slots.take(door.client(request, who)):
-            gone = asyncio.create_task(_gone(request))
+            gone = asyncio.create_task(wait_for_disconnect(request.receive))
             answer = asyncio.create_task(self._desk.outcome(ticket))
             try:
                 await asyncio.wait({gone, answer}, return_when=asyncio.FIRST_COMPLETED)
@@ -264,12 +265,6 @@ class ClaimEndpoints:
 
     def _now(self) -> float:
         return self._context.clock.monotonic()
-
-
-async def _gone(request: Request) -> None:
-    """Returns when the asker has gone away; its body was read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _not_enough(

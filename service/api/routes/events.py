@@ -73,7 +73,7 @@ class EventQuery(FilterQuery):
 def router(context: Context, keep_alive: float) -> APIRouter:
     """`/v1/events`. `keep_alive`: seconds of silence after which a sign of life is sent."""
     routes = APIRouter(prefix="/v1", tags=["events"])
-    reads = Depends(context.door.needs(Scope.READ))
+    reads = Depends(context.door.require(Scope.READ))
     frames, stretches = FrameCache(), Stretches()
 
     @routes.get(

@@ -62,7 +62,7 @@ _LINK: Final = {"schema": {"type": "string"}, "description": 'rel="next": the ne
 def router(context: Context) -> APIRouter:
     """`/v1/presence`, `/v1/presence/{contact}`, `/v1/summary`."""
     routes = APIRouter(prefix="/v1", tags=["presence"])
-    reads = Depends(context.door.needs(Scope.READ))
+    reads = Depends(context.door.require(Scope.READ))
     listed = documented(ContactListView | ChosenListView | BriefListView, "A page of contacts, as sort orders them")
     listed[200]["content"] = {csv_table.MEDIA_TYPE: _CSV}
     listed[200]["headers"] = listed[200]["headers"] | {"Link": _LINK}
@@ -98,7 +98,7 @@ def router(context: Context) -> APIRouter:
 
         if query.max_age is not None:
             began = context.clock.monotonic()
-            story = await _read_through(context, who, context.reader.older(query.max_age, wanted))
+            story = await _read_through(context, who, context.reader.not_confirmed_within(query.max_age, wanted))
             said = make(query.max_age + context.clock.monotonic() - began)
             return _at_once(context, request, who, said, story, form)
         seen = visibility.visible_state(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
@@ -147,7 +147,7 @@ def router(context: Context) -> APIRouter:
         known = find()
         if query.max_age is not None:
             began = context.clock.monotonic()
-            older = context.reader.older(query.max_age, Filter(text=known.record.key))
+            older = context.reader.not_confirmed_within(query.max_age, Filter(text=known.record.key))
             story = await _read_through(context, who, [each for each in older if each == known.record.contact])
             return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
         key = known.record.key

@@ -49,7 +49,7 @@ def router(context: Context) -> APIRouter:
     """`/v1/status`, `/v1/refresh` and `/v1/failover`."""
     routes = APIRouter(prefix="/v1", tags=["service"], dependencies=[Depends(no_query)])
     # As a default value: FastAPI reads annotations without the names that are known here.
-    reader, admin = Depends(context.door.needs(Scope.READ)), Depends(context.door.needs(Scope.ADMIN))
+    reader, admin = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.ADMIN))
 
     @routes.get(
         "/status",

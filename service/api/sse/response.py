@@ -14,6 +14,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.api.disconnect import wait_for_disconnect
 from service.api.sse import wire_format
 from service.api.sse.subscriber import Subscriber
 from service.core.clock import Clock
@@ -49,7 +50,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._slot():
             writing = asyncio.create_task(self._write(send), name="stream")
-            watching = [asyncio.create_task(_gone(receive)), asyncio.create_task(self._watch())]
+            watching = [asyncio.create_task(wait_for_disconnect(receive)), asyncio.create_task(self._watch())]
             tasks = [writing, *watching]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -63,7 +64,7 @@ class EventStream(Response):
 
     async def _write(self, send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._telling.pieces()) as pieces:
+        async with aclosing(self._telling.frames()) as pieces:
             async for piece in pieces:
                 await self._send(send, {"type": "http.response.body", "body": piece, "more_body": True})
         await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
@@ -88,9 +89,3 @@ class EventStream(Response):
                     self._telling.remind()
                     due = now + self._keep_alive
             await self._clock.sleep(min(due - now, _LOOK))
-
-
-async def _gone(receive: Receive) -> None:
-    """Until the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -17,6 +17,7 @@ from typing import Final
 from service.api.sse import wire_format
 from service.api.sse.resume import CoalescedRange, Stretches, VisibleEvent, coalesce, each, place_of, replay
 from service.api.sse.view import SubscriberView
+from service.api.writers.compact import compact
 from service.core.events.log import EventLog
 
 PIECE: Final = 32 * 1024
@@ -61,7 +62,7 @@ class Subscriber:
         self._quiet = True
         self._woken.set()
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
+    async def frames(self) -> AsyncGenerator[bytes, None]:
         """What to send, piece by piece. It ends when the log is closed."""
         stop = self._log.ring(self._woken.set)
         try:
@@ -154,4 +155,4 @@ class Subscriber:
                 comma = b","
             await asyncio.sleep(0)
         self._place, self._held = at, 0
-        yield b'],"revision":%d,"reason":%b}\n\n' % (at, wire_format.dump(self._reason))
+        yield b'],"revision":%d,"reason":%b}\n\n' % (at, compact(self._reason))

@@ -15,6 +15,7 @@ from service.access.principal import Principal
 from service.api.models import rfc3339
 from service.api.sse import wire_format
 from service.api.sse.resume import VisibleEvent
+from service.api.writers.compact import compact
 from service.api.writers.contact import ContactJson
 from service.core.claims.model import ClaimEventKind as ClaimEvent
 from service.core.events.log import CHANGE, REMOVED, Event, EventLog
@@ -98,7 +99,7 @@ class SubscriberView:
         async with self._frames.turn:
             kept = self._frames.get(self._outlook, at, 1 + start)
             if kept is None:
-                seen = ((self._reader.view(log.confirmed(told), self._wanted), told) for told in everybody)
+                seen = ((self._reader.visible_to(log.confirmed(told), self._wanted), told) for told in everybody)
                 kept = b",".join(self._shown(known, told) for known, told in seen if known is not None)
                 self._frames.keep(kept, self._outlook, at, 1 + start)
                 await asyncio.sleep(0)
@@ -127,8 +128,8 @@ class SubscriberView:
 
     def _about_contact(self, event: Event, before: Sequence[GroupedSnapshot | None]) -> tuple[str, bytes] | None:
         """What it is told, unless it is what the asker knows, whichever look of `before` that is."""
-        known = [None if each is None else self._reader.view(each, self._wanted) for each in before]
-        now = None if event.after is None else self._reader.view(event.after, self._wanted)
+        known = [None if each is None else self._reader.visible_to(each, self._wanted) for each in before]
+        now = None if event.after is None else self._reader.visible_to(event.after, self._wanted)
         if now is not None:
             same = all(was is not None and self._looks_the_same(was, now) for was in known)
             return None if same else (CHANGE, self._shown(now, event.after))
@@ -136,7 +137,7 @@ class SubscriberView:
         if was is None:
             return None
         gone = b'{"contact":%b,"revision":%d,"watched":%b}' % (
-            wire_format.dump(was.record.contact),
+            compact(was.record.contact),
             event.id,
             b"true" if event.after is not None else b"false",
         )
@@ -154,7 +155,7 @@ class SubscriberView:
             if limited is None:
                 return None
             data = limited
-        return event.name, wire_format.dump({"at": rfc3339(event.at.wall), "revision": event.id, **data})
+        return event.name, compact({"at": rfc3339(event.at.wall), "revision": event.id, **data})
 
     def _limited(self, data: Mapping[str, object]) -> Mapping[str, object] | None:
         """Of groups that it may see all, their contacts as it sees them; of anything else, that it happened."""

@@ -1,12 +1,10 @@
 """The form of server-sent events (HTML Living Standard, 9.2): fields in lines, an empty line ends each event.
 
-Data is JSON without line breaks, in ASCII, so that no string that ever came in can break an event.
+Data is JSON on one line, see `service.api.writers.compact`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Final
 
 MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
@@ -19,13 +17,6 @@ HEADERS: Final = {
 BEGINNING: Final = b"retry: 1000\n\n"
 """The first words of a stream: milliseconds after which a client whose connection broke comes again."""
 KEEP_ALIVE: Final = b": keep-alive\n\n"
-
-_dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def dump(value: Mapping[str, object] | str) -> bytes:
-    """JSON on one line."""
-    return _dumps(value).encode("ascii")
 
 
 def head(name: str, place: str) -> bytes:

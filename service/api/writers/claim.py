@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from service.access.principal import Principal
 from service.api.models import rfc3339
+from service.api.writers.compact import compact
 from service.api.writers.contact import ContactJson
 from service.core.claims.model import Lease, PassedOver
 from service.core.events.log import EventLog
 from service.core.presence import brief
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import ContactSnapshot
-
-_dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ClaimJson:
@@ -43,12 +42,12 @@ class ClaimJson:
 
     def made(self, lease: Lease, passed_over: Iterable[PassedOver], who: Principal) -> bytes:
         """A `MadeClaimView`."""
-        return b'{%b,"passed_over":%b}' % (self._members(lease, who), _dump(reasons(passed_over, who)))
+        return b'{%b,"passed_over":%b}' % (self._members(lease, who), compact(reasons(passed_over, who)))
 
     def many(self, leases: Iterable[Lease], since: float, who: Principal) -> bytes:
         """A `ClaimListView`; `since` is wall time."""
         found = b",".join(self.one(lease, who) for lease in leases if self.shows(lease, who))
-        return b'{"claims":[%b],"since":%b}' % (found, _dump(rfc3339(since)))
+        return b'{"claims":[%b],"since":%b}' % (found, compact(rfc3339(since)))
 
     # Any: plain JSON.
     def plain(self, lease: Lease, who: Principal) -> Any:
@@ -67,7 +66,7 @@ class ClaimJson:
         }
         found = (self._reader.one(person.contact, within=who.groups) for person in lease.people)
         contacts = b",".join(self._contact(known, who) for known in found if known is not None)
-        return b'%b,"contacts":[%b]' % (_dump(head)[1:-1], contacts)
+        return b'%b,"contacts":[%b]' % (compact(head)[1:-1], contacts)
 
     def _contact(self, known: ContactSnapshot, who: Principal) -> bytes:
         if who.details:
@@ -81,7 +80,3 @@ def reasons(passed_over: Iterable[PassedOver], who: Principal) -> list[dict[str,
         return [{"contact": each.contact, "reason": each.reason} for each in passed_over]
     words = {True: "available, and not picked", False: "not available"}
     return [{"contact": each.contact, "reason": words[each.free]} for each in passed_over]
-
-
-def _dump(value: object) -> bytes:
-    return _dumps(value).encode("ascii")

@@ -7,19 +7,18 @@ between and behind.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Final
 
 from service.api.models import claim_shown, lasting, rfc3339
+from service.api.writers.compact import compact
 from service.api.writers.fields import BRIEF, FIELDS
 from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.query import Page
 from service.core.presence.records import Change, ChangeKind, Record, Source
 from service.core.presence.snapshot import ContactSnapshot
 
-_dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
 _FREE_OF_CLAIMS: Final = b',"claim":null}'
 
 
@@ -45,7 +44,7 @@ class ContactJson:
             time.encode(),
             kept[3],
             _verdict(verdict),
-            _FREE_OF_CLAIMS if claim is None else b',"claim":%b}' % _dump(claim_shown(claim)),
+            _FREE_OF_CLAIMS if claim is None else b',"claim":%b}' % compact(claim_shown(claim)),
         )
 
     def brief(self, known: ContactSnapshot) -> bytes:
@@ -54,13 +53,13 @@ class ContactJson:
 
     def some(self, known: ContactSnapshot, fields: Sequence[str]) -> bytes:
         """Some fields of a contact."""
-        return _dump({name: FIELDS[name](known) for name in fields})
+        return compact({name: FIELDS[name](known) for name in fields})
 
     def page(self, page: Page, fields: Sequence[str] | None = None) -> bytes:
         """A `ContactListView`; with `fields`, only these of each contact."""
         each = self.one if fields is None else partial(self.some, fields=fields)
         contacts = b",".join(map(each, page.contacts))
-        return b'{"contacts":[%b],"next_cursor":%b,"revision":%d}' % (contacts, _dump(page.cursor), page.revision)
+        return b'{"contacts":[%b],"next_cursor":%b,"revision":%d}' % (contacts, compact(page.cursor), page.revision)
 
     def forget(self, changes: Sequence[Change]) -> None:
         """Drop what is kept of contacts that are no longer watched. A listener of changes."""
@@ -73,15 +72,10 @@ def _pieces(record: Record) -> tuple[bytes, bytes]:
     """What stands before the freshness, and what stands after it."""
     changed = rfc3339(record.changed_at.wall) if record.changed_at is not None else None
     rest = {"changed_at": changed, "source": record.source, "revision": record.revision}
-    return _dump(lasting(record))[:-1], _dump(rest)[1:-1]
+    return compact(lasting(record))[:-1], compact(rest)[1:-1]
 
 
 @lru_cache(maxsize=4096)
 def _verdict(verdict: AvailabilityVerdict) -> bytes:
     """The end of a contact: few different ones, since no reason holds a number that runs."""
-    return _dump({"available": verdict.available, "reason": verdict.reason})[1:-1]
-
-
-def _dump(value: object) -> bytes:
-    """ASCII, so that no string that ever came in can break an answer."""
-    return _dumps(value).encode("ascii")
+    return compact({"available": verdict.available, "reason": verdict.reason})[1:-1]

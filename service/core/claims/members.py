@@ -53,7 +53,7 @@ class ReaderMembers:
         record = self._store.get(key)
         if record is None:
             return None
-        for opinion in self._reader.told(record).opinions:
+        for opinion in self._reader.snapshot(record).opinions:
             if opinion.group == group:
                 return MemberOpinion(Person(record.key, record.contact), opinion.verdict)
         return None

@@ -9,7 +9,6 @@ events has heard that somebody is free before hearing that this somebody is clai
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -29,11 +28,12 @@ from service.core.events.log import Event as LogEvent
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
+from service.core.wakeup import sleep_until_woken
 
 LOW: Final = "coverage.low"
 RESTORED: Final = "coverage.restored"
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pws.claims")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,8 @@ class ClaimService:
                 _log.exception("unexpected error, going on")
                 await self._clock.sleep(1.0)
             dues = [due for due in (self._claiming.next_due, self._coverage.next_due) if due is not None]
-            await self._pause(min(dues) - self._clock.monotonic() if dues else None)
+            pause = min(dues) - self._clock.monotonic() if dues else None
+            await sleep_until_woken(self._woken, self._clock, pause)
         self.close()
 
     def close(self) -> None:
@@ -174,21 +175,6 @@ class ClaimService:
         self._flush()
 
     # --- inside
-
-    async def _pause(self, seconds: float | None) -> None:
-        """Until something wants attention, for at most so long."""
-        if seconds is None:
-            await self._woken.wait()
-            return
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        woken = asyncio.ensure_future(self._woken.wait())
-        try:
-            await asyncio.wait((sleeping, woken), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (sleeping, woken):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
 
     def _attend(self) -> None:
         for group in self._claiming.out_of_patience():  # nobody is sent away for what the log has not heard yet

@@ -27,6 +27,7 @@ from service.core.presence.query import Reader
 from service.core.presence.records import Change, ChangeKind, Feed, Record
 from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
+from service.core.wakeup import sleep_until_woken
 
 TICK: Final = 1.0
 """Seconds between two looks for what changed with time alone."""
@@ -39,7 +40,7 @@ _SLICE: Final = 500
 CHANGE: Final = "change"
 REMOVED: Final = "removed"
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pws.events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class EventLog:
             record = self._store.get(key)
             if record is None or self._holds(record, feeds, at.monotonic):
                 continue
-            before, told = self.told(record.key), self._reader.told(record)
+            before, told = self.told(record.key), self._reader.snapshot(record)
             if before is not None and _says_the_same(before, told):
                 self._look(told._replace(marks=before.marks), feeds[record.feed], at.monotonic)
                 continue
@@ -234,15 +235,7 @@ class EventLog:
 
     async def _pause(self) -> None:
         """Until the next tick, or the next doubt."""
-        waits: list[asyncio.Future[object]] = [
-            asyncio.ensure_future(self._doubted.wait()),
-            asyncio.ensure_future(self._clock.sleep(TICK - GAP)),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
+        await sleep_until_woken(self._doubted, self._clock, TICK - GAP)
         self._doubted.clear()
 
     def _changed(self, changes: Sequence[Change]) -> None:
@@ -257,7 +250,7 @@ class EventLog:
                 self._seen.pop(record.key, None)
                 events.append(Event(id, REMOVED, at, record.key, before=before))
             else:
-                after = self._look(marked(before, self._reader.told(record), id), feeds[record.feed], at.monotonic)
+                after = self._look(marked(before, self._reader.snapshot(record), id), feeds[record.feed], at.monotonic)
                 events.append(Event(id, CHANGE, at, record.key, after, before))
         self._append(events)
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
 """Takes changes in the order of their revisions. Must be quick, must not raise, must not change the store."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("pws.presence")
 
 
 class ChangeBus(Protocol):

@@ -113,7 +113,7 @@ class Reader:
             return ContactSnapshot(record, freshness, verdict)
         return ContactSnapshot(record, freshness, CLAIMED if verdict.available else verdict, claim.seen(within))
 
-    def told(self, record: Record) -> GroupedSnapshot:
+    def snapshot(self, record: Record) -> GroupedSnapshot:
         """All that is said of a contact now."""
         now = self._clock.monotonic()
         freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
@@ -130,7 +130,7 @@ class Reader:
         """The claim on a contact, by its key."""
         return self._claims.held(key)
 
-    def view(self, told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
+    def visible_to(self, told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
         """The contact as an asker with this filter sees it; None where it does not pass. For events, which keep a past.
 
         Raises Unknown for a group that is none.
@@ -154,7 +154,7 @@ class Reader:
         """Seconds without confirmation after which a state is stale."""
         return self._bound
 
-    def older(self, max_age: float, wanted: Filter) -> list[str]:
+    def not_confirmed_within(self, max_age: float, wanted: Filter) -> list[str]:
         """The contacts that `wanted` may be about and that were not confirmed within `max_age` seconds.
 
         State, activity, freshness and availability do not count: whether they hold is what is to be found out.

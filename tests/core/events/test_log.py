@@ -297,14 +297,14 @@ async def test_the_looking_survives_a_bug() -> None:
     """Else nothing would ever become stale again."""
     desk = Desk().watch(ANN)
     desk.read(ANN)
-    told, broken = desk.reader.told, True
+    told, broken = desk.reader.snapshot, True
 
     def sometimes(record: Any) -> GroupedSnapshot:  # of a store
         if broken:
             raise ZeroDivisionError
         return told(record)
 
-    desk.reader.told = sometimes  # type: ignore[method-assign]
+    desk.reader.snapshot = sometimes  # type: ignore[method-assign]
     async with desk.running():
         await desk.clock.run(BOUND + 2)
         broken = False
@@ -321,13 +321,13 @@ def test_a_look_at_thousands_asks_about_nobody_of_whom_nothing_can_have_changed(
     desk.store.put([presence(name) for name in names], reading, source=Source.SUBSCRIBED)
     desk.read(names[7], idle=True)
     asked: list[str] = []
-    told = desk.reader.told
+    told = desk.reader.snapshot
 
     def counted(record: Any) -> GroupedSnapshot:  # of a store
         asked.append(record.key)
         return told(record)
 
-    desk.reader.told = counted  # type: ignore[method-assign]
+    desk.reader.snapshot = counted  # type: ignore[method-assign]
     for _ in range(20):
         desk.clock.advance(1.0)
         desk.store.confirm(FEED, desk.store.begin())
@@ -514,8 +514,8 @@ def test_no_change_is_missed_and_none_is_told_twice(steps: list[Any]) -> None:
             for record in desk.store.records():
                 told = desk.log.told(record.key)
                 assert told is not None
-                assert _says_the_same(told, desk.reader.told(record)), step
-                assert desk.log.confirmed(told).known.freshness[:2] == desk.reader.told(record).known.freshness[:2]
+                assert _says_the_same(told, desk.reader.snapshot(record)), step
+                assert desk.log.confirmed(told).known.freshness[:2] == desk.reader.snapshot(record).known.freshness[:2]
     known: dict[str, GroupedSnapshot] = {}
     last = 0
     for event in desk.events():
@@ -553,7 +553,7 @@ def test_a_view_of_what_was_told_is_what_a_page_shows(steps: list[Any], wanted: 
     desk = Desk().watch(ANN, BOB, CID)
     for step in steps:
         carry_out(desk, step)
-    views = (desk.reader.view(desk.log.confirmed(told), wanted) for told in desk.log.everybody())
+    views = (desk.reader.visible_to(desk.log.confirmed(told), wanted) for told in desk.log.everybody())
     shown = [known for known in views if known is not None]
     assert [_plain(known) for known in shown] == [_plain(known) for known in desk.reader.page(wanted, 100).contacts]
 
