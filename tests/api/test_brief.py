@@ -16,8 +16,8 @@ from service.access.principal import Principal, Scope
 from service.api.sse import subscriber
 from service.core.claims.model import Ask, Granted
 from service.core.presence.availability import Availability, Rule
-from tests.api.test_long_poll import Asking, turns
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, FEED, BareService, presence
+from tests.support.long_polls import Asking, turns
 from tests.support.sse import Listener
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"

@@ -10,8 +10,7 @@ import pytest
 from service.access.stream_slots import ConnectionSlots
 from service.api.models import rfc3339
 from service.core.claims.service import ClaimRules
-from tests.core.claims.test_leases import running
-from tests.support.branch import AVAILABLE, BUSY
+from tests.support.branch import AVAILABLE, BUSY, running
 from tests.support.reception import Reception, until
 
 GROUPS = {"support": ("ann", "bob"), "sales": ("bob", "cid")}

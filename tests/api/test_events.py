@@ -20,9 +20,9 @@ from service.api.sse.subscriber import LAG, PIECE
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.query import Filter
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
-from tests.core.events.test_log import Desk
 from tests.support.asgi import call
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, FEED, BareService, presence
+from tests.support.followed_log import FollowedLog
 from tests.support.sse import Board, Listener, Sse
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
@@ -535,7 +535,7 @@ def test_from_anywhere_in_a_stretch_the_rest_of_it_is_told(
     changes: Sequence[tuple[str, PresenceState]], begin: int, cut: int
 ) -> None:
     """Told up to a place, then resumed there: every contact ends as it is, and no event comes twice."""
-    desk = Desk().watch(ANN, BOB, CID)
+    desk = FollowedLog().watch(ANN, BOB, CID)
     first = desk.log.last
     for contact, state in changes:
         desk.read(contact, state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.test_short_runs import run
+from tests.benchmarks.running import run
 
 
 def test_every_carrier_is_read_whole() -> None:

@@ -12,7 +12,7 @@ import pytest
 from service.access.keys import hash_of
 from service.cli import run
 from service.config import load
-from tests.config.test_config import BASE
+from tests.support.configuration import BASE
 
 Capture = pytest.CaptureFixture[str]
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.cli import run
 from service.config import load
-from tests.cli.test_sample_scripts import samples
+from tests.support.sample_scripts import samples
 
 Capture = pytest.CaptureFixture[str]
 

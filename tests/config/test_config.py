@@ -15,19 +15,7 @@ from service.config import Config, ConfigError, Problem, ServerSection, Watch, e
 from service.config.server_sections import Sections
 from service.config.value_types import Section
 from service.core.presence.availability import Rule
-
-BASE = """
-[server]
-nodes = ["imp1.example.com", "imp2.example.com:9083"]
-[application]
-username = "pwsapp"
-password = "hunter2"
-[callback]
-url = "http://10.0.0.5:8080"
-[[watch]]
-end_user = "dispatcher"
-contacts = ["joe@example.com"]
-"""
+from tests.support.configuration import BASE
 
 ENVIRONMENT = {
     "PWS_SERVER__NODES": "imp1.example.com",

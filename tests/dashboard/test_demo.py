@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 from playwright.async_api import expect
 
-from service.cli.demo.loopback import DemoWords, Office, office
 from tests.dashboard.conftest import Opener
+from tests.dashboard.serving import demo
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@asynccontextmanager
-async def demo() -> AsyncIterator[Office]:
-    """An office where nothing happens by itself."""
-    stop = asyncio.Event()
-    async with office(DemoWords(0, 8, 0.001), stop) as running:
-        yield running
-        stop.set()
-    assert not any(running.left.values())
 
 
 async def test_somebody_is_changed_and_the_server_goes_down_and_comes_back(opened: Opener) -> None:

@@ -11,10 +11,8 @@ from playwright.async_api import Page, expect
 from pws_soap.models import Presence
 from service.access.principal import Principal, Scope
 from tests.dashboard.conftest import Opener
-from tests.dashboard.serving import S, person, served, small_office
-from tests.dashboard.test_demo import demo
-from tests.dashboard.test_page import locked
-from tests.dashboard.test_shape import PHONE, WALL, crowd, overflow
+from tests.dashboard.serving import S, demo, locked, person, served, small_office
+from tests.dashboard.shapes import PHONE, WALL, crowd, overflow
 from tests.support.bare_service import BareService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

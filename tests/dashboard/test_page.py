@@ -9,12 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from service.access.authentication import AccessRules, Authenticator
-from service.access.keys import KeyRing, hash_of, new_key
+from service.access.keys import new_key
 from service.access.principal import READER, Principal, Scope
 from service.core.engine import EngineState, HealthProblem, Status
 from tests.dashboard.conftest import Opener
-from tests.dashboard.serving import S, address, person, served, small_office
+from tests.dashboard.serving import S, address, locked, person, served, small_office
 from tests.support.bare_service import FEED
 from tests.support.fake_engine import FakeEngine
 
@@ -167,13 +166,6 @@ async def test_the_page_is_not_sure_while_it_is_not_connected_and_survives_a_res
             await expect(page.locator(".banner")).to_have_count(0)
             await expect(row(page, "Ann").locator(".level")).to_be_visible()
             await expect(page.locator("#events-body")).to_contain_text("Connected again")
-
-
-def locked(**kinds: Principal) -> tuple[Authenticator, dict[str, str]]:
-    """A door that lets nobody in without a key, and the keys."""
-    keys = {name: new_key().reveal() for name in kinds}
-    ring = KeyRing((hash_of(keys[name]), principal) for name, principal in kinds.items())
-    return Authenticator(rules=AccessRules(ring, None)), keys
 
 
 async def test_where_a_key_is_needed_the_page_asks_for_one_and_keeps_it_for_the_tab(opened: Opener) -> None:

@@ -10,32 +10,13 @@ from playwright.async_api import Page, expect
 
 from service.core.engine import EngineState, HealthProblem, Status
 from tests.dashboard.conftest import Opener
-from tests.dashboard.serving import S, person, served, small_office
-from tests.support.bare_service import FEED, BareService
+from tests.dashboard.serving import served, small_office
+from tests.dashboard.shapes import PHONE, WALL, crowd, overflow
+from tests.support.bare_service import FEED
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-WALL = {"viewport": {"width": 1920, "height": 1080}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 LAPTOP = {"viewport": {"width": 1440, "height": 900}}
-
-
-def crowd(number: int, groups: int = 4) -> BareService:
-    """So many people in some groups, in all states."""
-    people = [
-        person(f"Given{each} Family{each}", list(S)[each % 6], on_the_phone=each % 12 == 1) for each in range(number)
-    ]
-    every = {f"group {each}": tuple(one.contact for one in people[each::groups]) for each in range(groups)}
-    office = BareService(groups=every)
-    office.watch(*(one.contact for one in people))
-    office.read(people)
-    return office
-
-
-async def overflow(page: Page) -> int:
-    """Pixels by which the page is wider than its window."""
-    found: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return found
 
 
 async def test_two_hundred_people_fit_on_a_wall_in_large_type(opened: Opener) -> None:

@@ -11,6 +11,11 @@ from pws_soap.lifecycle.plan import session_of
 from tests.lifecycle.driver import START
 from tests.lifecycle.sameness import normal
 from tests.lifecycle.small_server import Request, Server, execute, is_valid, owner_of
+from tests.lifecycle.world import SAFETY
+
+HEALED_IN: Final = 300.0 + 60.0 + SAFETY
+"""Seconds: the longest pause after a failure, that after which a failed node is tried again, and a safety fetch, which
+finds out what the server has forgotten. They pass side by side or in this order."""
 
 JOE: Final = frozenset({"joe"})
 BOTH: Final = JOE | {"rita"}

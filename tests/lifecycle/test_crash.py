@@ -9,8 +9,8 @@ import pytest
 
 from pws_soap.lifecycle import UNKNOWN, Act, FailureKind, Kind, Memory, Phase, Settings, Stop, begin, remember
 from tests.lifecycle.driver import A, B
+from tests.lifecycle.one_process import HEALED_IN
 from tests.lifecycle.server import Mode
-from tests.lifecycle.test_histories import HEALED_IN
 from tests.lifecycle.world import World
 
 CONTACTS = {"ann": frozenset("abcd"), "bob": frozenset("e")}

@@ -18,12 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from pws_soap.lifecycle import Act, FailureKind, Kind, Phase, ResourceEvent, Settings, work
 from pws_soap.lifecycle.table import IGNORED, NEVER, follow
 from tests.lifecycle.driver import A, B
+from tests.lifecycle.one_process import HEALED_IN
 from tests.lifecycle.server import Mode
-from tests.lifecycle.world import SAFETY, World
+from tests.lifecycle.world import World
 
-HEALED_IN: Final = 300.0 + 60.0 + SAFETY
-"""Seconds: the longest pause after a failure, that after which a failed node is tried again, and a safety fetch, which
-finds out what the server has forgotten. They pass side by side or in this order."""
 NOTICED_IN: Final = 0.8 * 3600.0
 """Seconds until an endpoint that the server has forgotten is found out: by its renewal, nobody reports silence here."""
 

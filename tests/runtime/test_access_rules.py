@@ -12,7 +12,7 @@ from service.access.principal import ANYBODY, READER, Principal, Scope
 from service.config import Config, ConfigError, load
 from service.core.clock import ManualClock
 from service.runtime import access_rules
-from tests.config.test_config import BASE
+from tests.support.configuration import BASE
 
 HASH = hash_of("pws_" + "k" * 43)
 KEY = f'[keys.board]\nhash = "{HASH}"\n'

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from service.runtime.http_protocol import MAX_HEAD, HttpConnection
-from tests.runtime.test_listeners import apart, running
+from tests.support.listeners import apart, running
 
 _START = b"GET /v1 HTTP/1.1\r\nHost: x\r\n"
 

@@ -7,8 +7,6 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
 import pytest
@@ -22,10 +20,11 @@ from service.api.app import create_app
 from service.api.middleware.limits import MAX_BODY
 from service.api.routes.callback import Callback, alone
 from service.core.clock import ManualClock
-from service.runtime.server import CannotStart, listen, serve
+from service.runtime.server import CannotStart, listen
 from tests.support.asgi import call
 from tests.support.bare_service import AVAILABLE, SECRET, BareService, presence
 from tests.support.fake_engine import FakeEngine
+from tests.support.listeners import apart, running
 from tests.support.people import ANN, bearer, coming_from, guarded
 
 GOOD = f"/pws/{SECRET}?id=5&eventType=PRESENCE_NOTIFICATION"
@@ -47,33 +46,6 @@ async def ask(port: int, target: str, method: str = "GET", **headers: str) -> tu
     found = dict(line.lower().split(": ", 1) for line in rest)
     found.pop("date", None)
     return int(first.split()[1]), found, body
-
-
-@asynccontextmanager
-async def running(
-    office: BareService, callback: Callback | None, **rest: Callable[[], object]
-) -> AsyncIterator[list[int]]:
-    """Serve it; the ports."""
-    sockets = [listen("127.0.0.1", 0)]
-    beside = []
-    if callback is not None:
-        sockets.append(listen("127.0.0.1", 0))
-        beside.append((alone(callback, MAX_BODY), sockets[1]))
-    stop = asyncio.Event()
-    ports = [each.getsockname()[1] for each in sockets]
-    serving = asyncio.create_task(serve(office.app, sockets[0], stop, beside=beside, **rest))
-    try:
-        yield ports
-    finally:
-        stop.set()
-        await serving
-
-
-def apart(sources: Sources | None = None) -> tuple[BareService, Callback]:
-    """An office whose notifications come in elsewhere."""
-    office = BareService()
-    office.app = create_app(office.engine, office.knowledge, callback_secret=None, version="1")
-    return office, Callback(office.engine, Secret(SECRET), office.clock, sources)
 
 
 async def test_each_listener_has_its_own_routes_and_no_others() -> None:

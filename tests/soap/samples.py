@@ -7,6 +7,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pws_soap.models import Endpoint, Secret, Session, SessionKind, Subscription
 
+BOMB = "<!DOCTYPE b [<!ENTITY a 'boom'>" + "".join(
+    f"<!ENTITY {name} '{f'&{before};' * 10}'>" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
 NS = "urn:cisco:cup:presence:soap"
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -18,6 +22,8 @@ NODE = "https://imp1.example.com:8083"
 PASSWORD = "correct-horse-battery"
 KEY = "0f1e2d3c-session-key"
 CALLBACK = "http://10.0.0.5:8080/pws/6b1f-secret-path"
+ENDPOINT = Endpoint(3, Secret(CALLBACK), 3600)
+SUBSCRIPTION = Subscription(7, ("ann@example.com",), 3600)
 
 OPERATIONS = (
     "login",
@@ -40,10 +46,6 @@ def application(node: str = NODE) -> Session:
 def end_user(node: str = NODE) -> Session:
     """The session of an end user."""
     return Session("dispatcher", SessionKind.END_USER, node, Secret(KEY))
-
-
-ENDPOINT = Endpoint(3, Secret(CALLBACK), 3600)
-SUBSCRIPTION = Subscription(7, ("ann@example.com",), 3600)
 
 
 def people(count: int) -> list[str]:

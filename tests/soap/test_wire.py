@@ -18,6 +18,7 @@ from pws_soap.errors import PwsError
 from pws_soap.transport import HttpTransport
 from tests.soap.loopback import Act, Loopback, Step, closed_port, http, read_request
 from tests.soap.samples import (
+    BOMB,
     CALLBACK,
     ENDPOINT,
     PASSWORD,
@@ -34,7 +35,6 @@ from tests.soap.samples import (
     status,
     subscription_id,
 )
-from tests.soap.test_envelope import BOMB
 
 GOOD = logged_in()
 

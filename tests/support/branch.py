@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from pws_soap.models import Presence, PresenceState
@@ -110,3 +112,16 @@ def got(ticket: Ticket) -> list[str] | None:
 def reasons(outcome: Granted | NotEnoughFree) -> dict[str, str]:
     """Why each was passed over."""
     return {short(each.contact): each.reason for each in outcome.passed_over}
+
+
+@asynccontextmanager
+async def running(branch: Branch) -> AsyncIterator[None]:
+    """With the desk's task."""
+    task = asyncio.create_task(branch.desk.run())
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

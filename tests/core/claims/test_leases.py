@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-
 from service.core.claims.model import ClaimEventKind, Lease
 from service.core.claims.service import ClaimRules
 from service.core.presence.freshness import Level
-from tests.support.branch import AVAILABLE, BUSY, FEED, Branch, names, uri
-
-
-@asynccontextmanager
-async def running(branch: Branch) -> AsyncIterator[None]:
-    """With the desk's task."""
-    task = asyncio.create_task(branch.desk.run())
-    await asyncio.sleep(0)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+from tests.support.branch import AVAILABLE, BUSY, FEED, Branch, names, running, uri
 
 
 async def test_a_lease_ends_at_its_moment() -> None:

@@ -7,8 +7,7 @@ import pytest
 from service.core.claims.model import Granted
 from service.core.claims.reserve import Reserve
 from service.core.claims.service import ClaimRules
-from tests.core.claims.test_leases import running
-from tests.support.branch import AVAILABLE, BUSY, Branch, got, names, reasons
+from tests.support.branch import AVAILABLE, BUSY, Branch, got, names, reasons, running
 
 KEPT = "free, but kept for somebody who asked before"
 

@@ -9,8 +9,7 @@ import pytest
 from service.core.claims.members import MemberOpinion, ReaderMembers
 from service.core.claims.model import ClaimEventKind, Granted, NotEnoughFree, RejectReason
 from service.core.claims.service import ClaimRules
-from tests.core.claims.test_leases import running
-from tests.support.branch import AVAILABLE, BUSY, Branch, got, names, reasons, uri
+from tests.support.branch import AVAILABLE, BUSY, Branch, got, names, reasons, running, uri
 
 
 async def test_first_come_first_served() -> None:

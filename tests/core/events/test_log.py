@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,91 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.core.clock import ManualClock, Moment
+from service.core.clock import Moment
 from service.core.events.log import CHANGE, GAP, REMOVED, TICK, Event, EventLog, _says_the_same
-from service.core.presence.availability import Availability, Rule
-from service.core.presence.claim import Claim
 from service.core.presence.freshness import Level
 from service.core.presence.query import Filter, Reader
 from service.core.presence.records import Change, Source
 from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
+from tests.support.followed_log import ANN, BOB, BOUND, CID, FEED, GROUPS, FollowedLog
 
-FEED, OTHER = "dispatcher", "supervisor"
-BOUND = 100.0
-ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
-GROUPS = {"support": (ANN, BOB), "sales": (BOB,), "empty": ()}
-RULES = {
-    "support": Rule(dwell=5.0, wrap_up=20.0, max_idle=60.0),
-    "sales": Rule(frozenset({AVAILABLE, AWAY}), max_idle=None),
-}
-
-
-class Held:
-    """Claims that a test makes and ends."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-        self._claims: dict[str, Claim] = {}
-
-    def hold(self, key: str, seconds: float = 30.0, group: str = "support") -> None:
-        now = Moment.of(self._clock)
-        until = Moment(now.monotonic + seconds, now.wall + seconds)
-        self._claims[key] = Claim("c1", key, key, group, "", "anonymous", now, until)
-
-    def release(self, key: str) -> None:
-        self._claims.pop(key, None)
-
-    def held(self, key: str) -> Claim | None:
-        claim = self._claims.get(key)
-        return claim if claim is not None and claim.expires.monotonic > self._clock.monotonic() else None
-
-
-@dataclass
-class Desk:
-    """A store, what is said of it, and the log of it. Time stands until a test moves it."""
-
-    size: int = 1000
-    availability: Availability = field(default_factory=lambda: Availability(GROUPS, RULES, Rule(max_idle=30.0)))
-
-    def __post_init__(self) -> None:
-        self.clock = ManualClock()
-        self.store = MemoryStore(self.clock, revision=1000)
-        self.claims = Held(self.clock)
-        self.reader = Reader(self.store, self.clock, BOUND, GROUPS, self.availability, self.claims)
-        self.log = EventLog(self.store, self.reader, self.clock, self.size)
-
-    def watch(self, *contacts: str) -> Desk:
-        """Watch contacts on a feed that works."""
-        self.store.watch(contacts, FEED)
-        self.store.trust(FEED)
-        return self
-
-    def read(self, contact: str, state: PresenceState = AVAILABLE, **rest: object) -> None:
-        """A fetch that brings one presence."""
-        reading = self.store.begin()
-        self.store.put([presence(contact, state, **rest)], reading, source=Source.SUBSCRIBED)
-        self.store.confirm(FEED, reading)
-
-    def events(self, after: int = 1000) -> list[Event]:
-        """All of them."""
-        found = self.log.since(after)
-        assert found is not None
-        return found
-
-    @asynccontextmanager
-    async def running(self) -> Any:  # a context manager
-        task = asyncio.create_task(self.log.run())
-        await self.clock.run(GAP)  # the first look, at what was doubted before
-        yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    async def turns(self) -> None:
-        """Let everybody do what there is to do without time passing."""
-        for _ in range(20):
-            await asyncio.sleep(0)
+OTHER = "supervisor"
 
 
 def levels(events: Sequence[Event]) -> list[tuple[str, Level]]:
@@ -120,7 +44,7 @@ def available(told: GroupedSnapshot | None) -> bool:
 
 def test_a_change_of_presence_is_an_event_with_its_revision() -> None:
     """And with what was told before."""
-    desk = Desk().watch(ANN)
+    desk = FollowedLog().watch(ANN)
     desk.read(ANN, BUSY)
     added, read = desk.events()
     assert [added.name, read.name] == [CHANGE, CHANGE]
@@ -133,7 +57,7 @@ def test_a_change_of_presence_is_an_event_with_its_revision() -> None:
 
 def test_whoever_is_no_longer_watched_is_removed() -> None:
     """Once; touching what is gone tells nothing."""
-    desk = Desk().watch(ANN)
+    desk = FollowedLog().watch(ANN)
     desk.store.unwatch([ANN])
     desk.log.touch([ANN])
     assert [event.name for event in desk.events()] == [CHANGE, REMOVED]
@@ -143,14 +67,14 @@ def test_whoever_is_no_longer_watched_is_removed() -> None:
 
 def test_what_was_there_before_the_log_is_told_as_new() -> None:
     """A log that is made late still knows everybody."""
-    desk = Desk().watch(ANN, BOB)
+    desk = FollowedLog().watch(ANN, BOB)
     late = EventLog(desk.store, desk.reader, desk.clock)
     assert [told.known.record.key for told in late.everybody()] == [ANN, BOB]
 
 
 def test_ids_ascend_even_where_somebody_heard_of_a_change_first() -> None:
     """A listener before the log may touch and tell while the store hands a change round."""
-    desk = Desk()
+    desk = FollowedLog()
     late: list[EventLog] = []
     fresh = MemoryStore(desk.clock, revision=1000)
     reader = Reader(fresh, desk.clock, BOUND, GROUPS, desk.availability)
@@ -172,7 +96,7 @@ def test_ids_ascend_even_where_somebody_heard_of_a_change_first() -> None:
 
 async def test_live_becomes_stale_without_a_reading() -> None:
     """A tick after the bound at the latest."""
-    desk = Desk().watch(ANN)
+    desk = FollowedLog().watch(ANN)
     desk.read(ANN)
     async with desk.running():
         await desk.clock.run(BOUND - TICK)
@@ -183,7 +107,7 @@ async def test_live_becomes_stale_without_a_reading() -> None:
 
 async def test_confirmations_keep_it_live_without_an_event() -> None:
     """`as_of` moves on, and nobody is told of that."""
-    desk = Desk().watch(CID)
+    desk = FollowedLog().watch(CID)
     desk.read(CID)
     async with desk.running():
         seen = desk.log.last
@@ -197,7 +121,7 @@ async def test_confirmations_keep_it_live_without_an_event() -> None:
 
 async def test_a_dwell_ends() -> None:
     """Somebody is free once it has been so for long enough, and that is an event."""
-    desk = Desk().watch(ANN)
+    desk = FollowedLog().watch(ANN)
     desk.read(ANN)
     assert not available(desk.log.told(ANN))
     async with desk.running():
@@ -209,7 +133,7 @@ async def test_a_dwell_ends() -> None:
 
 async def test_a_wrap_up_ends() -> None:
     """Long after the dwell has."""
-    desk = Desk().watch(ANN)
+    desk = FollowedLog().watch(ANN)
     desk.read(ANN, on_the_phone=True)
     desk.read(ANN, on_the_phone=False)
     async with desk.running():
@@ -221,7 +145,7 @@ async def test_a_wrap_up_ends() -> None:
 
 def test_a_confirmation_that_is_taken_back_counts_no_longer() -> None:
     """It came while the feed was broken already, and was the only thing that kept the contact live."""
-    desk = Desk().watch(CID)
+    desk = FollowedLog().watch(CID)
     desk.read(CID)
     desk.clock.advance(60.0)
     desk.store.confirm(FEED, desk.store.begin())
@@ -237,7 +161,7 @@ def test_a_confirmation_that_is_taken_back_counts_no_longer() -> None:
 
 async def test_somebody_is_idle_for_too_long() -> None:
     """The same the other way round."""
-    desk = Desk().watch(CID)
+    desk = FollowedLog().watch(CID)
     desk.read(CID, idle=True)
     assert available(desk.log.told(CID))
     async with desk.running():
@@ -247,7 +171,7 @@ async def test_somebody_is_idle_for_too_long() -> None:
 
 async def test_a_doubt_is_told_before_the_next_tick() -> None:
     """Of a whole feed, and of one contact; and so is its end."""
-    desk = Desk().watch(ANN, CID)
+    desk = FollowedLog().watch(ANN, CID)
     desk.read(ANN)
     desk.read(CID)
     async with desk.running():
@@ -269,7 +193,7 @@ async def test_a_doubt_is_told_before_the_next_tick() -> None:
 
 async def test_many_doubts_in_one_turn_are_one_look() -> None:
     """What is taken back at once is not told."""
-    desk = Desk().watch(ANN)
+    desk = FollowedLog().watch(ANN)
     desk.read(ANN)
     async with desk.running():
         seen = desk.log.last
@@ -281,7 +205,7 @@ async def test_many_doubts_in_one_turn_are_one_look() -> None:
 
 def test_a_claim_is_told_when_touched() -> None:
     """By any spelling of the contact, and once."""
-    desk = Desk().watch(CID)
+    desk = FollowedLog().watch(CID)
     desk.read(CID)
     seen = desk.log.last
     desk.claims.hold(CID)
@@ -295,7 +219,7 @@ def test_a_claim_is_told_when_touched() -> None:
 
 async def test_the_looking_survives_a_bug() -> None:
     """Else nothing would ever become stale again."""
-    desk = Desk().watch(ANN)
+    desk = FollowedLog().watch(ANN)
     desk.read(ANN)
     told, broken = desk.reader.snapshot, True
 
@@ -316,7 +240,7 @@ async def test_the_looking_survives_a_bug() -> None:
 def test_a_look_at_thousands_asks_about_nobody_of_whom_nothing_can_have_changed() -> None:
     """The cost of a tick: a comparison for each, and an answer for those few whose moment has come."""
     names = [f"p{number:04d}@example.com" for number in range(5000)]
-    desk = Desk().watch(*names)
+    desk = FollowedLog().watch(*names)
     reading = desk.store.begin()
     desk.store.put([presence(name) for name in names], reading, source=Source.SUBSCRIBED)
     desk.read(names[7], idle=True)
@@ -343,7 +267,7 @@ def test_a_look_at_thousands_asks_about_nobody_of_whom_nothing_can_have_changed(
 
 def test_since_gives_what_came_after_an_id() -> None:
     """All of it, or the first few."""
-    desk = Desk()
+    desk = FollowedLog()
     for number in range(5):
         desk.log.tell("noted", {"number": number})
     assert [event.data["number"] for event in desk.events(1002)] == [2, 3, 4]
@@ -355,7 +279,7 @@ def test_since_gives_what_came_after_an_id() -> None:
 
 def test_ids_that_are_not_ours_are_not_resumed_from() -> None:
     """One before the first, of an earlier run, and one that is still to come."""
-    desk = Desk()
+    desk = FollowedLog()
     desk.log.tell("noted", {})
     assert desk.log.since(999) is None
     assert desk.log.since(1002) is None
@@ -364,7 +288,7 @@ def test_ids_that_are_not_ours_are_not_resumed_from() -> None:
 
 def test_the_log_is_bounded_and_keeps_as_many_as_promised() -> None:
     """At least `size`, and not many more; what it says it has is whole."""
-    desk = Desk(size=10)
+    desk = FollowedLog(size=10)
     for number in range(95):
         desk.log.tell("noted", {"number": number})
         last = desk.log.last
@@ -383,7 +307,7 @@ def test_the_log_is_bounded_and_keeps_as_many_as_promised() -> None:
 
 def test_what_a_follower_tells_comes_after_what_it_heard() -> None:
     """For every follower, in the same order, whoever was first."""
-    desk = Desk().watch(ANN)
+    desk = FollowedLog().watch(ANN)
     heard: dict[str, list[int]] = {"first": [], "last": []}
 
     def teller(events: Sequence[Event]) -> None:
@@ -404,7 +328,7 @@ def test_what_a_follower_tells_comes_after_what_it_heard() -> None:
 
 def test_a_follower_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged."""
-    desk = Desk()
+    desk = FollowedLog()
     heard: list[str] = []
 
     def broken(_events: Sequence[Event]) -> None:
@@ -419,7 +343,7 @@ def test_a_follower_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptur
 
 def test_whoever_stops_following_hears_no_more() -> None:
     """Also twice; bells the same."""
-    desk = Desk()
+    desk = FollowedLog()
     heard: list[str] = []
     stops = [desk.log.follow(lambda _: heard.append("follower")), desk.log.ring(lambda: heard.append("bell"))]
     desk.log.tell("noted", {})
@@ -432,7 +356,7 @@ def test_whoever_stops_following_hears_no_more() -> None:
 
 async def test_whoever_waits_for_news_is_woken_by_news_and_by_the_end() -> None:
     """And does not wait for what is there already."""
-    desk = Desk()
+    desk = FollowedLog()
     waiting = asyncio.create_task(desk.log.news(desk.log.last))
     await desk.turns()
     assert not waiting.done()
@@ -468,7 +392,7 @@ STEPS = st.one_of(
 )
 
 
-def carry_out(desk: Desk, step: Any) -> None:  # of STEPS
+def carry_out(desk: FollowedLog, step: Any) -> None:  # of STEPS
     store, log = desk.store, desk.log
     match step:
         case ("read", who, state, calls, idle):
@@ -507,7 +431,7 @@ def carry_out(desk: Desk, step: Any) -> None:  # of STEPS
 @given(st.lists(STEPS, max_size=40))
 def test_no_change_is_missed_and_none_is_told_twice(steps: list[Any]) -> None:
     """After a look the log says of everybody what a query would; each event begins where the one before ended."""
-    desk = Desk(size=10_000).watch(ANN, BOB, CID)
+    desk = FollowedLog(size=10_000).watch(ANN, BOB, CID)
     for step in steps:
         carry_out(desk, step)
         if step[0] == "look":
@@ -550,7 +474,7 @@ FILTERS = st.builds(
 @given(st.lists(STEPS, max_size=25), FILTERS)
 def test_a_view_of_what_was_told_is_what_a_page_shows(steps: list[Any], wanted: Filter) -> None:
     """The same contacts, freshness, verdicts and claims, for whatever filter and whoever asks."""
-    desk = Desk().watch(ANN, BOB, CID)
+    desk = FollowedLog().watch(ANN, BOB, CID)
     for step in steps:
         carry_out(desk, step)
     views = (desk.reader.visible_to(desk.log.confirmed(told), wanted) for told in desk.log.everybody())
@@ -564,7 +488,7 @@ def _plain(known: Any) -> Any:  # a Known, the reason aside: how long it has not
 
 def test_events_that_show_many_contacts_take_the_room_of_many() -> None:
     """So that memory is bounded by what is kept, not by how many events it is; the newest is always kept."""
-    desk = Desk().watch("ann@example.com")
+    desk = FollowedLog().watch("ann@example.com")
     desk.log._size = 100
     first = desk.log.last
     for number in range(200):
@@ -581,7 +505,7 @@ def test_events_that_show_many_contacts_take_the_room_of_many() -> None:
 
 def test_what_is_told_of_the_same_contacts_shares_their_names() -> None:
     """A subscription of thousands is renewed again and again."""
-    desk = Desk().watch("ann@example.com")
+    desk = FollowedLog().watch("ann@example.com")
     for _ in range(2):
         desk.log.tell("subscription.renewed", {}, [f"p{number}@example.com" for number in range(10)])
     one, other = desk.log._events[-2:]

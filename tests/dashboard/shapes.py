@@ -1,0 +1,31 @@
+"""Screens, and offices that fill them."""
+
+from __future__ import annotations
+
+from playwright.async_api import Page
+
+from tests.dashboard.serving import S, person
+from tests.support.bare_service import BareService
+
+WALL = {"viewport": {"width": 1920, "height": 1080}}
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+def crowd(number: int, groups: int = 4) -> BareService:
+    """So many people in some groups, in all states."""
+    people = [
+        person(f"Given{each} Family{each}", list(S)[each % 6], on_the_phone=each % 12 == 1) for each in range(number)
+    ]
+    every = {f"group {each}": tuple(one.contact for one in people[each::groups]) for each in range(groups)}
+    office = BareService(groups=every)
+    office.watch(*(one.contact for one in people))
+    office.read(people)
+    return office
+
+
+async def overflow(page: Page) -> int:
+    """Pixels by which the page is wider than its window."""
+    found: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return found
