@@ -11,7 +11,7 @@ import pytest
 from pws_soap.simulator import Fault
 from pws_soap.simulator import State as Wire
 from service.core.engine import EngineState
-from service.core.presence.freshness import Freshness, Level, assess
+from service.core.presence.freshness import Freshness, Level, assess, default_bound
 from service.sync.engine import SyncEngine
 from tests.support.virtual_office import BOUND, VirtualOffice, names
 from tests.support.virtual_time import run
@@ -261,5 +261,35 @@ def test_a_change_without_notification_is_found_within_seconds_where_none_ever_c
         await office.pass_time(20)
         office.change(office.contacts[0], Wire.BUSY)
         assert await office.heal(20) <= 16
+
+    run(story())
+
+
+# What the absence of notifications proves
+
+
+def test_a_callback_that_is_not_reached_is_a_problem_within_twenty_seconds_of_the_start() -> None:
+    """The safety interval is 15 seconds from then on, and the bound of live follows it."""
+
+    async def story() -> None:
+        office = VirtualOffice(names(3), safety=600.0, reconcile=0.0)
+        office.simulator.faults.add(Fault("drop-notification"))
+        engine = office.start()
+        await office.pass_time(20)
+        (problem,) = engine.status().problems
+        assert "was not notified when it was made" in problem.what
+        assert engine.status().state is EngineState.DEGRADED
+        (feed,) = office.store.feeds().values()
+        assert feed.bound == default_bound(15.0)
+        fetches = asked(office, FETCH)
+        await office.pass_time(60)
+        assert asked(office, FETCH) == fetches + 4
+        office.simulator.faults.clear()
+        office.change(office.contacts[0], Wire.BUSY)
+        await office.heal(5)
+        assert engine.status().problems == ()
+        assert engine.status().state is EngineState.LIVE
+        (feed,) = office.store.feeds().values()
+        assert feed.bound is None
 
     run(story())
