@@ -44,7 +44,7 @@ from service.core.presence.freshness import default_bound
 from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
 from service.sync.budget import BudgetedTransport, RequestBudget
-from service.sync.driver import Credentials
+from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine
 from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
@@ -117,7 +117,7 @@ class Service:
         safety = 600.0
         self.engine = SyncEngine(
             settings=lifecycle.Settings(nodes=(f"http://{NODE}:8082",), seed=1),
-            pump=FetchSettings(
+            fetch_settings=FetchSettings(
                 safety_interval=safety, reconcile_interval=0.0, heartbeat_interval=0.0, rich=frozenset({"dispatcher"})
             ),
             credentials=Credentials("pwsapp", Secret("secret"), Secret(f"http://127.0.0.1:8080/pws/{SECRET}")),
@@ -144,7 +144,7 @@ class Service:
     @property
     def fetches(self) -> int:
         """Fetches since the start."""
-        return self.engine.pump.counters.fetches
+        return self.engine.subscriptions.counters.fetches
 
     async def start(self) -> None:
         """Subscribe, and wait for the first news."""

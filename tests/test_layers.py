@@ -177,6 +177,13 @@ def test_imports_inside_functions_are_few() -> None:
     assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap", "service.runtime.state_lock"}
 
 
+def test_the_schedule_of_fetches_is_pure() -> None:
+    """What is due is decided from values: no clock, no task, no random source, and nothing that has them."""
+    used = set(imports(SERVICE["service.sync.schedule"]))
+    assert {each for each in used if top(each) in {"pws_soap", "service"}} == {"pws_soap.lifecycle"}
+    assert {top(each) for each in used} <= {"__future__", "collections", "dataclasses", "enum", "typing", "pws_soap"}
+
+
 def test_service_asks_one_clock() -> None:
     """So that a day of it can be run in a test of milliseconds."""
     asking = {name: clocks(tree) for name, tree in SERVICE.items() if name != "service.core.clock"}

@@ -1,6 +1,6 @@
 """The lifecycle of sessions, endpoints and subscriptions, decided in pure code.
 
-`step(state, happening, now) -> (state, commands)`: no I/O, no clock, no random source. Expiry, renewal, redirect,
+`step(state, event, now) -> (state, commands)`: no I/O, no clock, no random source. Expiry, renewal, redirect,
 failover and back-off are decided here and only here; the table of all states and transitions is in `table`.
 """
 
@@ -15,10 +15,10 @@ from pws_soap.lifecycle.values import (
     LOST_OF,
     CallReported,
     Command,
+    Event,
     Failed,
     Failure,
     FailureKind,
-    Happening,
     Key,
     Leftover,
     Move,
@@ -42,10 +42,10 @@ __all__ = [
     "Act",
     "CallReported",
     "Command",
+    "Event",
     "Failed",
     "Failure",
     "FailureKind",
-    "Happening",
     "Key",
     "Kind",
     "Leftover",

@@ -1,6 +1,6 @@
 """How long to wait after a failure, and when to renew: pure, with a jitter that depends on the history alone.
 
-Exponential, with a cap by the kind of trouble; the jitter takes away up to half, so that many clients that failed
+Exponential, with a cap by the kind of failure; the jitter takes away up to half, so that many clients that failed
 together do not come back together.
 """
 
@@ -19,12 +19,12 @@ def chance(settings: Settings, *parts: object) -> float:
     return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "big") / 2**56
 
 
-def pause(settings: Settings, trouble: FailureKind, failures: int, key: Key, seq: int) -> float:
+def pause(settings: Settings, kind: FailureKind, failures: int, key: Key, seq: int) -> float:
     """Seconds to wait after the `failures`-th failure in a row."""
     first, most = settings.retry_first, settings.retry_most
-    if trouble is FailureKind.THROTTLED:
+    if kind is FailureKind.THROTTLED:
         first, most = 2 * settings.retry_first, settings.throttle_most
-    elif trouble in {FailureKind.REFUSED, FailureKind.EXHAUSTED, FailureKind.HELD}:
+    elif kind in {FailureKind.REFUSED, FailureKind.EXHAUSTED, FailureKind.HELD}:
         first, most = settings.refused_first, settings.refused_most
     full = min(most, first * 2.0 ** min(failures - 1, _DOUBLINGS))
     return full * (0.5 + 0.5 * chance(settings, key, seq))

@@ -1,4 +1,4 @@
-"""An error of the library as the lifecycle sees it: which trouble it is, decided by class and code alone."""
+"""An error of the library as the lifecycle sees it: which kind of failure it is, decided by class and code alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pws_soap.errors import (
 )
 from pws_soap.lifecycle.values import Failure, FailureKind
 
-_TROUBLES: Final[tuple[tuple[type[PwsError], FailureKind], ...]] = (
+_KINDS: Final[tuple[tuple[type[PwsError], FailureKind], ...]] = (
     (UntrustedServer, FailureKind.REFUSED),
     (Unreachable, FailureKind.UNREACHABLE),
     (OutcomeUnknown, FailureKind.UNKNOWN_OUTCOME),
@@ -45,6 +45,6 @@ def failure_of(error: PwsError) -> Failure:
     """What the lifecycle needs to know of an error; the first class in the table decides."""
     if isinstance(error, PartlySubscribed):
         error = error.cause
-    trouble = next((trouble for kind, trouble in _TROUBLES if isinstance(error, kind)), FailureKind.SERVER)
+    kind = next((kind for error_class, kind in _KINDS if isinstance(error, error_class)), FailureKind.SERVER)
     code = error.code if isinstance(error, Fault) else None
-    return Failure(trouble, str(error), code, error.may_have_acted)
+    return Failure(kind, str(error), code, error.may_have_acted)

@@ -2,8 +2,8 @@
 
 A node has failed when several calls in a row found no answer over some time; one failure moves nobody. There is no
 flapping back: a user stays on its new node until that one fails or the operator moves it. Whoever comes to a node gives
-it a fresh start: what was counted before says nothing about now. Redirect loops are told, and tried again like any
-trouble of the server: they pass when its nodes agree again.
+it a fresh start: what was counted before says nothing about now. A redirect loop is an error like any other of the
+server: the login is tried again, and the loop ends when its nodes agree again.
 """
 
 from __future__ import annotations

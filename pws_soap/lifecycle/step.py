@@ -1,6 +1,6 @@
 """One step: something happened, here is the new state and what to send. Pure: the same input gives the same output.
 
-The happening is applied to the thing it concerns, by the table; what hangs on a lost thing is lost with it; then what
+The event is applied to the thing it concerns, by the table; what hangs on a lost thing is lost with it; then what
 is wanted is compared with what is there, until nothing more is to be done. The caller sends the commands, reports each
 result with its `seq`, and calls again at `next_due` at the latest.
 """
@@ -18,10 +18,10 @@ from pws_soap.lifecycle.values import (
     LOST_OF,
     CallReported,
     Command,
+    Event,
     Failed,
     Failure,
     FailureKind,
-    Happening,
     Key,
     Move,
     Node,
@@ -46,75 +46,75 @@ def begin(settings: Settings, now: float, memory: Memory = NOTHING_LEFT) -> Stat
     return State(settings, suspected=memory.nodes, unknown=memory.unknown, clean=memory.clean, suspects_until=until)
 
 
-def step(state: State, happening: Happening, now: float) -> tuple[State, list[Command]]:
-    """Apply one happening at time `now`. Times must not go backwards; a smaller `now` makes nothing happen early."""
-    work = _Happened(state, now)
-    match happening:
+def step(state: State, event: Event, now: float) -> tuple[State, list[Command]]:
+    """Apply one event at time `now`. Times must not go backwards; a smaller `now` makes nothing happen early."""
+    work = _EventWork(state, now)
+    match event:
         case Want():
-            work.want(happening)
+            work.want(event)
         case Move():
-            work.move(happening)
+            work.move(event)
         case Stop():
             work.state = replace(work.state, stopping=True)
         case Succeeded():
-            work.succeeded(happening)
+            work.succeeded(event)
         case Failed():
-            work.failed(happening)
+            work.failed(event)
         case Redirected():
-            work.sent(happening)
+            work.sent(event)
         case CallReported():
-            work.used(happening)
+            work.used(event)
         case Removed():
-            work.removed(happening)
+            work.removed(event)
     work.settle()
     return work.state, work.commands
 
 
-class _Happened(Work):
+class _EventWork(Work):
     """What happened, applied to the thing it concerns."""
 
-    def want(self, happening: Want) -> None:
+    def want(self, event: Want) -> None:
         settings = self.state.settings
         users = {}
-        for name, contacts in happening.contacts.items():
+        for name, contacts in event.contacts.items():
             old = self.state.users.get(name)
             slots = spread(old.slots if old else (), contacts, settings.contacts_per_subscription)
             users[name] = User(slots, settings.nodes[0]) if old is None else replace(old, slots=slots)
         self.state = replace(self.state, users=users)
 
-    def move(self, happening: Move) -> None:
+    def move(self, event: Move) -> None:
         users = {
-            name: replace(user, node=happening.node, path=(), backup=None)
-            if happening.user in {None, name} and user.node != happening.node
+            name: replace(user, node=event.node, path=(), backup=None)
+            if event.user in {None, name} and user.node != event.node
             else user
             for name, user in self.state.users.items()
         }
-        old = self.state.nodes.get(happening.node, Node())
-        health = {**self.state.nodes, happening.node: Node(backup=old.backup)}
+        old = self.state.nodes.get(event.node, Node())
+        health = {**self.state.nodes, event.node: Node(backup=old.backup)}
         self.state = replace(self.state, users=users, nodes=health)
 
-    def succeeded(self, happening: Succeeded) -> None:
-        key = happening.key
+    def succeeded(self, event: Succeeded) -> None:
+        key = event.key
         self.state = nodes.reached(self.state, key.node)
-        resource = self._current(key, happening.seq)
+        resource = self._current(key, event.seq)
         if resource is None:
-            if happening.id is not None and not self._those_with(key, happening.id):
+            if event.id is not None and not self._those_with(key, event.id):
                 # made after all, for somebody who no longer waits: remove it
-                self._leave(key, happening.id, happening.asked_at + self._life(key))
+                self._leave(key, event.id, event.asked_at + self._life(key))
             return
         made = resource.phase in {Phase.MAKING, Phase.LEAVING}
         changed = replace(resource, failures=0, error=None)
         if made:
-            changed = replace(changed, generation=happening.seq, id=happening.id, made_at=self.now)
+            changed = replace(changed, generation=event.seq, id=event.id, made_at=self.now)
         if key.kind not in SESSIONS and (made or resource.phase is Phase.RENEWING):
             life = self._life(key)
-            expires_at = happening.asked_at + life
-            due = happening.asked_at + renewal(self.state.settings, life, key, happening.seq)
+            expires_at = event.asked_at + life
+            due = event.asked_at + renewal(self.state.settings, life, key, event.seq)
             changed = replace(changed, expires_at=expires_at, outlasts=expires_at, due=due)
-        if happening.contacts is not None:
-            changed = replace(changed, contacts=happening.contacts, unsure=frozenset())
-        if failure := happening.failure:
-            alter_due = self.now + pause(self.state.settings, failure.trouble, 1, key, happening.seq)
+        if event.contacts is not None:
+            changed = replace(changed, contacts=event.contacts, unsure=frozenset())
+        if failure := event.failure:
+            alter_due = self.now + pause(self.state.settings, failure.kind, 1, key, event.seq)
             unsure = resource.unsure - changed.contacts
             changed = replace(changed, alter_due=alter_due, error=failure, unsure=unsure)
         self._put(changed)
@@ -124,11 +124,11 @@ class _Happened(Work):
             self._event(key, ResourceEvent.OK)
         if key.kind in SESSIONS:
             if made:
-                self._logged_in(key, happening.backup)
+                self._logged_in(key, event.backup)
             else:
                 self._logged_out(key)
-        elif happening.failure is not None and happening.failure.may_have_acted:
-            self._taint(session_of(key), happening.failure)
+        elif event.failure is not None and event.failure.may_have_acted:
+            self._taint(session_of(key), event.failure)
 
     def _holds(self, made: Resource) -> bool:
         """Whether what was just made can be relied on."""
@@ -164,10 +164,10 @@ class _Happened(Work):
             users = {**self.state.users, key.user: replace(user, path=(), tours=0, backup=named)}
             self.state = replace(self.state, users=users)
 
-    def failed(self, happening: Failed) -> None:
-        key, failure = happening.key, happening.failure
+    def failed(self, event: Failed) -> None:
+        key, failure = event.key, event.failure
         self._heard(key.node, failure)
-        resource = self._current(key, happening.seq)
+        resource = self._current(key, event.seq)
         if resource is None:
             return  # had it made anything, that went with the session that it was sent in
         if resource.phase in {Phase.REMOVING, Phase.RESETTING}:
@@ -175,20 +175,20 @@ class _Happened(Work):
             return
         self.ended = key
         made = resource.phase in {Phase.MAKING, Phase.LEAVING}
-        gone = LOST_OF.get(failure.trouble, frozenset())
+        gone = LOST_OF.get(failure.kind, frozenset())
         if key.kind in gone and not made:
             self._lose(key, failure)
         elif parent := next((each for each in parents(key) if each.kind in gone), None):
             if made:
                 self._lose(key, failure)  # the server said no: it was not made
-            self._blame(parent, failure, happening.seq)  # and `key` is lost with it
+            self._blame(parent, failure, event.seq)  # and `key` is lost with it
         else:
             self._fail(resource, failure)
             if key.kind in SESSIONS:  # a login that is asked for again gives the same session
                 return
             if failure.may_have_acted and (made or resource.phase is Phase.ALTERING):
                 self._taint(session_of(key), failure)
-            elif resource.phase is Phase.MAKING and failure.trouble is FailureKind.EXHAUSTED:
+            elif resource.phase is Phase.MAKING and failure.kind is FailureKind.EXHAUSTED:
                 self._reclaim(key, failure)
 
     def _reclaim(self, key: Key, failure: Failure) -> None:
@@ -221,7 +221,7 @@ class _Happened(Work):
 
     def _fail(self, resource: Resource, failure: Failure) -> None:
         failures = resource.failures + 1
-        wait = pause(self.state.settings, failure.trouble, failures, resource.key, resource.seq)
+        wait = pause(self.state.settings, failure.kind, failures, resource.key, resource.seq)
         later = self.now + wait
         due, alter_due = resource.due, resource.alter_due
         due, alter_due = (due, later) if resource.phase is Phase.ALTERING else (later, alter_due)
@@ -231,7 +231,7 @@ class _Happened(Work):
     def _removal_failed(self, resource: Resource, failure: Failure) -> None:
         """What the server no longer knows is removed; what goes with its session anyway is not tried again."""
         key, session = resource.key, session_of(resource.key)
-        gone = LOST_OF.get(failure.trouble, frozenset())
+        gone = LOST_OF.get(failure.kind, frozenset())
         if key.kind in gone:
             self._lose(key, failure)
         elif session.kind in gone:
@@ -247,10 +247,10 @@ class _Happened(Work):
                 self._put(replace(resource, expires_at=self.now + tried))
             self._fail(self.state.resources[key], failure)
 
-    def sent(self, happening: Redirected) -> None:
-        key = happening.key
+    def sent(self, event: Redirected) -> None:
+        key = event.key
         self.state = nodes.reached(self.state, key.node)
-        resource = self._current(key, happening.seq)
+        resource = self._current(key, event.seq)
         if resource is None:
             return
         user = self.state.users.get(key.user)
@@ -258,7 +258,7 @@ class _Happened(Work):
             self._fail(resource, Failure(FailureKind.SERVER, "redirected, which only end users are"))
             return
         if user is not None and user.node == key.node:
-            names = happening.primary, happening.backup
+            names = event.primary, event.backup
             self.state, why = nodes.redirected(self.state, key.user, *names, self.now)
             if why is not None:
                 tours = self.state.users[key.user].tours
@@ -272,38 +272,38 @@ class _Happened(Work):
             return
         self._event(key, ResourceEvent.LOST)
 
-    def used(self, happening: CallReported) -> None:
-        key, failure = happening.key, happening.failure
+    def used(self, event: CallReported) -> None:
+        key, failure = event.key, event.failure
         self._heard(key.node, failure)
-        if failure is not None and failure.may_have_acted and happening.consumes:
+        if failure is not None and failure.may_have_acted and event.consumes:
             session = self.state.resources.get(session_of(key))
-            if session is not None and session.generation == happening.session:
+            if session is not None and session.generation == event.session:
                 self._taint(session.key, failure)
         resource = self.state.resources.get(key)
-        if resource is None or resource.generation != happening.generation:
+        if resource is None or resource.generation != event.generation:
             return
         if failure is None:
             endpoint = self.state.resources.get(Key(Kind.ENDPOINT, key.node))
-            if happening.unheard and endpoint is not None:
+            if event.unheard and endpoint is not None:
                 self._put(replace(endpoint, due=min(endpoint.due, self.now)))
             return
-        gone = LOST_OF.get(failure.trouble, frozenset())
+        gone = LOST_OF.get(failure.kind, frozenset())
         if key.kind in gone:
             self._lose(key, failure)
         elif session_of(key).kind in gone:
             self._blame(session_of(key), failure, self.state.seq + 1)
 
-    def removed(self, happening: Removed) -> None:
-        failure = happening.failure
-        each = next((each for each in self.state.leftovers if each.seq == happening.seq), None)
+    def removed(self, event: Removed) -> None:
+        failure = event.failure
+        each = next((each for each in self.state.leftovers if each.seq == event.seq), None)
         if each is None:
             return
         self._heard(each.node, failure)
         key = Key(*owner(each))
         rest = [other for other in self.state.leftovers if other is not each]
-        gone = LOST_OF.get(failure.trouble, frozenset()) if failure else frozenset()
+        gone = LOST_OF.get(failure.kind, frozenset()) if failure else frozenset()
         if failure is not None and key.kind not in gone and session_of(key).kind not in gone:
-            wait = pause(self.state.settings, failure.trouble, each.failures + 1, key, each.seq)
+            wait = pause(self.state.settings, failure.kind, each.failures + 1, key, each.seq)
             rest.append(replace(each, seq=0, failures=each.failures + 1, due=self.now + wait))
         self.state = replace(self.state, leftovers=tuple(rest))
         if failure is not None and session_of(key).kind in gone:

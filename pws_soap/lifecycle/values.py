@@ -46,7 +46,7 @@ class Failure:
     `may_have_acted`: the server may have carried it out, or may still do so (`pws_soap.errors.PwsError`).
     """
 
-    trouble: FailureKind
+    kind: FailureKind
     text: str
     code: int | None = None
     may_have_acted: bool = False
@@ -282,7 +282,7 @@ class Removed:
     failure: Failure | None = None
 
 
-Happening = Tick | Want | Move | Stop | Succeeded | Failed | Redirected | CallReported | Removed
+Event = Tick | Want | Move | Stop | Succeeded | Failed | Redirected | CallReported | Removed
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,7 @@ class Work:
             add, drop = self._difference(resource) if act in {Act.MAKE, Act.ALTER} else (frozenset(), frozenset())
             resource = replace(resource, unsure=resource.unsure | add | drop)
             command = replace(command, endpoint=endpoint.id if endpoint else None, add=add, drop=drop)
-        held = resource.error is not None and resource.error.trouble is FailureKind.HELD
+        held = resource.error is not None and resource.error.kind is FailureKind.HELD
         if act is Act.MAKE and held and self.state.settings.take_over:
             command = replace(command, force=True)
         self._put(resource)
@@ -229,7 +229,7 @@ class Work:
         return resource
 
     def _heard(self, node: str, failure: Failure | None) -> None:
-        if failure is not None and failure.trouble in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME}:
+        if failure is not None and failure.kind in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME}:
             self.state = nodes.missed(self.state, node, failure.text, self.now)
         else:
             self.state = nodes.reached(self.state, node)

@@ -35,7 +35,7 @@ from service.core.presence.store import MemoryStore, Store
 from service.core.wiring import Core
 from service.runtime import access_rules
 from service.sync.budget import BudgetedTransport, RequestBudget
-from service.sync.driver import Credentials
+from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine
 from service.sync.revisions import Revisions
 from service.sync.state_file import StateFile
@@ -123,7 +123,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             take_over=config.application.take_over,
             seed=secrets.randbits(64),
         ),
-        pump=FetchSettings(
+        fetch_settings=FetchSettings(
             safety_interval=config.fetch.safety_interval,
             reconcile_interval=config.fetch.reconcile_interval,
             max_parallel=config.fetch.max_parallel,

@@ -1,4 +1,4 @@
-"""The engine: lifecycle, pump, inbox and store wired together, with a start and a bounded stop."""
+"""The engine: lifecycle, fetcher, inbox and store wired together, with a start and a bounded stop."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ from service.core.engine import (
 from service.core.presence.freshness import Level, assess
 from service.core.presence.store import Store
 from service.sync import status as reporting
-from service.sync.driver import Credentials, LifecycleDriver
+from service.sync.commands import Credentials
+from service.sync.driver import LifecycleDriver
 from service.sync.fetcher import Fetcher
 from service.sync.inbox import Inbox
+from service.sync.poller import Poller
 from service.sync.read_through import ReadThrough
+from service.sync.silence import Silence
 from service.sync.state_file import StateFile
 from service.sync.subscription_events import Publisher, Tell
-from service.sync.subscriptions import FetchSettings, SubscriptionGone, TrackedSubscription, feed_of
+from service.sync.subscriptions import FetchSettings, SubscriptionGone, Subscriptions, TrackedSubscription, feed_of
+from service.sync.tracker import SubscriptionTracker
 from service.sync.watchlist import Watchlist
 
 log = logging.getLogger("pws.service")
@@ -46,14 +50,14 @@ class SyncEngine:
     """Keeps the store up to date with the server; `service.core.engine.Engine` is what others see of it.
 
     `bound` is how long a state counts as live without being confirmed, `patience` how long an answer that reads through
-    may wait for the server, both in seconds. `tell` hears what becomes of subscriptions.
+    may wait for the server, both in seconds. `tell` is called with each event of a subscription.
     """
 
     def __init__(
         self,
         *,
         settings: lifecycle.Settings,
-        pump: FetchSettings,
+        fetch_settings: FetchSettings,
         credentials: Credentials,
         connect: Callable[[str], PwsClient],
         store: Store,
@@ -68,11 +72,16 @@ class SyncEngine:
         self._bound = bound
         self._inbox = Inbox()
         self._rejected = 0
-        self.keeper = LifecycleDriver(settings, credentials, connect, clock, file, self._changed)
-        self._herald = Publisher(store, tell)
-        self.pump = Fetcher(pump, self.keeper, store, self._inbox, clock, self._herald.missed)
-        self._watching = Watchlist({})
-        self._through = ReadThrough(self.refresh, patience)
+        self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed)
+        self.subscriptions = Subscriptions()
+        self._publisher = Publisher(store, tell)
+        shared = fetch_settings, self.subscriptions, self.driver, store
+        silence = Silence(*shared, clock, self._publisher.missed)
+        poller = Poller(*shared, self._inbox, clock, silence)
+        self._tracker = SubscriptionTracker(*shared, self._inbox, clock, silence)
+        self.fetcher = Fetcher(*shared, self._inbox, clock, silence, poller)
+        self._watchlist = Watchlist({})
+        self._read_through = ReadThrough(self.refresh, patience)
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server not trusted: nothing but the operator helps."""
@@ -81,41 +90,41 @@ class SyncEngine:
 
     def start(self, contacts: Mapping[str, Sequence[str]]) -> None:
         """Begin to watch `contacts`, by end user."""
-        self._watching = Watchlist(contacts)
+        self._watchlist = Watchlist(contacts)
         self._apply()
         self._tasks = [
-            asyncio.create_task(self._forever("lifecycle", self.keeper.run), name="lifecycle"),
-            asyncio.create_task(self._forever("fetches", self.pump.run), name="fetches"),
+            asyncio.create_task(self._forever("lifecycle", self.driver.run), name="lifecycle"),
+            asyncio.create_task(self._forever("fetches", self.fetcher.run), name="fetches"),
         ]
 
     def reload(self, contacts: Mapping[str, Sequence[str]]) -> None:
-        """The configuration was read again: watch these contacts, by end user, beside what was added by hand."""
-        self._watching.reload(contacts)
+        """The configuration was read again: watch these contacts, by end user, beside those that the API added."""
+        self._watchlist.reload(contacts)
         self._apply()
 
     async def stop(self, limit: float) -> None:
         """Unsubscribe, unregister and log out, for `limit` seconds at most."""
-        clean = await self.keeper.stop(limit)
+        clean = await self.driver.stop(limit)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.pump.close()
-        await self.keeper.close()
+        await self.fetcher.close()
+        await self.driver.close()
         if clean:
             log.info("stopped; nothing of ours is left on the server")
         else:
             log.warning("stopped after %.0f s; what is left on the server is removed at the next start", limit)
 
     def _changed(self, old: State, new: State) -> None:
-        # First why, then what comes of it: contacts become stale behind this event.
+        # First the cause, then its consequences: contacts become stale behind this event.
         try:
-            self._herald.changed(old, new)
-        except Exception:  # what is told must not cost what is kept
+            self._publisher.changed(old, new)
+        except Exception:  # a bug in the events must not keep us from following the lifecycle
             log.exception("subscription events: unexpected error, going on")
-        self.pump.sync()
-        if not self.keeper.ever_logged_in and not self.refused.is_set():
+        self._tracker.sync()
+        if not self.driver.ever_logged_in and not self.refused.is_set():
             errors = [each.error for each in new.resources.values() if each.key.kind is Kind.APPLICATION]
-            refusals = [error.text for error in errors if error is not None and error.trouble is FailureKind.REFUSED]
+            refusals = [error.text for error in errors if error is not None and error.kind is FailureKind.REFUSED]
             if refusals and len(refusals) == len(errors):
                 self.refusal = refusals[0]
                 self.refused.set()
@@ -124,7 +133,7 @@ class SyncEngine:
 
     def notified(self, notification: Notification, node: str) -> None:
         """See Engine."""
-        self.pump.notified(notification.subscription_id, node)
+        self._tracker.notified(notification.subscription_id, node)
 
     def rejected(self) -> None:
         """See Engine."""
@@ -132,31 +141,31 @@ class SyncEngine:
 
     async def refresh(self, contacts: Sequence[str] | None) -> RefreshReport:
         """See Engine."""
-        lines = list(self.pump.lines.values())
-        if self.keeper.state.stopping:
+        subscriptions = list(self.subscriptions)
+        if self.driver.state.stopping:
             raise NotAvailable(STOPPING)
-        if not lines:
+        if not subscriptions:
             raise NotAvailable("no subscription is live", self._retry_after())
-        return await (self._fetch(lines) if contacts is None else self._poll(lines, contacts))
+        return await (self._fetch(subscriptions) if contacts is None else self._poll(subscriptions, contacts))
 
     async def read(self, contacts: Sequence[str]) -> RefreshReport:
         """See Engine."""
-        return await self._through.read(contacts)
+        return await self._read_through.read(contacts)
 
     def watched(self) -> Sequence[Watched]:
         """See Engine."""
-        return self._watching.all()
+        return self._watchlist.all()
 
     def watch(self, contacts: Sequence[str], end_user: str | None) -> Sequence[str]:
         """See Engine."""
-        added = self._watching.add(contacts, end_user)
+        added = self._watchlist.add(contacts, end_user)
         if added:
             self._apply()
         return added
 
     def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
         """See Engine."""
-        gone = self._watching.remove(contacts)
+        gone = self._watchlist.remove(contacts)
         if gone:
             self._apply()
         return gone
@@ -165,16 +174,16 @@ class SyncEngine:
         """See Engine."""
         received = self._inbox.counters()
         counters = NotificationCounters(received.received, received.unknown, self._rejected)
-        return reporting.status(self.keeper, self.pump, self._store, self._levels(), counters, self._clock)
+        return reporting.status(self.driver, self.subscriptions, self._store, self._levels(), counters, self._clock)
 
     def ready(self) -> tuple[bool, str]:
         """See Engine. One failed fetch does not count: what was live is given a moment to be so again."""
-        if self.keeper.state.stopping:
+        if self.driver.state.stopping:
             return False, STOPPING
         levels = self._levels()
         if levels[Level.LIVE] or not sum(levels.values()):
             return True, "live"
-        found = reporting.problems(self.keeper, self.pump, self._store, levels, self._clock)
+        found = reporting.problems(self.driver, self.subscriptions, self._store, levels, self._clock)
         reason = "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
         doubts = [feed.doubt for feed in self._store.feeds().values()]
         latest = max((doubt.since.monotonic for doubt in doubts if doubt is not None), default=0.0)
@@ -183,77 +192,81 @@ class SyncEngine:
 
     def move(self, node: str, end_user: str | None) -> str:
         """See Engine."""
-        state = self.keeper.state
+        state = self.driver.state
         known = dict.fromkeys((*state.settings.nodes, *state.nodes, *(each.node for each in state.users.values())))
         target = node if node in known else lifecycle.resolve(node, state.settings.nodes[0], state.settings)
         if target not in known or target is None:
             raise NoSuchNode(node, list(known))
         if end_user is not None and end_user not in state.users:
             raise NoSuchEndUser(end_user, state.users)
-        self.keeper.post(lifecycle.Move(target, end_user))
+        self.driver.post(lifecycle.Move(target, end_user))
         return target
 
     # Inside
 
     def _apply(self) -> None:
         """Let the lifecycle and the store follow what is wanted."""
-        self.keeper.want(self._watching.wanted())
+        self.driver.want(self._watchlist.wanted())
         stays: set[str] = set()
-        for user, each in self.keeper.state.users.items():
+        for user, each in self.driver.state.users.items():
             for slot, contacts in enumerate(each.slots):
                 stays.update(map(same_contact, contacts))
                 self._store.watch(sorted(contacts), feed_of(lifecycle.Key(Kind.SUBSCRIPTION, "", user, slot)))
         self._store.unwatch([each.contact for each in self._store.records() if each.key not in stays])
-        self.pump.wake()
+        self.subscriptions.wake()
 
     def _levels(self) -> Counter[Level]:
         now, feeds = self._clock.monotonic(), self._store.feeds()
         return Counter(assess(each, feeds[each.feed], now, self._bound).level for each in self._store.records())
 
     def _retry_after(self) -> float | None:
-        due = lifecycle.next_due(self.keeper.state)
+        due = lifecycle.next_due(self.driver.state)
         return None if due is None else max(1.0, due - self._clock.monotonic())
 
-    async def _fetch(self, lines: list[TrackedSubscription]) -> RefreshReport:
-        results = await asyncio.gather(*(self.pump.fetch(line) for line in lines), return_exceptions=True)
+    async def _fetch(self, subscriptions: list[TrackedSubscription]) -> RefreshReport:
+        results = await asyncio.gather(
+            *(self.fetcher.fetch(tracked) for tracked in subscriptions), return_exceptions=True
+        )
         changed, failures = 0, []
-        for line, result in zip(lines, results, strict=True):
+        for tracked, result in zip(subscriptions, results, strict=True):
             if isinstance(result, int):
                 changed += result
             elif isinstance(result, PwsError | SubscriptionGone):
-                failures.append(PartialFailure(f"subscription {line.live.id} of {line.feed}", str(result)))
+                failures.append(
+                    PartialFailure(f"subscription {tracked.subscription.id} of {tracked.feed}", str(result))
+                )
             else:
                 raise result
-        if failures and len(failures) == len(lines):
+        if failures and len(failures) == len(subscriptions):
             raise NotAvailable("; ".join(each.reason for each in failures), self._retry_after())
         return RefreshReport(changed, changed, tuple(failures))
 
-    async def _poll(self, lines: list[TrackedSubscription], contacts: Sequence[str]) -> RefreshReport:
+    async def _poll(self, subscriptions: list[TrackedSubscription], contacts: Sequence[str]) -> RefreshReport:
         """Poll contacts through their subscriptions. A node that does not answer is not asked a second time."""
-        changed = told = 0
+        changed = polled = 0
         failures: list[PartialFailure] = []
-        for line in lines:
+        for tracked in subscriptions:
             mine = []
             for contact in contacts:
                 record = self._store.get(contact)
-                if record is not None and record.feed == line.feed:
+                if record is not None and record.feed == tracked.feed:
                     mine.append(record.contact)
             for start in range(0, len(mine), MAX_CONTACTS_PER_REQUEST):
                 part = mine[start : start + MAX_CONTACTS_PER_REQUEST]
                 try:
-                    report = await self.pump.poll(line, part)
+                    report = await self.fetcher.poll(tracked, part)
                 except PwsError as error:
                     failures.append(PartialFailure(", ".join(part[:5]), str(error)))
                     break
-                told += len(part)
+                polled += len(part)
                 changed += len(report.changes)
-        if not told and contacts:
+        if not polled and contacts:
             reason = "; ".join(each.reason for each in failures) or "the subscription of these contacts is not live"
             raise NotAvailable(reason, self._retry_after())
-        return RefreshReport(told, changed, tuple(failures))
+        return RefreshReport(polled, changed, tuple(failures))
 
     async def _forever(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run what must not end. A bug in it is told and costs a second; it does not cost the promise."""
+        """Run what must not end. A bug in it is logged and costs a second; then it runs again."""
         while True:
             try:
                 await work()

@@ -1,4 +1,4 @@
-"""The living part put into words: a Status made of what the lifecycle and the pump know, and what is wrong with it."""
+"""The engine's status: made of what the lifecycle knows and how reading its subscriptions goes, and what is wrong."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from service.core.presence.freshness import Level
 from service.core.presence.store import Store
 from service.sync import federation
 from service.sync.driver import LifecycleDriver
-from service.sync.fetcher import Fetcher
-from service.sync.subscriptions import TrackedSubscription, feed_of
+from service.sync.subscriptions import Subscriptions, TrackedSubscription, feed_of
 
 _TO_FREE = (
     "the server has no room for more: remove what other programs left behind (pws delete --sweep 1-16), "
@@ -34,24 +33,24 @@ _TO_FREE = (
 
 
 def status(
-    keeper: LifecycleDriver,
-    pump: Fetcher,
+    driver: LifecycleDriver,
+    subscriptions: Subscriptions,
     store: Store,
     levels: dict[Level, int],
     counters: NotificationCounters,
     clock: Clock,
 ) -> Status:
     """How it is doing; `levels` counts the contacts by freshness."""
-    state = keeper.state
+    state = driver.state
     return Status(
-        state=overall(state, levels, muted=any(line.silent_since for line in pump.lines.values())),
-        problems=tuple(problems(keeper, pump, store, levels, clock)),
+        state=overall(state, levels, muted=any(tracked.silent_since for tracked in subscriptions)),
+        problems=tuple(problems(driver, subscriptions, store, levels, clock)),
         nodes=tuple(_nodes(state, clock)),
         sessions=tuple(_sessions(state, clock)),
         endpoints=tuple(_endpoints(state, clock)),
-        subscriptions=tuple(_subscriptions(state, pump, clock)),
+        subscriptions=tuple(_subscriptions(state, subscriptions, clock)),
         notifications=counters,
-        reading=FetchCounters(**asdict(pump.counters)),
+        reading=FetchCounters(**asdict(subscriptions.counters)),
     )
 
 
@@ -67,10 +66,10 @@ def overall(state: State, levels: dict[Level, int], *, muted: bool = False) -> E
 
 
 def problems(
-    keeper: LifecycleDriver, pump: Fetcher, store: Store, levels: dict[Level, int], clock: Clock
+    driver: LifecycleDriver, subscriptions: Subscriptions, store: Store, levels: dict[Level, int], clock: Clock
 ) -> Iterator[Problem]:
     """What is wrong, and since when, the most general first."""
-    state = keeper.state
+    state = driver.state
     for name, node in state.nodes.items():
         if node.failing_since is not None:
             what = f"{name} does not answer ({_failed(node.failures)}): {node.error}"
@@ -80,48 +79,50 @@ def problems(
             continue
         who = f"{key.kind} {key.user}".rstrip()
         what = f"{who} at {key.node} ({resource.phase}): {resource.error.text}"
-        if resource.error.trouble is FailureKind.EXHAUSTED:
+        if resource.error.kind is FailureKind.EXHAUSTED:
             what += f"; {_TO_FREE}"
         yield Problem(_wall(clock, resource.since), what)
-    for line in pump.lines.values():
-        if line.fetch_failures and line.last_error:
-            what = f"subscription {line.live.id} of {line.feed} cannot be fetched: {line.last_error}"
-            yield Problem(_wall(clock, line.failing_since), what)
-        if line.poll_error is not None:
-            what = f"contacts of {line.feed} cannot be read again: {line.poll_error}"
-            yield Problem(_wall(clock, line.polls_failing_since), what)
-        if line.silent_since:
+    for tracked in subscriptions:
+        if tracked.fetch_failures and tracked.last_error:
+            what = f"{tracked.name} cannot be fetched: {tracked.last_error}"
+            yield Problem(_wall(clock, tracked.failing_since), what)
+        if tracked.poll_error is not None:
+            what = f"contacts of {tracked.feed} cannot be read again: {tracked.poll_error}"
+            yield Problem(_wall(clock, tracked.polls_failing_since), what)
+        if tracked.silent_since:
             what = (
-                f"subscription {line.live.id} of {line.feed} was not notified when it was made, which the server does "
+                f"{tracked.name} was not notified when it was made, which the server does "
                 "at once: it does not reach the callback, or sends no notifications; look at callback.url, its port "
                 "(80, 82 and 8080 are known to work) and the firewall between the server and this machine (pws doctor "
-                f"checks them), and at the server's load; fetching every {line.interval:.0f} s instead"
+                f"checks them), and at the server's load; fetching every {tracked.interval:.0f} s instead"
             )
-            yield Problem(_wall(clock, line.silent_since), what)
-        if line.strange:
-            times = "the last fetch" if line.strange == 1 else f"each of the last {line.strange} fetches"
+            yield Problem(_wall(clock, tracked.silent_since), what)
+        if tracked.unattributed:
+            times = (
+                "the last fetch" if tracked.unattributed == 1 else f"each of the last {tracked.unattributed} fetches"
+            )
             what = (
-                f"{times} of subscription {line.live.id} of {line.feed} told of {line.strange_what}, which "
+                f"{times} of {tracked.name} told of {tracked.unattributed_name}, which "
                 "is none of its contacts: all of them are polled after each such fetch"
             )
-            yield Problem(_wall(clock, line.strange_since), what)
-        if line.missed:
+            yield Problem(_wall(clock, tracked.unattributed_since), what)
+        if tracked.missed:
             what = (
-                f"notifications of subscription {line.live.id} of {line.feed} are being lost "
-                f"({_counted(line.missed, 'change')} came without one): check that the server reaches the callback; "
-                f"fetching every {line.interval:.0f} s instead"
+                f"notifications of {tracked.name} are being lost "
+                f"({_counted(tracked.missed, 'change')} came without one): check that the server reaches the callback; "
+                f"fetching every {tracked.interval:.0f} s instead"
             )
-            yield Problem(_wall(clock, line.missed_since), what)
+            yield Problem(_wall(clock, tracked.missed_since), what)
     users = {
         feed_of(Key(Kind.SUBSCRIPTION, "", user, slot)): user
         for user, each in state.users.items()
         for slot in range(len(each.slots))
     }
-    for feed, (_, began, why) in pump.failing.items():
+    for feed, (_, began, why) in subscriptions.failing.items():
         if feed in users:
             yield Problem(_wall(clock, began), f"{feed} could not be fetched, and is subscribed anew: {why}")
     yield from federation.troubles(store.records(), users)
-    for contact, refused in keeper.refused.items():
+    for contact, refused in driver.refused.items():
         yield Problem(_wall(clock, refused.since), f"{contact} is left out, the server refuses it: {refused.why}")
     stale = levels.get(Level.STALE, 0)
     if stale:
@@ -176,11 +177,11 @@ def _endpoints(state: State, clock: Clock) -> Iterator[EndpointStatus]:
             yield EndpointStatus(key.node, resource.id, str(resource.phase), _expiry(clock, resource), _error(resource))
 
 
-def _subscriptions(state: State, pump: Fetcher, clock: Clock) -> Iterator[SubscriptionStatus]:
+def _subscriptions(state: State, subscriptions: Subscriptions, clock: Clock) -> Iterator[SubscriptionStatus]:
     for key, resource in sorted(state.resources.items()):
         if key.kind is not Kind.SUBSCRIPTION:
             continue
-        line = pump.lines.get(key)
+        tracked = subscriptions.get(key)
         yield SubscriptionStatus(
             node=key.node,
             end_user=key.user,
@@ -188,16 +189,16 @@ def _subscriptions(state: State, pump: Fetcher, clock: Clock) -> Iterator[Subscr
             state=str(resource.phase),
             contacts=len(resource.contacts),
             expires_at=_expiry(clock, resource),
-            last_notification_at=line.last_notification.wall if line and line.last_notification else None,
-            last_fetch_at=line.last_fetch.wall if line and line.last_fetch else None,
-            last_error=_error(resource) or _last_error(line),
-            notifications=line.notifications if line else 0,
-            fetches=line.fetches if line else 0,
+            last_notification_at=tracked.last_notification.wall if tracked and tracked.last_notification else None,
+            last_fetch_at=tracked.last_fetch.wall if tracked and tracked.last_fetch else None,
+            last_error=_error(resource) or _last_error(tracked),
+            notifications=tracked.notifications if tracked else 0,
+            fetches=tracked.fetches if tracked else 0,
         )
 
 
-def _last_error(line: TrackedSubscription | None) -> str | None:
-    return line.last_error if line else None
+def _last_error(tracked: TrackedSubscription | None) -> str | None:
+    return tracked.last_error if tracked else None
 
 
 def _error(resource: Resource) -> str | None:

@@ -70,7 +70,7 @@ def working(state: State) -> frozenset[Slot]:
     )
 
 
-def happenings(old: State, new: State, known: Collection[Slot]) -> list[SubscriptionEvent]:
+def events_between(old: State, new: State, known: Collection[Slot]) -> list[SubscriptionEvent]:
     """What the step from `old` to `new` means. `known` are the subscriptions that have worked before."""
     if new.stopping:
         return []
@@ -137,7 +137,7 @@ class Publisher:
 
     def changed(self, old: State, new: State) -> None:
         """A step of the lifecycle."""
-        for each in happenings(old, new, self._known):
+        for each in events_between(old, new, self._known):
             self._tell(each.name, each.data(), self._keys(each.slots))
         wanted = {slot for slot in self._known if slot.user in new.users}
         self._known = working(new).union(wanted)

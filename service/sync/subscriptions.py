@@ -1,10 +1,12 @@
-"""What the pump knows: its settings, each subscription that can be fetched, and what it counts."""
+"""The subscriptions that can be fetched: one object that fetcher, poller, silence and status share."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pws_soap.lifecycle import Key
 from pws_soap.models import Secret, Session
@@ -26,40 +28,68 @@ class FetchSettings:
     rich: frozenset[str] = frozenset()
 
 
+LOST_MEANWHILE: Final = "it was lost meanwhile"
+
+
 class SubscriptionGone(Exception):
     """A subscription cannot be fetched now; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSubscription:
+    """A subscription that can be fetched, as the lifecycle knows it."""
+
+    key: Key
+    generation: int
+    id: int
+    session: Session
+    session_generation: int
+    contacts: frozenset[str] = field(repr=False)
+    """Those that it carries for certain."""
+    perhaps: frozenset[str] = field(repr=False)
+    """Those that a request under way may be adding or taking out."""
+
+
+class FetchTarget(NamedTuple):
+    """A session key and a subscription's id: what the server hands changes out for, once."""
+
+    ref: SubscriptionRef
+    session_key: Secret
+
+
 @dataclass(slots=True)
 class TrackedSubscription:
-    """What the pump knows of one subscription that can be fetched."""
+    """One subscription that can be fetched, and how reading it goes. Times are those of the monotonic clock."""
 
-    live: LiveSubscription
+    subscription: LiveSubscription
+    """What the lifecycle knows of it now."""
     ref: SubscriptionRef
     feed: str
     interval: float
+    """Seconds between two fetches without a notification."""
     fetch_due: float
     sweep_due: float
-    beat_due: float = 0.0
-    beats: int = 0
-    sweep_counts: bool = True
-    """Whether what the sweep finds different is drift."""
+    heartbeat_due: float = 0.0
+    heartbeats: int = 0
     sweep_left: list[str] = field(default_factory=list)
     """What a sweep that is under way has still to poll."""
     carried: set[str] = field(default_factory=set)
     """Keys of all contacts that this subscription may ever have carried: whom its replies may name."""
-    first_due: float | None = None
+    first_notification_due: float | None = None
     """Until when its first notification must come; None once one has come, or is overdue."""
     silent_since: float = 0.0
     """Since when the first notification is overdue; 0: it is not."""
     suspected_at: float | None = None
     """When a change was found of which no notification had told; one that is just late clears it."""
-    strange: int = 0
-    """How many fetches in a row named somebody whom nobody here watches, or nobody at all."""
-    strange_since: float = 0.0
-    strange_what: str = ""
+    unattributed: int = 0
+    """How many fetches in a row named somebody whom this subscription does not carry, or nobody at all."""
+    unattributed_since: float = 0.0
+    unattributed_name: str = ""
+    """Whom the last of them named, in words."""
     fetching: bool = False
     polling: bool = False
+    turn: int = 0
+    """The number of its last fetch, counted over all subscriptions; 0 before the first one."""
     fetch_failures: int = 0
     failing_since: float = 0.0
     poll_failures: int = 0
@@ -74,25 +104,29 @@ class TrackedSubscription:
     notifications: int = 0
     fetches: int = 0
     missed: int = 0
+    """Changes that came without a notification since the last one that came with one."""
     missed_since: float = 0.0
     waiters: list[asyncio.Future[int]] = field(default_factory=list)
 
     @property
-    def use(self) -> Use:
-        """The key and id under which it is fetched."""
-        return Use(self.ref, self.live.session.key)
+    def key(self) -> Key:
+        """The lifecycle's name of it."""
+        return self.subscription.key
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"subscription {self.subscription.id} of {self.feed}"
 
-class Use(NamedTuple):
-    """A session key and a subscription's id: what the server hands changes out for, once."""
-
-    ref: SubscriptionRef
-    key: Secret
+    @property
+    def target(self) -> FetchTarget:
+        """The session key and id under which it is fetched."""
+        return FetchTarget(self.ref, self.subscription.session.key)
 
 
 @dataclass(slots=True)
 class FetcherCounters:
-    """Since the start; see `service.core.engine.FetcherCounters`."""
+    """Since the start; see `service.core.engine.FetchCounters`."""
 
     fetches: int = 0
     polls: int = 0
@@ -103,21 +137,66 @@ class FetcherCounters:
     unattributed: int = 0
 
 
+class FailingFeed(NamedTuple):
+    """A feed whose last fetch failed, and whose subscription is gone since."""
+
+    failures: int
+    since: float
+    error: str | None
+
+
+class Subscriptions:
+    """The subscriptions that can be fetched now, in the order in which they were opened, and what all of them share."""
+
+    def __init__(self) -> None:
+        self._tracked: dict[Key, TrackedSubscription] = {}
+        self._turn = 0
+        self.counters = FetcherCounters()
+        self.failing: dict[str, FailingFeed] = {}
+        """By feed, until it is subscribed anew."""
+        self.in_flight: Counter[FetchTarget] = Counter()
+        """The fetches under way, also of subscriptions that are gone."""
+        self.woken = asyncio.Event()
+        """Set when something may be due that was not."""
+
+    def __iter__(self) -> Iterator[TrackedSubscription]:
+        """Over a copy: they may come and go meanwhile."""
+        return iter(list(self._tracked.values()))
+
+    def __len__(self) -> int:
+        return len(self._tracked)
+
+    def get(self, key: Key) -> TrackedSubscription | None:
+        """The subscription under that key, None where it cannot be fetched."""
+        return self._tracked.get(key)
+
+    def add(self, tracked: TrackedSubscription) -> None:
+        """It can be fetched from now on."""
+        self._tracked[tracked.key] = tracked
+
+    def remove(self, tracked: TrackedSubscription) -> None:
+        """It can no longer be fetched."""
+        del self._tracked[tracked.key]
+
+    def holds(self, tracked: TrackedSubscription) -> bool:
+        """Whether this very subscription can still be fetched, and not another one in its place."""
+        return self._tracked.get(tracked.key) is tracked
+
+    def is_newest(self, tracked: TrackedSubscription) -> bool:
+        """Whether it is the newest of its feed: after a move the old one lives on for a while."""
+        newest = next((other for other in reversed(self._tracked.values()) if other.feed == tracked.feed), None)
+        return newest is tracked
+
+    def next_turn(self) -> int:
+        """The number of the fetch that begins now."""
+        self._turn += 1
+        return self._turn
+
+    def wake(self) -> None:
+        """Something may be due that was not."""
+        self.woken.set()
+
+
 def feed_of(key: Key) -> str:
     """The feed that a subscription is: its end user, and which of several it is."""
     return key.user if not key.slot else f"{key.user}/{key.slot + 1}"
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSubscription:
-    """A subscription that can be fetched."""
-
-    key: Key
-    generation: int
-    id: int
-    session: Session
-    session_generation: int
-    contacts: frozenset[str] = field(repr=False)
-    """Those that it carries for certain."""
-    perhaps: frozenset[str] = field(repr=False)
-    """Those that a request under way may be adding or taking out."""

@@ -6,7 +6,7 @@ from pws_soap.lifecycle import (
     USABLE,
     Act,
     Command,
-    Happening,
+    Event,
     Key,
     Kind,
     Memory,
@@ -41,9 +41,9 @@ class Driver:
         """Ids that the server gave."""
         self.steps = 0
 
-    def happen(self, happening: Happening) -> list[Command]:
+    def post(self, event: Event) -> list[Command]:
         """Something happens now. The new commands, which are also in `open`."""
-        self.state, commands = step(self.state, happening, self.now)
+        self.state, commands = step(self.state, event, self.now)
         self.steps += 1
         self.memory = remember(self.state)
         for command in commands:
@@ -54,7 +54,7 @@ class Driver:
 
     def tick(self) -> list[Command]:
         """Time has passed."""
-        return self.happen(Tick())
+        return self.post(Tick())
 
     def due(self) -> float | None:
         """When to tick next."""

@@ -20,7 +20,7 @@ from tests.lifecycle.one_process import (
     World,
     abandoned,
     executed,
-    happens,
+    posted,
     read,
     restarted,
     serving,
@@ -69,7 +69,7 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
         return
     due = next_due(world.state)
     if due is not None and due - min((each.asked_at for each in world.requests), default=due) < TIMEOUT:
-        yield Move(f"{due - world.now:.2f} s pass", happens(replace(world, now=due), Tick()))
+        yield Move(f"{due - world.now:.2f} s pass", posted(replace(world, now=due), Tick()))
     for request in world.late:
         rest = list(world.late)
         rest.remove(request)
@@ -77,7 +77,7 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
         server, _ = execute(world.at(node), request)
         yield Move(f"executed late: {request}", serving(replace(world, late=tuple(rest)), node, server), True)
     if not world.state.stopping:
-        yield Move("the service is told to stop", happens(world, Stop()), True)
+        yield Move("the service is told to stop", posted(world, Stop()), True)
         if world.alterations < bounds.alterations:
             want = JOE if world.want == BOTH else BOTH
             altered = replace(world, want=want, alterations=world.alterations + 1)
@@ -86,7 +86,7 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move[World]]:
             here = world.state.users["ann"].node
             there = next(node for node, _ in world.servers if node != here)
             moved = replace(world, moved=world.moved + 1)
-            yield Move(f"moved to {there[8]}", happens(moved, lifecycle.Move(there)), True)
+            yield Move(f"moved to {there[8]}", posted(moved, lifecycle.Move(there)), True)
     yield from _refused_fetches(world)
     if world.faults < bounds.faults:
         yield from _faults(replace(world, faults=world.faults + 1))
@@ -107,7 +107,7 @@ def _refused_fetches(world: World) -> Iterator[Move[World]]:
         elif number not in server.ids(Kind.SUBSCRIPTION):
             gone = GONE[Kind.SUBSCRIPTION]
         if gone is not None:
-            after = happens(world, replace(_fetched(world, key), failure=gone))
+            after = posted(world, replace(_fetched(world, key), failure=gone))
             yield Move(f"fetch {number}: {gone.text}", after, True)
 
 
@@ -116,7 +116,7 @@ def _faults(world: World) -> Iterator[Move[World]]:
         yield from _failures(world, request)
     for key, number in world.usable().items():
         lost = _with_late_fetch(world, key, number)
-        yield Move(f"fetch {number}: no reply", happens(lost, replace(_fetched(world, key), failure=LOST)), True)
+        yield Move(f"fetch {number}: no reply", posted(lost, replace(_fetched(world, key), failure=LOST)), True)
     for node, server in world.servers:
         for kind in Kind:
             ids = {0} if kind in SESSIONS else {0, *server.ids(kind)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from pws_soap.lifecycle import USABLE, Act, Command, Happening, Key, Kind, Memory, State, Succeeded, Want, begin, step
+from pws_soap.lifecycle import USABLE, Act, Command, Event, Key, Kind, Memory, State, Succeeded, Want, begin, step
 from pws_soap.lifecycle.plan import session_of
 from tests.lifecycle.driver import START
 from tests.lifecycle.sameness import normal
@@ -76,15 +76,15 @@ class World:
 
 
 def wanting(world: World) -> World:
-    return happens(world, Want({"ann": world.want}))
+    return posted(world, Want({"ann": world.want}))
 
 
-def happens(world: World, happening: Happening) -> World:
+def posted(world: World, event: Event) -> World:
     """One step of the lifecycle, and the commands it gives."""
     try:
-        state, commands = step(world.state, happening, world.now)
+        state, commands = step(world.state, event, world.now)
     except Exception as error:  # noqa: BLE001  # whatever it is, it is a finding, and its trace is wanted
-        return replace(world, problem=f"step fails on {type(happening).__name__}: {error!r}")
+        return replace(world, problem=f"step fails on {type(event).__name__}: {error!r}")
     world = replace(world, state=state)
     for command in commands:
         world = _sent(world, command)
@@ -133,7 +133,7 @@ def read(world: World, request: Request) -> World:
         if reply.id is not None:
             given |= {(command.key.kind, command.key.node, reply.id)}
     rest = tuple(each for each in world.requests if each.command is not command)
-    return happens(replace(world, requests=rest, keys=tuple(sorted(keys.items())), given=given), reply)
+    return posted(replace(world, requests=rest, keys=tuple(sorted(keys.items())), given=given), reply)
 
 
 def executed(world: World, request: Request) -> World:

@@ -64,7 +64,7 @@ def normal(
 
 
 def _resource(each: Resource, now: float, numbers: dict[int, int]) -> tuple[object, ...]:
-    error = (each.error.trouble, each.error.code, each.error.may_have_acted) if each.error is not None else None
+    error = (each.error.kind, each.error.code, each.error.may_have_acted) if each.error is not None else None
     times = (each.expires_at, each.outlasts, each.made_at, each.due, each.alter_due, each.reclaimed_at)
     return (
         (

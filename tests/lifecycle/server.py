@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from pws_soap.lifecycle import (
     Act,
     Command,
+    Event,
     Failed,
     Failure,
     FailureKind,
-    Happening,
     Key,
     Kind,
     Redirected,
@@ -95,7 +95,7 @@ class Request:
     key: int | None
     known: frozenset[str] = frozenset()
     """The contacts that the subscription was known to have when it was sent."""
-    reply: Happening | None = None
+    reply: Event | None = None
     """What the server answered, None before it has looked."""
     session: int | None = None
     """The session key in that answer."""
@@ -104,9 +104,9 @@ class Request:
 class Refused(Exception):
     """The server says no."""
 
-    def __init__(self, trouble: FailureKind) -> None:
-        super().__init__(trouble)
-        self.failure = Failure(trouble, f"the server says {trouble}")
+    def __init__(self, failure_kind: FailureKind) -> None:
+        super().__init__(failure_kind)
+        self.failure = Failure(failure_kind, f"the server says {failure_kind}")
 
 
 class Cluster:
@@ -133,7 +133,7 @@ class Cluster:
         try:
             request.reply = self._answer(node, request, now)
         except Refused as refusal:
-            self.failures.append(refusal.failure.trouble)
+            self.failures.append(refusal.failure.kind)
             fail(request, refusal.failure)
         node.most_endpoints = max(node.most_endpoints, len(node.endpoints))
         node.most_subscriptions = max(node.most_subscriptions, len(node.subscriptions))
@@ -144,8 +144,8 @@ class Cluster:
         node.expire(now)
         if node.mode is not Mode.UP:
             unknown = node.mode is Mode.HUNG
-            trouble = FailureKind.UNKNOWN_OUTCOME if unknown else FailureKind.UNREACHABLE
-            return Failure(trouble, f"{key.node} is {node.mode}", may_have_acted=unknown)
+            failure_kind = FailureKind.UNKNOWN_OUTCOME if unknown else FailureKind.UNREACHABLE
+            return Failure(failure_kind, f"{key.node} is {node.mode}", may_have_acted=unknown)
         if session is None or node.users.get(key.user) != session:
             return Failure(FailureKind.SESSION_LOST, "session key not valid", 101)
         thing = node.subscriptions.get(number)
@@ -153,7 +153,7 @@ class Cluster:
             return Failure(FailureKind.SUBSCRIPTION_LOST, "no such subscription", 133)
         return None
 
-    def _answer(self, node: ServerNode, request: Request, now: float) -> Happening:
+    def _answer(self, node: ServerNode, request: Request, now: float) -> Event:
         command = request.command
         key, act = command.key, command.act
         if node.mode is not Mode.UP:
@@ -188,7 +188,7 @@ class Cluster:
         if key is None or request.key != key:
             raise Refused(FailureKind.SESSION_LOST)
 
-    def _log_in(self, node: ServerNode, request: Request) -> Happening:
+    def _log_in(self, node: ServerNode, request: Request) -> Event:
         command = request.command
         user = command.key.user
         home = self.homes.get(user, node.name)
@@ -204,7 +204,7 @@ class Cluster:
         request.session = node.users[user]
         return Succeeded(command.key, command.seq, request.asked_at)
 
-    def _thing(self, node: ServerNode, request: Request, now: float) -> Happening:
+    def _thing(self, node: ServerNode, request: Request, now: float) -> Event:
         """Make, renew, alter or remove an endpoint or a subscription."""
         command = request.command
         kind, act = command.key.kind, command.act

@@ -12,9 +12,9 @@ from pws_soap.lifecycle import (
     Act,
     CallReported,
     Command,
+    Event,
     Failure,
     FailureKind,
-    Happening,
     Key,
     Kind,
     Settings,
@@ -44,9 +44,9 @@ class Service(Driver):
 
     # What the service does
 
-    def happen(self, happening: Happening) -> list[Command]:
+    def post(self, event: Event) -> list[Command]:
         """See Driver; the commands are on their way at once."""
-        commands = super().happen(happening)
+        commands = super().post(event)
         for command in commands:
             self.requests.append(self._request(command))
         self._check_memory()
@@ -79,12 +79,12 @@ class Service(Driver):
                 self.sessions.pop(key, None)
             if reply.id is not None:
                 self.given.add((key.kind, key.node, reply.id))
-        self.happen(reply)
+        self.post(reply)
 
     def want(self, contacts: dict[str, frozenset[str]]) -> None:
         """Other contacts are wanted."""
         self.contacts = contacts
-        self.happen(Want(contacts))
+        self.post(Want(contacts))
 
     def pick(self, number: int) -> Request | None:
         """One of the requests under way."""
@@ -150,7 +150,7 @@ class Service(Driver):
         for number in range(len(self.live(Kind.SUBSCRIPTION))):
             self.fetch(number)
 
-    def fetch(self, number: int, trouble: FailureKind | None = None) -> None:
+    def fetch(self, number: int, failure_kind: FailureKind | None = None) -> None:
         """A subscription is fetched, and the lifecycle told how that went."""
         keys = sorted(self.live(Kind.SUBSCRIPTION))
         if not keys:
@@ -159,10 +159,12 @@ class Service(Driver):
         resource = self.state.resources[key]
         session = self.sessions.get(session_of(key))
         failure = self.cluster.fetch(key, resource.id or 0, session, self.now)
-        if trouble is not None:
-            failure = Failure(trouble, f"injected {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME)
+        if failure_kind is not None:
+            failure = Failure(
+                failure_kind, f"injected {failure_kind}", may_have_acted=failure_kind is FailureKind.UNKNOWN_OUTCOME
+            )
         owner = self.state.resources[session_of(key)].generation
-        self.happen(CallReported(key, resource.generation, failure, consumes=True, session=owner))
+        self.post(CallReported(key, resource.generation, failure, consumes=True, session=owner))
 
     def crash_and_restart(self, acted: bool) -> None:
         """The service is killed and starts again with what it remembered."""
@@ -172,7 +174,7 @@ class Service(Driver):
         self.requests.clear()
         self.sessions.clear()
         self.crash()
-        self.happen(Want(self.contacts))
+        self.post(Want(self.contacts))
 
     # What must always hold at the server
 

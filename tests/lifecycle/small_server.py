@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pws_soap.lifecycle import Act, Command, Failed, Failure, FailureKind, Happening, Key, Kind, Removed, Succeeded
+from pws_soap.lifecycle import Act, Command, Event, Failed, Failure, FailureKind, Key, Kind, Removed, Succeeded
 from pws_soap.lifecycle.plan import session_of
 from pws_soap.lifecycle.table import SESSIONS
 from tests.lifecycle.driver import A
@@ -72,7 +72,7 @@ class Request:
     key: int
     asked_at: float
     known: frozenset[str] = frozenset()
-    reply: Happening | None = None
+    reply: Event | None = None
     session: int = 0
 
     @property
@@ -118,7 +118,7 @@ def execute(server: Server, request: Request) -> tuple[Server, Request]:
     return server, replace(request, reply=reply, session=session)
 
 
-def _execute(server: Server, request: Request) -> tuple[Server, Happening, int]:
+def _execute(server: Server, request: Request) -> tuple[Server, Event, int]:
     command = request.command
     key, act = command.key, command.act
     done = Succeeded(key, command.seq, request.asked_at)
@@ -157,7 +157,7 @@ def _execute(server: Server, request: Request) -> tuple[Server, Happening, int]:
     return server, done, 0
 
 
-def failed(command: Command, failure: Failure) -> Happening:
+def failed(command: Command, failure: Failure) -> Event:
     """The result of a command that failed."""
     return Removed(command.seq, failure) if command.leftover else Failed(command.key, command.seq, failure)
 

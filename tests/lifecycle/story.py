@@ -60,10 +60,10 @@ class Story(Driver):
 
     def want(self, **users: str | Iterable[str]) -> list[Command]:
         """These contacts are wanted, by end user; each letter of a string is one."""
-        return self.happen(Want({user: frozenset(contacts) for user, contacts in users.items()}))
+        return self.post(Want({user: frozenset(contacts) for user, contacts in users.items()}))
 
     def start(self, **users: str | Iterable[str]) -> Self:
-        """Everything is made without trouble."""
+        """Everything is made without a failure."""
         self.want(**(users or {"ann": "joe"}))
         self.serve()
         return self
@@ -86,7 +86,7 @@ class Story(Driver):
         self.answered(command)
         key = command.key
         if command.leftover:
-            return self.happen(Removed(command.seq))
+            return self.post(Removed(command.seq))
         if command.act is Act.MAKE and key.kind in {Kind.ENDPOINT, Kind.SUBSCRIPTION}:
             self.last_id += 1
             more["id"] = self.last_id if id is None else id
@@ -95,40 +95,46 @@ class Story(Driver):
             before = self.state.resources[key].contacts if key in self.state.resources else frozenset()
             more["contacts"] = (before | command.add) - command.drop
         more.setdefault("asked_at", self.now)
-        return self.happen(Succeeded(key, command.seq, **more))
+        return self.post(Succeeded(key, command.seq, **more))
 
-    def no(self, command: Command, trouble: FailureKind) -> list[Command]:
+    def no(self, command: Command, failure_kind: FailureKind) -> list[Command]:
         """It fails."""
         self.answered(command)
-        failure = Failure(trouble, f"the server says: {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME)
-        return self.happen(
+        failure = Failure(
+            failure_kind, f"the server says: {failure_kind}", may_have_acted=failure_kind is FailureKind.UNKNOWN_OUTCOME
+        )
+        return self.post(
             Removed(command.seq, failure) if command.leftover else Failed(command.key, command.seq, failure)
         )
 
     def elsewhere(self, command: Command, primary: str | None, backup: str | None = None) -> list[Command]:
         """The login is answered with a redirect."""
         self.answered(command)
-        return self.happen(Redirected(command.key, command.seq, primary, backup))
+        return self.post(Redirected(command.key, command.seq, primary, backup))
 
     def used(
         self,
         key: Key,
-        trouble: FailureKind | None = None,
+        failure_kind: FailureKind | None = None,
         generation: int | None = None,
         *,
         consumes: bool = False,
         of_session: int | None = None,
     ) -> list[Command]:
         """A fetch through a subscription ends, or a poll."""
-        acted = trouble is FailureKind.UNKNOWN_OUTCOME
-        failure = None if trouble is None else Failure(trouble, f"the server says: {trouble}", may_have_acted=acted)
+        acted = failure_kind is FailureKind.UNKNOWN_OUTCOME
+        failure = (
+            None
+            if failure_kind is None
+            else Failure(failure_kind, f"the server says: {failure_kind}", may_have_acted=acted)
+        )
         mine = self.at(key).generation if generation is None else generation
         owner = self.at(Key(Kind.END_USER, key.node, key.user)).generation if of_session is None else of_session
-        return self.happen(CallReported(key, mine, failure, consumes=consumes, session=owner))
+        return self.post(CallReported(key, mine, failure, consumes=consumes, session=owner))
 
     def move(self, node: str) -> list[Command]:
         """The operator takes everybody to a node."""
-        return self.happen(Move(node))
+        return self.post(Move(node))
 
     def serve(self) -> list[Command]:
         """The server does all that is asked; what that was, in order."""
@@ -158,7 +164,7 @@ class Story(Driver):
         self.now = until
         return done
 
-    def refuse_all(self, seconds: float, trouble: FailureKind, *kinds: Kind) -> list[tuple[float, Command]]:
+    def refuse_all(self, seconds: float, failure_kind: FailureKind, *kinds: Kind) -> list[tuple[float, Command]]:
         """Time passes, and whatever is asked of these kinds, or at all, fails; what that was, and when."""
         until, done = self.now + seconds, []
         while True:
@@ -169,7 +175,7 @@ class Story(Driver):
                 if kinds and command.key.kind not in kinds:
                     self.yes(command)
                 else:
-                    self.no(command, trouble)
+                    self.no(command, failure_kind)
             due = self.due()
             if due is None or due > until:
                 break
@@ -178,7 +184,7 @@ class Story(Driver):
         self.now = until
         return done
 
-    def serve_only(self, node: str, seconds: float, trouble: FailureKind) -> None:
+    def serve_only(self, node: str, seconds: float, failure_kind: FailureKind) -> None:
         """Time passes, that node does what is asked, and at all others it fails."""
         until = self.now + seconds
         while True:
@@ -187,7 +193,7 @@ class Story(Driver):
                 if command.key.node == node:
                     self.yes(command)
                 else:
-                    self.no(command, trouble)
+                    self.no(command, failure_kind)
             due = self.due()
             if due is None or due > until:
                 break

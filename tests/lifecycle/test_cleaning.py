@@ -199,23 +199,23 @@ def test_leftovers_of_somebody_no_longer_wanted_are_removed() -> None:
     ]
 
 
-@pytest.mark.parametrize("trouble", [FailureKind.SUBSCRIPTION_LOST, FailureKind.SESSION_LOST])
-def test_a_leftover_the_server_does_not_know_is_forgotten(trouble: FailureKind) -> None:
+@pytest.mark.parametrize("failure_kind", [FailureKind.SUBSCRIPTION_LOST, FailureKind.SESSION_LOST])
+def test_a_leftover_the_server_does_not_know_is_forgotten(failure_kind: FailureKind) -> None:
     """133 or 137 says that it is gone, or that it is not ours any more."""
     story = leaving(old_subscription())
     story.want(ann="joe")
     for kind in (Kind.APPLICATION, Kind.END_USER, Kind.ENDPOINT):
         story.yes(story.one(Act.MAKE, kind))
-    story.no(story.one(Act.REMOVE), trouble)
+    story.no(story.one(Act.REMOVE), failure_kind)
     assert story.state.leftovers == ()
     story.serve()
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
 
 @pytest.mark.parametrize(
-    "trouble", [FailureKind.SERVER, FailureKind.THROTTLED, FailureKind.REFUSED, FailureKind.EXHAUSTED]
+    "failure_kind", [FailureKind.SERVER, FailureKind.THROTTLED, FailureKind.REFUSED, FailureKind.EXHAUSTED]
 )
-def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(trouble: FailureKind) -> None:
+def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(failure_kind: FailureKind) -> None:
     """After a first try what is wanted is made; the rest is tried again, with pauses, until it has expired."""
     story = leaving(old_subscription())
     story.want(ann="joe")
@@ -225,7 +225,7 @@ def test_a_leftover_that_cannot_be_removed_does_not_stop_the_work(trouble: Failu
             command = story.open[0]
             if command.leftover:
                 tries.append(story.now)
-                story.no(command, trouble)
+                story.no(command, failure_kind)
             else:
                 story.yes(command)
         if len(tries) == 1:
@@ -344,13 +344,13 @@ def test_a_node_that_is_not_used_is_not_visited_for_what_nobody_knows() -> None:
     assert words(each for each in story.serve() if each.key.node == B)[:3] == RESET
 
 
-@pytest.mark.parametrize("trouble", [FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME, FailureKind.SERVER])
-def test_nothing_is_made_on_a_node_that_cannot_be_reset(trouble: FailureKind) -> None:
+@pytest.mark.parametrize("failure_kind", [FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME, FailureKind.SERVER])
+def test_nothing_is_made_on_a_node_that_cannot_be_reset(failure_kind: FailureKind) -> None:
     story = earlier(A)
     story.want(ann="joe")
     story.yes(story.one(Act.MAKE))
-    story.no(story.one(Act.RESET), trouble)
-    assert {each.act for _, each in story.refuse_all(10, trouble)} == {Act.RESET}
+    story.no(story.one(Act.RESET), failure_kind)
+    assert {each.act for _, each in story.refuse_all(10, failure_kind)} == {Act.RESET}
     assert remember(story.state).nodes == {A}
 
 
@@ -478,7 +478,7 @@ def test_resets_one_after_the_other_get_slower() -> None:
 def test_a_stop_removes_everything_in_order() -> None:
     """Subscription, end user, endpoint, application; then it is finished, and nothing is left to remember."""
     story = Story().start()
-    assert words(story.happen(Stop())) == ["remove subscription ann"]
+    assert words(story.post(Stop())) == ["remove subscription ann"]
     assert words(story.yes(story.one(Act.REMOVE))) == ["remove end-user ann", "remove endpoint"]
     story.yes(story.one(Act.REMOVE, Kind.END_USER))
     assert words(story.yes(story.one(Act.REMOVE, Kind.ENDPOINT))) == ["remove application"]
@@ -492,14 +492,14 @@ def test_a_stop_removes_everything_in_order() -> None:
 def test_a_stop_before_anything_began() -> None:
     """Finished at once."""
     story = Story()
-    story.happen(Stop())
+    story.post(Stop())
     assert story.state.finished
 
 
 def test_a_stop_while_something_is_being_made() -> None:
     """Its reply is waited for, then it is removed."""
     story = subscribing()
-    assert story.happen(Stop()) == []
+    assert story.post(Stop()) == []
     assert words(story.yes(story.one(Act.MAKE))) == ["remove subscription ann"]
     story.serve()
     assert story.state.finished
@@ -508,7 +508,7 @@ def test_a_stop_while_something_is_being_made() -> None:
 def test_a_stop_while_something_is_being_made_that_fails() -> None:
     """Nothing more to remove; where the outcome is unknown, its session takes it along."""
     story = subscribing()
-    story.happen(Stop())
+    story.post(Stop())
     assert words(story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME)) == [
         "remove end-user ann",
         "remove endpoint",
@@ -521,7 +521,7 @@ def test_a_stop_during_a_renewal_waits_for_its_reply() -> None:
     """One request at a time."""
     story = Story(endpoint_expires=80000).start()
     story.wait(0.8 * LIFE)
-    assert story.happen(Stop()) == []
+    assert story.post(Stop()) == []
     assert words(story.yes(story.one(Act.RENEW))) == ["remove subscription ann"]
     story.serve()
     assert story.state.finished
@@ -531,7 +531,7 @@ def test_a_stop_during_a_reset_logs_out_once() -> None:
     """The reset is the removal."""
     story = subscribing()
     story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME)
-    story.happen(Stop())
+    story.post(Stop())
     assert words(story.serve()) == ["reset end-user ann", "remove endpoint", "remove application"]
     assert story.state.finished
 
@@ -544,7 +544,7 @@ def test_a_stop_while_backing_off_makes_nothing() -> None:
     story.no(story.one(Act.MAKE, Kind.END_USER), FailureKind.SERVER)
     story.yes(story.one(Act.MAKE, Kind.ENDPOINT))
     story.now += 5
-    asked = words(story.happen(Stop()) + story.serve())
+    asked = words(story.post(Stop()) + story.serve())
     assert not [each for each in asked if each.startswith("make")]
     assert story.state.finished
 
@@ -552,7 +552,7 @@ def test_a_stop_while_backing_off_makes_nothing() -> None:
 def test_a_stop_with_the_server_gone_is_bounded_and_remembers() -> None:
     """What cannot be removed by itself goes with its session; that is tried until all has expired."""
     story = Story().start()
-    story.happen(Stop())
+    story.post(Stop())
     tries = story.refuse_all(60, FailureKind.UNREACHABLE)
     asked = words(command for _, command in tries)
     assert asked[:4] == ["remove subscription ann", "remove end-user ann", "remove endpoint", "remove application"]
@@ -569,7 +569,7 @@ def test_a_stop_does_not_wait_for_leftovers() -> None:
     story.yes(story.one(Act.MAKE, node=A))
     story.yes(story.one(Act.MAKE, Kind.END_USER))
     story.no(story.one(Act.MAKE, node=B), FailureKind.UNREACHABLE)
-    story.happen(Stop())
+    story.post(Stop())
     story.serve()
     assert story.state.finished
     assert story.memory == Memory(frozenset({B}))
@@ -584,7 +584,7 @@ def test_a_stop_removes_no_leftover_by_itself() -> None:
     story.no(story.one(Act.REMOVE), FailureKind.SERVER)
     story.yes(story.one(Act.MAKE))
     story.now += 10
-    asked = words(story.happen(Stop()) + story.serve())
+    asked = words(story.post(Stop()) + story.serve())
     assert not [each for each in asked if "leftover" in each]
     assert story.state.leftovers == ()
 
@@ -592,7 +592,7 @@ def test_a_stop_removes_no_leftover_by_itself() -> None:
 def test_after_a_stop_nothing_is_made_whatever_happens() -> None:
     """Late news of contacts included."""
     story = Story(A, B).start()
-    story.happen(Stop())
+    story.post(Stop())
     story.want(ann="xyz", bob="b")
     asked = words(story.serve())
     assert not [each for each in asked if each.startswith("make")]

@@ -66,12 +66,12 @@ def test_a_change_that_fails_is_tried_again_with_pauses() -> None:
     assert story.at(subscription()).contacts == {*"ab"}
 
 
-@pytest.mark.parametrize("trouble", [FailureKind.THROTTLED, FailureKind.SERVER])
-def test_a_contact_whose_addition_failed_is_taken_out_when_it_is_no_longer_wanted(trouble: FailureKind) -> None:
+@pytest.mark.parametrize("failure_kind", [FailureKind.THROTTLED, FailureKind.SERVER])
+def test_a_contact_whose_addition_failed_is_taken_out_when_it_is_no_longer_wanted(failure_kind: FailureKind) -> None:
     """It may be there all the same: lists are added one by one."""
     story = Story().start(ann="a")
     story.want(ann="ab")
-    story.no(story.one(Act.ALTER), trouble)
+    story.no(story.one(Act.ALTER), failure_kind)
     story.want(ann="a")
     (alter,) = story.wait(5)
     assert alter.act is Act.ALTER

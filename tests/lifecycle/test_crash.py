@@ -156,6 +156,6 @@ def test_a_stop_is_clean_in_the_memory_too() -> None:
     each = world()
     each.want(CONTACTS)
     each.answer_all()
-    each.happen(Stop())
+    each.post(Stop())
     each.answer_all()
     assert each.memory == Memory()

@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from pws_soap.lifecycle import CallReported, Command, Happening, Memory, Settings, State, begin, step
+from pws_soap.lifecycle import CallReported, Command, Event, Memory, Settings, State, begin, step
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.histories import Bounds, moves, start
 from tests.lifecycle.invariants import healed, wrong
@@ -126,10 +126,10 @@ def test_a_start_that_ignores_the_state_file_is_noticed(monkeypatch: pytest.Monk
 def test_a_lost_fetch_that_ends_no_session_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It could consume changes later."""
 
-    def careless(state: State, happening: Happening, now: float) -> tuple[State, list[Command]]:
-        if isinstance(happening, CallReported):
-            happening = replace(happening, consumes=False)
-        return step(state, happening, now)
+    def careless(state: State, event: Event, now: float) -> tuple[State, list[Command]]:
+        if isinstance(event, CallReported):
+            event = replace(event, consumes=False)
+        return step(state, event, now)
 
     monkeypatch.setattr("tests.lifecycle.one_process.step", careless)
     seen = explored(Bounds(faults=1))
@@ -140,11 +140,11 @@ def test_a_lost_fetch_that_ends_no_session_is_noticed(monkeypatch: pytest.Monkey
 def test_an_alteration_that_is_simply_repeated_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It could be executed once more, later."""
 
-    def careless(state: State, happening: Happening, now: float) -> tuple[State, list[Command]]:
-        failure = getattr(happening, "failure", None)
-        if failure is not None and not isinstance(happening, CallReported):
-            happening = replace(happening, failure=replace(failure, may_have_acted=False))
-        return step(state, happening, now)
+    def careless(state: State, event: Event, now: float) -> tuple[State, list[Command]]:
+        failure = getattr(event, "failure", None)
+        if failure is not None and not isinstance(event, CallReported):
+            event = replace(event, failure=replace(failure, may_have_acted=False))
+        return step(state, event, now)
 
     monkeypatch.setattr("tests.lifecycle.one_process.step", careless)
     seen = explored(Bounds(faults=1, alterations=1))

@@ -1,4 +1,4 @@
-"""Every error of the library is a trouble of the lifecycle."""
+"""Every error of the library has its kind in the lifecycle."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ SPECIAL = {
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
-def test_every_code_has_its_trouble(code: int) -> None:
+def test_every_code_has_its_kind(code: int) -> None:
     """What is in no other group is refused: sending it again does not help."""
     failure = failure_of(Fault.of(code))
-    assert failure.trouble is SPECIAL.get(code, FailureKind.REFUSED)
+    assert failure.kind is SPECIAL.get(code, FailureKind.REFUSED)
     assert failure.code == code
     assert str(code) in failure.text
 
 
 @pytest.mark.parametrize(
-    ("error", "trouble"),
+    ("error", "failure_kind"),
     [
         (Unreachable("refused"), FailureKind.UNREACHABLE),
         (UntrustedServer("another certificate"), FailureKind.REFUSED),
@@ -56,13 +56,13 @@ def test_every_code_has_its_trouble(code: int) -> None:
         (PwsError("something else"), FailureKind.SERVER),
     ],
 )
-def test_every_other_error_has_its_trouble(error: PwsError, trouble: FailureKind) -> None:
+def test_every_other_error_has_its_kind(error: PwsError, failure_kind: FailureKind) -> None:
     """By its class."""
-    assert failure_of(error).trouble is trouble
+    assert failure_of(error).kind is failure_kind
     assert failure_of(error).text == str(error)
 
 
-def test_a_partly_made_subscription_has_the_trouble_of_its_cause() -> None:
+def test_a_partly_made_subscription_has_the_kind_of_its_cause() -> None:
     """The rest is added when that is over."""
     partly = PartlySubscribed(Subscription(1, ("a@example.com",), 3600), ("b@example.com",), Fault.of(212))
     assert failure_of(partly) == failure_of(Fault.of(212))

@@ -80,14 +80,14 @@ class Histories(RuleBasedStateMachine):
         self.world.lose(number, acted)
 
     @precondition(lambda self: self.world.requests)
-    @rule(number=numbers, trouble=st.sampled_from(PLAIN))
-    def a_request_fails(self, number: int, trouble: FailureKind) -> None:
-        self.world.refuse(number, trouble)
+    @rule(number=numbers, failure_kind=st.sampled_from(PLAIN))
+    def a_request_fails(self, number: int, failure_kind: FailureKind) -> None:
+        self.world.refuse(number, failure_kind)
 
     @precondition(lambda self: any(each.command.act in {Act.MAKE, Act.ALTER} for each in self.world.requests))
-    @rule(number=numbers, trouble=st.sampled_from([*PLAIN, FailureKind.UNKNOWN_OUTCOME]), acted=yes_or_no)
-    def a_list_of_contacts_fails(self, number: int, trouble: FailureKind, acted: bool) -> None:
-        self.world.half(number, trouble, acted)
+    @rule(number=numbers, failure_kind=st.sampled_from([*PLAIN, FailureKind.UNKNOWN_OUTCOME]), acted=yes_or_no)
+    def a_list_of_contacts_fails(self, number: int, failure_kind: FailureKind, acted: bool) -> None:
+        self.world.half(number, failure_kind, acted)
 
     @rule(seconds=st.sampled_from([1, 60, 3000]))
     def all_goes_well_for_a_while(self, seconds: float) -> None:
@@ -121,9 +121,9 @@ class Histories(RuleBasedStateMachine):
     def somebody_else_takes_a_user(self, user: str) -> None:
         self.world.hold(user)
 
-    @rule(number=numbers, trouble=st.none() | st.sampled_from([*PLAIN, FailureKind.UNKNOWN_OUTCOME]))
-    def a_subscription_is_fetched(self, number: int, trouble: FailureKind | None) -> None:
-        self.world.fetch(number, trouble)
+    @rule(number=numbers, failure_kind=st.none() | st.sampled_from([*PLAIN, FailureKind.UNKNOWN_OUTCOME]))
+    def a_subscription_is_fetched(self, number: int, failure_kind: FailureKind | None) -> None:
+        self.world.fetch(number, failure_kind)
 
     @rule(node=nodes, user=st.none() | users)
     def the_operator_moves_somebody(self, node: int, user: str | None) -> None:

@@ -103,7 +103,7 @@ def test_a_change_that_nobody_announced_has_the_endpoint_renewed_at_once() -> No
     """The server may have forgotten it, and only a renewal says so."""
     story = Story().start()
     story.live_on(100)
-    (renewal,) = story.happen(CallReported(subscription(), story.at(subscription()).generation, unheard=True))
+    (renewal,) = story.post(CallReported(subscription(), story.at(subscription()).generation, unheard=True))
     assert (renewal.act, renewal.key) == (Act.RENEW, endpoint())
     story.no(renewal, FailureKind.ENDPOINT_LOST)
     story.serve()
@@ -310,7 +310,7 @@ def test_somebody_elses_user_is_taken_over_when_the_operator_allows_it() -> None
 
 
 @pytest.mark.parametrize(
-    ("trouble", "first", "most"),
+    ("failure_kind", "first", "most"),
     [
         (FailureKind.SERVER, 1, 30),
         (FailureKind.UNREACHABLE, 1, 30),
@@ -321,26 +321,26 @@ def test_somebody_elses_user_is_taken_over_when_the_operator_allows_it() -> None
     ],
 )
 def test_a_pause_doubles_up_to_a_cap_with_jitter_between_half_and_full(
-    trouble: FailureKind, first: float, most: float
+    failure_kind: FailureKind, first: float, most: float
 ) -> None:
-    """By the kind of trouble; many clients that failed together do not come back together."""
+    """By the kind of failure; many clients that failed together do not come back together."""
     settings = Settings(())
     for failures in range(1, 40):
         full = min(most, first * 2 ** (failures - 1))
-        waits = [pause(settings, trouble, failures, endpoint(), seq) for seq in range(200)]
+        waits = [pause(settings, failure_kind, failures, endpoint(), seq) for seq in range(200)]
         assert 0.5 * full <= min(waits) < 0.55 * full
         assert 0.95 * full < max(waits) <= full
 
 
-@pytest.mark.parametrize("trouble", [FailureKind.THROTTLED, FailureKind.EXHAUSTED])
-def test_an_overloaded_server_is_asked_less_and_less(trouble: FailureKind) -> None:
+@pytest.mark.parametrize("failure_kind", [FailureKind.THROTTLED, FailureKind.EXHAUSTED])
+def test_an_overloaded_server_is_asked_less_and_less(failure_kind: FailureKind) -> None:
     """What works is kept; what is missing is asked for at growing intervals, up to the cap."""
     story = Story()
     story.want(ann="a")
-    tries = story.refuse_all(3000, trouble, Kind.SUBSCRIPTION, Kind.ENDPOINT)
+    tries = story.refuse_all(3000, failure_kind, Kind.SUBSCRIPTION, Kind.ENDPOINT)
     times = [at for at, command in tries if command.key == endpoint()]
     gaps = [after - before for before, after in pairwise(times)]
-    most = 120 if trouble is FailureKind.THROTTLED else 300
+    most = 120 if failure_kind is FailureKind.THROTTLED else 300
     assert max(gaps) <= most
     assert all(gap >= most / 2 for gap in gaps[7:])
     assert story.phase(app()) is Phase.LIVE
@@ -349,15 +349,15 @@ def test_an_overloaded_server_is_asked_less_and_less(trouble: FailureKind) -> No
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
 
-@pytest.mark.parametrize("trouble", [FailureKind.SUBSCRIPTION_LOST, FailureKind.SESSION_LOST])
-def test_what_is_lost_again_and_again_is_made_more_and_more_slowly(trouble: FailureKind) -> None:
+@pytest.mark.parametrize("failure_kind", [FailureKind.SUBSCRIPTION_LOST, FailureKind.SESSION_LOST])
+def test_what_is_lost_again_and_again_is_made_more_and_more_slowly(failure_kind: FailureKind) -> None:
     """A server that forgets what it has just made is not hammered; one loss a day costs no pause."""
     story = Story().start()
     made = []
     while story.now < START + 1000:
         if story.live(Kind.SUBSCRIPTION):
             made.append(story.now)
-            story.used(subscription(), trouble)
+            story.used(subscription(), failure_kind)
         elif (due := story.due()) is not None:
             story.now = due
             story.tick()
@@ -368,7 +368,7 @@ def test_what_is_lost_again_and_again_is_made_more_and_more_slowly(trouble: Fail
     assert max(gaps) <= 30
     story.live_on(7200)
     before = story.now
-    story.used(subscription(), trouble)
+    story.used(subscription(), failure_kind)
     story.serve()
     assert story.live(Kind.SUBSCRIPTION)
     assert story.now == before
@@ -378,5 +378,5 @@ def test_a_reply_to_nothing_is_ignored() -> None:
     """A number that was never given, for a thing that is not there."""
     story = Story().start()
     before = story.state
-    assert story.happen(Succeeded(session("nobody"), 99, story.now)) == []
+    assert story.post(Succeeded(session("nobody"), 99, story.now)) == []
     assert story.state == before

@@ -86,7 +86,7 @@ def test_a_late_redirect_moves_nobody() -> None:
     """The operator has decided meanwhile."""
     story = logging_in(A, B)
     late = story.one(Act.MAKE, Kind.END_USER)
-    story.happen(Move(B))
+    story.post(Move(B))
     story.elsewhere(late, "c.example")
     story.serve()
     assert story.live(Kind.SUBSCRIPTION) == [subscription(node=B)]
@@ -280,11 +280,11 @@ def test_the_node_that_came_back_is_used_when_the_present_one_fails() -> None:
 def test_the_operator_moves_one_user_or_all() -> None:
     """Everything is made there, and removed where it was."""
     story = Story(A, B).start(ann="a", bob="b")
-    story.happen(Move(B, "ann"))
+    story.post(Move(B, "ann"))
     story.serve()
     assert sorted(story.live(Kind.SUBSCRIPTION)) == [subscription("bob"), subscription("ann", node=B)]
     assert session("ann") not in story.state.resources
-    story.happen(Move(B))
+    story.post(Move(B))
     asked = words(story.serve())
     assert sorted(story.live(Kind.SUBSCRIPTION)) == [subscription("ann", node=B), subscription("bob", node=B)]
     assert app(A) not in story.state.resources
@@ -298,7 +298,7 @@ def test_moving_to_where_one_is_changes_nothing() -> None:
     story.want(ann="a")
     story.yes(story.one(Act.MAKE), backup="b.example")
     story.serve()
-    assert story.happen(Move(A)) == []
+    assert story.post(Move(A)) == []
     assert story.state.nodes[A] == Node(backup=B)
 
 
@@ -361,10 +361,10 @@ def test_the_removal_of_what_a_failed_node_holds_is_given_up_in_bounded_time() -
 def test_a_session_that_holds_what_could_not_be_removed_is_ended_before_it_is_used_again() -> None:
     """Moved away, the removal failed, and moved back at once: nothing of before is left in the session."""
     story = Story(A, B, contacts_per_subscription=1).start(ann="ab", bob="b")
-    story.happen(Move(B, "ann"))
+    story.post(Move(B, "ann"))
     for command in [each for each in story.open if each.act is Act.REMOVE]:
         story.no(command, FailureKind.UNREACHABLE)
-    story.happen(Move(A, "ann"))
+    story.post(Move(A, "ann"))
     asked = words(story.live_on(60))
     ended = [each for each in asked if each in {"reset end-user ann", "remove end-user ann"}]
     assert ended

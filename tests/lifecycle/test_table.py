@@ -62,7 +62,7 @@ def test_an_ignored_event_changes_nothing(phase: Phase, event: ResourceEvent) ->
     assert follow(phase, event) == (phase, Act.NOTHING)
 
 
-# How each transition comes about. Each recipe ends with the happening that is the event.
+# How each transition comes about. Each recipe ends with the event that is the event.
 
 
 def started(**users: str) -> Story:

@@ -18,7 +18,7 @@ SAFETY = 60.0
 
 
 class World(Service):
-    """A service in trouble."""
+    """A service, and the faults that it meets."""
 
     endpoint_forgotten = False
     """Whether that happened: it is noticed no sooner than at the renewal."""
@@ -32,16 +32,19 @@ class World(Service):
             fail(request, Failure(FailureKind.UNKNOWN_OUTCOME, "the answer was lost", may_have_acted=True))
             self.deliver(request)
 
-    def refuse(self, number: int, trouble: FailureKind) -> None:
+    def refuse(self, number: int, failure_kind: FailureKind) -> None:
         """The server says no, or cannot be reached, for no reason of its own."""
         request = self.pick(number)
         if request and request.reply is None:
             fail(
-                request, Failure(trouble, f"injected {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME)
+                request,
+                Failure(
+                    failure_kind, f"injected {failure_kind}", may_have_acted=failure_kind is FailureKind.UNKNOWN_OUTCOME
+                ),
             )
             self.deliver(request)
 
-    def half(self, number: int, trouble: FailureKind, acted: bool) -> None:
+    def half(self, number: int, failure_kind: FailureKind, acted: bool) -> None:
         """Contacts are added in lists: one of the later lists fails, with or without an effect."""
         request = self.pick(number)
         if request is None or request.reply is not None:
@@ -61,11 +64,16 @@ class World(Service):
             request.reply = replace(
                 reply,
                 contacts=first,
-                failure=Failure(trouble, f"injected {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME),
+                failure=Failure(
+                    failure_kind, f"injected {failure_kind}", may_have_acted=failure_kind is FailureKind.UNKNOWN_OUTCOME
+                ),
             )
         elif isinstance(reply, Succeeded):
             fail(
-                request, Failure(trouble, f"injected {trouble}", may_have_acted=trouble is FailureKind.UNKNOWN_OUTCOME)
+                request,
+                Failure(
+                    failure_kind, f"injected {failure_kind}", may_have_acted=failure_kind is FailureKind.UNKNOWN_OUTCOME
+                ),
             )
         else:
             request.reply = reply
@@ -122,11 +130,11 @@ class World(Service):
 
     def move(self, node: int, user: str | None) -> None:
         """The operator moves a user, or all."""
-        self.happen(Move(self.settings.nodes[node], user))
+        self.post(Move(self.settings.nodes[node], user))
 
     def stop(self) -> None:
         """The service stops."""
-        self.happen(Stop())
+        self.post(Stop())
 
     # Healing
 

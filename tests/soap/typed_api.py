@@ -70,8 +70,8 @@ async def errors(pws: PwsClient) -> None:
         assert_type(redirect.primary, str | None)
     except OutcomeUnknown as unknown:
         assert_type(unknown.node, str)
-    except TransportError as trouble:
-        assert_type(trouble.operation, str)
+    except TransportError as error:
+        assert_type(error.operation, str)
     except PwsError as error:
         assert_type(error.policy, Policy)
 

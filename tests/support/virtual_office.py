@@ -24,7 +24,7 @@ from pws_soap.transport import Reply
 from service.core.presence.freshness import Level, assess, default_bound
 from service.core.presence.store import MemoryStore
 from service.sync.budget import BudgetedTransport, RequestBudget
-from service.sync.driver import Credentials
+from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine
 from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
@@ -73,7 +73,7 @@ class VirtualOffice:
         self.store = MemoryStore(self.clock)
         self.engine = SyncEngine(
             settings=lifecycle.Settings(nodes=tuple(f"http://{name}:8082" for name in self.nodes), seed=3),
-            pump=FetchSettings(
+            fetch_settings=FetchSettings(
                 safety_interval=self.safety,
                 reconcile_interval=self.reconcile,
                 heartbeat_interval=self.heartbeat,
@@ -95,7 +95,7 @@ class VirtualOffice:
         engine = self.engine
         assert engine is not None
         self.engine = None
-        for task in [*engine._tasks, *engine.keeper._tasks, *engine.pump._tasks]:
+        for task in [*engine._tasks, *engine.driver._tasks, *engine.fetcher._tasks]:
             task.cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)

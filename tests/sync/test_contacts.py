@@ -36,7 +36,7 @@ def test_a_contact_added_at_run_time_joins_the_live_subscription() -> None:
         office.change("new@example.com", Wire.BUSY)
         await office.heal(2)
         assert office.simulator.counters.requests["getPolledPresence"] == polls
-        assert len(engine.keeper.live()) == 1
+        assert len(engine.driver.live_subscriptions()) == 1
         await office.stop()
         assert office.left() == []
 
@@ -133,7 +133,7 @@ def test_five_thousand_and_one_contacts_take_two_subscriptions() -> None:
         office = VirtualOffice(names(5001), rate=1000.0, reconcile=0)
         engine = office.start()
         await office.heal()
-        assert sorted(len(each.contacts) for each in engine.keeper.live().values()) == [1, 5000]
+        assert sorted(len(each.contacts) for each in engine.driver.live_subscriptions().values()) == [1, 5000]
         office.change("p5000@example.com", Wire.DND)
         office.change("p0000@example.com", Wire.DND)
         await office.heal(5)

@@ -104,8 +104,8 @@ def test_a_fetch_that_outlives_its_subscription_takes_nothing_from_the_next() ->
         office.change("p0000@example.com", Wire.BUSY)
         await office.pass_time(1, step=0.1)
         office.simulator.forget("subscriptions")
-        key = next(iter(engine.pump.lines))
-        engine.keeper.post(_lost(engine, key))
+        key = next(iter(engine.subscriptions)).key
+        engine.driver.post(_lost(engine, key))
         await office.pass_time(5, step=0.1)
         office.simulator.faults.add(Fault("delay-notification", count=1, seconds=20.0))
         office.change("p0001@example.com", Wire.DND)
@@ -119,7 +119,9 @@ def test_a_fetch_that_outlives_its_subscription_takes_nothing_from_the_next() ->
 
 def _lost(engine: SyncEngine, key: Key) -> CallReported:
     """The server says that it does not know this subscription."""
-    return CallReported(key, engine.pump.lines[key].live.generation, Failure(FailureKind.SUBSCRIPTION_LOST, "133"))
+    return CallReported(
+        key, engine.driver.live_subscriptions()[key].generation, Failure(FailureKind.SUBSCRIPTION_LOST, "133")
+    )
 
 
 @pytest.mark.parametrize("bad", ["x@refused.example", "a@refused.example"])
@@ -183,7 +185,7 @@ def test_a_bug_in_a_fetch_neither_stops_nor_trusts_the_subscription(caplog: pyte
         office.change("p0000@example.com", Wire.BUSY)
         logouts = office.simulator.counters.requests["logout"]
         await office.heal(30)
-        assert engine.pump.counters.unknown_outcomes == 1
+        assert engine.subscriptions.counters.unknown_outcomes == 1
         assert office.simulator.counters.requests["logout"] == logouts + 1
 
     with caplog.at_level(logging.ERROR, "pws.fetch"):
@@ -196,18 +198,18 @@ def test_a_bug_in_the_lifecycles_loop_does_not_end_it() -> None:
         office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
-        post = engine.keeper.post
+        post = engine.driver.post
 
-        def broken(happening):  # type: ignore[no-untyped-def]
-            engine.keeper.post = post  # type: ignore[method-assign]
+        def broken(event):  # type: ignore[no-untyped-def]
+            engine.driver.post = post  # type: ignore[method-assign]
             raise RuntimeError("a bug")
 
-        engine.keeper.post = broken  # type: ignore[method-assign]
-        engine.keeper._woken.set()
+        engine.driver.post = broken  # type: ignore[method-assign]
+        engine.driver._woken.set()
         await asyncio.sleep(2)
         await asyncio.sleep(3 * 3600)
         await office.heal(5)
-        assert len(engine.keeper.live()) == 1
+        assert len(engine.driver.live_subscriptions()) == 1
 
     run(story())
 
@@ -278,8 +280,8 @@ def test_an_order_to_fetch_what_is_lost_meanwhile_is_answered() -> None:
         await asyncio.sleep(0.5)
         second = asyncio.create_task(engine.refresh(None))
         await asyncio.sleep(0.5)
-        key = next(iter(engine.pump.lines))
-        engine.keeper.post(_lost(engine, key))
+        key = next(iter(engine.subscriptions)).key
+        engine.driver.post(_lost(engine, key))
         for each in (order, second):
             with pytest.raises(NotAvailable, match="lost meanwhile"):
                 await asyncio.wait_for(each, 20)
@@ -338,6 +340,6 @@ def test_a_fetch_that_timed_out_and_runs_later_takes_nothing_along() -> None:
         office.change("p0001@example.com", Wire.DND)
         await office.pass_time(60, step=0.1)
         await office.heal()
-        assert engine.pump.counters.unknown_outcomes == 1
+        assert engine.subscriptions.counters.unknown_outcomes == 1
 
     run(story())

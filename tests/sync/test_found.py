@@ -20,7 +20,7 @@ def test_the_pauses_of_sessions_that_are_lost_again_and_again_do_not_add_up() ->
             for contact in office.contacts:
                 office.change(contact, STATES[(number + 1) % 5])
             slowest = max(slowest, await office.heal())
-        most = engine.keeper.state.settings.retry_most
+        most = engine.driver.state.settings.retry_most
         assert slowest < most + 2 * office.safety, slowest
 
     run(story())
@@ -37,7 +37,7 @@ def test_an_endpoint_that_the_server_forgot_is_made_anew_at_the_first_change_tha
         office.change(office.contacts[0], STATES[1])
         await office.heal(2 * office.safety)
         await office.pass_time(30)
-        assert engine.pump.counters.missed_notifications == 1
+        assert engine.subscriptions.counters.missed_notifications == 1
         office.change(office.contacts[1], STATES[1])
         assert await office.heal() < 2
         assert [each for each in office.left() if "endpoint" in each] == ["imp1: endpoint 1"]

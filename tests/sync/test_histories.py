@@ -31,7 +31,7 @@ def test_leftovers_on_a_node_that_redirects_its_user_go_with_the_applications_se
         await office.heal()
         await office.pass_time(120)
         assert [each for each in office.left() if each.startswith("imp2")] == []
-        assert engine.keeper.state.leftovers == ()
+        assert engine.driver.state.leftovers == ()
 
     run(story())
 
@@ -66,14 +66,14 @@ def test_nothing_ticks_for_a_leftover_that_nobody_can_remove(tmp_path: Path) -> 
         office.simulator.set_state("imp1", NodeCondition.DOWN)
         engine = office.start()
         steps = 0
-        post = engine.keeper.post
+        post = engine.driver.post
 
-        def counted(happening: object) -> None:
+        def counted(event: object) -> None:
             nonlocal steps
             steps += 1
-            post(happening)  # type: ignore[arg-type]  # passed on as it is
+            post(event)  # type: ignore[arg-type]  # passed on as it is
 
-        engine.keeper.post = counted  # type: ignore[method-assign]
+        engine.driver.post = counted  # type: ignore[method-assign]
         await asyncio.sleep(600)
         assert 0 < steps < 200
         office.simulator.set_state("imp1", NodeCondition.UP)

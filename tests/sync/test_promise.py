@@ -86,14 +86,14 @@ def test_a_failed_node_is_left_for_the_next(state: NodeCondition) -> None:
         office.simulator.set_state("imp1", state)
         office.change("p0000@example.com", Wire.BUSY)
         await office.heal()
-        assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
+        assert {each.node for each in engine.driver.state.users.values()} == {"http://imp2:8082"}
         office.simulator.set_state("imp1", NodeCondition.UP)
         await office.pass_time(300)
-        assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
+        assert {each.node for each in engine.driver.state.users.values()} == {"http://imp2:8082"}
         office.simulator.set_state("imp2", state)
         office.change("p0001@example.com", Wire.BUSY)
         await office.heal()
-        assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp1:8082"}
+        assert {each.node for each in engine.driver.state.users.values()} == {"http://imp1:8082"}
 
     run(story())
 
@@ -142,15 +142,15 @@ def test_silence_is_found_by_the_safety_fetch() -> None:
         for round_ in range(3):
             office.change("p0000@example.com", Wire.BUSY if round_ % 2 else Wire.AWAY)
             await office.heal()
-        assert engine.pump.counters.missed_notifications >= 2
-        line = next(iter(engine.pump.lines.values()))
-        assert line.interval < office.safety
+        assert engine.subscriptions.counters.missed_notifications >= 2
+        tracked = next(iter(engine.subscriptions))
+        assert tracked.interval < office.safety
         assert any("being lost" in each.what for each in engine.status().problems)
         office.simulator.set_cpu(10)
         await asyncio.sleep(200)
         office.change("p0001@example.com", Wire.DND)
         await office.heal()
-        assert line.interval == office.safety
+        assert tracked.interval == office.safety
 
     run(story())
 
@@ -162,15 +162,15 @@ def test_stolen_changes_are_found_by_the_sweep() -> None:
         office = VirtualOffice(names(4), reconcile=120)
         engine = office.start()
         await office.heal()
-        line = next(iter(engine.pump.lines.values()))
+        tracked = next(iter(engine.subscriptions))
         office.simulator.faults.add(Fault("drop-notification", count=1))
         office.change("p0000@example.com", Wire.BUSY)
-        client = engine.keeper.client(line.live.key.node)
-        stolen = await client.get_subscribed_presence(line.live.session, line.live.id)
+        client = engine.driver.client(tracked.key.node)
+        stolen = await client.get_subscribed_presence(tracked.subscription.session, tracked.subscription.id)
         assert [each.contact for each in stolen] == ["p0000@example.com"]
         await asyncio.sleep(125)
         assert office.wrong() == []
-        assert engine.pump.counters.drift == 1
+        assert engine.subscriptions.counters.drift == 1
 
     run(story())
 
@@ -189,7 +189,7 @@ def test_the_operator_takes_it_to_another_node() -> None:
         office.simulator.set_state("imp1", NodeCondition.HUNG)
         assert engine.move("imp2", None) == "http://imp2:8082"
         await office.heal()
-        assert {each.node for each in engine.keeper.state.users.values()} == {"http://imp2:8082"}
+        assert {each.node for each in engine.driver.state.users.values()} == {"http://imp2:8082"}
         office.simulator.set_state("imp1", NodeCondition.UP)
         engine.move("imp1", "dispatcher")
         await office.heal()
@@ -265,7 +265,7 @@ def test_a_day_with_five_thousand_contacts_asks_what_the_intervals_say() -> None
         beats = day / 60 * 9 / 10  # a fetch every 600 s takes the place of one
         sweeps = 3.5 * 50
         assert asked["getPolledPresence"] == pytest.approx(beats + sweeps, rel=0.05)
-        assert engine.pump.counters.missed_notifications == engine.pump.counters.drift == 0
+        assert engine.subscriptions.counters.missed_notifications == engine.subscriptions.counters.drift == 0
         assert office.wrong() == []
 
     run(story())
@@ -302,7 +302,7 @@ def test_a_time_out_does_not_make_everything_flap() -> None:
         office.change("p0000@example.com", Wire.BUSY)
         await office.pass_time(READ_TIMEOUT + 1)
         await office.heal(10)
-        assert engine.pump.counters.unknown_outcomes == 1
+        assert engine.subscriptions.counters.unknown_outcomes == 1
         for number in range(40):
             office.change("p0001@example.com", Wire.AWAY if number % 2 else Wire.DND)
             for _ in range(10):

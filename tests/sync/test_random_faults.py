@@ -199,7 +199,7 @@ class Faults(RuleBasedStateMachine):
         """What earlier runs left behind is removed within a bounded time too."""
         assert self.office.engine is not None
         for _ in range(int(HEALED)):
-            state = self.office.engine.keeper.state
+            state = self.office.engine.driver.state
             if not state.leftovers and not state.suspected - state.clean:
                 return
             await self.office.pass_time(1)

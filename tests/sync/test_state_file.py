@@ -164,7 +164,7 @@ def test_a_link_in_the_way_is_not_followed(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_to_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The service goes on; when there is room again it writes, and tells of the next trouble anew."""
+    """The service goes on; when there is room again it writes, and logs the next failure anew."""
     path = tmp_path / "not yet" / "pws.state.json"
     file = StateFile(path)
     file.write(memory())
@@ -413,5 +413,5 @@ def test_the_service_reads_what_fits_its_configured_nodes(path: Path, tls: bool)
     config = path.with_name("pws.toml")
     config.write_text(text)
     config.chmod(0o600)
-    found = assembly.assemble(load(config, {}), ManualClock()).engine.keeper.state
+    found = assembly.assemble(load(config, {}), ManualClock()).engine.driver.state
     assert found.suspected == {NODE if tls else PLAIN}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pws_soap.lifecycle import Act, FailureKind, Happening, Kind, Move, Stop
+from pws_soap.lifecycle import Act, Event, FailureKind, Kind, Move, Stop
 from service.core.clock import ManualClock
 from service.core.presence.store import MemoryStore
 from service.sync.subscription_events import (
@@ -19,7 +19,7 @@ from service.sync.subscription_events import (
     Publisher,
     Slot,
     SubscriptionEvent,
-    happenings,
+    events_between,
 )
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.story import Story, subscription
@@ -27,11 +27,11 @@ from tests.lifecycle.story import Story, subscription
 
 @dataclass
 class Heard:
-    """What a herald told."""
+    """What a publisher told."""
 
     events: list[tuple[str, dict[str, Any], set[str]]] = field(default_factory=list)
 
-    def tell(self, name: str, data: Any, keys: Any) -> None:  # of a herald
+    def tell(self, name: str, data: Any, keys: Any) -> None:  # of a publisher
         self.events.append((name, dict(data), set(keys)))
 
     def names(self) -> list[str]:
@@ -42,19 +42,19 @@ class Heard:
 
 
 class Told(Story):
-    """A story in which a herald hears of each step."""
+    """A story in which a publisher hears of each step."""
 
     def __init__(self, *nodes: str, **settings: Any) -> None:  # of Settings
         self.heard = Heard()
         self.store = MemoryStore(ManualClock())
-        self.herald = Publisher(self.store, self.heard.tell)
+        self.publisher = Publisher(self.store, self.heard.tell)
         super().__init__(*nodes, **settings)
 
-    def happen(self, happening: Happening) -> Any:  # as the story's own
+    def post(self, event: Event) -> Any:  # as the story's own
         before = self.state
-        commands = super().happen(happening)
+        commands = super().post(event)
         if self.state is not before:
-            self.herald.changed(before, self.state)
+            self.publisher.changed(before, self.state)
         return commands
 
 
@@ -84,21 +84,23 @@ def test_a_subscription_is_lost_and_made_anew() -> None:
     assert story.heard.names() == [LOST, RECREATED]
 
 
-@pytest.mark.parametrize("trouble", [FailureKind.SESSION_LOST, FailureKind.ENDPOINT_LOST])
-def test_what_it_hangs_on_takes_it_along(trouble: FailureKind) -> None:
+@pytest.mark.parametrize("failure_kind", [FailureKind.SESSION_LOST, FailureKind.ENDPOINT_LOST])
+def test_what_it_hangs_on_takes_it_along(failure_kind: FailureKind) -> None:
     """The reason is that of the session or the endpoint."""
     story = Told().start()
     story.wait(2900)
-    if trouble is FailureKind.ENDPOINT_LOST:
-        story.no(story.one(Act.RENEW, Kind.ENDPOINT), trouble)
+    if failure_kind is FailureKind.ENDPOINT_LOST:
+        story.no(story.one(Act.RENEW, Kind.ENDPOINT), failure_kind)
     else:
-        story.used(subscription(), trouble)
-    assert [(name, data["reason"]) for name, data, _ in story.heard.events] == [(LOST, f"the server says: {trouble}")]
+        story.used(subscription(), failure_kind)
+    assert [(name, data["reason"]) for name, data, _ in story.heard.events] == [
+        (LOST, f"the server says: {failure_kind}")
+    ]
     story.live_on(60)
     assert story.heard.names() == [LOST, RECREATED]
 
 
-def test_the_reason_is_the_newest_trouble() -> None:
+def test_the_reason_is_the_newest_error() -> None:
     """Not that of a renewal which failed long before."""
     story = Told().start()
     story.wait(2900)
@@ -156,7 +158,7 @@ def test_a_node_that_fails_is_told_of_with_where_it_went() -> None:
 def test_the_operators_wish_is_a_move_without_a_fault() -> None:
     """The same event, without a reason."""
     story = Told(A, B).start()
-    story.happen(Move(B))
+    story.post(Move(B))
     ((name, data, _),) = story.heard.events
     assert (name, data["reason"], data["from"], data["to"]) == (FAILED_OVER, None, A, B)
     story.live_on(60)
@@ -168,7 +170,7 @@ def test_what_is_no_longer_wanted_ends_without_a_word() -> None:
     story = Told().start(ann="a", bob="b")
     story.want(ann="a")
     story.live_on(60)
-    story.happen(Stop())
+    story.post(Stop())
     story.serve()
     assert story.state.finished
     assert story.heard.names() == []
@@ -185,7 +187,7 @@ def test_more_or_fewer_contacts_are_no_news() -> None:
 def test_a_change_that_nobody_announced() -> None:
     """Which end user, on which node."""
     story = Told().start()
-    story.herald.missed(subscription("ann", 1))
+    story.publisher.missed(subscription("ann", 1))
     ((name, data, _),) = story.heard.events
     assert name == MISSED
     assert (data["end_user"], data["node"]) == ("ann", A)
@@ -196,18 +198,18 @@ def test_events_name_their_slots() -> None:
     before = Story().start()
     old = before.state
     before.used(subscription(), FailureKind.SUBSCRIPTION_LOST)
-    found = happenings(old, before.state, {Slot("ann", 0)})
+    found = events_between(old, before.state, {Slot("ann", 0)})
     assert [(each.name, each.slots) for each in found] == [(LOST, (Slot("ann", 0),))]
     assert isinstance(found[0], SubscriptionEvent)
     assert Slot("ann", 1).feed == "ann/2"
-    assert happenings(old, old, ()) == []
+    assert events_between(old, old, ()) == []
 
 
 def test_a_restart_knows_nothing_of_before() -> None:
     """What an earlier run left behind is no loss of this one."""
     story = Told().start()
     story.crash()
-    story.herald = Publisher(story.store, story.heard.tell)
+    story.publisher = Publisher(story.store, story.heard.tell)
     story.start()
     story.live_on(60)
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]

@@ -27,7 +27,7 @@ class Followed(VirtualOffice):
         """Start, and wait until all is well."""
         engine = self.start()
         self.log = EventLog(self.store, Reader(self.store, self.clock, BOUND, {}), self.clock)
-        engine._herald._tell = self.log.tell
+        engine._publisher._tell = self.log.tell
         self._ticking = asyncio.create_task(self.log.run())
         await self.heal()
         await self.pass_time(2)

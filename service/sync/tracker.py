@@ -1,0 +1,126 @@
+"""Takes up the subscriptions that the lifecycle has made, lets go of those that are lost, and hears notifications."""
+
+from __future__ import annotations
+
+import random
+
+from pws_soap.lifecycle import Key
+from pws_soap.models import same_contact
+from service.core.callback_url import token_of
+from service.core.clock import Clock, Moment
+from service.core.presence.store import Store
+from service.sync.driver import LifecycleDriver
+from service.sync.inbox import Inbox, SubscriptionRef
+from service.sync.silence import Silence
+from service.sync.subscriptions import (
+    LOST_MEANWHILE,
+    FailingFeed,
+    FetchSettings,
+    LiveSubscription,
+    SubscriptionGone,
+    Subscriptions,
+    TrackedSubscription,
+    feed_of,
+)
+
+
+class SubscriptionTracker:
+    """Keeps `subscriptions` equal to those of the lifecycle that can be fetched."""
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        subscriptions: Subscriptions,
+        driver: LifecycleDriver,
+        store: Store,
+        inbox: Inbox,
+        clock: Clock,
+        silence: Silence,
+    ) -> None:
+        self._settings = settings
+        self._subscriptions = subscriptions
+        self._driver = driver
+        self._store = store
+        self._inbox = inbox
+        self._clock = clock
+        self._silence = silence
+        self._random = random.Random()  # noqa: S311  # spreads sweeps, guards nothing
+
+    def sync(self) -> None:
+        """The lifecycle changed: take up what is new, let go of what is lost."""
+        live = self._driver.live_subscriptions()
+        for tracked in self._subscriptions:
+            before, now = tracked.subscription, live.get(tracked.key)
+            if now is None or now.generation != before.generation or now.id != before.id:
+                self._close(tracked)
+                continue
+            if now.contacts != before.contacts:
+                # What joins is told of from now on; what leaves no longer is. Neither counts as it was read before.
+                self._store.doubt_contacts(now.contacts ^ before.contacts, "its subscription was just altered")
+                tracked.poll_due = 0.0
+            tracked.subscription = now
+            tracked.carried.update(map(same_contact, now.contacts | now.perhaps))
+        for key, subscription in live.items():
+            if self._subscriptions.get(key) is None:
+                self._open(key, subscription)
+        self._subscriptions.wake()
+
+    def notified(self, id: int, node: str) -> None:  # noqa: A002  # the notification's own word
+        """A notification came."""
+        moment = Moment.of(self._clock)
+        self._inbox.mark(id, node)
+        for tracked in self._subscriptions:
+            if tracked.ref.id == id and node in {"", tracked.ref.node}:
+                tracked.announced = True
+                tracked.last_notification = moment
+                tracked.notifications += 1
+                self._silence.broken(tracked)
+                if not tracked.fetch_failures:
+                    tracked.fetch_due = min(tracked.fetch_due, moment.monotonic + tracked.interval)
+        self._subscriptions.wake()
+
+    def _open(self, key: Key, subscription: LiveSubscription) -> None:
+        now = self._clock.monotonic()
+        sweep = self._settings.reconcile_interval
+        tracked = TrackedSubscription(
+            subscription,
+            SubscriptionRef(token_of(key.node), subscription.id),
+            feed_of(key),
+            self._settings.safety_interval,
+            fetch_due=now,
+            sweep_due=now + sweep * (0.5 + 0.5 * self._random.random()),
+        )
+        tracked.carried.update(map(same_contact, subscription.contacts | subscription.perhaps))
+        if not self._inbox.has_early(tracked.ref):
+            self._silence.expect_first(tracked, now)
+        failing = self._subscriptions.failing.pop(tracked.feed, None)
+        if failing is not None:
+            tracked.fetch_failures, tracked.failing_since, tracked.last_error = failing
+        self._subscriptions.add(tracked)
+        self._inbox.known(tracked.ref, dirty=True)
+        self._store.limit(tracked.feed, None)
+        # Changes before this moment may have gone to an older subscription: only what is read from now on counts.
+        before = self._store.feeds()[tracked.feed].doubt
+        self._store.trust(tracked.feed, anew=self._store.begin())
+        since = before.since if before is not None else None
+        self._store.doubt(tracked.feed, "subscribed anew, not fetched yet", since)
+
+    def _close(self, tracked: TrackedSubscription) -> None:
+        was_newest = self._subscriptions.is_newest(tracked)
+        self._subscriptions.remove(tracked)
+        if tracked.fetch_failures:
+            failing = FailingFeed(tracked.fetch_failures, tracked.failing_since, tracked.last_error)
+            self._subscriptions.failing[tracked.feed] = failing
+        # A server that lost everything gives the same small ids again, perhaps to another of our subscriptions.
+        if all(other.ref != tracked.ref for other in self._subscriptions):
+            self._inbox.forget(tracked.ref)
+        if was_newest:
+            resource = self._driver.state.resources.get(tracked.key)
+            why = resource.error.text if resource is not None and resource.error is not None else "subscription lost"
+            self._store.doubt(tracked.feed, why)
+            for other in self._subscriptions:
+                if other.feed == tracked.feed:  # it is the newest now: one fetch, and it is sure again
+                    self._inbox.mark(other.ref.id, other.ref.node)
+        for waiter in tracked.waiters:
+            if not waiter.done():
+                waiter.set_exception(SubscriptionGone(LOST_MEANWHILE))
