@@ -157,8 +157,7 @@ class Fetcher:
     def _begin(self, tracked: TrackedSubscription, work: Work) -> None:
         match work:
             case Work.FETCH:
-                tracked.fetching = True
-                tracked.turn = self._subscriptions.next_turn()
+                self._subscriptions.give_turn(tracked)
                 self._spawn(partial(self._fetch, tracked))
             case Work.SWEEP:
                 tracked.sweep_left = sorted(tracked.subscription.contacts)
@@ -190,9 +189,7 @@ class Fetcher:
         waiters, tracked.waiters = tracked.waiters, []
         expected = tracked.announced or tracked.fetches == 0 or bool(waiters)
         tracked.announced = False
-        self._subscriptions.counters.fetches += 1
-        target = tracked.target
-        self._subscriptions.in_flight[target] += 1
+        target = self._subscriptions.fetch_begins(tracked)
         failed: Exception = SubscriptionGone(LOST_MEANWHILE)
         changed = None
         try:
@@ -208,10 +205,7 @@ class Fetcher:
             self._inbox.finish(ticket, ok=False)
             self._failed(tracked, error)
         finally:
-            tracked.fetching = False
-            self._subscriptions.in_flight[target] -= 1
-            if not self._subscriptions.in_flight[target]:
-                del self._subscriptions.in_flight[target]
+            self._subscriptions.fetch_ended(tracked, target)
             self._overtaken(tracked, target, failed)
             for waiter in waiters:
                 if waiter.done():

@@ -187,10 +187,25 @@ class Subscriptions:
         newest = next((other for other in reversed(self._tracked.values()) if other.feed == tracked.feed), None)
         return newest is tracked
 
-    def next_turn(self) -> int:
-        """The number of the fetch that begins now."""
+    def give_turn(self, tracked: TrackedSubscription) -> None:
+        """It is its turn to be fetched."""
         self._turn += 1
-        return self._turn
+        tracked.turn = self._turn
+        tracked.fetching = True
+
+    def fetch_begins(self, tracked: TrackedSubscription) -> FetchTarget:
+        """Its fetch is about to be sent; under which key and id."""
+        target = tracked.target
+        self.in_flight[target] += 1
+        self.counters.fetches += 1
+        return target
+
+    def fetch_ended(self, tracked: TrackedSubscription, target: FetchTarget) -> None:
+        """Its fetch, begun under `target`, has ended in whatever way."""
+        tracked.fetching = False
+        self.in_flight[target] -= 1
+        if not self.in_flight[target]:
+            del self.in_flight[target]
 
     def wake(self) -> None:
         """Something may be due that was not."""
