@@ -41,8 +41,8 @@ from pws_soap.transport import (
     DEFAULT_READ_TIMEOUT,
     HttpTransport,
     Transport,
-    Trust,
 )
+from pws_soap.trust import Trust
 
 DEFAULT_EXPIRES: Final = 3600
 

@@ -13,11 +13,9 @@ it is.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import socket
 import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -33,13 +31,14 @@ from pws_soap.errors import (
     UnexpectedReply,
     Unreachable,
     UnreadableReply,
-    UntrustedServer,
 )
+from pws_soap.trust import SYSTEM_AUTHORITIES, Trust, WrongCertificate, shown_fingerprint, untrusted
 
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_READ_TIMEOUT: Final = 30.0
 DEFAULT_MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 """A reply of 5000 rich documents is about 15 MB; four times that is no reply of an honest server."""
+_HEADERS: Final = (("User-Agent", "pws-presence"), ("Accept", "text/xml, application/soap+xml"))
 _KEPT: Final = 75.0
 """Seconds for which an idle connection is kept."""
 _MOST_IDLE: Final = 2
@@ -72,45 +71,6 @@ class Transport(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whom to believe over TLS: a private authority, one certificate by its SHA-256, or the system's authorities.
-
-    There is no way to trust everybody. With a fingerprint the certificate itself is checked, before anything is sent,
-    and its name and date are not.
-    """
-
-    ca_file: str | Path | None = None
-    fingerprint: str | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """What connections are made with. Raises ArgumentError for a file or a fingerprint that is not one."""
-        if self.fingerprint is not None:
-            if self.ca_file is not None:
-                raise ArgumentError("fingerprint", "ca_file or fingerprint, not both", self.fingerprint)
-            read_fingerprint(self.fingerprint)
-            return _unchecked()  # the certificate itself is compared, before anything is sent
-        if self.ca_file is None:
-            return ssl.create_default_context()
-        try:
-            return ssl.create_default_context(cafile=str(self.ca_file))
-        except OSError as error:  # ssl.SSLError is one
-            what = "a file with certificates in PEM"
-            raise ArgumentError("ca_file", f"{what} ({error.strerror or error})", str(self.ca_file)) from None
-
-
-def read_fingerprint(text: str) -> bytes:
-    """The 32 bytes of a SHA-256 fingerprint written in hexadecimal, with or without colons."""
-    digits = text.strip().removeprefix("sha256:").removeprefix("SHA256:").replace(":", "").replace(" ", "")
-    try:
-        digest = bytes.fromhex(digits)
-    except ValueError:
-        digest = b""
-    if len(digest) != 32:
-        raise ArgumentError("fingerprint", "the SHA-256 of a certificate, 64 hexadecimal digits", text)
-    return digest
-
-
 class HttpTransport:
     """The transport over real sockets. Time-outs are in seconds; it belongs to the event loop it is first used in.
 
@@ -119,7 +79,7 @@ class HttpTransport:
 
     def __init__(
         self,
-        trust: Trust = Trust(),  # frozen, so shared without harm
+        trust: Trust = SYSTEM_AUTHORITIES,
         *,
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
         read_timeout: float = DEFAULT_READ_TIMEOUT,
@@ -134,7 +94,7 @@ class HttpTransport:
         if max_connections < 1:
             raise ArgumentError("max_connections", "at least 1", max_connections)
         self._trust = trust
-        self._tls = trust.context() if trust != Trust() else None
+        self._tls = trust.context() if trust != SYSTEM_AUTHORITIES else None
         self._read_timeout = read_timeout
         self._connect_timeout = connect_timeout
         self._max_reply_bytes = max_reply_bytes
@@ -244,11 +204,11 @@ class HttpTransport:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 return await self._connected(host, port, secure=secure)
-        except _WrongPin as error:
-            raise self._untrusted("it is not the pinned one", str(error), node, operation) from None
+        except WrongCertificate as error:
+            raise untrusted("it is not the pinned one", str(error), node, operation) from None
         except ssl.SSLCertVerificationError as error:
-            shown = await _shown_certificate(host, port, self._connect_timeout)
-            raise self._untrusted(error.verify_message or str(error), shown, node, operation) from None
+            shown = await shown_fingerprint(host, port, self._connect_timeout)
+            raise untrusted(error.verify_message or str(error), shown, node, operation) from None
         except TimeoutError:
             message = f"no connection within {self._connect_timeout:g} s"
         except UnicodeError:  # for a name that is none, such as a..b
@@ -279,57 +239,12 @@ class HttpTransport:
         except BaseException:
             found.close()
             raise
-        if self._trust.fingerprint is not None:
-            shown = _digest(transport)
-            if shown != read_fingerprint(self._trust.fingerprint):
-                connection.abort()
-                raise _WrongPin(shown.hex(":").upper())
+        try:
+            self._trust.check(transport)
+        except WrongCertificate:
+            connection.abort()
+            raise
         return connection
 
     def _made(self) -> Connection:
         return Connection(self._ended)
-
-    def _untrusted(self, why: str, shown: str, node: str, operation: str) -> UntrustedServer:
-        print_of = f" (its SHA-256 is {shown})" if shown else ""
-        cure = "Set ca_file to the authority that signed it"
-        if "mismatch" in why:
-            cure = "Name the node as its certificate does (ca_file is as it should be)"
-        message = (
-            f"the server's certificate{print_of} is not trusted: {why.rstrip('.')}. "
-            f"{cure}, or fingerprint to its SHA-256 after checking it on the server"
-        )
-        return UntrustedServer(message, node=node, operation=operation)
-
-
-_HEADERS: Final = (("User-Agent", "pws-presence"), ("Accept", "text/xml, application/soap+xml"))
-
-
-class _WrongPin(Exception):
-    """Another certificate than the pinned one. The message is its SHA-256."""
-
-
-def _unchecked() -> ssl.SSLContext:
-    """A context that believes any certificate, for those who compare it themselves."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _digest(transport: asyncio.BaseTransport) -> bytes:
-    """The SHA-256 of the certificate that the other side has shown; empty where there is none."""
-    tls = transport.get_extra_info("ssl_object")
-    certificate = tls.getpeercert(binary_form=True) if tls else None
-    return hashlib.sha256(certificate).digest() if certificate else b""
-
-
-async def _shown_certificate(host: str, port: int, limit: float) -> str:
-    """The fingerprint of the certificate that a server shows, so that a person can compare it. Sends nothing."""
-    try:
-        async with asyncio.timeout(limit):
-            _, writer = await asyncio.open_connection(host, port, ssl=_unchecked())
-    except (OSError, TimeoutError):
-        return ""
-    shown = _digest(writer.transport).hex().upper()
-    writer.transport.abort()
-    return shown

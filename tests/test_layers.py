@@ -137,13 +137,13 @@ def test_zeep_is_touched_in_two_places() -> None:
 
 
 def test_sockets_of_the_library_are_in_one_place() -> None:
-    """aiohttp is the transport's; so are TLS and sockets."""
+    """They are the transport's; TLS it shares with what decides whom to believe."""
     users = {
         name
         for name, tree in PWS_SOAP.items()
         if not within(name, SIMULATOR) and any(top(each) in {"aiohttp", "socket", "ssl"} for each in imports(tree))
     }
-    assert users == {"pws_soap.transport"}
+    assert users == {"pws_soap.transport", "pws_soap.trust"}
 
 
 def test_importing_the_package_loads_no_zeep() -> None:

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.models import PresenceType, Secret
-from pws_soap.transport import HttpTransport, Transport, Trust
+from pws_soap.transport import HttpTransport, Transport
+from pws_soap.trust import Trust
 from service.access.authentication import Authenticator
 from service.access.networks import Sources
 from service.api.app import create_app

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from pws_soap.simulator import Options
-from pws_soap.transport import Trust
+from pws_soap.trust import Trust
 from service.cli.doctor import certificate, node, running
 from service.cli.doctor import command as doctor
 from service.cli.doctor.findings import Finding, Notebook, Severity

@@ -20,7 +20,8 @@ from pws_soap.client import PwsClient
 from pws_soap.codes import Policy
 from pws_soap.errors import ArgumentError, UntrustedServer
 from pws_soap.memory import MemoryTransport
-from pws_soap.transport import HttpTransport, Trust, read_fingerprint
+from pws_soap.transport import HttpTransport
+from pws_soap.trust import Trust, read_fingerprint
 from tests.soap.loopback import Act, Loopback, http
 from tests.soap.samples import NODE, PASSWORD, application, logged_in, status
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pws_soap.transport import Trust, read_fingerprint
+from pws_soap.trust import Trust, read_fingerprint
 
 TOMCAT_PORT: Final = 8443
 """Where the node's web pages are, with another certificate, which is often taken for this one."""

@@ -16,7 +16,7 @@ import aiohttp
 
 from pws_soap.errors import ArgumentError, ContractError, PwsError
 from pws_soap.models import Session
-from pws_soap.transport import Trust, read_fingerprint
+from pws_soap.trust import Trust, read_fingerprint
 from service.cli.doctor import certificate
 from service.cli.doctor.findings import Blame, Notebook, Tell
 from service.cli.shared.sessions import client_of
