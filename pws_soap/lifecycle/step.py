@@ -185,6 +185,8 @@ class _EventWork(Work):
         else:
             self._fail(resource, failure)
             if key.kind in SESSIONS:  # a login that is asked for again gives the same session
+                if key.kind is Kind.APPLICATION and resource.phase is Phase.LEAVING and failure.may_have_acted:
+                    self._suspect(key.node)  # nobody asks again: it may be there, and nobody logs it out
                 return
             if failure.may_have_acted and (made or resource.phase is Phase.ALTERING):
                 self._taint(session_of(key), failure)

@@ -517,6 +517,21 @@ def test_a_stop_while_something_is_being_made_that_fails() -> None:
     assert story.state.finished
 
 
+def test_a_stop_during_a_login_of_unknown_outcome_is_remembered() -> None:
+    """The session may be there, and nobody can log it out: the next start resets it. One that was refused is not."""
+    story = Story()
+    story.want(ann="joe")
+    story.post(Stop())
+    assert story.no(story.one(Act.MAKE), FailureKind.UNKNOWN_OUTCOME) == []
+    assert story.state.finished
+    assert remember(story.state) == Memory(frozenset({A}))
+    story = Story()
+    story.want(ann="joe")
+    story.post(Stop())
+    story.no(story.one(Act.MAKE), FailureKind.REFUSED)
+    assert remember(story.state) == Memory()
+
+
 def test_a_stop_during_a_renewal_waits_for_its_reply() -> None:
     """One request at a time."""
     story = Story(endpoint_expires=80000).start()
