@@ -6,6 +6,19 @@ failover and back-off are decided here and only here; the table of all states an
 
 from __future__ import annotations
 
+from pws_soap.lifecycle.events import (
+    CallReported,
+    Command,
+    Event,
+    Failed,
+    Move,
+    Redirected,
+    Removed,
+    Stop,
+    Succeeded,
+    Tick,
+    Want,
+)
 from pws_soap.lifecycle.failures import failure_of
 from pws_soap.lifecycle.memory import UNKNOWN, Memory, remember
 from pws_soap.lifecycle.nodes import resolve
@@ -13,26 +26,15 @@ from pws_soap.lifecycle.step import begin, next_due, step
 from pws_soap.lifecycle.table import USABLE, Act, Kind, Phase, ResourceEvent
 from pws_soap.lifecycle.values import (
     LOST_OF,
-    CallReported,
-    Command,
-    Event,
-    Failed,
     Failure,
     FailureKind,
     Key,
     Leftover,
-    Move,
     Node,
-    Redirected,
-    Removed,
     Resource,
     Settings,
     State,
-    Stop,
-    Succeeded,
-    Tick,
     User,
-    Want,
 )
 
 __all__ = [

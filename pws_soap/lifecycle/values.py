@@ -1,4 +1,4 @@
-"""What the lifecycle knows and says: its state, the things that happen to it, and the commands it gives.
+"""What the lifecycle knows: its policy and its state. What it hears and says is in `events`.
 
 All frozen. Times are seconds of one monotonic clock, the caller's.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from pws_soap.lifecycle.table import Act, Kind, Phase
+from pws_soap.lifecycle.table import Kind, Phase
 
 
 class Key(NamedTuple):
@@ -190,115 +190,6 @@ class State:
     def finished(self) -> bool:
         """Whether it was told to stop and nothing of ours is left that could be removed."""
         return self.stopping and not self.resources
-
-
-# What happens
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time has passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """The contacts to watch, by end user. A user that is not named is no longer wanted."""
-
-    contacts: Mapping[str, frozenset[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The operator's wish: take this user, or all, to a node."""
-
-    node: str
-    user: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Remove all that is ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Succeeded:
-    """The request `seq` succeeded; a life counts from `asked_at`, before it was sent.
-
-    `id` is that of what was made, None for all other requests. `contacts` are those that a subscription now has; where
-    some could not be added, `failure` says why.
-    """
-
-    key: Key
-    seq: int
-    asked_at: float
-    id: int | None = None
-    contacts: frozenset[str] | None = None
-    backup: str | None = None
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The request `seq` failed."""
-
-    key: Key
-    seq: int
-    failure: Failure
-
-
-@dataclass(frozen=True, slots=True)
-class Redirected:
-    """The login `seq` was answered with a redirect (names as the server gave them)."""
-
-    key: Key
-    seq: int
-    primary: str | None
-    backup: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CallReported:
-    """A fetch or poll through a subscription or session: it succeeded (`failure` None), or did not.
-
-    `key` and `generation` are of what was used, `session` is the generation of the end user's session. `unheard`: it
-    brought a change that no notification had told of, so the endpoint may be gone, which its renewal finds out.
-    `consumes`: it was a request that takes changes along; where its outcome is not known it may yet do so, and only the
-    end of its session prevents that.
-    """
-
-    key: Key
-    generation: int
-    failure: Failure | None = None
-    unheard: bool = False
-    consumes: bool = False
-    session: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """The request that removes a leftover ended; `failure` is None where it succeeded."""
-
-    seq: int
-    failure: Failure | None = None
-
-
-Event = Tick | Want | Move | Stop | Succeeded | Failed | Redirected | CallReported | Removed
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A request to send. `id` and `endpoint` are the server's ids; `add` and `drop` are contacts."""
-
-    act: Act
-    key: Key
-    seq: int
-    id: int | None = None
-    endpoint: int | None = None
-    expires: int | None = None
-    force: bool = False
-    add: frozenset[str] = field(default=frozenset(), repr=False)
-    drop: frozenset[str] = field(default=frozenset(), repr=False)
-    leftover: bool = False
 
 
 LOST_OF: Final = {

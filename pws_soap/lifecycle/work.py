@@ -1,6 +1,6 @@
 """One step in progress: the bookkeeping, and what follows from a change until nothing more is to be done.
 
-What happened is applied by the subclass in `pws_soap.lifecycle.step`; here is what follows from it: transitions by the
+The event itself is applied by the subclasses in `results` and `step`; here is what follows from it: transitions by the
 table, what is lost along with something else, what is due, and the commands.
 """
 
@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause
+from pws_soap.lifecycle.events import Command
 from pws_soap.lifecycle.plan import children, coming, contacts_of, owner, removable, session_of, wanted
 from pws_soap.lifecycle.table import SESSIONS, UNDER_WAY, USABLE, Act, Kind, Phase, ResourceEvent, follow
-from pws_soap.lifecycle.values import Command, Failure, FailureKind, Key, Leftover, Resource, State
+from pws_soap.lifecycle.values import Failure, FailureKind, Key, Leftover, Resource, State
 
 _SOON = 60.0
 """Seconds; what lives longer than this has not been lost again."""
