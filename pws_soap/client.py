@@ -106,7 +106,7 @@ class PwsClient:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connections. Logs nobody out: sessions live on the server."""
+        """Close the connections. Sessions live on at the server: nothing is logged out."""
         await self._transport.close()
 
     # Sessions
@@ -315,12 +315,12 @@ class PwsClient:
         found: list[Presence] = []
         for each in await self._lists(arguments.contacts(contacts, most=10**9)):
             sent = {"contactsList": _contacts(each), "presenceType": _type(rich)}
-            told = await self._calls.presences("getPolledPresence", sent, user, repeatable=True)
+            presences = await self._calls.presences("getPolledPresence", sent, user, repeatable=True)
             asked = set(map(same_contact, each))
-            if told and not any(same_contact(one.contact) in asked for one in told if one.contact):
+            if presences and not any(same_contact(one.contact) in asked for one in presences if one.contact):
                 message = "the reply names nobody who was asked for"
                 raise UnexpectedReply(message, node=self.node, operation="getPolledPresence")
-            found += told
+            found += presences
         return found
 
     async def set_presence(

@@ -71,7 +71,7 @@ def encode(
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
-    """A text that somebody else wrote, without our secrets: a server may repeat what it was sent."""
+    """A text of the server or of a proxy, without our secrets: a server may repeat what it was sent."""
     for each in secrets:
         text = text.replace(each, "***")
     return text
@@ -119,7 +119,7 @@ def payload(
     if first is None or local(first) != operation + "Response":
         names = ", ".join(repr(local(node)) for node in content[:3])
         raise _unexpected(operation, status, names if content else "an empty body")
-    if status != _STATUS_OK:  # the server answers what it has done with 200: this is somebody else's word as well
+    if status != _STATUS_OK:  # the server answers what it has done with 200: this is not from the server either
         raise _unexpected(operation, status, f"{local(first)!r}")
     return first
 

@@ -26,7 +26,7 @@ class Policy(StrEnum):
     MOVE = "move"
     """Go to the node that the error names."""
     FREE_RESOURCES = "free-resources"
-    """A limit of the server is reached: keep what works, tell the operator what to free, try again slowly."""
+    """A limit of the server is reached: keep what works, log what the operator should free, try again slowly."""
     GIVE_UP = "give-up"
     """Only the operator or the programmer can mend this."""
 

@@ -108,7 +108,7 @@ def _feed(body: bytes, encoding: str | None = None, *, recover: bool = False) ->
         if kinds and not serious:
             # Prefixes that nobody declared are all that is wrong: a rich document may bring such into a reply.
             return (yield from _feed(body, encoding, recover=True))
-        # Nothing was wrong up to the last byte: the end is missing, unless what is wrong can only be told at the end.
+        # Nothing was wrong up to the last byte: the end is missing, unless what is wrong shows only at the end.
         if (serious and serious[0] in _UNFINISHED) or not body.rstrip().endswith(b">"):
             raise TruncatedReply(f"the reply ends in the middle of its XML, after {len(body)} bytes") from None
         raise NotXml(f"the reply is not well-formed XML: {error.msg}") from None

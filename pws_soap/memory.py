@@ -1,4 +1,4 @@
-"""The transport without sockets: whatever it is told to answer, and a record of what was sent.
+"""The transport without sockets: scripted answers, and a record of what was sent.
 
 It is for tests, ours and those of a program that uses this library; it is scripted with data, or with a function that
 answers, such as a simulator in the same process.

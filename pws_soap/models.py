@@ -42,7 +42,7 @@ SETTABLE_STATES: Final = frozenset(PresenceState) - {PresenceState.UNKNOWN}
 
 
 class PresenceType(StrEnum):
-    """How much a fetch tells: a state, or a whole PIDF document."""
+    """How much a fetch returns: a state, or a whole PIDF document."""
 
     BASIC = "BASIC_PRESENCE"
     RICH = "RICH_PRESENCE"
@@ -51,8 +51,8 @@ class PresenceType(StrEnum):
 class Secret:
     """A string that shows itself to nobody but the caller of `reveal`.
 
-    Its `repr`, `str` and `format` are stars, it cannot be pickled, and comparing it tells nothing about its content in
-    an error message.
+    Its `repr`, `str` and `format` are stars, it cannot be pickled, and comparing it reveals nothing about its content
+    in an error message.
     """
 
     __slots__ = ("_value",)
@@ -147,7 +147,7 @@ class Presence:
     """What one reply says of one contact.
 
     `state` is always one of the seven. With BASIC presence the rich fields are empty or None: None means that nobody
-    said, never that the answer is no. `problem` tells why a rich document could not be read; the state is then UNKNOWN
+    said, never that the answer is no. `problem` says why a rich document could not be read; the state is then UNKNOWN
     and must not replace a known one. `idle_since` is in UTC, by the server's clock. `explanation` says which element
     of the document decided the state, and what became of every other that bears on it. `valid_until` is the first
     moment, in UTC, at which the same document means something else, since a `from` or `until` in it passes (RFC 4480);

@@ -45,8 +45,8 @@ def presences(
         what = "no presenceResponse" if len(responses) < 2 else "more than one element"
         raise UnexpectedReply(f"the reply has {what}", operation=operation)
     (response,) = responses
-    told = child(response, "presenceType")
-    kind = (told.text or "").strip() if told is not None else ""
+    stated = child(response, "presenceType")
+    kind = (stated.text or "").strip() if stated is not None else ""
     if asked is not None and kind and kind != asked:
         raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
     entries, beside = 0, "" if kind else "no presenceType"

@@ -78,7 +78,7 @@ class CallReported:
     """A fetch or poll through a subscription or session: it succeeded (`failure` None), or did not.
 
     `key` and `generation` are of what was used, `session` is the generation of the end user's session. `unheard`: it
-    brought a change that no notification had told of, so the endpoint may be gone, which its renewal finds out.
+    brought a change that no notification had announced, so the endpoint may be gone, which its renewal finds out.
     `consumes`: it was a request that takes changes along; where its outcome is not known it may yet do so, and only the
     end of its session prevents that.
     """

@@ -1,9 +1,9 @@
 """Which node a user belongs on: health of nodes, redirects, and where to go when one fails.
 
 A node has failed when several calls in a row found no answer over some time; one failure moves nobody. There is no
-flapping back: a user stays on its new node until that one fails or the operator moves it. Whoever comes to a node gives
-it a fresh start: what was counted before says nothing about now. A redirect loop is an error like any other of the
-server: the login is tried again, and the loop ends when its nodes agree again.
+flapping back: a user stays on its new node until that one fails or the operator moves it. A node that a user
+comes to starts afresh: what was counted before says nothing about now. A redirect loop is an error like any other of
+the server: the login is tried again, and the loop ends when its nodes agree again.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def leave_failed(state: State, now: float) -> State:
 
 
 def moves(state: State) -> Iterator[float]:
-    """When `leave_failed` will move somebody, as far as time alone decides it."""
+    """When `leave_failed` will move a user, as far as time alone decides it."""
     for user in () if state.stopping else state.users.values():
         at = _gives_up_at(state.nodes.get(user.node), state.settings)
         others = [state.nodes.get(node, Node()).down_until for node in _others(user, state.nodes, state.settings)]

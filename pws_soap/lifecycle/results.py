@@ -29,7 +29,7 @@ class Results(Work):
         resource = self._current(key, event.seq)
         if resource is None:
             if event.id is not None and not self._those_with(key, event.id):
-                # made after all, for somebody who no longer waits: remove it
+                # made after all, but no longer waited for: remove it
                 self._leave(key, event.id, event.asked_at + self._life(key))
             return
         made = resource.phase in {Phase.MAKING, Phase.LEAVING}

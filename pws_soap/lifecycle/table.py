@@ -160,7 +160,7 @@ TRANSITIONS: Final[dict[tuple[Phase, ResourceEvent], tuple[Phase, Act]]] = {
 
 NEVER: Final = "cannot happen: "
 """How the reasons of those cells begin that `step` never asks for."""
-_NO_REQUEST: Final = NEVER + "no request is under way; the reply to an older one is told by its number"
+_NO_REQUEST: Final = NEVER + "no request is under way; the reply to an older one is recognised by its number"
 _NOT_THERE: Final = NEVER + "what is not there does not come due, run out or change"
 _SESSION: Final = NEVER + "only endpoints and subscriptions renew, alter and run out, only sessions are tainted"
 _REPLY_FIRST: Final = NEVER + "what is due waits for the reply"

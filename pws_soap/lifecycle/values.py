@@ -183,12 +183,12 @@ class State:
     stopping: bool = False
 
     def needs_reset(self, node: str) -> bool:
-        """Whether the application's session on a node may be one that somebody else still uses."""
+        """Whether the application's session on a node may be one that another process still uses."""
         return node in self.left or (node not in self.clean and (self.unknown or node in self.suspected))
 
     @property
     def finished(self) -> bool:
-        """Whether it was told to stop and nothing of ours is left that could be removed."""
+        """Whether it is stopping and nothing of ours is left that could be removed."""
         return self.stopping and not self.resources
 
 

@@ -1,8 +1,8 @@
 """What a `richPresenceList` held, into readings: child elements, CDATA or escaped text, and mixtures of them.
 
 The list's type is anyType, so nothing is promised about its content (protocol section 4). Each document becomes one
-reading, in order; one that cannot be read becomes a reading with a `problem`, about whom it was if its first tag tells,
-so that its neighbours are read and nobody is lost without a word.
+reading, in order; one that cannot be read becomes a reading with a `problem`, and the contact if its first tag names
+one, so that its neighbours are read and no contact is lost unnoticed.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _contact_at(data: bytes, start: int) -> str | None:
 def _swallowed(data: bytes, piece: Piece) -> Iterator[Reading]:
     """The documents that a broken one hides, because a section in it ends only in one of them.
 
-    They are not read: what stands in a section may be anybody's note. But they are told, so that nobody is lost.
+    They are not read: what stands in a section may be anybody's note. They are reported, so that no contact is lost.
     """
     if piece.stray:
         return

@@ -24,7 +24,7 @@ MAX_UNKNOWN: Final = 32
 
 
 class DeviceKind(StrEnum):
-    """What a tuple stands for, told by its id (protocol section 4)."""
+    """What a tuple stands for, according to its id (protocol section 4)."""
 
     JABBER = "jabber"
     DESK_PHONE = "desk-phone"

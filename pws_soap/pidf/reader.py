@@ -178,13 +178,13 @@ class _Found:
 
 def _idle_of(devices: tuple[Device, ...], inputs: list[Idle]) -> tuple[bool | None, datetime | None]:
     """Idle as the devices know it: input at one of them is input of the person; idle since the last of them is."""
-    told = [(one.idle, one.idle_since) for one in devices if one.idle is not None and one.basic is not False]
-    told += [(one.idle, one.since) for one in inputs if one.idle is not None]
-    if not told:
+    stated = [(one.idle, one.idle_since) for one in devices if one.idle is not None and one.basic is not False]
+    stated += [(one.idle, one.since) for one in inputs if one.idle is not None]
+    if not stated:
         return None, None
-    if not all(idle for idle, _ in told):
+    if not all(idle for idle, _ in stated):
         return False, None
-    return True, max((since for _, since in told if since is not None), default=None)
+    return True, max((since for _, since in stated if since is not None), default=None)
 
 
 def _note_of(devices: tuple[Device, ...]) -> tuple[str | None, str | None]:

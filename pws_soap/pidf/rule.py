@@ -16,9 +16,9 @@ call that rings somebody who must not be disturbed cannot be taken back.
   keyboard that is silent, as it is while one telephones. An application may try somebody who is away; it must not try
   somebody who is away from the keyboard because of a call.
 
-**Engagement is of the person, absence is of the place.** BUSY, DND and VACATION tell something about the person
+**Engagement is of the person, absence is of the place.** BUSY, DND and VACATION say something about the person
 wherever they are said: nobody can be on the phone at one device and free at another. AWAY, UNAVAILABLE and a closed
-device tell something about that device only: who left the desk may be reached on the mobile phone. AVAILABLE at one
+device say something about that device only: who left the desk may be reached on the mobile phone. AVAILABLE at one
 device does not undo what another says. Hence the steps:
 
 1. The person's own words decide, together with every engagement that the channels (`phone-status`, `im-status`) or an
@@ -32,7 +32,7 @@ device does not undo what another says. Hence the steps:
 A closed device is one that nobody sits at: its words are old and do not count. Calls are the exception: the phone
 itself knows them, and some servers call a phone closed because it is in use.
 
-Idle (`user-input`) never decides: it is told beside the state, since its meaning depends on the task. Words that are
+Idle (`user-input`) never decides: it is given beside the state, since its meaning depends on the task. Words that are
 not in the table are kept as activities and decide nothing.
 """
 
@@ -264,7 +264,7 @@ def is_on_the_phone(activities: Iterable[str], phone_status: str | None, im_stat
 def explain(reading: Reading) -> tuple[str, ...]:
     """Why the reading has its state, one line per element that bears on it; the first names the one that decided.
 
-    The last lines tell what does not count because of its times.
+    The last lines name what does not count because of its times.
     """
     if reading.problem is not None:
         return (f"{reading.state}: the document could not be read: {reading.problem}",)

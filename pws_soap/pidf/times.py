@@ -38,7 +38,7 @@ _READ: Final = frozenset(
     }
 )
 """Elements whose times matter, beside everything in `activities`. Those of `mood`, `sphere` and others that are not
-read change nothing. Nor does a `timed-status` (RFC 4481): it never tells the present."""
+read change nothing. Nor does a `timed-status` (RFC 4481): it is never about the present."""
 
 
 class Times:

@@ -41,7 +41,7 @@ class Aside:
 
 
 class Idle:
-    """What the `user-input` elements of one place say together: idle if one does, since the first that tells."""
+    """What the `user-input` elements of one place say together: idle if one does, since the first that says when."""
 
     __slots__ = ("idle", "since")
 

@@ -69,7 +69,7 @@ def device_state(
     device_id: str = DEVICE_ID,
     timestamp: datetime | None = None,
 ) -> RichDocument:
-    """The state of one device that this application stands for. `activities` are told beside it, as `on-the-phone`.
+    """The state of one device that this application stands for. `activities` are given beside it, as `on-the-phone`.
 
     The person's state follows from all devices by the server's presence rules; only UNAVAILABLE is not certain to
     become it. DND is refused (122): use `override`. Raises ArgumentError.

@@ -1,4 +1,4 @@
-"""Who may come in, as the configuration says it: the one place that decides who needs no key.
+"""Makes the configuration into access rules: the one place that decides who needs no key.
 
 | keys | anonymous_from_anywhere | http.host | without a key |
 |---|---|---|---|
@@ -8,7 +8,7 @@
 | some | false | any | nothing |
 | some | true | any | reading |
 
-A reload that takes the last key away lets nobody in, whatever the table says: only a restart opens what was closed.
+A reload that removes the last key refuses everybody, whatever the table says: only a restart opens what was closed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger("pws.service")
 
 
 def anonymous(config: Config, host: str) -> Principal | None:
-    """Who comes without a key to a service that listens on `host`."""
+    """The principal of a request without a key to a service that listens on `host`."""
     if config.keys:
         return READER if config.access.anonymous_from_anywhere else None
     return ANYBODY if config.access.anonymous_from_anywhere or addresses.is_loopback(host) else None
@@ -55,8 +55,8 @@ def rules(config: Config, host: str, groups: Collection[str]) -> AccessRules:
     keys = []
     for name, key in config.keys.items():
         principal = key.principal(name)
-        if strange := [group for group in key.groups if group not in groups]:
-            log.warning("keys.%s: the group %s is new: that takes a restart", name, ", ".join(strange))
+        if unknown := [group for group in key.groups if group not in groups]:
+            log.warning("keys.%s: restart the service for the key to see the new group %s", name, ", ".join(unknown))
             seen = frozenset(key.groups).intersection(groups)
             principal = Principal(name, principal.scopes, seen, principal.details)
         keys.append((key.hash, principal))
@@ -65,15 +65,15 @@ def rules(config: Config, host: str, groups: Collection[str]) -> AccessRules:
 
 
 def kept_closed(fresh: AccessRules, before: AccessRules) -> AccessRules:
-    """`fresh`, but where a reload took the last key away nobody comes in: only a restart opens what was closed."""
+    """`fresh`, but where a reload removed the last key everybody is refused: only a restart opens what was closed."""
     if fresh.keys or not (before.keys or before.anonymous is None):
         return fresh
-    log.warning("there is no key any more: everybody is refused until there is one, or until a restart")
+    log.warning("the last API key was removed: every request is refused until a key is added or the service restarts")
     return replace(fresh, anonymous=None)
 
 
-def door(config: Config, clock: Clock) -> Authenticator:
-    """The door of a service with this configuration."""
+def authenticator(config: Config, clock: Clock) -> Authenticator:
+    """The authenticator of a service with this configuration."""
     limits = config.limits
     return Authenticator(
         ConnectionSlots(limits.streams, limits.streams_per_client),

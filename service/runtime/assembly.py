@@ -51,19 +51,19 @@ class Assembly:
 
     app: FastAPI
     engine: SyncEngine
-    knowledge: Core
-    door: Authenticator
+    core: Core
+    authenticator: Authenticator
     callback: ASGIApp | None
 
     @property
     def store(self) -> Store:
-        """What is known."""
-        return self.knowledge.store
+        """The store of presence."""
+        return self.core.store
 
     def let_go(self) -> None:
-        """The service is about to stop: end the streams, and answer whoever waits."""
-        self.knowledge.desk.close()
-        self.knowledge.log.close()
+        """The service is about to stop: end the streams, and answer the requests that wait."""
+        self.core.desk.close()
+        self.core.log.close()
 
 
 def package_version() -> str:
@@ -98,7 +98,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         {name: group.rule(config.available) for name, group in config.groups.items()},
         config.available.rule(),
     )
-    knowledge = Core.of(
+    core = Core.of(
         store,
         clock,
         bound,
@@ -140,15 +140,15 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         file=file,
         bound=bound,
         patience=config.server.read_timeout,
-        tell=knowledge.log.tell,
+        publish=core.log.tell,
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         revisions.reserve(store.revision)
         engine.start({each.end_user: each.contacts for each in config.watch})
-        ticking = asyncio.create_task(knowledge.log.run(), name="log")
-        claiming = asyncio.create_task(knowledge.desk.run(), name="claims")
+        ticking = asyncio.create_task(core.log.run(), name="log")
+        claiming = asyncio.create_task(core.desk.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
         try:
             yield
@@ -159,25 +159,25 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
 
-    door = access_rules.door(config, clock)
+    authenticator = access_rules.authenticator(config, clock)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
         callback = alone(Callback(engine, secret, clock, sources, config.callback.prefix), config.limits.max_body_bytes)
     app = create_app(
         engine,
-        knowledge,
+        core,
         callback_secret=None if config.callback.is_apart else secret,
         callback_prefix=config.callback.prefix,
         version=package_version(),
-        door=door,
+        door=authenticator,
         sources=sources,
         max_body=config.limits.max_body_bytes,
         keep_alive=config.stream.keep_alive,
         lifespan=lifespan,
         simulator=simulator,
     )
-    return Assembly(app, engine, knowledge, door, callback)
+    return Assembly(app, engine, core, authenticator, callback)
 
 
 class _Connector:

@@ -1,7 +1,7 @@
-"""What a connection may cost before there is a request: so many bytes that lead nowhere, and so many seconds.
+"""Limits what a connection may cost before its request is complete: bytes without progress, and seconds.
 
-uvicorn bounds neither. Whoever sends a header without an end, be it without a key, would fill the memory; whoever sends
-half a request and then nothing would hold the connection for ever, and there are only so many.
+uvicorn limits neither. A client, even one without a key, that sends a header without an end would fill the memory; one
+that sends half a request and then nothing would hold its connection for ever, and their number is limited.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TOO_LARGE: Final = (
 
 
 class HttpConnection(HttpToolsProtocol):
-    """uvicorn's own, with bounds."""
+    """uvicorn's connection, with these limits."""
 
     patience = PATIENCE
 
@@ -69,7 +69,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _refuse(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:  # else our words would end up within an answer
+        if self.cycle is None or self.cycle.response_complete:  # else it would end up inside a response
             self.transport.write(_TOO_LARGE)
         self.transport.close()
 

@@ -32,7 +32,7 @@ def listen(host: str, port: int, keys: str = "http.host, http.port") -> socket.s
         found = socket.socket(family, socket.SOCK_STREAM)
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux: what nobody takes is not kept for ever
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only: ends a connection whose client takes nothing
                 found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALLED))
             found.bind((host, port))
             found.listen(2048)
@@ -47,23 +47,23 @@ def listen(host: str, port: int, keys: str = "http.host, http.port") -> socket.s
 
 
 class Server(uvicorn.Server):
-    """uvicorn, stopped by whoever runs it: signals are the command line's business."""
+    """uvicorn without its own handling of signals, which the command line does."""
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201  # as uvicorn declares it
         yield
 
 
-_ANYBODY_MAKES: Final = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
-"""How uvicorn's warnings about what a stranger sent begin: whoever likes could fill the log with them."""
+_CAUSED_BY_CLIENTS: Final = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
+"""How uvicorn's warnings about bad requests begin: any client could fill the log with them."""
 
 
-def _is_worth_telling(record: logging.LogRecord) -> bool:
-    """uvicorn shows a trace for each request that is cut off when the service stops, or whose client does not read; one
-    line says it already."""
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """uvicorn logs a trace for each request that is cut off when the service stops, or whose client does not read; our
+    own log says so in one line."""
     if record.exc_info:
         return not isinstance(record.exc_info[1], asyncio.CancelledError | NotRead)
-    return not record.getMessage().startswith(_ANYBODY_MAKES)
+    return not record.getMessage().startswith(_CAUSED_BY_CLIENTS)
 
 
 def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
@@ -95,7 +95,7 @@ async def serve(
     `beside` are programs without a lifespan on sockets of their own, served as long. `closing` is called before the
     connections are closed.
     """
-    logging.getLogger("uvicorn.error").addFilter(_is_worth_telling)
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
     sockets = [listening, *(each for _, each in beside)]
     servers = [_server(app, owns_lifespan=True), *(_server(each, owns_lifespan=False) for each, _ in beside)]
     running = [

@@ -1,4 +1,4 @@
-"""One service for one state file: two would take away each other's sessions, and with them each other's changes.
+"""One service for each state file: two would end each other's sessions, and lose each other's changes.
 
 The lock is the system's (flock), so that it ends with the process, however that ends; the file beside the state file
 stays, and holds the number of the process that had it last. Where the system has no such locks, or the place cannot be
@@ -17,7 +17,7 @@ log = logging.getLogger("pws.state")
 
 
 class LockHeld(Exception):
-    """Another process has it. `pid` is its number where it is known, else empty."""
+    """Another process holds the lock. `pid` is its number where it is known, else empty."""
 
     def __init__(self, pid: str) -> None:
         self.pid = pid
@@ -39,7 +39,11 @@ def alone_with(state: Path | None) -> Iterator[None]:
     try:
         number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        log.warning("no lock for the state file at %s (%s): going on without one", path, error.strerror)
+        log.warning(
+            "the lock file %s cannot be created (%s): a second service with this state file would not be noticed",
+            path,
+            error.strerror,
+        )
         yield
         return
     try:
@@ -49,7 +53,11 @@ def alone_with(state: Path | None) -> Iterator[None]:
             pid = os.read(number, 20).decode("ascii", "replace").strip()
             raise LockHeld(pid if pid.isdecimal() else "") from None
         except OSError as error:
-            log.warning("the state file cannot be locked at %s (%s): going on without", path, error.strerror)
+            log.warning(
+                "the lock file %s cannot be locked (%s): a second service with this state file would not be noticed",
+                path,
+                error.strerror,
+            )
         else:
             os.ftruncate(number, 0)
             os.write(number, f"{os.getpid()}\n".encode())

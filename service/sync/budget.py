@@ -1,4 +1,4 @@
-"""The request budget: so many requests a second to one node, and renewals before fetches before polls.
+"""The request budget: at most so many requests a second to one node, and renewals before fetches before polls.
 
 It sits in the transport, so that it counts real requests: a subscription to 5000 contacts is fifty of them.
 """
@@ -23,7 +23,7 @@ class Priority(IntEnum):
     POLL = 2
 
 
-_LANES: Final = {"getSubscribedPresence": Priority.FETCH, "getPolledPresence": Priority.POLL}
+_PRIORITIES: Final = {"getSubscribedPresence": Priority.FETCH, "getPolledPresence": Priority.POLL}
 
 
 class RequestBudget:
@@ -40,17 +40,17 @@ class RequestBudget:
         self._opener: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"Gate({self._rate:g}/s, {len(self._waiting)} waiting)"
+        return f"RequestBudget({self._rate:g}/s, {len(self._waiting)} waiting)"
 
-    async def acquire(self, lane: Priority) -> None:
-        """Wait for a turn. Who is cancelled meanwhile costs nothing."""
+    async def acquire(self, priority: Priority) -> None:
+        """Wait for a turn. A caller that is cancelled meanwhile takes none."""
         self._fill()
         if not self._waiting and self._tokens >= 1:
             self._tokens -= 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._order += 1
-        heapq.heappush(self._waiting, (lane, self._order, turn))
+        heapq.heappush(self._waiting, (priority, self._order, turn))
         if self._opener is None or self._opener.done():
             self._opener = asyncio.create_task(self._open(), name="request budget")
         try:
@@ -78,18 +78,18 @@ class RequestBudget:
 
 
 class BudgetedTransport:
-    """A transport that asks the gate before each request."""
+    """A transport that waits for the budget before each request."""
 
-    def __init__(self, transport: Transport, gate: RequestBudget) -> None:
+    def __init__(self, transport: Transport, budget: RequestBudget) -> None:
         self._transport = transport
-        self._gate = gate
+        self._budget = budget
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
-        await self._gate.acquire(_LANES.get(operation, Priority.LIFECYCLE))
+        await self._budget.acquire(_PRIORITIES.get(operation, Priority.LIFECYCLE))
         return await self._transport.post(url, body, headers, operation=operation)
 
     async def get(self, url: str, *, operation: str) -> Reply:
-        await self._gate.acquire(Priority.LIFECYCLE)
+        await self._budget.acquire(Priority.LIFECYCLE)
         return await self._transport.get(url, operation=operation)
 
     async def close(self) -> None:

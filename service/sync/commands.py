@@ -241,7 +241,7 @@ class CommandRunner:
             half = len(part) // 2
             return [part[:half], part[half:]]
         self.refused[part[0]] = RefusedContact(key, str(error), self._clock.monotonic())
-        log.warning("%s: %s is left out: %s", name_of(key), part[0], error)
+        log.warning("%s: %s is not subscribed to, the server refuses it: %s", name_of(key), part[0], error)
         return []
 
 

@@ -34,7 +34,7 @@ from service.sync.poller import Poller
 from service.sync.read_through import ReadThrough
 from service.sync.silence import Silence
 from service.sync.state_file import StateFile
-from service.sync.subscription_events import Publisher, Tell
+from service.sync.subscription_events import Publish, Publisher
 from service.sync.subscriptions import FetchSettings, SubscriptionGone, Subscriptions, TrackedSubscription, feed_of
 from service.sync.tracker import SubscriptionTracker
 from service.sync.watchlist import Watchlist
@@ -50,7 +50,7 @@ class SyncEngine:
     """Keeps the store up to date with the server; `service.core.engine.Engine` is what others see of it.
 
     `bound` is how long a state counts as live without being confirmed, `patience` how long an answer that reads through
-    may wait for the server, both in seconds. `tell` is called with each event of a subscription.
+    may wait for the server, both in seconds. `publish` is called with each event of a subscription.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SyncEngine:
         file: StateFile,
         bound: float,
         patience: float = 30.0,
-        tell: Tell = lambda _name, _data, _keys: None,
+        publish: Publish = lambda _name, _data, _keys: None,
     ) -> None:
         self._clock = clock
         self._store = store
@@ -74,7 +74,7 @@ class SyncEngine:
         self._rejected = 0
         self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed)
         self.subscriptions = Subscriptions()
-        self._publisher = Publisher(store, tell)
+        self._publisher = Publisher(store, publish)
         shared = fetch_settings, self.subscriptions, self.driver, store
         silence = Silence(*shared, clock, self._publisher.missed)
         poller = Poller(*shared, self._inbox, clock, silence)
@@ -84,7 +84,7 @@ class SyncEngine:
         self._read_through = ReadThrough(self.refresh, patience)
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
-        """Set when the very first login is refused, or the server not trusted: nothing but the operator helps."""
+        """Set when the very first login is refused, or the server is not trusted: only the operator can mend it."""
         self.refusal = ""
         """Why, in words; kept, since the stop that follows forgets everything else."""
 

@@ -1,7 +1,7 @@
-"""Contacts of other systems, read with basic presence: always UNKNOWN, and rich presence is what they need.
+"""Contacts of other systems that are read with basic presence: always UNKNOWN, since they need rich presence.
 
-The server does not say which of its UNKNOWN contacts are federated and which it has never heard of, so this tells of
-both. It is only told beside contacts that are known: where nobody is, something else is wrong.
+The server does not say which of its UNKNOWN contacts are federated and which do not exist, so the problem names both
+causes. It is reported only where other contacts of the end user are known: where none is, something else is wrong.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from service.core.engine import HealthProblem
 from service.core.presence.records import Record
 
 SHOWN: Final = 3
-"""Names that are told."""
+"""Names that a problem lists; further ones are counted."""
 
 
 def hint(end_user: str, unknown: Sequence[str]) -> str:
-    """The words for it."""
+    """The text of the problem."""
     names = ", ".join(unknown[:SHOWN])
     more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
     what = "contact is" if len(unknown) == 1 else "contacts are"
@@ -37,7 +37,7 @@ def unknown_in(presences: Iterable[Presence]) -> list[str]:
     )
 
 
-def troubles(records: Iterable[Record], users: Mapping[str, str]) -> list[HealthProblem]:
+def problems(records: Iterable[Record], users: Mapping[str, str]) -> list[HealthProblem]:
     """One for each end user with contacts that are UNKNOWN with basic presence while others are known.
 
     `users` gives the end user of each feed.

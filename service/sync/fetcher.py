@@ -13,7 +13,7 @@ The rules (docs/protocol.md, Fetching):
 - When nothing was heard of the server for a while, one contact is polled: an outage is noticed within the interval of
   this heartbeat, and what cannot be fetched then is no longer live.
 - A slow sweep polls every contact, and counts what differs from what we had (the drift).
-- Only what a subscription carries can stay true. Whatever else a reply tells of stays in doubt.
+- Only what a subscription carries can stay true. Whatever else a reply names stays in doubt.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Fetcher:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def poll(self, tracked: TrackedSubscription, contacts: Iterable[str]) -> PutReport:
-        """See Poller. What is found changed here was known a moment ago, so a notification should have told of it."""
+        """See Poller. What is found changed here was known a moment ago, so a notification should have announced it."""
         report = await self._poller.poll(tracked, contacts)
         self._silence.suspect(tracked, report)
         return report
@@ -249,10 +249,14 @@ class Fetcher:
     def _found_unattributed(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
         """The reply names somebody whom the subscription does not carry: it may be any of its contacts."""
         named = next((each.contact for each in unattributed if each.contact), "")
-        what = f"{named[:_SHOWN]!a}" if named else f"nobody that is named ({unattributed[0].problem})"
+        what = f"{named[:_SHOWN]!a}" if named else f"an entry without a contact ({unattributed[0].problem})"
         if not tracked.unattributed:
             tracked.unattributed_since = self._clock.monotonic()
-            log.warning("%s: a reply tells of %s, none of its contacts: all of them are polled", tracked.feed, what)
+            log.warning(
+                "%s: a fetch returned %s, which is not one of its contacts: all its contacts are polled",
+                tracked.feed,
+                what,
+            )
         tracked.unattributed += 1
         tracked.unattributed_name = what
         self._subscriptions.counters.unattributed += len(unattributed)

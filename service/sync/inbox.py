@@ -1,4 +1,4 @@
-"""The callback's memory: which subscriptions have news. Pure, and bounded whatever is sent to it.
+"""Which subscriptions have news, as the callback learns it. Pure, and bounded whatever is sent to it.
 
 Anybody who learns the callback's path may send any id as often as they like. So there is one mark per known
 subscription, however many notifications come, and a small backlog for ids that nobody knows: a notification may
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 MAX_BACKLOG: Final = 256
 """Notifications kept for unknown ids: far more than subscriptions that are being made at one time."""
 ANY_NODE: Final = ""
-"""The node of a notification whose path does not tell it."""
+"""The node of a notification whose path does not name it."""
 
 
 class SubscriptionRef(NamedTuple):
@@ -71,7 +71,7 @@ class Inbox:
         """
         early = self.has_early(ref)
         self._backlog.pop(ref, None)
-        # One from an untold node may be meant for another subscription of this id as well: it stays for that one.
+        # One from an unnamed node may be meant for another subscription of this id as well: it stays for that one.
         self._lives += 1
         self._dirty.pop(ref, None)
         self._slots[ref] = _Slot(self._lives)

@@ -1,6 +1,6 @@
-"""Reading presence for certain: polls of what is in doubt, the sweep, the heartbeat, and taking replies in.
+"""Polls what is in doubt, the sweep and the heartbeat, and takes replies in.
 
-Only what a subscription carries can stay true. Whatever else a reply tells of stays in doubt.
+Only what a subscription carries can stay true. Whatever else a reply names stays in doubt.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ class Poller:
         answers = [each for each in presences if same_contact(each.contact) in asked]
         self._subscriptions.counters.unattributed += len(presences) - len(answers)
         if contacts and not answers:
-            raise UnexpectedReply("the reply tells of nobody who was asked for", operation="getPolledPresence")
+            raise UnexpectedReply("the reply names nobody who was asked for", operation="getPolledPresence")
         return self.take(tracked, answers, reading, Source.POLLED)
 
     def take(
         self, tracked: TrackedSubscription, presences: list[Presence], reading: ReadingStart, source: Source
     ) -> PutReport:
-        """Take a reply in. What this subscription does not carry was true just now, and nobody tells when that ends."""
+        """Take a reply in. What this subscription does not carry was true just now, and no notification ends that."""
         report = self._store.put(presences, reading, source=source)
         mine = self._mine(tracked)
         others = [each.contact for each in presences if same_contact(each.contact) not in mine]
@@ -106,7 +106,11 @@ class Poller:
                 del tracked.sweep_left[:MAX_CONTACTS_PER_REQUEST]
                 if report.changes and not tracked.announced:
                     self._subscriptions.counters.drift += len(report.changes)
-                    log.warning("%s: %d contacts differed from polled presence", tracked.feed, len(report.changes))
+                    log.warning(
+                        "%s: a sweep found %d contacts that differ from what was known",
+                        tracked.feed,
+                        len(report.changes),
+                    )
                 if not tracked.sweep_left:
                     tracked.sweep_due = self._clock.monotonic() + self._settings.reconcile_interval
             # A document that stays unreadable is polled ever more slowly.

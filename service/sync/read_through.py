@@ -1,7 +1,7 @@
-"""Reading from the server because an answer asks for something younger than what is known: one poll for many askers.
+"""Polls for requests that ask for something younger than what is known: one poll for many requests.
 
-While one poll is under way, whoever asks joins the next: no answer is older than its question, and a thousand
-questions at a time are two polls.
+A request that comes while a poll is under way joins the next one: no answer is older than its request, and a thousand
+requests at a time are two polls.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class ReadThrough:
         async with self._one_at_a_time:
             gathered, self._gathered = sorted(self._gathered), set()
             self._next = None
-            patience = 2 * self._patience  # longer than anybody's: a poll that is broken off tells of no silent server
+            patience = (
+                2 * self._patience
+            )  # longer than any request's: a poll that is broken off does not report a silent server
             try:
                 async with asyncio.timeout(patience):
                     return await self._poll(gathered)
@@ -50,6 +52,6 @@ class ReadThrough:
 
 
 def _heard(poll: asyncio.Task[RefreshReport]) -> None:
-    """Whoever asked may have given up before the poll failed; that is no mistake of ours, to be told in the log."""
+    """The request may have given up before the poll failed; asyncio must not log that as an error of ours."""
     if not poll.cancelled():
         poll.exception()

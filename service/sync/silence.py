@@ -107,7 +107,7 @@ class Silence:
         log.warning(message, tracked.feed, tracked.subscription.id, tracked.interval)
 
     def _was_missed(self, tracked: TrackedSubscription, now: float) -> None:
-        """A change was found, and no notification told of it, before or shortly after."""
+        """A change was found, and no notification announced it, before or shortly after."""
         first = not tracked.missed
         tracked.missed_since = tracked.missed_since or now
         tracked.missed += 1

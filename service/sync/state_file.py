@@ -2,9 +2,9 @@
 
 Beside them stands the highest revision that may have been given out (see `revisions`). There are no times in it.
 
-Written whole to a second file, for its owner's eyes, and put in place in one step, so that a reader finds the old or
-the new one. A file that cannot be read is set aside with a warning. Where there is none, or none that can be written,
-nobody knows what an earlier process has left: the next start takes every node for one with something left over.
+It is written to a second file, readable by its owner only, which then replaces the first in one step, so that a reader
+finds the old or the new one. A damaged file is renamed, with a warning. Where there is none, or none that can be
+written, what an earlier process left is not known: the next start assumes a session of ours on every node.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_BYTES: Final = 1024 * 1024
 
 
 class StateFile:
-    """One file; None for no file at all.
+    """The state file at `path`; None: nothing is kept.
 
     `schemes` are those of the configured nodes' addresses, None for any. What lies at a node of another scheme is not
     read back: to clean up there we would have to log in, and after TLS was switched on the password would go out in
@@ -58,7 +58,7 @@ class StateFile:
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             aside = self.path.with_name(self.path.name + ".broken")
             log.warning(
-                "the state file %s is not one of ours (%s): set aside as %s",
+                "the state file %s is damaged, or not one of ours (%s): renamed to %s, starting without it",
                 self.path,
                 type(error).__name__,
                 aside.name,
@@ -66,7 +66,7 @@ class StateFile:
             try:
                 self.path.replace(aside)
             except OSError as problem:
-                log.warning("it could not be set aside: %s", problem.strerror)
+                log.warning("the state file %s cannot be renamed: %s", self.path, problem.strerror)
             return UNKNOWN
         self._ceiling = max(self._ceiling, self.revision_ceiling())
         self.write(self._reachable(memory))
@@ -82,9 +82,12 @@ class StateFile:
                 data = json.loads(file.read(_MAX_BYTES + 1))
             found = data.get("revision_ceiling", 0)
         except (OSError, ValueError, AttributeError, RecursionError):
-            return 0  # `read` tells of it
+            return 0  # `read` logs it
         if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= 2**53:
-            log.warning("revision_ceiling in the state file %s is no revision: event ids begin at the clock", self.path)
+            log.warning(
+                "revision_ceiling in the state file %s is not a number from 0 to 2**53: event ids start from the clock",
+                self.path,
+            )
             return 0
         return found
 
@@ -116,14 +119,14 @@ class StateFile:
         except OSError as error:
             if not self._broken:
                 log.warning(
-                    "the state file %s cannot be written (%s): after a crash, what is ours at a node that is not used "
-                    "any more stays until it expires",
+                    "the state file %s cannot be written (%s): after a crash, sessions of ours on nodes that are no "
+                    "longer used stay until they expire",
                     self.path,
                     error.strerror,
                 )
             self._broken = True
             with contextlib.suppress(OSError):
-                self.path.unlink()  # it would say something of us that is no longer so
+                self.path.unlink()  # what it says is no longer true
             return
         self._broken = False
         self._written = memory, self._ceiling
@@ -136,8 +139,8 @@ class StateFile:
         ignored = len(memory.nodes) - len(nodes)
         if ignored:
             log.warning(
-                "%d of the nodes in the state file %s are not spoken to over %s: they are ignored, and what is left "
-                "there stays until it expires",
+                "%d of the nodes in the state file %s do not use %s, as the configured nodes do: they are ignored, and "
+                "sessions of ours on them stay until they expire",
                 ignored,
                 self.path,
                 " or ".join(sorted(self._schemes)),

@@ -87,7 +87,7 @@ def problems(
             what = f"{tracked.name} cannot be fetched: {tracked.last_error}"
             yield Problem(_wall(clock, tracked.failing_since), what)
         if tracked.poll_error is not None:
-            what = f"contacts of {tracked.feed} cannot be read again: {tracked.poll_error}"
+            what = f"contacts of {tracked.feed} cannot be polled: {tracked.poll_error}"
             yield Problem(_wall(clock, tracked.polls_failing_since), what)
         if tracked.silent_since:
             what = (
@@ -102,8 +102,8 @@ def problems(
                 "the last fetch" if tracked.unattributed == 1 else f"each of the last {tracked.unattributed} fetches"
             )
             what = (
-                f"{times} of {tracked.name} told of {tracked.unattributed_name}, which "
-                "is none of its contacts: all of them are polled after each such fetch"
+                f"{times} of {tracked.name} returned {tracked.unattributed_name}, which "
+                "is not one of its contacts: all its contacts are polled after each such fetch"
             )
             yield Problem(_wall(clock, tracked.unattributed_since), what)
         if tracked.missed:
@@ -121,9 +121,11 @@ def problems(
     for feed, (_, began, why) in subscriptions.failing.items():
         if feed in users:
             yield Problem(_wall(clock, began), f"{feed} could not be fetched, and is subscribed anew: {why}")
-    yield from federation.troubles(store.records(), users)
+    yield from federation.problems(store.records(), users)
     for contact, refused in driver.refused.items():
-        yield Problem(_wall(clock, refused.since), f"{contact} is left out, the server refuses it: {refused.why}")
+        yield Problem(
+            _wall(clock, refused.since), f"{contact} is not subscribed to, the server refuses it: {refused.why}"
+        )
     stale = levels.get(Level.STALE, 0)
     if stale:
         whose = "contact is stale: its" if stale == 1 else "contacts are stale: their"

@@ -1,4 +1,4 @@
-"""What became of subscriptions, for those who follow presence: read off two states of the lifecycle, one step apart.
+"""Events of subscriptions for clients, derived from two states of the lifecycle, one step apart.
 
 | event | when |
 |---|---|
@@ -6,9 +6,9 @@
 | `subscription.renewed` | its life was prolonged in time |
 | `subscription.recreated` | it works again, after a loss or on another node |
 | `subscription.failed-over` | its end user has moved to another node, and it moves along |
-| `subscription.missed` | a change came that no notification had told of; once, until notifications come again |
+| `subscription.missed` | a change came that no notification had announced; once, until notifications come again |
 
-The first making is no news, and neither is the end of what is no longer wanted.
+That one is made for the first time is no event, nor is the end of one that is no longer wanted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MISSED: Final = "subscription.missed"
 
 _WITHOUT_NOTICE: Final = "a change came that no notification had told of"
 
-Tell = Callable[[str, Mapping[str, object], Iterable[str]], None]
+Publish = Callable[[str, Mapping[str, object], Iterable[str]], None]
 """Takes the event's name, its data, and the keys of the contacts that it is about."""
 
 
@@ -56,9 +56,9 @@ class SubscriptionEvent:
     origin: str | None = None
 
     def data(self) -> dict[str, object]:
-        """As it is told."""
-        told: dict[str, object] = {"end_user": self.slots[0].user, "node": self.node, "reason": self.reason}
-        return told if self.origin is None else told | {"from": self.origin, "to": self.node}
+        """Its data, as clients get it."""
+        data: dict[str, object] = {"end_user": self.slots[0].user, "node": self.node, "reason": self.reason}
+        return data if self.origin is None else data | {"from": self.origin, "to": self.node}
 
 
 def working(state: State) -> frozenset[Slot]:
@@ -128,25 +128,25 @@ def _is_wanted(key: Key, state: State) -> bool:
 
 
 class Publisher:
-    """Tells of them. It remembers which subscriptions have worked before."""
+    """Publishes these events. It remembers which subscriptions have worked before."""
 
-    def __init__(self, store: Store, tell: Tell) -> None:
+    def __init__(self, store: Store, publish: Publish) -> None:
         self._store = store
-        self._tell = tell
+        self._publish = publish
         self._known: frozenset[Slot] = frozenset()
 
     def changed(self, old: State, new: State) -> None:
         """A step of the lifecycle."""
-        for each in events_between(old, new, self._known):
-            self._tell(each.name, each.data(), self._keys(each.slots))
+        for event in events_between(old, new, self._known):
+            self._publish(event.name, event.data(), self._keys(event.slots))
         wanted = {slot for slot in self._known if slot.user in new.users}
         self._known = working(new).union(wanted)
 
     def missed(self, key: Key) -> None:
-        """A change came through this subscription that nobody had announced, the first one for a while."""
+        """A change came through this subscription without a notification: the first of a series."""
         slot = Slot(key.user, key.slot)
-        told = SubscriptionEvent(MISSED, (slot,), key.node, _WITHOUT_NOTICE)
-        self._tell(told.name, told.data(), self._keys(told.slots))
+        event = SubscriptionEvent(MISSED, (slot,), key.node, _WITHOUT_NOTICE)
+        self._publish(event.name, event.data(), self._keys(event.slots))
 
     def _keys(self, slots: Iterable[Slot]) -> list[str]:
         feeds = {slot.feed for slot in slots}

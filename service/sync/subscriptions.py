@@ -80,7 +80,7 @@ class TrackedSubscription:
     silent_since: float = 0.0
     """Since when the first notification is overdue; 0: it is not."""
     suspected_at: float | None = None
-    """When a change was found of which no notification had told; one that is just late clears it."""
+    """When a change was found that no notification had announced; one that is merely late clears it."""
     unattributed: int = 0
     """How many fetches in a row named somebody whom this subscription does not carry, or nobody at all."""
     unattributed_since: float = 0.0

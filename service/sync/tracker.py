@@ -55,7 +55,7 @@ class SubscriptionTracker:
                 self._close(tracked)
                 continue
             if now.contacts != before.contacts:
-                # What joins is told of from now on; what leaves no longer is. Neither counts as it was read before.
+                # What joins is notified from now on, what leaves no longer: what was read of either does not count.
                 self._store.doubt_contacts(now.contacts ^ before.contacts, "its subscription was just altered")
                 tracked.poll_due = 0.0
             tracked.subscription = now

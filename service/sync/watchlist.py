@@ -22,7 +22,7 @@ class Watchlist:
         self._removed: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<Watching {len(self.all())} contacts>"
+        return f"<Watchlist {len(self.all())} contacts>"
 
     def reload(self, configured: Mapping[str, Sequence[str]]) -> None:
         """Take a new configuration. What was removed by hand stays removed as long as it is configured."""
@@ -73,7 +73,7 @@ class Watchlist:
         for key, (contact, user) in self._added.items():
             if key not in found:
                 found[key] = Watched(self._spelling.setdefault(key, contact), user, False)
-        # The server is told of a contact by its first spelling, for as long as it is watched: another one would be the
+        # The server is given the first spelling of a contact, for as long as it is watched: another one would be the
         # same contact to it, and removing the one would remove the other.
         self._spelling = {key: each.contact for key, each in found.items()}
         return list(found.values())

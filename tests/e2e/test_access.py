@@ -103,7 +103,7 @@ def test_keys_and_two_listeners_in_one_service(server: Server, tmp_path: Path) -
     assert server.holds() == NOTHING
     assert f"Listening for notifications alone on {apart.url}" in said
     assert ", and 1 key\n" in said
-    assert "there is no key any more" in said
+    assert "the last API key was removed" in said
     for secret in (wall, root, SECRET):
         assert secret not in said
 

@@ -216,7 +216,7 @@ def test_there_is_a_recipe_for_every_transition() -> None:
 def test_every_transition_comes_about(
     cell: tuple[Phase, ResourceEvent], asked: list[tuple[Phase, ResourceEvent]]
 ) -> None:
-    """Walked by happenings alone; the lifecycle goes on well afterwards, and what cannot happen does not."""
+    """Walked by events alone; the lifecycle goes on well afterwards, and what cannot happen does not."""
     prepare, happens = RECIPES[cell]
     story = prepare()
     asked.clear()

@@ -87,7 +87,7 @@ def test_a_group_that_the_running_service_does_not_know_is_left_out(
     (admission,) = rules.keys._known
     assert admission.principal.groups == frozenset()
     assert admission.principal.limited
-    assert "keys.board: the group support is new: that takes a restart" in caplog.text
+    assert "keys.board: restart the service for the key to see the new group support" in caplog.text
 
 
 def test_names_of_ours_are_compared_as_dns_does(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_names_of_ours_are_compared_as_dns_does(tmp_path: Path) -> None:
 def test_the_limits_are_those_of_the_configuration(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     more = "[limits]\nrequests_per_second = 0.5\nburst = 3\nstreams = 2\nstreams_per_client = 1\n"
-    door = access_rules.door(config(tmp_path, more), ManualClock())
+    door = access_rules.authenticator(config(tmp_path, more), ManualClock())
     with door.slots.take("a"), pytest.raises(Exception, match="limit of 1"), door.slots.take("a"):
         pass
     assert caplog.text == ""

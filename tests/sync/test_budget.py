@@ -17,26 +17,26 @@ from service.core.clock import ManualClock
 from service.sync.budget import BudgetedTransport, Priority, RequestBudget
 
 SLACK = 1e-3
-"""The gate sleeps a little longer than it must, so that rounding never lets one through too early."""
+"""The budget sleeps a little longer than it must, so that rounding never lets one through too early."""
 
 
 @dataclass
 class Queue:
-    """Callers in front of a gate, and when each of them went through."""
+    """Callers that wait for a budget, and when each of them went through."""
 
-    gate: RequestBudget
+    budget: RequestBudget
     clock: ManualClock
     passed: list[tuple[str, float]] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def send(self, name: str, lane: Priority = Priority.FETCH) -> asyncio.Task[None]:
+    def send(self, name: str, priority: Priority = Priority.FETCH) -> asyncio.Task[None]:
         """One more caller, still on its way."""
-        self.tasks.append(asyncio.create_task(self._pass(name, lane)))
+        self.tasks.append(asyncio.create_task(self._pass(name, priority)))
         return self.tasks[-1]
 
-    async def join(self, name: str, lane: Priority = Priority.FETCH) -> asyncio.Task[None]:
+    async def join(self, name: str, priority: Priority = Priority.FETCH) -> asyncio.Task[None]:
         """One more caller, that has come as far as it can."""
-        task = self.send(name, lane)
+        task = self.send(name, priority)
         await self.settle()
         return task
 
@@ -49,31 +49,31 @@ class Queue:
     def names(self) -> list[str]:
         return [name for name, _ in self.passed]
 
-    async def _pass(self, name: str, lane: Priority) -> None:
-        await self.gate.acquire(lane)
+    async def _pass(self, name: str, priority: Priority) -> None:
+        await self.budget.acquire(priority)
         self.passed.append((name, self.clock.monotonic()))
 
 
 def queue(rate: float, burst: int | None = None) -> Queue:
-    """A gate with nobody at it, on a clock that stands still."""
+    """A budget with nobody waiting, on a clock that stands still."""
     clock = ManualClock()
     return Queue(RequestBudget(rate, clock, burst), clock)
 
 
 async def test_a_burst_goes_at_once_and_no_more() -> None:
-    """After a pause `burst` requests need not wait; the next one does, and the gate shows it."""
+    """After a pause `burst` requests need not wait; the next one does, and the budget shows it."""
     at = queue(rate=1, burst=3)
     for name in "abcd":
         await at.join(name)
     assert at.names == ["a", "b", "c"]
-    assert repr(at.gate) == "Gate(1/s, 1 waiting)"
+    assert repr(at.budget) == "RequestBudget(1/s, 1 waiting)"
     await at.clock.run(1 + SLACK)
     assert at.names == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(0.2, 1), (1, 1), (2.6, 3), (20, 20)])
 async def test_without_a_burst_it_is_a_second_of_the_rate(rate: float, burst: int) -> None:
-    """At least one, else a slow gate would never open."""
+    """At least one, else a slow budget would never let one through."""
     at = queue(rate)
     for number in range(burst + 1):
         await at.join(str(number))
@@ -101,32 +101,32 @@ async def test_those_who_wait_go_at_the_rate() -> None:
 
 
 async def test_renewals_go_before_fetches_and_fetches_before_polls() -> None:
-    """The lane decides among those who wait, whoever came first."""
+    """The priority decides among those who wait, whoever came first."""
     at = queue(rate=1, burst=1)
     await at.join("first")
-    for name, lane in (("poll", Priority.POLL), ("fetch", Priority.FETCH), ("renewal", Priority.LIFECYCLE)):
-        await at.join(name, lane)
+    for name, priority in (("poll", Priority.POLL), ("fetch", Priority.FETCH), ("renewal", Priority.LIFECYCLE)):
+        await at.join(name, priority)
     await at.clock.run(4)
     assert at.names == ["first", "renewal", "fetch", "poll"]
 
 
-async def test_inside_a_lane_who_came_first_goes_first() -> None:
-    """The lanes are queues."""
+async def test_with_one_priority_who_came_first_goes_first() -> None:
+    """Each priority is a queue."""
     at = queue(rate=1, burst=1)
     await at.join("first")
-    for name, lane in (
+    for name, priority in (
         ("f1", Priority.FETCH),
         ("p1", Priority.POLL),
         ("f2", Priority.FETCH),
         ("p2", Priority.POLL),
         ("f3", Priority.FETCH),
     ):
-        await at.join(name, lane)
+        await at.join(name, priority)
     await at.clock.run(6)
     assert at.names == ["first", "f1", "f2", "f3", "p1", "p2"]
 
 
-async def test_a_newcomer_does_not_overtake_who_waits_in_its_lane() -> None:
+async def test_a_newcomer_does_not_overtake_who_waits_with_its_priority() -> None:
     """A token that has just come belongs to who waits for it, not to who asks at that moment."""
     at = queue(rate=1, burst=1)
     await at.join("first")
@@ -167,7 +167,7 @@ async def test_a_turn_that_came_too_late_is_given_back() -> None:
     given_up = await at.join("gives up")
     at.clock.advance(1 + SLACK)
     for _ in range(10):
-        if "0 waiting" in repr(at.gate):  # the turn is given, and its caller has not run yet
+        if "0 waiting" in repr(at.budget):  # the turn is given, and its caller has not run yet
             break
         await asyncio.sleep(0)
     assert at.names == ["first"]
@@ -186,7 +186,7 @@ async def test_after_all_have_given_up_the_gate_still_opens() -> None:
     await at.clock.run(5)
     await at.join("next")
     assert at.names == ["first", "next"]
-    assert repr(at.gate) == "Gate(1/s, 0 waiting)"
+    assert repr(at.budget) == "RequestBudget(1/s, 0 waiting)"
 
 
 Step = tuple[str, float]
@@ -245,7 +245,7 @@ async def _greet(sent: SentRequest) -> Reply:
     ],
 )
 async def test_the_operation_decides_the_lane(earlier: list[str]) -> None:
-    """Fetches and polls have lanes of their own; whatever else is asked keeps us alive, and goes first."""
+    """Fetches and polls have priorities of their own; whatever else is asked keeps us alive, and goes first."""
     clock = ManualClock()
     wire = MemoryTransport(_greet)
     transport = BudgetedTransport(wire, RequestBudget(1, clock, burst=1))
@@ -259,7 +259,7 @@ async def test_the_operation_decides_the_lane(earlier: list[str]) -> None:
 
 
 async def test_loading_the_wsdl_goes_with_the_renewals() -> None:
-    """A GET waits for its turn as well, in the first lane."""
+    """A GET waits for its turn as well, with the first priority."""
     clock = ManualClock()
     wire = MemoryTransport(_greet)
     transport = BudgetedTransport(wire, RequestBudget(1, clock, burst=1))

@@ -126,7 +126,7 @@ def _lost(engine: SyncEngine, key: Key) -> CallReported:
 
 @pytest.mark.parametrize("bad", ["x@refused.example", "a@refused.example"])
 def test_a_contact_that_the_server_refuses_holds_up_nobody(bad: str) -> None:
-    """Left out and told, whether it is there at the start or added later; the others are live."""
+    """Left out and named as a problem, whether it is there at the start or added later; the others are live."""
 
     async def story() -> None:
         office = VirtualOffice(names(6))
@@ -302,7 +302,7 @@ def test_a_sweep_goes_on_where_a_poll_failed() -> None:
     run(story())
 
 
-def test_a_poll_that_keeps_failing_is_told() -> None:
+def test_a_poll_that_keeps_failing_is_a_problem() -> None:
     async def story() -> None:
         office = VirtualOffice(names(3))
         engine = office.start()
@@ -312,10 +312,10 @@ def test_a_poll_that_keeps_failing_is_told() -> None:
         office.change("p0000@example.com", Wire.BUSY)
         began = office.clock.now()
         await office.pass_time(60)
-        told = [each for each in engine.status().problems if "cannot be read again" in each.what]
-        assert len(told) == 1
-        assert "503" in told[0].what
-        assert told[0].since < began + 10
+        problems = [each for each in engine.status().problems if "cannot be polled" in each.what]
+        assert len(problems) == 1
+        assert "503" in problems[0].what
+        assert problems[0].since < began + 10
         office.simulator.faults.clear()
         await office.heal()
         office.change("p0001@example.com", Wire.BUSY)

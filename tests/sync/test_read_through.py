@@ -17,14 +17,14 @@ class Poll:
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
-        self.gate = asyncio.Event()
+        self.answered = asyncio.Event()
         self.begun = asyncio.Event()
         self.error: Exception | None = None
 
     async def __call__(self, contacts: Sequence[str]) -> RefreshReport:
         self.asked.append(list(contacts))
         self.begun.set()
-        await self.gate.wait()
+        await self.answered.wait()
         if self.error is not None:
             raise self.error
         return RefreshReport(len(contacts), 0)
@@ -33,7 +33,7 @@ class Poll:
 async def test_questions_at_one_time_share_a_poll() -> None:
     poll = Poll()
     through = ReadThrough(poll)
-    poll.gate.set()
+    poll.answered.set()
     reports = await asyncio.gather(*(through.read([f"p{n % 3}@x.y"]) for n in range(50)))
     assert poll.asked == [["p0@x.y", "p1@x.y", "p2@x.y"]]
     assert all(each.contacts == 3 for each in reports)
@@ -47,14 +47,14 @@ async def test_a_question_during_a_poll_waits_for_the_next() -> None:
     second = asyncio.create_task(through.read(["a@x.y"]))
     third = asyncio.create_task(through.read(["b@x.y"]))
     await asyncio.sleep(0)
-    poll.gate.set()
+    poll.answered.set()
     await asyncio.gather(first, second, third)
     assert poll.asked == [["a@x.y"], ["a@x.y", "b@x.y"]]
 
 
 async def test_a_failure_reaches_everybody_who_asked_and_the_next_poll_is_a_new_one() -> None:
     poll = Poll()
-    poll.gate.set()
+    poll.answered.set()
     poll.error = NotAvailable("the server is away")
     through = ReadThrough(poll)
     results = await asyncio.gather(*(through.read(["a@x.y"]) for _ in range(3)), return_exceptions=True)
@@ -69,7 +69,7 @@ async def test_one_who_gives_up_does_not_take_the_poll_from_the_others() -> None
     one, other = (asyncio.create_task(through.read(["a@x.y"])) for _ in range(2))
     await poll.begun.wait()
     one.cancel()
-    poll.gate.set()
+    poll.answered.set()
     assert (await other).contacts == 1
     with pytest.raises(asyncio.CancelledError):
         await one
@@ -93,7 +93,7 @@ async def test_a_poll_outlives_whoever_waited_for_it_and_fails_in_silence() -> N
     through = ReadThrough(polled, patience=0.05)
     with pytest.raises(NotAvailable, match=r"within 0\.05 s"):
         await through.read(["a@x.y"])
-    poll.gate.set()
+    poll.answered.set()
     async with asyncio.timeout(1):
         await failed.wait()
     await asyncio.sleep(0)

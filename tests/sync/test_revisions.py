@@ -135,7 +135,7 @@ def test_a_ceiling_that_is_none_is_not_believed(
     path.write_text(json.dumps(json.loads(path.read_text()) | {"revision_ceiling": value}))
     file = StateFile(path)
     assert Revisions(file, clock).start == int(NOW * 1e6)
-    assert "no revision: event ids begin at the clock" in caplog.text
+    assert "is not a number from 0 to 2**53: event ids start from the clock" in caplog.text
     assert file.read() == LEFT
 
 
@@ -211,4 +211,4 @@ async def test_the_service_begins_above_and_answers_an_old_id_with_a_snapshot(pa
     clock.jump(-7200)
     made = assembly.assemble(config, clock)
     assert made.store.revision == int(NOW * 1e6) + 501
-    assert made.knowledge.log.since(int(NOW * 1e6) + 500) is None
+    assert made.core.log.since(int(NOW * 1e6) + 500) is None

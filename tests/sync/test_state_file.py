@@ -250,13 +250,13 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
-def test_a_broken_file_is_set_aside(path: Path, caplog: pytest.LogCaptureFixture, content: bytes) -> None:
-    """With one warning that names both files, and its content kept for whoever wants to know."""
+def test_a_damaged_file_is_renamed(path: Path, caplog: pytest.LogCaptureFixture, content: bytes) -> None:
+    """With one warning that names both files, and its content is kept."""
     path.write_bytes(content)
     assert StateFile(path).read() == UNKNOWN
     assert len(warnings(caplog)) == 1
-    assert f"{path} is not one of ours" in warnings(caplog)[0]
-    assert "set aside as pws.state.json.broken" in warnings(caplog)[0]
+    assert f"{path} is damaged" in warnings(caplog)[0]
+    assert "renamed to pws.state.json.broken" in warnings(caplog)[0]
     assert path.with_name("pws.state.json.broken").read_bytes() == content
     assert not path.exists()
 
@@ -309,7 +309,7 @@ def test_a_broken_file_that_cannot_be_set_aside_is_overwritten(path: Path, caplo
     path.with_name("pws.state.json.broken").mkdir()
     file = StateFile(path)
     assert file.read() == UNKNOWN
-    assert warnings(caplog)[1:] == ["it could not be set aside: Is a directory"]
+    assert warnings(caplog)[1:] == [f"the state file {path} cannot be renamed: Is a directory"]
     file.write(memory())
     assert StateFile(path).read() == memory()
 
@@ -378,7 +378,7 @@ def test_what_lies_at_nodes_of_another_scheme_is_ignored(
     assert StateFile(path, frozenset({scheme})).read() == memory(node)
     assert len(warnings(caplog)) == 1
     assert f"1 of the nodes in the state file {path}" in warnings(caplog)[0]
-    assert f"not spoken to over {scheme}:" in warnings(caplog)[0]
+    assert f"do not use {scheme}," in warnings(caplog)[0]
     assert path.exists()
 
 

@@ -1,4 +1,4 @@
-"""What is told of subscriptions, with the simulator behind: each transition once, and what comes of it behind it."""
+"""The events of subscriptions, with the simulator behind: each transition once, and its consequences after it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Followed(VirtualOffice):
         """Start, and wait until all is well."""
         engine = self.start()
         self.log = EventLog(self.store, Reader(self.store, self.clock, BOUND, {}), self.clock)
-        engine._publisher._tell = self.log.tell
+        engine._publisher._publish = self.log.tell
         self._ticking = asyncio.create_task(self.log.run())
         await self.heal()
         await self.pass_time(2)
@@ -37,7 +37,7 @@ class Followed(VirtualOffice):
         self._ticking.cancel()
         await self.stop()
 
-    def told(self, after: int) -> list[str]:
+    def events(self, after: int) -> list[str]:
         """Events since then in words: subscriptions by their events' names, contacts by their freshness."""
         found = []
         for event in self.log.since(after) or ():
@@ -49,7 +49,7 @@ class Followed(VirtualOffice):
 
     def news(self, after: int) -> list[str]:
         """Of these, what is about subscriptions."""
-        return [each for each in self.told(after) if each.startswith("subscription.")]
+        return [each for each in self.events(after) if each.startswith("subscription.")]
 
 
 def story(work: Story, **more: Any) -> None:  # of an Office
@@ -75,10 +75,10 @@ def test_sessions_that_are_killed() -> None:
         office.change(office.contacts[0], Wire.BUSY)
         await office.heal()
         await office.pass_time(5)
-        told = office.told(seen)
-        assert [each for each in told if each.startswith("subscription.")] == [LOST, RECREATED]
-        assert told.index(Level.LIVE) > told.index(RECREATED)
-        assert told[-1] == Level.LIVE
+        events = office.events(seen)
+        assert [each for each in events if each.startswith("subscription.")] == [LOST, RECREATED]
+        assert events.index(Level.LIVE) > events.index(RECREATED)
+        assert events[-1] == Level.LIVE
 
     story(work)
 
@@ -110,12 +110,12 @@ def test_a_node_that_goes_down() -> None:
         assert office.news(seen) == [FAILED_OVER, RECREATED]
         moved = next(event for event in office.log.since(seen) or () if event.name == FAILED_OVER)
         assert (moved.data["from"], moved.data["to"]) == ("http://imp1:8082", "http://imp2:8082")
-        assert office.told(seen).count(Level.STALE) == len(office.contacts)
+        assert office.events(seen).count(Level.STALE) == len(office.contacts)
 
     story(work, nodes=("imp1", "imp2"), heartbeat=10.0)
 
 
-def test_renewals_are_told_and_nothing_else_of_a_quiet_day() -> None:
+def test_renewals_are_events_and_nothing_else_of_a_quiet_day() -> None:
     """One in an hour, however many fetches and polls there are."""
 
     async def work(office: Followed) -> None:
@@ -124,12 +124,12 @@ def test_renewals_are_told_and_nothing_else_of_a_quiet_day() -> None:
         news = office.news(seen)
         assert set(news) == {RENEWED}
         assert 3 <= len(news) <= 5
-        assert office.told(seen) == news, "nobody was stale"
+        assert office.events(seen) == news, "nobody was stale"
 
     story(work)
 
 
-def test_changes_that_nobody_announces_are_told_once() -> None:
+def test_changes_that_nobody_announces_are_one_event() -> None:
     """Until notifications come again, and are lost again."""
 
     async def work(office: Followed) -> None:
