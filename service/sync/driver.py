@@ -111,7 +111,7 @@ class LifecycleDriver:
             if limit <= 0:
                 break
             self.post(lifecycle.Tick())
-        return self.state.finished
+        return self.state.finished and not lifecycle.remember(self.state).nodes
 
     async def close(self) -> None:
         """End all tasks and connections."""

@@ -113,7 +113,7 @@ class SyncEngine:
         if clean:
             log.info("stopped; nothing of ours is left on the server")
         else:
-            log.warning("stopped after %.0f s; what is left on the server is removed at the next start", limit)
+            log.warning("stopped (%.0f s at most); what is left on the server is removed at the next start", limit)
 
     def _changed(self, old: State, new: State) -> None:
         # First the cause, then its consequences: contacts become stale behind this event.

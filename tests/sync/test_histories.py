@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pws_soap.simulator import NodeCondition
+from pws_soap.simulator import Fault, NodeCondition
 from pws_soap.simulator import State as Wire
 from service.core.engine import NotAvailable
 from tests.support.virtual_office import VirtualOffice, names
@@ -80,6 +80,22 @@ def test_nothing_ticks_for_a_leftover_that_nobody_can_remove(tmp_path: Path) -> 
         await office.heal()
 
     run(story())
+
+
+def test_a_stop_during_a_login_that_is_never_answered_claims_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The session may be there: the log says so, and the next start resets it."""
+
+    async def story() -> None:
+        office = VirtualOffice(names(2))
+        office.simulator.faults.add(Fault("lose-reply"))
+        office.start()
+        await office.stop()
+        assert office.left() == ["imp1: session of pwsapp"]
+
+    caplog.set_level("INFO", logger="pws.service")
+    run(story())
+    assert "what is left on the server is removed at the next start" in caplog.text
+    assert "nothing of ours is left" not in caplog.text
 
 
 def test_two_nodes_that_hung_for_long_are_tried_again_with_a_clean_record() -> None:
