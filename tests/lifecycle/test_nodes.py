@@ -62,7 +62,7 @@ def test_the_backup_is_used_when_the_primary_of_a_redirect_has_failed() -> None:
 @pytest.mark.parametrize(
     "name", ["", None, "no such name", "b.example:99999", "[:::]", "[1:2]", "//evil", "user@b", "b.example/path"]
 )
-def test_a_redirect_to_no_name_at_all_is_told_and_tried_again(name: str | None) -> None:
+def test_a_redirect_to_no_name_at_all_is_an_error_and_tried_again(name: str | None) -> None:
     """Whatever the server says, the lifecycle lives."""
     story = logging_in(A, B)
     story.elsewhere(story.one(Act.MAKE, Kind.END_USER), name)
@@ -73,7 +73,7 @@ def test_a_redirect_to_no_name_at_all_is_told_and_tried_again(name: str | None) 
     assert story.live(Kind.SUBSCRIPTION) == [subscription()]
 
 
-def test_a_redirect_of_the_application_user_is_told_and_tried_again_with_pauses() -> None:
+def test_a_redirect_of_the_application_user_is_an_error_and_tried_again_with_pauses() -> None:
     """Application users may log in anywhere: such an answer makes no sense, and no storm."""
     story = Story(A, B)
     story.want(ann="a")
@@ -92,7 +92,7 @@ def test_a_late_redirect_moves_nobody() -> None:
     assert story.live(Kind.SUBSCRIPTION) == [subscription(node=B)]
 
 
-def test_a_redirect_loop_is_told_and_does_not_storm() -> None:
+def test_a_redirect_loop_is_an_error_and_does_not_storm() -> None:
     """Each node says it is the other one; it ends when they agree."""
     story = Story(A, B)
     story.want(ann="a")

@@ -86,7 +86,7 @@ def test_healing_is_measured() -> None:
 
 
 @pytest.mark.parametrize(("start", "way"), [(3, "trap"), (2, "circle")])
-def test_what_does_not_heal_is_told(start: int, way: str) -> None:
+def test_what_does_not_heal_is_reported(start: int, way: str) -> None:
     """With the way to it."""
     seen = explore(start, countdown, lambda _: None, healed=lambda number: number == 0)
     assert seen.unhealed is not None

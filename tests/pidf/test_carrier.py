@@ -117,7 +117,7 @@ def test_cdata_sections_between_documents_are_carriers() -> None:
     assert _contacts(text) == ["u1@example.com", "u2@example.com"]
 
 
-def test_a_document_in_a_comment_is_told_and_not_read() -> None:
+def test_a_document_in_a_comment_is_reported_and_not_read() -> None:
     """Nobody is lost without a word."""
     readings = list(read_list(f"<!-- {_document(1)} -->" + _document(2)))
     assert [(reading.contact, reading.problem) for reading in readings] == [

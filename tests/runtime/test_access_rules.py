@@ -105,7 +105,7 @@ def test_the_limits_are_those_of_the_configuration(tmp_path: Path, caplog: pytes
     assert caplog.text == ""
 
 
-def test_mistakes_about_keys_are_told_with_their_place(tmp_path: Path) -> None:
+def test_mistakes_about_keys_are_reported_with_their_place(tmp_path: Path) -> None:
     found = mistakes(
         tmp_path,
         KEY

@@ -11,7 +11,7 @@ import pytest
 from service.runtime.state_lock import LockHeld, alone_with
 
 
-def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:
+def test_a_second_one_learns_who_has_it(tmp_path: Path) -> None:
     state = tmp_path / "pws.state.json"
     with alone_with(state):
         with pytest.raises(LockHeld) as caught, alone_with(state):
@@ -23,7 +23,7 @@ def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:
         pass
 
 
-def test_it_is_let_go_whatever_happens(tmp_path: Path) -> None:
+def test_it_is_released_however_it_ends(tmp_path: Path) -> None:
     state = tmp_path / "pws.state.json"
     with pytest.raises(ZeroDivisionError), alone_with(state):
         raise ZeroDivisionError

@@ -235,7 +235,7 @@ def test_transport_of_one_s_own_does_not_swallow_an_authority(ca_file: Path) -> 
         PwsClient(NODE, ca_file=ca_file, transport=MemoryTransport())
 
 
-def test_ca_file_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+def test_ca_file_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
     """Missing, a directory, not PEM, empty: before any call."""
     text, empty = tmp_path / "text.pem", tmp_path / "empty.pem"
     text.write_text("not a certificate")
@@ -247,7 +247,7 @@ def test_ca_file_that_is_none_is_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "ab", "ab" * 31, "ab" * 33, "zz" * 32, "sha1:" + "ab" * 20, "é" * 64])
-def test_fingerprint_that_is_none_is_told_at_once(text: str) -> None:
+def test_fingerprint_that_is_none_is_refused_at_once(text: str) -> None:
     """64 hexadecimal digits, and nothing like it."""
     with pytest.raises(ArgumentError, match="SHA-256 of a certificate, 64 hexadecimal digits"):
         PwsClient(NODE, fingerprint=text)

@@ -170,7 +170,7 @@ def test_a_poll_that_answers_about_somebody_else_settles_nobody() -> None:
 
 
 def test_a_change_that_a_heartbeat_finds_is_stale_until_it_is_fetched() -> None:
-    """The poll told of it, but no notification did: the fetch that takes it from the server settles it."""
+    """The poll found it, but no notification announced it: the fetch that takes it from the server settles it."""
 
     async def story() -> None:
         office = VirtualOffice(names(1), safety=3600.0, reconcile=0.0, heartbeat=10.0)

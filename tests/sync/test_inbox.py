@@ -81,7 +81,7 @@ def test_the_longest_waiting_comes_first() -> None:
     assert box.dirty() == (TWO, ONE)
 
 
-def test_nodes_are_told_apart() -> None:
+def test_nodes_are_kept_apart() -> None:
     """Every node counts its subscriptions from 1."""
     box = inbox(ONE, OTHER)
     box.mark(1, "b")
@@ -200,10 +200,10 @@ class InboxMachine(RuleBasedStateMachine):
         self.box.forget(ref)
         self.marked.pop(ref, None)
 
-    @rule(ref=refs, told=st.booleans())
-    def mark(self, ref: SubscriptionRef, told: bool) -> None:
-        sent = ref if told else SubscriptionRef(ANY_NODE, ref.id)
-        meant = [each for each in self.marked if each == sent or (not told and each.id == ref.id)]
+    @rule(ref=refs, named=st.booleans())
+    def mark(self, ref: SubscriptionRef, named: bool) -> None:
+        sent = ref if named else SubscriptionRef(ANY_NODE, ref.id)
+        meant = [each for each in self.marked if each == sent or (not named and each.id == ref.id)]
         assert self.box.mark(sent.id, sent.node) == bool(meant)
         for each in meant:
             self.marked[each] = self.now()

@@ -84,7 +84,7 @@ def test_sessions_that_are_killed() -> None:
 
 
 def test_the_contacts_of_the_feed_are_named() -> None:
-    """Whoever follows a group hears of its own feeds."""
+    """A client that follows a group gets the events of its own feeds."""
 
     async def work(office: Followed) -> None:
         seen = office.log.last

@@ -108,7 +108,7 @@ def test_a_file_of_the_version_before_is_read(path: Path, clock: ManualClock) ->
     assert path.exists()
 
 
-def test_an_unwritable_place_is_told_once_and_tried_again(
+def test_an_unwritable_place_is_logged_once_and_tried_again(
     tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Only the clock remains there."""

@@ -163,7 +163,7 @@ def test_a_link_in_the_way_is_not_followed(path: Path, tmp_path: Path) -> None:
     assert StateFile(path).read() == memory()
 
 
-def test_a_place_that_cannot_be_written_to_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_place_that_cannot_be_written_to_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The service goes on; when there is room again it writes, and logs the next failure anew."""
     path = tmp_path / "not yet" / "pws.state.json"
     file = StateFile(path)
@@ -304,7 +304,7 @@ def test_a_file_too_large_is_not_read_whole(
 
 
 def test_a_broken_file_that_cannot_be_set_aside_is_overwritten(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Both are told, and the service starts."""
+    """Both are logged, and the service starts."""
     path.write_text("broken")
     path.with_name("pws.state.json.broken").mkdir()
     file = StateFile(path)

@@ -121,7 +121,7 @@ def test_one_session_that_is_lost_is_one_event_for_each_subscription() -> None:
     assert story.published.names() == [RECREATED, RECREATED]
 
 
-def test_a_renewal_is_told_once_for_each_life() -> None:
+def test_a_renewal_is_published_once_for_each_life() -> None:
     """A renewal that fails is not, and the endpoint's is nobody's business."""
     story = PublishedStory().start()
     story.wait(2900)
@@ -142,7 +142,7 @@ def test_one_that_runs_out_says_so() -> None:
     ]
 
 
-def test_a_node_that_fails_is_told_of_with_where_it_went() -> None:
+def test_a_node_that_fails_is_published_with_the_node_that_follows() -> None:
     """Once for an end user, whatever it has; the end of the old subscription is no loss."""
     story = PublishedStory(A, B, contacts_per_subscription=2).start(ann="abcd")
     for _ in range(3):

@@ -84,7 +84,7 @@ def test_a_contact_whose_first_document_is_broken_is_unknown() -> None:
     run(story())
 
 
-def test_federated_contacts_in_basic_are_told_to_need_rich() -> None:
+def test_federated_contacts_in_basic_are_reported_to_need_rich() -> None:
     """A problem in the status once they were read, and none while nobody is known or where rich presence is read."""
 
     async def story(*, rich: bool, federated: int) -> list[str]:
@@ -97,12 +97,12 @@ def test_federated_contacts_in_basic_are_told_to_need_rich() -> None:
         assert {fresh(office, each).level for each in office.contacts} == {Level.LIVE}
         return [each.what for each in engine.status().problems]
 
-    (told,) = run(story(rich=False, federated=4))
-    assert told.startswith(
+    (problem,) = run(story(rich=False, federated=4))
+    assert problem.startswith(
         "4 contacts are UNKNOWN to dispatcher with basic presence "
         "(p0000@example.com, p0001@example.com, p0002@example.com and 1 more)"
     )
-    assert "RICH_PRESENCE" in told
+    assert "RICH_PRESENCE" in problem
     assert run(story(rich=True, federated=4)) == []
     assert run(story(rich=False, federated=0)) == []
     assert run(story(rich=False, federated=6)) == []

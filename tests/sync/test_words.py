@@ -1,4 +1,4 @@
-"""What people are told while something is wrong, in problems and in the log; and that the demo's lines come true."""
+"""The words of problems and of the log while something is wrong; and that the demo's lines come true."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def test_one_failed_call_is_none_in_a_row() -> None:
             await office.pass_time(0.1)
             assert office.engine is not None
             seen |= {each.what for each in office.engine.status().problems}
-        told = {text for each in seen for text in re.findall(r"does not answer (\(.*?\))", each)}
-        assert told >= {"(1 call)", "(2 calls in a row)"}
+        found = {text for each in seen for text in re.findall(r"does not answer (\(.*?\))", each)}
+        assert found >= {"(1 call)", "(2 calls in a row)"}
 
     run(story())
 
