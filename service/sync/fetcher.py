@@ -248,20 +248,18 @@ class Fetcher:
 
     def _found_unattributed(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
         """The reply names somebody whom the subscription does not carry: it may be any of its contacts."""
-        named = next((each.contact for each in unattributed if each.contact), "")
-        what = f"{named[:_SHOWN]!a}" if named else f"an entry without a contact ({unattributed[0].problem})"
+        problem = unattributed[0].problem
+        named = next((f"{each.contact[:_SHOWN]!a}" for each in unattributed if each.contact), "")
+        what = f"{named}, which is not one of its contacts" if named else f"an entry without a contact ({problem})"
         if not tracked.unattributed:
             tracked.unattributed_since = self._clock.monotonic()
-            log.warning(
-                "%s: a fetch returned %s, which is not one of its contacts: all its contacts are polled",
-                tracked.feed,
-                what,
-            )
+            log.warning("%s: a fetch returned %s: all its contacts are polled", tracked.feed, what)
         tracked.unattributed += 1
-        tracked.unattributed_name = what
+        tracked.unattributed_entry = what
         self._subscriptions.counters.unattributed += len(unattributed)
+        about = named or f"nobody that is named ({problem})"
         self._store.doubt_contacts(
-            tracked.subscription.contacts, f"a reply told of {what}, which may have been about this contact"
+            tracked.subscription.contacts, f"a reply told of {about}, which may have been about this contact"
         )
         tracked.poll_due = 0.0
 

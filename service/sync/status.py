@@ -102,8 +102,8 @@ def problems(
                 "the last fetch" if tracked.unattributed == 1 else f"each of the last {tracked.unattributed} fetches"
             )
             what = (
-                f"{times} of {tracked.name} returned {tracked.unattributed_name}, which "
-                "is not one of its contacts: all its contacts are polled after each such fetch"
+                f"{times} of {tracked.name} returned {tracked.unattributed_entry}: "
+                "all its contacts are polled after each such fetch"
             )
             yield Problem(_wall(clock, tracked.unattributed_since), what)
         if tracked.missed:

@@ -84,8 +84,8 @@ class TrackedSubscription:
     unattributed: int = 0
     """How many fetches in a row named somebody whom this subscription does not carry, or nobody at all."""
     unattributed_since: float = 0.0
-    unattributed_name: str = ""
-    """Whom the last of them named, in words."""
+    unattributed_entry: str = ""
+    """What the last of them returned, in words."""
     fetching: bool = False
     polling: bool = False
     turn: int = 0
