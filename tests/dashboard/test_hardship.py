@@ -15,7 +15,7 @@ from tests.dashboard.serving import S, demo, locked, person, served, small_offic
 from tests.dashboard.shapes import PHONE, WALL, crowd, overflow
 from tests.support.bare_service import BareService
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.long(ci=True), pytest.mark.asyncio(loop_scope="session")]
 
 TURN, NOTHING = "\u202e", "\u200b"
 LATE = """
