@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from pws_soap.server import messages as m
+from pws_soap.server.messages import Request
 from pws_soap.simulator import Options, Presence, SimReply, Simulator, State, World
-from pws_soap.simulator import messages as m
-from pws_soap.simulator.requests import Request
+from pws_soap.simulator.office.source import WorldPresence
 
 PWS = "urn:cisco:cup:presence:soap"
+PATH = "/presence-service/soap"
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
 URL = "http://127.0.0.1:8080/pws/path"
@@ -21,7 +23,7 @@ ANN, JOE, RITA = "ann@example.com", "joe@example.com", "rita@example.com"
 
 
 class Desk:
-    """One node that is asked directly: `ask` gives the reply, `notices` keeps what it wants to send."""
+    """One node that is asked directly: `ask` gives the reply, `notifications` keeps those that it wants to send."""
 
     def __init__(self, options: Options | None = None, *, nodes: tuple[str, ...] = ("imp1",)) -> None:
         self.options = options or Options()
@@ -30,8 +32,9 @@ class Desk:
             case_sensitive=self.options.case_sensitive_contacts,
         )
         self.simulator = Simulator(self.options, nodes=nodes, world=world, seed=7)
+        self._presence = WorldPresence(world, self.options.domain, on_set=lambda contact: None)
         self.now = 1_000_000.0
-        self.notices: list[m.Notice] = []
+        self.notifications: list[m.Notification] = []
 
     @property
     def world(self) -> World:
@@ -42,7 +45,9 @@ class Desk:
         operation = type(call).__name__
         request = Request(operation=operation[0].lower() + operation[1:], key=key, call=call)
         outcome = self.simulator.place(node).node.handle(request, self.now)
-        self.notices.extend(outcome.notices)
+        self.notifications.extend(outcome.notifications)
+        if outcome.presence_set is not None:
+            asyncio.run(self._presence.set_presence(outcome.presence_set.user, outcome.presence_set.manual))
         return outcome.reply
 
     def code(self, call: m.Call, key: str | None = None, node: str = "imp1") -> int | None:
@@ -77,10 +82,10 @@ class Desk:
         endpoint = self.endpoint(application)
         return application, user, endpoint, self.subscription(user, endpoint)
 
-    def change(self, contact: str, state: State) -> tuple[m.Notice, ...]:
+    def change(self, contact: str, state: State) -> tuple[m.Notification, ...]:
         """Change a contact; what the node wants to send for it."""
         self.world.change(contact, self.now, {"state": state})
-        return self.simulator.place("imp1").node.changed([contact], self.now)
+        return self.simulator.place("imp1").node.contacts_changed([contact], self.now)
 
     def fetch(self, user: str, subscription: int) -> dict[str, State]:
         """Fetch a subscription: contacts and their basic states."""
@@ -96,6 +101,14 @@ def key_of(reply: m.Reply) -> str:
 
 
 # By hand, on the wire
+
+
+def request(body: bytes, *headers: bytes, method: bytes = b"POST", path: str = PATH) -> bytes:
+    """An HTTP request by hand."""
+    lines = [method + b" " + path.encode() + b" HTTP/1.1", b"Host: imp", *headers]
+    if body:
+        lines.append(b"Content-Length: %d" % len(body))
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 def envelope(body: str, key: str | None = None, *, soap: str = SOAP11, header: str = "") -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from pws_soap.simulator import Fault, Presence, SimReply, Simulator, State
-from pws_soap.simulator.faults import ENTRY_FAULTS, FORMS
+from pws_soap.simulator.faults.kinds import ENTRY_FAULTS, FORMS
 
 from .talk import ANN, JOE, SOAP11, SOAP12, StillClock, envelope, fetch, header, login, poll, post, read, ready
 

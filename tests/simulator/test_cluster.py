@@ -260,7 +260,7 @@ async def test_a_node_that_is_down_refuses_and_one_that_comes_back_remembers(roo
     room.simulator.set_state("imp1", NodeCondition.UP)
     await room.simulator.drain()
     assert room.callback.ids == [1]
-    assert room.simulator.place("imp1").node.notices.withheld == {"node down": 1}
+    assert room.simulator.place("imp1").node.notifications.withheld == {"node down": 1}
     room.simulator.change(JOE, state=State.BUSY)
     await room.simulator.drain()
     assert room.callback.ids == [1]

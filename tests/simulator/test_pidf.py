@@ -7,9 +7,9 @@ from typing import Literal
 import pytest
 from lxml import etree
 
+from pws_soap.server.soap.pidf_writer import carried, document
 from pws_soap.simulator import Device, Options, Presence, State
-from pws_soap.simulator.people import people
-from pws_soap.simulator.pidf import carried, document
+from pws_soap.simulator.office.people import people
 
 PIDF = "urn:ietf:params:xml:ns:pidf"
 RPID = "urn:cisco:params:xml:ns:pidf:rpid"

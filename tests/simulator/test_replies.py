@@ -8,12 +8,12 @@ from typing import Literal, get_args
 import pytest
 from lxml import etree
 
+from pws_soap.server import messages as m
+from pws_soap.server.codes import TEXTS, Refused
+from pws_soap.server.messages import Version
+from pws_soap.server.soap.contract import schema
+from pws_soap.server.soap.replies import write
 from pws_soap.simulator import Options, Presence, State
-from pws_soap.simulator import messages as m
-from pws_soap.simulator.codes import TEXTS, Refused
-from pws_soap.simulator.contract import schema
-from pws_soap.simulator.replies import write
-from pws_soap.simulator.requests import Version
 
 from .talk import PWS, SOAP11, SOAP12
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pws_soap.server import messages as m
+from pws_soap.server.soap.requests import read
 from pws_soap.simulator import Options, State
-from pws_soap.simulator import messages as m
-from pws_soap.simulator.requests import read
 
 from .talk import ANN, JOE, PWS, SOAP12, contacts_list, envelope, fetch, login, poll, register, subscribe
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
+from pws_soap.server import messages as m
 from pws_soap.simulator import Options
-from pws_soap.simulator import messages as m
 
 from .talk import ANN, JOE, RITA, URL, Desk
 
