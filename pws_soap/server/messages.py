@@ -25,7 +25,7 @@ OPERATIONS = (
     "registerEndPoint",
     "unregisterEndPoint",
 )
-"""In the order of the portType (protocol section 1)."""
+"""The nine operations, in the order of the portType (protocol section 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class GetSubscribedPresence:
 
 @dataclass(frozen=True, slots=True)
 class GetPolledPresence:
-    """Reads contacts as they are now."""
+    """Reads the presence of contacts now."""
 
     contacts: tuple[str, ...]
     type: PresenceType = "BASIC_PRESENCE"
@@ -155,7 +155,7 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """SUCCESS."""
+    """The call was carried out: status SUCCESS."""
 
     operation: str
 
@@ -176,7 +176,7 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class PresenceList:
-    """Contacts as they are now. `absent` leaves out the list itself."""
+    """The presence of contacts now. `absent` leaves out the list itself."""
 
     operation: str
     type: PresenceType

@@ -45,7 +45,7 @@ class ServerOptions:
     contacts_per_list: int = 100
     """K: 100 in the WSDL; the documentation says 5000. The request schema is relaxed to this number."""
     subscriptions_die_with_endpoint: bool = False
-    """U: whether an endpoint that goes takes its subscriptions along, or they live on without notifications."""
+    """U: whether subscriptions end with their endpoint, or live on without notifications."""
     refresh_moves_endpoint: bool = False
     """U: whether a `subscribe` with an id moves the subscription to the endpoint that it names."""
     empty_subscription_ends: bool = False
@@ -59,19 +59,19 @@ class ServerOptions:
     poll_touches_latch: bool = False
     """L (that it doesn't): whether a poll counts as a fetch of its contacts for the session's subscriptions."""
     case_sensitive_contacts: bool = False
-    """L (that they aren't): how contact URIs are compared."""
+    """L (that they aren't): how contact URIs are compared. It is for the presence source, which compares them."""
 
     # Notifications
     notification_parameter: Literal["eventType", "etype"] = "eventType"
     """K: `eventType`; one Cisco article says `etype`."""
     notification_tries: int = 1
-    """U: how often a notification is tried."""
+    """U: how often a notification is tried; it is for `Delivery`."""
     notification_timeout: float = 5.0
-    """U: seconds to wait for the endpoint's answer."""
+    """U: seconds to wait for the endpoint's answer; it is for `HttpNotifier`."""
     notify_before_reply: bool = False
     """L (that it happens): the first notification of a subscription arrives before the reply to `subscribe`."""
     callback_ports: frozenset[int] | None = None
-    """K: the server is fussy, see `KNOWN_CALLBACK_PORTS`. Nothing is sent to other ports; None: any port will do."""
+    """K: ports to which notifications are sent, see `KNOWN_CALLBACK_PORTS`; None: to every port."""
 
     # Throttles
     cpu_notification_limit: float = 80.0
@@ -89,7 +89,7 @@ class ServerOptions:
     close_after_fault: bool = True
     """U (gSOAP does): the connection is closed after every fault."""
     requests_per_connection: int | None = 100
-    """U (gSOAP does): the connection is closed after so many requests; None: never."""
+    """U (gSOAP does): after how many requests the connection is closed; None: never."""
     repeat_session_key: Literal["no", "yes", "must-understand"] = "no"
     """U: whether replies repeat the session-key header, and whether it must be understood."""
     max_request_bytes: int = 16_000_000

@@ -30,7 +30,7 @@ class Accounts(Protocol):
 
 
 class PresenceSource(Protocol):
-    """Where presence comes from. Whoever changes it calls `Exchange.contacts_changed`, so that watchers are notified.
+    """Where presence comes from. After each change, call `PresenceWebService.contacts_changed`.
 
     Each method may raise `Refused` with the code of the fault that the client is to get.
     """
@@ -45,7 +45,7 @@ class PresenceSource(Protocol):
         """
 
     async def set_presence(self, user: str, manual: ManualPresence | None) -> None:
-        """An end user sets the own presence, or with None takes back what was set."""
+        """Set the presence of an end user as that user wants it; None takes back what was set."""
 
 
 class NodeDirectory(Protocol):
@@ -65,7 +65,7 @@ class NodeDirectory(Protocol):
 
 
 class Interception(Protocol):
-    """What is done around one request."""
+    """Interferes with one request."""
 
     async def before(self, request: Request) -> Refusal | HttpReply | None:
         """Called once the request is read. A reply that it returns is sent, and the request is not carried out.
@@ -88,7 +88,7 @@ class NotificationRoute(Protocol):
     """The way of a notification to its endpoint."""
 
     async def __call__(self, notification: Notification, send: Callable[[Notification], Awaitable[None]]) -> None:
-        """Bring a notification on its way: `send` it once, several times, later or not at all."""
+        """Bring a notification to its endpoint: `send` it once, several times, later or not at all."""
 
 
 class SingleNode:
@@ -102,11 +102,11 @@ class SingleNode:
         return self._name
 
     def works(self, node: str) -> bool:
-        """A node that asks does answer."""
+        """It works, since it asks."""
         return True
 
     def address_of(self, node: str) -> str:
-        """Nobody is redirected, so the name will do."""
+        """Its name: nobody is redirected."""
         return node
 
     def backup_of(self, node: str) -> str | None:
@@ -118,7 +118,7 @@ class NoInterception:
     """Leaves requests and replies alone (`Interceptor` and `Interception`)."""
 
     async def arrived(self, node: str) -> Interception:
-        """It keeps nothing of a request, so one object serves all."""
+        """One object serves all requests."""
         return self
 
     async def before(self, request: Request) -> Refusal | HttpReply | None:
@@ -131,5 +131,5 @@ class NoInterception:
 
 
 async def send_once(notification: Notification, send: Callable[[Notification], Awaitable[None]]) -> None:
-    """The straight route (`NotificationRoute`)."""
+    """Send a notification once, at once (`NotificationRoute`)."""
     await send(notification)

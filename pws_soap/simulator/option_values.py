@@ -1,4 +1,4 @@
-"""Options as somebody types them: `name=value` becomes `Options`, and what is wrong is named."""
+"""Options from the command line: texts become `Options`, and an error names the option that is wrong."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ DEFAULT_USERS: Final = (
 
 @dataclass(frozen=True)
 class UserOptions:
-    """Who may log in. The marks K, L and U are those of `ServerOptions`."""
+    """Who may log in. The marks K, L and U are explained in `pws_soap.server.options`."""
 
     domain: str = "example.com"
     """Presence domain of the server's own users."""

@@ -44,8 +44,8 @@ class Logins:
             raise Refused(111)
         if not self._accounts.may_log_in(call.username, password):
             raise Refused(114)
-        old = registry.session_of(call.username, application=True)
-        return self._logged_in(call, old, None, registry, now)
+        existing = registry.session_of(call.username, application=True)
+        return self._logged_in(call, existing, None, registry, now)
 
     def _login_end_user(self, call: m.Login, app_session: str, registry: Registry, now: float) -> m.Reply:
         application = registry.sessions.get(app_session)
@@ -58,17 +58,17 @@ class Logins:
         if redirect is not None:
             return redirect
         application.used = now
-        old = registry.session_of(call.username, application=False)
-        if old is not None and old.application_user != application.user and not call.force:
+        existing = registry.session_of(call.username, application=False)
+        if existing is not None and existing.application_user != application.user and not call.force:
             if self._options.held_elsewhere == "refuse":
                 raise Refused(160)
             if self._options.held_elsewhere == "take-over":
-                registry.end_session(old.key)
-            old = None
-        return self._logged_in(call, old, application, registry, now)
+                registry.end_session(existing.key)
+            existing = None
+        return self._logged_in(call, existing, application, registry, now)
 
     def _redirect(self, user: str) -> m.Redirect | None:
-        """Where an end user has to log in who is not at home on this node."""
+        """Where an end user has to log in instead; None if on this node."""
         home = self._directory.home_of(user)
         if home == self._node:
             return None
@@ -81,16 +81,16 @@ class Logins:
         return None if node is None else self._directory.address_of(node)
 
     def _logged_in(
-        self, call: m.Login, old: Session | None, application: Session | None, registry: Registry, now: float
+        self, call: m.Login, existing: Session | None, application: Session | None, registry: Registry, now: float
     ) -> m.Reply:
-        if old is not None and not call.force:
-            old.used = now
+        if existing is not None and not call.force:
+            existing.used = now
             if application is not None:
-                old.application = application.key  # the same application, perhaps in a newer session
-            key = old.key
+                existing.application = application.key  # the same application, perhaps in a newer session
+            key = existing.key
         else:
-            if old is not None and self._options.forced_login == "replaces":
-                registry.end_session(old.key)
+            if existing is not None and self._options.forced_login == "replaces":
+                registry.end_session(existing.key)
             key = self._new_key()
             owner = application.user if application else call.username
             registry.add_session(Session(key, call.username, application.key if application else None, owner, now))
@@ -98,13 +98,13 @@ class Logins:
 
 
 def must_be_application(session: Session) -> None:
-    """Code 141 for anybody else."""
+    """Refuse an end user's session with code 141."""
     if not session.is_application:
         raise Refused(141)
 
 
 def must_be_end_user(session: Session) -> str:
-    """Code 140 for anybody else. The key of the application's session that this end user belongs to."""
+    """Refuse an application user's session with code 140. The key of the session that logged the end user in."""
     if session.application is None:
         raise Refused(140)
     return session.application

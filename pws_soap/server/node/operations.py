@@ -22,7 +22,7 @@ from pws_soap.server.soap import pidf_reader
 
 MIN_EXPIRATION: Final = 3600
 MAX_EXPIRATION: Final = 86400
-"""Seconds; an endpoint's expiration must be less than the greater one (protocol section 2)."""
+"""Bounds of an expiration, in seconds. That of an endpoint must be less than the greater one (protocol section 2)."""
 _CONTACT: Final = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
 
 
@@ -100,7 +100,7 @@ class Node:
             raise Refused(210)
         if self.requests_per_second is None:
             return
-        while self._recent and not now - 1 < self._recent[0] <= now:  # a clock set back empties it too
+        while self._recent and not now - 1 < self._recent[0] <= now:  # also when the clock was set back
             self._recent.popleft()
         if len(self._recent) >= self.requests_per_second:
             raise Refused(212)
@@ -113,7 +113,7 @@ class Node:
         if session is None:
             raise Refused(101)
         session.used = now
-        if session.application is not None:  # an end user's work keeps its application's session busy too
+        if session.application is not None:  # a request of an end user counts for the application's session too
             self.registry.sessions[session.application].used = now
         return session
 

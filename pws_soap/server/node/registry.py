@@ -40,7 +40,7 @@ class Session:
 
 @dataclass(slots=True)
 class Endpoint:
-    """Where notifications go. `session` is the application user's."""
+    """Where notifications go. `session` is the key of the application user's session."""
 
     id: int
     url: str = field(repr=False)
@@ -74,34 +74,34 @@ class Registry:
         self.endpoints: dict[int, Endpoint] = {}
         self.subscriptions: dict[int, Subscription] = {}
         self._watchers: dict[str, set[int]] = {}
-        self._sip = 0
+        self._sip_subscriptions = 0
         self._last_endpoint = 0
         self._last_subscription = 0
-        self._due = math.inf
+        self._next_expiry = math.inf
 
     # Sessions
 
     def session_of(self, user: str, *, application: bool) -> Session | None:
         """The newest session of a user, or None."""
-        mine = [s for s in self.sessions.values() if s.user == user and s.is_application is application]
-        return mine[-1] if mine else None
+        found = [each for each in self.sessions.values() if each.user == user and each.is_application is application]
+        return found[-1] if found else None
 
     def add_session(self, session: Session) -> None:
-        """Keep a session."""
+        """Add a session."""
         self.sessions[session.key] = session
         if self._options.session_idle_timeout is not None:
-            self._due = min(self._due, session.used + self._options.session_idle_timeout)
+            self._next_expiry = min(self._next_expiry, session.used + self._options.session_idle_timeout)
 
     def end_session(self, key: str) -> None:
         """End a session with all that belongs to it; an application user's takes its end users along."""
         session = self.sessions.pop(key, None)
         if session is None:
             return
-        for endpoint in [e for e in self.endpoints.values() if e.session == key]:
+        for endpoint in [each for each in self.endpoints.values() if each.session == key]:
             self.end_endpoint(endpoint.id)
-        for subscription in [s for s in self.subscriptions.values() if s.session == key]:
+        for subscription in [each for each in self.subscriptions.values() if each.session == key]:
             self.end_subscription(subscription.id)
-        for other in [s.key for s in self.sessions.values() if s.application == key]:
+        for other in [each.key for each in self.sessions.values() if each.application == key]:
             self.end_session(other)
 
     # Endpoints
@@ -113,7 +113,7 @@ class Registry:
         self._last_endpoint = self._free(self.endpoints, self._last_endpoint)
         endpoint = Endpoint(self._last_endpoint, url, session, expires)
         self.endpoints[endpoint.id] = endpoint
-        self._due = min(self._due, expires)
+        self._next_expiry = min(self._next_expiry, expires)
         return endpoint
 
     def endpoint_of(self, number: int, session: str) -> Endpoint:
@@ -129,7 +129,7 @@ class Registry:
         """End an endpoint; its subscriptions go with it, or live on without notifications."""
         del self.endpoints[number]
         if self._options.subscriptions_die_with_endpoint:
-            for subscription in [s for s in self.subscriptions.values() if s.endpoint == number]:
+            for subscription in [each for each in self.subscriptions.values() if each.endpoint == number]:
                 self.end_subscription(subscription.id)
 
     # Subscriptions
@@ -142,7 +142,7 @@ class Registry:
         self._last_subscription = self._free(self.subscriptions, self._last_subscription)
         subscription = Subscription(self._last_subscription, session, endpoint, expires)
         self.subscriptions[subscription.id] = subscription
-        self._due = min(self._due, expires)
+        self._next_expiry = min(self._next_expiry, expires)
         self.add_contacts(subscription, contacts)
         return subscription
 
@@ -166,7 +166,7 @@ class Registry:
         if len(subscription.contacts) + len(new) > self._options.max_contacts:
             raise Refused(135)
         self._check_sip(len(new))
-        self._sip += len(new)
+        self._sip_subscriptions += len(new)
         subscription.contacts.update(new)
         subscription.pending.update(dict.fromkeys(new))
         for key in new:
@@ -174,42 +174,43 @@ class Registry:
         return bool(new)
 
     def remove_contacts(self, subscription: Subscription, keys: Iterable[str]) -> None:
-        """Take contacts out; they must be in it."""
+        """Take contacts, by key, out of a subscription that has them."""
         for key in keys:
             del subscription.contacts[key]
             subscription.pending.pop(key, None)
-            self._sip -= 1
+            self._sip_subscriptions -= 1
             watchers = self._watchers[key]
             watchers.discard(subscription.id)
             if not watchers:
                 del self._watchers[key]
 
     def watching(self, key: str) -> list[Subscription]:
-        """The subscriptions that have a contact."""
+        """The subscriptions that have a contact, by its key."""
         return [self.subscriptions[number] for number in sorted(self._watchers.get(key, ()))]
 
     # Time
 
     def expire(self, now: float) -> None:
-        """End what has expired."""
-        if now < self._due:
+        """Remove what has expired."""
+        if now < self._next_expiry:
             return
         idle = self._options.session_idle_timeout
         if idle is not None:
-            for key in [s.key for s in self.sessions.values() if s.used + idle <= now]:
+            for key in [each.key for each in self.sessions.values() if each.used + idle <= now]:
                 self.end_session(key)
-        for number in [s.id for s in self.subscriptions.values() if s.expires <= now]:
+        for number in [each.id for each in self.subscriptions.values() if each.expires <= now]:
             self.end_subscription(number)
-        for number in [e.id for e in self.endpoints.values() if e.expires <= now]:
+        for number in [each.id for each in self.endpoints.values() if each.expires <= now]:
             self.end_endpoint(number)
-        times = [s.expires for s in self.subscriptions.values()] + [e.expires for e in self.endpoints.values()]
+        times = [each.expires for each in self.subscriptions.values()]
+        times += [each.expires for each in self.endpoints.values()]
         if idle is not None:
-            times += [s.used + idle for s in self.sessions.values()]
-        self._due = min(times, default=math.inf)
+            times += [each.used + idle for each in self.sessions.values()]
+        self._next_expiry = min(times, default=math.inf)
 
     def _check_sip(self, more: int) -> None:
         limit = self._options.max_sip_subscriptions
-        if limit is not None and self._sip + more > limit:
+        if limit is not None and self._sip_subscriptions + more > limit:
             raise Refused(211)
 
     def _free(self, taken: dict[int, Endpoint] | dict[int, Subscription], last: int) -> int:

@@ -39,7 +39,7 @@ def _declared(namespace: str) -> str:
 
 _KINDS: Final = {
     "right": _Namespaces(_declared(_PIDF), _declared(_CISCO_RPID), _declared(_CIPID), _declared(_SERVCAPS)),
-    # The person as phones send it, everything else wherever it fell.
+    # The person as phones send it, other elements in namespaces that have been seen on them.
     "wrong": _Namespaces(_declared(_PIDF), _declared(_DATA_MODEL), "", _declared(_CISCO_RPID)),
     "missing": _Namespaces("", "", "", ""),
 }

@@ -52,15 +52,15 @@ def write_fault(code: int, version: m.Version, options: ServerOptions) -> HttpRe
             return HttpReply(status, "text/xml; charset=utf-8", description.encode())
     else:
         status = options.fault_status
-    ours = code >= 200  # the server's fault, not the client's
+    servers_fault = code >= 200
     if version == "1.1":
         fault = (
-            f"<SOAP-ENV:Fault><faultcode>SOAP-ENV:{'Server' if ours else 'Client'}</faultcode>"
+            f"<SOAP-ENV:Fault><faultcode>SOAP-ENV:{'Server' if servers_fault else 'Client'}</faultcode>"
             f"<faultstring>{escape(message)}</faultstring><detail>{description}</detail></SOAP-ENV:Fault>"
         )
     else:
         fault = (
-            f"<SOAP-ENV:Fault><SOAP-ENV:Code><SOAP-ENV:Value>SOAP-ENV:{'Receiver' if ours else 'Sender'}"
+            f"<SOAP-ENV:Fault><SOAP-ENV:Code><SOAP-ENV:Value>SOAP-ENV:{'Receiver' if servers_fault else 'Sender'}"
             f'</SOAP-ENV:Value></SOAP-ENV:Code><SOAP-ENV:Reason><SOAP-ENV:Text xml:lang="en">{escape(message)}'
             f"</SOAP-ENV:Text></SOAP-ENV:Reason><SOAP-ENV:Detail>{description}</SOAP-ENV:Detail></SOAP-ENV:Fault>"
         )

@@ -50,7 +50,7 @@ def _parse(body: bytes) -> etree._Element:
         envelope = etree.fromstring(body, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise Refused(102) from None
-    if envelope.getroottree().docinfo.doctype:  # in an encoding in which the bytes above look different
+    if envelope.getroottree().docinfo.doctype:  # in UTF-16, for instance, where the bytes above are not found
         raise Refused(102)
     return envelope
 
@@ -86,7 +86,7 @@ def _call(operation: str, root: etree._Element, options: ServerOptions) -> m.Cal
     if operation == "subscribe":
         expiration = _child(root, "expiration")
         if expiration is not None and (expiration.text or "").strip() == "0":
-            root.remove(expiration)  # outside the schema, and yet the server takes it (protocol section 2)
+            root.remove(expiration)  # the schema forbids it, the server accepts it (protocol section 2)
     if not schema(options.contacts_per_list).validate(root):
         raise Refused(_diagnosis(operation, root))
     return _READERS[operation](root)

@@ -1,4 +1,4 @@
-"""The nodes of a cluster: which of them work, who is homed where, and what the operator of a bad day does to them.
+"""The nodes of a cluster: which of them work, who is homed where, and outages on demand.
 
 Nothing is sent here and no time passes; `Simulator` adds both.
 """
@@ -79,7 +79,7 @@ class Nodes:
         self.set_state(name, NodeCondition.UP)
 
     def kill_sessions(self, *, user: str | None = None, node: str | None = None) -> int:
-        """End sessions with all that belongs to them: one user's or everybody's, at one node or all; how many."""
+        """End the sessions of one user or of all, at one node or all, with all that belongs to them; how many."""
         killed = 0
         for place in self._chosen(node):
             registry = place.node.registry

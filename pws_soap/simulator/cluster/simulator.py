@@ -65,7 +65,7 @@ class Simulator(Nodes):
         self._clock = clock
         self._offset = 0.0
         self._invented = 0
-        self._keeper: asyncio.Task[None] | None = None
+        self._expiry: asyncio.Task[None] | None = None
         self._later: set[asyncio.Task[None]] = set()
         outages = {name: Outages() for name in nodes}
         presence = WorldPresence(world, options.domain, self._presence_set)
@@ -102,7 +102,7 @@ class Simulator(Nodes):
         return self._offset
 
     def clock(self) -> float:
-        """The clock as it was given, which `move_clock` does not move."""
+        """The time of the clock that was given, which `move_clock` does not move."""
         return self._clock()
 
     def later(self, seconds: float, action: Callable[[], object]) -> None:
@@ -122,7 +122,7 @@ class Simulator(Nodes):
     def move_clock(self, seconds: float) -> None:
         """Move simulated time; what has expired then is removed at once."""
         self._offset += seconds
-        self._keep_time()
+        self._expire_manual()
 
     # Requests
 
@@ -186,23 +186,23 @@ class Simulator(Nodes):
 
     def _presence_set(self, contact: str) -> None:
         self.changed([contact])
-        self._keep_time()
+        self._expire_manual()
 
     # Housekeeping
 
-    def _keep_time(self) -> None:
+    def _expire_manual(self) -> None:
         """Expire presence that was set by hand: now, and again when the next of it is due."""
         self.changed(self.world.expire(self.now()))
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         due = self.world.next_due
         if due is not None:
-            self._keeper = self._spawn(self._do_later(max(due - self.now(), 0.0), self._due))
+            self._expiry = self._spawn(self._do_later(max(due - self.now(), 0.0), self._manual_due))
 
-    def _due(self) -> None:
-        self._keeper = None
-        self._keep_time()
+    def _manual_due(self) -> None:
+        self._expiry = None
+        self._expire_manual()
 
     async def drain(self) -> None:
         """Wait until every notification has been sent or has failed."""

@@ -66,7 +66,7 @@ class Control:
         self._playing: asyncio.Task[int] | None = None
 
     async def index(self, request: Request) -> Json:
-        """The list of everything."""
+        """All routes and faults."""
         routes = [{"method": method, "path": path, "does": does} for method, path, _, does in ROUTES]
         return {"routes": routes, "faults": KINDS}
 
@@ -79,7 +79,7 @@ class Control:
         return {"nodes": views.nodes(self._simulator)}
 
     async def node(self, request: Request) -> Json:
-        """A node goes down, hangs, comes back or restarts."""
+        """Take a node down, let it hang, bring it back or restart it."""
         name, state = request.path_params["node"], request.path_params["state"]
         if name not in self._simulator.places:
             raise HTTPException(404, f"no node {name}")
@@ -92,17 +92,17 @@ class Control:
     async def contacts(self, request: Request) -> Json:
         """Contacts, a page of them."""
         offset, limit = query_number(request, "offset", 0), query_number(request, "limit", 1000)
-        everybody = list(self._simulator.world)
-        return {"total": len(everybody), "contacts": [plain(one) for one in everybody[offset : offset + limit]]}
+        contacts = list(self._simulator.world)
+        return {"total": len(contacts), "contacts": [plain(each) for each in contacts[offset : offset + limit]]}
 
     async def add(self, request: Request) -> Json:
-        """Invented people, or given ones; those that are there already are changed."""
+        """Add invented people or given contacts; contacts that exist are changed."""
         values = await json_object(request, "count", "seed", "contacts")
         if "contacts" in values:
             given = values["contacts"]
-            if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
                 raise ValueError("contacts: expected a list of objects")
-            changes = {valid_contact(one.get("contact")): fields_from(_without_contact(one)) for one in given}
+            changes = {valid_contact(each.get("contact")): fields_from(_without_contact(each)) for each in given}
             return {"changed": self._simulator.change_many(changes), "contacts": list(changes)}
         count = integer(values, "count", None, 1, 100_000)
         return {"contacts": self._simulator.populate(count, seed=integer(values, "seed", 1, 0, 2**31))}
@@ -118,7 +118,7 @@ class Control:
         return plain(self._simulator.world.get(contact))
 
     async def remove(self, request: Request) -> Json:
-        """Take a contact out."""
+        """Take a contact out of the world."""
         self._simulator.remove(self._known(request))
         return {"removed": request.path_params["contact"]}
 
@@ -139,7 +139,7 @@ class Control:
         return {"subscriptions": views.subscriptions(self._simulator)}
 
     async def forget(self, request: Request) -> Json:
-        """Lose ids, or everything."""
+        """Lose endpoints, subscriptions, or everything."""
         values = await json_object(request, "what", "node")
         return {"forgotten": self._simulator.forget(str(values.get("what")), node=values.get("node"))}
 
@@ -153,7 +153,7 @@ class Control:
         return views.counters(self._simulator)
 
     async def faults(self, request: Request) -> Json:
-        """What is switched on."""
+        """The faults that are switched on."""
         return {"faults": views.faults(self._simulator)}
 
     async def inject(self, request: Request) -> Json:
@@ -236,7 +236,7 @@ class Control:
         return {"running": False}
 
     async def aclose(self) -> None:
-        """Stop what plays."""
+        """Stop the scenario and the office day."""
         await _end(self._playing)
         if self._office is not None:
             await self._office.stop()

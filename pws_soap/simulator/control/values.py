@@ -1,6 +1,6 @@
-"""Reads the values of a request to the control interface; what is wrong with one is said with its name.
+"""Reads the values of a request to the control interface; an error names the value that is wrong.
 
-What cannot be read at all is an HTTPException 400, what can be read and is wrong a ValueError, which becomes 422.
+An unreadable body is an HTTPException 400; a wrong value is a ValueError, which becomes 422.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 Json = dict[str, Any]
-"""A JSON object: whatever its author put in."""
+"""A JSON object, its values not yet checked."""
 
 
 async def json_object(request: Request, *keys: str) -> Json:
-    """The body as a JSON object; none is an empty one. With `keys`, others are refused."""
+    """The body as a JSON object; no body is an empty object. With `keys`, other keys are refused."""
     body = await request.body()
     try:
         values = json.loads(body) if body else {}

@@ -1,4 +1,4 @@
-"""What the control interface shows of a simulator, as plain values. Session keys and callback paths are never whole."""
+"""What the control interface shows of a simulator, as plain values. Session keys are shortened, URLs without path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pws_soap.simulator.cluster.simulator import Simulator
 
 
 def nodes(simulator: Simulator) -> list[dict[str, Any]]:
-    """The nodes and what they carry."""
+    """The nodes, with how many sessions, endpoints and subscriptions they have."""
     return [
         {
             "node": name,
@@ -28,7 +28,7 @@ def nodes(simulator: Simulator) -> list[dict[str, Any]]:
 
 
 def sessions(simulator: Simulator) -> list[dict[str, Any]]:
-    """All sessions; the expired ones are gone."""
+    """All sessions that have not expired."""
     now = simulator.now()
     return [
         {
@@ -80,7 +80,7 @@ def subscriptions(simulator: Simulator) -> list[dict[str, Any]]:
 
 
 def counters(simulator: Simulator) -> dict[str, Any]:
-    """What was asked and what came of it."""
+    """Requests, replies, faults by code, notifications."""
     withheld: dict[str, int] = {}
     for place in simulator.places.values():
         for reason, count in place.node.notifications.withheld.items():

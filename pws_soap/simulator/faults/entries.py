@@ -16,9 +16,9 @@ from pws_soap.server import messages as m
 from pws_soap.server.presence import State
 
 STRANGER: Final = "nobody@nowhere.invalid"
-"""The name that nobody recognises."""
+"""A contact that no client watches."""
 UNKNOWN_WORD: Final = "lurking"
-"""A state that no schema knows."""
+"""A state that is in no schema."""
 
 _BASIC: Final = re.compile(r'<ns1:contact contactURI="[^"]*" presenceStatus="[^"]*"/>')
 _PLAIN: Final = re.compile(r'<presence(?: xmlns="[^"]*")? entity="[^"]*"(?:/>|>.*?</presence>)', re.DOTALL)
@@ -31,7 +31,7 @@ _ACTIVITIES: Final = re.compile(r"<activities>.*?</activities>", re.DOTALL)
 _OPEN: Final = re.compile(r"<basic>.*?</basic>")
 _QUOTE: Final = {'"': "&quot;"}
 _BYTES: Final = "surrogateescape"
-"""How a byte that is not UTF-8 lies in text: U+DC00 and its value."""
+"""The error handler by which a byte that is not UTF-8 is a character: U+DC00 and its value."""
 
 
 def doubled(reply: m.PresenceList) -> m.PresenceList:
@@ -63,7 +63,7 @@ def emptied(body: bytes, form: str) -> bytes:
 
 
 def _with_first(body: bytes, change: Callable[[str], str]) -> bytes:
-    """The reply with a change to the text of its first entry, or as it is where there is none."""
+    """The reply with its first entry changed; unchanged if it has none."""
     text = body.decode()
     if (found := _BASIC.search(text) or _PLAIN.search(text)) is not None:
         changed = change(found[0])

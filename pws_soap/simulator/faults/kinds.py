@@ -1,7 +1,7 @@
 """Faults that can be switched on while the simulator runs: what they are, and whom they hit.
 
-A fault is data (`Fault`); `FaultBox` decides, with a random source of its own seed, whom it hits. Doing it is the
-cluster's business.
+A fault is data (`Fault`); `FaultBox` decides, with a seeded random source, whom it hits. `requests` and `notifications`
+carry it out.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{key}: no such key, expected some of {', '.join(_TYPES)}")
         if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
             expected = _TYPES[key][0].__name__
-            raise ValueError(f"{key}: expected {expected}, got {value!r}")  # noqa: TRY004 - a value of somebody's file
+            raise ValueError(f"{key}: expected {expected}, got {value!r}")  # noqa: TRY004 - a value from a file
     if "kind" not in values:
         raise ValueError("kind: missing")
     return dict(values)

@@ -26,7 +26,7 @@ class Outages:
         self._awake.set()
 
     def become(self, condition: NodeCondition) -> bool:
-        """Put the node into a condition. Whether it was in another one before."""
+        """Put the node into a condition. Whether that is a change."""
         before, self.condition = self.condition, condition
         if condition is NodeCondition.DOWN and before is not NodeCondition.DOWN:
             self._count += 1
@@ -37,7 +37,7 @@ class Outages:
         return before is not condition
 
     async def arrived(self, node: str) -> int:
-        """Let a request arrive, which waits while the node hangs. The number is for `check`. Raises `NodeDown`."""
+        """Let a request in once the node does not hang; the number is for `check`. Raises `NodeDown`."""
         if self.condition is NodeCondition.DOWN:
             raise NodeDown(f"{node} is down")
         count = self._count

@@ -42,7 +42,7 @@ class SimReply(HttpReply):
 
     @staticmethod
     def of(reply: HttpReply) -> SimReply:
-        """A reply that nothing has happened to, unless it is a `SimReply` already."""
+        """An undamaged reply as a `SimReply`; a `SimReply` as it is."""
         if isinstance(reply, SimReply):
             return reply
         return SimReply(reply.status, reply.content_type, reply.body, reply.close)

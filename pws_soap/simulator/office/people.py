@@ -25,7 +25,7 @@ _PLAIN: Final = str.maketrans({"ö": "o"})
 
 
 def people(count: int, domain: str, *, seed: int = 1, start: int = 0) -> list[Presence]:
-    """So many people who have not come in yet. The first bear simple user names (`ann`), later ones a number too."""
+    """Invented people who are not in yet. The first have simple user names (`ann`), later ones a number too."""
     dice = random.Random(f"people {seed}")  # noqa: S311 - an office that a seed makes repeatable
     found = []
     for number in range(start, start + count):

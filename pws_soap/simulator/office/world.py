@@ -19,7 +19,7 @@ _OCCUPIED: Final = frozenset({"on-the-phone", "meeting"})
 
 
 class Fields(TypedDict, total=False):
-    """What `World.change` may change."""
+    """The fields that `World.change` can change."""
 
     state: State
     display_name: str | None
@@ -39,7 +39,7 @@ class World:
         self._manual: dict[str, ManualPresence] = {}
         self._shown: dict[str, Presence] = {}
         self.changes = 0
-        """How many changes there have been."""
+        """Changes since the start."""
         for presence in contacts:
             self.put(presence)
 
@@ -92,11 +92,11 @@ class World:
 
     @property
     def next_due(self) -> float | None:
-        """When the next presence that was set by hand ends."""
+        """When the next presence that was set by hand expires."""
         return min((manual.until for manual in self._manual.values()), default=None)
 
     def expire(self, now: float) -> list[str]:
-        """End what was set by hand until now; the contacts that changed."""
+        """Remove presence that was set by hand and has expired; the contacts that changed."""
         due = [key for key, manual in self._manual.items() if manual.until <= now]
         for key in due:
             del self._manual[key]

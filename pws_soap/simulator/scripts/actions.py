@@ -30,7 +30,7 @@ ACTIONS: Final[dict[str, str]] = {
 """What can be done to nodes."""
 
 KINDS: Final = {**REQUEST_FAULTS, **NOTIFICATION_FAULTS, **ACTIONS}
-"""All that can be injected, with what it does."""
+"""Everything that can be injected, and what it does."""
 
 _KEYS: Final[dict[str, dict[str, tuple[type, ...]]]] = {
     "kill-sessions": {"user": (str,), "node": (str,)},
@@ -56,7 +56,7 @@ _REQUIRED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """What came of it: the `number` of a fault that is now on, or how many things were `affected` at once."""
+    """The result: the `number` of a fault that is on now, or how many things were `affected` at once."""
 
     number: int | None = None
     affected: int | None = None
@@ -67,9 +67,9 @@ def check(values: Mapping[str, Any]) -> None:
     kind = values.get("fault")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"fault: expected one of {', '.join(KINDS)}, got {kind!r}")
-    lasting = values.get("for")
-    if "for" in values and (isinstance(lasting, bool) or not isinstance(lasting, int | float) or lasting <= 0):
-        raise ValueError(f"for: expected a number of seconds above 0, got {lasting!r}")
+    seconds = values.get("for")
+    if "for" in values and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0):
+        raise ValueError(f"for: expected a number of seconds above 0, got {seconds!r}")
     if kind not in ACTIONS:
         _fault(kind, values)
         return
@@ -95,12 +95,12 @@ def inject(simulator: Simulator, values: Mapping[str, Any]) -> Injected:
     if node is not None:
         simulator.place(node)
     kind = values["fault"]
-    lasting = values.get("for")
+    seconds = values.get("for")
     if kind in ACTIONS:
-        return Injected(affected=_act(simulator, kind, values, node, lasting))
+        return Injected(affected=_act(simulator, kind, values, node, seconds))
     number = simulator.faults.add(_fault(kind, values))
-    if lasting is not None:
-        simulator.later(lasting, lambda: simulator.faults.remove(number))
+    if seconds is not None:
+        simulator.later(seconds, lambda: simulator.faults.remove(number))
     return Injected(number=number)
 
 
@@ -108,7 +108,7 @@ def _fault(kind: str, values: Mapping[str, Any]) -> Fault:
     return Fault.of({"kind": kind} | {key: value for key, value in values.items() if key not in ("fault", "for")})
 
 
-def _act(simulator: Simulator, kind: str, values: Mapping[str, Any], node: str | None, lasting: float | None) -> int:
+def _act(simulator: Simulator, kind: str, values: Mapping[str, Any], node: str | None, seconds: float | None) -> int:
     match kind:
         case "kill-sessions":
             return simulator.kill_sessions(user=values.get("user"), node=node)
@@ -121,18 +121,18 @@ def _act(simulator: Simulator, kind: str, values: Mapping[str, Any], node: str |
         case "node-down" | "node-hang" | "node-up":
             states = {"node-down": NodeCondition.DOWN, "node-hang": NodeCondition.HUNG, "node-up": NodeCondition.UP}
             simulator.set_state(values["node"], states[kind])
-            if lasting is not None:
-                simulator.later(lasting, lambda: simulator.set_state(values["node"], NodeCondition.UP))
+            if seconds is not None:
+                simulator.later(seconds, lambda: simulator.set_state(values["node"], NodeCondition.UP))
             return 1
         case "cpu":
             simulator.set_cpu(values["percent"], node=node)
-            if lasting is not None:
-                simulator.later(lasting, lambda: simulator.set_cpu(0.0, node=node))
+            if seconds is not None:
+                simulator.later(seconds, lambda: simulator.set_cpu(0.0, node=node))
         case "rate-limit":
             simulator.set_rate_limit(values.get("per_second"), node=node)
-            if lasting is not None:
+            if seconds is not None:
                 limit = simulator.options.requests_per_second
-                simulator.later(lasting, lambda: simulator.set_rate_limit(limit, node=node))
+                simulator.later(seconds, lambda: simulator.set_rate_limit(limit, node=node))
         case "move-clock":
             simulator.move_clock(values["seconds"])
             return 1

@@ -73,7 +73,7 @@ def plain(presence: Presence) -> dict[str, Any]:
 
 def _flag(key: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{key}: expected true or false, got {value!r}")  # noqa: TRY004 - a value of somebody's JSON
+        raise ValueError(f"{key}: expected true or false, got {value!r}")  # noqa: TRY004 - a value from JSON
     return value
 
 
@@ -91,7 +91,7 @@ def _names(key: str, value: object) -> tuple[str, ...]:
 
 def _devices(value: object) -> tuple[Device, ...]:
     if not isinstance(value, list):
-        raise ValueError(f"devices: expected a list, got {value!r}")  # noqa: TRY004 - a value of somebody's JSON
+        raise ValueError(f"devices: expected a list, got {value!r}")  # noqa: TRY004 - a value from JSON
     return tuple(_device(item) for item in value)
 
 

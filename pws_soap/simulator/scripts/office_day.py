@@ -18,12 +18,12 @@ from pws_soap.simulator.office.world import Fields
 HOUR: Final = 3600.0
 DAY_STARTS: Final = 7 * HOUR
 DAY_ENDS: Final = 19 * HOUR
-"""The office is closed between; the runner leaves the night out."""
+"""The office is closed from 19:00 to 07:00; `OfficeDay` skips the night."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfficeEvent:
-    """At a time of the day, in seconds since midnight, a contact becomes like this."""
+    """A change of a contact; `at` is the time of the day, in seconds since midnight."""
 
     at: float
     contact: str
@@ -35,7 +35,7 @@ def _fields(state: State, *activities: str, idle: bool = False, note: str | None
 
 
 def schedule(contacts: Sequence[str], seed: int = 1) -> list[OfficeEvent]:
-    """The day of these contacts, in the order of time. It begins with everybody as they are at `DAY_STARTS`."""
+    """The day of these contacts, in the order of time. It begins with the state of everybody at `DAY_STARTS`."""
     events = [event for contact in contacts for event in _day(contact, random.Random(f"{seed} {contact}"))]  # noqa: S311
     return sorted(events, key=lambda event: (event.at, event.contact))
 
@@ -64,7 +64,7 @@ def _day(contact: str, dice: random.Random) -> Iterator[OfficeEvent]:
 
 
 def _piece_of_work(dice: random.Random) -> list[tuple[float, Fields]]:
-    """What somebody does next: how long, in seconds, and how that looks."""
+    """What a person does next: steps of seconds and the fields of the contact meanwhile."""
     desk = (dice.uniform(4, 30) * 60, _fields(State.AVAILABLE))
     what = dice.random()
     if what < 0.45:

@@ -1,4 +1,4 @@
-"""A scenario: faults and changes at given times, from a TOML file. Reading it is pure, running it only sleeps and acts.
+"""A scenario: faults and changes at given times, from a TOML file. Reading it is pure, playing it sleeps and injects.
 
 ::
 
