@@ -20,26 +20,21 @@ from pws_soap.simulator import (
     State,
     User,
 )
-
-from .talk import (
+from tests.support.soap_by_hand import (
     ANN,
     JOE,
     PWS,
-    Callback,
-    StillClock,
     contacts_list,
     envelope,
     fetch,
-    header,
     login,
     login_end_user,
     poll,
-    post,
-    ready,
     register,
-    settle,
     subscribe,
 )
+
+from .talk import Callback, StillClock, header, post, ready, settle
 
 
 @dataclass

@@ -11,8 +11,9 @@ import pytest
 
 from pws_soap.server.http.listener import HttpConnection
 from pws_soap.simulator import Fault, NodeCondition, Presence, Simulator, SimulatorServer, State
+from tests.support.soap_by_hand import ANN, JOE, envelope, fetch, login, poll, request
 
-from .talk import ANN, JOE, StillClock, envelope, fetch, login, poll, post, ready, request, settle
+from .talk import StillClock, post, ready, settle
 
 FETCH = "getSubscribedPresence"
 CLIENT = """

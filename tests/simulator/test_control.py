@@ -15,8 +15,9 @@ from pws_soap.simulator import NodeCondition, SimulatorServer, State
 from pws_soap.simulator.control.app import ROUTES
 from pws_soap.simulator.faults.kinds import FORMS
 from pws_soap.simulator.scripts.actions import KINDS
+from tests.support.soap_by_hand import ANN
 
-from .talk import ANN, ready
+from .talk import ready
 
 
 class Remote:

@@ -8,8 +8,9 @@ import pytest
 
 from pws_soap.server import messages as m
 from pws_soap.simulator import KNOWN_CALLBACK_PORTS, Options, State
+from tests.support.soap_by_hand import ANN, JOE, RITA
 
-from .talk import ANN, JOE, RITA, Desk
+from .talk import Desk
 
 
 def test_a_subscription_is_notified_at_once() -> None:

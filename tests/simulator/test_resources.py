@@ -8,8 +8,9 @@ import pytest
 
 from pws_soap.server import messages as m
 from pws_soap.simulator import Options
+from tests.support.soap_by_hand import ANN, JOE, RITA, URL
 
-from .talk import ANN, JOE, RITA, URL, Desk
+from .talk import Desk
 
 
 def test_asking_again_without_an_id_gives_a_new_one_from_one_on() -> None:

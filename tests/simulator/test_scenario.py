@@ -10,8 +10,9 @@ import pytest
 from pws_soap.simulator import NodeCondition, Presence, Simulator, State
 from pws_soap.simulator.scripts.actions import KINDS, Injected, inject
 from pws_soap.simulator.scripts.scenario import parse, play
+from tests.support.soap_by_hand import ANN
 
-from .talk import ANN, Callback, StillClock, ready, settle
+from .talk import Callback, StillClock, ready, settle
 
 
 async def made() -> tuple[Simulator, StillClock]:

@@ -20,8 +20,21 @@ from pws_soap.server.soap.contract import wsdl
 from pws_soap.simulator import Fault, NodeAddress, NodeCondition, Options, Simulator, SimulatorServer, State, run, serve
 from pws_soap.simulator.serving import node_app
 from tests.e2e.processes import free_port
+from tests.support.soap_by_hand import (
+    ANN,
+    JOE,
+    PATH,
+    envelope,
+    fetch,
+    login,
+    login_end_user,
+    poll,
+    register,
+    request,
+    subscribe,
+)
 
-from .talk import ANN, JOE, PATH, Read, envelope, fetch, login, login_end_user, poll, register, request, subscribe
+from .talk import Read
 
 
 @pytest.fixture

@@ -6,13 +6,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pws_soap.server import ServerOptions, State
 from pws_soap.server import messages as m
 from pws_soap.server.soap.requests import read
-from pws_soap.simulator import Options, State
+from tests.support.soap_by_hand import (
+    ANN,
+    JOE,
+    PWS,
+    SOAP12,
+    contacts_list,
+    envelope,
+    fetch,
+    login,
+    poll,
+    register,
+    subscribe,
+)
 
-from .talk import ANN, JOE, PWS, SOAP12, contacts_list, envelope, fetch, login, poll, register, subscribe
-
-OPTIONS = Options()
+OPTIONS = ServerOptions()
 
 
 def presence(info: str, kind: str = "BASIC_PRESENCE", expiration: str = "3600") -> str:
@@ -160,7 +171,7 @@ def test_what_the_schema_refuses_has_the_most_precise_code(body: str, code: int)
 def test_the_list_may_be_longer_where_the_option_says_so() -> None:
     """Option contacts_per_list: 100 in the WSDL, 5000 in the documentation."""
     body = envelope(poll(*[f"c{number}@example.com" for number in range(5000)]), "key")
-    call = read(body, Options(contacts_per_list=5000)).call
+    call = read(body, ServerOptions(contacts_per_list=5000)).call
     assert isinstance(call, m.GetPolledPresence)
     assert len(call.contacts) == 5000
 
@@ -170,7 +181,7 @@ def test_the_header_in_the_other_namespace() -> None:
     header = '<t:session-key xmlns:t="urn:cisco:cup:tpi:soap"> key </t:session-key>'
     body = envelope(f'<logout xmlns="{PWS}"/>', header=header)
     assert read(body, OPTIONS).key == "key"
-    assert read(body, Options(accept_tpi_header=False)).key is None
+    assert read(body, ServerOptions(accept_tpi_header=False)).key is None
     without = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><logout xmlns="%s"/></e:Body>'
     assert read(without % PWS.encode() + b"</e:Envelope>", OPTIONS).key is None
 

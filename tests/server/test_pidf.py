@@ -1,4 +1,4 @@
-"""The PIDF documents that the simulator writes, in every form of section 4."""
+"""The PIDF documents that the server writes, in every form of section 4."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Literal
 import pytest
 from lxml import etree
 
+from pws_soap.server import Device, Presence, ServerOptions, State
 from pws_soap.server.soap.pidf_writer import carried, document
-from pws_soap.simulator import Device, Options, Presence, State
-from pws_soap.simulator.office.people import people
 
 PIDF = "urn:ietf:params:xml:ns:pidf"
 RPID = "urn:cisco:params:xml:ns:pidf:rpid"
@@ -33,7 +32,7 @@ ANN = Presence(
 
 def parsed(presence: Presence, **options: object) -> etree._Element:
     """The document of a contact."""
-    return etree.fromstring(document(presence, Options(**options)))  # type: ignore[arg-type]  # names and values of a test
+    return etree.fromstring(document(presence, ServerOptions(**options)))  # type: ignore[arg-type]  # names and values of a test
 
 
 def names(root: etree._Element, path: str) -> list[str]:
@@ -83,12 +82,13 @@ def test_wrong_and_missing_namespaces() -> None:
 
 def test_mixed_namespaces_and_persons_differ_between_contacts_and_stay_for_each() -> None:
     """rich_namespaces=mixed, rich_person=mixed."""
-    options = Options(rich_namespaces="mixed", rich_person="mixed")
-    documents = [document(person, options) for person in people(40, "example.com")]
+    options = ServerOptions(rich_namespaces="mixed", rich_person="mixed")
+    people = [Presence(f"person{number}@example.com", State.BUSY, "Person") for number in range(40)]
+    documents = [document(person, options) for person in people]
     roots = [etree.fromstring(text) for text in documents]
     assert {root.tag for root in roots} == {"presence", f"{{{PIDF}}}presence"}
     assert {root.find("{*}person") is None for root in roots} == {True, False}
-    assert documents == [document(person, options) for person in people(40, "example.com")]
+    assert documents == [document(person, options) for person in people]
 
 
 def test_without_a_person_the_devices_tell_everything() -> None:
@@ -144,8 +144,8 @@ def test_a_federated_contact_is_known_to_rich_presence_alone() -> None:
 @pytest.mark.parametrize("declared", [True, False])
 def test_several_documents_in_one_text(carrier: Literal["cdata", "escaped"], declared: bool) -> None:
     """CDATA or escaped text holds exactly what elements would, each with a declaration if wanted."""
-    documents = [document(Presence("a@b", State.BUSY, note="]]>"), Options())] * 2
-    options = Options(rich_carrier=carrier, rich_declaration=declared)
+    documents = [document(Presence("a@b", State.BUSY, note="]]>"), ServerOptions())] * 2
+    options = ServerOptions(rich_carrier=carrier, rich_declaration=declared)
     text = etree.fromstring("<x>" + carried(documents, options) + "</x>").text or ""
     head = '<?xml version="1.0" encoding="UTF-8"?>\n' if declared else ""
     assert text == "\n".join(head + each for each in documents)
