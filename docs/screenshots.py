@@ -26,8 +26,8 @@ from playwright.async_api import Browser, Page, async_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pws_soap.models import Presence, PresenceState, Secret, SessionKind
-from pws_soap.simulator.office import DAY_STARTS, HOUR, schedule
-from pws_soap.simulator.people import people
+from pws_soap.simulator.office.people import people
+from pws_soap.simulator.scripts.office_day import DAY_STARTS, HOUR, schedule
 from service.access.authentication import AccessRules as DoorRules
 from service.access.authentication import Authenticator
 from service.access.keys import KeyRing, hash_of, new_key

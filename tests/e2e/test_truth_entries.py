@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pws_soap.simulator.entries import STRANGER
+from pws_soap.simulator.faults.entries import STRANGER
 from tests.e2e.processes import eventually
 from tests.e2e.truth import ANN, CONTACTS, FETCH, POLL, Story, playing
 

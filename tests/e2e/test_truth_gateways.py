@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from pws_soap.simulator.faults import FORMS
+from pws_soap.simulator.faults.kinds import FORMS
 from tests.e2e.processes import eventually
 from tests.e2e.simulated import EVERYTHING, NOTHING, Service
 from tests.e2e.truth import ANN, FETCH, ROOM_FOR_ONE, FaultyServer, Observer, Story, Truth, playing, quick

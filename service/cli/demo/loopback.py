@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User, views
-from pws_soap.simulator.office import HOUR
+from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User
+from pws_soap.simulator.control import views
+from pws_soap.simulator.scripts.office_day import HOUR
 from service.cli.demo.playground import SimulatorPlayground
 from service.cli.demo.scene import Scene
 from service.cli.shared.output import CommandFailed
