@@ -13,9 +13,9 @@ from typing import Any
 
 from pws_soap.models import PresenceState
 from service.cli.shared.api import Json
-from service.cli.watch import contact
-from service.cli.watch.contact import ShownContact
-from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
+from service.cli.terminal import contact
+from service.cli.terminal.contact import ShownContact
+from service.cli.terminal.follow import Connected, Happening, Health, Lost, StreamEvent
 from service.core.clock import Clock
 from service.core.presence.freshness import Level
 
@@ -47,7 +47,7 @@ class Picture:
     """The contacts by name, the connection, and how the service is doing."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self.contacts: dict[str, ShownContact] = {}
         self.connected = False
         self.begun = False
@@ -72,7 +72,7 @@ class Picture:
 
     def now(self) -> float:
         """The service's wall clock, as far as we know it."""
-        return self._clock.now() + self.skew
+        return self.clock.now() + self.skew
 
     @property
     def sure(self) -> bool:
@@ -92,14 +92,14 @@ class Picture:
                 self.reason = ""
             case Lost():
                 if self.connected or self.lost_at is None:
-                    self.lost_at = self._clock.now()
+                    self.lost_at = self.clock.now()
                 self.connected = False
                 self.reason = happening.reason
-                self.again_at = self._clock.monotonic() + happening.again_in
+                self.again_at = self.clock.monotonic() + happening.again_in
             case Health():
                 self.health = happening
                 if happening.now is not None:
-                    self.skew = happening.now - self._clock.now()
+                    self.skew = happening.now - self.clock.now()
             case StreamEvent():
                 return self._told(happening)
         return []

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pws_soap.models import PresenceState
 from service.cli.shared import output, wording
-from service.cli.watch.contact import ShownContact
+from service.cli.terminal.contact import ShownContact
 from service.core.presence.freshness import Level
 
 FRESH: Final = 2.0

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from pws_soap.models import PresenceState
 from service.cli.shared.wording import mark, time
-from service.cli.watch import cells, lines
-from service.cli.watch.contact import ShownContact
-from service.cli.watch.picture import Picture, PictureCounts
+from service.cli.terminal import columns, lines
+from service.cli.terminal.contact import ShownContact
+from service.cli.terminal.picture import Picture, PictureCounts
 from service.core.presence.freshness import Level
 
 ALARM = "bold white on red"
 CAUTION = "black on yellow"
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What the screen says besides the service's own words.
+
+    `remark` is asked anew for each picture and stands beside the address; `hints` are commands to try, each with what
+    it is good for, shown as room allows.
+    """
+
+    command: str = "pws watch"
+    remark: Callable[[], str] = str
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -34,14 +48,14 @@ class Looking:
 
     def chosen(self, picture: Picture) -> list[ShownContact]:
         """Who is shown, in order."""
-        passes = cells.VIEWS[self.view][1]
+        passes = columns.VIEWS[self.view][1]
         words = self.text.casefold().split()
         found = [
             seen
             for seen in picture.contacts.values()
             if passes(seen, picture.level(seen)) and all(word in seen.words for word in words)
         ]
-        found.sort(key=cells.ORDERS[self.order][1], reverse=self.turned)
+        found.sort(key=columns.ORDERS[self.order][1], reverse=self.turned)
         return found
 
 
@@ -62,14 +76,19 @@ def banner(picture: Picture, monotonic: float) -> Text | None:
     return Text(f" {health.state.upper()}: {why}{more}", style=CAUTION if health.state == "starting" else ALARM)
 
 
-def head(picture: Picture, looking: Looking, width: int) -> Text:
+def head(picture: Picture, looking: Looking, caption: Caption, width: int) -> Text:
     """Where, and whether the connection holds."""
     state = ("connected", "green") if picture.connected else ("not connected", "bold red")
     health = picture.health
     doing = f", {health.state}" if picture.connected and health is not None else ""
-    text = Text.assemble(("pws watch", "bold"), "  ", state, doing)
-    rest = [looking.url, *(f"{name}={value}" for name, value in looking.fixed), time(picture.now())[:8]]
-    return _packed(text, [Text(each, style="bright_black") for each in rest], width)
+    text = Text.assemble((caption.command, "bold"), "  ", state, doing)
+    rest = [
+        looking.url,
+        *(f"{name}={value}" for name, value in looking.fixed),
+        caption.remark(),
+        time(picture.now())[:8],
+    ]
+    return _packed(text, [Text(each, style="bright_black") for each in rest if each], width)
 
 
 def counts(found: PictureCounts, shown: int, width: int, *, sure: bool, plain: bool) -> Text:
@@ -111,13 +130,21 @@ def news(picture: Picture) -> Text:
     return _one_line(Text(lines.news(picture.news), style="bright_black"))
 
 
+def hints(caption: Caption, width: int, lines: int) -> Text | None:
+    """Commands to try, at most so many lines; a command that would be cut off is left out, since it is of no use."""
+    label = max(map(len, caption.hints), default=0) + 2
+    fitting = [(name, command) for name, command in caption.hints.items() if label + cell_len(command) <= width]
+    made = [Text.assemble((f"{name:<{label}}", "bright_black"), command) for name, command in fitting[:lines]]
+    return Text("\n").join(made) if made else None
+
+
 def keys(looking: Looking, width: int) -> Text:
     """How one looks at it, and what may be pressed; the least needed goes first."""
-    order = cells.ORDERS[looking.order][0] + (", turned" if looking.turned else "")
+    order = columns.ORDERS[looking.order][0] + (", turned" if looking.turned else "")
     pieces = [
         ("?", "help"),
         ("/", f"find: {looking.text}" if looking.text else "find"),
-        ("v", cells.VIEWS[looking.view][0]),
+        ("v", columns.VIEWS[looking.view][0]),
         ("s", f"by {order}"),
         *([("g", "group")] if looking.known_groups else []),
     ]
@@ -130,7 +157,7 @@ def empty(picture: Picture, looking: Looking) -> str:
     if not picture.begun:
         return ""
     if picture.contacts:
-        view = f" ({cells.VIEWS[looking.view][0]})" if looking.view else ""
+        view = f" ({columns.VIEWS[looking.view][0]})" if looking.view else ""
         what = f" has {looking.text!r}" if looking.text else " is so"
         return f"Nobody{what}{view}. Esc shows everybody."
     return "The service tells of nobody here."

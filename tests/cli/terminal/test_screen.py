@@ -12,11 +12,13 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from service.cli.shared.api import ServiceRefused
-from service.cli.watch import cells
-from service.cli.watch.contact import ShownContact, read
-from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
-from service.cli.watch.people import People
-from service.cli.watch.screen import WatchApp
+from service.cli.terminal import columns
+from service.cli.terminal.bars import Caption
+from service.cli.terminal.contact import ShownContact, read
+from service.cli.terminal.contact_list import People
+from service.cli.terminal.follow import Connected, Happening, Health, Lost, StreamEvent
+from service.cli.terminal.picture import Picture
+from service.cli.terminal.screen import WatchApp
 from service.core.clock import ManualClock
 from service.core.presence.freshness import Level
 from tests.cli.streaming import contact
@@ -85,7 +87,10 @@ class Show:
 
 @asynccontextmanager
 async def shown(
-    *happenings: Happening, size: tuple[int, int] = (120, 24), asked: list[str | None] | None = None
+    *happenings: Happening,
+    size: tuple[int, int] = (120, 24),
+    asked: list[str | None] | None = None,
+    caption: Caption | None = None,
 ) -> AsyncGenerator[Show, None]:
     """The program after these happenings."""
     queue: asyncio.Queue[Happening | Exception] = asyncio.Queue()
@@ -102,8 +107,8 @@ async def shown(
             asked.append(group)
         return follow()
 
-    clock = ManualClock(read(contact()).as_of or 0.0)
-    app = WatchApp("http://127.0.0.1:8080", clock, anew, (Connected(), follow()))
+    picture = Picture(ManualClock(read(contact()).as_of or 0.0))
+    app = WatchApp("http://127.0.0.1:8080", picture, anew, (Connected(), follow()), caption or Caption())
     async with app.run_test(size=size) as pilot:
         show = Show(app, pilot, queue)
         await show.tell(*happenings)
@@ -264,6 +269,30 @@ async def test_control_characters_and_markup_are_text() -> None:
         assert "[red]A\ufffd[2J Example" in show.text
 
 
+CAPTION = Caption(
+    "pws demo",
+    lambda: "office time 08:52",
+    {"who is free": "curl 'http://127.0.0.1:8080/v1/presence?state=AVAILABLE'", "short": "curl http://x"},
+)
+
+
+@pytest.mark.parametrize(("size", "hints"), [((120, 30), 2), ((120, 21), 1), ((120, 20), 0), ((60, 30), 1)])
+async def test_commands_to_try_are_shown_whole_or_not_at_all(size: tuple[int, int], hints: int) -> None:
+    """As many as there are lines for beyond twenty; the contacts come first."""
+    async with shown(OFFICE, LIVE, size=size, caption=CAPTION) as show:
+        assert show.lines[0].startswith("pws demo  connected")
+        assert sum(hint in show.text for hint in CAPTION.hints.values()) == hints
+        assert len(show.names) == 3
+
+
+async def test_the_help_has_all_commands_to_try() -> None:
+    async with shown(OFFICE, LIVE, caption=CAPTION) as show:
+        assert "office time 08:52" in show.lines[0]
+        await show.press("question_mark")
+        assert "Commands to try" in show.text
+        assert "curl http://x" in show.text
+
+
 @pytest.mark.parametrize("key", ["q", "ctrl+c"])
 async def test_it_ends(key: str) -> None:
     async with shown(OFFICE) as show:
@@ -301,23 +330,23 @@ async def test_of_five_thousand_contacts_only_those_in_sight_are_drawn(monkeypat
 def test_columns_fill_what_there_is_and_no_more(details: bool) -> None:
     seen = read(contact("ann", "UNAVAILABLE", note="a note that is much too long for any terminal " * 5))
     for width in range(3, 220):
-        layout = cells.layout(width, details=details)
-        row = layout.row(cells.Cell(seen, Level.LIVE, 0.0, plain=False))
+        layout = columns.layout(width, details=details)
+        row = layout.row(columns.Cell(seen, Level.LIVE, 0.0, plain=False))
         assert row.cell_len == layout.titles().cell_len
         assert row.cell_len <= width
 
 
-CELLS: Sequence[tuple[dict[str, object], Level, Callable[[cells.Cell], str], str]] = [
-    ({}, Level.LIVE, lambda cell: cells._free(cell).plain, "free"),
-    ({}, Level.STALE, lambda cell: cells._free(cell).plain, "not sure"),
-    ({"freshness": "unknown"}, Level.UNKNOWN, lambda cell: cells._short(cell).plain, "unread"),
-    ({"available": False, "reason": "wrap-up"}, Level.LIVE, lambda cell: cells._free(cell).plain, "no: wrap-up"),
-    ({"available": False, "reason": ""}, Level.LIVE, lambda cell: cells._free(cell).plain, "no"),
-    ({"claim": {"group": "", "for": "", "holder": ""}}, Level.LIVE, lambda cell: cells._free(cell).plain, "held"),
-    ({"state": "SLEEPING"}, Level.LIVE, lambda cell: cells._mark(cell).plain, "?"),
+CELLS: Sequence[tuple[dict[str, object], Level, Callable[[columns.Cell], str], str]] = [
+    ({}, Level.LIVE, lambda cell: columns._free(cell).plain, "free"),
+    ({}, Level.STALE, lambda cell: columns._free(cell).plain, "not sure"),
+    ({"freshness": "unknown"}, Level.UNKNOWN, lambda cell: columns._short(cell).plain, "unread"),
+    ({"available": False, "reason": "wrap-up"}, Level.LIVE, lambda cell: columns._free(cell).plain, "no: wrap-up"),
+    ({"available": False, "reason": ""}, Level.LIVE, lambda cell: columns._free(cell).plain, "no"),
+    ({"claim": {"group": "", "for": "", "holder": ""}}, Level.LIVE, lambda cell: columns._free(cell).plain, "held"),
+    ({"state": "SLEEPING"}, Level.LIVE, lambda cell: columns._mark(cell).plain, "?"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "level", "look", "text"), CELLS)
-def test_a_cell(fields: dict[str, object], level: Level, look: Callable[[cells.Cell], str], text: str) -> None:
-    assert look(cells.Cell(read(contact("ann") | fields), level, 0.0, plain=False)) == text
+def test_a_cell(fields: dict[str, object], level: Level, look: Callable[[columns.Cell], str], text: str) -> None:
+    assert look(columns.Cell(read(contact("ann") | fields), level, 0.0, plain=False)) == text

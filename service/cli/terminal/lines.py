@@ -15,9 +15,9 @@ from typing import Final
 from service.cli.shared import output, wording
 from service.cli.shared.api import one_line
 from service.cli.shared.wording import CONTACT, STATE, time
-from service.cli.watch.contact import ShownContact, time_of
-from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
-from service.cli.watch.picture import Picture, PictureChange
+from service.cli.terminal.contact import ShownContact, time_of
+from service.cli.terminal.follow import Connected, Happening, Health, Lost, StreamEvent
+from service.cli.terminal.picture import Picture, PictureChange
 from service.core.presence.freshness import Level
 
 UNSURE: Final = "what was told so far is not sure any more"

@@ -18,16 +18,18 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from service.cli.shared.api import NoAnswer, ServiceRefused
-from service.cli.watch import bars, cells, sheets
-from service.cli.watch.cells import Cell
-from service.cli.watch.contact import ShownContact
-from service.cli.watch.follow import Happening
-from service.cli.watch.people import People
-from service.cli.watch.picture import Picture
-from service.core.clock import Clock
+from service.cli.terminal import bars, columns, sheets
+from service.cli.terminal.bars import Caption
+from service.cli.terminal.columns import Cell
+from service.cli.terminal.contact import ShownContact
+from service.cli.terminal.contact_list import People
+from service.cli.terminal.follow import Happening
+from service.cli.terminal.picture import Picture
 
 PAUSE: Final = 0.2
 """Seconds between two pictures: an eye takes no more."""
+FIRST_HINT: Final = 20
+"""Lines of a terminal that are for contacts first; each line beyond shows one more of the commands to try."""
 Happenings = AsyncGenerator[Happening, None]
 
 
@@ -42,6 +44,7 @@ class WatchApp(App[None]):
     #top Static { height: auto; max-height: 2; }
     #titles { height: 1; }
     #people { height: 1fr; min-height: 2; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    #hints { height: auto; margin-top: 1; }
     #news, #keys { height: 1; }
     #search { display: none; height: 1; border: none; padding: 0; }
     Sheet { align: center middle; }
@@ -63,22 +66,23 @@ class WatchApp(App[None]):
     def __init__(
         self,
         url: str,
-        clock: Clock,
+        picture: Picture,
         follow: Callable[[str | None], Happenings],
         first: tuple[Happening, Happenings],
+        caption: Caption,
         *,
         fixed: Sequence[tuple[str, str]] = (),
         groups: Sequence[str] = (),
     ) -> None:
         super().__init__(ansi_color=True)
-        self.picture = Picture(clock)
+        self.picture = picture
+        self.caption = caption
         self.failure: ServiceRefused | NoAnswer | None = None
         self.looking = bars.Looking(url, tuple(fixed), tuple(groups))
-        self._clock = clock
         self._follow = follow
         self._first = first
         self._plain = not (sys.stdout.encoding or "").lower().startswith("utf")
-        self._layout = cells.layout(80)
+        self._layout = columns.layout(80)
         self._stale = True
         self._drawn_at = 0.0
 
@@ -91,6 +95,7 @@ class WatchApp(App[None]):
             yield Static(id="groups")
         yield Static(id="titles")
         yield People(self._line)
+        yield Static(id="hints")
         yield Static(id="news")
         yield Input(id="search", placeholder="find", compact=True)
         yield Static(id="keys")
@@ -118,7 +123,7 @@ class WatchApp(App[None]):
     # --- drawing
 
     def _tick(self) -> None:
-        if self._stale or self._clock.monotonic() - self._drawn_at >= 1.0:
+        if self._stale or self.picture.clock.monotonic() - self._drawn_at >= 1.0:
             self._draw()
 
     def on_resize(self) -> None:
@@ -133,19 +138,20 @@ class WatchApp(App[None]):
 
     def _draw(self) -> None:
         """Draw everything anew."""
-        self._stale, self._drawn_at = False, self._clock.monotonic()
+        self._stale, self._drawn_at = False, self.picture.clock.monotonic()
         picture, looking, width, height = self.picture, self.looking, self.size.width, self.size.height
         if picture.health is not None:
             looking.known_groups = picture.health.groups
         details = not any(seen.presence is None for seen in picture.contacts.values())
-        self._layout = cells.layout(width - 1, details=details)  # the scroll bar
+        self._layout = columns.layout(width - 1, details=details)  # the scroll bar
         rows = looking.chosen(picture)
-        self._put("banner", bars.banner(picture, self._clock.monotonic()))
-        self._put("head", bars.head(picture, looking, width) if height >= 9 else None)
+        self._put("banner", bars.banner(picture, self.picture.clock.monotonic()))
+        self._put("head", bars.head(picture, looking, self.caption, width) if height >= 9 else None)
         found = bars.counts(picture.counts(), len(rows), width, sure=picture.sure, plain=self._plain)
         self._put("counts", found if height >= 12 or "\n" not in found.plain else found.split("\n")[0])
         self._put("groups", bars.groups(looking, width, sure=picture.sure) if height >= 11 else None)
         self._put("titles", self._layout.titles() if rows or height < 8 else Text(bars.empty(picture, looking)))
+        self._put("hints", bars.hints(self.caption, width, max(0, height - FIRST_HINT)))
         self._put("news", bars.news(picture) if height >= 16 and picture.news is not None else None)
         self._put("keys", None if self.query_one("#search").display else bars.keys(looking, width))
         self.query_one(People).display_rows(rows)
@@ -165,7 +171,7 @@ class WatchApp(App[None]):
 
     def action_order(self, step: int) -> None:
         """The next order."""
-        self.looking.order = (self.looking.order + step) % len(cells.ORDERS)
+        self.looking.order = (self.looking.order + step) % len(columns.ORDERS)
         self._draw()
 
     def action_turn(self) -> None:
@@ -175,7 +181,7 @@ class WatchApp(App[None]):
 
     def action_view(self) -> None:
         """Everybody, who is free, who is held, who is not sure."""
-        self.looking.view = (self.looking.view + 1) % len(cells.VIEWS)
+        self.looking.view = (self.looking.view + 1) % len(columns.VIEWS)
         self._draw()
 
     def action_group(self, step: int) -> None:
@@ -219,7 +225,7 @@ class WatchApp(App[None]):
 
     def action_help(self) -> None:
         """Show what the keys do."""
-        self.push_screen(sheets.Sheet(lambda: sheets.help_text(plain=self._plain)))
+        self.push_screen(sheets.Sheet(lambda: sheets.help_text(self.caption, plain=self._plain)))
 
     def on_people_chosen(self, event: People.Chosen) -> None:
         """Show all about somebody (textual)."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from service.cli.shared.api import LATE, Api, Json, NoAnswer, Query, ServiceRefused, one_line
-from service.cli.watch.contact import time_of
-from service.cli.watch.sse import Message, Parser, TooLong
+from service.cli.terminal.contact import time_of
+from service.cli.terminal.sse import Message, Parser, TooLong
 from service.core.clock import Clock
 
 FIRST_PAUSE: Final = 1.0

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from service.cli.watch.contact import ShownContact
+from service.cli.terminal.contact import ShownContact
 
 _CURSOR: Final = Style(reverse=True)
 

@@ -10,10 +10,19 @@ from typing import Protocol, TypeVar
 import pytest
 
 from pws_soap.simulator import State
-from service.cli.demo.loopback import DemoWords, office
+from service.cli.demo.loopback import DemoOptions, office
 from service.cli.shared.api import ANSWER, Api, NoAnswer, ServiceAddress, ServiceRefused
-from service.cli.watch.follow import LONGEST_PAUSE, Connected, Happening, Health, Lost, StreamEvent, Watcher, health_of
-from service.cli.watch.picture import Picture
+from service.cli.terminal.follow import (
+    LONGEST_PAUSE,
+    Connected,
+    Happening,
+    Health,
+    Lost,
+    StreamEvent,
+    Watcher,
+    health_of,
+)
+from service.cli.terminal.picture import Picture
 from service.core.clock import ManualClock, SystemClock
 from service.core.presence.freshness import Level
 from tests.cli.streaming import END, Streaming, contact
@@ -192,7 +201,7 @@ def test_a_status_of_another_version_is_no_accident(status: dict[str, object]) -
 async def test_the_real_service_is_followed() -> None:
     """Over real sockets: all contacts, a change that the server notified, and the groups."""
     stop = asyncio.Event()
-    async with office(DemoWords(0, 12, 0.001), stop) as running, asyncio.timeout(20):
+    async with office(DemoOptions(0, 12, 0.001), stop) as running, asyncio.timeout(20):
         url = f"http://127.0.0.1:{running.port}"
         async with following(url, SystemClock()) as (picture, until):
             while len(picture.contacts) < 12 or any(seen.level is not Level.LIVE for seen in picture.contacts.values()):
