@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +32,11 @@ class AtTerminal:
 
     def until(self, wanted: bytes) -> None:
         """Read on until this has been written."""
+        deadline = time.monotonic() + 2 * PATIENCE
         while wanted not in self.text:
-            assert select.select([self._terminal], [], [], PATIENCE)[0], self.text[-2000:]
+            left = deadline - time.monotonic()
+            assert left > 0, (wanted, self.text[-4000:])
+            assert select.select([self._terminal], [], [], left)[0], (wanted, self.text[-4000:])
             self.text += os.read(self._terminal, 65536)
 
     def press(self, keys: bytes) -> None:
@@ -54,7 +58,8 @@ def at_terminal(*words: str, rows: int = 24, columns: int = 100) -> Iterator[AtT
     terminal, side = pty.openpty()
     termios.tcsetwinsize(side, (rows, columns))
     before = termios.tcgetattr(side)
-    environment = os.environ | {"TERM": "xterm-256color"}
+    environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+    environment["TERM"] = "xterm-256color"
     process = subprocess.Popen([PROGRAM, *words], stdin=side, stdout=side, stderr=side, env=environment)
     try:
         yield AtTerminal(terminal, process)
