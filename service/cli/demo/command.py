@@ -105,7 +105,7 @@ async def _demo(options: DemoOptions, seconds: float | None, *, interactive: boo
     left = ", ".join(f"{number} {kind}" for kind, number in running.left.items() if number)
     if not left:
         click.echo(
-            f"Ended after {picture.changes} changes. "
+            f"Ended after {picture.change_count} changes. "
             "The simulated server is left without session, endpoint or subscription.",
             err=as_json,
         )

@@ -77,21 +77,21 @@ def help_text(caption: Caption, *, plain: bool) -> Text:
 
 def details(cell: Cell) -> Text:
     """All that is known of a contact."""
-    seen, presence = cell.seen, cell.seen.presence
-    rows: list[tuple[str, str | Text]] = [("contact", printable(seen.contact))]
-    if seen.state is not None:
-        rows.append(("state", columns.state(seen.state, cell.level, plain=cell.plain)))
+    shown, presence = cell.shown, cell.shown.presence
+    rows: list[tuple[str, str | Text]] = [("contact", printable(shown.contact))]
+    if shown.state is not None:
+        rows.append(("state", columns.state(shown.state, cell.level, plain=cell.plain)))
     rows += [
         ("doing", wording.doing(presence)),
-        ("since", time(seen.changed_at) if seen.changed_at is not None else ""),
-        ("devices", ", ".join(seen.devices)),
-        ("free", "yes" if cell.is_free else "not sure" if cell.level is not Level.LIVE else f"no, {seen.reason}"),
-        ("claim", lines.held(seen)),
-        ("until", time(seen.held.expires_at)[:8] if seen.held is not None and seen.held.expires_at else ""),
+        ("since", time(shown.changed_at) if shown.changed_at is not None else ""),
+        ("devices", ", ".join(shown.devices)),
+        ("free", "yes" if cell.is_free else "not sure" if cell.level is not Level.LIVE else f"no, {shown.reason}"),
+        ("claim", lines.held(shown)),
+        ("until", time(shown.held.expires_at)[:8] if shown.held is not None and shown.held.expires_at else ""),
         ("freshness", str(cell.level)),
-        ("as of", time(seen.as_of) if seen.as_of is not None else ""),
+        ("as of", time(shown.as_of) if shown.as_of is not None else ""),
     ]
-    text = Text(f"{seen.name}\n", style="bold")
+    text = Text(f"{shown.name}\n", style="bold")
     for name, value in rows:
         if value:
             text.append(f"{name:<10} ", style="bright_black").append_text(

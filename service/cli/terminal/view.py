@@ -10,7 +10,7 @@ from service.cli.shared import output
 from service.cli.shared.api import Api, Query
 from service.cli.terminal import lines
 from service.cli.terminal.bars import Caption
-from service.cli.terminal.follow import Happening, Health, Watcher
+from service.cli.terminal.follow import Health, Update, Watcher
 from service.cli.terminal.picture import Picture
 
 
@@ -19,17 +19,17 @@ async def show_lines(api: Api, query: Query, picture: Picture, *, as_json: bool,
 
     Ends when nobody reads standard output any more. Raises ServiceRefused, and NoAnswer unless it is `patient`.
     """
-    writer = lines.Documents() if as_json else lines.Words(picture)
+    writer = lines.JsonLines() if as_json else lines.TextLines(picture)
     said = ""
-    async with aclosing(Watcher(api, query, picture.clock, patient=patient).happenings()) as happenings:
-        async for happening in happenings:
+    async with aclosing(Watcher(api, query, picture.clock, patient=patient).updates()) as updates:
+        async for update in updates:
             if not lines.is_read():  # as after `| head -1`, where nothing more may happen for long
                 return
-            steps = picture.take(happening)
-            if isinstance(happening, Health) and (now := lines.health(happening)) != said:
+            changes = picture.take(update)
+            if isinstance(update, Health) and (now := lines.health(update)) != said:
                 said = now
                 output.note(said)
-            told = list(writer.of(happening, steps))
+            told = list(writer.of(update, changes))
             if told:
                 await asyncio.to_thread(lines.write, told)
 
@@ -41,11 +41,11 @@ async def show_screen(api: Api, query: Query, picture: Picture, caption: Caption
     given = [value for name, value in query if name == "group"]
     others = [pair for pair in query if pair[0] != "group"]
 
-    def follow(group: str | None) -> AsyncGenerator[Happening, None]:
+    def follow(group: str | None) -> AsyncGenerator[Update, None]:
         chosen = given if group is None else [group]
-        return Watcher(api, [*others, *(("group", each) for each in chosen)], picture.clock, patient=True).happenings()
+        return Watcher(api, [*others, *(("group", each) for each in chosen)], picture.clock, patient=True).updates()
 
-    first = Watcher(api, query, picture.clock, patient=patient).happenings()
+    first = Watcher(api, query, picture.clock, patient=patient).updates()
     async with aclosing(first):
         begin = await anext(first)  # what is wrong at the start is told without a screen
         app = WatchApp(api.place.url, picture, follow, (begin, first), caption, fixed=others, groups=given)

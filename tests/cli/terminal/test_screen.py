@@ -15,8 +15,8 @@ from service.cli.shared.api import ServiceRefused
 from service.cli.terminal import columns
 from service.cli.terminal.bars import Caption
 from service.cli.terminal.contact import ShownContact, read
-from service.cli.terminal.contact_list import People
-from service.cli.terminal.follow import Connected, Happening, Health, Lost, StreamEvent
+from service.cli.terminal.contact_list import ContactList
+from service.cli.terminal.follow import Connected, ConnectionLost, Health, StreamEvent, Update
 from service.cli.terminal.picture import Picture
 from service.cli.terminal.screen import WatchApp
 from service.core.clock import ManualClock
@@ -45,14 +45,14 @@ OFFICE = snapshot(
 class Show:
     """The running program, and its lines as they are on the screen."""
 
-    def __init__(self, app: WatchApp, pilot: Pilot[None], queue: asyncio.Queue[Happening | Exception]) -> None:
+    def __init__(self, app: WatchApp, pilot: Pilot[None], queue: asyncio.Queue[Update | Exception]) -> None:
         self.app = app
         self.pilot = pilot
         self._queue = queue
 
-    async def tell(self, *happenings: Happening | Exception) -> None:
+    async def tell(self, *updates: Update | Exception) -> None:
         """These happen, and are shown."""
-        for each in happenings:
+        for each in updates:
             self._queue.put_nowait(each)
         while not self._queue.empty():
             await self.pilot.pause()
@@ -87,22 +87,22 @@ class Show:
 
 @asynccontextmanager
 async def shown(
-    *happenings: Happening,
+    *updates: Update,
     size: tuple[int, int] = (120, 24),
     asked: list[str | None] | None = None,
     caption: Caption | None = None,
 ) -> AsyncGenerator[Show, None]:
-    """The program after these happenings."""
-    queue: asyncio.Queue[Happening | Exception] = asyncio.Queue()
+    """The program after these updates."""
+    queue: asyncio.Queue[Update | Exception] = asyncio.Queue()
 
-    async def follow() -> AsyncGenerator[Happening, None]:
+    async def follow() -> AsyncGenerator[Update, None]:
         while True:
-            happening = await queue.get()
-            if isinstance(happening, Exception):
-                raise happening
-            yield happening
+            update = await queue.get()
+            if isinstance(update, Exception):
+                raise update
+            yield update
 
-    def anew(group: str | None) -> AsyncGenerator[Happening, None]:
+    def anew(group: str | None) -> AsyncGenerator[Update, None]:
         if asked is not None:
             asked.append(group)
         return follow()
@@ -111,7 +111,7 @@ async def shown(
     app = WatchApp("http://127.0.0.1:8080", picture, anew, (Connected(), follow()), caption or Caption())
     async with app.run_test(size=size) as pilot:
         show = Show(app, pilot, queue)
-        await show.tell(*happenings)
+        await show.tell(*updates)
         yield show
 
 
@@ -132,7 +132,7 @@ async def test_a_contact_has_a_word_a_mark_and_how_sure_it_is() -> None:
 
 async def test_without_a_connection_nothing_is_sure() -> None:
     """In words that cannot be missed; and back again."""
-    async with shown(OFFICE, LIVE, Lost("connection refused", 4.0)) as show:
+    async with shown(OFFICE, LIVE, ConnectionLost("connection refused", 4.0)) as show:
         assert show.lines[0].startswith(" NOT CONNECTED since ")
         assert "connection refused. Nothing below is sure. Next try in 4 s." in show.lines[0]
         assert "? free  3 not sure" in show.text
@@ -162,7 +162,7 @@ async def test_it_fits_into_any_terminal(size: tuple[int, int]) -> None:
     """Somebody is always to be seen, also below the alarm."""
     async with shown(OFFICE, LIVE, size=size) as show:
         assert "Ann" in show.text or size[1] < 4
-        await show.tell(Lost("connection refused", 3.0))
+        await show.tell(ConnectionLost("connection refused", 3.0))
         assert "NOT" in show.text
         await show.press("question_mark")
         assert show.lines
@@ -245,9 +245,9 @@ async def test_the_cursor_stays_with_its_contact() -> None:
     async with shown(OFFICE, LIVE) as show:
         await show.press("down", "down")
         await show.tell(StreamEvent("change", 12, contact("bea", "BUSY")))
-        assert show.app.query_one(People).cursor == "joe@example.com"
+        assert show.app.query_one(ContactList).cursor == "joe@example.com"
         await show.press("end")
-        assert show.app.query_one(People).cursor == "rita@example.com"
+        assert show.app.query_one(ContactList).cursor == "rita@example.com"
 
 
 async def test_an_event_about_the_service_is_shown() -> None:
@@ -318,7 +318,7 @@ async def test_of_five_thousand_contacts_only_those_in_sight_are_drawn(monkeypat
             drawn.append(seen)
             return draw(seen)
 
-        monkeypatch.setattr(show.app.query_one(People), "_draw", counted)
+        monkeypatch.setattr(show.app.query_one(ContactList), "_draw", counted)
         show.app._draw()
         await show.press("down")
         assert 0 < len(drawn) < 200

@@ -384,4 +384,4 @@ def test_a_claim_of_which_a_key_sees_little_leaves_no_gap() -> None:
     claim = {"id": "c5f0", "group": "", "for": "", "holder": ""}
     assert lines.held(read(contact("ann", claim=claim))) == "held"
     told = StreamEvent("claim.made", 12, {"claim": {**claim, "contacts": [contact("ann")]}})
-    assert lines.news(told) == "claim.made ann@example.com"
+    assert lines.event_text(told) == "claim.made ann@example.com"
