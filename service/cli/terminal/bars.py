@@ -1,4 +1,4 @@
-"""What stands above and below the list: where, how many, how sure, and which keys there are. Pure, for any width."""
+"""Lines above and below the contacts: address, counts, groups, health, commands to try, keys. Pure, for any width."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Caption:
 
 @dataclass(slots=True)
 class ViewOptions:
-    """How somebody looks at the contacts: `fixed` and `groups` were asked of the service at the start."""
+    """What the user chose to see: `fixed` and `groups` by options of the command, the rest by keys."""
 
     url: str
     fixed: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,6 @@
-"""Which columns a contact has in a terminal of some width, what stands in them, and who comes first.
+"""The columns of the table for a terminal's width, what each shows of a contact, and the orders and views there are.
+
+A new column is a `TableColumn` in `LAYOUTS`.
 
 A state has a word, a mark and a colour; how sure it is stands beside it in words, and what is not sure is dim.
 """
