@@ -34,8 +34,8 @@ Updates = AsyncGenerator[Update, None]
 
 
 class WatchApp(App[None]):
-    """The screen. `first` is the first update and the updates after it; `follow` begins a new stream, for one group or as
-    at the start."""
+    """The screen. `first`: the first update and those after it; `follow` begins a new stream, for one group or as at
+    the start."""
 
     ENABLE_COMMAND_PALETTE = False
     CSS = """
