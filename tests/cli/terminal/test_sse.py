@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cli.watch.sse import Message, Parser, TooLong
+from service.cli.terminal.sse import Message, Parser, TooLong
 
 
 def parsed(*pieces: bytes) -> list[Message]:

@@ -14,12 +14,12 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from service.cli.watch.contact import ShownContact
+from service.cli.terminal.contact import ShownContact
 
 _CURSOR: Final = Style(reverse=True)
 
 
-class People(ScrollView, can_focus=True):
+class ContactList(ScrollView, can_focus=True):
     """Contacts, one a line. The cursor stays with its contact wherever that goes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,7 +40,7 @@ class People(ScrollView, can_focus=True):
             super().__init__()
 
     def __init__(self, draw: Callable[[ShownContact], Text]) -> None:
-        super().__init__(id="people")
+        super().__init__(id="contacts")
         self._draw = draw
         self._rows: Sequence[ShownContact] = ()
         self.cursor: str | None = None
@@ -57,9 +57,9 @@ class People(ScrollView, can_focus=True):
         place = y + self.scroll_offset.y
         if not 0 <= place < len(self._rows):
             return Strip.blank(width)
-        seen = self._rows[place]
-        strip = Strip(self._draw(seen).render(self.app.console)).adjust_cell_length(width)
-        return strip.apply_style(_CURSOR) if seen.contact == self.cursor else strip
+        shown = self._rows[place]
+        strip = Strip(self._draw(shown).render(self.app.console)).adjust_cell_length(width)
+        return strip.apply_style(_CURSOR) if shown.contact == self.cursor else strip
 
     def action_move(self, lines: int) -> None:
         """Move the cursor; without one it appears at the first visible line."""
@@ -90,7 +90,7 @@ class People(ScrollView, can_focus=True):
                 self.action_choose()
 
     def _place(self) -> int | None:
-        return next((place for place, seen in enumerate(self._rows) if seen.contact == self.cursor), None)
+        return next((place for place, shown in enumerate(self._rows) if shown.contact == self.cursor), None)
 
     def _go(self, place: int) -> None:
         if self._rows:

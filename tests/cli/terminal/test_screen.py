@@ -12,11 +12,13 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from service.cli.shared.api import ServiceRefused
-from service.cli.watch import cells
-from service.cli.watch.contact import ShownContact, read
-from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
-from service.cli.watch.people import People
-from service.cli.watch.screen import WatchApp
+from service.cli.terminal import columns
+from service.cli.terminal.bars import Caption
+from service.cli.terminal.contact import ShownContact, read
+from service.cli.terminal.contact_list import ContactList
+from service.cli.terminal.follow import Connected, ConnectionLost, Health, StreamEvent, Update
+from service.cli.terminal.picture import Picture
+from service.cli.terminal.screen import WatchApp
 from service.core.clock import ManualClock
 from service.core.presence.freshness import Level
 from tests.cli.streaming import contact
@@ -43,14 +45,14 @@ OFFICE = snapshot(
 class Show:
     """The running program, and its lines as they are on the screen."""
 
-    def __init__(self, app: WatchApp, pilot: Pilot[None], queue: asyncio.Queue[Happening | Exception]) -> None:
+    def __init__(self, app: WatchApp, pilot: Pilot[None], queue: asyncio.Queue[Update | Exception]) -> None:
         self.app = app
         self.pilot = pilot
         self._queue = queue
 
-    async def tell(self, *happenings: Happening | Exception) -> None:
+    async def tell(self, *updates: Update | Exception) -> None:
         """These happen, and are shown."""
-        for each in happenings:
+        for each in updates:
             self._queue.put_nowait(each)
         while not self._queue.empty():
             await self.pilot.pause()
@@ -85,28 +87,31 @@ class Show:
 
 @asynccontextmanager
 async def shown(
-    *happenings: Happening, size: tuple[int, int] = (120, 24), asked: list[str | None] | None = None
+    *updates: Update,
+    size: tuple[int, int] = (120, 24),
+    asked: list[str | None] | None = None,
+    caption: Caption | None = None,
 ) -> AsyncGenerator[Show, None]:
-    """The program after these happenings."""
-    queue: asyncio.Queue[Happening | Exception] = asyncio.Queue()
+    """The program after these updates."""
+    queue: asyncio.Queue[Update | Exception] = asyncio.Queue()
 
-    async def follow() -> AsyncGenerator[Happening, None]:
+    async def follow() -> AsyncGenerator[Update, None]:
         while True:
-            happening = await queue.get()
-            if isinstance(happening, Exception):
-                raise happening
-            yield happening
+            update = await queue.get()
+            if isinstance(update, Exception):
+                raise update
+            yield update
 
-    def anew(group: str | None) -> AsyncGenerator[Happening, None]:
+    def anew(group: str | None) -> AsyncGenerator[Update, None]:
         if asked is not None:
             asked.append(group)
         return follow()
 
-    clock = ManualClock(read(contact()).as_of or 0.0)
-    app = WatchApp("http://127.0.0.1:8080", clock, anew, (Connected(), follow()))
+    picture = Picture(ManualClock(read(contact()).as_of or 0.0))
+    app = WatchApp("http://127.0.0.1:8080", picture, anew, (Connected(), follow()), caption or Caption())
     async with app.run_test(size=size) as pilot:
         show = Show(app, pilot, queue)
-        await show.tell(*happenings)
+        await show.tell(*updates)
         yield show
 
 
@@ -127,7 +132,7 @@ async def test_a_contact_has_a_word_a_mark_and_how_sure_it_is() -> None:
 
 async def test_without_a_connection_nothing_is_sure() -> None:
     """In words that cannot be missed; and back again."""
-    async with shown(OFFICE, LIVE, Lost("connection refused", 4.0)) as show:
+    async with shown(OFFICE, LIVE, ConnectionLost("connection refused", 4.0)) as show:
         assert show.lines[0].startswith(" NOT CONNECTED since ")
         assert "connection refused. Nothing below is sure. Next try in 4 s." in show.lines[0]
         assert "? free  3 not sure" in show.text
@@ -157,7 +162,7 @@ async def test_it_fits_into_any_terminal(size: tuple[int, int]) -> None:
     """Somebody is always to be seen, also below the alarm."""
     async with shown(OFFICE, LIVE, size=size) as show:
         assert "Ann" in show.text or size[1] < 4
-        await show.tell(Lost("connection refused", 3.0))
+        await show.tell(ConnectionLost("connection refused", 3.0))
         assert "NOT" in show.text
         await show.press("question_mark")
         assert show.lines
@@ -240,9 +245,9 @@ async def test_the_cursor_stays_with_its_contact() -> None:
     async with shown(OFFICE, LIVE) as show:
         await show.press("down", "down")
         await show.tell(StreamEvent("change", 12, contact("bea", "BUSY")))
-        assert show.app.query_one(People).cursor == "joe@example.com"
+        assert show.app.query_one(ContactList).cursor == "joe@example.com"
         await show.press("end")
-        assert show.app.query_one(People).cursor == "rita@example.com"
+        assert show.app.query_one(ContactList).cursor == "rita@example.com"
 
 
 async def test_an_event_about_the_service_is_shown() -> None:
@@ -262,6 +267,30 @@ async def test_a_key_that_sees_no_details_gets_other_columns() -> None:
 async def test_control_characters_and_markup_are_text() -> None:
     async with shown(snapshot(contact("ann", display_name="[red]A\x1b[2J Example")), LIVE) as show:
         assert "[red]A\ufffd[2J Example" in show.text
+
+
+CAPTION = Caption(
+    "pws demo",
+    lambda: "office time 08:52",
+    {"who is free": "curl 'http://127.0.0.1:8080/v1/presence?state=AVAILABLE'", "short": "curl http://x"},
+)
+
+
+@pytest.mark.parametrize(("size", "hints"), [((120, 30), 2), ((120, 21), 1), ((120, 20), 0), ((60, 30), 1)])
+async def test_commands_to_try_are_shown_whole_or_not_at_all(size: tuple[int, int], hints: int) -> None:
+    """As many as there are lines for beyond twenty; the contacts come first."""
+    async with shown(OFFICE, LIVE, size=size, caption=CAPTION) as show:
+        assert show.lines[0].startswith("pws demo  connected")
+        assert sum(hint in show.text for hint in CAPTION.hints.values()) == hints
+        assert len(show.names) == 3
+
+
+async def test_the_help_has_all_commands_to_try() -> None:
+    async with shown(OFFICE, LIVE, caption=CAPTION) as show:
+        assert "office time 08:52" in show.lines[0]
+        await show.press("question_mark")
+        assert "Commands to try" in show.text
+        assert "curl http://x" in show.text
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+c"])
@@ -289,7 +318,7 @@ async def test_of_five_thousand_contacts_only_those_in_sight_are_drawn(monkeypat
             drawn.append(seen)
             return draw(seen)
 
-        monkeypatch.setattr(show.app.query_one(People), "_draw", counted)
+        monkeypatch.setattr(show.app.query_one(ContactList), "_draw", counted)
         show.app._draw()
         await show.press("down")
         assert 0 < len(drawn) < 200
@@ -301,23 +330,23 @@ async def test_of_five_thousand_contacts_only_those_in_sight_are_drawn(monkeypat
 def test_columns_fill_what_there_is_and_no_more(details: bool) -> None:
     seen = read(contact("ann", "UNAVAILABLE", note="a note that is much too long for any terminal " * 5))
     for width in range(3, 220):
-        layout = cells.layout(width, details=details)
-        row = layout.row(cells.Cell(seen, Level.LIVE, 0.0, plain=False))
+        layout = columns.layout(width, details=details)
+        row = layout.row(columns.Cell(seen, Level.LIVE, 0.0, plain=False))
         assert row.cell_len == layout.titles().cell_len
         assert row.cell_len <= width
 
 
-CELLS: Sequence[tuple[dict[str, object], Level, Callable[[cells.Cell], str], str]] = [
-    ({}, Level.LIVE, lambda cell: cells._free(cell).plain, "free"),
-    ({}, Level.STALE, lambda cell: cells._free(cell).plain, "not sure"),
-    ({"freshness": "unknown"}, Level.UNKNOWN, lambda cell: cells._short(cell).plain, "unread"),
-    ({"available": False, "reason": "wrap-up"}, Level.LIVE, lambda cell: cells._free(cell).plain, "no: wrap-up"),
-    ({"available": False, "reason": ""}, Level.LIVE, lambda cell: cells._free(cell).plain, "no"),
-    ({"claim": {"group": "", "for": "", "holder": ""}}, Level.LIVE, lambda cell: cells._free(cell).plain, "held"),
-    ({"state": "SLEEPING"}, Level.LIVE, lambda cell: cells._mark(cell).plain, "?"),
+CELLS: Sequence[tuple[dict[str, object], Level, Callable[[columns.Cell], str], str]] = [
+    ({}, Level.LIVE, lambda cell: columns._free(cell).plain, "free"),
+    ({}, Level.STALE, lambda cell: columns._free(cell).plain, "not sure"),
+    ({"freshness": "unknown"}, Level.UNKNOWN, lambda cell: columns._short(cell).plain, "unread"),
+    ({"available": False, "reason": "wrap-up"}, Level.LIVE, lambda cell: columns._free(cell).plain, "no: wrap-up"),
+    ({"available": False, "reason": ""}, Level.LIVE, lambda cell: columns._free(cell).plain, "no"),
+    ({"claim": {"group": "", "for": "", "holder": ""}}, Level.LIVE, lambda cell: columns._free(cell).plain, "held"),
+    ({"state": "SLEEPING"}, Level.LIVE, lambda cell: columns._mark(cell).plain, "?"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "level", "look", "text"), CELLS)
-def test_a_cell(fields: dict[str, object], level: Level, look: Callable[[cells.Cell], str], text: str) -> None:
-    assert look(cells.Cell(read(contact("ann") | fields), level, 0.0, plain=False)) == text
+def test_a_cell(fields: dict[str, object], level: Level, look: Callable[[columns.Cell], str], text: str) -> None:
+    assert look(columns.Cell(read(contact("ann") | fields), level, 0.0, plain=False)) == text

@@ -1,26 +1,40 @@
-"""What stands above and below the list: where, how many, how sure, and which keys there are. Pure, for any width."""
+"""Lines above and below the contacts: address, counts, groups, health, commands to try, keys. Pure, for any width."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from pws_soap.models import PresenceState
 from service.cli.shared.wording import mark, time
-from service.cli.watch import cells, lines
-from service.cli.watch.contact import ShownContact
-from service.cli.watch.picture import Picture, PictureCounts
+from service.cli.terminal import columns, lines
+from service.cli.terminal.contact import ShownContact
+from service.cli.terminal.picture import Picture, PictureCounts
 from service.core.presence.freshness import Level
 
 ALARM = "bold white on red"
 CAUTION = "black on yellow"
 
 
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What the screen says besides the service's own words.
+
+    `remark` is asked anew for each picture and stands beside the address; `hints` are commands to try, each with what
+    it is good for, shown as room allows.
+    """
+
+    command: str = "pws watch"
+    remark: Callable[[], str] = str
+    hints: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
-class Looking:
-    """How somebody looks at the contacts: `fixed` and `groups` were asked of the service at the start."""
+class ViewOptions:
+    """What the user chose to see: `fixed` and `groups` by options of the command, the rest by keys."""
 
     url: str
     fixed: tuple[tuple[str, str], ...] = ()
@@ -34,14 +48,14 @@ class Looking:
 
     def chosen(self, picture: Picture) -> list[ShownContact]:
         """Who is shown, in order."""
-        passes = cells.VIEWS[self.view][1]
+        passes = columns.VIEWS[self.view][1]
         words = self.text.casefold().split()
         found = [
-            seen
-            for seen in picture.contacts.values()
-            if passes(seen, picture.level(seen)) and all(word in seen.words for word in words)
+            shown
+            for shown in picture.contacts.values()
+            if passes(shown, picture.level(shown)) and all(word in shown.words for word in words)
         ]
-        found.sort(key=cells.ORDERS[self.order][1], reverse=self.turned)
+        found.sort(key=columns.ORDERS[self.order][1], reverse=self.turned)
         return found
 
 
@@ -62,19 +76,24 @@ def banner(picture: Picture, monotonic: float) -> Text | None:
     return Text(f" {health.state.upper()}: {why}{more}", style=CAUTION if health.state == "starting" else ALARM)
 
 
-def head(picture: Picture, looking: Looking, width: int) -> Text:
+def head(picture: Picture, options: ViewOptions, caption: Caption, width: int) -> Text:
     """Where, and whether the connection holds."""
     state = ("connected", "green") if picture.connected else ("not connected", "bold red")
     health = picture.health
     doing = f", {health.state}" if picture.connected and health is not None else ""
-    text = Text.assemble(("pws watch", "bold"), "  ", state, doing)
-    rest = [looking.url, *(f"{name}={value}" for name, value in looking.fixed), time(picture.now())[:8]]
-    return _packed(text, [Text(each, style="bright_black") for each in rest], width)
+    text = Text.assemble((caption.command, "bold"), "  ", state, doing)
+    rest = [
+        options.url,
+        *(f"{name}={value}" for name, value in options.fixed),
+        caption.remark(),
+        time(picture.now())[:8],
+    ]
+    return _packed(text, [Text(each, style="bright_black") for each in rest if each], width)
 
 
-def counts(found: PictureCounts, shown: int, width: int, *, sure: bool, plain: bool) -> Text:
+def counts(found: PictureCounts, visible: int, width: int, *, sure: bool, plain: bool) -> Text:
     """How many in which state, and who is free."""
-    first = Text(f"{found.total} contacts" if shown == found.total else f"{shown} of {found.total}", style="bold")
+    first = Text(f"{found.total} contacts" if visible == found.total else f"{visible} of {found.total}", style="bold")
     free = Text(f"{found.available} free" if sure else "? free", style="bold green" if sure else "bold yellow")
     pieces = [free]
     if found.held:
@@ -89,49 +108,57 @@ def counts(found: PictureCounts, shown: int, width: int, *, sure: bool, plain: b
     return _packed(first, pieces, width, most=2)
 
 
-def groups(looking: Looking, width: int, *, sure: bool) -> Text | None:
+def groups(options: ViewOptions, width: int, *, sure: bool) -> Text | None:
     """The groups to go through, the chosen one marked; None where there are none. `sure`: what they say still holds."""
-    if not looking.known_groups:
+    if not options.known_groups:
         return None
-    before = ", ".join(looking.groups) if looking.groups else "all"
+    before = ", ".join(options.groups) if options.groups else "all"
     pieces = [
-        Text(f" {name} {free if sure else '?'}/{total} free ", style="reverse" if name == looking.group else "")
-        for name, free, total in looking.known_groups
+        Text(f" {name} {free if sure else '?'}/{total} free ", style="reverse" if name == options.group else "")
+        for name, free, total in options.known_groups
     ]
-    start = next((place for place, each in enumerate(looking.known_groups) if each[0] == looking.group), 0)
-    text = Text(f" {before} ", style="reverse" if looking.group is None else "")
+    start = next((place for place, each in enumerate(options.known_groups) if each[0] == options.group), 0)
+    text = Text(f" {before} ", style="reverse" if options.group is None else "")
     whole = sum(piece.cell_len + 2 for piece in pieces) + text.cell_len
     return _packed(text, pieces[start if whole > width else 0 :], width)
 
 
-def news(picture: Picture) -> Text:
+def last_event(picture: Picture) -> Text:
     """The last event about the service or a claim."""
-    if picture.news is None:
+    if picture.last_event is None:
         return Text("")
-    return _one_line(Text(lines.news(picture.news), style="bright_black"))
+    return _one_line(Text(lines.event_text(picture.last_event), style="bright_black"))
 
 
-def keys(looking: Looking, width: int) -> Text:
+def hints(caption: Caption, width: int, lines: int) -> Text | None:
+    """Commands to try, at most so many lines; a command that would be cut off is left out, since it is of no use."""
+    label = max(map(len, caption.hints), default=0) + 2
+    fitting = [(name, command) for name, command in caption.hints.items() if label + cell_len(command) <= width]
+    made = [Text.assemble((f"{name:<{label}}", "bright_black"), command) for name, command in fitting[:lines]]
+    return Text("\n").join(made) if made else None
+
+
+def keys(options: ViewOptions, width: int) -> Text:
     """How one looks at it, and what may be pressed; the least needed goes first."""
-    order = cells.ORDERS[looking.order][0] + (", turned" if looking.turned else "")
+    order = columns.ORDERS[options.order][0] + (", turned" if options.turned else "")
     pieces = [
         ("?", "help"),
-        ("/", f"find: {looking.text}" if looking.text else "find"),
-        ("v", cells.VIEWS[looking.view][0]),
+        ("/", f"find: {options.text}" if options.text else "find"),
+        ("v", columns.VIEWS[options.view][0]),
         ("s", f"by {order}"),
-        *([("g", "group")] if looking.known_groups else []),
+        *([("g", "group")] if options.known_groups else []),
     ]
     made = [Text.assemble((key, "bold reverse"), f" {what}") for key, what in pieces]
     return _packed(Text.assemble(("q", "bold reverse"), " end"), made, width)
 
 
-def empty(picture: Picture, looking: Looking) -> str:
+def empty(picture: Picture, options: ViewOptions) -> str:
     """Why there is nobody to see."""
     if not picture.begun:
         return ""
     if picture.contacts:
-        view = f" ({cells.VIEWS[looking.view][0]})" if looking.view else ""
-        what = f" has {looking.text!r}" if looking.text else " is so"
+        view = f" ({columns.VIEWS[options.view][0]})" if options.view else ""
+        what = f" has {options.text!r}" if options.text else " is so"
         return f"Nobody{what}{view}. Esc shows everybody."
     return "The service tells of nobody here."
 

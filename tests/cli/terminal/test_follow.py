@@ -10,19 +10,28 @@ from typing import Protocol, TypeVar
 import pytest
 
 from pws_soap.simulator import State
-from service.cli.demo.loopback import DemoWords, office
+from service.cli.demo.loopback import DemoOptions, office
 from service.cli.shared.api import ANSWER, Api, NoAnswer, ServiceAddress, ServiceRefused
-from service.cli.watch.follow import LONGEST_PAUSE, Connected, Happening, Health, Lost, StreamEvent, Watcher, health_of
-from service.cli.watch.picture import Picture
+from service.cli.terminal.follow import (
+    LONGEST_PAUSE,
+    Connected,
+    ConnectionLost,
+    Health,
+    StreamEvent,
+    Update,
+    Watcher,
+    health_of,
+)
+from service.cli.terminal.picture import Picture
 from service.core.clock import ManualClock, SystemClock
 from service.core.presence.freshness import Level
 from tests.cli.streaming import END, Streaming, contact
 
-H = TypeVar("H", Connected, Health, Lost, StreamEvent)
+H = TypeVar("H", Connected, Health, ConnectionLost, StreamEvent)
 
 
 class Until(Protocol):
-    """Waits for the next happening of a kind."""
+    """Waits for the next update of a kind."""
 
     def __call__(self, kind: type[H]) -> Coroutine[None, None, H]: ...
 
@@ -37,18 +46,18 @@ async def service() -> AsyncIterator[Streaming]:
 
 
 class Following:
-    """A picture that follows, up to the next happening of a kind."""
+    """A picture that follows, up to the next update of a kind."""
 
-    def __init__(self, clock: ManualClock | SystemClock, happenings: AsyncIterator[Happening]) -> None:
+    def __init__(self, clock: ManualClock | SystemClock, updates: AsyncIterator[Update]) -> None:
         self.picture = Picture(clock)
-        self._happenings = happenings
+        self._happenings = updates
 
     async def until(self, kind: type[H]) -> H:
         async with asyncio.timeout(10):
-            async for happening in self._happenings:
-                self.picture.take(happening)
-                if isinstance(happening, kind):
-                    return happening
+            async for update in self._happenings:
+                self.picture.take(update)
+                if isinstance(update, kind):
+                    return update
         raise AssertionError("it ended")
 
 
@@ -56,11 +65,11 @@ class Following:
 async def following(
     url: str, clock: ManualClock | SystemClock, *, silence: float = 60.0
 ) -> AsyncIterator[tuple[Picture, Until]]:
-    """A picture, and what waits for the next happening of a kind."""
+    """A picture, and what waits for the next update of a kind."""
     api = Api(ServiceAddress(url), silence)
     try:
-        async with aclosing(Watcher(api, [], clock, jitter=lambda: 1.0).happenings()) as happenings:
-            follower = Following(clock, happenings)
+        async with aclosing(Watcher(api, [], clock, jitter=lambda: 1.0).updates()) as updates:
+            follower = Following(clock, updates)
             yield follower.picture, follower.until
     finally:
         await api.close()
@@ -83,7 +92,7 @@ async def test_pauses_grow_and_are_bounded(service: Streaming) -> None:
         await service.stop()
         waits: list[float] = []
         for _ in range(17):
-            lost = await until(Lost)
+            lost = await until(ConnectionLost)
             assert picture.reason
             assert picture.level(picture.contacts["ann@example.com"]) is Level.STALE
             waits.append(lost.again_in)
@@ -108,7 +117,7 @@ async def test_an_id_is_sent_back_as_it_came(service: Streaming) -> None:
         put(service, b'id: 77-70-90\nevent: change\ndata: {"contact": "x@y"}\n\n', END)
         told = await until(StreamEvent)
         assert told.id == 77
-        await until(Lost)
+        await until(ConnectionLost)
         clock.advance(1.0)
         await until(Connected)
         assert service.headers[-1]["Last-Event-ID"] == "77-70-90"
@@ -118,7 +127,7 @@ async def test_a_stream_that_is_silent_for_too_long_is_dead(service: Streaming) 
     """Not even a sign of life."""
     async with following(service.url, ManualClock(), silence=0.2) as (_picture, until):
         await until(StreamEvent)
-        lost = await until(Lost)
+        lost = await until(ConnectionLost)
         assert lost.reason == "no answer in time"
 
 
@@ -134,7 +143,7 @@ async def test_a_service_that_does_not_answer_any_more_is_noticed(
             raise NoAnswer("no answer in time")
 
         monkeypatch.setattr(Api, "get", gone)
-        lost, begun = asyncio.ensure_future(until(Lost)), clock.monotonic()
+        lost, begun = asyncio.ensure_future(until(ConnectionLost)), clock.monotonic()
         while not lost.done():
             clock.advance(1.0)
             await asyncio.sleep(0.001)
@@ -173,7 +182,7 @@ async def test_a_key_that_is_taken_away_ends_it(service: Streaming) -> None:
         await until(StreamEvent)
         service.begin = [web.Response(status=401)]
         put(service, END)
-        await until(Lost)
+        await until(ConnectionLost)
         clock.advance(60.0)
         with pytest.raises(ServiceRefused, match="wants a key"):
             await until(StreamEvent)
@@ -192,7 +201,7 @@ def test_a_status_of_another_version_is_no_accident(status: dict[str, object]) -
 async def test_the_real_service_is_followed() -> None:
     """Over real sockets: all contacts, a change that the server notified, and the groups."""
     stop = asyncio.Event()
-    async with office(DemoWords(0, 12, 0.001), stop) as running, asyncio.timeout(20):
+    async with office(DemoOptions(0, 12, 0.001), stop) as running, asyncio.timeout(20):
         url = f"http://127.0.0.1:{running.port}"
         async with following(url, SystemClock()) as (picture, until):
             while len(picture.contacts) < 12 or any(seen.level is not Level.LIVE for seen in picture.contacts.values()):

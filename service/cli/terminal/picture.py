@@ -1,4 +1,4 @@
-"""What is known of the contacts at this end of the stream, and how sure that is: pure, fed with happenings.
+"""What is known of the contacts at this end of the stream, and how sure that is: pure, fed with updates.
 
 A contact is only as sure as the way to it. Without a connection nothing is: each is then shown as of the moment up to
 which the service had vouched for it.
@@ -13,16 +13,16 @@ from typing import Any
 
 from pws_soap.models import PresenceState
 from service.cli.shared.api import Json
-from service.cli.watch import contact
-from service.cli.watch.contact import ShownContact
-from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
+from service.cli.terminal import contact
+from service.cli.terminal.contact import ShownContact
+from service.cli.terminal.follow import Connected, ConnectionLost, Health, StreamEvent, Update
 from service.core.clock import Clock
 from service.core.presence.freshness import Level
 
 
 @dataclass(frozen=True, slots=True)
 class PictureChange:
-    """What a happening did to one contact. `after` None: it is no longer there, since nobody watches it or the filter
+    """What an update did to one contact. `after` None: it is no longer there, since nobody watches it or the filter
     leaves it out (`watched`). `data` is what the service said of it."""
 
     before: ShownContact | None
@@ -47,7 +47,7 @@ class Picture:
     """The contacts by name, the connection, and how the service is doing."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self.contacts: dict[str, ShownContact] = {}
         self.connected = False
         self.begun = False
@@ -61,9 +61,9 @@ class Picture:
         self.health: Health | None = None
         self.skew = 0.0
         """Seconds that the service's clock is ahead of ours."""
-        self.news: StreamEvent | None = None
+        self.last_event: StreamEvent | None = None
         """The last event about the service or a claim."""
-        self.changes = 0
+        self.change_count = 0
 
     def clear(self) -> None:
         """Forget the contacts: another question has been asked."""
@@ -72,55 +72,55 @@ class Picture:
 
     def now(self) -> float:
         """The service's wall clock, as far as we know it."""
-        return self._clock.now() + self.skew
+        return self.clock.now() + self.skew
 
     @property
     def sure(self) -> bool:
-        """Whether what the service told last still holds."""
+        """Whether what the service said last still holds."""
         return self.connected and self.begun
 
-    def level(self, seen: ShownContact) -> Level:
+    def level(self, shown: ShownContact) -> Level:
         """How sure the contact's state is here and now."""
-        return seen.level if self.sure or seen.level is Level.UNKNOWN else Level.STALE
+        return shown.level if self.sure or shown.level is Level.UNKNOWN else Level.STALE
 
-    def take(self, happening: Happening) -> list[PictureChange]:
+    def take(self, update: Update) -> list[PictureChange]:
         """Take it in; what it did to contacts, in order."""
-        match happening:
+        match update:
             case Connected():
                 self.connected = True
                 self.lost_at = None
                 self.reason = ""
-            case Lost():
+            case ConnectionLost():
                 if self.connected or self.lost_at is None:
-                    self.lost_at = self._clock.now()
+                    self.lost_at = self.clock.now()
                 self.connected = False
-                self.reason = happening.reason
-                self.again_at = self._clock.monotonic() + happening.again_in
+                self.reason = update.reason
+                self.again_at = self.clock.monotonic() + update.again_in
             case Health():
-                self.health = happening
-                if happening.now is not None:
-                    self.skew = happening.now - self._clock.now()
+                self.health = update
+                if update.now is not None:
+                    self.skew = update.now - self.clock.now()
             case StreamEvent():
-                return self._told(happening)
+                return self._take_event(update)
         return []
 
-    def _told(self, told: StreamEvent) -> list[PictureChange]:
-        match told.name:
+    def _take_event(self, event: StreamEvent) -> list[PictureChange]:
+        match event.name:
             case "snapshot":
-                steps = list(self._snapshot(told.data))
+                changes = list(self._snapshot(event.data))
                 self.begun = True
-                return steps
+                return changes
             case "change":
-                step = self._change(told.data)
-                if step is not None:
-                    self.changes += 1
-                return [step] if step is not None else []
+                change = self._change(event.data)
+                if change is not None:
+                    self.change_count += 1
+                return [change] if change is not None else []
             case "removed":
-                before = self.contacts.pop(_key(told.data.get("contact")), None)
-                watched = told.data.get("watched") is True
-                return [PictureChange(before, None, told.data, watched)] if before is not None else []
+                before = self.contacts.pop(_key(event.data.get("contact")), None)
+                watched = event.data.get("watched") is True
+                return [PictureChange(before, None, event.data, watched)] if before is not None else []
             case _:
-                self.news = told
+                self.last_event = event
                 return []
 
     def _snapshot(self, data: Json) -> Iterable[PictureChange]:
@@ -129,9 +129,9 @@ class Picture:
         for each in listed if isinstance(listed, list) else ():
             if not isinstance(each, dict):
                 continue
-            step = self._change(each, old, first=True)
-            if step is not None:
-                yield step
+            change = self._change(each, old, first=True)
+            if change is not None:
+                yield change
         for key, gone in old.items():
             if key not in self.contacts:
                 yield PictureChange(gone, None, {"contact": gone.contact, "watched": None})
@@ -141,25 +141,25 @@ class Picture:
         self, data: Mapping[str, Any], old: Mapping[str, ShownContact] | None = None, *, first: bool = False
     ) -> PictureChange | None:
         try:
-            seen = contact.read(data)
+            shown = contact.read(data)
         except contact.NotAContact:
             return None
-        key = _key(seen.contact)
+        key = _key(shown.contact)
         before = (self.contacts if old is None else old).get(key)
-        self.contacts[key] = seen
-        return PictureChange(before, seen, data, first=first)
+        self.contacts[key] = shown
+        return PictureChange(before, shown, data, first=first)
 
     def counts(self) -> PictureCounts:
         """Numbers of what is there, as sure as it is now: nobody is available without a connection."""
         states: Counter[PresenceState] = Counter()
         levels: Counter[Level] = Counter()
         available = held = 0
-        for seen in self.contacts.values():
-            if seen.state is not None:
-                states[seen.state] += 1
-            levels[self.level(seen)] += 1
-            available += seen.available
-            held += seen.held is not None
+        for shown in self.contacts.values():
+            if shown.state is not None:
+                states[shown.state] += 1
+            levels[self.level(shown)] += 1
+            available += shown.available
+            held += shown.held is not None
         return PictureCounts(len(self.contacts), states, levels, available if self.sure else 0, held)
 
 

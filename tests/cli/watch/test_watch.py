@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import signal
 import socket
 import ssl
 import subprocess
-import sys
-import termios
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +16,11 @@ import trustme
 from aiohttp import web
 
 from service.cli import run
+from service.cli.terminal import lines
+from service.cli.terminal.contact import read
+from service.cli.terminal.follow import StreamEvent
 from service.cli.watch import command as watch
-from service.cli.watch import lines
-from service.cli.watch.contact import read
-from service.cli.watch.follow import StreamEvent
+from tests.cli.at_terminal import FULL_SCREEN, ORDINARY_SCREEN, PROGRAM, at_terminal
 from tests.cli.running import Lines, Running
 from tests.cli.streaming import END, Streaming, contact
 
@@ -332,40 +329,6 @@ def test_a_key_that_is_none_is_told_without_it(
     assert text not in error
 
 
-@pytest.mark.parametrize(
-    ("toml", "environment", "url"),
-    [
-        (None, {}, "http://127.0.0.1:8080"),
-        ('[http]\nhost = "0.0.0.0"\nport = 9090\n', {}, "http://127.0.0.1:9090"),
-        ('[http]\nhost = "::"\n[server]\nwrong = true\n', {}, "http://[::1]:8080"),
-        ("[http]\nport = 9090\n", {"PWS_HTTP__PORT": "9191"}, "http://127.0.0.1:9191"),
-        ("[http]\nport = 9090\n", {"PWS_URL": "https://presence.example.com/"}, "https://presence.example.com"),
-        ("not toml", {}, "http://127.0.0.1:8080"),
-        ("http = 5", {}, "http://127.0.0.1:8080"),
-    ],
-)
-def test_the_address_is_that_of_the_configuration(
-    toml: str | None, environment: Mapping[str, str], url: str, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever else is in it; a service that listens everywhere is here too."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    if toml is not None:
-        (elsewhere / "pws.toml").write_text(toml)
-    place = watch.place_of(os.environ.get("PWS_URL"), None, None, Path("pws.toml"))
-    assert place.url == url
-
-
-def test_a_key_in_the_clear_is_warned_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not on loopback."""
-    monkeypatch.setenv("PWS_KEY", "pws_abcdefgh")
-    watch.place_of("http://127.0.0.1:8080", None, None, Path("pws.toml"))
-    assert capsys.readouterr().err == ""
-    place = watch.place_of("http://presence.example.com", None, None, Path("pws.toml"))
-    assert "the key travels in the clear" in capsys.readouterr().err
-    assert "abcdefgh" not in repr(place)
-
-
 # TLS
 
 
@@ -395,35 +358,18 @@ def test_https_with_a_private_authority(
 
 
 def test_in_a_terminal_it_leaves_the_screen_as_it_was(service: Streaming) -> None:
-    """The console script at a terminal of its own: a table, and after SIGTERM the ordinary screen and exit code 0."""
-    terminal, side = pty.openpty()
-    termios.tcsetwinsize(side, (24, 100))
-    before = termios.tcgetattr(side)
-    program = str(Path(sys.executable).with_name("pws"))
-    environment = os.environ | {"TERM": "xterm-256color"}
-    words = [program, "watch", "--url", service.url]
-    done = subprocess.Popen(words, stdin=side, stdout=side, stderr=side, env=environment)
-    try:
-        shown = b""
-        while b"Ann Example" not in shown:
-            shown += os.read(terminal, 65536)
-        assert b"\x1b[?1049h" in shown
-        done.send_signal(signal.SIGTERM)
-        while b"\x1b[?1049l" not in shown:
-            shown += os.read(terminal, 65536)
-        assert done.wait(20) == 0
-        assert termios.tcgetattr(side) == before
-    finally:
-        done.kill()
-        done.wait(20)
-        os.close(side)
-        os.close(terminal)
+    """A table, and after SIGTERM the ordinary screen and exit code 0."""
+    with at_terminal("watch", "--url", service.url) as process:
+        process.until(b"Ann Example")
+        assert FULL_SCREEN in process.text
+        process.terminate()
+        process.until(ORDINARY_SCREEN)
+        assert process.wait() == 0
 
 
 def test_who_has_left_is_noticed_without_another_change(service: Streaming) -> None:
     """As `| head -1`, where nothing may happen for long."""
-    program = str(Path(sys.executable).with_name("pws"))
-    words = [program, "watch", "--json", "--url", service.url]
+    words = [PROGRAM, "watch", "--json", "--url", service.url]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
         assert done.stdout is not None
         assert done.stderr is not None
@@ -438,4 +384,4 @@ def test_a_claim_of_which_a_key_sees_little_leaves_no_gap() -> None:
     claim = {"id": "c5f0", "group": "", "for": "", "holder": ""}
     assert lines.held(read(contact("ann", claim=claim))) == "held"
     told = StreamEvent("claim.made", 12, {"claim": {**claim, "contacts": [contact("ann")]}})
-    assert lines.news(told) == "claim.made ann@example.com"
+    assert lines.event_text(told) == "claim.made ann@example.com"

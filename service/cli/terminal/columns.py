@@ -1,4 +1,6 @@
-"""Which columns a contact has in a terminal of some width, what stands in them, and who comes first.
+"""The columns of the table for a terminal's width, what each shows of a contact, and the orders and views there are.
+
+A new column is a `TableColumn` in `LAYOUTS`.
 
 A state has a word, a mark and a colour; how sure it is stands beside it in words, and what is not sure is dim.
 """
@@ -13,7 +15,7 @@ from rich.text import Text
 
 from pws_soap.models import PresenceState
 from service.cli.shared import output, wording
-from service.cli.watch.contact import ShownContact
+from service.cli.terminal.contact import ShownContact
 from service.core.presence.freshness import Level
 
 FRESH: Final = 2.0
@@ -25,7 +27,7 @@ _ORDER: Final = {state: place for place, state in enumerate(PresenceState)}
 class Cell:
     """A contact with what is needed to show it: `level` is how sure it is here, `now` the service's time."""
 
-    seen: ShownContact
+    shown: ShownContact
     level: Level
     now: float
     plain: bool
@@ -33,12 +35,12 @@ class Cell:
     @property
     def age(self) -> float | None:
         """Seconds since its last change."""
-        return None if self.seen.changed_at is None else max(0.0, self.now - self.seen.changed_at)
+        return None if self.shown.changed_at is None else max(0.0, self.now - self.shown.changed_at)
 
     @property
     def is_free(self) -> bool:
         """Whether it is free, and that is sure."""
-        return self.seen.available and self.level is Level.LIVE
+        return self.shown.available and self.level is Level.LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,15 @@ class TableColumn:
 
 def _name(cell: Cell) -> Text:
     fresh = cell.age is not None and cell.age < FRESH
-    return Text(cell.seen.name, style="bold reverse" if fresh else "bold" if cell.is_free else "")
+    return Text(cell.shown.name, style="bold reverse" if fresh else "bold" if cell.is_free else "")
 
 
 def _contact(cell: Cell) -> Text:
-    return Text(output.printable(cell.seen.contact), style="bright_black")
+    return Text(output.printable(cell.shown.contact), style="bright_black")
 
 
 def _state(cell: Cell) -> Text:
-    return state(cell.seen.state, cell.level, plain=cell.plain)
+    return state(cell.shown.state, cell.level, plain=cell.plain)
 
 
 def state(value: PresenceState | None, level: Level, *, plain: bool) -> Text:
@@ -74,24 +76,24 @@ def state(value: PresenceState | None, level: Level, *, plain: bool) -> Text:
 
 
 def _mark(cell: Cell) -> Text:
-    seen = cell.seen
-    if seen.state is None:
+    shown = cell.shown
+    if shown.state is None:
         return Text("+" if cell.is_free else "-", style="green" if cell.is_free else "")
-    style = output.state(seen.state).style if cell.level is Level.LIVE else "dim"
-    return Text(wording.MARKS[seen.state][cell.plain] if cell.level is Level.LIVE else "?", style=style)
+    style = output.state(shown.state).style if cell.level is Level.LIVE else "dim"
+    return Text(wording.MARKS[shown.state][cell.plain] if cell.level is Level.LIVE else "?", style=style)
 
 
 def _doing(cell: Cell) -> Text:
-    return Text(wording.doing(cell.seen.presence), style="" if cell.level is Level.LIVE else "dim")
+    return Text(wording.doing(cell.shown.presence), style="" if cell.level is Level.LIVE else "dim")
 
 
 def _short(cell: Cell) -> Text:
     """One word: how sure it is where it isn't, else who holds it, else what the contact is doing."""
     if cell.level is not Level.LIVE:
         return _freshness(cell)
-    if cell.seen.held is not None:
+    if cell.shown.held is not None:
         return Text("held", style="magenta")
-    return Text(wording.doing(cell.seen.presence, short=True))
+    return Text(wording.doing(cell.shown.presence, short=True))
 
 
 def _since(cell: Cell) -> Text:
@@ -101,17 +103,17 @@ def _since(cell: Cell) -> Text:
 
 def _free(cell: Cell) -> Text:
     """Whether the next task may go there, and if not, what is against it."""
-    seen = cell.seen
+    shown = cell.shown
     if cell.level is not Level.LIVE:
         return Text("not sure", style="bold yellow")
-    if seen.held is not None:
-        left = "" if seen.held.expires_at is None else f", {wording.age(seen.held.expires_at - cell.now)} left"
-        what = ", ".join(filter(None, (seen.held.holder, seen.held.purpose)))  # of another group's claim neither is
+    if shown.held is not None:
+        left = "" if shown.held.expires_at is None else f", {wording.age(shown.held.expires_at - cell.now)} left"
+        what = ", ".join(filter(None, (shown.held.holder, shown.held.purpose)))  # of another group's claim neither is
         return Text(f"held{left}: {what}" if what else f"held{left}", style="magenta")
-    if seen.available:
+    if shown.available:
         return Text("free", style="bold green")
-    told = seen.state is not None and seen.reason.endswith(f"is {seen.state.value}")  # the state's column says it
-    return Text("no" if told or not seen.reason else f"no: {seen.reason}", style="bright_black")
+    told = shown.state is not None and shown.reason.endswith(f"is {shown.state.value}")  # the state's column says it
+    return Text("no" if told or not shown.reason else f"no: {shown.reason}", style="bright_black")
 
 
 def _freshness(cell: Cell) -> Text:
@@ -119,7 +121,7 @@ def _freshness(cell: Cell) -> Text:
         return Text("live", style="green")
     if cell.level is Level.UNKNOWN:
         return Text("unread", style="bright_black")
-    as_of = cell.seen.as_of
+    as_of = cell.shown.as_of
     return Text("stale" if as_of is None else f"stale {wording.age(cell.now - as_of)}", style="bold yellow")
 
 
@@ -213,21 +215,21 @@ def _least(columns: Sequence[TableColumn], gap: int) -> int:
     return sum(column.least for column in columns) + gap * (len(columns) - 1)
 
 
-def _by_name(seen: ShownContact) -> tuple[object, ...]:
-    return (seen.name.casefold(), seen.contact)
+def _by_name(shown: ShownContact) -> tuple[object, ...]:
+    return (shown.name.casefold(), shown.contact)
 
 
-def _by_state(seen: ShownContact) -> tuple[object, ...]:
-    return (_ORDER.get(seen.state, 99) if seen.state is not None else 99, *_by_name(seen))
+def _by_state(shown: ShownContact) -> tuple[object, ...]:
+    return (_ORDER.get(shown.state, 99) if shown.state is not None else 99, *_by_name(shown))
 
 
-def _by_change(seen: ShownContact) -> tuple[object, ...]:
-    return (-(seen.changed_at or 0.0), *_by_name(seen))
+def _by_change(shown: ShownContact) -> tuple[object, ...]:
+    return (-(shown.changed_at or 0.0), *_by_name(shown))
 
 
-def _by_free(seen: ShownContact) -> tuple[object, ...]:
+def _by_free(shown: ShownContact) -> tuple[object, ...]:
     """Who is free first, the longest so before the others."""
-    return (not seen.available, seen.changed_at or 0.0 if seen.available else 0.0, *_by_name(seen))
+    return (not shown.available, shown.changed_at or 0.0 if shown.available else 0.0, *_by_name(shown))
 
 
 ORDERS: Final[tuple[tuple[str, Callable[[ShownContact], tuple[object, ...]]], ...]] = (
@@ -238,7 +240,7 @@ ORDERS: Final[tuple[tuple[str, Callable[[ShownContact], tuple[object, ...]]], ..
 )
 VIEWS: Final[tuple[tuple[str, Callable[[ShownContact, Level], bool]], ...]] = (
     ("everybody", lambda _seen, _level: True),
-    ("who is free", lambda seen, level: seen.available and level is Level.LIVE),
-    ("who is held", lambda seen, _level: seen.held is not None),
+    ("who is free", lambda shown, level: shown.available and level is Level.LIVE),
+    ("who is held", lambda shown, _level: shown.held is not None),
     ("who is not sure", lambda _seen, level: level is not Level.LIVE),
 )

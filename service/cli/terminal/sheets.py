@@ -16,8 +16,9 @@ from pws_soap.models import PresenceState
 from service.cli.shared import wording
 from service.cli.shared.output import printable
 from service.cli.shared.wording import time
-from service.cli.watch import cells, lines
-from service.cli.watch.cells import Cell
+from service.cli.terminal import columns, lines
+from service.cli.terminal.bars import Caption
+from service.cli.terminal.columns import Cell
 from service.core.presence.freshness import Level
 
 KEYS: Final = (
@@ -51,15 +52,20 @@ class Sheet(ModalScreen[None]):
         self.query_one("#lines", Static).update(self._text())
 
 
-def help_text(*, plain: bool) -> Text:
+def help_text(caption: Caption, *, plain: bool) -> Text:
     """What the keys do and the marks mean."""
     text = Text()
+    if caption.hints:
+        text.append("Commands to try\n", style="bold")
+        for purpose, hint in caption.hints.items():
+            text.append(f"{purpose}: ", style="bright_black").append(f"{hint}\n")
+        text.append("\n")
     text.append("Keys\n", style="bold")
     for key, what in KEYS:
         text.append(f"{key:<10}", style="bold").append(f"{what}\n")
     text.append("\nStates\n", style="bold")
     for state in PresenceState:
-        text.append_text(cells.state(state, Level.LIVE, plain=plain)).append("  ")
+        text.append_text(columns.state(state, Level.LIVE, plain=plain)).append("  ")
     text.append("\n\nFreshness\n", style="bold")
     text.append("live", style="green").append("    true, within the service's bound\n")
     text.append("stale", style="bold yellow").append("   was true so long ago, and may not be any more\n")
@@ -71,21 +77,21 @@ def help_text(*, plain: bool) -> Text:
 
 def details(cell: Cell) -> Text:
     """All that is known of a contact."""
-    seen, presence = cell.seen, cell.seen.presence
-    rows: list[tuple[str, str | Text]] = [("contact", printable(seen.contact))]
-    if seen.state is not None:
-        rows.append(("state", cells.state(seen.state, cell.level, plain=cell.plain)))
+    shown, presence = cell.shown, cell.shown.presence
+    rows: list[tuple[str, str | Text]] = [("contact", printable(shown.contact))]
+    if shown.state is not None:
+        rows.append(("state", columns.state(shown.state, cell.level, plain=cell.plain)))
     rows += [
         ("doing", wording.doing(presence)),
-        ("since", time(seen.changed_at) if seen.changed_at is not None else ""),
-        ("devices", ", ".join(seen.devices)),
-        ("free", "yes" if cell.is_free else "not sure" if cell.level is not Level.LIVE else f"no, {seen.reason}"),
-        ("claim", lines.held(seen)),
-        ("until", time(seen.held.expires_at)[:8] if seen.held is not None and seen.held.expires_at else ""),
+        ("since", time(shown.changed_at) if shown.changed_at is not None else ""),
+        ("devices", ", ".join(shown.devices)),
+        ("free", "yes" if cell.is_free else "not sure" if cell.level is not Level.LIVE else f"no, {shown.reason}"),
+        ("claim", lines.held(shown)),
+        ("until", time(shown.held.expires_at)[:8] if shown.held is not None and shown.held.expires_at else ""),
         ("freshness", str(cell.level)),
-        ("as of", time(seen.as_of) if seen.as_of is not None else ""),
+        ("as of", time(shown.as_of) if shown.as_of is not None else ""),
     ]
-    text = Text(f"{seen.name}\n", style="bold")
+    text = Text(f"{shown.name}\n", style="bold")
     for name, value in rows:
         if value:
             text.append(f"{name:<10} ", style="bright_black").append_text(

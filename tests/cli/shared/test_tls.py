@@ -47,3 +47,24 @@ def test_a_pinned_certificate_is_trusted(secure: tuple[CommandOffice, str]) -> N
     node = office.server.nodes[0].address
     office.write(server=f'nodes = ["{node}"]\nfingerprint = "{fingerprint}"')
     assert office.pws("poll", "ann").code == 0
+
+
+def test_plain_http_at_a_port_with_tls(make_office: Callable[..., CommandOffice], tmp_path: Path) -> None:
+    """The hint names what to set; and the other way round."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    chain, key = tmp_path / "server.pem", tmp_path / "server.key"
+    issued.cert_chain_pems[0].write_to_path(chain)
+    issued.private_key_pem.write_to_path(key)
+    office = make_office(tls=(str(chain), str(key)))
+    office.write(server=f'nodes = ["{office.server.nodes[0].address}"]\ntls = false')
+    result = office.pws("poll", "ann")
+    assert result.code == 1
+    assert "if the port speaks TLS (8083 does), server.tls must not be false" in result.err
+
+
+def test_tls_at_a_port_without_it(office: CommandOffice) -> None:
+    office.write(server=f'nodes = ["{office.server.nodes[0].address}"]')
+    result = office.pws("poll", "ann")
+    assert result.code == 1
+    assert "does the port speak TLS? server.tls = false is for plain HTTP, whose port is 8082" in result.err

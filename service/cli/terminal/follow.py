@@ -1,4 +1,4 @@
-"""Following a service: its stream, resumed where it broke off, and how it is doing, as one sequence of happenings.
+"""Following a service: its stream, resumed where it broke off, and how it is doing, as one sequence of updates.
 
 After a break one waits with backoff and jitter, so that a hundred watchers do not come back in the same moment. A
 connection that has died without a word is found by the status, which is asked for every few seconds.
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from service.cli.shared.api import LATE, Api, Json, NoAnswer, Query, ServiceRefused, one_line
-from service.cli.watch.contact import time_of
-from service.cli.watch.sse import Message, Parser, TooLong
+from service.cli.terminal.contact import time_of
+from service.cli.terminal.sse import Message, Parser, TooLong
 from service.core.clock import Clock
 
 FIRST_PAUSE: Final = 1.0
@@ -25,10 +25,10 @@ STATUS_EVERY: Final = 5.0
 STATUS_PAUSE: Final = 1.0
 """Seconds between two questions for the status, however much happens, and as long as all is not well."""
 LIVE: Final = "live"
-DEAF_AFTER: Final = 2
+MAX_UNANSWERED: Final = 2
 """Questions for the status without an answer after which the stream is given up."""
 AHEAD: Final = 1000
-"""Happenings that wait to be shown; beyond it the stream is read no further, and the service notices."""
+"""Updates that wait to be shown; beyond it the stream is read no further, and the service notices."""
 _ID: Final = re.compile(r"[!-~]{1,200}")
 """What is sent back to resume: whatever the service gave, as long as it can stand in a header."""
 SERVICE_EVENTS: Final = ("subscription.", "claim.", "coverage.")
@@ -40,7 +40,7 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class ConnectionLost:
     """There is no stream: why, and in how many seconds the next try comes."""
 
     reason: str
@@ -67,7 +67,7 @@ class Health:
     groups: tuple[tuple[str, int, int], ...] = ()
 
 
-Happening = Connected | Lost | StreamEvent | Health
+Update = Connected | ConnectionLost | StreamEvent | Health
 
 
 class NotAnEvent(ValueError):
@@ -93,25 +93,28 @@ class Watcher:
         self._jitter = jitter
         self._last_id = ""
         self._base = FIRST_PAUSE
-        self._deaf = 0
+        self._unanswered = 0
         self._events = 0
-        self._well = True
-        self._ask = asyncio.Event()
+        self._is_well = True
+        self._status_wanted = asyncio.Event()
         self._connected = False
-        self._out: asyncio.Queue[Happening | ServiceRefused | NoAnswer] = asyncio.Queue(AHEAD)
+        self._out: asyncio.Queue[Update | ServiceRefused | NoAnswer] = asyncio.Queue(AHEAD)
 
-    async def happenings(self) -> AsyncGenerator[Happening, None]:
+    async def updates(self) -> AsyncGenerator[Update, None]:
         """What happens, until it is closed.
 
         Raises ServiceRefused; and NoAnswer where there is none at the beginning, unless it is patient.
         """
-        work = [asyncio.create_task(self._stream(), name="stream"), asyncio.create_task(self._pulse(), name="pulse")]
+        work = [
+            asyncio.create_task(self._stream(), name="stream"),
+            asyncio.create_task(self._watch_status(), name="status"),
+        ]
         try:
             while True:
-                happening = await self._out.get()
-                if isinstance(happening, ServiceRefused | NoAnswer):
-                    raise happening
-                yield happening
+                update = await self._out.get()
+                if isinstance(update, ServiceRefused | NoAnswer):
+                    raise update
+                yield update
         finally:
             for task in work:
                 task.cancel()
@@ -136,7 +139,7 @@ class Watcher:
                     await self._out.put(error)
                     return
                 reason, retry_after = error.reason, error.retry_after
-                if self._deaf >= DEAF_AFTER:  # then we have broken it
+                if self._unanswered >= MAX_UNANSWERED:  # then `_check_status` has broken the stream
                     reason = LATE
             except (TooLong, NotAnEvent) as error:
                 reason, self._last_id = f"what it sends cannot be read: {error}", ""
@@ -147,24 +150,24 @@ class Watcher:
             self._base = parser.retry or self._base
             wait = self._pause(failures, retry_after)
             failures += 1
-            await self._out.put(Lost(reason, wait))
+            await self._out.put(ConnectionLost(reason, wait))
             await self._clock.sleep(wait)
 
     async def _read(self, pieces: AsyncIterator[bytes], parser: Parser) -> None:
         """Pass on what the stream tells, until it ends."""
         self._connected = self._patient = True
-        self._deaf = 0
+        self._unanswered = 0
         await self._out.put(Connected())
-        self._ask.set()
+        self._status_wanted.set()
         async for piece in pieces:
             for message in parser.feed(piece):
-                told = event(message)
-                await self._out.put(told)
+                event = event_of(message)
+                await self._out.put(event)
                 self._events += 1
                 if _ID.fullmatch(message.id):
                     self._last_id = message.id
-                if told.name.startswith(SERVICE_EVENTS):
-                    self._ask.set()
+                if event.name.startswith(SERVICE_EVENTS):
+                    self._status_wanted.set()
 
     def _pause(self, failures: int, retry_after: float | None) -> float:
         """Seconds: half of it sure, half of it chance."""
@@ -174,36 +177,36 @@ class Watcher:
 
     # --- how it is doing
 
-    async def _pulse(self) -> None:
+    async def _watch_status(self) -> None:
         while True:
-            await self._ask.wait()
-            self._ask.clear()
+            await self._status_wanted.wait()
+            self._status_wanted.clear()
             if self._connected:
-                await self._feel()
+                await self._check_status()
             await self._clock.sleep(STATUS_PAUSE)
-            self._timer = asyncio.create_task(self._remind())
+            self._timer = asyncio.create_task(self._request_status())
             try:
-                await self._ask.wait()
+                await self._status_wanted.wait()
             finally:
                 self._timer.cancel()
 
-    async def _remind(self) -> None:
-        await self._clock.sleep(STATUS_EVERY - STATUS_PAUSE if self._well else 0.0)
-        self._ask.set()
+    async def _request_status(self) -> None:
+        await self._clock.sleep(STATUS_EVERY - STATUS_PAUSE if self._is_well else 0.0)
+        self._status_wanted.set()
 
-    async def _feel(self) -> None:
+    async def _check_status(self) -> None:
         try:
             health = health_of(await self._api.get("/v1/status"), await self._groups())
         except ServiceRefused:  # nothing that this key may see
             return
         except NoAnswer as error:
-            self._deaf = 0 if error.status is not None else self._deaf + 1
-            self._well = False  # so that it is asked again soon
-            if self._deaf >= DEAF_AFTER:
+            self._unanswered = 0 if error.status is not None else self._unanswered + 1
+            self._is_well = False  # so that it is asked again soon
+            if self._unanswered >= MAX_UNANSWERED:
                 self._api.interrupt()
             return
-        self._deaf = 0
-        self._well = health.state == LIVE
+        self._unanswered = 0
+        self._is_well = health.state == LIVE
         await self._out.put(health)
 
     async def _groups(self) -> Json:
@@ -213,7 +216,7 @@ class Watcher:
             return {}
 
 
-def event(message: Message) -> StreamEvent:
+def event_of(message: Message) -> StreamEvent:
     """The event in a message. Raises NotAnEvent."""
     try:
         data = json.loads(message.data)

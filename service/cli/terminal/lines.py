@@ -15,9 +15,9 @@ from typing import Final
 from service.cli.shared import output, wording
 from service.cli.shared.api import one_line
 from service.cli.shared.wording import CONTACT, STATE, time
-from service.cli.watch.contact import ShownContact, time_of
-from service.cli.watch.follow import Connected, Happening, Health, Lost, StreamEvent
-from service.cli.watch.picture import Picture, PictureChange
+from service.cli.terminal.contact import ShownContact, time_of
+from service.cli.terminal.follow import Connected, ConnectionLost, Health, StreamEvent, Update
+from service.cli.terminal.picture import Picture, PictureChange
 from service.core.presence.freshness import Level
 
 UNSURE: Final = "what was told so far is not sure any more"
@@ -41,86 +41,91 @@ def is_read() -> bool:
         return True
 
 
-class Words:
+class TextLines:
     """Lines for people."""
 
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
         self._was_lost = False
 
-    def of(self, happening: Happening, steps: Sequence[PictureChange]) -> Iterator[str]:
-        """The lines that tell of a happening and what it did."""
+    def of(self, update: Update, changes: Sequence[PictureChange]) -> Iterator[str]:
+        """The lines that tell of an update and what it did."""
         now = time(self._picture.now())
-        match happening:
-            case Lost() if not self._was_lost:
+        match update:
+            case ConnectionLost() if not self._was_lost:
                 self._was_lost = True
-                yield f"{now}  NOT CONNECTED: {happening.reason}; {UNSURE}"
+                yield f"{now}  NOT CONNECTED: {update.reason}; {UNSURE}"
             case Connected() if self._was_lost:
                 self._was_lost = False
                 yield f"{now}  connected again"
             case StreamEvent(name="snapshot"):
-                if happening.data.get("reason") in {"not-kept", "behind"}:
+                if update.data.get("reason") in {"not-kept", "behind"}:
                     yield f"{now}  changes were missed; this is how it is now"
-                if not steps:
+                if not changes:
                     yield f"{now}  no contact passes the filter"
-            case StreamEvent() if not steps and happening.name not in {"change", "removed"}:
-                yield f"{time(time_of(happening.data.get('at')) or self._picture.now())}  {news(happening)}"
-        for step in steps:
-            yield self._step(step)
+            case StreamEvent() if not changes and update.name not in {"change", "removed"}:
+                yield f"{time(time_of(update.data.get('at')) or self._picture.now())}  {event_text(update)}"
+        for change in changes:
+            yield self._line(change)
 
-    def _step(self, step: PictureChange) -> str:
-        seen = step.after or step.before
-        if seen is None:
+    def _line(self, change: PictureChange) -> str:
+        shown = change.after or change.before
+        if shown is None:
             return ""
-        contact = f"{output.printable(seen.contact):<{CONTACT}}"
-        if step.after is None:
-            gone = "left the filter" if step.watched else "no longer watched"
+        contact = f"{output.printable(shown.contact):<{CONTACT}}"
+        if change.after is None:
+            gone = "left the filter" if change.watched else "no longer watched"
             return f"{time(self._picture.now())}  {contact}  {gone}"
-        at = seen.changed_at if step.first or _presence_changed(step) else None
-        word = seen.state.value if seen.state is not None else "FREE" if seen.available else "NOT FREE"
-        return f"{time(at or self._picture.now())}  {contact}  {word:<{STATE}}  {what(step)}".rstrip()
+        at = shown.changed_at if change.first or _presence_changed(change) else None
+        word = shown.state.value if shown.state is not None else "FREE" if shown.available else "NOT FREE"
+        return f"{time(at or self._picture.now())}  {contact}  {word:<{STATE}}  {what(change)}".rstrip()
 
 
-def _presence_changed(step: PictureChange) -> bool:
-    return step.before is None or step.after is None or step.before.changed_at != step.after.changed_at
+def _presence_changed(change: PictureChange) -> bool:
+    return change.before is None or change.after is None or change.before.changed_at != change.after.changed_at
 
 
-def what(step: PictureChange) -> str:
+def what(change: PictureChange) -> str:
     """What is so now, and what was different before."""
-    seen, before = step.after, step.before
-    if seen is None:
+    shown, before = change.after, change.before
+    if shown is None:
         return ""
-    words = [wording.doing(seen.presence)]
-    if seen.level is not Level.LIVE:
-        words.append("never read" if seen.level is Level.UNKNOWN else f"stale, as of {as_of(seen)}")
+    words = [wording.doing(shown.presence)]
+    if shown.level is not Level.LIVE:
+        words.append("never read" if shown.level is Level.UNKNOWN else f"stale, as of {as_of(shown)}")
     elif before is not None and before.level is not Level.LIVE:
         words.append("live again" if before.level is Level.STALE else "first reading")
-    if seen.held is not None:
-        words.append(held(seen))
+    if shown.held is not None:
+        words.append(held(shown))
     elif before is not None and before.held is not None:
         words.append("released")
-    if before is not None and before.state is not seen.state and before.state is not None:
+    if before is not None and before.state is not shown.state and before.state is not None:
         words.append(f"was {before.state.value}")
-    if before is not None and before.available is not seen.available and seen.held is None and seen.level is Level.LIVE:
-        words.append("free now" if seen.available else f"not free: {seen.reason}" if seen.reason else "not free")
+    if (
+        before is not None
+        and before.available is not shown.available
+        and shown.held is None
+        and shown.level is Level.LIVE
+    ):
+        words.append("free now" if shown.available else f"not free: {shown.reason}" if shown.reason else "not free")
     return "; ".join(filter(None, words))
 
 
-def held(seen: ShownContact) -> str:
+def held(shown: ShownContact) -> str:
     """Who holds a contact, and for what."""
-    if seen.held is None:
+    if shown.held is None:
         return ""
-    holder = f" by {seen.held.holder}" if seen.held.holder else ""  # a key may see no more than that somebody is held
-    purpose = f" for {seen.held.purpose}" if seen.held.purpose else ""
+    holder = f" by {shown.held.holder}" if shown.held.holder else ""  # a key may see no more than that somebody is held
+    purpose = f" for {shown.held.purpose}" if shown.held.purpose else ""
     return f"held{holder}{purpose}"
 
 
-def as_of(seen: ShownContact) -> str:
+def as_of(shown: ShownContact) -> str:
     """The moment up to which the state is known to have been true, as the time of day."""
-    return time(seen.as_of)[:8] if seen.as_of is not None else "?"
+    return time(shown.as_of)[:8] if shown.as_of is not None else "?"
 
 
-def news(told: StreamEvent) -> str:
+def event_text(told: StreamEvent) -> str:
     """An event about the service or a claim, in words."""
     data = told.data
     words = [told.name]
@@ -153,27 +158,27 @@ def health(state: Health) -> str:
     return f"the service is {state.state}{why}"
 
 
-class Documents:
+class JsonLines:
     """Lines for programs. Whoever keeps the last line of each contact knows what the service has told."""
 
     def __init__(self) -> None:
         self._was_lost = False
 
-    def of(self, happening: Happening, steps: Sequence[PictureChange]) -> Iterator[str]:
-        """The lines that tell of a happening and what it did."""
-        match happening:
-            case Lost() if not self._was_lost:
+    def of(self, update: Update, changes: Sequence[PictureChange]) -> Iterator[str]:
+        """The lines that tell of an update and what it did."""
+        match update:
+            case ConnectionLost() if not self._was_lost:
                 self._was_lost = True
-                yield _json({"event": "disconnected", "id": None, "reason": happening.reason})
+                yield _json({"event": "disconnected", "id": None, "reason": update.reason})
             case Connected() if self._was_lost:
                 self._was_lost = False
                 yield _json({"event": "connected", "id": None})
             case StreamEvent(name="snapshot"):
-                for step in steps:
-                    name = "snapshot" if step.after is not None else "removed"
-                    yield _json({"event": name, "id": happening.id, **step.data})
+                for change in changes:
+                    name = "snapshot" if change.after is not None else "removed"
+                    yield _json({"event": name, "id": update.id, **change.data})
             case StreamEvent():
-                yield _json({"event": happening.name, "id": happening.id, **happening.data})
+                yield _json({"event": update.name, "id": update.id, **update.data})
 
 
 def _json(value: dict[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""The service's own callback route with an ear behind it, where `pws doctor` listens in the place of the service."""
+"""The service's own callback route with a listener behind it: `pws doctor` listens in the place of the service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from service.core.clock import SystemClock
 from service.runtime.server import serve
 
 
-class Ear:
+class NotificationListener:
     """Remembers what came in: an engine that only listens."""
 
     def __init__(self) -> None:
@@ -40,16 +40,18 @@ class Ear:
         """See Receiver. The answer is counted."""
 
 
-def program(config: Config, ear: Ear, secret: Secret) -> ASGIApp:
+def program(config: Config, notifications: NotificationListener, secret: Secret) -> ASGIApp:
     """What the service would answer notifications with, for this secret."""
     callback = config.callback
     sources = Sources(callback.allow_from, callback.trusted_proxies)
-    route = alone(Callback(ear, secret, SystemClock(), sources, callback.prefix), config.limits.max_body_bytes)
+    route = alone(
+        Callback(notifications, secret, SystemClock(), sources, callback.prefix), config.limits.max_body_bytes
+    )
 
     async def counting(scope: Scope, receive: Receive, send: Send) -> None:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] != 200:
-                ear.others += 1
+                notifications.others += 1
             await send(message)
 
         if scope["type"] != "http":
@@ -58,7 +60,7 @@ def program(config: Config, ear: Ear, secret: Secret) -> ASGIApp:
         peer = scope["client"][0] if scope.get("client") else None
         source = sources.of(peer, Headers(scope=scope).getlist("x-forwarded-for"))
         if not sources.allow(source):
-            ear.foreign.add(str(source or peer))
+            notifications.foreign.add(str(source or peer))
         await route(scope, receive, counted)
 
     return counting

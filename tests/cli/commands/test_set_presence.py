@@ -100,3 +100,8 @@ def test_unknown_contacts_in_basic_are_told_to_need_rich(office: CommandOffice) 
     office.write(watch='end_user = "dispatcher"\ndomain = "example.com"\ncontacts = ["ann", "zoe@partner.example"]')
     office.pws("create")
     assert "RICH_PRESENCE" in office.pws("fetch", "1", "BASIC_PRESENCE").err
+
+
+def test_an_override_is_said_to_be_above_the_devices(office: CommandOffice) -> None:
+    result = office.pws("set", "dispatcher", "DND", "--override")
+    assert result.out == "dispatcher says DND for 3600 s, above all the devices (override)\n"
