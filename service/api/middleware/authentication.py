@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.authentication import Authenticator
-from service.access.errors import AccessRefused, KeyRequired
+from service.access.errors import KeyRequired, RequestRefused
 from service.api import problems
 from service.core.callback_url import ROOT
 
@@ -44,8 +44,8 @@ class AuthenticationMiddleware:
                 self._door.authenticate(connection, scope["method"])
             else:
                 self._door.check_browser(connection, scope["method"])
-        except AccessRefused as refusal:
-            await problems.refusal(refusal, path)(scope, receive, send)
+        except RequestRefused as refused:
+            await problems.problem(refused, path)(scope, receive, send)
             return
         if not path.startswith(_GUARDED):
             await self._app(scope, receive, send)
@@ -56,7 +56,7 @@ class AuthenticationMiddleware:
             begins = message["type"] == "http.response.start"
             if (begins or message.get("more_body")) and not self._door.is_still_in(connection):
                 if begins:
-                    await problems.refusal(KeyRequired("The key was revoked meanwhile"), path)(scope, receive, send)
+                    await problems.problem(KeyRequired("The key was revoked meanwhile"), path)(scope, receive, send)
                 else:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                 raise _Revoked

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.errors import RequestRefused
 from service.api import problems
 
 MAX_BODY: Final = 1024 * 1024
@@ -64,8 +65,8 @@ class RequestLimits:
             length = Headers(scope=scope).get("content-length", "")
             if length.isdigit() and int(length[:20]) > self._max_body:
                 error = self._too_large()
-                answer = problems.problem("body-too-large", 413, str(error.detail), path, headers=error.headers)
-                await answer(scope, receive, guarded)
+                refused = RequestRefused(str(error.detail), error.headers, kind="body-too-large")
+                await problems.problem(refused, path)(scope, receive, guarded)
                 return
             await self._app(scope, counted, guarded)
         except Exception:
