@@ -28,8 +28,10 @@ GROUPS = {"support": (ANN, BOB), "sales": (BOB, CID)}
 
 def office(*, who: Principal | None = None, slots: ConnectionSlots | None = None, buffer: int = 10_000) -> BareService:
     """Ann, Bob and Cid are available."""
-    door = Authenticator(slots) if who is None else Authenticator(slots, AccessRules(anonymous=who))
-    made = BareService(GROUPS, door=door, availability=Availability(GROUPS, {"sales": Rule(never=frozenset())}))
+    authenticator = Authenticator(slots) if who is None else Authenticator(slots, AccessRules(anonymous=who))
+    made = BareService(
+        GROUPS, authenticator=authenticator, availability=Availability(GROUPS, {"sales": Rule(never=frozenset())})
+    )
     made.knowledge.log._size = buffer
     made.watch(ANN, BOB, CID)
     made.read([presence(each, display_name=each[:3].title()) for each in (ANN, BOB, CID)])
@@ -662,7 +664,7 @@ async def test_a_key_without_details_is_told_only_what_it_sees() -> None:
 
 async def test_without_a_key_there_is_no_stream() -> None:
     """Where one is needed."""
-    made = BareService(door=Authenticator(None, AccessRules(anonymous=None)))
+    made = BareService(authenticator=Authenticator(None, AccessRules(anonymous=None)))
     async with Listener(made.app) as client:
         await client.finished()
         assert client.status == 401

@@ -44,7 +44,7 @@ class Served:
 
     def __post_init__(self) -> None:
         groups = {"first": NAMES[:10], "rest": NAMES[10:]}
-        self.office = BareService(groups, self.clock, door=Authenticator(self.slots))
+        self.office = BareService(groups, self.clock, authenticator=Authenticator(self.slots))
         self.log = self.office.knowledge.log
         self.office.watch(*NAMES)
         self.office.read([presence(name) for name in NAMES])

@@ -1,4 +1,4 @@
-"""What one can ask of presence: the query parameters, checked, and what a key may see of it."""
+"""The query parameters of presence, checked, and what a key may see of it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,10 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
     counter = ClaimEndpoints(context)
     desk, since = context.knowledge.desk, context.clock.now()
-    reads, claims = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.CLAIM))
+    reads, claims = (
+        Depends(context.authenticator.require(Scope.READ)),
+        Depends(context.authenticator.require(Scope.CLAIM)),
+    )
 
     @routes.post(
         "",
@@ -234,8 +237,8 @@ class ClaimEndpoints:
         """Wait for it, as long as the asker is there."""
         if ticket.outcome is not None:
             return ticket.outcome
-        door = self._context.door
-        with door.slots.take(door.client(request, who)):
+        authenticator = self._context.authenticator
+        with authenticator.slots.take(authenticator.client(request, who)):
             gone = asyncio.create_task(wait_for_disconnect(request.receive))
             answer = asyncio.create_task(self._desk.outcome(ticket))
             try:

@@ -46,7 +46,10 @@ def router(context: Context) -> APIRouter:
     """`/v1/contacts` and `/v1/contacts/{contact}`."""
     routes = APIRouter(prefix="/v1", tags=["contacts"])
     # As a default value: FastAPI reads annotations without the names that are known here.
-    reader, admin = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.ADMIN))
+    reader, admin = (
+        Depends(context.authenticator.require(Scope.READ)),
+        Depends(context.authenticator.require(Scope.ADMIN)),
+    )
 
     @routes.get(
         "/contacts",

@@ -90,9 +90,9 @@ class TrickBody(BaseModel):
 def router(context: Context, playground: Playground) -> APIRouter:
     """`/demo` and what is below it."""
     routes = APIRouter(prefix="/demo", include_in_schema=False, dependencies=[Depends(no_query)])
-    may_change = [Depends(context.door.require(Scope.ADMIN))]
+    may_change = [Depends(context.authenticator.require(Scope.ADMIN))]
 
-    @routes.get("", dependencies=[Depends(context.door.require(Scope.READ))])
+    @routes.get("", dependencies=[Depends(context.authenticator.require(Scope.READ))])
     async def index() -> Response:
         tricks = [TrickView.model_validate(each) for each in playground.tricks]
         return plain(PlaygroundView(states=list(PresenceState), tricks=tricks).model_dump_json().encode())

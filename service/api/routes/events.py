@@ -73,7 +73,7 @@ class EventQuery(FilterQuery):
 def router(context: Context, keep_alive: float) -> APIRouter:
     """`/v1/events`. `keep_alive`: seconds of silence after which a sign of life is sent."""
     routes = APIRouter(prefix="/v1", tags=["events"])
-    reads = Depends(context.door.require(Scope.READ))
+    reads = Depends(context.authenticator.require(Scope.READ))
     frames = FrameCache()
 
     @routes.get(
@@ -97,8 +97,8 @@ def router(context: Context, keep_alive: float) -> APIRouter:
         the form `REVISION.BEGIN.END`, and in the end a snapshot with the reason `behind`. Send ids back as they came.
         """
         view = SubscriberView(context.reader, context.store, context.json, frames, query.filter(who), who)
-        telling = Subscriber(context.log, view, last_event_id or query.last_event_id or None)
-        slot = partial(context.door.slots.take, context.door.client(request, who))
-        return EventStream(telling, slot, context.clock, keep_alive)
+        subscriber = Subscriber(context.log, view, last_event_id or query.last_event_id or None)
+        slot = partial(context.authenticator.slots.take, context.authenticator.client(request, who))
+        return EventStream(subscriber, slot, context.clock, keep_alive)
 
     return routes

@@ -48,7 +48,10 @@ def router(context: Context) -> APIRouter:
     """`/v1/status`, `/v1/refresh` and `/v1/failover`."""
     routes = APIRouter(prefix="/v1", tags=["service"], dependencies=[Depends(no_query)])
     # As a default value: FastAPI reads annotations without the names that are known here.
-    reader, admin = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.ADMIN))
+    reader, admin = (
+        Depends(context.authenticator.require(Scope.READ)),
+        Depends(context.authenticator.require(Scope.ADMIN)),
+    )
 
     @routes.get(
         "/status",
