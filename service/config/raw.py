@@ -25,7 +25,7 @@ class Draft:
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self.reported: set[Location] = set()
-        """Required locations that are missing for a reason that has been told."""
+        """Required locations that are missing, and whose mistake is among the problems already."""
         self._variables: dict[Location, str] = {}
 
     def add(self, location: Location, expected: str, found: str, hint: str = "") -> None:

@@ -90,7 +90,7 @@ def _overlay(draft: Draft, location: Location, name: str, text: str) -> None:
 
 
 def _secret(draft: Draft, section: str, key: str) -> None:
-    """Put the content of `key_file` in the location of `key`, so that the model knows one key only."""
+    """Put the content of `key_file` in place of `key`, so that the model knows one key only."""
     table = draft.tree.get(section)
     if not isinstance(table, dict):
         return
