@@ -30,7 +30,7 @@ BOARD = Principal("board", SCOPES, details=False)
 def office(who: Principal = BOARD, **rules: Rule) -> BareService:
     """Everybody is read and available."""
     availability = Availability(GROUPS, {name: rules.get(name, Rule()) for name in GROUPS})
-    made = BareService(GROUPS, availability=availability, door=Authenticator(rules=AccessRules(anonymous=who)))
+    made = BareService(GROUPS, availability=availability, authenticator=Authenticator(rules=AccessRules(anonymous=who)))
     made.watch(*PEOPLE)
     made.read([presence(name, AVAILABLE) for name in PEOPLE])
     return made

@@ -88,7 +88,7 @@ async def demo() -> AsyncIterator[Office]:
 
 
 def locked(**kinds: Principal) -> tuple[Authenticator, dict[str, str]]:
-    """A door that lets nobody in without a key, and the keys."""
+    """An authenticator that lets nobody in without a key, and the keys."""
     keys = {name: new_key().reveal() for name in kinds}
     ring = KeyRing((hash_of(keys[name]), principal) for name, principal in kinds.items())
     return Authenticator(rules=AccessRules(ring, None)), keys
