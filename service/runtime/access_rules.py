@@ -78,6 +78,6 @@ def authenticator(config: Config, clock: Clock) -> Authenticator:
     return Authenticator(
         ConnectionSlots(limits.streams, limits.streams_per_client),
         rules(config, config.http.host, config.groups),
-        rates=RateLimiter(clock, limits.requests_per_second, limits.burst),
+        rate_limiter=RateLimiter(clock, limits.requests_per_second, limits.burst),
         clock=clock,
     )
