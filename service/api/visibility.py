@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from service.api.writers.fields import FIELDS
-from service.core.events.log import Event
+from service.core.events.event import Event
 from service.core.presence import brief
 from service.core.presence.query import Filter, Reader
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
+from pws_soap.models import Secret
+from service.access.authentication import AccessRules, Authenticator
+from service.access.principal import Principal, Scope
 from service.access.stream_slots import ConnectionSlots
+from service.api.app import create_app
 from service.api.models import rfc3339
+from service.core.claims.model import ClaimEventKind
 from service.core.claims.service import ClaimRules
-from tests.support.branch import AVAILABLE, BUSY, running
-from tests.support.reception import Reception, until
+from tests.support.branch import AVAILABLE, BUSY, Branch, running
+from tests.support.fake_engine import FakeEngine
+from tests.support.reception import KEYS, Reception, until
+from tests.support.sse import Listener
 
 GROUPS = {"support": ("ann", "bob"), "sales": ("bob", "cid")}
 ONE = {"group": "support"}
@@ -21,6 +28,11 @@ def reception(**rest: Any) -> Reception:
     office = Reception(GROUPS, **rest)
     office.opens()
     return office
+
+
+def follower(office: Reception, who: str = "joe", **headers: str) -> Listener:
+    """A stream with the key of `who`."""
+    return Listener(office.app, authorization=f"Bearer {KEYS[who]}", **headers)
 
 
 # --- making
@@ -361,11 +373,14 @@ async def test_when_the_service_stops_whoever_waits_is_answered() -> None:
 async def test_the_log_tells_of_claims() -> None:
     """Each with the claim as it was then, contacts included."""
     office = reception()
-    claim = (await office.post(ONE)).json()
-    await office.send("POST", f"/v1/claims/{claim['id']}/renew")
-    office.put("ann", BUSY)
-    office.store.unwatch(["ann@example.com"])
-    told = [event for event in office.events if event.name.startswith("claim.")]
+    async with follower(office) as client:
+        await client.take(1)
+        claim = (await office.post(ONE)).json()
+        await office.send("POST", f"/v1/claims/{claim['id']}/renew")
+        office.put("ann", BUSY)
+        office.store.unwatch(["ann@example.com"])
+        ended = await client.until(lambda events: any(event.name == "claim.released" for event in events))
+    told = [event for event in ended if event.name.startswith("claim.")]
     assert [event.name for event in told] == [
         "claim.made",
         "claim.renewed",
@@ -373,13 +388,53 @@ async def test_the_log_tells_of_claims() -> None:
         "claim.unavailable",
         "claim.released",
     ]
-    made, _, away, gone, ended = (dict(event.data) for event in told)
+    made, _, away, gone, over = (event.data for event in told)
     assert made["claim"] == {name: value for name, value in claim.items() if name != "passed_over"}
     assert (away["contact"], away["reason"]) == ("ann@example.com", "is BUSY")
     assert (gone["contact"], gone["reason"]) == ("ann@example.com", "no longer watched")
-    assert ended["reason"] == "nobody in it is watched any longer"
-    assert all(event.keys == frozenset({"ann@example.com"}) for event in told[:4])
-    json.dumps([dict(event.data) for event in told])
+    assert over["reason"] == "nobody in it is watched any longer"
+    logged = [event for event in office.events if event.name.startswith("claim.")]
+    assert all(event.keys == frozenset({"ann@example.com"}) for event in logged[:4])
+
+
+async def test_a_claim_is_told_once_however_many_programs_answer() -> None:
+    """Two HTTP programs over one core: the log holds one event, and both show it."""
+    office = reception()
+    door = Authenticator(rules=AccessRules(anonymous=Principal("anonymous", frozenset(Scope))))
+    other = create_app(FakeEngine(), office.knowledge, callback_secret=Secret("another"), version="1", door=door)
+    async with follower(office) as one, Listener(other) as two:
+        await one.take(1)
+        await two.take(1)
+        claim = (await office.post(ONE)).json()
+        told, same = await one.take(2), await two.take(2)
+    assert [event.name for event in told] == ["claim.made", "change"]
+    assert told == same
+    assert told[0].data["claim"]["id"] == claim["id"]
+
+
+async def test_a_claim_is_told_without_any_program() -> None:
+    """Core tells of it: whoever follows the log hears of it."""
+    branch = Branch({"support": ("ann",)})
+    branch.opens()
+    lease = branch.claim()
+    (event,) = branch.claim_events
+    assert (event.kind, event.lease) == (ClaimEventKind.MADE, lease)
+    (snapshot,) = event.contacts
+    assert snapshot.known.claim == lease.of(lease.people[0])
+
+
+async def test_a_stream_shows_the_contacts_of_a_claim_as_they_were() -> None:
+    """To a limited key too, and however late the event is read: the log holds what was so when it happened."""
+    office = reception()
+    begun = office.knowledge.log.last
+    await office.post({"group": "sales"}, who="sales")
+    office.put("bob", BUSY)
+    office.put("cid", BUSY)
+    for who in ("joe", "sales"):
+        async with follower(office, who, last_event_id=str(begun)) as client:
+            events = await client.until(lambda events: any(event.name == "claim.made" for event in events))
+        (made,) = [event for event in events if event.name == "claim.made"]
+        assert [each["state"] for each in made.data["claim"]["contacts"]] == ["AVAILABLE"]
 
 
 async def test_the_description_knows_every_answer() -> None:

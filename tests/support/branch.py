@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnough
 from service.core.claims.service import ClaimRules, ClaimService
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import ManualClock
-from service.core.events.log import Event
+from service.core.events.event import Event
 from service.core.presence.records import Source
 from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
@@ -33,22 +33,25 @@ def short(contact: str) -> str:
 
 @dataclass
 class Branch:
-    """`groups` are short names by group. `events` is all that the log told, `happenings` what claims told."""
+    """`groups` are short names by group. `events` is all that the log told, `claim_events` what it told of claims."""
 
     groups: Mapping[str, tuple[str, ...]]
     rules: ClaimRules = field(default_factory=ClaimRules)
     clock: ManualClock = field(default_factory=ManualClock)
     events: list[Event] = field(default_factory=list)
-    happenings: list[ClaimEvent] = field(default_factory=list)
+    claim_events: list[ClaimEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
         self.knowledge = Core.of(self.store, self.clock, BOUND, groups, rules=self.rules)
-        self.knowledge.log.follow(self.events.extend)
+        self.knowledge.log.follow(self._follow)
         self.desk: ClaimService = self.knowledge.desk
-        self.desk.listen(self.happenings.append)
         self._numbers = itertools.count(1)
+
+    def _follow(self, events: Sequence[Event]) -> None:
+        self.events += events
+        self.claim_events += [event.data for event in events if isinstance(event.data, ClaimEvent)]
 
     def opens(self, *names: str, state: PresenceState = AVAILABLE) -> None:
         """Watch these (by default all) and read them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Request
@@ -15,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from service.access.errors import NotAllowed
-from service.access.principal import ANYBODY, Principal, Scope
+from service.access.principal import Principal, Scope
 from service.api.context import Context
 from service.api.disconnect import wait_for_disconnect
 from service.api.etags import plain
@@ -29,6 +30,7 @@ from service.api.responses import INVALID, TOO_LARGE, Responses
 from service.api.writers.claim import ClaimJson, reasons
 from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnoughFree, Outcome, RejectReason
 from service.core.claims.wait_queue import Ticket
+from service.core.events.event import Event
 
 _RETRY_FULL: Final = 5
 """Seconds after which one may try again to wait."""
@@ -42,7 +44,7 @@ _STOPPING: Final[Responses] = {
 
 
 def router(context: Context) -> APIRouter:
-    """`/v1/claims`, `/v1/claims/{id}` and `/v1/claims/{id}/renew`. Has the log tell of claims."""
+    """`/v1/claims`, `/v1/claims/{id}` and `/v1/claims/{id}/renew`."""
     routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
     counter = ClaimEndpoints(context)
     desk, since = context.knowledge.desk, context.clock.now()
@@ -163,7 +165,7 @@ class ClaimEndpoints:
         self._context = context
         self._desk = context.knowledge.desk
         self._replays = Replays()
-        self._desk.listen(self._happened)
+        context.log.follow(self._follow)
 
     def find(self, name: str, who: Principal, *, to_change: bool = False) -> Lease | None:
         """A lease that `who` may see. Raises NotAllowed where it must not change it."""
@@ -251,17 +253,11 @@ class ClaimEndpoints:
         self._desk.leave(ticket)
         return NotEnoughFree(0, False, ())  # nobody hears it
 
-    def _happened(self, happening: ClaimEvent) -> None:
-        if happening.ends:
-            self._replays.ended(happening.lease.id, self._now())
-        data = {"claim": self.json.plain(happening.lease, ANYBODY)}
-        keys = happening.lease.keys
-        if happening.person is not None:
-            data["contact"] = happening.person.contact
-            keys |= {happening.person.key}
-        if happening.reason is not None:
-            data["reason"] = happening.reason
-        self._context.log.tell(happening.event, data, keys, weight=len(keys))
+    def _follow(self, events: Sequence[Event]) -> None:
+        """Answers that are kept for repeated requests are dropped some time after their claim has ended."""
+        for event in events:
+            if isinstance(event.data, ClaimEvent) and event.data.ends:
+                self._replays.ended(event.data.lease.id, self._now())
 
     def _now(self) -> float:
         return self._context.clock.monotonic()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from service.core.events.log import Event
+from service.core.events.event import Event
 from service.core.presence.snapshot import GroupedSnapshot
 
 MAX_LENGTH: Final = 64

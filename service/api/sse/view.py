@@ -7,18 +7,17 @@ remembered for a stream but its place in the log, and one that resumes is told e
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from service.access.principal import Principal
-from service.api.models import rfc3339
 from service.api.sse import wire_format
 from service.api.sse.resume import VisibleEvent
 from service.api.writers.compact import compact
 from service.api.writers.contact import ContactJson
-from service.core.claims.model import ClaimEventKind as ClaimEvent
-from service.core.events.log import CHANGE, REMOVED, Event, EventLog
+from service.api.writers.event import event_json
+from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.log import EventLog
 from service.core.presence import brief
 from service.core.presence.query import Filter, Reader
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
@@ -26,9 +25,6 @@ from service.core.presence.store import Store
 
 KEPT: Final = 8 * 1024 * 1024
 """Bytes of events and snapshots that are kept for the streams that see the same: five thousand contacts are three."""
-
-
-UNAVAILABLE: Final = ClaimEvent.UNAVAILABLE.value
 
 
 class ViewKey(NamedTuple):
@@ -75,6 +71,7 @@ class SubscriberView:
         self._frames = frames
         self._wanted = wanted
         self._who = who
+        self._visible = Filter(within=who.groups)
         self._outlook = ViewKey(wanted, who.details)
         self._members = reader.members(wanted)
 
@@ -120,7 +117,7 @@ class SubscriberView:
         alone = event.key is None or (len(before) == 1 and before[0] is event.before)
         if alone and (kept := self._frames.get(self._outlook, event.id)) is not None:
             return kept
-        told = self._about_contact(event, before) if event.key is not None else self._news(event)
+        told = self._about_contact(event, before) if event.key is not None else self._beside_contacts(event)
         frame = b"" if told is None else wire_format.event(told[0], str(event.id), told[1])
         if alone:
             self._frames.keep(frame, self._outlook, event.id)
@@ -143,35 +140,17 @@ class SubscriberView:
         )
         return REMOVED, gone
 
-    def _news(self, event: Event) -> tuple[str, bytes] | None:
-        """What happened beside the contacts, as far as it is this asker's business."""
+    def _beside_contacts(self, event: Event) -> tuple[str, bytes] | None:
+        """An event that is about no single contact; None where this client is not told of it."""
         if self._members is not None and event.keys is not None and event.keys.isdisjoint(self._members):
             return None
-        if event.name == UNAVAILABLE and not self._who.details:  # it says that a presence changed
-            return None
-        data = event.data
-        if self._who.limited:
-            limited = self._limited(data)
-            if limited is None:
-                return None
-            data = limited
-        return event.name, compact({"at": rfc3339(event.at.wall), "revision": event.id, **data})
+        data = event_json(event, self._who, self._contacts_of_claim)
+        return None if data is None else (event.name, data)
 
-    def _limited(self, data: Mapping[str, object]) -> Mapping[str, object] | None:
-        """Of groups that it may see all, their contacts as it sees them; of anything else, that it happened."""
-        claim = data.get("claim")
-        group = claim.get("group") if isinstance(claim, Mapping) else data.get("group")
-        if group is None:
-            return {}
-        if self._who.groups is not None and group not in self._who.groups:
-            return None
-        if not isinstance(claim, Mapping):
-            return data
-        if not self._who.details:
-            return {}
-        seen = (self._reader.one(each["contact"], within=self._who.groups) for each in claim["contacts"])
-        contacts = [json.loads(self._shown(known, None)) for known in seen if known is not None]
-        return {**data, "claim": {**claim, "contacts": contacts}}
+    def _contacts_of_claim(self, contacts: Iterable[GroupedSnapshot]) -> bytes:
+        """Those that this client may see, whether they pass its filter or not, with commas between."""
+        visible = ((self._reader.visible_to(snapshot, self._visible), snapshot) for snapshot in contacts)
+        return b",".join(self._shown(contact, snapshot) for contact, snapshot in visible if contact is not None)
 
     def _looks_the_same(self, was: ContactSnapshot, now: ContactSnapshot) -> bool:
         if was.freshness.level is not now.freshness.level:

@@ -7,9 +7,7 @@ see details sees its own claims, with the short form of contacts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Any
 
 from service.access.principal import Principal
 from service.api.models import rfc3339
@@ -49,29 +47,28 @@ class ClaimJson:
         found = b",".join(self.one(lease, who) for lease in leases if self.shows(lease, who))
         return b'{"claims":[%b],"since":%b}' % (found, compact(rfc3339(since)))
 
-    # Any: plain JSON.
-    def plain(self, lease: Lease, who: Principal) -> Any:
-        """The same as `one`, for whoever builds JSON around it."""
-        return json.loads(self.one(lease, who))
-
     def _members(self, lease: Lease, who: Principal) -> bytes:
-        shown = lease.seen(who.groups)
-        head = {
-            "id": shown.id,
-            "group": shown.group,
-            "for": shown.purpose,
-            "holder": shown.holder,
-            "made_at": rfc3339(shown.made.wall),
-            "expires_at": rfc3339(shown.expires.wall),
-        }
         found = (self._reader.one(person.contact, within=who.groups) for person in lease.people)
         contacts = b",".join(self._contact(known, who) for known in found if known is not None)
-        return b'%b,"contacts":[%b]' % (compact(head)[1:-1], contacts)
+        return lease_members(lease.seen(who.groups), contacts)
 
     def _contact(self, known: ContactSnapshot, who: Principal) -> bytes:
         if who.details:
             return self._contacts.one(known)
         return self._contacts.brief(brief.of(known, self._log.told(known.record.key), who.groups))
+
+
+def lease_members(lease: Lease, contacts: bytes) -> bytes:
+    """The members of a `ClaimView`; `contacts` are its contacts as JSON, with commas between."""
+    head = {
+        "id": lease.id,
+        "group": lease.group,
+        "for": lease.purpose,
+        "holder": lease.holder,
+        "made_at": rfc3339(lease.made.wall),
+        "expires_at": rfc3339(lease.expires.wall),
+    }
+    return b'%b,"contacts":[%b]' % (compact(head)[1:-1], contacts)
 
 
 def reasons(passed_over: Iterable[PassedOver], who: Principal) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ All or none. An asker that waits keeps those of its group who are free now from 
 (see `service.core.claims.reserve`); after that it stays in the queue, and is served when enough are free at one moment.
 One that does not want to wait is sent away with the reasons.
 
-No I/O and no timer: the caller asks for `next_due` and calls `tick` then. What happened is in `happenings`, who has an
+No I/O and no timer: the caller asks for `next_due` and calls `tick` then. What happened is in `events`, who has an
 answer in `settled`; the caller takes both after each call. Each call ends before another begins (one event loop, no
 await), and that is all the atomicity it takes.
 """
@@ -71,7 +71,7 @@ class Allocator:
         self._kept: dict[str, set[str]] = {}  # by the group that they are kept for, as of the last walk
         self._away: set[str] = set()  # held, and not available any more: that was told
         self._members_left = False
-        self.happenings: list[ClaimEvent] = []
+        self.events: list[ClaimEvent] = []
         self.settled: list[Ticket] = []
 
     def __repr__(self) -> str:
@@ -316,4 +316,4 @@ class Allocator:
     def _tell(
         self, event: ClaimEventKind, lease: Lease, person: Person | None = None, reason: str | None = None
     ) -> None:
-        self.happenings.append(ClaimEvent(event, lease, person, reason))
+        self.events.append(ClaimEvent(event, lease, person, reason))

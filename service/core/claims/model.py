@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from service.core.clock import Moment
 from service.core.presence.claim import Claim
+from service.core.presence.snapshot import GroupedSnapshot
 
 
 class Pick(StrEnum):
@@ -103,7 +103,7 @@ Outcome = Granted | NotEnoughFree | RejectReason
 
 
 class ClaimEventKind(StrEnum):
-    """What is told of claims."""
+    """What happens to a lease; the values are the names of the events."""
 
     MADE = "claim.made"
     RENEWED = "claim.renewed"
@@ -114,17 +114,24 @@ class ClaimEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimEvent:
-    """Something happened to a lease, which is as it was then. `person` and `reason` where it is about one of them."""
+    """Something happened to a lease, which is as it was then.
 
-    event: ClaimEventKind
+    `person` is the one of its people whom the event is about, where it is about one; `reason` says why it happened.
+    `contacts` are the people of the lease at that moment, those who are watched.
+    """
+
+    kind: ClaimEventKind
     lease: Lease
     person: Person | None = None
     reason: str | None = None
+    contacts: tuple[GroupedSnapshot, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the contacts that it is about."""
+        return self.lease.keys if self.person is None else self.lease.keys | {self.person.key}
 
     @property
     def ends(self) -> bool:
         """Whether the lease is over."""
-        return self.event in {ClaimEventKind.RELEASED, ClaimEventKind.EXPIRED}
-
-
-Listener = Callable[[ClaimEvent], None]
+        return self.kind in {ClaimEventKind.RELEASED, ClaimEventKind.EXPIRED}

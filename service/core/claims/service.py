@@ -12,19 +12,20 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from service.core.claims.allocator import Allocator
 from service.core.claims.coverage import Coverage
 from service.core.claims.leases import LeaseTable
 from service.core.claims.members import ReaderMembers
-from service.core.claims.model import Ask, ClaimEvent, Lease, Listener, Outcome, Pick, RejectReason
+from service.core.claims.model import Ask, ClaimEvent, Lease, Outcome, Pick, RejectReason
 from service.core.claims.pick_order import PickOrder
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import Clock
-from service.core.events.log import CHANGE, REMOVED, EventLog
-from service.core.events.log import Event as LogEvent
+from service.core.events.event import CHANGE, REMOVED
+from service.core.events.event import Event as LogEvent
+from service.core.events.log import EventLog
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
@@ -75,7 +76,7 @@ class ClaimService:
             book, PickOrder(picks), ReaderMembers(store, reader), clock, new_id, rules.max_waiting, rules.reserve
         )
         self._coverage = Coverage(reader.groups, rules.floors)
-        self._listeners: list[Listener] = []
+        self._store = store
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
         self._woken = asyncio.Event()
         self._closed = False
@@ -150,10 +151,6 @@ class ClaimService:
 
     # --- living
 
-    def listen(self, listener: Listener) -> None:
-        """Hand over what happens to leases, before the log tells how it changes contacts. Must not raise."""
-        self._listeners.append(listener)
-
     async def run(self) -> None:
         """See the module. Ends with the log; cancel it otherwise."""
         while not self._log.closed:
@@ -210,26 +207,23 @@ class ClaimService:
         self._coverage.told(key, told, at)
 
     def _flush(self) -> None:
-        """Tell what happened, give the answers, and have the log look at those about whom something else is so now."""
-        while self._claiming.happenings:
-            happenings, self._claiming.happenings = self._claiming.happenings, []
-            for happening in happenings:
-                self._tell(happening)
-            self._log.touch(frozenset[str]().union(*(each.lease.keys for each in happenings)))
+        """Log what happened to leases, give the answers, and have the log look at the contacts that it changed."""
+        while self._claiming.events:
+            events, self._claiming.events = self._claiming.events, []
+            for event in events:
+                self._tell(event)
+            self._log.touch(frozenset[str]().union(*(event.lease.keys for event in events)))
         settled, self._claiming.settled = self._claiming.settled, []
         for ticket in settled:
             answer = self._waiting.get(ticket.number)
             if answer is not None and not answer.done() and ticket.outcome is not None:
                 answer.set_result(ticket.outcome)
 
-    def _tell(self, happening: ClaimEvent) -> None:
-        for listener in self._listeners:
-            try:
-                listener(happening)
-            except Exception:  # noqa: BLE001  one broken listener must not cost anybody a claim
-                _log.exception("a listener of claims failed")
+    def _tell(self, event: ClaimEvent) -> None:
+        records = (self._store.get(person.key) for person in event.lease.people)
+        contacts = tuple(self._reader.snapshot(record) for record in records if record is not None)
+        self._log.tell(event.kind, replace(event, contacts=contacts), event.keys, weight=len(event.keys))
 
     def _tell_coverage(self) -> None:
-        for turn in self._coverage.turns(self._clock.monotonic()):
-            data = {"group": turn.group, "free": turn.free, "min_free": turn.min_free}
-            self._log.tell(LOW if turn.is_low else RESTORED, data, self._reader.groups[turn.group])
+        for change in self._coverage.turns(self._clock.monotonic()):
+            self._log.tell(LOW if change.is_low else RESTORED, change, self._reader.groups[change.group])

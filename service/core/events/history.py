@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from pws_soap.models import PresenceState
 from service.core.clock import Clock, Moment
-from service.core.events.log import CHANGE, REMOVED, Event, EventLog
+from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.log import EventLog
 from service.core.presence.freshness import Level
 from service.core.presence.snapshot import GroupedSnapshot
 

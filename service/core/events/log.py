@@ -16,10 +16,10 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from service.core.clock import Clock, Moment
+from service.core.events.event import CHANGE, REMOVED, Event
 from service.core.events.validity import CachedSnapshot, is_still_valid, seen
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
@@ -37,30 +37,7 @@ DEFAULT_SIZE: Final = 10_000
 _SLICE: Final = 500
 """Contacts looked at closely in one turn of the event loop."""
 
-CHANGE: Final = "change"
-REMOVED: Final = "removed"
-
 _log = logging.getLogger("pws.events")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened. `id` is its revision.
-
-    `change`: `after` is the contact now, `before` as it was last told of (None: it is new). `removed`: `before` is all.
-    Any other `name` is something beside the contacts: `data` tells of it, ready for JSON, and `keys` are the contacts
-    it is about (None: everybody's business).
-    """
-
-    id: int
-    name: str
-    at: Moment
-    key: str | None = None
-    after: GroupedSnapshot | None = None
-    before: GroupedSnapshot | None = None
-    data: Mapping[str, object] = field(default_factory=dict)
-    keys: frozenset[str] | None = None
-    weight: int = 1
 
 
 Follower = Callable[[Sequence[Event]], None]
@@ -148,12 +125,10 @@ class EventLog:
 
     # --- writing
 
-    def tell(
-        self, name: str, data: Mapping[str, object], keys: Iterable[str] | None = None, *, weight: int = 1
-    ) -> None:
-        """Something happened beside the contacts. `data` must be fit for JSON and hold no secret.
+    def tell(self, name: str, data: object = None, keys: Iterable[str] | None = None, *, weight: int = 1) -> None:
+        """Append an event beside the contacts; see `Event` for `data` and `keys`.
 
-        `weight`: how many contacts `data` shows, since such an event takes the room of as many.
+        `weight`: how many contacts `data` holds. Such an event takes the room of as many events.
         """
         about = None if keys is None else frozenset(keys)
         if about is not None and about == self._about:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEventKind, Lease
 from service.core.claims.service import ClaimRules
 from service.core.presence.freshness import Level
@@ -17,10 +18,10 @@ async def test_a_lease_ends_at_its_moment() -> None:
         await branch.clock.run(29.999)
         assert branch.knowledge.claims.get(lease.id) is lease
         await branch.clock.run(0.001)
-        (expired,) = [event for event in branch.events if event.at.monotonic == lease.expires.monotonic]
-        assert branch.happenings[-1].event is ClaimEventKind.EXPIRED
-        assert expired.after is not None
-        assert expired.after.known.claim is None
+        expired, changed = [event for event in branch.events if event.at.monotonic == lease.expires.monotonic]
+        assert expired.name == ClaimEventKind.EXPIRED
+        assert changed.after is not None
+        assert changed.after.known.claim is None
         assert names(branch.claim()) == ["ann"]
 
 
@@ -52,7 +53,7 @@ async def test_a_renewal_counts_from_now() -> None:
         await branch.clock.run(5)
         assert branch.knowledge.claims.get(lease.id) is None
         assert branch.desk.renew(lease.id, 15) is None
-    assert [each.event for each in branch.happenings] == [
+    assert [each.kind for each in branch.claim_events] == [
         ClaimEventKind.MADE,
         ClaimEventKind.RENEWED,
         ClaimEventKind.RENEWED,
@@ -118,7 +119,7 @@ def test_one_who_is_claimed_and_becomes_unavailable_is_told_once() -> None:
     branch.store.doubt(FEED, "lost")
     branch.attend(1)
     branch.attend(1)
-    away = [each for each in branch.happenings if each.event is ClaimEventKind.UNAVAILABLE]
+    away = [each for each in branch.claim_events if each.kind is ClaimEventKind.UNAVAILABLE]
     assert [(each.reason, each.person and each.person.key) for each in away] == [
         ("on the phone", uri("ann")),
         ("stale: its last known state may no longer be true", uri("ann")),
@@ -137,7 +138,7 @@ def test_one_who_is_watched_no_longer_is_held_no_longer() -> None:
     assert names(left) == ["bob"]
     branch.store.unwatch([uri("bob")])
     assert branch.knowledge.claims.get(lease.id) is None
-    told = [(each.event, each.reason) for each in branch.happenings[1:]]
+    told = [(each.kind, each.reason) for each in branch.claim_events[1:]]
     gone = (ClaimEventKind.UNAVAILABLE, "no longer watched")
     assert told == [gone, gone, (ClaimEventKind.RELEASED, "nobody in it is watched any longer")]
     branch.opens()
@@ -148,8 +149,8 @@ def floored(floor: int = 2) -> Branch:
     return Branch({"support": ("ann", "bob", "cid")}, ClaimRules(floors={"support": floor}))
 
 
-def coverage(branch: Branch) -> list[tuple[str, object]]:
-    return [(each.name, each.data["free"]) for each in branch.events if each.name.startswith("coverage")]
+def coverage(branch: Branch) -> list[tuple[str, int]]:
+    return [(each.name, each.data.free) for each in branch.events if isinstance(each.data, CoverageChange)]
 
 
 def test_coverage_is_told_when_it_turns() -> None:

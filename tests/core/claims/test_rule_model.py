@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.core.claims.coverage import PATIENCE
+from service.core.claims.coverage import PATIENCE, CoverageChange
 from service.core.claims.model import (
     ClaimEvent,
     ClaimEventKind,
@@ -151,16 +151,16 @@ class Claims(RuleBasedStateMachine):
         return any(self.runs.get(group, self.now) + RESERVE <= self.now for group in GROUPS if name in GROUPS[group])
 
     def digest(self) -> None:
-        happenings, self.branch.happenings[:] = list(self.branch.happenings), []
-        for each in happenings:
-            self.take(each)
+        events, self.branch.claim_events[:] = list(self.branch.claim_events), []
+        for event in events:
+            self.take(event)
         for ticket in [each for each in self.waiting if each.outcome is not None]:
             self.waiting.remove(ticket)
             self.judge(ticket)
 
-    def take(self, happening: ClaimEvent) -> None:
-        lease, names = happening.lease, [short(person.contact) for person in happening.lease.people]
-        match happening.event:
+    def take(self, event: ClaimEvent) -> None:
+        lease, names = event.lease, [short(person.contact) for person in event.lease.people]
+        match event.kind:
             case ClaimEventKind.MADE:
                 assert self.held.keys().isdisjoint(names), "two holders"
                 assert all(self.is_free(name) and name in self.watched for name in names), "not free when picked"
@@ -178,15 +178,15 @@ class Claims(RuleBasedStateMachine):
                 self.leases[lease.id] = lease
             case ClaimEventKind.EXPIRED | ClaimEventKind.RELEASED:
                 before = self.leases.pop(lease.id)
-                assert (before.expires.monotonic <= self.now) is (happening.event is ClaimEventKind.EXPIRED)
+                assert (before.expires.monotonic <= self.now) is (event.kind is ClaimEventKind.EXPIRED)
                 for name in names:
                     del self.held[name]
                     self.away.discard(name)
                     if name in self.since:
                         self.since[name] = self.now
             case ClaimEventKind.UNAVAILABLE:
-                assert happening.person is not None
-                name = short(happening.person.contact)
+                assert event.person is not None
+                name = short(event.person.contact)
                 assert self.held[name] == lease.id
                 assert not self.is_free(name)
                 assert name not in self.away, "told twice"
@@ -243,8 +243,8 @@ class Claims(RuleBasedStateMachine):
 
     def look_at_coverage(self) -> None:
         for event in self.branch.events:
-            if event.name.startswith("coverage"):
-                group = str(event.data["group"])
+            if isinstance(event.data, CoverageChange):
+                group = event.data.group
                 assert (event.name == "coverage.low") is (group not in self.low), "told twice"
                 self.low ^= {group}
         self.branch.events.clear()

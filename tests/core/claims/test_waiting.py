@@ -150,7 +150,7 @@ def test_what_one_who_left_was_given_meanwhile_is_taken_back() -> None:
     assert got(first) == ["ann"]
     branch.desk.leave(first)
     assert got(second) == ["ann"]
-    assert [each.event for each in branch.happenings] == [
+    assert [each.kind for each in branch.claim_events] == [
         ClaimEventKind.MADE,
         ClaimEventKind.RELEASED,
         ClaimEventKind.MADE,

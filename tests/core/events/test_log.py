@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
 from service.core.clock import Moment
-from service.core.events.log import CHANGE, GAP, REMOVED, TICK, Event, EventLog, _says_the_same
+from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.log import GAP, TICK, EventLog, _says_the_same
 from service.core.presence.freshness import Level
 from service.core.presence.query import Filter, Reader
 from service.core.presence.records import Change, Source
@@ -269,18 +270,18 @@ def test_since_gives_what_came_after_an_id() -> None:
     """All of it, or the first few."""
     desk = FollowedLog()
     for number in range(5):
-        desk.log.tell("noted", {"number": number})
-    assert [event.data["number"] for event in desk.events(1002)] == [2, 3, 4]
+        desk.log.tell("noted", number)
+    assert [event.data for event in desk.events(1002)] == [2, 3, 4]
     limited = desk.log.since(1002, 2)
     assert limited is not None
-    assert [event.data["number"] for event in limited] == [2, 3]
+    assert [event.data for event in limited] == [2, 3]
     assert desk.log.since(1005) == []
 
 
 def test_ids_that_are_not_ours_are_not_resumed_from() -> None:
     """One before the first, of an earlier run, and one that is still to come."""
     desk = FollowedLog()
-    desk.log.tell("noted", {})
+    desk.log.tell("noted")
     assert desk.log.since(999) is None
     assert desk.log.since(1002) is None
     assert desk.log.since(1000) is not None
@@ -290,7 +291,7 @@ def test_the_log_is_bounded_and_keeps_as_many_as_promised() -> None:
     """At least `size`, and not many more; what it says it has is whole."""
     desk = FollowedLog(size=10)
     for number in range(95):
-        desk.log.tell("noted", {"number": number})
+        desk.log.tell("noted", number)
         last = desk.log.last
         kept = desk.log.since(max(1000, last - 10))
         assert kept is not None
@@ -316,7 +317,7 @@ def test_what_a_follower_tells_comes_after_what_it_heard() -> None:
             if event.name == CHANGE and event.after is not None and event.after.known.claim is None:
                 desk.claims.hold(ANN)
                 desk.log.touch([ANN])
-                desk.log.tell("claim.made", {})
+                desk.log.tell("claim.made")
 
     desk.log.follow(teller)
     desk.log.follow(lambda events: heard["last"].extend(event.id for event in events))
@@ -336,7 +337,7 @@ def test_a_follower_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptur
 
     desk.log.follow(broken)
     desk.log.follow(lambda events: heard.extend(event.name for event in events))
-    desk.log.tell("noted", {})
+    desk.log.tell("noted")
     assert heard == ["noted"]
     assert "a follower of events failed" in caplog.text
 
@@ -346,10 +347,10 @@ def test_whoever_stops_following_hears_no_more() -> None:
     desk = FollowedLog()
     heard: list[str] = []
     stops = [desk.log.follow(lambda _: heard.append("follower")), desk.log.ring(lambda: heard.append("bell"))]
-    desk.log.tell("noted", {})
+    desk.log.tell("noted")
     for stop in stops * 2:
         stop()
-    desk.log.tell("noted", {})
+    desk.log.tell("noted")
     desk.log.close()
     assert sorted(heard) == ["bell", "follower"]
 
@@ -360,7 +361,7 @@ async def test_whoever_waits_for_news_is_woken_by_news_and_by_the_end() -> None:
     waiting = asyncio.create_task(desk.log.news(desk.log.last))
     await desk.turns()
     assert not waiting.done()
-    desk.log.tell("noted", {})
+    desk.log.tell("noted")
     await waiting
     await desk.log.news(1000)
     waiting = asyncio.create_task(desk.log.news(desk.log.last))
@@ -492,14 +493,14 @@ def test_events_that_show_many_contacts_take_the_room_of_many() -> None:
     desk.log._size = 100
     first = desk.log.last
     for number in range(200):
-        desk.log.tell("claim.made", {"number": number}, ["ann@example.com"], weight=50)
+        desk.log.tell("claim.made", number, ["ann@example.com"], weight=50)
         kept = desk.log._events
         assert sum(event.weight for event in kept) <= 125
-    assert [event.data["number"] for event in kept] == [198, 199]
+    assert [event.data for event in kept] == [198, 199]
     assert desk.log.since(first) is None
     assert len(desk.log.since(desk.log.floor) or ()) == 2
-    desk.log.tell("claim.made", {"number": 200}, weight=1000)
-    assert [event.data["number"] for event in desk.log._events] == [200]
+    desk.log.tell("claim.made", 200, weight=1000)
+    assert [event.data for event in desk.log._events] == [200]
     assert desk.log.since(desk.log.last) == []
 
 
@@ -507,6 +508,6 @@ def test_what_is_told_of_the_same_contacts_shares_their_names() -> None:
     """A subscription of thousands is renewed again and again."""
     desk = FollowedLog().watch("ann@example.com")
     for _ in range(2):
-        desk.log.tell("subscription.renewed", {}, [f"p{number}@example.com" for number in range(10)])
+        desk.log.tell("subscription.renewed", None, [f"p{number}@example.com" for number in range(10)])
     one, other = desk.log._events[-2:]
     assert one.keys is other.keys
