@@ -33,10 +33,9 @@ from service.core.claims.pick_order import PickOrder
 from service.core.claims.reserve import Reserve
 from service.core.claims.wait_queue import Queue, Ticket, Walk
 from service.core.clock import Clock
-from service.core.presence.snapshot import GroupedSnapshot
+from service.core.presence.snapshot import CLAIMED, GroupedSnapshot
 
 UNWATCHED: Final = "no longer watched"
-CLAIMED: Final = "claimed"
 NOT_WATCHED: Final = "not watched"
 KEPT: Final = "free, but kept for somebody who asked before"
 TOO_FEW: Final = "free, but too few are"
@@ -297,7 +296,7 @@ class Allocator:
             if seen is None:
                 told.append(PassedOver(key, NOT_WATCHED))
             elif key in self._book:
-                told.append(PassedOver(seen.person.contact, CLAIMED))
+                told.append(PassedOver(seen.person.contact, CLAIMED.reason))
             elif not seen.verdict.available:
                 told.append(PassedOver(seen.person.contact, seen.verdict.reason))
             else:

@@ -57,12 +57,12 @@ class Coverage:
 
     def told(self, key: str, told: GroupedSnapshot, at: float) -> None:
         """Somebody as the log has just told of them."""
-        opinions = {opinion.group: opinion.verdict.available for opinion in told.opinions}
-        for name in opinions.keys() & self._groups.keys():
+        available = dict(told.available_by_group())
+        for name in available.keys() & self._groups.keys():
             assert name is not None  # noqa: S101  no group of ours has no name
             group = self._groups[name]
             group.watched.add(key)
-            if opinions[name] and told.known.claim is None:
+            if available[name]:
                 group.free.add(key)
             else:
                 group.free.discard(key)

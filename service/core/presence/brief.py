@@ -16,14 +16,12 @@ from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, Mar
 
 def marked(before: GroupedSnapshot | None, told: GroupedSnapshot, id: int) -> GroupedSnapshot:  # noqa: A002  # as in Event
     """What is told by the event `id`, with the marks that follow from what was told before."""
-    free = tuple(_is_free(told, place) for place in range(len(told.opinions)))
+    free = told.available_by_group()
     if before is None or len(before.opinions) != len(free):
         return told._replace(marks=Marks(id, (id,) * len(free)))
     shown = before.marks.shown if _shown(before) == _shown(told) else id
-    marks = tuple(
-        mark if _is_free(before, place) is now else id
-        for place, (mark, now) in enumerate(zip(before.marks.free, free, strict=True))
-    )
+    were_free = before.available_by_group()
+    marks = tuple(mark if was == now else id for mark, was, now in zip(before.marks.free, were_free, free, strict=True))
     return told._replace(marks=Marks(shown, marks))
 
 
@@ -53,7 +51,3 @@ def of(known: ContactSnapshot, told: GroupedSnapshot | None, within: frozenset[s
 def _shown(told: GroupedSnapshot) -> tuple[object, ...]:
     record = told.known.record
     return told.known.freshness.level, record.contact, None if record.presence is None else record.presence.display_name
-
-
-def _is_free(told: GroupedSnapshot, place: int) -> bool:
-    return told.opinions[place].verdict.available and told.known.claim is None

@@ -31,11 +31,11 @@ from service.core.presence.cursors import (
 from service.core.presence.filters import Filter, Unknown, passes
 from service.core.presence.freshness import Freshness, Level, assess
 from service.core.presence.records import Record
-from service.core.presence.snapshot import CLAIMED, ContactSnapshot, GroupedSnapshot
+from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, with_claim
 from service.core.presence.sorting import BY_CONTACT, Sort, SortBy, arranged, sort_value
 from service.core.presence.store import Store
 
-__all__ = ["CLAIMED", "ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
+__all__ = ["ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
 
 _MOST_ASKED: Final = 64
 """Combinations of groups whose members are kept."""
@@ -111,7 +111,7 @@ class Reader:
         claim = self._claims.held(record.key)
         if claim is None:
             return ContactSnapshot(record, freshness, verdict)
-        return ContactSnapshot(record, freshness, CLAIMED if verdict.available else verdict, claim.seen(within))
+        return ContactSnapshot(record, freshness, with_claim(verdict, claim), claim.seen(within))
 
     def snapshot(self, record: Record) -> GroupedSnapshot:
         """All that is said of a contact now."""
@@ -142,8 +142,7 @@ class Reader:
             return None
         groups = wanted.groups if len(wanted.groups) == 1 else wanted.within
         if groups is not None and freshness.level is Level.LIVE:
-            verdict = among(opinions, groups, alone=len(wanted.groups) == 1)
-            verdict = CLAIMED if claim is not None and verdict.available else verdict
+            verdict = with_claim(among(opinions, groups, alone=len(wanted.groups) == 1), claim)
         known = ContactSnapshot(record, freshness, verdict, claim and claim.seen(wanted.within))
         if wanted.available is not None and known.verdict.available is not wanted.available:
             return None
