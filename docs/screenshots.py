@@ -47,8 +47,8 @@ from service.core.engine import (
     Status,
     SubscriptionStatus,
 )
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
-from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
 from service.runtime.server import listen, serve
 from tests.dashboard.conftest import ARGUMENTS, CHROMIUM

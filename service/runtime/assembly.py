@@ -31,7 +31,8 @@ from service.core.clock import Clock, SystemClock
 from service.core.events.history import History
 from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
-from service.core.presence.store import MemoryStore, Store
+from service.core.presence.memory_store import MemoryStore
+from service.core.presence.store import Store
 from service.core.wiring import Core
 from service.runtime import access_rules
 from service.sync.budget import BudgetedTransport, RequestBudget

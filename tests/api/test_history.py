@@ -14,7 +14,7 @@ from service.api.app import create_app
 from service.core.claims.model import Ask
 from service.core.events.history import History
 from service.core.presence.availability import Availability, Rule
-from service.core.presence.store import MemoryStore
+from service.core.presence.memory_store import MemoryStore
 from service.core.wiring import Core
 from tests.support.asgi import Answer
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, SECRET, BareService, presence

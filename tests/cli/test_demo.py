@@ -27,8 +27,8 @@ from service.cli.demo.scene import Scene
 from service.cli.shared import duration, wording
 from service.core.clock import ManualClock
 from service.core.engine import EngineState, HealthProblem, NotificationCounters, SubscriptionStatus
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Change, Source
-from service.core.presence.store import MemoryStore
 from tests.cli.running import Lines, Running, ask
 from tests.support.fake_engine import FakeEngine
 

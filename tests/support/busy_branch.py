@@ -19,8 +19,8 @@ from service.api.app import create_app
 from service.core.claims.model import ClaimEvent, ClaimEventKind
 from service.core.claims.service import ClaimRules
 from service.core.events.event import Event
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
-from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
 from tests.support.branch import AVAILABLE, AWAY, BUSY, FEED, uri
 from tests.support.fake_engine import FakeEngine

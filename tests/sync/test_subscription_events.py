@@ -11,7 +11,7 @@ import pytest
 from pws_soap.lifecycle import Act, FailureKind, Happening, Kind, Move, Stop
 from service.core.clock import ManualClock
 from service.core.events.event import SubscriptionChange
-from service.core.presence.store import MemoryStore
+from service.core.presence.memory_store import MemoryStore
 from service.sync.subscription_events import (
     FAILED_OVER,
     LOST,

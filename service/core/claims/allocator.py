@@ -13,7 +13,7 @@ await), and that is all the atomicity it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Set
 from typing import Final
 
 from service.core.claims.leases import LeaseTable
@@ -29,16 +29,14 @@ from service.core.claims.model import (
     Person,
     RejectReason,
 )
+from service.core.claims.passed_over import KEPT, TOO_FEW, passed_over
 from service.core.claims.pick_order import PickOrder
 from service.core.claims.reserve import Reserve
 from service.core.claims.wait_queue import Queue, Ticket, Walk
 from service.core.clock import Clock
-from service.core.presence.snapshot import CLAIMED, GroupedSnapshot
+from service.core.presence.snapshot import GroupedSnapshot
 
 UNWATCHED: Final = "no longer watched"
-NOT_WATCHED: Final = "not watched"
-KEPT: Final = "free, but kept for somebody who asked before"
-TOO_FEW: Final = "free, but too few are"
 GONE: Final = "the asker was gone before it could be answered"
 
 _Reasons = dict[tuple[str, frozenset[str]], tuple[PassedOver, ...]]
@@ -267,9 +265,9 @@ class Allocator:
         lease = self._book.make(self._new_id(), ask, picked)
         self._away -= lease.keys
         self._reserve.granted(ask.group, lease.keys, is_first=ask.group not in walk.passed)
-        passed_over = self._others(ask.group, lease.keys, walk.kept, self._standing.behind(ask.group))
+        others = passed_over(ask.group, self._look, self._book, lease.keys, walk.kept, self._standing.behind(ask.group))
         ticket.picking = self._standing.picked(ask.group, (person.key for person in picked))
-        self._queue.settle(ticket, Granted(lease, passed_over))
+        self._queue.settle(ticket, Granted(lease, others))
         self.settled.append(ticket)
         self._tell(ClaimEventKind.MADE, lease)
 
@@ -280,28 +278,11 @@ class Allocator:
         others = known.get((ticket.ask.group, before))
         if others is None:
             kept = set[str]().union(*(self._kept.get(group, ()) for group in before))
-            others = known[ticket.ask.group, before] = self._others(ticket.ask.group, frozenset(), kept, TOO_FEW)
+            others = known[ticket.ask.group, before] = passed_over(
+                ticket.ask.group, self._look, self._book, frozenset(), kept, TOO_FEW
+            )
         free = sum(each.reason == TOO_FEW for each in others)
         self._queue.settle(ticket, NotEnoughFree(free, any(each.reason == KEPT for each in others), others))
-
-    def _others(
-        self, group: str, picked: Collection[str], kept: Collection[str], behind: str
-    ) -> tuple[PassedOver, ...]:
-        """Why each member of the group who is not among `picked` is not; `behind` is the reason where all is well."""
-        told: list[PassedOver] = []
-        for key in sorted(self._look.members(group)):
-            if key in picked:
-                continue
-            seen = self._look.at(group, key)
-            if seen is None:
-                told.append(PassedOver(key, NOT_WATCHED))
-            elif key in self._book:
-                told.append(PassedOver(seen.person.contact, CLAIMED.reason))
-            elif not seen.verdict.available:
-                told.append(PassedOver(seen.person.contact, seen.verdict.reason))
-            else:
-                told.append(PassedOver(seen.person.contact, KEPT if key in kept else behind, free=True))
-        return tuple(told)
 
     def _watched(self, group: str) -> int:
         return sum(map(self._look.is_watched, self._look.members(group)))

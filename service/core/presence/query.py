@@ -1,16 +1,9 @@
-"""Which contacts an answer holds: filters, pages and counts over the store, at one moment.
-
-Whoever walks the pages meets every contact that passes all the time exactly once, whatever is added, removed or changed
-meanwhile; `service.core.presence.cursors` says how.
-"""
+"""Which contacts an answer holds, and what it says of each: filters and counts over the store, at one moment."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from pws_soap.models import same_contact
@@ -18,21 +11,12 @@ from service.core.clock import Clock
 from service.core.presence.availability import Availability, AvailabilityVerdict, Opinion, Rule, among, together
 from service.core.presence.claim import Claim, Claims, NoClaims
 from service.core.presence.counts import Counts, Judge, Summary, count
-from service.core.presence.cursors import (
-    After,
-    KeptOrders,
-    Position,
-    WrongCursor,
-    cursor_after,
-    cursor_at,
-    mark,
-    read_cursor,
-)
 from service.core.presence.filters import Filter, Unknown, passes
 from service.core.presence.freshness import Freshness, Level, assess
+from service.core.presence.paging import Page, Pager
 from service.core.presence.records import Record
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, with_claim
-from service.core.presence.sorting import BY_CONTACT, Sort, SortBy, arranged, sort_value
+from service.core.presence.sorting import BY_CONTACT, Sort
 from service.core.presence.store import Store
 
 __all__ = ["ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
@@ -42,15 +26,6 @@ _MOST_ASKED: Final = 64
 
 
 _ANY: Final = Filter()
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some contacts in order; `cursor` leads to the next ones, None when there are none."""
-
-    contacts: tuple[ContactSnapshot, ...]
-    cursor: str | None
-    revision: int
 
 
 class Reader:
@@ -76,7 +51,7 @@ class Reader:
         self._availability = availability or Availability(self._groups)
         self._claims = claims or NoClaims()
         self._asked: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
-        self._orders = KeptOrders(clock)
+        self._pager = Pager(store, clock, self._passing)
 
     @property
     def groups(self) -> Mapping[str, frozenset[str]]:
@@ -177,43 +152,8 @@ class Reader:
         asker: str = "",
         client: str = "",
     ) -> Page:
-        """At most `limit` contacts that pass, for an asker of that name; `client` is whose room a kept order takes.
-
-        Raises Unknown for a group or cursor that is none, CursorExpired for one whose order is kept no longer.
-        """
-        question = _question(wanted, sort, asker)
-        try:
-            begin = None if cursor is None else read_cursor(cursor, question)
-        except WrongCursor as error:
-            raise Unknown("cursor", str(error)) from None
-        if sort.by is SortBy.CONTACT:
-            key = begin.key if isinstance(begin, After) else ""
-            passing = self._passing(self._by_contact(key, sort.descending), wanted, bound)
-            found = list(islice(passing, limit + 1))
-            more = len(found) > limit
-            follows = cursor_after(question, found[limit - 1].record.key) if more else None
-            return Page(tuple(found[:limit]), follows, self._store.revision)
-        if isinstance(begin, Position):
-            keys, place = self._orders.get(question, begin.order), begin.place
-            places = {key: at for at, key in enumerate(keys[place:], place)}
-            records = (record for record in map(self._store.get, places) if record is not None)
-            found = list(islice(self._passing(records, wanted, bound), limit + 1))
-            more = len(found) > limit
-            follows = cursor_at(question, begin.order, places[found[limit].record.key]) if more else None
-            return Page(tuple(found[:limit]), follows, self._store.revision)
-        every = {known.record.key: known for known in self._passing(self._store.records(), wanted, bound)}
-        values = ((key, sort_value(sort.by, known.record, known.verdict)) for key, known in every.items())
-        keys = arranged(values, descending=sort.descending)
-        more = len(keys) > limit
-        follows = cursor_at(question, self._orders.keep(question, client, keys), limit) if more else None
-        return Page(tuple(every[key] for key in keys[:limit]), follows, self._store.revision)
-
-    def _by_contact(self, after: str, descending: bool) -> Iterable[Record]:
-        if not descending:
-            return self._store.records(after)
-        records = self._store.records()
-        end = bisect_left(records, after, key=lambda record: record.key) if after else len(records)
-        return reversed(records[:end])
+        """At most `limit` contacts that pass; see `Pager.page`."""
+        return self._pager.page(wanted, limit, cursor, bound, sort=sort, asker=asker, client=client)
 
     def _passing(
         self, records: Iterable[Record], wanted: Filter, bound: float | None = None
@@ -291,10 +231,3 @@ def _is_younger(freshness: Freshness, max_age: float, now: float) -> bool:
     """Whether it is sure, and was confirmed at most so many seconds ago."""
     as_of = freshness.as_of
     return freshness.level is Level.LIVE and as_of is not None and now - as_of.monotonic <= max_age
-
-
-def _question(wanted: Filter, sort: Sort, asker: str) -> bytes:
-    """What a cursor belongs to."""
-    sets = (wanted.states, wanted.activities, wanted.groups, wanted.levels)
-    within = sorted(wanted.within) if wanted.within is not None else None
-    return mark(*map(sorted, sets), wanted.text, wanted.available, within, sort, asker)

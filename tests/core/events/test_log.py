@@ -16,10 +16,10 @@ from service.core.clock import Moment
 from service.core.events.event import CHANGE, REMOVED, Event
 from service.core.events.log import GAP, TICK, EventLog, _says_the_same
 from service.core.presence.freshness import Level
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter, Reader
 from service.core.presence.records import Change, Source
 from service.core.presence.snapshot import GroupedSnapshot
-from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
 from tests.support.followed_log import ANN, BOB, BOUND, CID, FEED, GROUPS, FollowedLog
 
