@@ -42,14 +42,14 @@ class Context:
         """What happened."""
         return self.knowledge.log
 
-    def brief(self, known: ContactSnapshot, within: frozenset[str] | None) -> ContactSnapshot:
+    def brief(self, contact: ContactSnapshot, within: frozenset[str] | None) -> ContactSnapshot:
         """The contact as a key without details sees it that may see the groups `within`."""
-        return brief.of(known, self.log.told(known.record.key), within)
+        return brief.of(contact, self.log.snapshot(contact.record.key), within)
 
     @property
     def claims(self) -> Claims:
         """Who is held."""
-        return self.knowledge.claims
+        return self.knowledge.leases
 
     @property
     def clock(self) -> Clock:

@@ -62,7 +62,7 @@ class Assembly:
 
     def let_go(self) -> None:
         """The service is about to stop: end the streams, and answer whoever waits."""
-        self.knowledge.desk.close()
+        self.knowledge.claim_service.close()
         self.knowledge.log.close()
 
 
@@ -148,7 +148,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         revisions.reserve(store.revision)
         engine.start({each.end_user: each.contacts for each in config.watch})
         ticking = asyncio.create_task(knowledge.log.run(), name="log")
-        claiming = asyncio.create_task(knowledge.desk.run(), name="claims")
+        claiming = asyncio.create_task(knowledge.claim_service.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
         try:
             yield

@@ -104,7 +104,7 @@ async def test_what_is_wrong_with_a_claim_is_said(body: object, parameter: str, 
     (error,) = answer.json()["errors"]
     assert error["parameter"] == parameter
     assert expected in error["expected"], error
-    assert not office.desk.leases()
+    assert not office.claim_service.leases()
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", "\xe9"])
@@ -229,7 +229,7 @@ async def test_the_same_request_gets_the_same_answer() -> None:
     assert again.headers["location"] == first.headers["location"]
     assert again.headers["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in first.headers
-    assert len(office.desk.leases()) == 1
+    assert len(office.claim_service.leases()) == 1
     office.attend(121)
     assert (await office.post(ONE, idempotency_key="a")).body == first.body
     office.attend(600)
@@ -283,7 +283,7 @@ async def test_one_who_waits_gets_the_next_one() -> None:
     claim = (await office.post({"group": "support", "count": 2})).json()
     async with running(office):
         call = office.call("POST", "/v1/claims", ONE, "rita", {"Prefer": "wait=30"})
-        await until(lambda: office.desk.waiting)
+        await until(lambda: office.claim_service.waiting)
         await office.send("DELETE", f"/v1/claims/{claim['id']}")
         answer = await call.answer()
     assert (answer.status, answer.headers["preference-applied"]) == (201, "wait=30")
@@ -300,7 +300,7 @@ async def test_the_end_of_the_wait_is_a_conflict() -> None:
         await until(lambda: office.slots.taken)
         office.put("bob", AVAILABLE, on_the_phone=True)
         assert (await office.post(ONE, prefer="wait=5")).json()["type"] == "/problems/too-many-streams"
-        assert office.desk.waiting == 1
+        assert office.claim_service.waiting == 1
         await office.clock.run(30)
         answer = await call.answer()
     assert (answer.status, answer.headers["preference-applied"]) == (409, "wait=30")
@@ -327,13 +327,13 @@ async def test_one_who_goes_away_leaves_the_queue() -> None:
         headers = {"Prefer": "wait=30", "Idempotency-Key": "a"}
         call = office.call("POST", "/v1/claims", ONE, headers=headers)
         await until(lambda: office.slots.taken)
-        assert office.desk.waiting == 1
+        assert office.claim_service.waiting == 1
         call.leave()
         await until(lambda: not call.waits)
-        assert (office.desk.waiting, office.slots.taken) == (0, 0)
+        assert (office.claim_service.waiting, office.slots.taken) == (0, 0)
         office.put("ann", AVAILABLE)
         await office.clock.run(0)
-        assert not office.desk.leases()
+        assert not office.claim_service.leases()
         assert (await office.post(ONE, idempotency_key="a")).status == 201
 
 
@@ -347,10 +347,10 @@ async def test_one_who_goes_away_as_it_is_served_holds_nobody() -> None:
         await until(lambda: office.slots.taken)
         call.leave()
         office.put("ann", AVAILABLE)
-        office.desk._attend()
-        assert len(office.desk.leases()) == 1
+        office.claim_service._attend()
+        assert len(office.claim_service.leases()) == 1
         await until(lambda: not call.waits)
-        assert not office.desk.leases()
+        assert not office.claim_service.leases()
     assert office.told("claim.") == ["claim.made", "claim.released"]
 
 
@@ -362,7 +362,7 @@ async def test_when_the_service_stops_whoever_waits_is_answered() -> None:
     async with running(office):
         call = office.call("POST", "/v1/claims", ONE, headers={"Prefer": "wait=30"})
         await until(lambda: office.slots.taken)
-        office.desk.close()
+        office.claim_service.close()
         answer = await call.answer()
     assert (answer.status, answer.json()["type"], answer.headers["retry-after"]) == (503, "/problems/stopping", "1")
 
@@ -420,7 +420,7 @@ async def test_a_claim_is_told_without_any_program() -> None:
     (event,) = branch.claim_events
     assert (event.kind, event.lease) == (ClaimEventKind.MADE, lease)
     (snapshot,) = event.contacts
-    assert snapshot.known.claim == lease.of(lease.people[0])
+    assert snapshot.contact.claim == lease.of(lease.people[0])
 
 
 async def test_a_stream_shows_the_contacts_of_a_claim_as_they_were() -> None:

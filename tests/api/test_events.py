@@ -554,11 +554,11 @@ def test_from_anywhere_in_a_stretch_the_rest_of_it_is_told(
     changes: Sequence[tuple[str, PresenceState]], begin: int, cut: int
 ) -> None:
     """Told up to a place, then resumed there: every contact ends as it is, and no event comes twice."""
-    desk = FollowedLog().watch(ANN, BOB, CID)
-    first = desk.log.last
+    followed = FollowedLog().watch(ANN, BOB, CID)
+    first = followed.log.last
     for contact, state in changes:
-        desk.read(contact, state)
-    events = desk.events(first)
+        followed.read(contact, state)
+    events = followed.events(first)
     stretch = events[begin % (len(events) + 1) :]
     steps = coalesce(stretch)
     if not steps:
@@ -641,10 +641,10 @@ async def test_streams_that_see_the_same_share_the_work() -> None:
         await client.take(1)
     view = made.knowledge.reader.visible_to
 
-    def counted(told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
+    def counted(snapshot: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
         nonlocal looked
         looked += 1
-        return view(told, wanted)
+        return view(snapshot, wanted)
 
     made.knowledge.reader.visible_to = counted  # type: ignore[method-assign]
     made.read([presence(ANN, BUSY)])

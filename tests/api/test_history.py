@@ -195,5 +195,5 @@ async def test_a_limited_key_sees_a_claim_that_changes_its_own_group_alone() -> 
     groups = {"support": (ANN,), "sales": (ANN,)}
     rules = {"sales": Rule(states=frozenset({BUSY}))}
     made = office(who=Principal("board", frozenset({Scope.READ}), frozenset({"support"})), groups=groups, rules=rules)
-    made.knowledge.desk.ask(Ask("support", 1, 60.0, "", "joe"))
+    made.knowledge.claim_service.ask(Ask("support", 1, 60.0, "", "joe"))
     assert [each["available"] for each in (await past(made))["transitions"]] == [False, True]

@@ -1,4 +1,4 @@
-"""A small office whose people are claimed: store, log and desk on a clock that stands, without HTTP."""
+"""A small office whose people are claimed: store, log and claim service on a clock that stands, without HTTP."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Branch:
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
         self.knowledge = Core.of(self.store, self.clock, BOUND, groups, rules=self.rules)
         self.knowledge.log.follow(self._follow)
-        self.desk: ClaimService = self.knowledge.desk
+        self.claim_service: ClaimService = self.knowledge.claim_service
         self._numbers = itertools.count(1)
 
     def _follow(self, events: Sequence[Event]) -> None:
@@ -68,7 +68,7 @@ class Branch:
 
     def ask(self, group: str = "support", count: int = 1, seconds: float = 60.0, wait: float = 0.0) -> Ticket:
         """Ask, each time as somebody else."""
-        return self.desk.ask(Ask(group, count, seconds, "", f"asker-{next(self._numbers)}"), wait)
+        return self.claim_service.ask(Ask(group, count, seconds, "", f"asker-{next(self._numbers)}"), wait)
 
     def claim(self, group: str = "support", count: int = 1, seconds: float = 60.0) -> Lease:
         """Ask, and get it."""
@@ -83,7 +83,7 @@ class Branch:
             lease = self.claim(group)
             found += names(lease)
             self.clock.advance(1.0)
-            assert self.desk.release(lease.id)
+            assert self.claim_service.release(lease.id)
         return found
 
     def refused(self, group: str = "support", count: int = 1) -> NotEnoughFree:
@@ -93,10 +93,10 @@ class Branch:
         return outcome
 
     def attend(self, seconds: float = 0.0) -> None:
-        """Let time pass, and do what the desk's task would do then."""
+        """Let time pass, and do what the claim service's task would do then."""
         self.clock.advance(seconds)
         self.knowledge.log.touch()
-        self.desk._attend()
+        self.claim_service._attend()
 
     def told(self, *prefixes: str) -> list[str]:
         """Names of the events that begin so."""
@@ -119,8 +119,8 @@ def reasons(outcome: Granted | NotEnoughFree) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(branch: Branch) -> AsyncIterator[None]:
-    """With the desk's task."""
-    task = asyncio.create_task(branch.desk.run())
+    """With the claim service's task."""
+    task = asyncio.create_task(branch.claim_service.run())
     await asyncio.sleep(0)
     try:
         yield

@@ -43,7 +43,7 @@ class FastClock:
 
 @dataclass
 class BusyOffice:
-    """`people` by name and what is true of them; `wrong` is what the desk did that was not right by that truth."""
+    """`people` by name and what is true of them; `wrong` is what claims did against that truth."""
 
     groups: Mapping[str, tuple[str, ...]]
     seed: int = 0
@@ -105,13 +105,13 @@ class BusyOffice:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             listening.setblocking(False)
             self.port = listening.getsockname()[1]
-            work = (self.knowledge.log.run(), self.knowledge.desk.run())
+            work = (self.knowledge.log.run(), self.knowledge.claim_service.run())
             living = [asyncio.create_task(each) for each in work]
             serving = asyncio.create_task(server._serve([listening]))
             try:
                 yield f"http://127.0.0.1:{self.port}"
             finally:
-                self.knowledge.desk.close()
+                self.knowledge.claim_service.close()
                 self.knowledge.log.close()
                 server.should_exit = True
                 await serving

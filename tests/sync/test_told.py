@@ -45,7 +45,7 @@ class Followed(VirtualOffice):
             if event.name != CHANGE:
                 found.append(event.name)
             elif event.after is not None:
-                found.append(str(event.after.known.freshness.level))
+                found.append(str(event.after.contact.freshness.level))
         return found
 
     def news(self, after: int) -> list[str]:

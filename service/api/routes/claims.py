@@ -1,7 +1,7 @@
 """Claims over HTTP: ask for somebody who is free, wait for one, keep them, let them go.
 
-What is decided is decided at the desk (`service.core.claims`); here requests become asks and outcomes become answers.
-Whoever goes away while waiting leaves the queue, and what it was given in that moment is taken back.
+`service.core.claims` decides; here HTTP requests become its requests, and outcomes become answers.
+A client that goes away while it waits leaves the queue, and what it was given in that moment is taken back.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def router(context: Context) -> APIRouter:
     """`/v1/claims`, `/v1/claims/{id}` and `/v1/claims/{id}/renew`."""
     routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
     counter = ClaimEndpoints(context)
-    desk, since = context.knowledge.desk, context.clock.now()
+    claim_service, since = context.knowledge.claim_service, context.clock.now()
     reads, claims = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.CLAIM))
 
     @routes.post(
@@ -104,7 +104,7 @@ def router(context: Context) -> APIRouter:
     )
     async def every(who: Principal = reads) -> Response:
         """Claims end with the service: there are none from before `since`."""
-        return plain(counter.json.many(desk.leases(), since, who))
+        return plain(counter.json.many(claim_service.leases(), since, who))
 
     @routes.get(
         "/{id}",
@@ -135,7 +135,7 @@ def router(context: Context) -> APIRouter:
         seconds = counter.seconds(body.lease_seconds if body is not None else None)
         if counter.find(id, who, to_change=True) is None:
             return _no_such(request)
-        lease = desk.renew(id, seconds)
+        lease = claim_service.renew(id, seconds)
         return _no_such(request) if lease is None else plain(counter.json.one(lease, who))
 
     @routes.delete(
@@ -150,7 +150,7 @@ def router(context: Context) -> APIRouter:
         who: Principal = claims,
     ) -> Response:
         """For whoever made it, and for admins."""
-        if counter.find(id, who, to_change=True) is None or not desk.release(id):
+        if counter.find(id, who, to_change=True) is None or not claim_service.release(id):
             return _no_such(request)
         return Response(status_code=204)
 
@@ -158,18 +158,18 @@ def router(context: Context) -> APIRouter:
 
 
 class ClaimEndpoints:
-    """What the routes have in common: it speaks HTTP with askers, and has the log tell of claims."""
+    """What the routes have in common: it answers claims, each once for an Idempotency-Key."""
 
     def __init__(self, context: Context) -> None:
         self.json = ClaimJson(context.reader, context.json, context.log)
         self._context = context
-        self._desk = context.knowledge.desk
+        self._claim_service = context.knowledge.claim_service
         self._replays = Replays()
         context.log.follow(self._follow)
 
     def find(self, name: str, who: Principal, *, to_change: bool = False) -> Lease | None:
         """A lease that `who` may see. Raises NotAllowed where it must not change it."""
-        lease = self._desk.get(name)
+        lease = self._claim_service.get(name)
         if lease is None or not self.json.shows(lease, who):
             return None
         if to_change and lease.holder != who.name and Scope.ADMIN not in who.scopes:
@@ -178,7 +178,7 @@ class ClaimEndpoints:
 
     def seconds(self, asked: float | None) -> float:
         """The lease that was asked for. Raises RequestValidationError where it is too long."""
-        rules = self._desk.rules
+        rules = self._claim_service.rules
         if asked is not None and asked > rules.max_lease:
             raise _wrong("body", "lease_seconds", f"at most {rules.max_lease:g} seconds (claims.max_lease)")
         return asked if asked is not None else min(rules.default_lease, rules.max_lease)
@@ -211,7 +211,7 @@ class ClaimEndpoints:
 
     async def _fresh(self, request: Request, who: Principal, ask: Ask, wait: int | None, name: Name | None) -> Response:
         applied = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
-        ticket = self._desk.ask(ask, wait or 0)
+        ticket = self._claim_service.ask(ask, wait or 0)
         try:
             match await self._outcome(ticket, request, who):
                 case Granted(lease, passed_over):
@@ -219,18 +219,18 @@ class ClaimEndpoints:
                     headers = {"Location": f"/v1/claims/{lease.id}", **applied}
                     if name is not None:
                         self._replays.keep(name, lease.id, body, headers)
-                        if self._desk.get(lease.id) is None:  # ended before anybody could be told
+                        if self._claim_service.get(lease.id) is None:  # ended before anybody could be told
                             self._replays.ended(lease.id, self._now())
                     return plain(body, 201, headers)
                 case NotEnoughFree() as refused:
                     return _not_enough(request, ask, refused, who, applied)
                 case RejectReason.FULL:
-                    detail = f"claims.max_waiting is {self._desk.rules.max_waiting}, and so many wait already"
+                    detail = f"claims.max_waiting is {self._claim_service.rules.max_waiting}, and so many wait already"
                     return _problem(request, "too-many-waiting", 429, detail, {"Retry-After": str(_RETRY_FULL)})
                 case RejectReason.STOPPING:
                     return _problem(request, "stopping", 503, "The service is stopping", {"Retry-After": "1"})
         except BaseException:  # whatever it is, the asker hears of no claim: nobody must be held for it
-            self._desk.leave(ticket)
+            self._claim_service.leave(ticket)
             raise
 
     async def _outcome(self, ticket: Ticket, request: Request, who: Principal) -> Outcome:
@@ -240,7 +240,7 @@ class ClaimEndpoints:
         door = self._context.door
         with door.slots.take(door.client(request, who)):
             gone = asyncio.create_task(wait_for_disconnect(request.receive))
-            answer = asyncio.create_task(self._desk.outcome(ticket))
+            answer = asyncio.create_task(self._claim_service.outcome(ticket))
             try:
                 await asyncio.wait({gone, answer}, return_when=asyncio.FIRST_COMPLETED)
                 if not gone.done():
@@ -250,7 +250,7 @@ class ClaimEndpoints:
                     task.cancel()
                     with contextlib.suppress(asyncio.CancelledError, Exception):
                         await task
-        self._desk.leave(ticket)
+        self._claim_service.leave(ticket)
         return NotEnoughFree(0, False, ())  # nobody hears it
 
     def _follow(self, events: Sequence[Event]) -> None:

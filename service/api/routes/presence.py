@@ -173,7 +173,7 @@ def router(context: Context) -> APIRouter:
 
         def make() -> Said:
             counts = context.reader.summary(who.groups)
-            return Said(view.of(counts, context.knowledge.desk.rules.floors).model_dump_json().encode())
+            return Said(view.of(counts, context.knowledge.claim_service.rules.floors).model_dump_json().encode())
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
         return await told(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))

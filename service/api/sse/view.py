@@ -1,7 +1,7 @@
-"""What one asker is told of an event: nothing, that a contact changed, or that it left the view.
+"""What one client sees of an event: nothing, that a contact changed, that it left the view, or what else happened.
 
-It is decided from the event alone, by comparing what the asker saw before with what it sees now. So nothing has to be
-remembered for a stream but its place in the log, and one that resumes is told exactly what it would have been told.
+It is decided from the event alone, by comparing what the client saw before with what it sees now. So nothing has to be
+remembered for a stream but its place in the log, and one that resumes gets exactly what it would have got.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ViewKey(NamedTuple):
 
 
 class FrameCache:
-    """What was written for one stream, for all others that see the same. `turn` is for work that takes long."""
+    """Frames written for one stream, kept for all that see the same. `turn`: a lock for work that takes long."""
 
     def __init__(self, limit: int = KEPT) -> None:
         self.turn = asyncio.Lock()
@@ -44,15 +44,15 @@ class FrameCache:
         self._kept: dict[tuple[ViewKey, int, int], bytes] = {}
 
     def __repr__(self) -> str:
-        return f"<Frames {len(self._kept)}, {self._size} bytes>"
+        return f"<FrameCache {len(self._kept)}, {self._size} bytes>"
 
-    def get(self, outlook: ViewKey, id: int, part: int = 0) -> bytes | None:  # noqa: A002  # the event's own word
+    def get(self, view_key: ViewKey, id: int, part: int = 0) -> bytes | None:  # noqa: A002  # the event's own word
         """A part of what is sent with that id; None when it is not kept."""
-        return self._kept.get((outlook, id, part))
+        return self._kept.get((view_key, id, part))
 
-    def keep(self, frame: bytes, outlook: ViewKey, id: int, part: int = 0) -> None:  # noqa: A002
+    def keep(self, frame: bytes, view_key: ViewKey, id: int, part: int = 0) -> None:  # noqa: A002
         """Keep one; the oldest make room."""
-        key = (outlook, id, part)
+        key = (view_key, id, part)
         self._size += len(frame) - len(self._kept.pop(key, b""))
         self._kept[key] = frame
         while self._size > self._limit or len(self._kept) > self._limit // 256:
@@ -60,7 +60,7 @@ class FrameCache:
 
 
 class SubscriberView:
-    """Tells one asker. Raises Unknown for a group that is none, or that the asker must not know of."""
+    """Renders events for one client. Raises Unknown for an unknown group, or one that its key must not know of."""
 
     def __init__(
         self, reader: Reader, store: Store, writer: ContactJson, frames: FrameCache, wanted: Filter, who: Principal
@@ -72,11 +72,11 @@ class SubscriberView:
         self._wanted = wanted
         self._who = who
         self._visible = Filter(within=who.groups)
-        self._outlook = ViewKey(wanted, who.details)
+        self._view_key = ViewKey(wanted, who.details)
         self._members = reader.members(wanted)
 
     def __repr__(self) -> str:
-        return f"<Viewpoint of {self._who.name}>"
+        return f"<SubscriberView of {self._who.name}>"
 
     async def everybody(self, log: EventLog) -> tuple[Sequence[GroupedSnapshot], int]:
         """All contacts, and the id as of which they are so; where many streams begin, one after the other."""
@@ -90,20 +90,22 @@ class SubscriberView:
 
         However many streams begin together, in one turn of the event loop one such part is written.
         """
-        kept = self._frames.get(self._outlook, at, 1 + start)
+        kept = self._frames.get(self._view_key, at, 1 + start)
         if kept is not None:
             return kept
         async with self._frames.turn:
-            kept = self._frames.get(self._outlook, at, 1 + start)
+            kept = self._frames.get(self._view_key, at, 1 + start)
             if kept is None:
-                seen = ((self._reader.visible_to(log.confirmed(told), self._wanted), told) for told in everybody)
-                kept = b",".join(self._shown(known, told) for known, told in seen if known is not None)
-                self._frames.keep(kept, self._outlook, at, 1 + start)
+                seen = (
+                    (self._reader.visible_to(log.confirmed(snapshot), self._wanted), snapshot) for snapshot in everybody
+                )
+                kept = b",".join(self._shown(contact, snapshot) for contact, snapshot in seen if contact is not None)
+                self._frames.keep(kept, self._view_key, at, 1 + start)
                 await asyncio.sleep(0)
         return kept
 
     def visible(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Those that may change what this asker sees: nothing that is told may depend on the others."""
+        """Those that may change what this client sees: nothing that it gets may depend on the others."""
         if self._who.details:
             return events
         return [event for event in events if event.after is None or self._is_visible(event, event.after)]
@@ -112,25 +114,25 @@ class SubscriberView:
         return event.before is None or brief.revision(after, self._who.groups) == event.id
 
     def event(self, step: VisibleEvent) -> bytes:
-        """The event as it is sent; nothing when it changes nothing for this asker."""
+        """The event as it is sent; nothing when it changes nothing for this client."""
         event, before = step
         alone = event.key is None or (len(before) == 1 and before[0] is event.before)
-        if alone and (kept := self._frames.get(self._outlook, event.id)) is not None:
+        if alone and (kept := self._frames.get(self._view_key, event.id)) is not None:
             return kept
-        told = self._about_contact(event, before) if event.key is not None else self._beside_contacts(event)
-        frame = b"" if told is None else wire_format.event(told[0], str(event.id), told[1])
+        rendered = self._about_contact(event, before) if event.key is not None else self._beside_contacts(event)
+        frame = b"" if rendered is None else wire_format.event(rendered[0], str(event.id), rendered[1])
         if alone:
-            self._frames.keep(frame, self._outlook, event.id)
+            self._frames.keep(frame, self._view_key, event.id)
         return frame
 
     def _about_contact(self, event: Event, before: Sequence[GroupedSnapshot | None]) -> tuple[str, bytes] | None:
-        """What it is told, unless it is what the asker knows, whichever look of `before` that is."""
-        known = [None if each is None else self._reader.visible_to(each, self._wanted) for each in before]
+        """What the client gets, unless it has seen just that, whichever of `before` it has seen."""
+        views = [None if each is None else self._reader.visible_to(each, self._wanted) for each in before]
         now = None if event.after is None else self._reader.visible_to(event.after, self._wanted)
         if now is not None:
-            same = all(was is not None and self._looks_the_same(was, now) for was in known)
+            same = all(was is not None and self._looks_the_same(was, now) for was in views)
             return None if same else (CHANGE, self._shown(now, event.after))
-        was = next((each for each in known if each is not None), None)
+        was = next((view for view in views if view is not None), None)
         if was is None:
             return None
         gone = b'{"contact":%b,"revision":%d,"watched":%b}' % (
@@ -159,16 +161,16 @@ class SubscriberView:
             return (was.record.revision, was.verdict, was.claim) == (now.record.revision, now.verdict, now.claim)
         return was.verdict.available is now.verdict.available and _name(was) == _name(now)
 
-    def _shown(self, known: ContactSnapshot, told: GroupedSnapshot | None) -> bytes:
+    def _shown(self, contact: ContactSnapshot, snapshot: GroupedSnapshot | None) -> bytes:
         if not self._who.details:
-            return self._writer.brief(brief.of(known, told, self._who.groups))
+            return self._writer.brief(brief.of(contact, snapshot, self._who.groups))
         # What is kept is kept of contacts as they are: a past one must not come in its place, nor stay for ever.
-        current = self._store.get(known.record.key)
-        is_current = current is not None and current.revision == known.record.revision
+        current = self._store.get(contact.record.key)
+        is_current = current is not None and current.revision == contact.record.revision
         writer = self._writer if is_current else ContactJson()
-        return writer.one(known)
+        return writer.one(contact)
 
 
-def _name(known: ContactSnapshot) -> str | None:
-    presence = known.record.presence
+def _name(contact: ContactSnapshot) -> str | None:
+    presence = contact.record.presence
     return None if presence is None else presence.display_name

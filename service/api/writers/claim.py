@@ -49,13 +49,13 @@ class ClaimJson:
 
     def _members(self, lease: Lease, who: Principal) -> bytes:
         found = (self._reader.one(person.contact, within=who.groups) for person in lease.people)
-        contacts = b",".join(self._contact(known, who) for known in found if known is not None)
-        return lease_members(lease.seen(who.groups), contacts)
+        contacts = b",".join(self._contact(contact, who) for contact in found if contact is not None)
+        return lease_members(lease.limited_to(who.groups), contacts)
 
-    def _contact(self, known: ContactSnapshot, who: Principal) -> bytes:
+    def _contact(self, contact: ContactSnapshot, who: Principal) -> bytes:
         if who.details:
-            return self._contacts.one(known)
-        return self._contacts.brief(brief.of(known, self._log.told(known.record.key), who.groups))
+            return self._contacts.one(contact)
+        return self._contacts.brief(brief.of(contact, self._log.snapshot(contact.record.key), who.groups))
 
 
 def lease_members(lease: Lease, contacts: bytes) -> bytes:

@@ -43,7 +43,7 @@ class Lease:
         """The keys of those it holds."""
         return frozenset(person.key for person in self.people)
 
-    def seen(self, within: frozenset[str] | None) -> Lease:
+    def limited_to(self, within: frozenset[str] | None) -> Lease:
         """See Claim; `people` are left as they are."""
         if within is None or self.group in within:
             return self

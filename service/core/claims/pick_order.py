@@ -74,7 +74,7 @@ class PickOrder:
 
     # --- what happens
 
-    def heard(self, group: str, key: str, is_free: bool, at: float) -> None:
+    def observe(self, group: str, key: str, is_free: bool, at: float) -> None:
         """What the group's rule says of somebody now."""
         since = self._since.get(group)
         if since is None:

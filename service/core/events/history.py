@@ -137,7 +137,7 @@ class History:
 
 
 def _kept(event: Event, snapshot: GroupedSnapshot) -> _Kept:
-    record, freshness, verdict, _ = snapshot.known
+    record, freshness, verdict, _ = snapshot.contact
     presence = record.presence
     transition = Transition(
         event.at,

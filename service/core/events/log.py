@@ -20,7 +20,7 @@ from typing import Final
 
 from service.core.clock import Clock, Moment
 from service.core.events.event import CHANGE, REMOVED, Event
-from service.core.events.validity import CachedSnapshot, is_still_valid, seen
+from service.core.events.validity import CachedSnapshot, cached, is_still_valid
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
 from service.core.presence.query import Reader
@@ -62,7 +62,7 @@ class EventLog:
         self._about: frozenset[str] | None = None
         self._floor = store.revision
         self._last = store.revision
-        self._seen: dict[str, CachedSnapshot] = {}
+        self._cached: dict[str, CachedSnapshot] = {}
         self._followers: list[Follower] = []
         self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
@@ -97,26 +97,26 @@ class EventLog:
         start = bisect_right(self._events, after, key=lambda event: event.id)
         return self._events[start:] if limit is None else self._events[start : start + limit]
 
-    def told(self, key: str) -> GroupedSnapshot | None:
+    def snapshot(self, key: str) -> GroupedSnapshot | None:
         """The contact as last told of; None when it is not watched."""
-        found = self._seen.get(key)
-        return None if found is None else found.told
+        found = self._cached.get(key)
+        return None if found is None else found.snapshot
 
     def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
         self.touch()
-        return [self._seen[record.key].told for record in self._store.records()]
+        return [self._cached[record.key].snapshot for record in self._store.records()]
 
-    def confirmed(self, told: GroupedSnapshot) -> GroupedSnapshot:
+    def confirmed(self, snapshot: GroupedSnapshot) -> GroupedSnapshot:
         """The same, known to be true until later where it was confirmed since."""
-        known = told.known
-        record, (level, as_of, reason) = known.record, known.freshness
+        contact = snapshot.contact
+        record, (level, as_of, reason) = contact.record, contact.freshness
         if self._store.get(record.key) is not record:
-            return told
+            return snapshot
         latest = last_known(record, self._store.feeds()[record.feed])
         if latest == as_of:
-            return told
-        return told._replace(known=known._replace(freshness=Freshness(level, latest, reason)))
+            return snapshot
+        return snapshot._replace(contact=contact._replace(freshness=Freshness(level, latest, reason)))
 
     async def news(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
@@ -145,12 +145,12 @@ class EventLog:
             record = self._store.get(key)
             if record is None or self._holds(record, feeds, at.monotonic):
                 continue
-            before, told = self.told(record.key), self._reader.snapshot(record)
-            if before is not None and _says_the_same(before, told):
-                self._look(told._replace(marks=before.marks), feeds[record.feed], at.monotonic)
+            before, snapshot = self.snapshot(record.key), self._reader.snapshot(record)
+            if before is not None and _says_the_same(before, snapshot):
+                self._look(snapshot._replace(marks=before.marks), feeds[record.feed], at.monotonic)
                 continue
             id = self._store.stamp()  # noqa: A001  # as in Event
-            after = self._look(marked(before, told, id), feeds[record.feed], at.monotonic)
+            after = self._look(marked(before, snapshot, id), feeds[record.feed], at.monotonic)
             events.append(Event(id, CHANGE, at, record.key, after, before))
         self._append(events)
 
@@ -200,13 +200,13 @@ class EventLog:
         return [record.key for record in self._store.records() if not self._holds(record, feeds, now)]
 
     def _holds(self, record: Record, feeds: Mapping[str, Feed], now: float) -> bool:
-        last = self._seen.get(record.key)
+        last = self._cached.get(record.key)
         return last is not None and is_still_valid(last, record, feeds[record.feed], self._reader.held(record.key), now)
 
-    def _look(self, told: GroupedSnapshot, feed: Feed, now: float) -> GroupedSnapshot:
-        key = told.known.record.key
-        self._seen[key] = seen(told, feed, self._reader.rules(key), self._reader.bound, now)
-        return told
+    def _look(self, snapshot: GroupedSnapshot, feed: Feed, now: float) -> GroupedSnapshot:
+        key = snapshot.contact.record.key
+        self._cached[key] = cached(snapshot, feed, self._reader.rules(key), self._reader.bound, now)
+        return snapshot
 
     async def _pause(self) -> None:
         """Until the next tick, or the next doubt."""
@@ -220,9 +220,9 @@ class EventLog:
             record = change.record
             # Whoever heard of it before us may have told something: ids ascend all the same.
             id = change.revision if change.revision > self._last else self._store.stamp()  # noqa: A001  # as in Event
-            before = self.told(record.key)
+            before = self.snapshot(record.key)
             if change.kind is ChangeKind.REMOVED:
-                self._seen.pop(record.key, None)
+                self._cached.pop(record.key, None)
                 events.append(Event(id, REMOVED, at, record.key, before=before))
             else:
                 after = self._look(marked(before, self._reader.snapshot(record), id), feeds[record.feed], at.monotonic)
@@ -273,7 +273,7 @@ class EventLog:
 
 def _says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:
     """Whether a query would answer the same, `as_of` and `source` aside."""
-    one, other = before.known, after.known
+    one, other = before.contact, after.contact
     return (
         one.record.revision == other.record.revision
         and one.freshness.level is other.freshness.level

@@ -25,8 +25,8 @@ class Claim:
     made: Moment
     expires: Moment
 
-    def seen(self, within: frozenset[str] | None) -> Claim:
-        """As somebody sees it who may see the groups `within` only: that it is held, not for what in another group."""
+    def limited_to(self, within: frozenset[str] | None) -> Claim:
+        """As a client sees it that may see the groups `within` only: of another group, that it holds the contact."""
         if within is None or self.group in within:
             return self
         return replace(self, group="", purpose="", holder="")

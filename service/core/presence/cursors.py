@@ -136,7 +136,7 @@ class KeptOrders:
         return len(self._kept)
 
     def __repr__(self) -> str:
-        return f"<Orders {len(self._kept)} with {self.keys} contacts>"
+        return f"<KeptOrders {len(self._kept)} with {self.keys} contacts>"
 
     @property
     def keys(self) -> int:

@@ -21,7 +21,7 @@ from service.core.presence.store import Store
 
 __all__ = ["ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
 
-_MOST_ASKED: Final = 64
+_MAX_KEPT_MEMBERS: Final = 64
 """Combinations of groups whose members are kept."""
 
 
@@ -50,7 +50,7 @@ class Reader:
         self._groups = {name: frozenset(map(same_contact, contacts)) for name, contacts in groups.items()}
         self._availability = availability or Availability(self._groups)
         self._claims = claims or NoClaims()
-        self._asked: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
+        self._members_of: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
         self._pager = Pager(store, clock, self._passing)
 
     @property
@@ -63,39 +63,39 @@ class Reader:
     ) -> ContactSnapshot | None:
         """The contact, or None when it is not watched or in no group of `within`.
 
-        A `bound` below the usual one is the asker's own.
+        A `bound` below the usual one is the client's own.
         """
         record = self._store.get(contact)
         if record is None or (within is not None and not self.is_visible(record.key, within)):
             return None
         now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record], bound))
-        return self._known(record, freshness, self._availability.judge(record, freshness, now, within), within)
+        return self._contact(record, freshness, self._availability.judge(record, freshness, now, within), within)
 
     def is_visible(self, key: str, within: frozenset[str] | None) -> bool:
-        """Whether an asker who may see the groups `within` may see the contact."""
+        """Whether a client that may see the groups `within` may see the contact."""
         return within is None or any(key in self._groups.get(name, ()) for name in within)
 
-    def opinions(self, known: ContactSnapshot, within: frozenset[str] | None = None) -> list[Opinion]:
+    def opinions(self, contact: ContactSnapshot, within: frozenset[str] | None = None) -> list[Opinion]:
         """What the rule of each of the contact's groups says now; of the groups `within` only, where given."""
-        found = self._availability.opinions(known.record, known.freshness, self._clock.monotonic())
+        found = self._availability.opinions(contact.record, contact.freshness, self._clock.monotonic())
         return [each for each in found if within is None or each.group in within]
 
-    def _known(
+    def _contact(
         self, record: Record, freshness: Freshness, verdict: AvailabilityVerdict, within: frozenset[str] | None = None
     ) -> ContactSnapshot:
         claim = self._claims.held(record.key)
         if claim is None:
             return ContactSnapshot(record, freshness, verdict)
-        return ContactSnapshot(record, freshness, with_claim(verdict, claim), claim.seen(within))
+        return ContactSnapshot(record, freshness, with_claim(verdict, claim), claim.limited_to(within))
 
     def snapshot(self, record: Record) -> GroupedSnapshot:
-        """All that is said of a contact now."""
+        """The contact now, with the opinions of all its groups."""
         now = self._clock.monotonic()
         freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
         opinions = tuple(self._availability.opinions(record, freshness, now))
         # What is not live is so for every group.
         verdict = together(opinions) if freshness.level is Level.LIVE else opinions[0].verdict
-        return GroupedSnapshot(self._known(record, freshness, verdict), opinions)
+        return GroupedSnapshot(self._contact(record, freshness, verdict), opinions)
 
     def rules(self, key: str) -> tuple[Rule, ...]:
         """The rules that a contact goes by, by its key."""
@@ -105,23 +105,23 @@ class Reader:
         """The claim on a contact, by its key."""
         return self._claims.held(key)
 
-    def visible_to(self, told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
-        """The contact as an asker with this filter sees it; None where it does not pass. For events, which keep a past.
+    def visible_to(self, snapshot: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
+        """The contact of a snapshot, as a client with this filter sees it; None where it does not pass.
 
-        Raises Unknown for a group that is none.
+        Raises Unknown for an unknown group.
         """
-        known, opinions, _ = told
-        record, freshness, verdict, claim = known
+        contact, opinions, _ = snapshot
+        record, freshness, verdict, claim = contact
         members = self.members(wanted)
         if not passes(record, freshness, wanted, members):
             return None
         groups = wanted.groups if len(wanted.groups) == 1 else wanted.within
         if groups is not None and freshness.level is Level.LIVE:
             verdict = with_claim(among(opinions, groups, alone=len(wanted.groups) == 1), claim)
-        known = ContactSnapshot(record, freshness, verdict, claim and claim.seen(wanted.within))
-        if wanted.available is not None and known.verdict.available is not wanted.available:
+        contact = ContactSnapshot(record, freshness, verdict, claim and claim.limited_to(wanted.within))
+        if wanted.available is not None and contact.verdict.available is not wanted.available:
             return None
-        return known
+        return contact
 
     @property
     def bound(self) -> float:
@@ -165,9 +165,9 @@ class Reader:
         for record, freshness in self._assessed(records, bound):
             if not (any_will_do or passes(record, freshness, wanted, members)):
                 continue
-            known = self._known(record, freshness, judge(record, freshness, now), wanted.within)
-            if available is None or known.verdict.available is available:
-                yield known
+            contact = self._contact(record, freshness, judge(record, freshness, now), wanted.within)
+            if available is None or contact.verdict.available is available:
+                yield contact
 
     def summary(self, within: frozenset[str] | None = None) -> Summary:
         """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule.
@@ -205,22 +205,22 @@ class Reader:
     def members(self, wanted: Filter) -> frozenset[str] | None:
         """The keys that the groups asked for, or else those that may be seen, have; None: all. Raises Unknown."""
         asked = (wanted.groups, wanted.within)
-        if asked not in self._asked:  # a stream asks for each event
-            if len(self._asked) >= _MOST_ASKED:
-                self._asked.clear()
-            self._asked[asked] = self._members(wanted)
-        return self._asked[asked]
+        if asked not in self._members_of:  # a stream asks for each event
+            if len(self._members_of) >= _MAX_KEPT_MEMBERS:
+                self._members_of.clear()
+            self._members_of[asked] = self._members(wanted)
+        return self._members_of[asked]
 
     def _members(self, wanted: Filter) -> frozenset[str] | None:
-        known = self._groups if wanted.within is None else {name: self._groups[name] for name in wanted.within}
+        visible = self._groups if wanted.within is None else {name: self._groups[name] for name in wanted.within}
         for name in wanted.groups:
-            if name not in known:
-                raise Unknown("group", "one of " + ", ".join(sorted(known)) if known else "no group")
+            if name not in visible:
+                raise Unknown("group", "one of " + ", ".join(sorted(visible)) if visible else "no group")
         asked = wanted.groups or wanted.within
         if asked and len(asked) == 1:
             (name,) = asked
-            return known[name]
-        return _union(known[name] for name in asked or ()) if asked or wanted.within is not None else None
+            return visible[name]
+        return _union(visible[name] for name in asked or ()) if asked or wanted.within is not None else None
 
 
 def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:

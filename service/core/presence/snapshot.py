@@ -45,10 +45,10 @@ class Marks(NamedTuple):
 class GroupedSnapshot(NamedTuple):
     """A contact as the event log has it, and what the rule of each of its groups says (claims left aside)."""
 
-    known: ContactSnapshot
+    contact: ContactSnapshot
     opinions: tuple[Opinion, ...]
     marks: Marks = Marks()
 
     def available_by_group(self) -> list[tuple[str | None, bool]]:
         """Whether it is available by the rule of each of its groups, claims counted; in the order of `opinions`."""
-        return [(group, with_claim(verdict, self.known.claim).available) for group, verdict in self.opinions]
+        return [(group, with_claim(verdict, self.contact.claim).available) for group, verdict in self.opinions]

@@ -16,12 +16,12 @@ async def test_a_lease_ends_at_its_moment() -> None:
     async with running(branch):
         lease = branch.claim(seconds=30)
         await branch.clock.run(29.999)
-        assert branch.knowledge.claims.get(lease.id) is lease
+        assert branch.knowledge.leases.get(lease.id) is lease
         await branch.clock.run(0.001)
         expired, changed = [event for event in branch.events if event.at.monotonic == lease.expires.monotonic]
         assert expired.name == ClaimEventKind.EXPIRED
         assert changed.after is not None
-        assert changed.after.known.claim is None
+        assert changed.after.contact.claim is None
         assert names(branch.claim()) == ["ann"]
 
 
@@ -31,9 +31,9 @@ async def test_an_expired_lease_holds_nobody_though_no_timer_ran() -> None:
     branch.opens()
     lease = branch.claim(seconds=30)
     branch.clock.advance(30)
-    assert branch.knowledge.claims.get(lease.id) is None
-    assert branch.knowledge.claims.held(uri("ann")) is None
-    assert not branch.desk.release(lease.id)
+    assert branch.knowledge.leases.get(lease.id) is None
+    assert branch.knowledge.leases.held(uri("ann")) is None
+    assert not branch.claim_service.release(lease.id)
     assert names(branch.claim()) == ["ann"]
 
 
@@ -44,15 +44,15 @@ async def test_a_renewal_counts_from_now() -> None:
     async with running(branch):
         lease = branch.claim(seconds=30)
         await branch.clock.run(20)
-        renewed = branch.desk.renew(lease.id, 15)
+        renewed = branch.claim_service.renew(lease.id, 15)
         assert renewed is not None
         assert renewed.expires.monotonic == branch.clock.monotonic() + 15
         await branch.clock.run(14)
-        assert branch.knowledge.claims.get(lease.id) is renewed
-        assert branch.desk.renew(lease.id, 5) is not None
+        assert branch.knowledge.leases.get(lease.id) is renewed
+        assert branch.claim_service.renew(lease.id, 5) is not None
         await branch.clock.run(5)
-        assert branch.knowledge.claims.get(lease.id) is None
-        assert branch.desk.renew(lease.id, 15) is None
+        assert branch.knowledge.leases.get(lease.id) is None
+        assert branch.claim_service.renew(lease.id, 15) is None
     assert [each.kind for each in branch.claim_events] == [
         ClaimEventKind.MADE,
         ClaimEventKind.RENEWED,
@@ -68,8 +68,8 @@ def test_a_lease_renewed_all_day_costs_no_memory() -> None:
     lease = branch.claim(seconds=3600)
     for _ in range(1000):
         branch.clock.advance(1)
-        branch.desk.renew(lease.id, 3600)
-    assert len(branch.knowledge.claims._due) < 100
+        branch.claim_service.renew(lease.id, 3600)
+    assert len(branch.knowledge.leases._due) < 100
 
 
 def test_the_log_tells_of_the_claim_and_of_the_contact() -> None:
@@ -78,10 +78,14 @@ def test_the_log_tells_of_the_claim_and_of_the_contact() -> None:
     branch.opens()
     branch.events.clear()
     lease = branch.claim(count=2)
-    branch.desk.renew(lease.id, 90)
-    branch.desk.release(lease.id)
+    branch.claim_service.renew(lease.id, 90)
+    branch.claim_service.release(lease.id)
     held = [
-        (event.key, event.after.known.verdict.available, event.after.known.claim and event.after.known.claim.expires)
+        (
+            event.key,
+            event.after.contact.verdict.available,
+            event.after.contact.claim and event.after.contact.claim.expires,
+        )
         for event in branch.events
         if event.after is not None
     ]
@@ -101,9 +105,9 @@ def test_one_who_is_free_by_time_is_told_free_before_being_told_claimed() -> Non
     branch.store.confirm(FEED, reading)
     branch.claim()
     levels = [
-        (event.after.known.freshness.level, event.after.known.claim is not None)
+        (event.after.contact.freshness.level, event.after.contact.claim is not None)
         for event in branch.events
-        if event.after is not None and event.after.known.record.presence is not None
+        if event.after is not None and event.after.contact.record.presence is not None
     ]
     assert levels[-3:] == [(Level.STALE, False), (Level.LIVE, False), (Level.LIVE, True)]
 
@@ -124,7 +128,7 @@ def test_one_who_is_claimed_and_becomes_unavailable_is_told_once() -> None:
         ("on the phone", uri("ann")),
         ("stale: its last known state may no longer be true", uri("ann")),
     ]
-    assert branch.knowledge.claims.get(lease.id) is not None
+    assert branch.knowledge.leases.get(lease.id) is not None
 
 
 def test_one_who_is_watched_no_longer_is_held_no_longer() -> None:
@@ -133,11 +137,11 @@ def test_one_who_is_watched_no_longer_is_held_no_longer() -> None:
     branch.opens()
     lease = branch.claim(count=2)
     branch.store.unwatch([uri("ann")])
-    left = branch.knowledge.claims.get(lease.id)
+    left = branch.knowledge.leases.get(lease.id)
     assert left is not None
     assert names(left) == ["bob"]
     branch.store.unwatch([uri("bob")])
-    assert branch.knowledge.claims.get(lease.id) is None
+    assert branch.knowledge.leases.get(lease.id) is None
     told = [(each.kind, each.reason) for each in branch.claim_events[1:]]
     gone = (ClaimEventKind.UNAVAILABLE, "no longer watched")
     assert told == [gone, gone, (ClaimEventKind.RELEASED, "nobody in it is watched any longer")]
@@ -163,7 +167,7 @@ def test_coverage_is_told_when_it_turns() -> None:
     branch.put("cid", BUSY)
     assert coverage(branch) == [("coverage.low", 1)]
     branch.put("bob", AVAILABLE)
-    branch.desk.release(lease.id)
+    branch.claim_service.release(lease.id)
     assert coverage(branch) == [("coverage.low", 1), ("coverage.restored", 2)]
 
 
@@ -210,13 +214,13 @@ def test_a_lease_that_ends_while_it_is_looked_at_is_no_stumbling_block() -> None
     branch.opens()
     branch.claim(seconds=30)
     branch.clock.advance(29.9)
-    sweep = branch.knowledge.claims.sweep
+    sweep = branch.knowledge.leases.sweep
 
     def late() -> list[Lease]:
         found = sweep()
         branch.clock.advance(0.2)
         return found
 
-    branch.knowledge.claims.sweep = late  # type: ignore[method-assign]  # the clock is not ours to stop
+    branch.knowledge.leases.sweep = late  # type: ignore[method-assign]  # the clock is not ours to stop
     assert branch.refused().free == 0
     assert names(branch.claim()) == ["ann"]

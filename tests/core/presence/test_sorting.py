@@ -172,7 +172,7 @@ def test_the_same_first_page_has_the_same_cursor() -> None:
     sort = Sort(SortBy.STATE)
     first = board.page(Filter(), 1, sort=sort).cursor
     assert {board.page(Filter(), 1, sort=sort).cursor for _ in range(100)} == {first}
-    assert repr(board._pager._orders) == "<Orders 1 with 3 contacts>"
+    assert repr(board._pager._orders) == "<KeptOrders 1 with 3 contacts>"
     store.watch(["d@x"], "f")
     assert board.page(Filter(), 1, sort=sort).cursor != first
 
