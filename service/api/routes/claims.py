@@ -1,4 +1,4 @@
-"""Claims over HTTP: ask for somebody who is free, wait for one, keep them, let them go.
+"""Claims over HTTP: claim people who are free, wait for them, renew and release a claim.
 
 `service.core.claims` decides; here HTTP requests become its requests, and outcomes become answers.
 A client that goes away while it waits leaves the queue, and what it was given in that moment is taken back.
@@ -219,7 +219,7 @@ class ClaimEndpoints:
                     headers = {"Location": f"/v1/claims/{lease.id}", **applied}
                     if name is not None:
                         self._replays.keep(name, lease.id, body, headers)
-                        if self._claim_service.get(lease.id) is None:  # ended before anybody could be told
+                        if self._claim_service.get(lease.id) is None:  # ended before it was kept
                             self._replays.ended(lease.id, self._now())
                     return plain(body, 201, headers)
                 case NotEnoughFree() as refused:
@@ -229,12 +229,12 @@ class ClaimEndpoints:
                     return _problem(request, "too-many-waiting", 429, detail, {"Retry-After": str(_RETRY_FULL)})
                 case RejectReason.STOPPING:
                     return _problem(request, "stopping", 503, "The service is stopping", {"Retry-After": "1"})
-        except BaseException:  # whatever it is, the asker hears of no claim: nobody must be held for it
+        except BaseException:  # whatever it is, the client gets no claim: nobody must be held for it
             self._claim_service.leave(ticket)
             raise
 
     async def _outcome(self, ticket: Ticket, request: Request, who: Principal) -> Outcome:
-        """Wait for it, as long as the asker is there."""
+        """Wait for the outcome, as long as the client is there."""
         if ticket.outcome is not None:
             return ticket.outcome
         door = self._context.door
@@ -251,7 +251,7 @@ class ClaimEndpoints:
                     with contextlib.suppress(asyncio.CancelledError, Exception):
                         await task
         self._claim_service.leave(ticket)
-        return NotEnoughFree(0, False, ())  # nobody hears it
+        return NotEnoughFree(0, False, ())  # nobody reads it
 
     def _follow(self, events: Sequence[Event]) -> None:
         """Answers that are kept for repeated requests are dropped some time after their claim has ended."""

@@ -143,7 +143,7 @@ class SubscriberView:
         return REMOVED, gone
 
     def _beside_contacts(self, event: Event) -> tuple[str, bytes] | None:
-        """An event that is about no single contact; None where this client is not told of it."""
+        """An event that is about no single contact; None where this client must not know of it."""
         if self._members is not None and event.keys is not None and event.keys.isdisjoint(self._members):
             return None
         data = event_json(event, self._who, self._contacts_of_claim)

@@ -1,6 +1,6 @@
-"""Claims as JSON: what they look like, and what each asker may see of them.
+"""Claims as JSON: what they look like, and what each client may see of them.
 
-The contacts in a claim are those of every other answer, with the claim that holds them. An asker that is limited to
+The contacts in a claim are those of every other answer, with the claim that holds them. A client that is limited to
 groups sees the contacts of these, and of a claim for another group no more than that it holds them; one that must not
 see details sees its own claims, with the short form of contacts.
 """
@@ -21,7 +21,7 @@ from service.core.presence.snapshot import ContactSnapshot
 
 
 class ClaimJson:
-    """Writes claims for those who ask."""
+    """Writes claims for clients, within the limits of their keys."""
 
     def __init__(self, reader: Reader, contacts: ContactJson, log: EventLog) -> None:
         self._reader = reader
@@ -72,7 +72,7 @@ def lease_members(lease: Lease, contacts: bytes) -> bytes:
 
 
 def reasons(passed_over: Iterable[PassedOver], who: Principal) -> list[dict[str, str]]:
-    """Why the others were not picked; to somebody who may not see why, only whether they were available."""
+    """Why the others were not picked; to a key that sees no details, only whether they were available."""
     if who.details:
         return [{"contact": each.contact, "reason": each.reason} for each in passed_over]
     words = {True: "available, and not picked", False: "not available"}

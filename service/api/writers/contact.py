@@ -52,7 +52,7 @@ class ContactJson:
         )
 
     def brief(self, snapshot: ContactSnapshot) -> bytes:
-        """A `BriefContactView`: whether it is available, for whoever may not see why."""
+        """A `BriefContactView`: whether it is available, for keys that may not see why."""
         return self.some(snapshot, BRIEF)
 
     def some(self, snapshot: ContactSnapshot, fields: Sequence[str]) -> bytes:

@@ -1,6 +1,6 @@
 """Events beside the contacts as JSON: what became of claims, of a group's coverage, of subscriptions.
 
-What one client is told depends on the limits of its key: of its own groups all, with the contacts as it sees them; of
+What one client gets depends on the limits of its key: of its own groups all, with the contacts as it sees them; of
 other groups nothing; of subscriptions, and of claims where it sees no details, only that something happened.
 """
 
@@ -22,7 +22,7 @@ WriteContacts = Callable[[Iterable[GroupedSnapshot]], bytes]
 
 
 def event_json(event: Event, who: Principal, contacts: WriteContacts) -> bytes | None:
-    """The event as `who` is told of it; None where it is told nothing."""
+    """The event as `who` may see it; None where it may not know of it."""
     match event.data:
         case ClaimEvent(lease=lease) as change:
             if change.kind is ClaimEventKind.UNAVAILABLE and not who.details:  # it says that a presence changed

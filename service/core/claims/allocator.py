@@ -40,7 +40,7 @@ UNWATCHED: Final = "no longer watched"
 GONE: Final = "the asker was gone before it could be answered"
 
 _Reasons = dict[tuple[str, frozenset[str]], tuple[PassedOver, ...]]
-"""By group, and the groups of those who asked before: why nobody can be had. The same for all who ask at one moment."""
+"""By group, and the groups of earlier requests: why each member cannot be had at one moment."""
 
 
 class Allocator:
@@ -96,7 +96,7 @@ class Allocator:
         """A request, which waits for at most so many seconds. KeyError: there is no such group."""
         most = self._watched(ask.group)
         self.tick()
-        wait = wait if ask.count <= most else 0.0  # nobody waits for what cannot come
+        wait = wait if ask.count <= most else 0.0  # no request waits for what cannot come
         ticket = self._queue.add(ask, self._clock.monotonic() + wait)
         try:
             self._serve()
@@ -105,7 +105,7 @@ class Allocator:
                     self._refuse(ticket)
                 elif len(self._queue) > self._max_waiting:
                     self._queue.settle(ticket, RejectReason.FULL)
-        except BaseException:  # a bug must not leave somebody in the queue whom nobody answers
+        except BaseException:  # a bug must not leave a request in the queue that gets no answer
             self._queue.leave(ticket)
             raise
         return ticket
@@ -115,7 +115,7 @@ class Allocator:
         self._queue.leave(ticket)
         if isinstance(ticket.outcome, Granted):
             lease = self._leases.end(ticket.outcome.lease.id)
-            if lease is not None:  # they keep their place in the order: nobody has given them anything to do
+            if lease is not None:  # they keep their place in the order: they were given no task
                 if ticket.picking is not None:
                     self._order.undo(ticket.picking)
                 self._over(lease, ClaimEventKind.RELEASED, GONE, counts=False)
@@ -199,7 +199,7 @@ class Allocator:
             self._over(lease, ClaimEventKind.EXPIRED)
 
     def _serve(self) -> None:
-        """One walk through the queue. Whoever is not served keeps people from those behind, as far as it may."""
+        """One walk through the queue. A request that is not served keeps people from later ones, as far as it may."""
         if self._members_left:
             self._members_left = False
             for ticket in self._queue:
@@ -226,7 +226,7 @@ class Allocator:
                 walk.kept |= self._kept[group]
 
     def _pick(self, ask: Ask, kept: Set[str]) -> tuple[list[Person], set[str]]:
-        """Those that `ask` gets now, all or too few; and who would be free for it if nobody was kept.
+        """Those that `ask` gets now, all or too few; and who would be free for it if none were kept.
 
         Only who is free as far as the log knows is looked at anew.
         """
@@ -244,7 +244,7 @@ class Allocator:
         return picked, free
 
     def _mark_withheld(self, ask: Ask, walk: Walk) -> None:
-        """The request is not served. Where it would be if nobody was kept, the time of those who are kept runs."""
+        """The request is not served. Where it would be if none were kept, the time of those who are kept runs."""
         group = ask.group
         if walk.looked.get(group) != len(walk.kept):
             walk.looked[group] = len(walk.kept)

@@ -58,7 +58,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What somebody wants: `count` people of a group for `seconds`."""
+    """A request for `count` people of a group, for `seconds`."""
 
     group: str
     count: int
@@ -76,14 +76,14 @@ class PassedOver(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """The asker holds them."""
+    """The client holds them."""
 
     lease: Lease
     passed_over: tuple[PassedOver, ...]
 
 
 class NotEnoughFree(NamedTuple):
-    """The asker gets nobody. `free` is how many it could have had; `ahead`: whether others wait before it."""
+    """Too few are free. `free` is how many could be had; `ahead`: whether earlier requests keep some."""
 
     free: int
     ahead: bool
@@ -91,12 +91,12 @@ class NotEnoughFree(NamedTuple):
 
 
 class RejectReason(StrEnum):
-    """Why an asker was sent away without a look at who is free."""
+    """Why a request was rejected without a look at who is free."""
 
     FULL = "full"
-    """As many wait already as may."""
+    """As many requests wait as may."""
     STOPPING = "stopping"
-    """The service ends."""
+    """The service stops."""
 
 
 Outcome = Granted | NotEnoughFree | RejectReason

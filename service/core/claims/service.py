@@ -119,7 +119,7 @@ class ClaimService:
         return ticket
 
     async def outcome(self, ticket: Ticket) -> Outcome:
-        """Wait for it. Whoever stops waiting for this (a cancelled task) must `leave`."""
+        """Wait for the outcome. A task that is cancelled while it waits must call `leave`."""
         if ticket.outcome is not None:
             return ticket.outcome
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -157,7 +157,7 @@ class ClaimService:
             self._woken.clear()
             try:
                 self._attend()
-            except Exception:  # noqa: BLE001  # a bug must not end it: nobody would be let go any more
+            except Exception:  # noqa: BLE001  # a bug must not end it: no lease would expire any more
                 _log.exception("unexpected error, going on")
                 await self._clock.sleep(1.0)
             dues = [due for due in (self._allocator.next_due, self._coverage.next_due) if due is not None]

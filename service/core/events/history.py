@@ -1,4 +1,4 @@
-"""The last transitions of each contact: what it was before, for whoever looks at how a day went.
+"""The last transitions of each contact: what it was before, to see how a day went.
 
 Off unless the configuration turns it on: a list of when somebody was on the phone is about a person, and who keeps none
 has none to give away. It is in memory alone, bounded for each contact by number and by age, and forgotten with the
@@ -106,7 +106,7 @@ class History:
         return log.follow(self._take) if self.is_on else lambda: None
 
     def of(self, key: str, limit: int, within: frozenset[str] | None = None) -> Past:
-        """The past of a contact, as an asker sees it who may see the groups `within`. Raises HistoryOff."""
+        """The past of a contact, as a client sees it that may see the groups `within`. Raises HistoryOff."""
         if not self.is_on:
             raise HistoryOff
         contact = self._contacts.get(key)

@@ -1,6 +1,6 @@
 """What happened, in order: the one list that streams, long polls, history and claims follow.
 
-Contacts change in two ways. Their presence changes, and the store tells of it; and what is said of them changes with
+Contacts change in two ways. Their presence changes, and the store publishes that; and what is said of them changes with
 time, a lost subscription or a claim, without any reading: live becomes stale, somebody's dwell is over. The log looks
 for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So whoever
 follows it and keeps the last event of each contact knows at most a tick later what a query would answer now (`as_of`
@@ -98,7 +98,7 @@ class EventLog:
         return self._events[start:] if limit is None else self._events[start : start + limit]
 
     def snapshot(self, key: str) -> GroupedSnapshot | None:
-        """The contact as last told of; None when it is not watched."""
+        """The contact as of its last event; None when it is not watched."""
         found = self._cached.get(key)
         return None if found is None else found.snapshot
 
@@ -132,7 +132,7 @@ class EventLog:
         """
         about = None if keys is None else frozenset(keys)
         if about is not None and about == self._about:
-            about = self._about  # of a feed of thousands: the same set for all that is told of it
+            about = self._about  # of a feed of thousands: the same set for all of its events
         self._about = about
         event = Event(self._store.stamp(), name, Moment.of(self._clock), data=data, keys=about, weight=max(1, weight))
         self._append([event])
@@ -218,7 +218,7 @@ class EventLog:
         at, feeds = Moment.of(self._clock), self._store.feeds()
         for change in changes:
             record = change.record
-            # Whoever heard of it before us may have told something: ids ascend all the same.
+            # A listener that was called before this one may have added events: ids ascend all the same.
             id = change.revision if change.revision > self._last else self._store.stamp()  # noqa: A001  # as in Event
             before = self.snapshot(record.key)
             if change.kind is ChangeKind.REMOVED:
@@ -230,7 +230,7 @@ class EventLog:
         self._append(events)
 
     def _append(self, events: Sequence[Event]) -> None:
-        """Keep events and hand them over; what a follower tells of meanwhile comes after them."""
+        """Keep events and hand them over; events that a follower adds meanwhile come after them."""
         if not events:
             return
         self._events.extend(events)

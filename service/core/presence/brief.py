@@ -15,7 +15,7 @@ from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, Mar
 
 
 def marked(before: GroupedSnapshot | None, snapshot: GroupedSnapshot, id: int) -> GroupedSnapshot:  # noqa: A002  # as in Event
-    """What is told by the event `id`, with the marks that follow from what was told before."""
+    """The snapshot of the event `id`, with the marks that follow from the snapshot before."""
     free = snapshot.available_by_group()
     if before is None or len(before.opinions) != len(free):
         return snapshot._replace(marks=Marks(id, (id,) * len(free)))
@@ -36,7 +36,7 @@ def revision(snapshot: GroupedSnapshot, within: frozenset[str] | None) -> int:
 
 
 def of(contact: ContactSnapshot, snapshot: GroupedSnapshot | None, within: frozenset[str] | None) -> ContactSnapshot:
-    """The contact without all that such a key must not see. `told`: as the log tells of it, None where it does not."""
+    """The contact without all that such a key must not see. `snapshot`: as the log has it, None where it has none."""
     record = contact.record
     presence = None
     if record.presence is not None:

@@ -5,7 +5,7 @@ and its reply, and a change-only fetch names a change once. So a reading counts 
 that overlapped and disagree leave the contact in doubt until one that began after both (`PutReport.contested`),
 because nobody can tell which of them the server answered last.
 
-A use of it, by whoever fetches:
+How a fetch uses it:
 
     reading = store.begin()                     # before the request is sent
     replies = await client.get_subscribed_presence(...)
@@ -42,7 +42,7 @@ class Store(Protocol):
 
     @property
     def changes(self) -> ChangeBus:
-        """Tells of each change."""
+        """Hands each change to its listeners."""
         ...
 
     def watch(self, contacts: Iterable[str], feed: str) -> list[Change]:
