@@ -6,7 +6,7 @@ import random
 from typing import Final
 
 from benchmarks.office import LATE, READ_TIMEOUT
-from pws_soap.simulator.faults import FORMS
+from pws_soap.simulator.faults.kinds import FORMS
 
 REFUSALS: Final = (101, 133, 137, 200)
 """Codes a fetch is refused with: no such session, no such subscription, somebody else's, server error."""

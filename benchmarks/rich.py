@@ -34,9 +34,9 @@ from pws_soap import pidf
 from pws_soap.client import PwsClient
 from pws_soap.memory import MemoryTransport
 from pws_soap.models import Presence, Secret, Session, SessionKind
+from pws_soap.server import presence as truth
+from pws_soap.server.soap import pidf_writer as written
 from pws_soap.simulator import Options
-from pws_soap.simulator import pidf as written
-from pws_soap.simulator import world as truth
 
 Carrier = Literal["elements", "cdata", "escaped"]
 CARRIERS: Final[tuple[Carrier, ...]] = ("elements", "cdata", "escaped")

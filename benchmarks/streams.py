@@ -81,7 +81,7 @@ class Bench:
             self.knowledge,
             callback_secret=Secret("a-path-that-nobody-asks-for"),
             version="0",
-            door=Authenticator(ConnectionSlots(100_000, 100_000)),
+            authenticator=Authenticator(ConnectionSlots(100_000, 100_000)),
         )
         self.dice = random.Random(1)  # noqa: S311  # the same work every time
         self.store.watch(self.names, FEED)

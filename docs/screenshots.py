@@ -26,10 +26,9 @@ from playwright.async_api import Browser, Page, async_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pws_soap.models import Presence, PresenceState, Secret, SessionKind
-from pws_soap.simulator.office import DAY_STARTS, HOUR, schedule
-from pws_soap.simulator.people import people
-from service.access.authentication import AccessRules as DoorRules
-from service.access.authentication import Authenticator
+from pws_soap.simulator.office.people import people
+from pws_soap.simulator.scripts.office_day import DAY_STARTS, HOUR, schedule
+from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal, Scope
 from service.api.app import create_app
@@ -82,7 +81,7 @@ class Scene:
             self.knowledge,
             callback_secret=Secret("only-for-pictures"),
             version="0.1.0",
-            door=Authenticator(rules=DoorRules(KeyRing([(hash_of(self.key), crm)]))),
+            authenticator=Authenticator(rules=AccessRules(KeyRing([(hash_of(self.key), crm)]))),
         )
         self.store.watch(everybody, FEED)
         self.store.trust(FEED)

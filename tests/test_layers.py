@@ -25,7 +25,29 @@ DECISIONS = {
     "pws_soap.pidf",
     "pws_soap.replies",
 }
+SERVER = {"pws_soap.server"}
 SIMULATOR = {"pws_soap.simulator"}
+PURE_SERVER = {
+    "pws_soap.server.codes",
+    "pws_soap.server.http_reply",
+    "pws_soap.server.messages",
+    "pws_soap.server.node",
+    "pws_soap.server.options",
+    "pws_soap.server.ports",
+    "pws_soap.server.presence",
+    "pws_soap.server.soap",
+}
+PURE_SIMULATOR = {
+    "pws_soap.simulator.faults.damage",
+    "pws_soap.simulator.faults.entries",
+    "pws_soap.simulator.faults.gateway",
+    "pws_soap.simulator.faults.reply",
+    "pws_soap.simulator.office.source",
+    "pws_soap.simulator.office.world",
+    "pws_soap.simulator.option_values",
+    "pws_soap.simulator.options",
+    "pws_soap.simulator.scripts.contact_values",
+}
 
 WORLD = {"aiohttp", "asyncio", "socket", "ssl", "selectors", "subprocess", "threading", "multiprocessing", "concurrent"}
 WORLD |= {
@@ -129,6 +151,39 @@ def test_decisions_do_not_ask_for_the_time() -> None:
     ]
 
 
+def test_server_answers_without_a_world() -> None:
+    """What a node keeps, reads and writes, and what faults do to bytes: no socket, no clock, no random source."""
+    assert not forbidden(PURE_SERVER | PURE_SIMULATOR, WORLD | WEB)
+    assert not [
+        f"{name}: {call}"
+        for name, tree in PWS_SOAP.items()
+        if within(name, PURE_SERVER | PURE_SIMULATOR)
+        for call in clocks(tree)
+    ]
+
+
+def test_random_sources_of_server_and_simulator() -> None:
+    """Each is seeded, but for the session keys of a server that is given none."""
+    users = {name for name, tree in PWS_SOAP.items() if {top(each) for each in imports(tree)} & {"random", "secrets"}}
+    assert {name for name in users if within(name, SERVER | SIMULATOR)} == {
+        "pws_soap.server.http.service",
+        "pws_soap.simulator.cluster.nodes",
+        "pws_soap.simulator.faults.kinds",
+        "pws_soap.simulator.office.people",
+        "pws_soap.simulator.scripts.office_day",
+    }
+
+
+def test_server_and_simulator_ask_no_clock() -> None:
+    """It is given to them."""
+    assert not [
+        f"{name}: {call}"
+        for name, tree in PWS_SOAP.items()
+        if within(name, SERVER | SIMULATOR)
+        for call in clocks(tree)
+    ]
+
+
 def test_zeep_is_touched_in_two_places() -> None:
     """The contract loads the WSDL, the codec uses it: nobody else knows zeep."""
     users = {name for name, tree in PWS_SOAP.items() if any(top(each) == "zeep" for each in imports(tree))}
@@ -137,13 +192,15 @@ def test_zeep_is_touched_in_two_places() -> None:
 
 
 def test_sockets_of_the_library_are_in_one_place() -> None:
-    """aiohttp is the transport's; so are TLS and sockets."""
-    users = {
-        name
-        for name, tree in PWS_SOAP.items()
-        if not within(name, SIMULATOR) and any(top(each) in {"aiohttp", "socket", "ssl"} for each in imports(tree))
+    """aiohttp is the transport's; so are TLS and sockets. The server has its own, the simulator hands TLS through."""
+    sockets = {"aiohttp", "socket", "ssl"}
+    users = {name for name, tree in PWS_SOAP.items() if any(top(each) in sockets for each in imports(tree))}
+    assert users == {
+        "pws_soap.transport",
+        "pws_soap.server.http.listener",
+        "pws_soap.server.http.notifier",
+        "pws_soap.simulator.serving",
     }
-    assert users == {"pws_soap.transport"}
 
 
 def test_importing_the_package_loads_no_zeep() -> None:

@@ -144,7 +144,9 @@ class Work:
 
     def _lost_with(self, child: Key, parent: Key) -> None:
         """A session takes along what it holds. What a lost endpoint served is still on the server, and is removed."""
-        resource = self.state.resources[child]
+        resource = self.state.resources.get(child)
+        if resource is None:  # its session was reset with the loss of a sibling, and nobody wants it any more
+            return
         if parent.kind is not Kind.ENDPOINT:
             self._event(child, ResourceEvent.LOST)
         elif resource.phase in USABLE and resource.id is not None:

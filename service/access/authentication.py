@@ -1,7 +1,7 @@
-"""The door: finds out who asks, and whether they may.
+"""Authentication: finds the principal of a request, and whether it may make the request.
 
-`service.api.middleware.authentication` asks it about every request before any route does; `require(scope)`
-is the dependency of every route of the API, which gives the route the principal, or refuses.
+`service.api.middleware.authentication` calls it for every request before any route does. `require(scope)` is the
+dependency of every route of the API: it gives the route the principal, or refuses the request.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ from service.access.stream_slots import ConnectionSlots
 from service.core.clock import Clock
 
 _ADMITTED: Final = "pws.admitted"
-"""Where in a request's scope it stands who was let in."""
+"""The key of a request's scope under which its `Admission` is kept."""
 NO_KEY_ANY_MORE: Final = (
     "There is no key any more, so nobody is let in: add one to the configuration (pws key new) and send SIGHUP, or "
     "restart the service"
 )
 _FAILURES: Final = 20
-"""Wrong keys that one address may send at once, and one more each so many seconds."""
+"""Wrong keys that one address may send in a row; further ones are answered with 429."""
 _FORGIVEN_AFTER: Final = 3.0
+"""Seconds after which one address may send one more wrong key."""
 
 log = logging.getLogger("pws.service")
 
 
 @dataclass(frozen=True)
 class AccessRules:
-    """Who may come in. `anonymous` is who comes without a key, None where nobody may.
+    """Who may use the API. `anonymous` is the principal of a request without a key, None where a key is needed.
 
-    `hosts` are names of ours where no key is needed, `origins` those whose pages may use the API.
+    `hosts` are the names under which the service may be called without a key; pages of `origins` may use the API.
     """
 
     keys: KeyRing = field(default_factory=KeyRing)
@@ -55,54 +56,54 @@ class AccessRules:
 
 
 class Authenticator:
-    """Knows the keys, how fast one may ask, and how many may stay. By default everybody may everything."""
+    """Applies the rules, the rate limits and the limit on open connections. By default everybody may do everything."""
 
     def __init__(
         self,
         slots: ConnectionSlots | None = None,
         rules: AccessRules | None = None,
         *,
-        rates: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`rates`: None for no limit. `clock`: without it wrong keys have no limit, and are not told of."""
+        """`rate_limiter`: None for no limit. `clock`: without it wrong keys are neither limited nor logged."""
         self.slots = slots or ConnectionSlots()
         self.rules = rules or AccessRules()
-        self._rates = rates
+        self._rate_limiter = rate_limiter
         self._failures: RateLimiter | None = None
-        self._seldom: LogThrottle | None = None
+        self._log_throttle: LogThrottle | None = None
         if clock is not None:
-            limited = rates is None or rates.limited
+            limited = rate_limiter is None or rate_limiter.limited
             self._failures = RateLimiter(clock, 1 / _FORGIVEN_AFTER if limited else 0, _FAILURES)
-            self._seldom = LogThrottle(clock)
-        self._needs: dict[Scope, Callable[..., Awaitable[Principal]]] = {}
+            self._log_throttle = LogThrottle(clock)
+        self._dependencies: dict[Scope, Callable[..., Awaitable[Principal]]] = {}
 
     # --- for every request
 
     def authenticate(self, connection: HTTPConnection, method: str) -> Principal:
-        """Find out who asks, and count it. Raises Refused."""
+        """The principal of a request, which is counted. Raises RequestRefused."""
         admission = self._admit(connection, method)
         connection.scope[_ADMITTED] = admission
-        asker = self.client(connection, admission.principal)
-        wait = self._rates.take(asker) if self._rates is not None else 0.0
+        client = self.client(connection, admission.principal)
+        wait = self._rate_limiter.take(client) if self._rate_limiter is not None else 0.0
         if wait:
             raise RateLimited("There were more requests than limits.requests_per_second lets one asker make", wait)
         return admission.principal
 
     def check_browser(self, connection: HTTPConnection, method: str) -> None:
-        """Where a key is not needed: refuse what a page elsewhere may have made a browser do. Raises Refused."""
+        """Where no key is needed: refuse what a page elsewhere may have made a browser do. Raises RequestRefused."""
         if self.rules.anonymous is not None:
             browser_checks.check(method, connection.headers, self.rules.hosts, self.rules.origins)
 
     def is_still_in(self, connection: HTTPConnection) -> bool:
-        """Whether somebody who was let in would be so again: a key may have been revoked meanwhile."""
+        """Whether a request that was let in would be let in again: its key may have been revoked meanwhile."""
         admission: Admission = connection.scope[_ADMITTED]
         if admission.digest:
             return admission in self.rules.keys
         return admission.principal == self.rules.anonymous
 
-    def who(self, connection: HTTPConnection) -> Principal | None:
-        """Who asks, where that need not be known: None for whoever would not be let in."""
+    def principal(self, connection: HTTPConnection) -> Principal | None:
+        """The principal of a request that needs none; None where it would not be let in."""
         try:
             return self._identify(connection).principal
         except KeyRequired:
@@ -117,9 +118,9 @@ class Authenticator:
         return _source(connection)
 
     def require(self, scope: Scope) -> Callable[..., Awaitable[Principal]]:
-        """A dependency that lets in whoever has `scope`."""
-        if scope in self._needs:
-            return self._needs[scope]
+        """A dependency that lets in principals with `scope`."""
+        if scope in self._dependencies:
+            return self._dependencies[scope]
 
         # Two ways to send a key, for the description alone. As default values: FastAPI reads annotations without the
         # names that are known here.
@@ -127,7 +128,7 @@ class Authenticator:
         header = Security(_HEADER, scopes=[scope.value])
 
         async def check(request: Request, _bearer: None = bearer, _header: None = header) -> Principal:
-            if _ADMITTED not in request.scope:  # a route that the entrance does not guard
+            if _ADMITTED not in request.scope:  # a route outside of the authentication middleware
                 self.authenticate(request, request.method)
             admission: Admission = request.scope[_ADMITTED]
             principal = admission.principal
@@ -138,7 +139,7 @@ class Authenticator:
             mine = ", ".join(sorted(principal.scopes)) or "none"
             raise NotAllowed(f"This needs a key with the scope {scope.value}; the scopes of this one: {mine}")
 
-        self._needs[scope] = check
+        self._dependencies[scope] = check
         return check
 
     # --- inside
@@ -146,22 +147,22 @@ class Authenticator:
     def _admit(self, connection: HTTPConnection, method: str) -> Admission:
         try:
             admission = self._identify(connection)
-        except KeyRequired as refusal:
-            if _brings_nothing(connection):
+        except KeyRequired as refused:
+            if _has_no_key(connection):
                 raise
             source = _source(connection)
             wait = self._failures.take(source) if self._failures is not None else 0.0
             if wait:
                 raise RateLimited("There were too many requests with a wrong key from this address", wait) from None
-            if self._seldom is not None and self._seldom.is_due(source):
-                log.warning("refused a request from %s: %s", source, refusal.detail)
+            if self._log_throttle is not None and self._log_throttle.is_due(source):
+                log.warning("refused a request from %s: %s", source, refused.detail)
             raise
         if not admission.digest:
             self.check_browser(connection, method)
         return admission
 
     def _identify(self, connection: HTTPConnection) -> Admission:
-        """Where there are no keys, whatever is sent as one is not ours to judge: it may be a proxy's."""
+        """Where no keys are configured, one that is sent is ignored: it may be meant for a proxy."""
         rules = self.rules
         key = presented(connection.headers) if rules.keys else None
         if key is not None:
@@ -176,12 +177,12 @@ class Authenticator:
         return Admission(rules.anonymous)
 
 
-def _brings_nothing(connection: HTTPConnection) -> bool:
+def _has_no_key(connection: HTTPConnection) -> bool:
     return not {"authorization", "x-api-key"} & set(connection.headers)
 
 
 def _source(connection: HTTPConnection) -> str:
-    """The address of whoever asks; of IPv6 the network, since one asker has as many addresses as they like in it."""
+    """The address of the client; of IPv6 its /64 network, in which one client has as many addresses as it likes."""
     found = address(connection.client.host if connection.client is not None else None)
     if found is None:
         return "unknown"
@@ -189,7 +190,7 @@ def _source(connection: HTTPConnection) -> str:
 
 
 class _Scheme(SecurityBase):
-    """Only tells OpenAPI how a key is sent; the entrance has read it already."""
+    """Only tells OpenAPI how a key is sent; the authentication middleware has read it already."""
 
     def __init__(self, name: str, model: SchemeModel) -> None:
         self.scheme_name = name

@@ -1,9 +1,9 @@
-"""Protection of those who need no key from their own browsers.
+"""Protection of people who need no key from pages that their own browsers show.
 
-Where no key is needed, whoever reaches the service is trusted; and a browser reaches it for every page that it shows.
-A page may give its own name our address (DNS rebinding), and then read all answers as its own: so a request must name
-us by an address, as localhost, or by a name of the configuration. And a page may send what changes something, without
-reading the answer (cross-site request forgery): so that must not come from a page of another origin.
+Where no key is needed, everybody who reaches the service is trusted, and a browser reaches it for every page that it
+shows. A page may give its own name our address (DNS rebinding), and then read all answers as its own: so a request must
+name us by an address, as localhost, or by a name of the configuration. And a page may send what changes something,
+without reading the answer (cross-site request forgery): so that must not come from a page of another origin.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def check(method: str, headers: Headers, hosts: Collection[str], origins: Collec
 
 
 def is_name_of_ours(host: str, hosts: Collection[str]) -> bool:
-    """Whether no page can have such a host name but ours: an address, localhost, or one that the operator named."""
+    """Whether only our pages can have such a host name: an address, localhost, or one of the configuration."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

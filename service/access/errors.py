@@ -1,63 +1,73 @@
-"""Why somebody is not let in, as exceptions: each knows its status, its type, and what the asker can do about it.
+"""Requests that are refused, as exceptions: what kind of problem it is, and what the client can do about it.
 
-`detail` is shown to the asker and never holds a key, nor anything else that was sent in place of one.
+`RequestRefused` is the base of all of them, those of the api included; `service.api.problems` has the table of kinds.
+`detail` is shown to the client and never holds a key, nor anything else that was sent in place of one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
 
 
-class AccessRefused(Exception):
-    """Not let in. `kind` is the last part of the problem's type, `headers` go with the answer."""
+class RequestRefused(Exception):
+    """A request that is answered with a problem document.
 
-    kind: ClassVar[str]
-    status: ClassVar[int]
+    `kind` is the last part of the problem's type, which decides the status; it is empty where HTTP's own words say all,
+    and then `status` is given. `headers` go with the answer, `members` into the document.
+    """
 
-    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    kind: str = ""
+
+    def __init__(
+        self,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        kind: str | None = None,
+        status: int | None = None,
+        members: Mapping[str, object] | None = None,
+    ) -> None:
+        if kind is not None:
+            self.kind = kind
+        self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
         super().__init__(detail)
 
 
-class KeyRequired(AccessRefused):
-    """No key, something that is none, or one that nobody knows."""
+class KeyRequired(RequestRefused):
+    """No key, a malformed one, or an unknown one."""
 
     kind = "key-required"
-    status = 401
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, {"WWW-Authenticate": 'Bearer realm="presence"'})
 
 
-class NotAllowed(AccessRefused):
+class NotAllowed(RequestRefused):
     """The key is good, and not for this: it lacks a scope, or the details asked for are hidden from it."""
 
     kind = "not-allowed"
-    status = 403
 
 
-class HostNotAllowed(AccessRefused):
-    """A name that is none of ours, where no key is needed: perhaps a browser was led here by another page's name."""
+class HostNotAllowed(RequestRefused):
+    """Another host name than ours, where no key is needed: a page may have given its own name our address."""
 
     kind = "host-not-allowed"
-    status = 421
 
 
-class OriginNotAllowed(AccessRefused):
-    """A page of another origin wants to change something, in the name of whoever looks at it."""
+class OriginNotAllowed(RequestRefused):
+    """A page of another origin wants to change something in the name of the person who looks at it."""
 
     kind = "origin-not-allowed"
-    status = 403
 
 
-class RateLimited(AccessRefused):
-    """More requests than one asker may make. `seconds` until the next one may come."""
+class RateLimited(RequestRefused):
+    """More requests than one client may make; the next one may come in `seconds`."""
 
     kind = "too-many-requests"
-    status = 429
 
     def __init__(self, detail: str, seconds: float) -> None:
         super().__init__(detail, {"Retry-After": str(max(1, math.ceil(seconds)))})

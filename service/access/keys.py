@@ -1,7 +1,7 @@
 """API keys: how they are made, read from a request, and found among those of the configuration.
 
 A key is 256 random bits. That is why its hash is a fast one, SHA-256 without salt: a slow hash protects what people
-choose, and no speed helps to guess this. The hash alone is kept; whoever reads the configuration has no key.
+choose, and no speed helps to guess this. Only the hash is kept: reading the configuration gives nobody a key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from service.access.errors import KeyRequired
 from service.access.principal import Principal
 
 PREFIX: Final = "pws_"
-"""So that a person, and whatever searches repositories for secrets, knows one at sight."""
+"""So that people, and programs that search repositories for secrets, recognise a key."""
 _BITS: Final = 256
 _KEY: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 _HASH: Final = "sha256:"
@@ -30,7 +30,7 @@ HOW: Final = "send it as Authorization: Bearer pws_... or as X-API-Key: pws_...,
 
 
 def new_key() -> Secret:
-    """A key that nobody has."""
+    """A new random key."""
     return Secret(PREFIX + secrets.token_urlsafe(_BITS // 8))
 
 
@@ -45,7 +45,7 @@ def _digest(key: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Who was let in, and with which key: `digest` is empty for whoever came without."""
+    """The principal that was let in, and the digest of its key: empty where it came without one."""
 
     principal: Principal
     digest: bytes = field(default=b"", repr=False)
@@ -71,12 +71,12 @@ class KeyRing:
         return admission in self._known
 
     def find(self, key: str) -> Admission | None:
-        """Whose key it is. Takes the same time whichever it is, and whether it is one."""
+        """The admission of a key; None for an unknown one. Takes the same time for every key."""
         digest = _digest(key)
         found = None
-        for each in self._known:
-            if hmac.compare_digest(each.digest, digest):
-                found = each
+        for admission in self._known:
+            if hmac.compare_digest(admission.digest, digest):
+                found = admission
         return found
 
 

@@ -1,4 +1,4 @@
-"""Telling the operator of somebody, once in a while: a stranger must not be able to fill the log."""
+"""Limits how often one address is logged: a stranger must not be able to fill the log."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Final
 from service.core.clock import Clock
 
 AGAIN: Final = 600.0
-"""Seconds after which the same one is worth a line again."""
+"""Seconds after which the same address is logged again."""
 MOST: Final = 100
-"""Different ones that are told of within that time; of more nothing is said until it is over."""
+"""At most 100 addresses are logged in `AGAIN` seconds; further ones are dropped."""
 
 
 class LogThrottle:
-    """Remembers who was told of."""
+    """Remembers which addresses were logged, and when."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told: OrderedDict[str, float] = OrderedDict()  # oldest first
+        self._logged: OrderedDict[str, float] = OrderedDict()  # oldest first
 
-    def is_due(self, who: str) -> bool:
-        """Whether to tell of `who` now; it then counts as told."""
+    def is_due(self, address: str) -> bool:
+        """Whether to log `address` now; it then counts as logged."""
         now = self._clock.monotonic()
-        while self._told and next(iter(self._told.values())) + AGAIN <= now:
-            self._told.popitem(last=False)
-        if who in self._told or len(self._told) >= MOST:
+        while self._logged and next(iter(self._logged.values())) + AGAIN <= now:
+            self._logged.popitem(last=False)
+        if address in self._logged or len(self._logged) >= MOST:
             return False
-        self._told[who] = now
+        self._logged[address] = now
         return True

@@ -16,7 +16,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def address(text: str | None) -> Address | None:
-    """An address as a socket or a proxy writes it; an IPv4 address in IPv6's clothes is taken out of them."""
+    """An address as a socket or a proxy writes it; an IPv4-mapped IPv6 address is given as IPv4."""
     try:
         found = ipaddress.ip_address((text or "").strip())
     except ValueError:
@@ -37,7 +37,7 @@ def _forwarded(text: str) -> Address | None:
 
 
 class Sources:
-    """Knows who may send. Without `allow`, everybody."""
+    """The networks that may send notifications. Without `allow`, all."""
 
     def __init__(self, allow: Iterable[Network] = (), proxies: Iterable[Network] = ()) -> None:
         self._allow = tuple(allow)

@@ -1,4 +1,4 @@
-"""Who asks: what a key's owner may do and see, as a value that routes and streams go by."""
+"""Principals: what the owner of a key may do and see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who asks. `name` is the key's name in the configuration, and may be shown.
+    """The owner of a key. `name` is the key's name in the configuration, and may be shown.
 
     `groups`: sees contacts of these groups only, as if there were no others; None: all contacts. `details`: sees why;
     without it, only whether a contact is available.
@@ -38,6 +38,6 @@ class Principal:
 
 
 ANYBODY: Final = Principal("anonymous", frozenset(Scope))
-"""Whoever asks without a key where none is needed."""
+"""The principal of a request without a key, where none is needed."""
 READER: Final = Principal("anonymous", frozenset({Scope.READ}))
-"""Whoever asks without a key where there are keys, and the operator lets everybody read."""
+"""The principal of a request without a key, where keys are configured and everybody may read."""

@@ -1,23 +1,30 @@
-"""How many may hold a connection open at once: streams and requests that wait, of one asker and of all."""
+"""How many connections may be held open at once, by streams and waiting requests: of one client, and of all."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+from service.access.errors import RequestRefused
+
+_RETRY: Final = 5
+"""Seconds after which a client may try again for a slot: others come and go."""
 
 
-class TooMany(Exception):
+class TooManyStreams(RequestRefused):
     """No slot is free. `whose` says whose limit is reached: "this client's" or "the service's"."""
 
+    kind = "too-many-streams"
+
     def __init__(self, whose: str, limit: int) -> None:
-        self.whose = whose
-        self.limit = limit
-        super().__init__(f"{whose} limit of {limit} open streams and waiting requests is reached")
+        detail = f"{whose[:1].upper()}{whose[1:]} limit of {limit} open streams and requests is reached"
+        super().__init__(detail, {"Retry-After": str(_RETRY)})
 
 
 class ConnectionSlots:
-    """Counts them. `limit` of all, `per_client` of one."""
+    """Counts open connections: at most `limit` in all, `per_client` of one client."""
 
     def __init__(self, limit: int = 200, per_client: int = 50) -> None:
         self._limit = limit
@@ -26,16 +33,16 @@ class ConnectionSlots:
 
     @property
     def taken(self) -> int:
-        """How many are held."""
+        """How many slots are held."""
         return self._taken.total()
 
     @contextmanager
     def take(self, client: str) -> Iterator[None]:
-        """Hold one as long as the `with` lasts. `client` is a key's name or an address. Raises TooMany."""
+        """Hold a slot as long as the `with` lasts. `client` is a key's name or an address. Raises TooManyStreams."""
         if self._taken[client] >= self._per_client:
-            raise TooMany("this client's", self._per_client)
+            raise TooManyStreams("this client's", self._per_client)
         if self.taken >= self._limit:
-            raise TooMany("the service's", self._limit)
+            raise TooManyStreams("the service's", self._limit)
         self._taken[client] += 1
         try:
             yield

@@ -66,7 +66,7 @@ def create_app(
     callback_secret: Secret | None,
     callback_prefix: str = "",
     version: str,
-    door: Authenticator | None = None,
+    authenticator: Authenticator | None = None,
     sources: Sources | None = None,
     max_body: int = MAX_BODY,
     keep_alive: float = 15.0,
@@ -75,15 +75,15 @@ def create_app(
 ) -> FastAPI:
     """The program.
 
-    `door` says who may ask; without one everybody may. Without a `callback_secret` notifications come in elsewhere;
-    `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `max_body`: bytes of a
-    request's body. `keep_alive`: seconds between a stream's signs of life. `lifespan` starts the engine and stops it.
-    `simulator` is what visitors of a demonstration may play with. ValueError: the callback's secret is empty.
+    `authenticator` says who may ask; without one everybody may. Without a `callback_secret` notifications come in
+    elsewhere; `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `max_body`:
+    bytes of a request's body. `keep_alive`: seconds between a stream's signs of life. `lifespan` starts the engine and
+    stops it. `simulator` is what visitors of a demonstration may play with. ValueError: the callback's secret is empty.
     """
     json, clock = ContactJson(), knowledge.clock
     knowledge.store.changes.listen(json.forget)
-    door = door or Authenticator()
-    context = Context(engine, knowledge, json, door, version)
+    authenticator = authenticator or Authenticator()
+    context = Context(engine, knowledge, json, authenticator, version)
     app = FastAPIOffline(
         _DOCS,
         None,
@@ -106,17 +106,17 @@ def create_app(
     if simulator is not None:
         app.include_router(demo.router(context, simulator))
     error_handlers.install(app)
-    app.add_middleware(AuthenticationMiddleware, door=door)
+    app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
     app.add_middleware(RequestLimits, max_body=max_body)
     app.add_middleware(HeadMiddleware)
-    if door.rules.origins:  # around everything else: a page must be able to read why it was refused
+    if authenticator.rules.origins:  # around everything else: a page must be able to read why it was refused
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=door.rules.origins,
+            allow_origins=authenticator.rules.origins,
             allow_methods=_METHODS,
             allow_headers=_SENT,
             expose_headers=_READ,
         )
     app.add_middleware(WithoutPrefix, prefix=callback_prefix)
-    describe(app, door)
+    describe(app, authenticator)
     return app

@@ -23,7 +23,7 @@ class Context:
     engine: Engine
     knowledge: Core
     json: ContactJson
-    door: Authenticator
+    authenticator: Authenticator
     version: str
 
     @property

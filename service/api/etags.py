@@ -23,7 +23,7 @@ _REVISION: Final = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an answer says, before anybody knows whether the asker has it already."""
+    """What an answer says, before it is known whether the client has it already."""
 
     body: bytes
     media_type: str = JSON
@@ -31,7 +31,7 @@ class Said:
 
 
 class Tags:
-    """The entity tags of one question, and those that came with it.
+    """The entity tags of one query, and those that the client sent with it.
 
     `"REVISION-QUESTIONCONTENT"`: the revision says up to which event its owner knows what happened, so that one can
     wait for the next; the question is a hash of who asks for what, the content one of the very bytes. The tag is
@@ -40,7 +40,7 @@ class Tags:
 
     def __init__(self, request: Request, who: Principal, media_type: str = JSON) -> None:
         question = (who.name, media_type, request.scope["path"], request.scope["query_string"])
-        self._question = _hash(repr(question).encode(errors="backslashreplace"), 4)
+        self._query = _hash(repr(question).encode(errors="backslashreplace"), 4)
         self._asked = request.headers.getlist("if-none-match")
         self._given = _TAG.findall(",".join(self._asked))[:_MOST]
 
@@ -51,25 +51,25 @@ class Tags:
 
     @property
     def are_given(self) -> bool:
-        """Whether the asker says what it knows."""
+        """Whether the client names an answer that it has."""
         return bool(self._asked)
 
     @property
     def known(self) -> int | None:
-        """The newest revision up to which the asker knows the answer to this question; None where it does not say."""
-        found = [int(revision) for revision, rest in map(_split, self._given) if rest.startswith(self._question)]
+        """The newest revision up to which the client knows the answer to this query; None where it names none."""
+        found = [int(revision) for revision, rest in map(_split, self._given) if rest.startswith(self._query)]
         return max(found, default=None)
 
     def of(self, body: bytes, revision: int) -> str:
-        """The tag of an answer. Of the same bytes it is the one that the asker has."""
-        rest = self._question + _hash(body, 12)
+        """The tag of an answer. For the same bytes it is the one that the client has."""
+        rest = self._query + _hash(body, 12)
         for revision_known, rest_known in map(_split, self._given):
             if rest_known == rest:
                 return f'"{revision_known}-{rest}"'
         return f'"{revision}-{rest}"'
 
     def has(self, tag: str) -> bool:
-        """Whether the asker has the answer with this tag."""
+        """Whether the client has the answer with this tag."""
         return tag in self._given
 
 
@@ -84,7 +84,7 @@ def _hash(content: bytes, size: int) -> str:
 
 
 def tagged(said: Said, tags: Tags, revision: int, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer with its entity tag, or 304 when the asker has it already. `revision` is the log's last."""
+    """An answer with its entity tag, or 304 when the client has it already. `revision` is the log's last."""
     tag = tags.of(said.body, revision)
     # May be kept by the caller alone, and must be asked for each time: that is what makes the tag useful.
     sent = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY, **(headers or {})}

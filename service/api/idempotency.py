@@ -1,11 +1,11 @@
-"""Requests that were sent twice: whoever repeats one with its `Idempotency-Key` gets the answer of the first again.
+"""Requests that were sent twice: one repeated with its `Idempotency-Key` gets the answer of the first again.
 
 Only what succeeded is kept. A request that was refused has changed nothing, and the next attempt may do better. An
 answer is kept as long as its lease lives and `KEPT_AFTER` seconds more, so that a client that comes back late learns
 that its claim is over instead of getting another one. All that is kept is bounded: beyond `MAX_BYTES` the answers of
 leases that are over go first, then the oldest.
 
-Keys belong to whoever asks: nobody can guess another's.
+Keys belong to the principal that sent them: nobody gets the answer to another's.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Replays:
             self._drop(next(iter(self._over or self._living)))
 
     def drop(self, name: Name) -> None:
-        """The request failed, or its asker is gone. Nothing is dropped where it has an answer."""
+        """The request failed, or its client is gone. Nothing is dropped where it has an answer."""
         self._pending.pop(name, None)
 
     def ended(self, lease: str, now: float) -> None:

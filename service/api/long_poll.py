@@ -1,9 +1,8 @@
-"""Answers that wait for the next change: `Prefer: wait=N` (RFC 7240), for whoever cannot hold a stream open.
+"""Answers that wait for the next change: `Prefer: wait=N` (RFC 7240), for clients that cannot hold a stream open.
 
-Who sends the entity tag of the answer it has is told as soon as something has happened since that it would see, be it
-long ago; who sends none, with the next thing that happens. `as_of` aside: it moves with each confirmation, and
-nobody waits for that. Whoever waits holds a slot, and gives it back at once when it goes away, which nobody but the
-connection tells.
+A client that sends the entity tag of the answer it has is answered as soon as something that it would see has happened
+since, however long ago; one that sends none, with the next event. A new `as_of` is no event: it moves with each
+confirmation. A client that waits holds a slot until it is answered or goes away, which only its connection tells.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ GONE: Final = 499
 Concerns = Callable[[Event], bool]
 
 
-async def told(
+async def answer(
     context: Context,
     request: Request,
     who: Principal,
@@ -50,7 +49,7 @@ async def told(
     after = _knows(context, tags, said, concerns)
     if after is None:
         return tagged(said, tags, revision, applied)
-    with context.door.slots.take(context.door.client(request, who)):
+    with context.authenticator.slots.take(context.authenticator.client(request, who)):
         gone = asyncio.create_task(wait_for_disconnect(request.receive))
         slept = asyncio.create_task(context.clock.sleep(wait))
         news: asyncio.Task[None] | None = None
@@ -59,21 +58,21 @@ async def told(
                 news = asyncio.create_task(_news(context, after, concerns))
                 await asyncio.wait({gone, slept, news}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
-                    gone.result()  # a body over the cap is told as such
+                    gone.result()  # a body over the cap is answered with 413
                     return Response(status_code=GONE)
                 happened, after = news.done(), context.log.last
                 said = make()
                 if happened and not tags.has(tags.of(said.body, after)):
-                    break  # else what happened had changed nothing for this asker
+                    break  # else what happened had changed nothing for this client
         finally:
             await _end(gone, slept, news)
-    if not context.door.is_still_in(request):
+    if not context.authenticator.is_still_in(request):
         raise KeyRequired("The key was revoked meanwhile")
     return tagged(said, tags, context.log.last, applied)
 
 
 def _knows(context: Context, tags: Tags, said: Said, concerns: Concerns) -> int | None:
-    """Up to which event the asker knows all that it would be told; None when there is news for it already."""
+    """The event up to which the client knows everything; None when there is news for it already."""
     last = context.log.last
     if not tags.are_given or tags.any_will_do or tags.has(tags.of(said.body, last)):
         return last
@@ -89,7 +88,7 @@ def _any(events: Sequence[Event], concerns: Concerns) -> bool:
 
 
 async def _news(context: Context, after: int, concerns: Concerns) -> None:
-    """Returns when something happened that concerns the asker, or nothing will any more."""
+    """Returns when something happened that concerns the client, or the log is closed."""
     log = context.log
     while not log.closed:
         await log.news(after)

@@ -1,10 +1,12 @@
-"""Which form of an answer the asker takes: content negotiation by the `Accept` header (RFC 9110, section 12.5.1)."""
+"""Which form of an answer the client takes: content negotiation by the `Accept` header (RFC 9110, section 12.5.1)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from typing import Final
+
+from service.access.errors import RequestRefused
 
 _RANGE: Final = re.compile(r"\s*([!#$%&'*+.^_`|~\w-]+)/([!#$%&'*+.^_`|~\w-]+)\s*((?:;.*)?)", re.ASCII)
 _QUALITY: Final = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?:;|$)", re.ASCII | re.IGNORECASE)
@@ -15,12 +17,13 @@ _MOST: Final = 2000
 """Characters that are looked at: browsers send some 200."""
 
 
-class NotAcceptable(Exception):
-    """The asker takes none of the forms that there are: `offers`."""
+class NotAcceptable(RequestRefused):
+    """The client takes none of the forms that there are: `offers`."""
+
+    kind = "not-acceptable"
 
     def __init__(self, offers: Sequence[str]) -> None:
-        self.offers = tuple(offers)
-        super().__init__("no acceptable form")
+        super().__init__(f"There is {' and '.join(offers)}")
 
 
 def preferred(accept: str, offers: Sequence[str]) -> str:

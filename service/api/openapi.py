@@ -53,19 +53,19 @@ def _answer(words: str, headers: _Json | None = None) -> _Json:
     return {"description": words, **({"headers": headers} if headers else {}), "content": _PROBLEM}
 
 
-def describe(app: FastAPI, door: Authenticator) -> None:
+def describe(app: FastAPI, authenticator: Authenticator) -> None:
     """Let OpenAPI say what FastAPI cannot: that errors are `application/problem+json`, and nulls in an example."""
     made = app.openapi
-    described_for = door.rules.anonymous
+    described_for = authenticator.rules.anonymous
 
     # Any: an OpenAPI document is plain JSON.
     def openapi() -> dict[str, Any]:
         nonlocal described_for
-        if described_for != door.rules.anonymous:  # the configuration was read again
-            app.openapi_schema, described_for = None, door.rules.anonymous
+        if described_for != authenticator.rules.anonymous:  # the configuration was read again
+            app.openapi_schema, described_for = None, authenticator.rules.anonymous
         if app.openapi_schema is None:
             document = made()
-            _add_access(document, door.rules.anonymous)
+            _add_access(document, authenticator.rules.anonymous)
             answers = [
                 answer
                 for path in document["paths"].values()

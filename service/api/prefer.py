@@ -1,4 +1,4 @@
-"""How long an asker is ready to wait: the `wait` preference of the header `Prefer` (RFC 7240).
+"""How long a client is ready to wait: the `wait` preference of the header `Prefer` (RFC 7240).
 
 What cannot be read and what is not known is ignored, as that document asks for; of several the first counts.
 """
@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 MAX_WAIT: Final = 300
-"""Seconds. Who asks for more waits this long, and is told so: an answer at once would make it ask in a circle."""
+"""Seconds. A client that asks for more waits this long, as `Preference-Applied` says; an answer at once would make it
+ask again and again."""
 
 _MOST: Final = 1000
 """Characters that are looked at: nobody has that many preferences."""

@@ -1,8 +1,8 @@
-"""How the service says no: problem documents (RFC 9457), whatever the reason, with types that stay.
+"""How requests are refused: problem documents (RFC 9457), whatever the reason, with types that stay.
 
 | type | status | when |
 |---|---|---|
-| /problems/key-required | 401 | no key where one is needed, or one that nobody has |
+| /problems/key-required | 401 | no key where one is needed, or an unknown one |
 | /problems/not-allowed | 403 | the key lacks a scope, or must not see what was asked for |
 | /problems/origin-not-allowed | 403 | a page of another origin would change something without a key |
 | /problems/contact-not-watched | 404 | a contact that is not watched |
@@ -13,8 +13,8 @@
 | /problems/request-in-progress | 409 | a request with this `Idempotency-Key` still waits for its answer |
 | /problems/cursor-expired | 410 | the order that a cursor leads through is kept no longer: begin without one |
 | /problems/invalid-parameters | 422 | query, path or body are not as expected; `errors` lists each one |
-| /problems/host-not-allowed | 421 | a name that is none of ours, where no key is needed |
-| /problems/too-many-requests | 429 | more than one asker may make; `Retry-After` says when to go on |
+| /problems/host-not-allowed | 421 | another host name than ours, where no key is needed |
+| /problems/too-many-requests | 429 | more than one client may make; `Retry-After` says when to go on |
 | /problems/too-many-streams | 429 | as many streams and waiting requests are open as may be; `Retry-After` too |
 | /problems/too-many-waiting | 429 | as many wait for somebody to be free as may; `Retry-After` too |
 | /problems/stopping | 503 | the service ends, and waits for nothing any more; `Retry-After` too |
@@ -25,52 +25,62 @@
 | /problems/internal-error | 500 | our mistake; the log knows more, the answer does not |
 | about:blank | any other | what HTTP's own words say |
 
-`detail` is for people and may change; `type` and `status` are for programs and stay. Neither repeats what could be a
-secret: the callback's path is never named.
+`KINDS` holds this table. What is refused is raised as a `RequestRefused`, or as an exception of core that
+`service.api.error_handlers` translates into one. `detail` is for people and may change; `type` and `status` are for
+programs and stay. Neither repeats what could be a secret: the callback's path is never named.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.access.errors import AccessRefused
+from service.access.errors import RequestRefused
 from service.core.callback_url import ROOT
 
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_SHOWN: Final = 200
 _KEY: Final = re.compile(r"pws_[A-Za-z0-9_-]{16,}")
 
-_TITLES: Final = {
-    "key-required": "A key is needed",
-    "not-allowed": "This key does not allow it",
-    "origin-not-allowed": "Pages of this origin may change nothing",
-    "host-not-allowed": "The service does not go by this name",
-    "too-many-requests": "There were too many requests",
-    "too-many-streams": "Too many streams are open",
-    "not-enough-free": "Too few are free",
-    "no-such-claim": "There is no such claim",
-    "request-in-progress": "The same request is still being answered",
-    "too-many-waiting": "Too many wait already",
-    "stopping": "The service is stopping",
-    "contact-not-watched": "The contact is not watched",
-    "history-off": "No history is kept",
-    "not-acceptable": "The answer has no such form",
-    "cursor-expired": "The cursor is no longer valid",
-    "invalid-parameters": "The request is not as expected",
-    "server-not-available": "The presence server cannot be asked now",
-    "body-too-large": "The request body is too large",
-    "not-found": "There is nothing here",
-    "method-not-allowed": "The method is not allowed here",
-    "internal-error": "The service failed",
+
+class ProblemKind(NamedTuple):
+    """What all problems of one type have in common."""
+
+    status: int
+    title: str
+
+
+KINDS: Final = {
+    "key-required": ProblemKind(401, "A key is needed"),
+    "not-allowed": ProblemKind(403, "This key does not allow it"),
+    "origin-not-allowed": ProblemKind(403, "Pages of this origin may change nothing"),
+    "host-not-allowed": ProblemKind(421, "The service does not go by this name"),
+    "too-many-requests": ProblemKind(429, "There were too many requests"),
+    "too-many-streams": ProblemKind(429, "Too many streams are open"),
+    "not-enough-free": ProblemKind(409, "Too few are free"),
+    "no-such-claim": ProblemKind(404, "There is no such claim"),
+    "request-in-progress": ProblemKind(409, "The same request is still being answered"),
+    "too-many-waiting": ProblemKind(429, "Too many wait already"),
+    "stopping": ProblemKind(503, "The service is stopping"),
+    "contact-not-watched": ProblemKind(404, "The contact is not watched"),
+    "history-off": ProblemKind(404, "No history is kept"),
+    "not-acceptable": ProblemKind(406, "The answer has no such form"),
+    "cursor-expired": ProblemKind(410, "The cursor is no longer valid"),
+    "invalid-parameters": ProblemKind(422, "The request is not as expected"),
+    "server-not-available": ProblemKind(503, "The presence server cannot be asked now"),
+    "body-too-large": ProblemKind(413, "The request body is too large"),
+    "not-found": ProblemKind(404, "There is nothing here"),
+    "method-not-allowed": ProblemKind(405, "The method is not allowed here"),
+    "internal-error": ProblemKind(500, "The service failed"),
 }
+"""By the last part of the type."""
 
 
 class ParameterError(BaseModel):
@@ -90,14 +100,14 @@ class ProblemView(BaseModel):
             "examples": [
                 {
                     "type": "/problems/contact-not-watched",
-                    "title": _TITLES["contact-not-watched"],
+                    "title": KINDS["contact-not-watched"].title,
                     "status": 404,
                     "detail": "zoe@example.com is not among the contacts that are watched",
                     "instance": "/v1/presence/zoe@example.com",
                 },
                 {
                     "type": "/problems/invalid-parameters",
-                    "title": _TITLES["invalid-parameters"],
+                    "title": KINDS["invalid-parameters"].title,
                     "status": 422,
                     "detail": "limit: expected a whole number",
                     "instance": "/v1/presence",
@@ -113,14 +123,6 @@ class ProblemView(BaseModel):
     detail: str
     instance: str
     errors: list[ParameterError] | None = Field(default=None, description="only of /problems/invalid-parameters")
-
-
-class ContactNotWatched(Exception):
-    """A contact that nobody asked to watch."""
-
-    def __init__(self, contacts: Sequence[str]) -> None:
-        self.contacts = tuple(contacts)
-        super().__init__(f"not watched: {len(self.contacts)} contacts")
 
 
 def shown_path(path: str) -> str:
@@ -144,42 +146,60 @@ def shown_path(path: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Text of a stranger, in an answer to that stranger; a key, which has no business there, is left out."""
+    """Text of a client, short enough to be sent back to it; a key in it is left out."""
     text = _KEY.sub("pws_...", text)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
-def problem(
-    kind: str,
-    status: int,
-    detail: str,
-    path: str,
-    *,
-    errors: Iterable[Mapping[str, str]] | None = None,
-    headers: Mapping[str, str] | None = None,
-    more: Mapping[str, object] | None = None,
-) -> Response:
-    """A problem document. `kind` is the last part of the type, or empty where HTTP's own words say all.
+class ContactNotWatched(RequestRefused):
+    """Contacts that are not watched."""
 
-    `more` are members that only this type has.
-    """
+    kind = "contact-not-watched"
+
+    def __init__(self, contacts: Sequence[str]) -> None:
+        names = ", ".join(shortened(contact) for contact in contacts[:5])
+        more = f" and {len(contacts) - 5} more" if len(contacts) > 5 else ""
+        verb = "is" if len(contacts) == 1 else "are"
+        super().__init__(f"{names}{more} {verb} not among the contacts that are watched")
+
+
+class WrongParameter(NamedTuple):
+    """A part of a request that is not as expected. `where`: query, path, header or body."""
+
+    where: str
+    parameter: str
+    expected: str
+
+
+class InvalidParameters(RequestRefused):
+    """A request that is not as expected, with all that is wrong about it."""
+
+    kind = "invalid-parameters"
+
+    def __init__(self, *wrong: WrongParameter) -> None:
+        errors = [{"in": where, "parameter": shortened(name), "expected": expected} for where, name, expected in wrong]
+        told = "; ".join(f"{error['parameter']}: expected {error['expected']}" for error in errors[:5])
+        more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+        super().__init__(told + more, members={"errors": errors})
+
+
+def problem(refused: RequestRefused, path: str) -> Response:
+    """The problem document of a refused request."""
+    if refused.kind:
+        status, title = KINDS[refused.kind]
+    else:
+        status = refused.status or 500
+        title = HTTPStatus(status).phrase
     body: dict[str, object] = {
-        "type": f"/problems/{kind}" if kind else "about:blank",
-        "title": _TITLES[kind] if kind else HTTPStatus(status).phrase,
+        "type": f"/problems/{refused.kind}" if refused.kind else "about:blank",
+        "title": title,
         "status": status,
-        "detail": detail,
+        "detail": refused.detail,
         "instance": quote(shown_path(path), safe="/@:!$&'()*+,;=~", errors="replace"),
     }
-    if errors is not None:
-        body["errors"] = list(errors)
-    return Response(json.dumps(body | dict(more or {})), status, headers, MEDIA_TYPE)
+    return Response(json.dumps(body | refused.members), status, refused.headers, MEDIA_TYPE)
 
 
 def internal_error(path: str) -> Response:
-    """What the caller hears of a mistake of ours: nothing that it could be about."""
-    return problem("internal-error", 500, "The service failed while answering; its log says more", path)
-
-
-def refusal(refused: AccessRefused, path: str) -> Response:
-    """What somebody hears who is not let in."""
-    return problem(refused.kind, refused.status, refused.detail, path, headers=refused.headers)
+    """The answer to a mistake of ours, which says nothing about its cause."""
+    return problem(RequestRefused("The service failed while answering; its log says more", kind="internal-error"), path)

@@ -1,8 +1,9 @@
 """The console script `pws`: the list of its commands, and how it ends.
 
-A command is a module that is imported when it is called, so that `pws --help` and a mistyped word answer at once. To
-add one, write a module in `commands` (or a folder beside it, where it takes several) with a click command named
-`command`, and a line in `COMMANDS`. May import every room; no room imports it.
+A command's module is imported when the command is called, so that `pws --help` and a mistyped name answer at once. A
+new command is a module in `commands` with a click command named `command`, and a line in `COMMANDS`; one that takes
+several modules gets a folder of its own, such as `doctor`, `watch` or `demo`. `terminal` is how `watch` and `demo` show
+a service (columns, bars, keys, lines); `shared` is what any command may use. May import every room; no room imports it.
 
 Exit codes: 0 done, 1 the server or the network said no, 2 the words or the configuration are wrong, 130 Ctrl-C.
 """

@@ -58,33 +58,33 @@ def gather(draft: Draft) -> None:
             _gather_block(draft, ("groups", str(name)), group, common)
 
 
-def _gather_block(draft: Draft, place: tuple[str | int, ...], block: dict[str, object], domain: str | None) -> None:
+def _gather_block(draft: Draft, location: tuple[str | int, ...], block: dict[str, object], domain: str | None) -> None:
     good: list[str] = []
     inline = block.get("contacts", [])
     if isinstance(inline, EnvText):
         inline = split_list(inline)
     if isinstance(inline, list):
-        at = (*place, "contacts")
+        at = (*location, "contacts")
         entries = ((path_of((*at, index)), item) for index, item in enumerate(inline))
-        good += _checked(draft, entries, draft.where(at), domain, place)
+        good += _checked(draft, entries, draft.where(at), domain, location)
     listing = block.get("contacts_file")
-    if place[0] == "watch" and isinstance(listing, str):
+    if location[0] == "watch" and isinstance(listing, str):
         path = draft.base / Path(listing).expanduser()
         if path.is_file():  # that it is missing, the model says
-            at = (*place, "contacts_file")
+            at = (*location, "contacts_file")
             try:
                 items = list(_entries(path.read_text("utf-8-sig")))
             except (OSError, ValueError) as error:
                 draft.add(at, "a JSON array of contacts, or one contact per line", f"{path}: {_reason(error)}")
             else:
                 entries = ((f"{path_of(at)} {position}", item) for position, item in items)
-                good += _checked(draft, entries, str(path), domain, place)
+                good += _checked(draft, entries, str(path), domain, location)
     if isinstance(inline, list):
         block["contacts"] = good
 
 
 def _checked(
-    draft: Draft, entries: Iterable[tuple[str, object]], where: str, domain: str | None, place: tuple[str | int, ...]
+    draft: Draft, entries: Iterable[tuple[str, object]], where: str, domain: str | None, location: tuple[str | int, ...]
 ) -> list[str]:
     good: list[str] = []
     bad = 0
@@ -97,14 +97,14 @@ def _checked(
         if bad <= MAX_PROBLEMS:
             bare = isinstance(item, str) and is_contact(f"{contact}@example.com")
             expected = "user@domain" if domain is None else "a user name or user@domain"
-            draft.problems.append(Problem(key, expected, shown(item), where, _hint(place) if bare else ""))
+            draft.problems.append(Problem(key, expected, shown(item), where, _hint(location) if bare else ""))
     if bad > MAX_PROBLEMS:
-        draft.add((*place, "contacts"), "contacts", f"{bad - MAX_PROBLEMS} more that are none")
+        draft.add((*location, "contacts"), "contacts", f"{bad - MAX_PROBLEMS} more that are none")
     return good
 
 
-def _hint(place: tuple[str | int, ...]) -> str:
-    key = path_of((*place, "domain")) if place[0] == "watch" else "domain in all [[watch]] blocks alike"
+def _hint(location: tuple[str | int, ...]) -> str:
+    key = path_of((*location, "domain")) if location[0] == "watch" else "domain in all [[watch]] blocks alike"
     return f"set {key} to complete bare names"
 
 

@@ -58,7 +58,7 @@ def shown(value: object) -> str:
 
 
 def path_of(location: tuple[str | int, ...]) -> str:
-    """A place in the configuration as the file writes it: `watch[0].contacts[3]`."""
+    """A location in the configuration as the file writes it: `watch[0].contacts[3]`."""
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

@@ -73,49 +73,51 @@ def _order(problem: Problem) -> int:
 
 
 def _translate(draft: Draft, details: ErrorDetails) -> None:
-    place: Location = details["loc"]
+    location: Location = details["loc"]
     context: dict[str, Any] = details.get("ctx", {})  # pydantic's own type for it
     match details["type"]:
         case parsers.PROBLEM:
-            draft.add(place, context["expected"], context["found"], context["hint"])
-        case "missing" if place not in draft.reported:
-            _missing(draft, place)
+            draft.add(location, context["expected"], context["found"], context["hint"])
+        case "missing" if location not in draft.reported:
+            _missing(draft, location)
         case "missing":
             pass
         case "extra_forbidden":
-            known = _known(place)
-            near = difflib.get_close_matches(str(place[-1]), known, n=1)
+            known = _known(location)
+            near = difflib.get_close_matches(str(location[-1]), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-            draft.add(place, "a key that exists" if len(place) > 1 else "a section that exists", "an unknown one", hint)
+            draft.add(
+                location, "a key that exists" if len(location) > 1 else "a section that exists", "an unknown one", hint
+            )
         case _:
-            draft.add(place, *_shape(place), _kind(details["input"]), _shape_hint(place))
+            draft.add(location, *_shape(location), _kind(details["input"]), _shape_hint(location))
 
 
-def _missing(draft: Draft, place: Location) -> None:
-    block = _BLOCKS[str(place[0])] if len(place) > 1 else server_sections.Sections
-    also = f"{place[-1]}_file or " if place in SECRETS else ""
-    variable = variable_of(place if len(place) > 1 else (*place, 0, "end_user"))
+def _missing(draft: Draft, location: Location) -> None:
+    block = _BLOCKS[str(location[0])] if len(location) > 1 else server_sections.Sections
+    also = f"{location[-1]}_file or " if location in SECRETS else ""
+    variable = variable_of(location if len(location) > 1 else (*location, 0, "end_user"))
     hint = f"set {also}{variable}" if also or draft.file is None else f"set it there or as {variable}"
-    draft.add(place, block.model_fields[str(place[-1])].description or "a value", "nothing", hint)
+    draft.add(location, block.model_fields[str(location[-1])].description or "a value", "nothing", hint)
 
 
-def _known(place: Location) -> list[str]:
-    """The keys that exist beside `place`."""
-    if len(place) == 1:
+def _known(location: Location) -> list[str]:
+    """The keys that exist beside `location`."""
+    if len(location) == 1:
         return list(SECTIONS)
-    section = str(place[0])
+    section = str(location[0])
     files = [f"{key}_file" for where, key in SECRETS if where == section]
     return [*_BLOCKS[section].model_fields, *files]
 
 
-def _shape(place: Location) -> tuple[str]:
-    if place == ("watch",):
+def _shape(location: Location) -> tuple[str]:
+    if location == ("watch",):
         return ("[[watch]] blocks",)
-    return (f"a table [{path_of(place)}]",)
+    return (f"a table [{path_of(location)}]",)
 
 
-def _shape_hint(place: Location) -> str:
-    return "with two brackets on each side" if place == ("watch",) else ""
+def _shape_hint(location: Location) -> str:
+    return "with two brackets on each side" if location == ("watch",) else ""
 
 
 def _kind(value: object) -> str:

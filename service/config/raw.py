@@ -10,7 +10,7 @@ from pathlib import Path
 from service.config.errors import Problem, path_of
 
 Location = tuple[str | int, ...]
-"""A place in the configuration: ("watch", 0, "end_user")."""
+"""A location in the configuration: ("watch", 0, "end_user")."""
 
 
 class Draft:
@@ -25,38 +25,38 @@ class Draft:
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self.reported: set[Location] = set()
-        """Required places that are missing for a reason that has been told."""
+        """Required locations that are missing, and whose mistake is among the problems already."""
         self._variables: dict[Location, str] = {}
 
-    def add(self, place: Location, expected: str, found: str, hint: str = "") -> None:
-        """Note a mistake at `place`."""
-        self.problems.append(Problem(path_of(place), expected, found, self.where(place), hint))
+    def add(self, location: Location, expected: str, found: str, hint: str = "") -> None:
+        """Note a mistake at `location`."""
+        self.problems.append(Problem(path_of(location), expected, found, self.where(location), hint))
 
-    def where(self, place: Location) -> str:
-        """The file or the environment variable that `place` came from, or would be looked for in."""
-        variable = self.variable(place)
+    def where(self, location: Location) -> str:
+        """The file or the environment variable that `location` came from, or would be looked for in."""
+        variable = self.variable(location)
         if variable:
             return f"environment variable {variable}"
         return str(self.file) if self.file else "no file given"
 
-    def variable(self, place: Location) -> str | None:
-        """The environment variable that set `place`, or a table around it, or first set something in it."""
-        for length in range(len(place), 0, -1):
-            if place[:length] in self._variables:
-                return self._variables[place[:length]]
-        if place[0] not in self.written:
-            return next((name for at, name in self._variables.items() if at[: len(place)] == place), None)
+    def variable(self, location: Location) -> str | None:
+        """The environment variable that set `location`, or a table around it, or first set something in it."""
+        for length in range(len(location), 0, -1):
+            if location[:length] in self._variables:
+                return self._variables[location[:length]]
+        if location[0] not in self.written:
+            return next((name for at, name in self._variables.items() if at[: len(location)] == location), None)
         return None
 
-    def put(self, place: Location, value: object, variable: str) -> None:
-        """Set `place` from an environment variable, making the tables on the way.
+    def put(self, location: Location, value: object, variable: str) -> None:
+        """Set `location` from an environment variable, making the tables on the way.
 
         Where the file has something else than a table on the way, nothing is set: the file's mistake comes first.
         """
         table: object = self.tree
         spelled: list[str | int] = []
-        for depth, part in enumerate(place):
-            following = place[depth + 1] if depth + 1 < len(place) else None
+        for depth, part in enumerate(location):
+            following = location[depth + 1] if depth + 1 < len(location) else None
             new = value if following is None else [] if isinstance(following, int) else {}
             if isinstance(table, list) and isinstance(part, int):
                 if part == len(table):

@@ -29,8 +29,8 @@ def read(path: Path | None, environ: Mapping[str, str], sections: frozenset[str]
     if path is not None:
         draft.tree = _toml(path)
         draft.written = frozenset(draft.tree)
-    for place, name in _variables(environ, sections):
-        _overlay(draft, place, name, environ[name])
+    for location, name in _variables(environ, sections):
+        _overlay(draft, location, name, environ[name])
     for section, key in SECRETS:
         _secret(draft, section, key)
     return draft
@@ -51,7 +51,7 @@ def _toml(path: Path) -> dict[str, object]:
 
 
 def _variables(environ: Mapping[str, str], sections: frozenset[str]) -> list[tuple[Location, str]]:
-    """The places that the environment sets, a table before its keys and a block before the next one."""
+    """The locations that the environment sets, a table before its keys and a block before the next one."""
     found: list[tuple[Location, str]] = []
     for name, value in environ.items():
         first, *rest = name[len(PREFIX) :].lower().split("__")
@@ -62,46 +62,46 @@ def _variables(environ: Mapping[str, str], sections: frozenset[str]) -> list[tup
     return sorted(found, key=lambda item: [(part, "") if isinstance(part, int) else (-1, part) for part in item[0]])
 
 
-def _overlay(draft: Draft, place: Location, name: str, text: str) -> None:
+def _overlay(draft: Draft, location: Location, name: str, text: str) -> None:
     def refuse(expected: str, found: str, hint: str = "") -> None:
-        draft.problems.append(Problem(path_of(place), expected, found, f"environment variable {name}", hint))
+        draft.problems.append(Problem(path_of(location), expected, found, f"environment variable {name}", hint))
 
-    if place[0] == "watch" and len(place) > 1:
+    if location[0] == "watch" and len(location) > 1:
         blocks = draft.tree.get("watch", [])
         known = len(blocks) if isinstance(blocks, list) else 0
-        if not isinstance(place[1], int) or place[1] > known:
-            refuse(f"a block's number from 0 to {known}", shown(place[1]), "they are numbered without a gap")
+        if not isinstance(location[1], int) or location[1] > known:
+            refuse(f"a block's number from 0 to {known}", shown(location[1]), "they are numbered without a gap")
             return
-    if len(place) > 1 + (place[0] in {"watch", "groups", "keys"}):
-        draft.put(place, EnvText(text), name)
+    if len(location) > 1 + (location[0] in {"watch", "groups", "keys"}):
+        draft.put(location, EnvText(text), name)
         return
     try:
-        draft.put(place, json.loads(text), name)
+        draft.put(location, json.loads(text), name)
     except ValueError:
-        draft.reported.add(place)
+        draft.reported.add(location)
         inner: dict[str | int, Location] = {
             "watch": ("watch", 0, "end_user"),
             "groups": ("groups", "name", "contacts"),
             "keys": ("keys", "name", "hash"),
         }
-        example = variable_of(inner.get(place[0], (*place, "key")))
-        refuse("a JSON array of objects" if place == ("watch",) else "a JSON object", "something else",
+        example = variable_of(inner.get(location[0], (*location, "key")))
+        refuse("a JSON array of objects" if location == ("watch",) else "a JSON object", "something else",
                f"single keys are set as {example}")  # fmt: skip
 
 
 def _secret(draft: Draft, section: str, key: str) -> None:
-    """Put the content of `key_file` in the place of `key`, so that the model knows one key only."""
+    """Put the content of `key_file` in place of `key`, so that the model knows one key only."""
     table = draft.tree.get(section)
     if not isinstance(table, dict):
         return
-    place, pointer = (section, key), (section, f"{key}_file")
+    location, pointer = (section, key), (section, f"{key}_file")
     if pointer[1] not in table:
-        if key in table and draft.variable(place) is None:
-            draft.warnings.append(f"{path_of(place)} stands in the clear in {draft.file}; {key}_file keeps it apart")
+        if key in table and draft.variable(location) is None:
+            draft.warnings.append(f"{path_of(location)} stands in the clear in {draft.file}; {key}_file keeps it apart")
         return
     name = table.pop(pointer[1])
     if key in table:
-        origins = draft.variable(place) is not None, draft.variable(pointer) is not None
+        origins = draft.variable(location) is not None, draft.variable(pointer) is not None
         if origins == (True, False):
             return  # the environment beats the file
         if origins[0] == origins[1]:
@@ -111,9 +111,9 @@ def _secret(draft: Draft, section: str, key: str) -> None:
     content = _content(draft, pointer, key, name)
     if content:
         table[key] = content
-        draft.move(pointer, place)
+        draft.move(pointer, location)
     else:
-        draft.reported.add(place)
+        draft.reported.add(location)
 
 
 def _content(draft: Draft, pointer: Location, key: str, name: object) -> str | None:

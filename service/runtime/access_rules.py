@@ -72,12 +72,12 @@ def kept_closed(fresh: AccessRules, before: AccessRules) -> AccessRules:
     return replace(fresh, anonymous=None)
 
 
-def door(config: Config, clock: Clock) -> Authenticator:
-    """The door of a service with this configuration."""
+def authenticator(config: Config, clock: Clock) -> Authenticator:
+    """The authenticator of a service with this configuration."""
     limits = config.limits
     return Authenticator(
         ConnectionSlots(limits.streams, limits.streams_per_client),
         rules(config, config.http.host, config.groups),
-        rates=RateLimiter(clock, limits.requests_per_second, limits.burst),
+        rate_limiter=RateLimiter(clock, limits.requests_per_second, limits.burst),
         clock=clock,
     )

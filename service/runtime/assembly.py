@@ -52,7 +52,7 @@ class Assembly:
     app: FastAPI
     engine: SyncEngine
     knowledge: Core
-    door: Authenticator
+    authenticator: Authenticator
     callback: ASGIApp | None
 
     @property
@@ -159,7 +159,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
 
-    door = access_rules.door(config, clock)
+    authenticator = access_rules.authenticator(config, clock)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
@@ -170,14 +170,14 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         callback_secret=None if config.callback.is_apart else secret,
         callback_prefix=config.callback.prefix,
         version=package_version(),
-        door=door,
+        authenticator=authenticator,
         sources=sources,
         max_body=config.limits.max_body_bytes,
         keep_alive=config.stream.keep_alive,
         lifespan=lifespan,
         simulator=simulator,
     )
-    return Assembly(app, engine, knowledge, door, callback)
+    return Assembly(app, engine, knowledge, authenticator, callback)
 
 
 class _Connector:

@@ -106,7 +106,9 @@ async def test_a_wait_of_less_than_a_second_is_one_second() -> None:
 async def test_without_a_key_the_address_counts() -> None:
     """Of IPv6 its network: one asker has as many addresses in it as they like."""
     clock = ManualClock()
-    office = filled(BareService(clock=clock, door=Authenticator(rates=RateLimiter(clock, 1, 1), clock=clock)))
+    office = filled(
+        BareService(clock=clock, authenticator=Authenticator(rate_limiter=RateLimiter(clock, 1, 1), clock=clock))
+    )
 
     async def ask(address: str) -> int:
         return (await call(coming_from(address, office.app), "GET", "/v1/status")).status
@@ -201,9 +203,9 @@ async def test_readers_without_a_key_are_protected_too() -> None:
 
 async def test_a_key_that_is_revoked_opens_no_longer() -> None:
     office = guarded()
-    assert office.door is not None
+    assert office.authenticator is not None
     assert (await call(office.app, "GET", "/v1/status", headers=bearer("reader"))).status == 200
-    office.door.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
+    office.authenticator.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
     assert (await call(office.app, "GET", "/v1/status", headers=bearer("reader"))).status == 401
     assert (await call(office.app, "GET", "/v1/status", headers=bearer("root"))).status == 200
 
@@ -211,89 +213,91 @@ async def test_a_key_that_is_revoked_opens_no_longer() -> None:
 @pytest.mark.parametrize("change", ["revoked", "fewer scopes", "replaced", "no longer anonymous"])
 async def test_a_stream_ends_with_its_key(change: str) -> None:
     """With the next piece that it would send; it ends cleanly, and nothing of that piece is sent."""
-    door = Authenticator(rules=rules(READER if change == "no longer anonymous" else None))
+    authenticator = Authenticator(rules=rules(READER if change == "no longer anonymous" else None))
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"one", "more_body": True})
         if change == "revoked":
-            door.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
+            authenticator.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
         elif change == "fewer scopes":
-            door.rules = AccessRules(KeyRing([(hash_of(KEYS["reader"]), Principal("reader", frozenset()))]), None)
+            authenticator.rules = AccessRules(
+                KeyRing([(hash_of(KEYS["reader"]), Principal("reader", frozenset()))]), None
+            )
         elif change == "replaced":
-            door.rules = AccessRules(KeyRing([(hash_of(new_key().reveal()), PEOPLE["reader"])]), None)
+            authenticator.rules = AccessRules(KeyRing([(hash_of(new_key().reveal()), PEOPLE["reader"])]), None)
         else:
-            door.rules = rules()
+            authenticator.rules = rules()
         await send({"type": "http.response.body", "body": b"two", "more_body": True})
         raise AssertionError
 
     headers = {} if change == "no longer anonymous" else bearer("reader")
-    answer = await call(AuthenticationMiddleware(stream, door), "GET", "/v1/events", headers=headers)
+    answer = await call(AuthenticationMiddleware(stream, authenticator), "GET", "/v1/events", headers=headers)
     assert (answer.status, answer.body) == (200, b"one")
 
 
 async def test_who_waited_with_a_key_that_was_revoked_meanwhile_gets_no_answer() -> None:
     """Else a long poll would tell one thing more."""
-    door = Authenticator(rules=rules())
+    authenticator = Authenticator(rules=rules())
 
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
-        door.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
+        authenticator.rules = AccessRules(KeyRing([(hash_of(KEYS["root"]), PEOPLE["root"])]), None)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise AssertionError
 
-    answer = await call(AuthenticationMiddleware(waits, door), "GET", "/v1/status", headers=bearer("reader"))
+    answer = await call(AuthenticationMiddleware(waits, authenticator), "GET", "/v1/status", headers=bearer("reader"))
     assert (answer.status, answer.json()["type"]) == (401, "/problems/key-required")
 
 
 async def test_a_stream_whose_key_is_still_good_goes_on() -> None:
-    door = Authenticator(rules=rules())
+    authenticator = Authenticator(rules=rules())
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        door.rules = rules()
+        authenticator.rules = rules()
         await send({"type": "http.response.body", "body": b"one", "more_body": True})
         await send({"type": "http.response.body", "body": b"two", "more_body": False})
 
     assert (
-        await call(AuthenticationMiddleware(stream, door), "GET", "/v1/x", headers=bearer("reader"))
+        await call(AuthenticationMiddleware(stream, authenticator), "GET", "/v1/x", headers=bearer("reader"))
     ).body == b"onetwo"
 
 
 async def test_slots_are_a_keys_own() -> None:
     """Two keys behind one address do not share, nor does a key that is called like an address."""
     office = guarded()
-    assert office.door is not None
+    assert office.authenticator is not None
     seen = set()
-    door = office.door
+    authenticator = office.authenticator
 
     async def tell(scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPConnection(scope)
-        who = door.who(connection)
+        who = authenticator.principal(connection)
         assert who is not None
-        seen.add(door.client(connection, who))
+        seen.add(authenticator.client(connection, who))
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     for name in ("reader", "root"):
-        await call(AuthenticationMiddleware(tell, door), "GET", "/v1/x", headers=bearer(name))
-    door.rules = AccessRules(anonymous=ANYBODY)
-    await call(AuthenticationMiddleware(tell, door), "GET", "/v1/x")
+        await call(AuthenticationMiddleware(tell, authenticator), "GET", "/v1/x", headers=bearer(name))
+    authenticator.rules = AccessRules(anonymous=ANYBODY)
+    await call(AuthenticationMiddleware(tell, authenticator), "GET", "/v1/x")
     assert seen == {"key reader", "key root", "127.0.0.1"}
 
 
 def test_nothing_of_a_key_shows() -> None:
-    door = Authenticator(rules=rules())
-    shown = f"{door!r} {door.rules!r} {vars(door)!r}"
+    authenticator = Authenticator(rules=rules())
+    shown = f"{authenticator!r} {authenticator.rules!r} {vars(authenticator)!r}"
     assert not [key for key in KEYS.values() if key in shown or hash_of(key) in shown]
     assert {READ, ADMIN} <= set(PEOPLE["root"].scopes)
 
 
 async def test_a_route_outside_of_the_api_may_need_a_scope_too() -> None:
     """The dependency finds out itself who asks."""
-    app, door = FastAPI(), Authenticator(rules=rules())
+    app, authenticator = FastAPI(), Authenticator(rules=rules())
     error_handlers.install(app)
 
-    @app.get("/demo", dependencies=[Depends(door.require(READ))])
+    @app.get("/demo", dependencies=[Depends(authenticator.require(READ))])
     async def demo() -> str:
         return "in"
 

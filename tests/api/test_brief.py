@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -30,7 +30,7 @@ BOARD = Principal("board", SCOPES, details=False)
 def office(who: Principal = BOARD, **rules: Rule) -> BareService:
     """Everybody is read and available."""
     availability = Availability(GROUPS, {name: rules.get(name, Rule()) for name in GROUPS})
-    made = BareService(GROUPS, availability=availability, door=Authenticator(rules=AccessRules(anonymous=who)))
+    made = BareService(GROUPS, availability=availability, authenticator=Authenticator(rules=AccessRules(anonymous=who)))
     made.watch(*PEOPLE)
     made.read([presence(name, AVAILABLE) for name in PEOPLE])
     return made
@@ -230,10 +230,26 @@ async def history(steps: list[tuple[Any, Any, Any]], victim: int) -> list[object
 
 
 # Without shrinking: an example takes a quarter of a second.
-@settings(max_examples=20, deadline=None, phases=[phase for phase in Phase if phase is not Phase.shrink])
+UNSHRUNK: Final = [phase for phase in Phase if phase is not Phase.shrink]
+
+
+@settings(max_examples=5, phases=UNSHRUNK)
 @given(steps=STEPS)
 async def test_it_cannot_tell_whose_presence_changed(steps: list[tuple[Any, Any, Any]]) -> None:
     """Two histories that differ only in who had each hidden change: not a byte of any answer differs."""
+    await cannot_tell(steps)
+
+
+@pytest.mark.long(ci=True)
+@settings(max_examples=30, phases=UNSHRUNK)
+@given(steps=STEPS)
+async def test_it_cannot_tell_in_more_histories(steps: list[tuple[Any, Any, Any]]) -> None:
+    """The same, for longer."""
+    await cannot_tell(steps)
+
+
+async def cannot_tell(steps: list[tuple[Any, Any, Any]]) -> None:
+    """Play the steps twice, with another victim."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subscriber, "LAG", 3)
         patch.setattr(subscriber, "PIECE", 1)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pws_soap.models import Secret
 from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import Principal, Scope
 from service.access.stream_slots import ConnectionSlots
@@ -400,8 +399,10 @@ async def test_the_log_tells_of_claims() -> None:
 async def test_a_claim_is_told_once_however_many_programs_answer() -> None:
     """Two HTTP programs over one core: the log holds one event, and both show it."""
     office = reception()
-    door = Authenticator(rules=AccessRules(anonymous=Principal("anonymous", frozenset(Scope))))
-    other = create_app(FakeEngine(), office.knowledge, callback_secret=Secret("another"), version="1", door=door)
+    anybody = Authenticator(rules=AccessRules(anonymous=Principal("anonymous", frozenset(Scope))))
+    other = create_app(
+        FakeEngine(), office.knowledge, callback_secret=Secret("another"), version="1", authenticator=anybody
+    )
     async with follower(office) as one, Listener(other) as two:
         await one.take(1)
         await two.take(1)

@@ -23,9 +23,9 @@ ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 TABLE = "text/csv"
 
 
-def office(door: Authenticator | None = None) -> BareService:
+def office(authenticator: Authenticator | None = None) -> BareService:
     """Two that were read, and one that was not."""
-    made = BareService({"support": (ANN,)}, door=door)
+    made = BareService({"support": (ANN,)}, authenticator=authenticator)
     made.watch(ANN, BOB, CID)
     made.read(
         [

@@ -41,8 +41,10 @@ def office(
         Availability(groups, rules),
         history=History(made.clock, per_contact, max_age),
     )
-    door = Authenticator(rules=AccessRules(anonymous=who))
-    made.app = create_app(made.engine, made.knowledge, callback_secret=Secret(SECRET), version="1", door=door)
+    authenticator = Authenticator(rules=AccessRules(anonymous=who))
+    made.app = create_app(
+        made.engine, made.knowledge, callback_secret=Secret(SECRET), version="1", authenticator=authenticator
+    )
     made.watch(ANN, BOB)
     made.read([presence(ANN, AVAILABLE), presence(BOB, AVAILABLE)])
     made.clock.advance(1)

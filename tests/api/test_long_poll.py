@@ -153,7 +153,7 @@ async def test_only_what_one_sees_is_told(target: str, quiet: Any, loud: Any, wi
 async def test_who_sees_availability_alone_is_not_told_of_more() -> None:
     """Waking it would give away that something happened; somebody else's group is not told of either."""
     who = Principal("board", frozenset({Scope.READ}), frozenset({"support"}), details=False)
-    made = office(door=Authenticator(rules=AccessRules(anonymous=who)))
+    made = office(authenticator=Authenticator(rules=AccessRules(anonymous=who)))
     for target in ("/v1/presence", f"/v1/presence/{ANN}", "/v1/summary"):
         made.read([presence(ANN, BUSY), presence(BOB, AWAY), presence(CID, AVAILABLE)])
         asking = await waiting(made, target)
@@ -171,7 +171,7 @@ async def test_a_summary_is_told_of_its_own_groups() -> None:
     groups = {"support": (ANN,), "sales": (ANN,)}
     rules = {"support": Rule(), "sales": Rule(dwell=30)}
     made = BareService(
-        groups, availability=Availability(groups, rules), door=Authenticator(rules=AccessRules(anonymous=who))
+        groups, availability=Availability(groups, rules), authenticator=Authenticator(rules=AccessRules(anonymous=who))
     )
     made.watch(ANN)
     made.read([presence(ANN, AVAILABLE)])
@@ -188,10 +188,10 @@ async def test_a_summary_is_told_of_its_own_groups() -> None:
 
 async def test_a_key_that_was_revoked_gets_no_answer() -> None:
     """However long ago it was let in."""
-    made = office(door=Authenticator())
+    made = office(authenticator=Authenticator())
     asking = await waiting(made, "/v1/presence")
-    assert made.door is not None
-    made.door.rules = AccessRules(anonymous=None)
+    assert made.authenticator is not None
+    made.authenticator.rules = AccessRules(anonymous=None)
     made.read([presence(ANN, AWAY)])
     await answered(asking)
     assert (asking.status, asking.json()["type"]) == (401, "/problems/key-required")
@@ -267,14 +267,14 @@ async def test_it_waits_in_tables_too() -> None:
 
 async def test_who_goes_away_frees_the_slot_at_once() -> None:
     """And leaves nothing behind: no sleeper, no task."""
-    made = office(door=Authenticator(ConnectionSlots(limit=1)))
+    made = office(authenticator=Authenticator(ConnectionSlots(limit=1)))
     tasks = asyncio.all_tasks()
     asking = await waiting(made, "/v1/presence")
-    assert made.door is not None
-    assert made.door.slots.taken == 1
+    assert made.authenticator is not None
+    assert made.authenticator.slots.taken == 1
     asking.hang_up()
     await answered(asking)
-    assert made.door.slots.taken == 0
+    assert made.authenticator.slots.taken == 0
     assert asyncio.all_tasks() == tasks
     (await waiting(made, "/v1/presence")).hang_up()
     await turns()
@@ -282,7 +282,7 @@ async def test_who_goes_away_frees_the_slot_at_once() -> None:
 
 async def test_there_are_only_so_many_slots() -> None:
     """429 says so; who does not wait needs none."""
-    made = office(door=Authenticator(ConnectionSlots(limit=1)))
+    made = office(authenticator=Authenticator(ConnectionSlots(limit=1)))
     first = await waiting(made, "/v1/presence")
     second = Asking(made, "/v1/summary", headers={"prefer": "wait=30"})
     await asyncio.wait_for(second.task, 5)
@@ -295,7 +295,7 @@ async def test_there_are_only_so_many_slots() -> None:
 
 async def test_a_hundred_wait_for_one_change() -> None:
     """All are told of it."""
-    made = office(door=Authenticator(ConnectionSlots(limit=100, per_client=100)))
+    made = office(authenticator=Authenticator(ConnectionSlots(limit=100, per_client=100)))
     everybody = [Asking(made, "/v1/presence", headers={"prefer": "wait=30"}) for _ in range(100)]
     await turns()
     made.read([presence(ANN, AWAY)])

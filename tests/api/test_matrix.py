@@ -112,11 +112,11 @@ def problem(answer: Answer) -> dict[str, Any]:
     return body
 
 
-def test_each_route_of_the_api_needs_a_scope_and_the_open_ones_are_known() -> None:
+def test_each_route_of_the_api_dependencies_a_scope_and_the_open_ones_are_known() -> None:
     """One that forgot to say what it needs would be open to every key."""
     office = guarded()
-    assert office.door is not None
-    checks = set(office.door._needs.values())
+    assert office.authenticator is not None
+    checks = set(office.authenticator._dependencies.values())
     open_routes: set[str] = set()
     for context in iter_route_contexts(office.app.routes):
         route: BaseRoute = context.original_route
@@ -158,9 +158,9 @@ async def test_where_no_key_is_needed_the_description_says_so() -> None:
 async def test_the_description_follows_the_rules() -> None:
     """They may be read again while the service runs."""
     office = guarded()
-    assert office.door is not None
+    assert office.authenticator is not None
     assert {} not in (await office.get("/openapi.json")).json()["paths"]["/v1/status"]["get"]["security"]
-    office.door.rules = type(office.door.rules)()
+    office.authenticator.rules = type(office.authenticator.rules)()
     assert {} in (await office.get("/openapi.json")).json()["paths"]["/v1/status"]["get"]["security"]
 
 
@@ -331,7 +331,7 @@ async def test_for_somebody_unknown_or_unspeakable(office: BareService, operatio
 
 @every_guarded
 async def test_with_slashes_and_escapes_around_it(office: BareService, operation: Operation) -> None:
-    """No other spelling of a path gets past the door: it needs a key, or there is nothing."""
+    """No other spelling of a path gets past the authentication: it needs a key, or there is nothing."""
     plain = operation.target()
     for target in (plain.replace("/v1/", "/v1%2F"), plain.replace("/v1", "/%761", 1), f"{plain}?", f"{plain}/"):
         assert (await ask(office, operation, target)).status == 401
@@ -383,7 +383,7 @@ async def test_the_callback_asks_for_no_key_and_tells_nothing(office: BareServic
     assert office.engine.notifications == []
 
 
-async def test_a_notification_needs_no_key() -> None:
+async def test_a_notification_dependencies_no_key() -> None:
     office = guarded()
     answer = await office.get(f"/pws/{SECRET}?id=5&eventType=PRESENCE_NOTIFICATION")
     assert (answer.status, answer.body) == (200, b"")

@@ -40,7 +40,7 @@ async def test_only_the_viewers_own_files_are_there(target: str) -> None:
 
 
 def with_origins() -> BareService:
-    return BareService(door=Authenticator(rules=AccessRules(rules().keys, None, (), (BOARD,))))
+    return BareService(authenticator=Authenticator(rules=AccessRules(rules().keys, None, (), (BOARD,))))
 
 
 async def preflight(
@@ -93,6 +93,6 @@ async def test_another_origin_does_not() -> None:
 
 
 async def test_a_named_origin_may_change_things_where_no_key_is_needed() -> None:
-    office = BareService(door=Authenticator(rules=AccessRules(origins=(BOARD,))))
+    office = BareService(authenticator=Authenticator(rules=AccessRules(origins=(BOARD,))))
     headers = {"host": "127.0.0.1:8080", "origin": BOARD, "sec-fetch-site": "cross-site"}
     assert (await call(office.app, "POST", "/v1/refresh", headers=headers)).status == 200

@@ -20,7 +20,7 @@ BOARD = Principal("board", READ, details=False)
 def office(who: Principal) -> BareService:
     """Ann and Bob are of support, Bob and Cid of sales, Dan of no group."""
     made = BareService(
-        {"support": (ANN, BOB), "sales": (BOB, CID)}, door=Authenticator(rules=AccessRules(anonymous=who))
+        {"support": (ANN, BOB), "sales": (BOB, CID)}, authenticator=Authenticator(rules=AccessRules(anonymous=who))
     )
     made.watch(ANN, BOB, CID, DAN)
     made.read(
@@ -84,8 +84,8 @@ async def test_a_cursor_of_another_key_is_refused() -> None:
     """Even where both see the same."""
     made = office(DESK)
     cursor = (await made.get("/v1/presence?limit=1")).json()["next_cursor"]
-    assert made.door is not None
-    made.door.rules = AccessRules(anonymous=Principal("other", READ, DESK.groups))
+    assert made.authenticator is not None
+    made.authenticator.rules = AccessRules(anonymous=Principal("other", READ, DESK.groups))
     assert (await made.get(f"/v1/presence?limit=1&cursor={cursor}")).status == 422
 
 

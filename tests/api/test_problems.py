@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from service.access.errors import NotAllowed
-from service.access.stream_slots import TooMany
+from service.access.errors import NotAllowed, RequestRefused
+from service.access.stream_slots import TooManyStreams
 from service.api import error_handlers, problems
 from service.api.problems import ContactNotWatched
 from service.core.engine import NotAvailable
@@ -93,7 +94,7 @@ async def test_errors_of_http(status: int, kind: str, detail: str) -> None:
             {"in": "query", "parameter": "limit", "expected": "a whole number, and no such long one"},
         ),
         (
-            {"type": "value_error", "loc": ("path", "contact"), "msg": "Value error, expected a URI"},
+            {"type": "not_expected", "loc": ("path", "contact"), "msg": "a URI"},
             {"in": "path", "parameter": "contact", "expected": "a URI"},
         ),
         (
@@ -183,7 +184,7 @@ async def test_a_strange_host_does_not_change_what_is_shown() -> None:
 
 
 async def test_no_slot_says_whose_limit_it_is() -> None:
-    answer = await raised(TooMany("this client's", 50))
+    answer = await raised(TooManyStreams("this client's", 50))
     assert (answer.status, answer.json()["type"]) == (429, "/problems/too-many-streams")
     assert answer.headers["retry-after"] == "5"
     assert "This client's limit of 50" in answer.json()["detail"]
@@ -200,3 +201,26 @@ def test_internal_errors_say_nothing_of_their_cause() -> None:
     body = json.loads(bytes(problems.internal_error("/v1/status").body))
     assert body["type"] == "/problems/internal-error"
     assert body["detail"] == "The service failed while answering; its log says more"
+
+
+def kinds_of_exceptions(base: type[RequestRefused] = RequestRefused) -> set[str]:
+    """The kinds of all exceptions that have one of their own."""
+    found = {base.kind} - {""}
+    for exception in base.__subclasses__():
+        found |= kinds_of_exceptions(exception)
+    return found
+
+
+def test_every_kind_is_in_the_table_and_described() -> None:
+    """With the status that the module's docstring names."""
+    described = dict(re.findall(r"^\| /problems/([a-z-]+) \| ([0-9]{3}) \|", problems.__doc__ or "", re.MULTILINE))
+    assert {kind: str(each.status) for kind, each in problems.KINDS.items()} == described
+    assert kinds_of_exceptions() <= set(problems.KINDS)
+    assert "contact-not-watched" in kinds_of_exceptions()
+
+
+async def test_members_and_headers_of_a_refusal_are_sent() -> None:
+    """Members only where a kind has some."""
+    refused = RequestRefused("Nobody is free", {"Retry-After": "7"}, kind="not-enough-free", members={"free": 0})
+    answer = await raised(refused)
+    assert (answer.status, answer.json()["free"], answer.headers["retry-after"]) == (409, 0, "7")

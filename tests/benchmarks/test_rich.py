@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.benchmarks.running import run
 
 
+@pytest.mark.long(ci=True)
 def test_every_carrier_is_read_whole() -> None:
     """Nothing is lost or read wrongly, in any form that the simulator writes."""
     found = run("rich", "--contacts", "300", "--rounds", "1", "--results-only")

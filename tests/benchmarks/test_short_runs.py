@@ -1,4 +1,4 @@
-"""The benchmarks themselves, as somebody calls them: a short run of each, and the real ones marked `long`.
+"""The benchmarks themselves, as somebody calls them: short runs, and the real ones, which take far longer.
 
 Only results decide here (`--results-only`; chaos knows nothing else), never how long something took.
 """
@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks.running import run
 
 
+@pytest.mark.long(ci=True)
 def test_chaos_heals_a_lost_reply_and_a_lost_notification() -> None:
     """Two faults, and every answer agrees with the truth."""
     found = run("chaos", "--faults", "2", "--seed", "3", "--only", "lose-reply", "--only", "drop-notification")
@@ -19,6 +20,7 @@ def test_chaos_heals_a_lost_reply_and_a_lost_notification() -> None:
     assert found["wrong_live_answers"] == found["changes_lost"] == 0
 
 
+@pytest.mark.long(ci=True)
 def test_two_kills_leave_nothing_behind() -> None:
     """Killed while it starts, and started again."""
     found = run("kills", "--kills", "2", "--seed", "1", "--results-only")
@@ -26,6 +28,7 @@ def test_two_kills_leave_nothing_behind() -> None:
     assert found["left"] == {"sessions": 0, "endpoints": 0, "subscriptions": 0}
 
 
+@pytest.mark.long(ci=True)
 def test_memory_stays_where_it_is() -> None:
     """A few hundred notifications."""
     found = run("memory", "--notifications", "500", "--fetches", "50", "--hostile", "500", "--results-only")
@@ -33,6 +36,7 @@ def test_memory_stays_where_it_is() -> None:
     assert found["parts"][1]["fetches"] == 0
 
 
+@pytest.mark.long(ci=True)
 def test_every_stream_gets_every_change() -> None:
     """A few streams, the slow one's neighbours too."""
     found = run("streams", "--streams", "3", "--contacts", "50", "--changes", "300", "--results-only")

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import chaos, kills, rich, streams
 from benchmarks.details import DETECTABLE, details
 from pws_soap.simulator import Fault
-from pws_soap.simulator.faults import FORMS, REQUEST_FAULTS
+from pws_soap.simulator.faults.kinds import FORMS, REQUEST_FAULTS
 
 GOOD: dict[str, Any] = {
     "faults_wanted": 300,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-import json
 import os
 import signal
 import socket
@@ -18,11 +16,10 @@ import pytest
 
 import service.cli
 from pws_soap import errors
-from pws_soap.errors import ArgumentError, ContractError, Fault, Redirected
-from pws_soap.models import Device, Presence, PresenceState, PresenceType, Secret, Session, SessionKind
+from pws_soap.errors import ArgumentError, ContractError
 from service.cli import COMMANDS, cli, run
-from service.cli.shared import hints, output, sessions
-from service.config import example_toml, load
+from service.cli.shared import sessions
+from tests.cli.configured import configure
 
 Capture = pytest.CaptureFixture[str]
 OURS = ("create", "delete", "fetch", "poll", "set", "migrate")
@@ -36,13 +33,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "120")
     return tmp_path
-
-
-def configure(directory: Path, node: str = "127.0.0.1:9") -> Path:
-    """A configuration that loads, for a node where nothing is."""
-    path = directory / "pws.toml"
-    path.write_text(example_toml().replace('"imp1.example.com", "imp2.example.com"', f'"{node}"'), "utf-8")
-    return path
 
 
 # Help
@@ -242,199 +232,3 @@ def test_a_real_ctrl_c_while_the_server_is_silent(elsewhere: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "Error" not in err
-
-
-# Output
-
-
-RICH = Presence(
-    "ann@example.com",
-    PresenceState.BUSY,
-    PresenceType.RICH,
-    activities=("busy", "on-the-phone"),
-    on_the_phone=True,
-    display_name="Ann [bold]Example[/bold]",
-    note="a\nb\x1b]0;x\x07\x9b",
-    idle=True,
-    devices=(Device("cmp-8001", open=True, audio=True), Device("jabber", open=False)),
-)
-
-
-def test_a_table_in_a_pipe_is_plain_and_whole(capsys: Capture) -> None:
-    output.table(["A", "B"], [["x" * 300, "y"]])
-    assert capsys.readouterr().out.splitlines() == ["A" + " " * 301 + "B", "x" * 300 + "  y"]
-
-
-def test_a_table_in_a_terminal_has_a_frame_and_colours(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    output.presences([Presence("ann@example.com", PresenceState.AVAILABLE)], rich=False)
-    out = capsys.readouterr().out
-    assert "╭" in out
-    assert "\x1b[32mAVAILABLE" in out
-
-
-def test_what_the_server_says_is_neither_markup_nor_control(capsys: Capture) -> None:
-    output.presences([RICH], rich=True)
-    out, err = capsys.readouterr()
-    assert "Ann [bold]Example[/bold]" in out
-    assert "busy, on-the-phone, idle" in out
-    assert "cmp-8001, (jabber)" in out
-    assert "\x1b" not in out
-    assert "\x07" not in out
-    assert err == "Devices in parentheses are closed.\n"
-
-
-def test_a_contact_whose_document_could_not_be_read_says_so(capsys: Capture) -> None:
-    output.presences([Presence("a@b", PresenceState.UNKNOWN, PresenceType.RICH, problem="no XML")], rich=True)
-    assert "no XML" in capsys.readouterr().out
-
-
-def test_json_keeps_what_is_known(capsys: Capture) -> None:
-    output.document(output.as_json(RICH))
-    text = capsys.readouterr().out
-    assert not set("\x07\x1b\x9b") & set(text)
-    assert json.loads(text) == {
-        "contact": "ann@example.com",
-        "state": "BUSY",
-        "activities": ["busy", "on-the-phone"],
-        "on_the_phone": True,
-        "display_name": "Ann [bold]Example[/bold]",
-        "note": "a\nb\x1b]0;x\x07\x9b",
-        "idle": True,
-        "devices": [
-            {"id": "cmp-8001", "open": True, "audio": True, "video": None, "text": None},
-            {"id": "jabber", "open": False, "audio": None, "video": None, "text": None},
-        ],
-        "problem": None,
-    }
-
-
-async def test_a_long_wait_is_shown_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(output, "PATIENCE", 0)
-    with output.waiting("Asking [imp1]"):
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    assert "Asking [imp1]" in capsys.readouterr().err
-
-
-async def test_a_wait_is_not_shown_elsewhere(capsys: Capture) -> None:
-    with output.waiting("Asking imp1"):
-        pass
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (Fault.of(114, operation="login"), "login refused with code 114"),
-        (Fault.of(113, operation="login"), "end user's name"),
-        (Fault.of(136, operation="unregisterEndPoint"), "--end-user"),
-        (Fault.of(132), "`pws create` makes one"),
-        (Fault.of(141, operation="subscribe"), "watch.end_user an end user"),
-        (Fault.of(121, "the server's text"), "the server's text"),
-        (Fault.of(None, status=503), "wait a minute"),
-        (Redirected("ann", None, None), "is the user assigned to a node?"),
-        (Redirected("ann", None, "imp3"), "put imp3 first in server.nodes"),
-    ],
-)
-def test_every_error_says_what_to_do(error: errors.PwsError, told: str) -> None:
-    text = hints.message(error)
-    assert told in text
-    assert "\n" not in text
-
-
-# The way to a node, where the simulator cannot play the part
-
-
-class StubClient:
-    """A client that fails or redirects as the test says: errors by the node's host."""
-
-    def __init__(self, url: str, failures: dict[str, errors.PwsError]) -> None:
-        self.url = url
-        self.failures = failures
-
-    async def __aenter__(self) -> StubClient:
-        if self.url in self.failures:
-            raise self.failures[self.url]
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        pass
-
-    async def login(self, username: str, _password: Secret, *, force: bool) -> Session:
-        return Session(username, SessionKind.APPLICATION, self.url, Secret(f"force={force}"))
-
-    async def login_end_user(self, _application: Session, user: str, *, force: bool) -> Session:
-        failure = self.failures.get(f"{user} at {self.url}")
-        if failure is not None:
-            raise failure
-        return Session(user, SessionKind.END_USER, self.url, Secret(f"force={force}"))
-
-    async def logout(self, _session: Session) -> None:
-        raise Fault.of(101, operation="logout")  # ended meanwhile
-
-
-async def seat(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, failures: dict[str, errors.PwsError]
-) -> tuple[str, str]:
-    """Take the dispatcher's seat in a cluster with these failures."""
-    config = load(configure(directory, "imp1.example.com"), {})
-    monkeypatch.setattr(sessions, "client_of", lambda _config, url: StubClient(url, failures))
-    async with sessions.NodeSessions(config) as cluster:
-        found = await cluster.seat("dispatcher")
-        return found.node.url, f"{found.session.user} at {found.session.node}, {found.session.key.reveal()}"
-
-
-IMP1, IMP2, IMP3 = (f"https://imp{number}.example.com:8083" for number in (1, 2, 3))
-MOVED = Redirected("dispatcher", "imp2.example.com", "imp3.example.com")
-
-
-async def test_a_redirect_is_followed_and_told(
-    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    found = await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": MOVED})
-    assert found == (IMP2, f"dispatcher at {IMP2}, force=False")
-    assert "dispatcher is homed on imp2.example.com" in capsys.readouterr().err
-
-
-async def test_the_backup_is_used_when_the_home_node_is_down(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    failures = {f"dispatcher at {IMP1}": MOVED, IMP2: errors.Unreachable("down")}
-    assert (await seat(elsewhere, monkeypatch, failures))[0] == IMP3
-
-
-async def test_a_certificate_of_the_home_node_that_is_not_trusted_is_no_reason_to_go_on(
-    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failures = {f"dispatcher at {IMP1}": MOVED, IMP2: errors.UntrustedServer("not trusted")}
-    with pytest.raises(errors.UntrustedServer):
-        await seat(elsewhere, monkeypatch, failures)
-
-
-async def test_a_second_redirect_is_not_followed(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Redirected):
-        await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": MOVED, f"dispatcher at {IMP2}": MOVED})
-
-
-async def test_a_redirect_to_nowhere_is_told(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Redirected):
-        await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": Redirected("dispatcher", None, None)})
-    with pytest.raises(output.CommandFailed, match="which is not a host"):
-        await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": Redirected("dispatcher", "im p2", None)})
-    moved = Redirected("dispatcher", "imp2.example.com", None)
-    with pytest.raises(errors.Unreachable):
-        await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": moved, IMP2: errors.Unreachable("down")})
-
-
-def test_delete_reports_a_home_node_that_is_no_host(
-    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    configure(elsewhere, "imp1.example.com")
-    failures: dict[str, errors.PwsError] = {f"dispatcher at {IMP1}": Redirected("dispatcher", "im p2", None)}
-    monkeypatch.setattr(sessions, "client_of", lambda _config, url: StubClient(url, failures))
-    assert run(["delete", "--json"]) == 1
-    out, err = capsys.readouterr()
-    assert "'im p2' is not a host" in err
-    assert [row["user"] for row in json.loads(out)["logged_out"]] == ["pwsapp"]

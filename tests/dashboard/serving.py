@@ -11,7 +11,7 @@ from pws_soap.models import Presence, PresenceState
 from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal
-from service.cli.demo.loopback import DemoWords, Office, office
+from service.cli.demo.loopback import DemoOptions, Office, office
 from service.runtime.server import listen, serve
 from tests.support.bare_service import BareService
 
@@ -81,14 +81,14 @@ def small_office(**parts: object) -> BareService:
 async def demo() -> AsyncIterator[Office]:
     """An office where nothing happens by itself."""
     stop = asyncio.Event()
-    async with office(DemoWords(0, 8, 0.001), stop) as running:
+    async with office(DemoOptions(0, 8, 0.001), stop) as running:
         yield running
         stop.set()
     assert not any(running.left.values())
 
 
 def locked(**kinds: Principal) -> tuple[Authenticator, dict[str, str]]:
-    """A door that lets nobody in without a key, and the keys."""
+    """An authenticator that lets nobody in without a key, and the keys."""
     keys = {name: new_key().reveal() for name in kinds}
     ring = KeyRing((hash_of(keys[name]), principal) for name, principal in kinds.items())
     return Authenticator(rules=AccessRules(ring, None)), keys

@@ -15,7 +15,7 @@ from tests.dashboard.serving import S, demo, locked, person, served, small_offic
 from tests.dashboard.shapes import PHONE, WALL, crowd, overflow
 from tests.support.bare_service import BareService
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.long(ci=True), pytest.mark.asyncio(loop_scope="session")]
 
 TURN, NOTHING = "\u202e", "\u200b"
 LATE = """
@@ -54,8 +54,10 @@ async def test_a_claim_that_a_key_may_not_know_of_is_shown_without_gaps(opened: 
     """It is for a group that the key does not see: that somebody is held, how long yet, and no empty words."""
     limited = Principal("limited", frozenset({Scope.READ}), frozenset({"sales"}))
     desk = Principal("desk", frozenset({Scope.CLAIM}))
-    door, keys = locked(limited=limited, desk=desk)
-    office = BareService(groups={"sales": ("ann@example.com",), "support": ("ann@example.com",)}, door=door)
+    authenticator, keys = locked(limited=limited, desk=desk)
+    office = BareService(
+        groups={"sales": ("ann@example.com",), "support": ("ann@example.com",)}, authenticator=authenticator
+    )
     office.watch("ann@example.com")
     office.read([person("Ann Example")])
     async with served(office) as it:

@@ -11,7 +11,7 @@ from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, person, served
 from tests.support.bare_service import BareService
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.long(ci=True), pytest.mark.asyncio(loop_scope="session")]
 
 NUMBER = 5000
 WATCH = """

@@ -169,8 +169,8 @@ async def test_the_page_is_not_sure_while_it_is_not_connected_and_survives_a_res
 
 
 async def test_where_a_key_is_needed_the_page_asks_for_one_and_keeps_it_for_the_tab(opened: Opener) -> None:
-    door, keys = locked(wall=READER)
-    async with served(small_office(door=door)) as it:
+    authenticator, keys = locked(wall=READER)
+    async with served(small_office(authenticator=authenticator)) as it:
         watched = await opened(it.url)
         page = watched.page
         await expect(page.locator("#key-title")).to_be_visible()
@@ -192,8 +192,8 @@ async def test_where_a_key_is_needed_the_page_asks_for_one_and_keeps_it_for_the_
 
 
 async def test_a_key_that_may_not_read_is_told_so(opened: Opener) -> None:
-    door, keys = locked(claims=Principal("claims", frozenset({Scope.CLAIM})))
-    async with served(small_office(door=door)) as it:
+    authenticator, keys = locked(claims=Principal("claims", frozenset({Scope.CLAIM})))
+    async with served(small_office(authenticator=authenticator)) as it:
         watched = await opened(it.url)
         watched.forgive("403")
         await watched.page.locator("#key-value").fill(keys["claims"])
@@ -204,8 +204,8 @@ async def test_a_key_that_may_not_read_is_told_so(opened: Opener) -> None:
 
 async def test_a_key_without_details_sees_who_is_available_and_no_more(opened: Opener) -> None:
     brief = Principal("brief", frozenset({Scope.READ}), frozenset({"support"}), details=False)
-    door, keys = locked(brief=brief)
-    async with served(small_office(door=door)) as it:
+    authenticator, keys = locked(brief=brief)
+    async with served(small_office(authenticator=authenticator)) as it:
         page = (await opened(it.url)).page
         await page.locator("#key-value").fill(keys["brief"])
         await page.keyboard.press("Enter")

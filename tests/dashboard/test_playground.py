@@ -26,7 +26,7 @@ ANN = "ann@example.com"
 class Playing:
     """A simulator without sockets, and the routes over it."""
 
-    def __init__(self, door: Authenticator | None = None) -> None:
+    def __init__(self, authenticator: Authenticator | None = None) -> None:
         self.simulator = Simulator(Options())
         self.simulator.populate(2)
         clock = ManualClock()
@@ -36,7 +36,7 @@ class Playing:
             knowledge,
             callback_secret=Secret("a-secret-of-some-length"),
             version="1",
-            door=door,
+            authenticator=authenticator,
             simulator=SimulatorPlayground(self.simulator),
         )
 
@@ -126,8 +126,8 @@ async def test_only_json_is_taken_so_that_no_form_can_send_it(untouched: Playing
 
 async def test_where_keys_are_needed_reading_is_not_enough() -> None:
     key = new_key().reveal()
-    door = Authenticator(rules=AccessRules(KeyRing([(hash_of(key), READER)]), None))
-    playing = Playing(door)
+    authenticator = Authenticator(rules=AccessRules(KeyRing([(hash_of(key), READER)]), None))
+    playing = Playing(authenticator)
     sent: dict[str, Any] = {"authorization": f"Bearer {key}"}
     assert (await playing.send("GET", "/demo")).status == 401
     assert (await playing.send("GET", "/demo", **sent)).status == 200

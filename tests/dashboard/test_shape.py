@@ -62,7 +62,14 @@ async def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("size", [LAPTOP, PHONE, WALL], ids=["laptop", "phone", "wall"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(LAPTOP, id="laptop", marks=pytest.mark.long(ci=True)),
+        pytest.param(PHONE, id="phone"),
+        pytest.param(WALL, id="wall", marks=pytest.mark.long(ci=True)),
+    ],
+)
 async def test_no_serious_fault_in_accessibility(opened: Opener, size: dict[str, Any]) -> None:
     """In light and dark, when all is well but for a group with too few, and when nothing is live."""
     office = small_office()

@@ -11,7 +11,7 @@ from tests.e2e.simulated import NOTHING, Server, Service, configure
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["beside the API", "on a listener of its own"])
-@pytest.mark.parametrize("path", ["/pws", "/presence/a%20b/"])
+@pytest.mark.parametrize("path", [pytest.param("/pws", marks=pytest.mark.long(ci=True)), "/presence/a%20b/"])
 def test_a_path_in_the_callbacks_url_is_part_of_the_address(
     path: str, apart: bool, server: Server, tmp_path: Path
 ) -> None:

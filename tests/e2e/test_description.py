@@ -82,6 +82,7 @@ def conforms(site: Site, directory: Path, examples: int) -> None:
     assert f"Tested: {operations - 1}" in run.stdout, run.stdout
 
 
+@pytest.mark.long(ci=True)
 def test_the_service_does_what_its_description_says(site: Site, tmp_path: Path) -> None:
     """A few requests for each operation."""
     conforms(site, tmp_path, examples=8)

@@ -28,7 +28,16 @@ def test_a_wrong_password_ends_it_with_a_message_that_says_so(server: Server, tm
     assert server.holds() == NOTHING
 
 
-@pytest.mark.parametrize("trust", ["the system's authorities", "another authority", "another fingerprint"])
+@pytest.mark.parametrize(
+    "trust",
+    [
+        "another authority",
+        *(
+            pytest.param(trust, marks=pytest.mark.long(ci=True))
+            for trust in ("the system's authorities", "another fingerprint")
+        ),
+    ],
+)
 def test_a_certificate_that_is_not_trusted_ends_it_and_is_shown(
     tls_server: Server, certificates: Certificates, tmp_path: Path, trust: str
 ) -> None:

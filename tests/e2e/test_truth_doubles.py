@@ -39,7 +39,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         yield made
 
 
-@pytest.mark.parametrize("seconds", [0, 0.03, 0.3])
+@pytest.mark.parametrize("seconds", [0, *(pytest.param(late, marks=pytest.mark.long(ci=True)) for late in (0.03, 0.3))])
 def test_replies_to_every_operation_that_come_twice_make_nothing_wrong(seconds: float, story: Story) -> None:
     """Changes, lost sessions, and contacts that go and come, while every reply is sent twice."""
     with story.observed():

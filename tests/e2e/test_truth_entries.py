@@ -10,12 +10,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from pws_soap.simulator.entries import STRANGER
+from pws_soap.simulator.faults.entries import STRANGER
 from tests.e2e.processes import eventually
 from tests.e2e.truth import ANN, CONTACTS, FETCH, POLL, Story, playing
 
+IN_CI = pytest.mark.long(ci=True)
 LONG = pytest.mark.long
-KINDS = ("basic", "elements", pytest.param("escaped", marks=LONG), pytest.param("cdata", marks=LONG))
+KINDS = (
+    "basic",
+    pytest.param("elements", marks=IN_CI),
+    pytest.param("escaped", marks=LONG),
+    pytest.param("cdata", marks=LONG),
+)
 RECOGNISED = ("percent", "port", "dot", "brackets", "sips", "params", "upper")
 STALE = dict.fromkeys(CONTACTS, "stale")
 

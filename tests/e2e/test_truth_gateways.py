@@ -11,23 +11,31 @@ from pathlib import Path
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from pws_soap.simulator.faults import FORMS
+from pws_soap.simulator.faults.kinds import FORMS
 from tests.e2e.processes import eventually
 from tests.e2e.simulated import EVERYTHING, NOTHING, Service
 from tests.e2e.truth import ANN, FETCH, ROOM_FOR_ONE, FaultyServer, Observer, Story, Truth, playing, quick
 
 CASES = [(form, 200) for form in FORMS["replace-reply"]] + [("fault-code", 999)]
-SHORT = {
-    *((FETCH, form) for form in ("fault", "fault-code", "half-fault", "html-502", "empty-503")),
+SHORT = {(FETCH, "fault-code"), (FETCH, "html-502"), ("subscribe", "html-502")}
+"""What is tried in every run. All others are long together: a session that is lost often is made anew ever later."""
+IN_CI = {
+    *((FETCH, form) for form in ("fault", "half-fault", "empty-503")),
     ("login", "fault-code"),
     ("registerEndPoint", "half-fault"),
-    ("subscribe", "html-502"),
 }
-"""What is tried in every run. All others are long together: a session that is lost often is made anew ever later."""
+"""What is tried in every run of `.ci/run` as well."""
 
 
 def case_id(form: str, code: int) -> str:
     return f"{form}-{code}" if form == "fault-code" else form
+
+
+def marks(operation: str, form: str, code: int) -> list[pytest.MarkDecorator]:
+    """When the case runs."""
+    if code == 200 and (operation, form) in SHORT:
+        return []
+    return [pytest.mark.long(ci=code == 200 and (operation, form) in IN_CI)]
 
 
 def cases(*operations: str) -> list[ParameterSet]:
@@ -38,7 +46,7 @@ def cases(*operations: str) -> list[ParameterSet]:
             form,
             code,
             id=f"{operation}-{case_id(form, code)}",
-            marks=[] if (operation, form) in SHORT and code == 200 else pytest.mark.long,
+            marks=marks(operation, form, code),
         )
         for operation in operations
         for form, code in CASES

@@ -1,7 +1,7 @@
 """Fetches that the server carries out late: after the service gave them up, or after it was killed and started again.
 
-Such a fetch takes changes along that nobody will ever read. A proxy holds it at the door of the simulator until the
-worst moment: a change has just come whose notification was lost. The next fetch then names nobody, and must not confirm
+Such a fetch takes changes along that nobody will ever read. A proxy holds it in front of the simulator until the worst
+moment: a change has just come whose notification was lost. The next fetch then names nobody, and must not confirm
 the old state.
 """
 

@@ -34,7 +34,7 @@ def dropped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         assert server.holds() == NOTHING
 
 
-@pytest.mark.parametrize("path", ["/behind/a-proxy", "/presence/a%20b/"])
+@pytest.mark.parametrize("path", ["/behind/a-proxy", pytest.param("/presence/a%20b/", marks=pytest.mark.long(ci=True))])
 def test_notifications_come_at_the_registered_address_where_the_callbacks_url_has_a_path(
     path: str, tmp_path: Path
 ) -> None:

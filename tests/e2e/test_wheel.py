@@ -18,7 +18,7 @@ import pytest
 
 from service.runtime.assembly import package_version
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long(ci=True), pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 

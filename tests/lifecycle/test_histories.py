@@ -177,6 +177,26 @@ def test_any_history_heals(impossible: set[tuple[Phase, ResourceEvent]]) -> None
     assert not impossible
 
 
+def test_an_endpoint_is_lost_while_one_subscription_is_altered_and_another_is_no_longer_wanted() -> None:
+    """The loss of the first resets the session, and with it the second goes at once."""
+    history = Histories()
+    history.begin(backups=True, take_over=True, wanted={"ann": frozenset("abcdefgh"), "bob": frozenset("abcdgh")})
+    history.all_requests_are_answered()
+    history.the_machine_sleeps(acted=False, seconds=3000)
+    history.a_request_is_answered(number=4)
+    history.a_request_is_carried_out_and_its_answer_takes_its_time(number=7)
+    history.other_contacts_are_wanted(wanted={"ann": frozenset("c"), "bob": frozenset()})
+    history.the_machine_sleeps(acted=True, seconds=10)
+    history.a_request_is_carried_out_and_its_answer_takes_its_time(number=5)
+    history.the_machine_sleeps(acted=False, seconds=10)
+    history.other_contacts_are_wanted(wanted={"ann": frozenset("abfg"), "bob": frozenset()})
+    history.a_request_is_carried_out_and_its_answer_takes_its_time(number=1)
+    history.a_request_is_answered(number=7)
+    history.time_passes(seconds=10)
+    history.the_machine_sleeps(acted=False, seconds=600)
+    history.teardown()
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_any_of_many_long_histories_heals(impossible: set[tuple[Phase, ResourceEvent]]) -> None:

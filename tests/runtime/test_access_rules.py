@@ -99,8 +99,8 @@ def test_names_of_ours_are_compared_as_dns_does(tmp_path: Path) -> None:
 def test_the_limits_are_those_of_the_configuration(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     more = "[limits]\nrequests_per_second = 0.5\nburst = 3\nstreams = 2\nstreams_per_client = 1\n"
-    door = access_rules.door(config(tmp_path, more), ManualClock())
-    with door.slots.take("a"), pytest.raises(Exception, match="limit of 1"), door.slots.take("a"):
+    authenticator = access_rules.authenticator(config(tmp_path, more), ManualClock())
+    with authenticator.slots.take("a"), pytest.raises(Exception, match="limit of 1"), authenticator.slots.take("a"):
         pass
     assert caplog.text == ""
 

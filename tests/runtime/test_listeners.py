@@ -97,7 +97,7 @@ async def test_a_port_in_use_is_told_with_its_keys() -> None:
 async def test_nobody_is_believed_about_where_they_come_from() -> None:
     """uvicorn would believe 127.0.0.1: its askers could be as many as they like, and come from anywhere."""
     clock = ManualClock()
-    office = BareService(clock=clock, door=Authenticator(rates=RateLimiter(clock, 1, 1), clock=clock))
+    office = BareService(clock=clock, authenticator=Authenticator(rate_limiter=RateLimiter(clock, 1, 1), clock=clock))
     sources = Sources([ip_network("10.0.0.0/8")])
     async with running(office, Callback(office.engine, Secret(SECRET), clock, sources)) as (api, notifications):
         assert (await ask(api, "/v1/status", X_Forwarded_For="10.0.0.1"))[0] == 200
@@ -109,14 +109,14 @@ async def test_nobody_is_believed_about_where_they_come_from() -> None:
 async def test_a_stream_ends_when_its_key_is_revoked() -> None:
     """The connection with it, before anything more is told."""
     office = guarded()
-    assert office.door is not None
+    assert office.authenticator is not None
     async with running(office, None) as (api,), asyncio.timeout(5):
         reader, writer = await asyncio.open_connection("127.0.0.1", api)
         key = bearer("reader")["Authorization"]
         writer.write(f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n".encode())
         assert b"event: snapshot" in await reader.readuntil(b"event: snapshot")
         await reader.readuntil(b"\n\n")
-        office.door.rules = AccessRules(KeyRing(), None)
+        office.authenticator.rules = AccessRules(KeyRing(), None)
         office.read([presence(ANN, AVAILABLE)])
         rest = await reader.readuntil(b"0\r\n\r\n")
         assert b"event: change" not in rest

@@ -1,4 +1,4 @@
-"""What becomes of the door when the keys are read again."""
+"""What becomes of the access rules when the keys are read again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulator's tests share: a node asked without XML, envelopes written by hand, a clock that stands still."""
+"""Shared by the simulator's tests: a node asked without XML, replies read by hand, a clock that stands still."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from pws_soap.server import messages as m
+from pws_soap.server.messages import Request
 from pws_soap.simulator import Options, Presence, SimReply, Simulator, State, World
-from pws_soap.simulator import messages as m
-from pws_soap.simulator.requests import Request
-
-PWS = "urn:cisco:cup:presence:soap"
-SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
-SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
-URL = "http://127.0.0.1:8080/pws/path"
-ANN, JOE, RITA = "ann@example.com", "joe@example.com", "rita@example.com"
+from pws_soap.simulator.office.source import WorldPresence
+from tests.support.soap_by_hand import (
+    ANN,
+    JOE,
+    PWS,
+    RITA,
+    URL,
+    envelope,
+    login,
+    login_end_user,
+    register,
+    subscribe,
+)
 
 
 class Desk:
-    """One node that is asked directly: `ask` gives the reply, `notices` keeps what it wants to send."""
+    """One node that is asked directly: `ask` gives the reply, `notifications` keeps those that it wants to send."""
 
     def __init__(self, options: Options | None = None, *, nodes: tuple[str, ...] = ("imp1",)) -> None:
         self.options = options or Options()
@@ -30,8 +37,9 @@ class Desk:
             case_sensitive=self.options.case_sensitive_contacts,
         )
         self.simulator = Simulator(self.options, nodes=nodes, world=world, seed=7)
+        self._presence = WorldPresence(world, self.options.domain, on_set=lambda contact: None)
         self.now = 1_000_000.0
-        self.notices: list[m.Notice] = []
+        self.notifications: list[m.Notification] = []
 
     @property
     def world(self) -> World:
@@ -42,7 +50,9 @@ class Desk:
         operation = type(call).__name__
         request = Request(operation=operation[0].lower() + operation[1:], key=key, call=call)
         outcome = self.simulator.place(node).node.handle(request, self.now)
-        self.notices.extend(outcome.notices)
+        self.notifications.extend(outcome.notifications)
+        if outcome.presence_set is not None:
+            asyncio.run(self._presence.set_presence(outcome.presence_set.user, outcome.presence_set.manual))
         return outcome.reply
 
     def code(self, call: m.Call, key: str | None = None, node: str = "imp1") -> int | None:
@@ -77,10 +87,10 @@ class Desk:
         endpoint = self.endpoint(application)
         return application, user, endpoint, self.subscription(user, endpoint)
 
-    def change(self, contact: str, state: State) -> tuple[m.Notice, ...]:
+    def change(self, contact: str, state: State) -> tuple[m.Notification, ...]:
         """Change a contact; what the node wants to send for it."""
         self.world.change(contact, self.now, {"state": state})
-        return self.simulator.place("imp1").node.changed([contact], self.now)
+        return self.simulator.place("imp1").node.contacts_changed([contact], self.now)
 
     def fetch(self, user: str, subscription: int) -> dict[str, State]:
         """Fetch a subscription: contacts and their basic states."""
@@ -95,61 +105,7 @@ def key_of(reply: m.Reply) -> str:
     return reply.key
 
 
-# By hand, on the wire
-
-
-def envelope(body: str, key: str | None = None, *, soap: str = SOAP11, header: str = "") -> bytes:
-    """An envelope with a body that is written by hand."""
-    if key is not None:
-        header += f'<k:session-key xmlns:k="{PWS}">{key}</k:session-key>'
-    return f'<e:Envelope xmlns:e="{soap}"><e:Header>{header}</e:Header><e:Body>{body}</e:Body></e:Envelope>'.encode()
-
-
-def login(name: str = "pwsapp", password: str = "secret") -> str:
-    """A login of an application user."""
-    return f'<login xmlns="{PWS}"><username>{name}</username><password>{password}</password></login>'
-
-
-def login_end_user(application: str, name: str = "dispatcher") -> str:
-    """A login of an end user."""
-    return f'<login xmlns="{PWS}"><username>{name}</username><app-session-id>{application}</app-session-id></login>'
-
-
-def register(url: str = URL) -> str:
-    """A new endpoint."""
-    return (
-        f'<registerEndPoint xmlns="{PWS}"><url>{url}</url><endPointID>0</endPointID><expiration>3600</expiration>'
-        "</registerEndPoint>"
-    )
-
-
-def contacts_list(*contacts: str) -> str:
-    """A contact list."""
-    return "<contactsList>" + "".join(f'<contact contactURI="{uri}"/>' for uri in contacts) + "</contactsList>"
-
-
-def subscribe(*contacts: str, endpoint: int = 1) -> str:
-    """A new subscription."""
-    return (
-        f'<subscribe xmlns="{PWS}">{contacts_list(*contacts)}<subscriptionType>PRESENCE_NOTIFICATION</subscriptionType>'
-        f"<expiration>3600</expiration><endPointID>{endpoint}</endPointID><subscriptionID>0</subscriptionID></subscribe>"
-    )
-
-
-def fetch(subscription: int = 1, kind: str = "BASIC_PRESENCE") -> str:
-    """A fetch."""
-    return (
-        f'<getSubscribedPresence xmlns="{PWS}"><subscriptionID>{subscription}</subscriptionID>'
-        f"<presenceType>{kind}</presenceType></getSubscribedPresence>"
-    )
-
-
-def poll(*contacts: str, kind: str = "BASIC_PRESENCE") -> str:
-    """A poll."""
-    return (
-        f'<getPolledPresence xmlns="{PWS}">{contacts_list(*contacts)}<presenceType>{kind}</presenceType>'
-        "</getPolledPresence>"
-    )
+# Over the wire
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import pytest
 from lxml import etree
 
 from pws_soap.simulator import Fault, Presence, SimReply, Simulator, State
-from pws_soap.simulator.faults import ENTRY_FAULTS, FORMS
+from pws_soap.simulator.faults.kinds import ENTRY_FAULTS, FORMS
+from tests.support.soap_by_hand import ANN, JOE, SOAP11, SOAP12, envelope, fetch, login, poll
 
-from .talk import ANN, JOE, SOAP11, SOAP12, StillClock, envelope, fetch, header, login, poll, post, read, ready
+from .talk import StillClock, header, post, read, ready
 
 FETCH = "getSubscribedPresence"
 

@@ -20,26 +20,21 @@ from pws_soap.simulator import (
     State,
     User,
 )
-
-from .talk import (
+from tests.support.soap_by_hand import (
     ANN,
     JOE,
     PWS,
-    Callback,
-    StillClock,
     contacts_list,
     envelope,
     fetch,
-    header,
     login,
     login_end_user,
     poll,
-    post,
-    ready,
     register,
-    settle,
     subscribe,
 )
+
+from .talk import Callback, StillClock, header, post, ready, settle
 
 
 @dataclass
@@ -260,7 +255,7 @@ async def test_a_node_that_is_down_refuses_and_one_that_comes_back_remembers(roo
     room.simulator.set_state("imp1", NodeCondition.UP)
     await room.simulator.drain()
     assert room.callback.ids == [1]
-    assert room.simulator.place("imp1").node.notices.withheld == {"node down": 1}
+    assert room.simulator.place("imp1").node.notifications.withheld == {"node down": 1}
     room.simulator.change(JOE, state=State.BUSY)
     await room.simulator.drain()
     assert room.callback.ids == [1]

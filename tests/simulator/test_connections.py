@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from pws_soap.server.http.listener import HttpConnection
 from pws_soap.simulator import Fault, NodeCondition, Presence, Simulator, SimulatorServer, State
-from pws_soap.simulator.listener import SimulatorProtocol
+from tests.support.soap_by_hand import ANN, JOE, envelope, fetch, login, poll, request
 
-from .talk import ANN, JOE, StillClock, envelope, fetch, login, poll, post, ready, settle
-from .test_sockets import request
+from .talk import StillClock, post, ready, settle
 
 FETCH = "getSubscribedPresence"
 CLIENT = """
@@ -49,7 +49,7 @@ class Room:
         """Wait until the node has noticed that its client has gone."""
         async with asyncio.timeout(10):
             for connection in list(self.server._listeners["imp1"]._state.connections):
-                assert isinstance(connection, SimulatorProtocol)
+                assert isinstance(connection, HttpConnection)
                 await connection.gone.wait()
 
     def pending(self) -> list[str]:

@@ -12,11 +12,12 @@ import aiohttp
 import pytest
 
 from pws_soap.simulator import NodeCondition, SimulatorServer, State
-from pws_soap.simulator.actions import KINDS
-from pws_soap.simulator.control import ROUTES
-from pws_soap.simulator.faults import FORMS
+from pws_soap.simulator.control.app import ROUTES
+from pws_soap.simulator.faults.kinds import FORMS
+from pws_soap.simulator.scripts.actions import KINDS
+from tests.support.soap_by_hand import ANN
 
-from .talk import ANN, ready
+from .talk import ready
 
 
 class Remote:
@@ -213,7 +214,7 @@ async def test_counters_count_and_are_reset(remote: Remote) -> None:
     assert counters["replies"] == counters["requests"]
     assert counters["notifications"] == {"sent": 0, "failed": 1, "dropped": 0}
     remote.simulator.change(ANN, state=State.BUSY)
-    remote.simulator.refuse(150)
+    remote.simulator.place("imp1").service.refuse(150)
     counters = await remote.ask("GET", "/counters")
     assert counters["faults"] == {"150": 1}
     assert counters["notifications_withheld"] == {"latch": 1}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pws_soap.simulator import Fault, Options, Presence, Simulator, State
+from tests.support.soap_by_hand import ANN, JOE, RITA, login, login_end_user, register, subscribe
 
-from .talk import ANN, JOE, RITA, Callback, StillClock, login, login_end_user, post, register, settle, subscribe
+from .talk import Callback, StillClock, post, settle
 
 
 async def watched(clock: StillClock, callback: Callback | None, options: Options | None = None) -> Simulator:

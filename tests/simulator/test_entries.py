@@ -8,11 +8,11 @@ from typing import Literal
 import pytest
 from lxml import etree
 
+from pws_soap.server import messages as m
+from pws_soap.server.soap.replies import write
 from pws_soap.simulator import Device, Options, Presence, State
-from pws_soap.simulator import messages as m
-from pws_soap.simulator.entries import STRANGER, UNKNOWN_WORD, doubled, emptied, renamed
-from pws_soap.simulator.faults import FORMS
-from pws_soap.simulator.replies import write
+from pws_soap.simulator.faults.entries import STRANGER, UNKNOWN_WORD, doubled, emptied, renamed
+from pws_soap.simulator.faults.kinds import FORMS
 
 ANN = Presence("ann@example.com", State.BUSY, "Ann", note="</presence>", devices=(Device("cmp-1"), Device("upc")))
 JOE = Presence("joe@example.com", State.AWAY, "Joe")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pws_soap.simulator import Fault
-from pws_soap.simulator.faults import FORMS, REQUEST_FAULTS, FaultBox
+from pws_soap.simulator.faults.kinds import FORMS, REQUEST_FAULTS, FaultBox
 
 
 def test_a_fault_hits_its_node_and_operation_so_many_times() -> None:

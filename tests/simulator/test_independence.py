@@ -1,4 +1,4 @@
-"""The simulator shares nothing with the client but the WSDL."""
+"""Server and simulator share nothing with the client but the WSDL."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
-import pws_soap.simulator
-from pws_soap.simulator import contract
-from pws_soap.simulator.contract import wsdl
+import pws_soap
+from pws_soap.server.soap import contract
+from pws_soap.server.soap.contract import wsdl
 
-HERE = Path(pws_soap.simulator.__file__).parent
+PACKAGE = Path(pws_soap.__file__).parent
 
 
 def test_it_imports_nothing_of_the_client() -> None:
-    """Else both sides would agree on one mistake. Neither zeep nor FastAPI is needed."""
-    modules = sorted(HERE.glob("*.py"))
-    assert len(modules) > 20
+    """Else both sides would agree on one mistake. A server needs no simulator, and neither needs zeep or FastAPI."""
+    server, simulator = (sorted((PACKAGE / name).rglob("*.py")) for name in ("server", "simulator"))
+    assert len(server) > 15
+    assert len(simulator) > 20
     allowed = {"aiohttp", "lxml", "pws_soap", "starlette", "uvicorn"}
     standard = __import__("sys").stdlib_module_names
-    for module in modules:
+    for module in (*server, *simulator):
+        own = ("pws_soap.server",) if module in server else ("pws_soap.server", "pws_soap.simulator")
         for node in ast.walk(ast.parse(module.read_text())):
             names = []
             if isinstance(node, ast.Import):
@@ -31,7 +33,7 @@ def test_it_imports_nothing_of_the_client() -> None:
             for name in names:
                 top = name.partition(".")[0]
                 assert top in allowed or top in standard, (module.name, name)
-                assert top != "pws_soap" or name.startswith("pws_soap.simulator"), (module.name, name)
+                assert top != "pws_soap" or name.startswith(own), (module.name, name)
 
 
 def test_an_installed_wheel_has_the_wsdl_beside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

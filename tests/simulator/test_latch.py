@@ -6,17 +6,18 @@ from typing import Literal
 
 import pytest
 
+from pws_soap.server import messages as m
 from pws_soap.simulator import KNOWN_CALLBACK_PORTS, Options, State
-from pws_soap.simulator import messages as m
+from tests.support.soap_by_hand import ANN, JOE, RITA
 
-from .talk import ANN, JOE, RITA, Desk
+from .talk import Desk
 
 
 def test_a_subscription_is_notified_at_once() -> None:
     """One notification when it is made (K), to the url with id and eventType appended (K)."""
     desk = Desk()
     *_, subscription = desk.ready()
-    assert [notice.url for notice in desk.notices] == [
+    assert [notification.url for notification in desk.notifications] == [
         f"http://127.0.0.1:8080/pws/path?id={subscription}&eventType=PRESENCE_NOTIFICATION"
     ]
 
@@ -78,13 +79,13 @@ def test_added_contacts_are_news() -> None:
     desk = Desk()
     _, user, endpoint, subscription = desk.ready()
     desk.fetch(user, subscription)
-    desk.notices.clear()
+    desk.notifications.clear()
     desk.ask(m.Subscribe((RITA, ANN), endpoint, subscription), user)
-    assert len(desk.notices) == 1
+    assert len(desk.notifications) == 1
     assert desk.fetch(user, subscription) == {RITA: "AVAILABLE"}
     desk.ask(m.Subscribe((RITA,), endpoint, subscription), user)
     desk.ask(m.Subscribe(None, endpoint, subscription, 3600), user)
-    assert len(desk.notices) == 1
+    assert len(desk.notifications) == 1
 
 
 def test_an_unknown_contact_is_unknown_and_no_fault() -> None:
@@ -143,7 +144,7 @@ def test_no_notifications_above_80_percent() -> None:
     desk.simulator.set_cpu(80)
     assert len(desk.change(JOE, State.BUSY)) == 1
     assert set(desk.fetch(user, subscription)) == {ANN, JOE}
-    assert desk.simulator.place("imp1").node.notices.withheld == {"cpu": 1}
+    assert desk.simulator.place("imp1").node.notifications.withheld == {"cpu": 1}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_the_server_is_fussy_about_ports(url: str, sent: bool) -> None:
     application = desk.application()
     user = desk.end_user(application)
     subscription = desk.subscription(user, desk.endpoint(application, url))
-    assert bool(desk.notices) is sent
+    assert bool(desk.notifications) is sent
     assert desk.simulator.place("imp1").node.registry.subscriptions[subscription].silent
 
 
@@ -173,7 +174,7 @@ def test_the_parameters_are_appended_to_a_query_and_may_be_called_etype() -> Non
     desk = Desk(Options(notification_parameter="etype"))
     application = desk.application()
     desk.subscription(desk.end_user(application), desk.endpoint(application, "http://h/x?y=1"))
-    assert desk.notices[0].url == "http://h/x?y=1&id=1&etype=PRESENCE_NOTIFICATION"
+    assert desk.notifications[0].url == "http://h/x?y=1&id=1&etype=PRESENCE_NOTIFICATION"
 
 
 def test_the_throttles() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pws_soap.simulator import Simulator, State
-from pws_soap.simulator.office import DAY_ENDS, DAY_STARTS, HOUR, OfficeDay, clock_face, schedule
-from pws_soap.simulator.people import people
+from pws_soap.simulator.office.people import people
+from pws_soap.simulator.scripts.office_day import DAY_ENDS, DAY_STARTS, HOUR, OfficeDay, clock_face, schedule
 
 from .talk import StillClock, settle
 

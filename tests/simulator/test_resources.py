@@ -6,10 +6,11 @@ from typing import Literal
 
 import pytest
 
+from pws_soap.server import messages as m
 from pws_soap.simulator import Options
-from pws_soap.simulator import messages as m
+from tests.support.soap_by_hand import ANN, JOE, RITA, URL
 
-from .talk import ANN, JOE, RITA, URL, Desk
+from .talk import Desk
 
 
 def test_asking_again_without_an_id_gives_a_new_one_from_one_on() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pws_soap.simulator import NodeCondition, Presence, Simulator, State
-from pws_soap.simulator.actions import KINDS, Injected, inject
-from pws_soap.simulator.scenario import parse, play
+from pws_soap.simulator.scripts.actions import KINDS, Injected, inject
+from pws_soap.simulator.scripts.scenario import parse, play
+from tests.support.soap_by_hand import ANN
 
-from .talk import ANN, Callback, StillClock, ready, settle
+from .talk import Callback, StillClock, ready, settle
 
 
 async def made() -> tuple[Simulator, StillClock]:

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
+from pws_soap.server import messages as m
 from pws_soap.simulator import Options, User
-from pws_soap.simulator import messages as m
 
 from .talk import Desk
 
@@ -196,7 +196,7 @@ def test_no_key_and_no_password_shows_in_a_repr() -> None:
     application, user, *_ = desk.ready()
     node = desk.simulator.place("imp1").node
     login = m.Login("pwsapp", password="secret")
-    things: list[object] = [node, desk.simulator, desk.options, login, desk.ask(login), *desk.notices]
+    things: list[object] = [node, desk.simulator, desk.options, login, desk.ask(login), *desk.notifications]
     for kept in (node.registry.sessions, node.registry.endpoints, node.registry.subscriptions):
         things.extend(kept.values())
     shown = repr(things)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pws_soap.server import messages as m
 from pws_soap.simulator import State
-from pws_soap.simulator import messages as m
 
 from .talk import Desk
 

@@ -16,14 +16,25 @@ import uvloop
 from aiohttp import web
 from lxml import etree
 
+from pws_soap.server.soap.contract import wsdl
 from pws_soap.simulator import Fault, NodeAddress, NodeCondition, Options, Simulator, SimulatorServer, State, run, serve
-from pws_soap.simulator.app import NodeApp
-from pws_soap.simulator.contract import wsdl
+from pws_soap.simulator.serving import node_app
 from tests.e2e.processes import free_port
+from tests.support.soap_by_hand import (
+    ANN,
+    JOE,
+    PATH,
+    envelope,
+    fetch,
+    login,
+    login_end_user,
+    poll,
+    register,
+    request,
+    subscribe,
+)
 
-from .talk import ANN, JOE, Read, envelope, fetch, login, login_end_user, poll, register, subscribe
-
-PATH = "/presence-service/soap"
+from .talk import Read
 
 
 @pytest.fixture
@@ -63,14 +74,6 @@ async def talk(server: SimulatorServer, *requests: bytes) -> list[bytes]:
         writer.close()
         await writer.wait_closed()
     return answers
-
-
-def request(body: bytes, *headers: bytes, method: bytes = b"POST", path: str = PATH) -> bytes:
-    """An HTTP request by hand."""
-    lines = [method + b" " + path.encode() + b" HTTP/1.1", b"Host: imp", *headers]
-    if body:
-        lines.append(b"Content-Length: %d" % len(body))
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 async def test_the_wsdl_is_served_with_its_placeholder_address(server: SimulatorServer) -> None:
@@ -217,7 +220,7 @@ async def test_closing_ends_what_hangs() -> None:
 
 async def test_a_node_listens_again_once_its_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else may hold it for a while; one who holds it for good is told of, and a node may go down meanwhile."""
-    monkeypatch.setattr("pws_soap.simulator.server._REOPEN_PAUSE", 0.001)
+    monkeypatch.setattr("pws_soap.simulator.serving._REOPEN_PAUSE", 0.001)
     address = NodeAddress("imp1", "127.0.0.1", free_port())  # which no outgoing connection takes meanwhile
     async with SimulatorServer(nodes=[address], control_port=None) as server, aiohttp.ClientSession() as http:
         (node,) = server.nodes
@@ -455,7 +458,7 @@ async def test_the_program_runs_under_any_asgi_server(kind: str) -> None:
         assert isinstance(message, dict)
         sent.append(message["type"] + (" more" if message.get("more_body") else ""))
 
-    await NodeApp(simulator, "imp1")(scope, receive, send)
+    await node_app(simulator, "imp1")(scope, receive, send)
     assert (
         sent
         == {
@@ -465,4 +468,4 @@ async def test_the_program_runs_under_any_asgi_server(kind: str) -> None:
         }[kind]
     )
     with pytest.raises(NotImplementedError):
-        await NodeApp(simulator, "imp1")({"type": "websocket"}, receive, send)
+        await node_app(simulator, "imp1")({"type": "websocket"}, receive, send)

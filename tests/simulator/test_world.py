@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pws_soap.server.presence import ManualPresence
 from pws_soap.simulator import Presence, State, World
-from pws_soap.simulator.people import people
-from pws_soap.simulator.world import Manual
+from pws_soap.simulator.office.people import people
 
 
 def test_a_change_is_one_only_when_something_differs() -> None:
@@ -30,7 +30,7 @@ def test_who_is_occupied_is_busy() -> None:
 def test_removing_a_contact_makes_it_unknown() -> None:
     """Whatever was set by hand goes too."""
     world = World([Presence("a@b", State.BUSY)])
-    world.set_manual("a@b", Manual(State.DND, True, 100.0))
+    world.set_manual("a@b", ManualPresence(State.DND, True, 100.0))
     assert "A@B" in world
     assert world.remove("A@B")
     assert not world.remove("A@B")
@@ -41,7 +41,7 @@ def test_removing_a_contact_makes_it_unknown() -> None:
 def test_expiry_that_changes_nothing_is_no_news() -> None:
     """A state set by hand that the person has by now."""
     world = World([Presence("a@b", State.BUSY)])
-    world.set_manual("a@b", Manual(State.BUSY, True, 10.0))
+    world.set_manual("a@b", ManualPresence(State.BUSY, True, 10.0))
     world.put(Presence("a@b", State.BUSY, manual=True))
     assert world.expire(10.0) == []
 

@@ -25,6 +25,7 @@ TOOLS = ("wsdl2h", "soapcpp2", "g++")
 ME = "dispatcher@example.com"
 
 pytestmark = [
+    pytest.mark.long(ci=True),
     pytest.mark.gsoap,
     pytest.mark.skipif(any(shutil.which(tool) is None for tool in TOOLS), reason="gSOAP or g++ is not installed"),
 ]

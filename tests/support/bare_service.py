@@ -38,13 +38,17 @@ class BareService:
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     availability: Availability | None = None
-    door: Authenticator | None = None
+    authenticator: Authenticator | None = None
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         self.knowledge = Core.of(self.store, self.clock, BOUND, self.groups, self.availability)
         self.app: FastAPI = create_app(
-            self.engine, self.knowledge, callback_secret=Secret(SECRET), version="1.2.3", door=self.door
+            self.engine,
+            self.knowledge,
+            callback_secret=Secret(SECRET),
+            version="1.2.3",
+            authenticator=self.authenticator,
         )
 
     def watch(self, *contacts: str) -> None:

@@ -60,9 +60,11 @@ class BusyOffice:
         self.knowledge = Core.of(self.store, self.clock, 100_000.0, groups, rules=ClaimRules(max_waiting=100))
         self.knowledge.log.follow(self._follow)
         self.people = sorted({name for names in self.groups.values() for name in names})
-        door = Authenticator(ConnectionSlots(500, 500))
+        authenticator = Authenticator(ConnectionSlots(500, 500))
         secret = Secret("a-secret-path-of-the-tests")
-        self.app = create_app(FakeEngine(), self.knowledge, callback_secret=secret, version="1", door=door)
+        self.app = create_app(
+            FakeEngine(), self.knowledge, callback_secret=secret, version="1", authenticator=authenticator
+        )
         self.store.watch([uri(name) for name in self.people], FEED)
         self.store.trust(FEED)
         for name in self.people:

@@ -42,8 +42,10 @@ def rules(anonymous: Principal | None = None) -> AccessRules:
 def guarded(anonymous: Principal | None = None, *, per_second: float = 0.0, burst: int = 200) -> BareService:
     """An office with keys: ann is of support, joe of sales."""
     clock = ManualClock()
-    door = Authenticator(rules=rules(anonymous), rates=RateLimiter(clock, per_second, burst), clock=clock)
-    return filled(BareService(groups={"support": (ANN,), "sales": (JOE,)}, clock=clock, door=door))
+    authenticator = Authenticator(
+        rules=rules(anonymous), rate_limiter=RateLimiter(clock, per_second, burst), clock=clock
+    )
+    return filled(BareService(groups={"support": (ANN,), "sales": (JOE,)}, clock=clock, authenticator=authenticator))
 
 
 def filled(office: BareService) -> BareService:

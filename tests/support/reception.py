@@ -11,8 +11,7 @@ from typing import Final
 from starlette.types import Message
 
 from pws_soap.models import Secret
-from service.access.authentication import AccessRules as DoorRules
-from service.access.authentication import Authenticator
+from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal, Scope
 from service.access.stream_slots import ConnectionSlots
@@ -64,9 +63,11 @@ class Reception(Branch):
     def __post_init__(self) -> None:
         super().__post_init__()
         ring = KeyRing((hash_of(KEYS[name]), principal) for name, principal in PRINCIPALS.items())
-        door = Authenticator(self.slots, DoorRules(keys=ring, anonymous=None))
+        authenticator = Authenticator(self.slots, AccessRules(keys=ring, anonymous=None))
         secret = Secret("a-secret-path-of-the-tests")
-        self.app = create_app(FakeEngine(), self.knowledge, callback_secret=secret, version="1", door=door)
+        self.app = create_app(
+            FakeEngine(), self.knowledge, callback_secret=secret, version="1", authenticator=authenticator
+        )
 
     def call(
         self, method: str, target: str, body: object = None, who: str = "joe", headers: Mapping[str, str] | None = None

@@ -20,6 +20,11 @@ class Sse:
     id: str
     data: Any  # tests look into it as they like
 
+    @property
+    def revision(self) -> int:
+        """The number that the id begins with."""
+        return int(self.id.partition(".")[0])
+
 
 class Reader:
     """Takes bytes in any pieces, and gives whole events."""
@@ -170,23 +175,20 @@ def _decoded(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 class Board:
-    """What a client that follows a stream knows: each contact as it was last told of.
+    """What a client that follows a stream knows: each contact as it was last told of."""
 
-    `strict`: nobody is removed whom it does not know.
-    """
-
-    def __init__(self, *, strict: bool = True) -> None:
-        self._strict = strict
+    def __init__(self) -> None:
         self.contacts: dict[str, Any] = {}
         self.ids: list[str] = []
+        self._revision = 0
 
     def take(self, event: Sse) -> None:
-        """Learn from an event. Ids ascend, and a contact never goes back to what it was before."""
+        """Learn from an event. Ids ascend, and a contact never goes back; nobody is removed whom it does not know."""
         if event.name == ":":
             return
-        if self.ids:
-            assert int(self.ids[-1]) < int(event.id) or event.name == "snapshot", (self.ids[-1], event)
+        assert self._revision < event.revision or event.name == "snapshot", (self.ids, event)
         self.ids.append(event.id)
+        self._revision = event.revision
         if event.name == "snapshot":
             self.contacts = {each["contact"]: each for each in event.data["contacts"]}
         elif event.name == "change":
@@ -195,8 +197,7 @@ class Board:
             assert known != event.data, "told twice"
             self.contacts[event.data["contact"]] = event.data
         elif event.name == "removed":
-            assert event.data["contact"] in self.contacts or not self._strict
-            self.contacts.pop(event.data["contact"], None)
+            del self.contacts[event.data["contact"]]
 
     @property
     def last_id(self) -> str:

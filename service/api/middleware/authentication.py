@@ -1,8 +1,8 @@
-"""What stands before all routes: who asks, whether a browser was misled, how fast they ask.
+"""Authentication, browser checks and rate limits, before any route sees a request.
 
-Below `/v1/` nobody comes to a route unknown, whatever the route itself forgot to ask. What holds no secret needs no
-key: the page, the description, `/v1` itself. The server's notifications and an orchestrator's probes are not
-stopped by anything here: they come under any name, and as often as they like.
+Below `/v1/` every request has a principal, even where a route forgets to ask for one. What holds no secret needs no
+key: the page, the description, `/v1` itself. The server's notifications and an orchestrator's probes are never
+refused here: they come under any host name, and as often as they like.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.authentication import Authenticator
-from service.access.errors import AccessRefused, KeyRequired
+from service.access.errors import KeyRequired, RequestRefused
 from service.api import problems
 from service.core.callback_url import ROOT
 
-_GUARDED: Final = "/v1/"
+_PROTECTED: Final = "/v1/"
 _FREE: Final = frozenset({"/livez", "/readyz"})
 
 
 class _Revoked(OSError):
-    """The key was revoked while its request went on. An OSError: for the route it is as if the asker had gone."""
+    """The key was revoked while its request went on. An OSError: for the route it is as if the client had gone."""
 
 
 class AuthenticationMiddleware:
-    """Wraps an ASGI program."""
+    """Wraps an ASGI program, which sees no request that is refused."""
 
-    def __init__(self, app: ASGIApp, door: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self._app = app
-        self._door = door
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -40,23 +40,23 @@ class AuthenticationMiddleware:
             return
         connection = HTTPConnection(scope)
         try:
-            if path.startswith(_GUARDED):
-                self._door.authenticate(connection, scope["method"])
+            if path.startswith(_PROTECTED):
+                self._authenticator.authenticate(connection, scope["method"])
             else:
-                self._door.check_browser(connection, scope["method"])
-        except AccessRefused as refusal:
-            await problems.refusal(refusal, path)(scope, receive, send)
+                self._authenticator.check_browser(connection, scope["method"])
+        except RequestRefused as refused:
+            await problems.problem(refused, path)(scope, receive, send)
             return
-        if not path.startswith(_GUARDED):
+        if not path.startswith(_PROTECTED):
             await self._app(scope, receive, send)
             return
 
         async def watched(message: Message) -> None:
-            """A request may wait for minutes, a stream lasts for days: is it still somebody who would be let in?"""
+            """A request may wait for minutes, a stream lasts for days: is its key still valid?"""
             begins = message["type"] == "http.response.start"
-            if (begins or message.get("more_body")) and not self._door.is_still_in(connection):
+            if (begins or message.get("more_body")) and not self._authenticator.is_still_in(connection):
                 if begins:
-                    await problems.refusal(KeyRequired("The key was revoked meanwhile"), path)(scope, receive, send)
+                    await problems.problem(KeyRequired("The key was revoked meanwhile"), path)(scope, receive, send)
                 else:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                 raise _Revoked

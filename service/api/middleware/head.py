@@ -38,7 +38,7 @@ def _allowing(send: Send) -> Send:
     async def allowing(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] == 405:
             headers = MutableHeaders(scope=message)
-            allowed = [each.strip() for each in headers.get("allow", "").split(",")]
+            allowed = [method.strip() for method in headers.get("allow", "").split(",")]
             if "GET" in allowed and "HEAD" not in allowed:
                 allowed.insert(allowed.index("GET") + 1, "HEAD")
                 headers["Allow"] = ", ".join(allowed)
@@ -48,7 +48,7 @@ def _allowing(send: Send) -> Send:
 
 
 class _Answered(OSError):
-    """The answer to a HEAD request is complete: to the program, its asker has gone away."""
+    """The answer to a HEAD request is complete: to the program, its client has gone away."""
 
 
 async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,6 +78,6 @@ async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send
 
     try:
         await app(scope, until_done, headers_only)
-    except (OSError, ClientDisconnect, ExceptionGroup):  # what a program makes of an asker that has gone away
+    except (OSError, ClientDisconnect, ExceptionGroup):  # what a program makes of a client that has gone away
         if not done.is_set():
             raise

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.errors import RequestRefused
 from service.api import problems
 
 MAX_BODY: Final = 1024 * 1024
@@ -40,7 +41,7 @@ class RequestLimits:
         begun = False
         taken = 0
 
-        async def guarded(message: Message) -> None:
+        async def send_checked(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
@@ -64,15 +65,15 @@ class RequestLimits:
             length = Headers(scope=scope).get("content-length", "")
             if length.isdigit() and int(length[:20]) > self._max_body:
                 error = self._too_large()
-                answer = problems.problem("body-too-large", 413, str(error.detail), path, headers=error.headers)
-                await answer(scope, receive, guarded)
+                refused = RequestRefused(str(error.detail), error.headers, kind="body-too-large")
+                await problems.problem(refused, path)(scope, receive, send_checked)
                 return
-            await self._app(scope, counted, guarded)
+            await self._app(scope, counted, send_checked)
         except Exception:
             if begun:  # too late for an answer: the server breaks the connection off, so that nobody takes it for whole
                 raise
             _log.exception("failed to answer %s %s", scope["method"], problems.shown_path(path))
-            await problems.internal_error(path)(scope, receive, guarded)
+            await problems.internal_error(path)(scope, receive, send_checked)
 
     def _too_large(self) -> HTTPException:
         # The rest of the body stays unread, hence the connection cannot be used again.

@@ -1,4 +1,4 @@
-"""How answers are sent: with an entity tag, and the little that routes have in common about requests."""
+"""Checks that routes have in common: of contacts, and of queries that a model cannot check."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 from fastapi import Path, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from pws_soap.models import MAX_CONTACT_LENGTH, is_contact, same_contact
+from service.api.problems import InvalidParameters, WrongParameter
 
 _CONTACT_CHARS: Final = r"[!$%()*+\-.0-9=A-Z\[\]^_`a-z{|}~]+"
 ContactPath = Annotated[
@@ -28,7 +29,7 @@ async def no_query(request: Request) -> None:
     """A dependency of routes without query parameters: a misspelt one must not be taken for one that works."""
     names = dict.fromkeys(request.query_params.keys())
     if names:
-        raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)} for name in names])
+        raise InvalidParameters(*(WrongParameter("query", name, "no parameter of this name") for name in names))
 
 
 def check_query(request: Request, *single: str) -> None:
@@ -36,39 +37,40 @@ def check_query(request: Request, *single: str) -> None:
 
     Either would quietly mean something else than was asked. `single` are the parameters with one value.
     """
-    wrong: list[tuple[tuple[str, ...], str]] = []
+    wrong: list[WrongParameter] = []
     raw: bytes = request.scope["query_string"]
     if b"%" in raw:
         try:
             parse_qsl(raw.decode("latin-1"), errors="strict")
         except UnicodeDecodeError:
-            wrong.append((("query",), "text in UTF-8, percent-encoded"))
+            wrong.append(WrongParameter("query", "query", "text in UTF-8, percent-encoded"))
     given = request.query_params
     if len(given.multi_items()) > len(given):
-        wrong += [(("query", name), "one value") for name in single if len(given.getlist(name)) > 1]
+        wrong += [WrongParameter("query", name, "one value") for name in single if len(given.getlist(name)) > 1]
     if wrong:
-        raise RequestValidationError(
-            [{"type": "value_error", "loc": loc, "msg": f"Value error, expected {what}"} for loc, what in wrong]
-        )
+        raise InvalidParameters(*wrong)
 
 
 def path_contact(text: str) -> str:
-    """The contact that a path names, as `contact_uri`; the error is the asker's."""
+    """The contact that a path names, as `contact_uri`. Raises InvalidParameters."""
     try:
         return contact_uri(text)
-    except ValueError as error:
-        raise RequestValidationError(
-            [{"type": "value_error", "loc": ("path", "contact"), "msg": f"Value error, {error}"}]
-        ) from None
+    except PydanticCustomError as error:
+        raise InvalidParameters(WrongParameter("path", "contact", error.message())) from None
+
+
+def not_expected(expected: str) -> PydanticCustomError:
+    """What a validator raises; the answer says what was expected instead."""
+    return PydanticCustomError("not_expected", "{expected}", {"expected": expected})
 
 
 def contact_uri(text: str) -> str:
-    """A contact as a caller writes it, `sip:` included, in the form to look up. ValueError: it is none."""
+    """A contact as a caller writes it, `sip:` included, in the form to look up. Raises PydanticCustomError."""
     contact = same_contact(text)
     if len(contact) > MAX_CONTACT_LENGTH:
-        raise ValueError(f"expected a contact URI of at most {MAX_CONTACT_LENGTH} characters")
+        raise not_expected(f"a contact URI of at most {MAX_CONTACT_LENGTH} characters")
     if not is_contact(contact):
-        raise ValueError("expected a contact URI, user@domain")
+        raise not_expected("a contact URI, user@domain")
     return contact
 
 

@@ -1,4 +1,4 @@
-"""What askers may send about claims: bodies and headers, checked before anything is decided."""
+"""What clients may send about claims: bodies and headers, checked before anything is decided."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from fastapi import Header, Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from service.api.parameters.checks import not_expected
 from service.api.prefer import MAX_WAIT
 
 MAX_COUNT: Final = 100
@@ -18,7 +19,7 @@ _NOT_SHOWN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 def _one_line(text: str) -> str:
     if any(unicodedata.category(char) in _NOT_SHOWN for char in text):
-        raise ValueError("expected text of one line, without control characters")
+        raise not_expected("text of one line, without control characters")
     return text
 
 

@@ -1,4 +1,4 @@
-"""What one can ask of presence: the query parameters, checked, and what a key may see of it."""
+"""The query parameters of presence, checked, and what a key may see of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pws_soap.models import PresenceState
 from service.access.errors import NotAllowed
 from service.access.principal import Principal
+from service.api.parameters.checks import not_expected
 from service.api.writers.fields import BRIEF, FIELDS, chosen
 from service.core.presence.cursors import MAX_CURSOR
 from service.core.presence.freshness import Level
@@ -25,18 +26,18 @@ _BRIEF_SORTS: Final = frozenset({SortBy.CONTACT, SortBy.DISPLAY_NAME, SortBy.AVA
 
 
 def _one_of(names: Sequence[str]) -> str:
-    return f"expected one of {', '.join(names)}"
+    return f"one of {', '.join(names)}"
 
 
 def _field(text: str) -> str:
     if text not in FIELDS:
-        raise ValueError(_one_of(tuple(FIELDS)))
+        raise not_expected(_one_of(tuple(FIELDS)))
     return text
 
 
 def _sort(text: str) -> str:
     if text not in _SORTS:
-        raise ValueError(f"{_one_of(list(SortBy))}, with - before it for the other way round")
+        raise not_expected(f"{_one_of(list(SortBy))}, with - before it for the other way round")
     return text
 
 

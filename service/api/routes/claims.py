@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from service.access.errors import NotAllowed
+from service.access.errors import NotAllowed, RequestRefused
 from service.access.principal import Principal, Scope
 from service.api.context import Context
 from service.api.disconnect import wait_for_disconnect
@@ -25,7 +24,7 @@ from service.api.models.claim import ClaimListView, ClaimView, MadeClaimView, No
 from service.api.parameters.checks import no_query
 from service.api.parameters.claims import ClaimBody, ClaimId, IdempotencyKey, Prefer, RenewBody
 from service.api.prefer import seconds_to_wait
-from service.api.problems import ProblemView, problem
+from service.api.problems import InvalidParameters, ProblemView, WrongParameter, problem
 from service.api.responses import INVALID, TOO_LARGE, Responses
 from service.api.writers.claim import ClaimJson, reasons
 from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnoughFree, Outcome, RejectReason
@@ -48,7 +47,10 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
     counter = ClaimEndpoints(context)
     claim_service, since = context.knowledge.claim_service, context.clock.now()
-    reads, claims = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.CLAIM))
+    reads, claims = (
+        Depends(context.authenticator.require(Scope.READ)),
+        Depends(context.authenticator.require(Scope.CLAIM)),
+    )
 
     @routes.post(
         "",
@@ -177,7 +179,7 @@ class ClaimEndpoints:
         return lease
 
     def seconds(self, asked: float | None) -> float:
-        """The lease that was asked for. Raises RequestValidationError where it is too long."""
+        """The lease that was asked for. Raises InvalidParameters where it is too long."""
         rules = self._claim_service.rules
         if asked is not None and asked > rules.max_lease:
             raise _wrong("body", "lease_seconds", f"at most {rules.max_lease:g} seconds (claims.max_lease)")
@@ -199,7 +201,7 @@ class ClaimEndpoints:
             kept = self._replays.begin(name, repr((ask, sorted(who.groups or ()), who.details)), self._now())
         except RequestInProgress:
             detail = "The same request, with this Idempotency-Key, is still waiting for its answer"
-            return _problem(request, "request-in-progress", 409, detail, {"Retry-After": "1"})
+            return _problem(request, "request-in-progress", detail, {"Retry-After": "1"})
         except KeyReused:
             raise _wrong("header", "Idempotency-Key", "a new one: another claim was asked for with this one") from None
         if kept is not None:
@@ -226,9 +228,9 @@ class ClaimEndpoints:
                     return _not_enough(request, ask, refused, who, applied)
                 case RejectReason.FULL:
                     detail = f"claims.max_waiting is {self._claim_service.rules.max_waiting}, and so many wait already"
-                    return _problem(request, "too-many-waiting", 429, detail, {"Retry-After": str(_RETRY_FULL)})
+                    return _problem(request, "too-many-waiting", detail, {"Retry-After": str(_RETRY_FULL)})
                 case RejectReason.STOPPING:
-                    return _problem(request, "stopping", 503, "The service is stopping", {"Retry-After": "1"})
+                    return _problem(request, "stopping", "The service is stopping", {"Retry-After": "1"})
         except BaseException:  # whatever it is, the client gets no claim: nobody must be held for it
             self._claim_service.leave(ticket)
             raise
@@ -237,8 +239,8 @@ class ClaimEndpoints:
         """Wait for the outcome, as long as the client is there."""
         if ticket.outcome is not None:
             return ticket.outcome
-        door = self._context.door
-        with door.slots.take(door.client(request, who)):
+        authenticator = self._context.authenticator
+        with authenticator.slots.take(authenticator.client(request, who)):
             gone = asyncio.create_task(wait_for_disconnect(request.receive))
             answer = asyncio.create_task(self._claim_service.outcome(ticket))
             try:
@@ -270,17 +272,17 @@ def _not_enough(
     detail = f"{wanted}, and {refused.free or 'nobody'} {'are' if refused.free > 1 else 'is'} free"
     if refused.ahead:
         detail += " for this request: others asked before"
-    more = {"free": refused.free, "passed_over": reasons(refused.passed_over, who)}
-    return problem("not-enough-free", 409, detail, str(request.scope["path"]), headers=applied, more=more)
+    members = {"free": refused.free, "passed_over": reasons(refused.passed_over, who)}
+    return problem(RequestRefused(detail, applied, kind="not-enough-free", members=members), str(request.scope["path"]))
 
 
 def _no_such(request: Request) -> Response:
-    return _problem(request, "no-such-claim", 404, "There is no claim of this id; it may have ended")
+    return _problem(request, "no-such-claim", "There is no claim of this id; it may have ended")
 
 
-def _problem(request: Request, kind: str, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    return problem(kind, status, detail, str(request.scope["path"]), headers=headers)
+def _problem(request: Request, kind: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return problem(RequestRefused(detail, headers, kind=kind), str(request.scope["path"]))
 
 
-def _wrong(where: str, name: str, expected: str) -> RequestValidationError:
-    return RequestValidationError([{"type": "value_error", "loc": (where, name), "msg": f"Value error, {expected}"}])
+def _wrong(where: str, name: str, expected: str) -> InvalidParameters:
+    return InvalidParameters(WrongParameter(where, name, expected))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -15,7 +14,7 @@ from service.api.context import Context
 from service.api.etags import plain
 from service.api.models import AddedView, WatchedListView, WatchedView
 from service.api.parameters.checks import ContactPath, ContactText, no_query, path_contact
-from service.api.problems import ContactNotWatched
+from service.api.problems import ContactNotWatched, InvalidParameters, WrongParameter
 from service.api.responses import INVALID, NOT_WATCHED, TOO_LARGE
 from service.core.engine import NoSuchEndUser
 
@@ -47,7 +46,10 @@ def router(context: Context) -> APIRouter:
     """`/v1/contacts` and `/v1/contacts/{contact}`."""
     routes = APIRouter(prefix="/v1", tags=["contacts"])
     # As a default value: FastAPI reads annotations without the names that are known here.
-    reader, admin = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.ADMIN))
+    reader, admin = (
+        Depends(context.authenticator.require(Scope.READ)),
+        Depends(context.authenticator.require(Scope.ADMIN)),
+    )
 
     @routes.get(
         "/contacts",
@@ -82,9 +84,7 @@ def router(context: Context) -> APIRouter:
         try:
             added = context.engine.watch(asked, body.end_user)
         except NoSuchEndUser as error:
-            raise RequestValidationError(
-                [{"type": "value_error", "loc": ("body", "end_user"), "msg": f"Value error, {_one_of(error.known)}"}]
-            ) from None
+            raise InvalidParameters(WrongParameter("body", "end_user", _one_of(error.known))) from None
         new = set(added)
         view = AddedView(added=list(added), known=[each for each in asked if each not in new])
         return plain(view.model_dump_json().encode())

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Body, Depends, Path
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -19,8 +18,8 @@ from pws_soap.models import PresenceState
 from service.access.principal import Scope
 from service.api.context import Context
 from service.api.etags import plain
-from service.api.parameters.checks import contact_uri, no_query
-from service.api.problems import ContactNotWatched
+from service.api.parameters.checks import no_query, path_contact
+from service.api.problems import ContactNotWatched, InvalidParameters, WrongParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +90,16 @@ class TrickBody(BaseModel):
 def router(context: Context, playground: Playground) -> APIRouter:
     """`/demo` and what is below it."""
     routes = APIRouter(prefix="/demo", include_in_schema=False, dependencies=[Depends(no_query)])
-    may_change = [Depends(context.door.require(Scope.ADMIN))]
+    may_change = [Depends(context.authenticator.require(Scope.ADMIN))]
 
-    @routes.get("", dependencies=[Depends(context.door.require(Scope.READ))])
+    @routes.get("", dependencies=[Depends(context.authenticator.require(Scope.READ))])
     async def index() -> Response:
         tricks = [TrickView.model_validate(each) for each in playground.tricks]
         return plain(PlaygroundView(states=list(PresenceState), tricks=tricks).model_dump_json().encode())
 
     @routes.post("/contacts/{contact}", status_code=204, dependencies=may_change)
     async def change(contact: Annotated[str, Path()], body: Annotated[ChangeBody, Body()]) -> Response:
-        try:
-            uri = contact_uri(contact)
-        except ValueError as error:
-            raise _wrong("path", "contact", str(error)) from None
+        uri = path_contact(contact)
         note = (body.note or "").strip() or None
         if not playground.change(uri, body.state, on_the_phone=body.on_the_phone, note=note):
             raise ContactNotWatched([uri])
@@ -113,7 +109,7 @@ def router(context: Context, playground: Playground) -> APIRouter:
     async def fault(body: Annotated[TrickBody, Body()]) -> Response:
         names = [each.name for each in playground.tricks]
         if body.fault not in names:
-            raise _wrong("body", "fault", f"one of {', '.join(names)}")
+            raise InvalidParameters(WrongParameter("body", "fault", f"one of {', '.join(names)}"))
         playground.play(body.fault)
         return Response(status_code=204)
 
@@ -123,7 +119,3 @@ def router(context: Context, playground: Playground) -> APIRouter:
         return Response(status_code=204)
 
     return routes
-
-
-def _wrong(where: str, name: str, expected: str) -> RequestValidationError:
-    return RequestValidationError([{"type": "value_error", "loc": (where, name), "msg": f"Value error, {expected}"}])

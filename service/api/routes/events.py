@@ -16,7 +16,7 @@ from service.api.parameters.presence import FilterQuery
 from service.api.problems import ProblemView
 from service.api.responses import INVALID
 from service.api.sse.response import EventStream
-from service.api.sse.resume import MAX_LENGTH, Stretches
+from service.api.sse.resume import MAX_LENGTH
 from service.api.sse.subscriber import Subscriber
 from service.api.sse.view import FrameCache, SubscriberView
 
@@ -73,8 +73,8 @@ class EventQuery(FilterQuery):
 def router(context: Context, keep_alive: float) -> APIRouter:
     """`/v1/events`. `keep_alive`: seconds of silence after which a sign of life is sent."""
     routes = APIRouter(prefix="/v1", tags=["events"])
-    reads = Depends(context.door.require(Scope.READ))
-    frames, stretches = FrameCache(), Stretches()
+    reads = Depends(context.authenticator.require(Scope.READ))
+    frames = FrameCache()
 
     @routes.get(
         "/events",
@@ -93,12 +93,12 @@ def router(context: Context, keep_alive: float) -> APIRouter:
         """First a snapshot, then every change in order, each with the id to resume from.
 
         A client that comes back with `Last-Event-ID` and the same filters gets exactly what it missed, or a new
-        snapshot that says why: `not-kept`. One that reads too slowly gets the last change of each contact, and in the
-        end a snapshot with the reason `behind`.
+        snapshot that says why: `not-kept`. One that reads too slowly gets the last change of each contact, under ids of
+        the form `REVISION.BEGIN.END`, and in the end a snapshot with the reason `behind`. Send ids back as they came.
         """
         view = SubscriberView(context.reader, context.store, context.json, frames, query.filter(who), who)
-        telling = Subscriber(context.log, view, stretches, last_event_id or query.last_event_id or None)
-        slot = partial(context.door.slots.take, context.door.client(request, who))
-        return EventStream(telling, slot, context.clock, keep_alive)
+        subscriber = Subscriber(context.log, view, last_event_id or query.last_event_id or None)
+        slot = partial(context.authenticator.slots.take, context.authenticator.client(request, who))
+        return EventStream(subscriber, slot, context.clock, keep_alive)
 
     return routes

@@ -34,7 +34,7 @@ class HistoryQuery(BaseModel):
 def router(context: Context) -> APIRouter:
     """`/v1/presence/{contact}/history`."""
     routes = APIRouter(prefix="/v1", tags=["presence"])
-    reads = Depends(context.door.require(Scope.READ))
+    reads = Depends(context.authenticator.require(Scope.READ))
 
     @routes.get(
         "/presence/{contact}/history",

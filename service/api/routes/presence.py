@@ -14,7 +14,7 @@ from service.access.principal import Principal, Scope
 from service.api import visibility
 from service.api.context import Context
 from service.api.etags import JSON, Said, Tags, tagged
-from service.api.long_poll import told
+from service.api.long_poll import answer
 from service.api.models import (
     BriefContactView,
     BriefListView,
@@ -62,7 +62,7 @@ _LINK: Final = {"schema": {"type": "string"}, "description": 'rel="next": the ne
 def router(context: Context) -> APIRouter:
     """`/v1/presence`, `/v1/presence/{contact}`, `/v1/summary`."""
     routes = APIRouter(prefix="/v1", tags=["presence"])
-    reads = Depends(context.door.require(Scope.READ))
+    reads = Depends(context.authenticator.require(Scope.READ))
     listed = documented(ContactListView | ChosenListView | BriefListView, "A page of contacts, as sort orders them")
     listed[200]["content"] = {csv_table.MEDIA_TYPE: _CSV}
     listed[200]["headers"] = listed[200]["headers"] | {"Link": _LINK}
@@ -86,7 +86,7 @@ def router(context: Context) -> APIRouter:
         if form == csv_table.MEDIA_TYPE and "devices" in query.fields:
             raise Unknown("fields", "columns, one or more of " + ", ".join(COLUMNS))
 
-        client = context.door.client(request, who)
+        client = context.authenticator.client(request, who)
 
         def make(bound: float | None = None) -> Said:
             page = context.reader.page(
@@ -102,7 +102,7 @@ def router(context: Context) -> APIRouter:
             said = make(query.max_age + context.clock.monotonic() - began)
             return _at_once(context, request, who, said, story, form)
         seen = visibility.visible_state(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
-        return await told(context, request, who, make, lambda event: visibility.is_visible_change(event, seen), form)
+        return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen), form)
 
     @routes.get(
         "/presence/{contact}",
@@ -155,7 +155,7 @@ def router(context: Context) -> APIRouter:
             context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details
         )
         seen: visibility.Seen = (lambda told: told) if query.explain else shown
-        return await told(context, request, who, make, lambda event: visibility.is_visible_change(event, seen, key))
+        return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen, key))
 
     @routes.get(
         "/summary",
@@ -176,7 +176,7 @@ def router(context: Context) -> APIRouter:
             return Said(view.of(counts, context.knowledge.claim_service.rules.floors).model_dump_json().encode())
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
-        return await told(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))
+        return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))
 
     return routes
 

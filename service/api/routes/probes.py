@@ -29,7 +29,7 @@ def router(context: Context, *, demo: bool = False) -> APIRouter:
     async def readyz(request: Request) -> Response:
         """503 when nothing is live, with the reason for whoever may read the status."""
         ready, reason = context.engine.ready()
-        who = context.door.who(request)
+        who = context.authenticator.principal(request)
         # For a moment it stays ready although something is wrong; the words for that are nobody else's business either.
         if reason != Level.LIVE and (who is None or who.limited or Scope.READ not in who.scopes):
             reason = f"{'ready' if ready else 'not ready'}; see /v1/status"
@@ -38,7 +38,7 @@ def router(context: Context, *, demo: bool = False) -> APIRouter:
     @routes.get("/v1", summary="Where things are", responses={200: {"model": IndexView}})
     async def index() -> Response:
         """Leads to the description of the API. Needs no key."""
-        anonymous = context.door.rules.anonymous
+        anonymous = context.authenticator.rules.anonymous
         needs_key = anonymous is None or Scope.READ not in anonymous.scopes
         view = IndexView(version=context.version, demo=demo, needs_key=needs_key)
         return plain(view.model_dump_json().encode())

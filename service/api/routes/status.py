@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -15,7 +14,7 @@ from service.api.context import Context
 from service.api.etags import plain
 from service.api.models import FailoverView, RefreshView, StatusView
 from service.api.parameters.checks import ContactText, no_query
-from service.api.problems import ContactNotWatched
+from service.api.problems import ContactNotWatched, InvalidParameters, WrongParameter
 from service.api.responses import INVALID, NOT_AVAILABLE, NOT_WATCHED, TOO_LARGE
 from service.core.engine import NoSuchEndUser, NoSuchNode
 
@@ -49,7 +48,10 @@ def router(context: Context) -> APIRouter:
     """`/v1/status`, `/v1/refresh` and `/v1/failover`."""
     routes = APIRouter(prefix="/v1", tags=["service"], dependencies=[Depends(no_query)])
     # As a default value: FastAPI reads annotations without the names that are known here.
-    reader, admin = Depends(context.door.require(Scope.READ)), Depends(context.door.require(Scope.ADMIN))
+    reader, admin = (
+        Depends(context.authenticator.require(Scope.READ)),
+        Depends(context.authenticator.require(Scope.ADMIN)),
+    )
 
     @routes.get(
         "/status",
@@ -99,8 +101,7 @@ def router(context: Context) -> APIRouter:
             node = context.engine.move(body.node, body.end_user)
         except (NoSuchNode, NoSuchEndUser) as error:
             field = "node" if isinstance(error, NoSuchNode) else "end_user"
-            message = f"Value error, one of {', '.join(error.known)}"
-            raise RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message}]) from None
+            raise InvalidParameters(WrongParameter("body", field, f"one of {', '.join(error.known)}")) from None
         view = FailoverView(node=node, end_user=body.end_user)
         return plain(view.model_dump_json().encode(), 202)
 

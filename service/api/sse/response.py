@@ -20,27 +20,27 @@ from service.api.sse.subscriber import Subscriber
 from service.core.clock import Clock
 
 STALLED: Final = 60.0
-"""Seconds after which a client that takes nothing is given up."""
-_LOOK: Final = 15.0
-"""Seconds between two looks at it at most."""
+"""Seconds after which a client that reads nothing is disconnected."""
+_CHECK_EVERY: Final = 15.0
+"""Seconds between two checks of that, at most."""
 
 _log = logging.getLogger("pws.stream")
 
 
 class NotRead(OSError):
-    """The client takes nothing. An OSError, as if it had gone: the server that runs us is to drop the connection."""
+    """The client reads nothing. An OSError, as if it had gone: the HTTP server is to drop the connection."""
 
 
 class EventStream(Response):
     """`slot` is held as long as the stream lasts, and may refuse before it begins."""
 
     def __init__(
-        self, telling: Subscriber, slot: Callable[[], AbstractContextManager[None]], clock: Clock, keep_alive: float
+        self, subscriber: Subscriber, slot: Callable[[], AbstractContextManager[None]], clock: Clock, keep_alive: float
     ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(wire_format.HEADERS)
-        self._telling = telling
+        self._subscriber = subscriber
         self._slot = slot
         self._clock = clock
         self._keep_alive = keep_alive
@@ -55,16 +55,16 @@ class EventStream(Response):
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for each in tasks:
-                    each.cancel()
+                for task in tasks:
+                    task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            for each in tasks:
-                if not each.cancelled() and (error := each.exception()) is not None:
+            for task in tasks:
+                if not task.cancelled() and (error := task.exception()) is not None:
                     raise error
 
     async def _write(self, send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._telling.frames()) as pieces:
+        async with aclosing(self._subscriber.frames()) as pieces:
             async for piece in pieces:
                 await self._send(send, {"type": "http.response.body", "body": piece, "more_body": True})
         await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
@@ -81,11 +81,11 @@ class EventStream(Response):
             if self._blocked_since is not None:
                 due = self._blocked_since + STALLED
                 if now >= due:
-                    _log.warning("%r: the client has read nothing for %.0f seconds; ended", self._telling, STALLED)
+                    _log.warning("%r: the client has read nothing for %.0f seconds; ended", self._subscriber, STALLED)
                     raise NotRead
             else:
                 due = self._sent_at + self._keep_alive
                 if now >= due:
-                    self._telling.remind()
+                    self._subscriber.remind()
                     due = now + self._keep_alive
-            await self._clock.sleep(min(due - now, _LOOK))
+            await self._clock.sleep(min(due - now, _CHECK_EVERY))

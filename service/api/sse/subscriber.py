@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from service.api.sse import wire_format
-from service.api.sse.resume import CoalescedRange, Stretches, VisibleEvent, coalesce, each, place_of, replay
+from service.api.sse.resume import StreamPosition, VisibleEvent, coalesce, one_by_one, replay
 from service.api.sse.view import SubscriberView
 from service.api.writers.compact import compact
 from service.core.events.log import EventLog
@@ -37,18 +37,18 @@ class Reason(StrEnum):
 
 
 class Subscriber:
-    """One client's stream. `last_event_id` is what it sent, None where it begins; `stretches` are those of all."""
+    """One client's stream. `last_event_id` is what it sent, None where it begins."""
 
-    def __init__(
-        self, log: EventLog, view: SubscriberView, stretches: Stretches, last_event_id: str | None = None
-    ) -> None:
+    def __init__(self, log: EventLog, view: SubscriberView, last_event_id: str | None = None) -> None:
         self._log = log
         self._view = view
-        self._stretches = stretches
-        self._place = None if last_event_id is None else place_of(last_event_id)
+        self._resumed = None if last_event_id is None else StreamPosition.parse(last_event_id)
+        self._place = None if self._resumed is None else self._resumed.revision
         self._reason = Reason.START if last_event_id is None else Reason.NOT_KEPT
         self._rest: deque[VisibleEvent] = deque()
         """What comes next, as far as it is known already."""
+        self._coalesced_until = 0
+        """The revision as of which a client has everything once `_rest` is sent: the end of a coalesced range."""
         self._woken = asyncio.Event()
         self._quiet = False
         self._held = 0
@@ -67,7 +67,7 @@ class Subscriber:
         stop = self._log.ring(self._woken.set)
         try:
             yield wire_format.BEGINNING
-            if self._place is not None and not self._resumes(self._place):
+            if self._resumed is not None and not await self._resumes(self._resumed):
                 self._place = None
             # What was missed is told exactly, however long that takes.
             self._exact_until = self._log.last
@@ -77,7 +77,7 @@ class Subscriber:
                         yield piece
                     continue
                 self._woken.clear()
-                known, place = self._refill(self._place), self._place
+                known, place = await self._refill(self._place), self._place
                 if piece := self._piece():
                     last = self._log.last
                     yield piece
@@ -100,30 +100,30 @@ class Subscriber:
 
     # --- inside
 
-    def _resumes(self, place: int) -> bool:
-        """Whether the log knows all that was not told yet. From inside of a stretch, all of it is told first."""
-        stretches = self._stretches.around(place)
-        if stretches is None or place > self._log.last:
+    async def _resumes(self, position: StreamPosition) -> bool:
+        """Whether the log has all that the client does not know. The rest of a coalesced range comes first."""
+        if position.newest > self._log.last:
             return False
-        if not stretches:
-            return self._log.since(place, 0) is not None
-        events = self._log.since(min(stretch.begin for stretch in stretches))
-        self._rest.extend(replay(self._view.visible(events or ()), place, stretches))
-        return events is not None
+        if position.range is None:
+            return self._log.since(position.known, 0) is not None
+        events = self._log.since(position.known)
+        if events is None:
+            return False
+        self._rest.extend(await replay(events, position, self._view.visible))
+        self._coalesced_until = position.newest
+        return True
 
-    def _refill(self, place: int) -> bool:
+    async def _refill(self, place: int) -> bool:
         """Have something to tell, if anything happened; False when the log does not go back that far."""
         if self._rest:
             return True
         if self._held > LAG and (events := self._log.since(place)):
             self._held = 0
-            self._rest.extend(coalesce(self._view.visible(events)))
-            self._stretches.add(CoalescedRange(place, events[-1].id), self._log.floor)
-            if not self._rest:
-                self._place = events[-1].id
+            self._rest.extend(await coalesce(events, place, self._view.visible))
+            self._coalesced_until = events[-1].id
             return True
         found = self._log.since(place, TURN)
-        self._rest.extend(each(found or ()))
+        self._rest.extend(one_by_one(found or ()))
         return found is not None
 
     def _piece(self) -> bytes:
@@ -138,6 +138,8 @@ class Subscriber:
             frames.append(frame)
             size += len(frame)
             steps += 1
+        if place is not None and not self._rest:
+            place = max(place, self._coalesced_until)
         self._place = place
         return b"".join(frames)
 

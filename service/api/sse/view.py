@@ -115,24 +115,23 @@ class SubscriberView:
 
     def event(self, step: VisibleEvent) -> bytes:
         """The event as it is sent; nothing when it changes nothing for this client."""
-        event, before = step
-        alone = event.key is None or (len(before) == 1 and before[0] is event.before)
+        event, before, coalesced = step
+        alone = coalesced is None
         if alone and (kept := self._frames.get(self._view_key, event.id)) is not None:
             return kept
         rendered = self._about_contact(event, before) if event.key is not None else self._beside_contacts(event)
-        frame = b"" if rendered is None else wire_format.event(rendered[0], str(event.id), rendered[1])
+        frame = b"" if rendered is None else wire_format.event(rendered[0], step.id, rendered[1])
         if alone:
             self._frames.keep(frame, self._view_key, event.id)
         return frame
 
-    def _about_contact(self, event: Event, before: Sequence[GroupedSnapshot | None]) -> tuple[str, bytes] | None:
-        """What the client gets, unless it has seen just that, whichever of `before` it has seen."""
-        views = [None if each is None else self._reader.visible_to(each, self._wanted) for each in before]
+    def _about_contact(self, event: Event, before: GroupedSnapshot | None) -> tuple[str, bytes] | None:
+        """What the client gets, unless it knows it already; `before` is what it knows."""
+        was = None if before is None else self._reader.visible_to(before, self._wanted)
         now = None if event.after is None else self._reader.visible_to(event.after, self._wanted)
         if now is not None:
-            same = all(was is not None and self._looks_the_same(was, now) for was in views)
+            same = was is not None and self._looks_the_same(was, now)
             return None if same else (CHANGE, self._shown(now, event.after))
-        was = next((view for view in views if view is not None), None)
         if was is None:
             return None
         gone = b'{"contact":%b,"revision":%d,"watched":%b}' % (

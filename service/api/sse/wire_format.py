@@ -15,15 +15,15 @@ HEADERS: Final = {
     "X-Accel-Buffering": "no",
 }
 BEGINNING: Final = b"retry: 1000\n\n"
-"""The first words of a stream: milliseconds after which a client whose connection broke comes again."""
+"""The first words of a stream: a client whose connection broke reconnects after 1000 milliseconds."""
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
-def head(name: str, place: str) -> bytes:
+def head(name: str, id: str) -> bytes:  # noqa: A002  # the format's own word
     """An event up to its data."""
-    return b"event: %b\nid: %b\ndata: " % (name.encode("ascii"), place.encode("ascii"))
+    return b"event: %b\nid: %b\ndata: " % (name.encode("ascii"), id.encode("ascii"))
 
 
-def event(name: str, place: str, data: bytes) -> bytes:
+def event(name: str, id: str, data: bytes) -> bytes:  # noqa: A002
     """A whole event."""
-    return b"%b%b\n\n" % (head(name, place), data)
+    return b"%b%b\n\n" % (head(name, id), data)

@@ -154,8 +154,8 @@ def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
             contacts[gone] = ()
         assembly.engine.reload(contacts)
         # Who may come in without a key depends on where we listen, which is not read again.
-        assembly.door.rules = access_rules.kept_closed(
-            access_rules.rules(fresh, config.http.host, config.groups), assembly.door.rules
+        assembly.authenticator.rules = access_rules.kept_closed(
+            access_rules.rules(fresh, config.http.host, config.groups), assembly.authenticator.rules
         )
         count, keys = sum(map(len, contacts.values())), len(fresh.keys)
         ending = "" if keys == 1 else "s"

@@ -14,15 +14,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User, views
-from pws_soap.simulator.office import HOUR
+from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User
+from pws_soap.simulator.control import views
+from pws_soap.simulator.scripts.office_day import HOUR
 from service.cli.demo.playground import SimulatorPlayground
-from service.cli.demo.scene import Scene
 from service.cli.shared.output import CommandFailed
 from service.config import Config, load
 from service.core.clock import SystemClock
-from service.core.presence.freshness import default_bound
-from service.runtime.assembly import assemble
+from service.core.engine import EngineState
+from service.runtime.assembly import Assembly, assemble
 from service.runtime.server import CannotStart, listen, serve
 
 HOST: Final = "127.0.0.1"
@@ -34,14 +34,15 @@ SAFETY: Final = 5.0
 """Seconds between reads without a notification, 600 in a real service: a server that is broken is soon noticed."""
 HEARTBEAT: Final = 2.0
 """Seconds without an answer after which the server is asked for one contact, 30 in a real service: for the same."""
-LOOK: Final = "look at"
-"""What the address of the page is called among the things to try."""
+START_PATIENCE: Final = 10.0
+POLL_INTERVAL: Final = 0.05
+"""Seconds between two questions whether every contact is live."""
 _USER: Final = "pwsapp"
 _END_USER: Final = "dispatcher"
 
 
 @dataclass(frozen=True, slots=True)
-class DemoWords:
+class DemoOptions:
     """What to run: the service's port (0: any free one), how many people, and how many times as fast as life."""
 
     port: int
@@ -53,52 +54,59 @@ class DemoWords:
 class Office:
     """What runs. After the end, `left` says what the simulator still holds: sessions, endpoints, subscriptions."""
 
-    scene: Scene
+    assembly: Assembly
     server: SimulatorServer
+    day: OfficeDay
     port: int
+    hints: Mapping[str, str]
+    """Commands to try while it runs, by what each is good for."""
     left: Mapping[str, int]
+
+    @property
+    def url(self) -> str:
+        """The address of the dashboard and of the API, without a slash at the end."""
+        return f"http://{HOST}:{self.port}"
+
+    async def started(self) -> None:
+        """Wait until every contact is live, ten seconds at most: somebody may have broken the server already."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_PATIENCE):
+                while not self._is_live():  # noqa: ASYNC110  neither the store nor the engine has an event for it
+                    await asyncio.sleep(POLL_INTERVAL)
+
+    def _is_live(self) -> bool:
+        watched = self.assembly.store.summary().contacts
+        return watched > 0 and self.assembly.engine.status().state is EngineState.LIVE
 
 
 @asynccontextmanager
-async def office(wanted: DemoWords, stop: asyncio.Event) -> AsyncIterator[Office]:
+async def office(options: DemoOptions, stop: asyncio.Event) -> AsyncIterator[Office]:
     """Run it as long as the `async with` lasts; `stop` ends it, and is set when it ends by itself.
 
-    Raises Failure when the port cannot be had.
+    Raises CommandFailed when the port cannot be had.
     """
-    listening = _listen(wanted.port)
+    listening = _listen(options.port)
     port: int = listening.getsockname()[1]
     password = secrets.token_urlsafe(16)
-    options = Options(users=(User(_USER, password, application=True), User(_END_USER)))
-    clock = SystemClock()
+    simulated = Options(users=(User(_USER, password, application=True), User(_END_USER)))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listening.close)
-        server = await stack.enter_async_context(SimulatorServer(options))
-        people = server.simulator.populate(wanted.contacts)
-        day = OfficeDay(server.simulator, speed=wanted.speed, seed=SEED, start=OPENS * HOUR)
+        server = await stack.enter_async_context(SimulatorServer(simulated))
+        people = server.simulator.populate(options.contacts)
+        day = OfficeDay(server.simulator, speed=options.speed, seed=SEED, start=OPENS * HOUR)
         day.begin()
         stack.push_async_callback(day.stop)
         await asyncio.sleep(0)  # the day's first turn: everybody is where the morning has put them
-        config = _config(server, password, port, people)
         playground = SimulatorPlayground(server.simulator)
-        assembly = assemble(config, clock, playground)
-        scene = Scene(
-            assembly.engine,
-            assembly.store,
-            clock,
-            default_bound(config.fetch.safety_interval),
-            urls=_urls(port, server, people[0]),
-            office=lambda: f"office time {day.time}, {wanted.speed:g}x",
-        )
-        stack.callback(scene.close)
+        assembly = assemble(_config(server, password, port, people), SystemClock(), playground)
         serving = asyncio.create_task(serve(assembly.app, listening, stop, closing=assembly.let_go), name="demo")
         serving.add_done_callback(lambda _task: stop.set())
-        running = Office(scene, server, port, {})
+        running = Office(assembly, server, day, port, _hints(port, server, people[0]), {})
         try:
             yield running
         finally:
             await day.stop()
-            # So that one can take leave of the server, whatever somebody has done to it.
-            playground.mend()
+            playground.mend()  # logging out needs a server that answers, whatever somebody has done to it
             await server.settled()
             stop.set()
             await serving
@@ -140,14 +148,13 @@ def _config(server: SimulatorServer, password: str, port: int, people: list[str]
     return load(None, {f"PWS_{name}": value for name, value in values.items()})
 
 
-def _urls(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:
-    """What can be tried while it runs."""
+def _hints(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:
+    """Commands to try while it runs."""
     service, control = f"http://{HOST}:{port}", server.control_url.removeprefix("http://")
     return {
-        LOOK: f"{service}/",
         "who is free": f"curl '{service}/v1/presence?state=AVAILABLE'",
         "one contact": f"curl {service}/v1/presence/{contact}",
-        "how it works": f"curl {service}/v1/status    # the API: {service}/docs",
+        "service status": f"curl {service}/v1/status",
         "change someone": f'curl -XPUT {control}/control/contacts/{contact} -d \'{{"state":"DND"}}\'',
         "break the server": f"curl -XPOST {control}/control/nodes/imp1/down -d '{{\"for\":10}}'",
     }

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pws_soap.models import PresenceState
 from pws_soap.simulator import NodeCondition, Simulator, State
-from pws_soap.simulator.actions import inject
+from pws_soap.simulator.scripts.actions import inject
 from service.api.routes.demo import Trick
 
 FOR: Final = 10.0

@@ -1,5 +1,6 @@
-"""`pws doctor`: one module for each part of the way from a configuration to a notification.
+"""`pws doctor`: checks the way from a configuration to a notification, and says what to mend.
 
-May import the library, config and the commands' shared parts. A check that tells the operator what to mend belongs
-here.
+One module for each part of that way: `configuration`, `certificate`, `node`, `logins`, `callback` with its `listener`,
+`running`. A new check is a function in the module of its part that reports to the `Notebook` of `findings`; the order
+of the checks is in `command`. May import the library, config and `shared`.
 """

@@ -21,8 +21,8 @@ from pws_soap import notification
 from pws_soap.errors import PartlySubscribed, PwsError
 from pws_soap.models import Secret, Subscription
 from service.cli.doctor import running
-from service.cli.doctor.ear import Ear, answering, opened, place, program
 from service.cli.doctor.findings import Notebook, Tell
+from service.cli.doctor.listener import NotificationListener, answering, opened, place, program
 from service.cli.doctor.logins import CheckedEndUser
 from service.config import Config
 from service.core.callback_url import token_of
@@ -37,7 +37,7 @@ async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience
     """Look at the callback from every node that has one of these end users."""
     note = Notebook("callback", tell)
     host, port = place(config)
-    secret, ear = Secret(secrets.token_urlsafe(32)), Ear()
+    secret, notifications = Secret(secrets.token_urlsafe(32)), NotificationListener()
     try:
         listener = opened(host, port)
     except OSError as error:
@@ -48,31 +48,48 @@ async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience
             fix = "stop that one, or set http.port or callback.listen_port and callback.url"
             note.problem(f"cannot listen on {host}:{port}: another program does", fix)
         return
-    async with answering(program(config, ear, secret), listener):
+    async with answering(program(config, notifications, secret), listener):
         await running.look_at_api(config, Notebook("access", tell))
         at_homes = {seat.at.url: seat for seat in reversed(seats) if seat.watch.contacts}
         if not at_homes:
             note.warning("not tried: there is nobody to subscribe to", "add a contact to a [[watch]] block")
         for seat in reversed(at_homes.values()):
             await _try(
-                config, seat, ear, secret, Notebook(f"callback from {urlsplit(seat.at.url).netloc}", tell), patience
+                config,
+                seat,
+                notifications,
+                secret,
+                Notebook(f"callback from {urlsplit(seat.at.url).netloc}", tell),
+                patience,
             )
 
 
-async def _try(config: Config, seat: CheckedEndUser, ear: Ear, secret: Secret, note: Notebook, patience: float) -> None:
+async def _try(
+    config: Config,
+    seat: CheckedEndUser,
+    notifications: NotificationListener,
+    secret: Secret,
+    note: Notebook,
+    patience: float,
+) -> None:
     """Try it from one node. Whoever interrupts it waits until what was made is removed."""
-    trying = asyncio.create_task(_whole(config, seat, ear, secret, note, patience))
+    trying = asyncio.create_task(_whole(config, seat, notifications, secret, note, patience))
     try:
         await asyncio.shield(trying)
     except asyncio.CancelledError:
-        ear.given_up = True
-        ear.news.set()
+        notifications.given_up = True
+        notifications.news.set()
         await asyncio.wait([trying], timeout=3 * FAREWELL)
         raise
 
 
 async def _whole(
-    config: Config, seat: CheckedEndUser, ear: Ear, secret: Secret, note: Notebook, patience: float
+    config: Config,
+    seat: CheckedEndUser,
+    notifications: NotificationListener,
+    secret: Secret,
+    note: Notebook,
+    patience: float,
 ) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -80,13 +97,16 @@ async def _whole(
         async with _subscribed(config, seat, secret, note) as subscription:
             try:
                 async with asyncio.timeout(patience):
-                    while (token_of(seat.at.url), subscription.id) not in ear.heard and not ear.given_up:
-                        ear.news.clear()
-                        await ear.news.wait()
+                    while (
+                        token_of(seat.at.url),
+                        subscription.id,
+                    ) not in notifications.heard and not notifications.given_up:
+                        notifications.news.clear()
+                        await notifications.news.wait()
             except TimeoutError:
-                await _silence(config, ear, config.callback.address(secret, seat.at.url), note, patience)
+                await _silence(config, notifications, config.callback.address(secret, seat.at.url), note, patience)
             else:
-                if not ear.given_up:
+                if not notifications.given_up:
                     took = loop.time() - began
                     note.ok(f"{config.callback.url} is reached: a notification came within {took:.2f} s")
     except PwsError as error:
@@ -125,38 +145,40 @@ async def _removed(removal: Coroutine[Any, Any, None], what: str, note: Notebook
         note.warning(f"{what} could not be removed: it stays until it expires", "`pws delete` removes everything")
 
 
-async def _silence(config: Config, ear: Ear, address: Secret, note: Notebook, patience: float) -> None:
+async def _silence(
+    config: Config, notifications: NotificationListener, address: Secret, note: Notebook, patience: float
+) -> None:
     """No notification: what can be said about why."""
     url = config.callback.url
     what = f"no notification came to {url} within {patience:g} s"
-    if ear.foreign:
-        came_from = ", ".join(sorted(ear.foreign)[:3])
+    if notifications.foreign:
+        came_from = ", ".join(sorted(notifications.foreign)[:3])
         fix = "add the server's address to callback.allow_from, or the proxy's to callback.trusted_proxies"
         note.problem(f"{what}, but requests from {came_from}, which callback.allow_from does not name", fix)
         return
-    if ear.heard:
+    if notifications.heard:
         fix = "does a proxy in between cut the path off? what follows /pws/ must pass as it is"
         note.problem(f"{what}, but a notification on another path of ours", fix)
         return
-    if ear.others:
+    if notifications.others:
         fix = "does a proxy in between change the path? /pws/ must pass as it is"
-        note.problem(f"{what}, but {ear.others} other requests", fix)
+        note.problem(f"{what}, but {notifications.others} other requests", fix)
         return
     if url.startswith("https:"):
         fix = "look at the server's way to it, at what ends TLS there, and at its port"
-    elif await _reaches(address, ear):
+    elif await _reaches(address, notifications):
         fix = "this machine reaches it: look at the server's way to it, a firewall, and its port (80, 82 or 8080)"
     else:
         fix = "this machine does not reach it either: correct callback.url, or the proxy that it leads to"
     note.problem(what, f"{fix}; a server above 80 % CPU sends none")
 
 
-async def _reaches(address: Secret, ear: Ear) -> bool:
+async def _reaches(address: Secret, notifications: NotificationListener) -> bool:
     """Whether a notification of our own comes back to us."""
     probe = f"{address.reveal()}?id={PROBE}&eventType={notification.EVENT_TYPE}"
     timeout = aiohttp.ClientTimeout(total=3.0)
     try:
         async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http, http.get(probe):
-            return any(heard == PROBE for _, heard in ear.heard)
+            return any(heard == PROBE for _, heard in notifications.heard)
     except (aiohttp.ClientError, OSError, TimeoutError):
         return False

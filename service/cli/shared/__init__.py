@@ -1,4 +1,4 @@
-"""What several commands share: options, sessions at the server, output, wording, signals.
+"""What several commands share: options, sessions at the server, the service's HTTP API, output, wording, signals.
 
-May import config and core, and no command. What only one command needs stays with it.
+May import config and core, and no command. What one command alone needs stays with it.
 """

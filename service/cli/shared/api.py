@@ -1,6 +1,6 @@
-"""A running service over HTTP: its documents and its stream, with every way of saying no put into words.
+"""A running service over HTTP: its documents and its stream of events, with each failure as a message for the user.
 
-`NoAnswer` is what time may mend; `ServiceRefused` is what only a person can. No proxy is taken from the environment and
+`NoAnswer` may be retried, `ServiceRefused` needs a person. No proxy is taken from the environment and
 no redirect is followed, since the key would go along.
 """
 
@@ -48,7 +48,10 @@ class ServiceAddress:
 
 
 class NoAnswer(Exception):
-    """Not now. `status` is the HTTP status, None where nobody answered; `retry_after` in seconds, where it was said."""
+    """The service did not answer; a retry may help.
+
+    `status` is the HTTP status, None without a reply; `retry_after` in seconds, where the reply says it.
+    """
 
     def __init__(self, reason: str, status: int | None = None, retry_after: float | None = None) -> None:
         self.reason = reason
@@ -58,7 +61,7 @@ class NoAnswer(Exception):
 
 
 class ServiceRefused(Exception):
-    """Not so. `is_mistake`: the words of the command are wrong, else the service does not let us in."""
+    """The service refused; a retry will not help. `is_mistake`: an option is wrong, else access is denied."""
 
     def __init__(self, reason: str, *, is_mistake: bool = False) -> None:
         self.reason = reason

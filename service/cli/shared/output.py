@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -61,6 +63,11 @@ def warn(text: str) -> None:
     """Tell the person about a risk."""
     click.secho("Warning: ", fg="yellow", nl=False, err=True)
     click.echo(printable(text), err=True)
+
+
+def is_interactive() -> bool:
+    """Whether standard input and output are a terminal that can show a screen."""
+    return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def document(value: object) -> None:

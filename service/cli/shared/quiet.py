@@ -19,5 +19,16 @@ def quietly() -> Iterator[None]:
         logger.removeFilter(_is_worth_telling)
 
 
+@contextmanager
+def without_logs() -> Iterator[None]:
+    """Without the log lines that Python writes to standard error where no handler is configured."""
+    handler = logging.NullHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
 def _is_worth_telling(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

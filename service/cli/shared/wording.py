@@ -13,7 +13,6 @@ from rich.text import Text
 from pws_soap.models import Presence, PresenceState
 from service.cli.shared import output
 from service.cli.shared.output import printable
-from service.core.presence.records import Change, Record
 
 MARKS: Final = {
     PresenceState.AVAILABLE: ("●", "+"),
@@ -51,23 +50,6 @@ def doing(presence: Presence | None, *, short: bool = False) -> str:
     if presence.note:
         words.append(f'"{presence.note}"')
     return printable(", ".join(words)).replace("\n", " ")
-
-
-def name(record: Record) -> str:
-    """The display name, or the contact where there is none."""
-    shown = record.presence.display_name if record.presence is not None else None
-    return printable(shown or record.contact).replace("\n", " ")
-
-
-def change(step: Change) -> str:
-    """What a change did, beside the state it led to."""
-    before = step.before.presence if step.before is not None else None
-    words = [doing(step.record.presence)]
-    if before is None:
-        words.append("first reading")
-    elif before.state is not step.record.state:
-        words.append(f"was {before.state}")
-    return "; ".join(filter(None, words))
 
 
 def age(seconds: float) -> str:

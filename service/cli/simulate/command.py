@@ -26,7 +26,7 @@ from service.cli.shared.signals import stop_at_signals
 
 if TYPE_CHECKING:
     from pws_soap.simulator import Options, SimulatorServer
-    from pws_soap.simulator.scenario import Step
+    from pws_soap.simulator.scripts.scenario import Step
 
 PLAIN_PORT: Final = 8082
 TLS_PORT: Final = 8083
@@ -180,7 +180,7 @@ def command(
 async def _simulate(wanted: SimulatorWords) -> None:
     """Serve until a signal comes."""
     from pws_soap.simulator import NodeAddress, OfficeDay, SimulatorServer
-    from pws_soap.simulator.office import HOUR
+    from pws_soap.simulator.scripts.office_day import HOUR
 
     try:
         server = SimulatorServer(
@@ -219,7 +219,7 @@ async def _simulate(wanted: SimulatorWords) -> None:
 
 async def _play(server: SimulatorServer, steps: tuple[Step, ...]) -> None:
     """Play the scenario, and say when it is over."""
-    from pws_soap.simulator.scenario import play
+    from pws_soap.simulator.scripts.scenario import play
 
     played = await play(server.simulator, list(steps))
     output.note(f"The scenario is over: {played} steps.")
@@ -234,7 +234,7 @@ def _reason(error: OSError, host: str) -> str:
 
 def _tell(server: SimulatorServer, wanted: SimulatorWords, people: Sequence[str]) -> None:
     """Where everything is, and what to try."""
-    from pws_soap.simulator.app import PATH
+    from pws_soap.server.http.app import PATH
 
     pinned = _fingerprint(wanted.tls[0]) if wanted.tls else None
     addresses = {node.name: server.simulator.place(node.name).address for node in server.nodes}

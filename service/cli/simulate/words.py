@@ -11,8 +11,8 @@ from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from pws_soap.simulator import Options, User, options_from
-from pws_soap.simulator.plain import valid_contact
-from pws_soap.simulator.scenario import Step, parse
+from pws_soap.simulator.scripts.contact_values import valid_contact
+from pws_soap.simulator.scripts.scenario import Step, parse
 from service.cli.shared import output
 
 CONTROL_PORT: Final = 8084

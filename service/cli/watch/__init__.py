@@ -1,4 +1,5 @@
-"""`pws watch`: follows a running service as any other program does, over HTTP, and shows it in the terminal.
+"""`pws watch`: follows a running service over HTTP, as any other program does, and shows it in the terminal.
 
-Knows the service's JSON, and nothing of its insides. What the live table shows, and how it keeps up, belongs here.
+May import `terminal` and `shared`. Its options are in `command`, where the service is and the key to it in `address`.
+What is shown, such as a new column, belongs into `service.cli.terminal`.
 """

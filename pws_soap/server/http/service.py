@@ -1,0 +1,127 @@
+"""One node of a Presence Web Service at work: bodies of requests in, HTTP replies out, notifications sent. No socket.
+
+The clock is injected, and everything that this program cannot know is asked of the ports.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from pws_soap.server import messages as m
+from pws_soap.server.codes import Refused
+from pws_soap.server.http.delivery import Delivery
+from pws_soap.server.http_reply import HttpReply
+from pws_soap.server.node.operations import Node
+from pws_soap.server.options import ServerOptions
+from pws_soap.server.ports import (
+    Accounts,
+    Clock,
+    Interceptor,
+    NodeDirectory,
+    NoInterception,
+    PresenceSource,
+    SingleNode,
+)
+from pws_soap.server.soap.replies import write, write_fault
+from pws_soap.server.soap.requests import read
+
+
+def new_session_key() -> str:
+    """A session key that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+@dataclass(slots=True)
+class Counters:
+    """Requests by operation, replies by operation or HTTP status, faults by code."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    replies: Counter[str] = field(default_factory=Counter)
+    faults: Counter[int] = field(default_factory=Counter)
+
+
+class PresenceWebService:
+    """One node that answers requests (`answer`) and sends notifications (`contacts_changed`)."""
+
+    def __init__(
+        self,
+        name: str,
+        options: ServerOptions | None = None,
+        *,
+        accounts: Accounts,
+        presence: PresenceSource,
+        delivery: Delivery,
+        directory: NodeDirectory | None = None,
+        interceptor: Interceptor | None = None,
+        clock: Clock = time.time,
+        new_key: Callable[[], str] = new_session_key,
+        counters: Counters | None = None,
+    ) -> None:
+        self.options = options or ServerOptions()
+        self.node = Node(
+            name,
+            self.options,
+            presence=presence,
+            accounts=accounts,
+            directory=directory or SingleNode(name),
+            new_key=new_key,
+        )
+        self.delivery = delivery
+        self.counters = counters if counters is not None else Counters()
+        self._presence = presence
+        self._interceptor = interceptor or NoInterception()
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.node!r})"
+
+    async def answer(self, body: bytes) -> HttpReply:
+        """The reply to a request. Raises ConnectionError where an interception breaks the connection."""
+        interception = await self._interceptor.arrived(self.node.name)
+        request = read(body, self.options)
+        self.counters.requests[request.operation or "unreadable"] += 1
+        instead = await interception.before(request)
+        if isinstance(instead, HttpReply):
+            self.counters.replies[str(instead.status)] += 1
+            return await interception.after(request, None, instead)
+        reply = instead if instead is not None else await self._carry_out(request)
+        close = False
+        if isinstance(reply, m.Refusal):
+            self.counters.faults[reply.code] += 1
+            close = self.options.close_after_fault
+        else:
+            self.counters.replies[request.operation] += 1
+        written = write(reply, request.version, self.options, request.key)
+        return await interception.after(request, reply, replace(written, close=close))
+
+    def refuse(self, code: int) -> HttpReply:
+        """The reply to an HTTP request whose body is not read: a fault, after which the connection is closed."""
+        self.counters.requests["unreadable"] += 1
+        self.counters.faults[code] += 1
+        return replace(write_fault(code, "1.1", self.options), close=True)
+
+    def contacts_changed(self, contacts: Iterable[str]) -> None:
+        """Send the notifications that are due because the presence of these contacts changed."""
+        self.delivery.post(self.node.contacts_changed(contacts, self._clock()))
+
+    async def aclose(self) -> None:
+        """Drop the notifications that are on their way."""
+        await self.delivery.aclose()
+
+    async def _carry_out(self, request: m.Request) -> m.Reply:
+        outcome = self.node.handle(request, self._clock())
+        if outcome.presence_set is not None:
+            try:
+                await self._presence.set_presence(outcome.presence_set.user, outcome.presence_set.manual)
+            except Refused as refused:
+                return m.Refusal(refused.code)
+        if self.options.notify_before_reply:
+            for notification in outcome.notifications:
+                await self.delivery.send(notification)
+        else:
+            self.delivery.post(outcome.notifications)
+        return outcome.reply

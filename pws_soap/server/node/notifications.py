@@ -1,0 +1,59 @@
+"""Which notifications a node sends, and to which URL.
+
+After a notification no other is sent for the subscription until it is fetched (protocol section 2, the latch), whether
+or not the notification arrived.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from pws_soap.server.messages import Notification
+from pws_soap.server.node.registry import Registry, Subscription
+from pws_soap.server.options import ServerOptions
+
+EVENT_TYPE = "PRESENCE_NOTIFICATION"
+
+
+class Notifications:
+    """Makes the notifications of a node; `withheld` counts by reason those that it does not make."""
+
+    def __init__(self, node: str, options: ServerOptions) -> None:
+        self._node = node
+        self._options = options
+        self.withheld: Counter[str] = Counter()
+
+    def of(self, subscriptions: Iterable[Subscription], registry: Registry, cpu: float) -> tuple[Notification, ...]:
+        """The notifications for subscriptions in which something changed; closes their latches."""
+        made = []
+        for subscription in subscriptions:
+            if subscription.silent:
+                self.withheld["latch"] += 1
+                continue
+            if cpu > self._options.cpu_notification_limit:
+                self.withheld["cpu"] += 1
+                continue
+            subscription.silent = True
+            endpoint = registry.endpoints.get(subscription.endpoint)
+            if endpoint is None:
+                self.withheld["no endpoint"] += 1
+            elif not self._may_send_to(endpoint.url):
+                self.withheld["port"] += 1
+            else:
+                made.append(Notification(self._node, subscription.id, self._url(endpoint.url, subscription.id)))
+        return tuple(made)
+
+    def _may_send_to(self, url: str) -> bool:
+        try:
+            parts = urlsplit(url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            return False
+        ports = self._options.callback_ports
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (ports is None or port in ports)
+
+    def _url(self, url: str, subscription: int) -> str:
+        joint = "&" if "?" in url else "?"
+        return f"{url}{joint}id={subscription}&{self._options.notification_parameter}={EVENT_TYPE}"

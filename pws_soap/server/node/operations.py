@@ -1,0 +1,264 @@
+"""One node's answers: the semantics of the nine operations, without XML, sockets or a clock of its own.
+
+A request and the time go in, a reply and the notifications to send come out (protocol sections 2 and 3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from pws_soap.server import messages as m
+from pws_soap.server.codes import UNREADABLE, Refused
+from pws_soap.server.node.logins import Logins, must_be_application, must_be_end_user
+from pws_soap.server.node.notifications import Notifications
+from pws_soap.server.node.registry import Registry, Session
+from pws_soap.server.options import ServerOptions
+from pws_soap.server.ports import Accounts, NodeDirectory, PresenceSource
+from pws_soap.server.presence import ManualPresence, Presence, State
+from pws_soap.server.soap import pidf_reader
+
+MIN_EXPIRATION: Final = 3600
+MAX_EXPIRATION: Final = 86400
+"""Bounds of an expiration, in seconds. That of an endpoint must be less than the greater one (protocol section 2)."""
+_CONTACT: Final = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
+
+
+class Node:
+    """One node: its sessions, endpoints and subscriptions."""
+
+    def __init__(
+        self,
+        name: str,
+        options: ServerOptions,
+        *,
+        presence: PresenceSource,
+        accounts: Accounts,
+        directory: NodeDirectory,
+        new_key: Callable[[], str],
+    ) -> None:
+        self.name = name
+        self.options = options
+        self._presence = presence
+        self._logins = Logins(name, options, accounts, directory, new_key)
+        self.cpu = 0.0
+        """Load in percent."""
+        self.requests_per_second = options.requests_per_second
+        """Requests that are answered within a second, the others get code 212; None: all."""
+        self._recent: deque[float] = deque()
+        self.notifications = Notifications(name, options)
+        self.registry = Registry(options)
+
+    def __repr__(self) -> str:
+        registry = self.registry
+        return (
+            f"Node({self.name!r}, sessions={len(registry.sessions)}, endpoints={len(registry.endpoints)}, "
+            f"subscriptions={len(registry.subscriptions)})"
+        )
+
+    def forget(self) -> None:
+        """Forget everything, as a restart does."""
+        self.registry = Registry(self.options)
+        self._recent.clear()
+
+    def handle(self, request: m.Request, now: float) -> m.Outcome:
+        """Answer a request; a refusal is an outcome too."""
+        try:
+            return self._answer(request, now)
+        except Refused as refused:
+            return m.Outcome(m.Refusal(refused.code))
+
+    def _answer(self, request: m.Request, now: float) -> m.Outcome:
+        self._throttle(now)
+        if request.problem in UNREADABLE:
+            raise Refused(request.problem or 102)
+        self.registry.expire(now)
+        if request.operation == "login":
+            if not isinstance(request.call, m.Login):
+                raise Refused(request.problem or 102)
+            return m.Outcome(self._logins.answer(request.call, self.registry, now))
+        session = self._session(request.key, now)
+        if request.call is None or isinstance(request.call, m.Login):
+            raise Refused(request.problem or 102)
+        return self._dispatch(request.call, session, now)
+
+    def contacts_changed(self, contacts: Iterable[str], now: float) -> tuple[m.Notification, ...]:
+        """Mark contacts as changed in the subscriptions that have them; the notifications to send."""
+        self.registry.expire(now)
+        touched = {}
+        for contact in contacts:
+            key = self._presence.contact_key(contact)
+            for subscription in self.registry.watching(key):
+                subscription.pending[key] = None
+                touched[subscription.id] = subscription
+        return self.notifications.of(touched.values(), self.registry, self.cpu)
+
+    def _throttle(self, now: float) -> None:
+        if self.cpu >= self.options.cpu_request_limit:
+            raise Refused(210)
+        if self.requests_per_second is None:
+            return
+        while self._recent and not now - 1 < self._recent[0] <= now:  # also when the clock was set back
+            self._recent.popleft()
+        if len(self._recent) >= self.requests_per_second:
+            raise Refused(212)
+        self._recent.append(now)
+
+    def _session(self, key: str | None, now: float) -> Session:
+        if not key:
+            raise Refused(100)
+        session = self.registry.sessions.get(key)
+        if session is None:
+            raise Refused(101)
+        session.used = now
+        if session.application is not None:  # a request of an end user counts for the application's session too
+            self.registry.sessions[session.application].used = now
+        return session
+
+    def _dispatch(self, call: m.SessionCall, session: Session, now: float) -> m.Outcome:
+        match call:
+            case m.Logout():
+                self.registry.end_session(session.key)
+                return m.Outcome(m.Done("logout"))
+            case m.RegisterEndPoint():
+                return self._register(call, session, now)
+            case m.UnregisterEndPoint():
+                must_be_application(session)
+                self.registry.end_endpoint(self.registry.endpoint_of(call.endpoint, session.key).id)
+                return m.Outcome(m.Done("unregisterEndPoint"))
+            case m.Subscribe():
+                return self._subscribe(call, session, now)
+            case m.Unsubscribe():
+                return self._unsubscribe(call, session)
+            case m.GetSubscribedPresence():
+                return self._fetch(call, session)
+            case m.GetPolledPresence():
+                return self._poll(call, session)
+            case m.SetPresence():
+                return self._set_presence(call, session, now)
+
+    # Endpoints
+
+    def _register(self, call: m.RegisterEndPoint, session: Session, now: float) -> m.Outcome:
+        must_be_application(session)
+        if not MIN_EXPIRATION <= call.expiration < MAX_EXPIRATION:
+            raise Refused(131)
+        if call.endpoint == 0:
+            if not call.url or not call.url.strip():
+                raise Refused(130)
+            if re.search(r"\s", call.url):
+                raise Refused(142)
+            endpoint = self.registry.add_endpoint(call.url, session.key, now + call.expiration)
+        else:
+            if call.url is not None:
+                raise Refused(123)
+            endpoint = self.registry.endpoint_of(call.endpoint, session.key)
+            endpoint.expires = now + call.expiration
+        return m.Outcome(m.EndPoint(endpoint.id))
+
+    # Subscriptions
+
+    def _subscribe(self, call: m.Subscribe, session: Session, now: float) -> m.Outcome:
+        application = must_be_end_user(session)
+        if call.event != "PRESENCE_NOTIFICATION":
+            raise Refused(134)
+        contacts = self._checked(call.contacts or ())
+        if call.expiration and not MIN_EXPIRATION <= call.expiration <= MAX_EXPIRATION:
+            raise Refused(131)
+        endpoint = self.registry.endpoint_of(call.endpoint, application)
+        if call.subscription == 0:
+            if not contacts:
+                raise Refused(146)
+            if not call.expiration:
+                raise Refused(131)
+            expires = now + call.expiration
+            subscription = self.registry.add_subscription(session.key, endpoint.id, contacts, expires)
+            touched = True
+        else:
+            subscription = self.registry.subscription_of(call.subscription, session.key)
+            if not contacts and not call.expiration:
+                raise Refused(145)
+            touched = self.registry.add_contacts(subscription, contacts)
+            if call.expiration:
+                subscription.expires = now + call.expiration
+            if self.options.refresh_moves_endpoint:
+                subscription.endpoint = endpoint.id
+        notifications = self.notifications.of((subscription,) if touched else (), self.registry, self.cpu)
+        return m.Outcome(m.Subscribed(subscription.id), notifications)
+
+    def _unsubscribe(self, call: m.Unsubscribe, session: Session) -> m.Outcome:
+        must_be_end_user(session)
+        subscription = self.registry.subscription_of(call.subscription, session.key)
+        if call.contacts is not None:
+            contacts = self._checked(call.contacts)
+            if any(key not in subscription.contacts for key in contacts):
+                raise Refused(144)
+            self.registry.remove_contacts(subscription, contacts)
+        if call.contacts is None or (self.options.empty_subscription_ends and not subscription.contacts):
+            self.registry.end_subscription(subscription.id)
+        return m.Outcome(m.Done("unsubscribe"))
+
+    # Presence
+
+    def _fetch(self, call: m.GetSubscribedPresence, session: Session) -> m.Outcome:
+        must_be_end_user(session)
+        subscription = self.registry.subscription_of(call.subscription, session.key)
+        keys = subscription.contacts if self.options.fetch == "all" else subscription.pending
+        contacts = self._presences((subscription.contacts[key] for key in keys), session)
+        subscription.pending.clear()
+        subscription.silent = False
+        absent = not contacts and self.options.nothing_changed == "absent"
+        return m.Outcome(m.PresenceList("getSubscribedPresence", call.type, contacts, absent))
+
+    def _poll(self, call: m.GetPolledPresence, session: Session) -> m.Outcome:
+        if not self.options.application_may_poll:
+            must_be_end_user(session)
+        asked = self._checked(call.contacts)
+        if self.options.poll_touches_latch:
+            for subscription in self.registry.subscriptions.values():
+                if subscription.session == session.key and not asked.keys().isdisjoint(subscription.contacts):
+                    subscription.pending = {key: None for key in subscription.pending if key not in asked}
+                    subscription.silent = False
+        contacts = self._presences(asked.values(), session)
+        return m.Outcome(m.PresenceList("getPolledPresence", call.type, contacts))
+
+    def _presences(self, contacts: Iterable[str], session: Session) -> tuple[Presence, ...]:
+        watcher = session.watcher
+        return tuple(self._presence.presence_of(contact, watcher) for contact in contacts)
+
+    def _set_presence(self, call: m.SetPresence, session: Session, now: float) -> m.Outcome:
+        must_be_end_user(session)
+        if not MIN_EXPIRATION <= call.expiration <= MAX_EXPIRATION:
+            raise Refused(131)
+        until = now + call.expiration
+        if call.type == "RICH_PRESENCE":
+            if not call.rich:
+                raise Refused(120)
+            read = pidf_reader.read(call.rich, override=call.override)
+            state, activities, note = read.state, read.activities, read.note
+        else:
+            if call.basic is None:
+                raise Refused(115)
+            state, activities, note = call.basic, (), None
+        if state is State.AVAILABLE and call.override:
+            raise Refused(121)
+        if state is State.DND and not call.override:
+            raise Refused(122)
+        manual = None if state is None else ManualPresence(state, call.override, until, activities, note)
+        return m.Outcome(m.Done("setPresence"), presence_set=m.PresenceSet(session.user, manual))
+
+    # Checks
+
+    def _checked(self, contacts: Iterable[str]) -> dict[str, str]:
+        checked: dict[str, str] = {}
+        for contact in contacts:
+            if not contact.strip():
+                raise Refused(143)
+            if not _CONTACT.fullmatch(contact) or contact[:4].lower() == "sip:":
+                raise Refused(124)
+            checked.setdefault(self._presence.contact_key(contact), contact)
+        if len(checked) > self.options.max_contacts:
+            raise Refused(135)
+        return checked

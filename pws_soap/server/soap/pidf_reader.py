@@ -1,0 +1,74 @@
+"""Reads the PIDF document that an end user sets with `setPresence`, and refuses what the server refuses.
+
+Elements are found by local name in any namespace, since clients write what they have seen in replies (protocol
+sections 2 and 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from pws_soap.server.codes import Refused
+from pws_soap.server.presence import State
+
+OVERRIDES: Final = frozenset({"pws-override", "pws-persistent"})
+SOURCE: Final = "Presence Web Service"
+
+_STATES: Final = {state.value.lower(): state for state in State if state is not State.UNKNOWN}
+_STRONGEST: Final = (State.VACATION, State.DND, State.BUSY, State.AWAY, State.UNAVAILABLE, State.AVAILABLE)
+_NOT_ACTIVITIES: Final = frozenset({"user-input", "phone-status", "im-status"})
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The presence that a document sets. `state` None (no state is named) takes back what was set before."""
+
+    state: State | None
+    activities: tuple[str, ...]
+    note: str | None
+
+
+def read(content: bytes, *, override: bool) -> Document:
+    """Read a document. Raises `Refused` with 120 (no document), 161 (override without its tuple) or 162 (source)."""
+    root = _parse(content)
+    tuples = list(root.iter("{*}tuple"))
+    if override and not any(element.get("id") in OVERRIDES for element in tuples):
+        raise Refused(161)
+    for element in tuples:
+        if element.get("id") not in OVERRIDES and _text(element, "source") != SOURCE:
+            raise Refused(162)
+    names = [
+        etree.QName(activity).localname
+        for activities in root.iter("{*}activities")
+        for activity in activities.iterchildren("*")
+    ]
+    states = [_STATES[name.lower()] for name in names if name.lower() in _STATES]
+    basic = {(_text(element, "basic") or "").lower() for element in tuples}
+    state = min(states, key=_STRONGEST.index) if states else None
+    if state is None and "open" in basic:
+        state = State.AVAILABLE
+    elif state is None and "closed" in basic:
+        state = State.UNAVAILABLE
+    others = tuple(name for name in names if name.lower() not in _STATES and name not in _NOT_ACTIVITIES)
+    return Document(state, others, _text(root, "note"))
+
+
+def _parse(content: bytes) -> etree._Element:
+    if b"<!DOCTYPE" in content:
+        raise Refused(120)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
+    try:
+        root = etree.fromstring(content, parser)
+    except (etree.XMLSyntaxError, ValueError):
+        raise Refused(120) from None
+    if etree.QName(root).localname != "presence":
+        raise Refused(120)
+    return root
+
+
+def _text(element: etree._Element, name: str) -> str | None:
+    found = next(element.iter(f"{{*}}{name}"), None)
+    return None if found is None else (found.text or "").strip() or None

@@ -1,0 +1,124 @@
+"""Writes replies and faults in an envelope of SOAP 1.1 or 1.2.
+
+They are written as text with everything escaped, since a reply may hold thousands of contacts; the prefixes are
+gSOAP's. Tests validate every kind of reply against the schema.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from pws_soap.server import messages as m
+from pws_soap.server.codes import THROTTLED, text_of
+from pws_soap.server.http_reply import HttpReply
+from pws_soap.server.options import ServerOptions
+from pws_soap.server.soap import pidf_writer
+from pws_soap.server.soap.contract import PWS
+from pws_soap.server.soap.requests import ENVELOPES
+
+_NAMESPACE: Final = {version: namespace for namespace, version in ENVELOPES.items()}
+_CONTENT_TYPE: Final[dict[m.Version, str]] = {
+    "1.1": "text/xml; charset=utf-8",
+    "1.2": "application/soap+xml; charset=utf-8",
+}
+
+
+def write(reply: m.Reply, version: m.Version, options: ServerOptions, key: str | None = None) -> HttpReply:
+    """Write a reply. `key` is the request's session key, for servers that repeat it in a header."""
+    if isinstance(reply, m.Refusal):
+        return write_fault(reply.code, version, options)
+    header = ""
+    if key and options.repeat_session_key != "no":
+        must = ""
+        if options.repeat_session_key == "must-understand":
+            must = f' SOAP-ENV:mustUnderstand="{"1" if version == "1.1" else "true"}"'
+        header = f"<SOAP-ENV:Header><ns1:session-key{must}>{escape(key)}</ns1:session-key></SOAP-ENV:Header>"
+    return HttpReply(200, _CONTENT_TYPE[version], _envelope(_body(reply, options), version, header))
+
+
+def write_fault(code: int, version: m.Version, options: ServerOptions) -> HttpReply:
+    """Write a fault: HTTP 200, or 503 for the throttles (protocol section 3)."""
+    message, fix = text_of(code)
+    description = (
+        f'<description xmlns="{PWS}"><code>{code}</code><message>{escape(message)}</message>'
+        f"<fix>{escape(fix)}</fix></description>"
+    )
+    if code in THROTTLED:
+        status = 503
+        if options.throttle_body == "empty":
+            return HttpReply(status, "text/plain", b"")
+        if options.throttle_body == "bare":
+            return HttpReply(status, "text/xml; charset=utf-8", description.encode())
+    else:
+        status = options.fault_status
+    servers_fault = code >= 200
+    if version == "1.1":
+        fault = (
+            f"<SOAP-ENV:Fault><faultcode>SOAP-ENV:{'Server' if servers_fault else 'Client'}</faultcode>"
+            f"<faultstring>{escape(message)}</faultstring><detail>{description}</detail></SOAP-ENV:Fault>"
+        )
+    else:
+        fault = (
+            f"<SOAP-ENV:Fault><SOAP-ENV:Code><SOAP-ENV:Value>SOAP-ENV:{'Receiver' if servers_fault else 'Sender'}"
+            f'</SOAP-ENV:Value></SOAP-ENV:Code><SOAP-ENV:Reason><SOAP-ENV:Text xml:lang="en">{escape(message)}'
+            f"</SOAP-ENV:Text></SOAP-ENV:Reason><SOAP-ENV:Detail>{description}</SOAP-ENV:Detail></SOAP-ENV:Fault>"
+        )
+    return HttpReply(status, _CONTENT_TYPE[version], _envelope(fault, version))
+
+
+def _envelope(content: str, version: m.Version, header: str = "") -> bytes:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<SOAP-ENV:Envelope xmlns:SOAP-ENV="{_NAMESPACE[version]}" xmlns:ns1="{PWS}">{header}'
+        f"<SOAP-ENV:Body>{content}</SOAP-ENV:Body></SOAP-ENV:Envelope>"
+    ).encode()
+
+
+def _body(reply: m.Reply, options: ServerOptions) -> str:
+    match reply:
+        case m.LoggedIn():
+            return (
+                f"<ns1:loginResponse><ns1:success{_attribute('backupServer', reply.backup)}>"
+                f"<ns1:session-key>{escape(reply.key)}</ns1:session-key></ns1:success></ns1:loginResponse>"
+            )
+        case m.Redirect():
+            attributes = _attribute("primaryServer", reply.primary) + _attribute("backupServer", reply.backup)
+            return f"<ns1:loginResponse><ns1:redirect{attributes}/></ns1:loginResponse>"
+        case m.EndPoint():
+            return _number("registerEndPointResponse", "endPointID", reply.id)
+        case m.Subscribed():
+            return _number("subscribeResponse", "subscriptionID", reply.id)
+        case m.PresenceList():
+            return _presence(reply, options)
+        case m.Done():
+            return f"<ns1:{reply.operation}Response><ns1:status>SUCCESS</ns1:status></ns1:{reply.operation}Response>"
+        case m.Refusal():  # pragma: no cover - `write` has sent it to `write_fault`
+            raise AssertionError("a refusal is written as a fault")
+
+
+def _attribute(name: str, value: str | None) -> str:
+    return "" if value is None else f" {name}={quoteattr(value)}"
+
+
+def _number(response: str, element: str, number: int) -> str:
+    return f"<ns1:{response}><ns1:{element}>{number}</ns1:{element}></ns1:{response}>"
+
+
+def _presence(reply: m.PresenceList, options: ServerOptions) -> str:
+    if reply.absent:
+        listed = ""
+    elif reply.type == "BASIC_PRESENCE":
+        contacts = "".join(
+            f"<ns1:contact contactURI={quoteattr(presence.contact)} presenceStatus={quoteattr(presence.basic)}/>"
+            for presence in reply.contacts
+        )
+        listed = f"<ns1:basicPresenceList>{contacts}</ns1:basicPresenceList>"
+    else:
+        documents = [pidf_writer.document(presence, options) for presence in reply.contacts]
+        content = pidf_writer.carried(documents, options) if documents else ""
+        listed = f"<ns1:richPresenceList>{content}</ns1:richPresenceList>"
+    return (
+        f"<ns1:{reply.operation}Response><ns1:presenceResponse><ns1:presenceType>{reply.type}</ns1:presenceType>"
+        f"{listed}</ns1:presenceResponse></ns1:{reply.operation}Response>"
+    )

@@ -1,0 +1,136 @@
+"""The truth about the contacts: their presence as it is, whatever any session has been told of it.
+
+All nodes of a simulator share one world. It knows no clock: the caller gives the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final, TypedDict
+
+from pws_soap.server.presence import Device, ManualPresence, Presence, State
+
+_REACHABLE: Final = (State.AVAILABLE, State.AWAY, State.BUSY, State.DND, State.VACATION)
+"""From the most to the least available. Of a person's own state and one set by hand, the later in this list holds."""
+
+_OCCUPIED: Final = frozenset({"on-the-phone", "meeting"})
+"""Activities that make an AVAILABLE contact BUSY, as on the real server."""
+
+
+class Fields(TypedDict, total=False):
+    """The fields that `World.change` can change."""
+
+    state: State
+    display_name: str | None
+    activities: tuple[str, ...]
+    idle: bool
+    note: str | None
+    devices: tuple[Device, ...]
+    federated: bool
+
+
+class World:
+    """Contacts by URI. A contact that is not in it is UNKNOWN."""
+
+    def __init__(self, contacts: Iterable[Presence] = (), *, case_sensitive: bool = False) -> None:
+        self._case_sensitive = case_sensitive
+        self._own: dict[str, Presence] = {}
+        self._manual: dict[str, ManualPresence] = {}
+        self._shown: dict[str, Presence] = {}
+        self.changes = 0
+        """Changes since the start."""
+        for presence in contacts:
+            self.put(presence)
+
+    def contact_key(self, contact: str) -> str:
+        """The form under which contact URIs are compared."""
+        return contact if self._case_sensitive else contact.casefold()
+
+    def __len__(self) -> int:
+        return len(self._shown)
+
+    def __iter__(self) -> Iterator[Presence]:
+        return iter(self._shown.values())
+
+    def __contains__(self, contact: str) -> bool:
+        return self.contact_key(contact) in self._shown
+
+    def get(self, contact: str) -> Presence:
+        """The contact's presence as the server tells it; UNKNOWN when there is no such contact."""
+        return self._shown.get(self.contact_key(contact)) or Presence(contact, State.UNKNOWN)
+
+    def put(self, presence: Presence) -> bool:
+        """Add a contact, or replace it. Whether anything changed."""
+        key = self.contact_key(presence.contact)
+        self._own[key] = presence
+        return self._show(key)
+
+    def change(self, contact: str, now: float, fields: Fields) -> bool:
+        """Change some of a contact's fields (a new contact is made). Whether anything changed."""
+        key = self.contact_key(contact)
+        return self.put(replace(self._own.get(key, Presence(contact)), since=now, **fields))
+
+    def remove(self, contact: str) -> bool:
+        """Take a contact out. Whether it was there."""
+        key = self.contact_key(contact)
+        self._manual.pop(key, None)
+        self._own.pop(key, None)
+        gone = self._shown.pop(key, None)
+        self.changes += gone is not None
+        return gone is not None
+
+    def set_manual(self, contact: str, manual: ManualPresence | None) -> bool:
+        """Set a presence by hand, or with None take it back. Whether anything changed."""
+        key = self.contact_key(contact)
+        self._own.setdefault(key, Presence(contact))
+        if manual is None:
+            self._manual.pop(key, None)
+        else:
+            self._manual[key] = manual
+        return self._show(key)
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next presence that was set by hand expires."""
+        return min((manual.until for manual in self._manual.values()), default=None)
+
+    def expire(self, now: float) -> list[str]:
+        """Remove presence that was set by hand and has expired; the contacts that changed."""
+        due = [key for key, manual in self._manual.items() if manual.until <= now]
+        for key in due:
+            del self._manual[key]
+        return [self._shown[key].contact for key in due if self._show(key)]
+
+    def _show(self, key: str) -> bool:
+        shown = _combined(self._own[key], self._manual.get(key))
+        before = self._shown.get(key)
+        if before is not None and replace(before, since=shown.since) == shown:
+            return False
+        self._shown[key] = shown
+        self.changes += 1
+        return True
+
+
+def _composed(own: Presence) -> Presence:
+    if own.state is State.AVAILABLE and not _OCCUPIED.isdisjoint(own.activities):
+        return replace(own, state=State.BUSY)
+    return own
+
+
+def _combined(own: Presence, manual: ManualPresence | None) -> Presence:
+    own = _composed(own)
+    if manual is None:
+        return own
+    note = own.note if manual.note is None else manual.note
+    if manual.override:
+        return replace(own, state=manual.state, activities=manual.activities, note=note, manual=True)
+    device = Device("cisco-pws", manual.state is not State.UNAVAILABLE, source="Presence Web Service")
+    state = own.state
+    if state not in _REACHABLE:
+        state = manual.state
+    elif manual.state in _REACHABLE:
+        state = max(state, manual.state, key=_REACHABLE.index)
+    return replace(
+        own, state=state, activities=own.activities + manual.activities, note=note, devices=(*own.devices, device)
+    )

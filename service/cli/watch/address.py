@@ -1,0 +1,87 @@
+"""Where the service is that `pws watch` follows, and the key to it: from options, environment and configuration."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from pws_soap.models import Secret
+from service.cli.shared import output
+
+if TYPE_CHECKING:
+    from service.cli.shared.api import ServiceAddress
+
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+MAX_KEY: Final = 1000
+"""Characters of the longest API key; a longer text is another file's."""
+
+
+def address_of(url: str | None, key_file: Path | None, ca_file: Path | None, config_path: Path) -> ServiceAddress:
+    """Where the service is, and the key to it. Raises Mistake."""
+    from service.cli.shared.api import ServiceAddress  # aiohttp takes a moment
+
+    url = url or _configured(config_path) or DEFAULT_URL
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits = None
+    if not fits or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise output.Mistake(f"--url: expected an address such as {DEFAULT_URL}, got {_shown(url)!r}")
+    if parts.username is not None or parts.password is not None:
+        raise output.Mistake("--url: expected no user and password in it: a key goes into PWS_KEY or --key-file")
+    if ca_file is not None and parts.scheme == "http":
+        raise output.Mistake("--ca-file: there is no certificate to check where the address is http")
+    key = _key(key_file)
+    if key is not None and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        output.warn(f"{url} is not https: the key travels in the clear")
+    return ServiceAddress(url.rstrip("/"), key, ca_file)
+
+
+def _shown(url: str) -> str:
+    """An address that is none, without what may be a password in it."""
+    bare = url.partition("?")[0]
+    return bare[:200] if "@" not in bare else "..." + bare.rpartition("@")[2][:200]
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def _configured(path: Path) -> str | None:
+    """The address in [http] of the configuration. Nothing else in it matters here, so the rest may be wrong."""
+    http: dict[str, Any] = {}  # any TOML value, looked at below
+    try:
+        found = tomllib.loads(path.read_text("utf-8-sig")).get("http")
+        http = found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        pass
+    host = os.environ.get("PWS_HTTP__HOST") or http.get("host") or "127.0.0.1"
+    port = os.environ.get("PWS_HTTP__PORT") or http.get("port") or 8080
+    if not isinstance(host, str) or not str(port).isdecimal():
+        return None
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  what listens everywhere is here too
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _key(path: Path | None) -> Secret | None:
+    """The API key, from its file or the environment. What is wrong with it is told without it."""
+    where, text = "PWS_KEY", os.environ.get("PWS_KEY", "")
+    if path is not None:
+        where = f"--key-file {path}"
+        try:
+            text = path.read_text("utf-8-sig")
+            if os.name == "posix" and path.stat().st_mode & 0o004:
+                output.warn(f"everybody on this machine may read {path}; chmod 600 it")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise output.Mistake(f"{where}: cannot be read: {reason}") from None
+    text = text.strip()
+    if path is None and not text:
+        return None
+    if not (0 < len(text) <= MAX_KEY and text.isascii() and text.isprintable() and " " not in text):
+        raise output.Mistake(f"{where}: expected one API key, as `pws key new` prints it")
+    return Secret(text)

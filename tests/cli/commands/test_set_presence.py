@@ -1,0 +1,107 @@
+"""`pws set` with rich documents, against the simulator over real sockets: what was set is read back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import CommandOffice
+
+ME = "dispatcher@example.com"
+
+
+def read(office: CommandOffice) -> Any:  # a contact as JSON
+    """How the end user is now, polled with rich presence."""
+    (contact,) = office.pws("poll", "dispatcher", "--json").document["contacts"]
+    return contact
+
+
+def test_a_state_with_activities_and_a_note_is_read_back(office: CommandOffice) -> None:
+    words = ("BUSY", "--activity", "on-the-phone", "--note", "Zurück um drei", "--language", "de", "--expires", "7200")
+    result = office.pws("set", "dispatcher", *words)
+    assert (result.code, result.out) == (0, "dispatcher says BUSY for 7200 s, as one of the devices\n")
+    contact = read(office)
+    assert (contact["contact"], contact["state"], contact["on_the_phone"]) == (ME, "BUSY", True)
+    assert contact["activities"][:2] == ["busy", "on-the-phone"]
+    assert contact["note"] == "Zurück um drei"
+    assert [each["id"] for each in contact["devices"]] == ["cisco-pws"]
+
+
+@pytest.mark.parametrize("words", [("--override",), ("--persistent",)])
+def test_an_override_stands_above_the_devices_until_it_is_cleared(
+    office: CommandOffice, words: tuple[str, ...]
+) -> None:
+    office.pws("set", "dispatcher", "BUSY")
+    assert office.pws("set", "dispatcher", "DND", "--note", "Writing", *words).out.endswith("(override)\n")
+    contact = read(office)
+    assert (contact["state"], contact["note"]) == ("DND", "Writing")
+    cleared = office.pws("set", "dispatcher", "--clear", *words)
+    assert (cleared.code, cleared.out) == (0, "taken back what was set for dispatcher (override)\n")
+    assert read(office)["state"] == "UNAVAILABLE"
+
+
+def test_a_note_alone_and_its_document(office: CommandOffice) -> None:
+    """The document that was sent is in the JSON, with the source that the server wants (code 162)."""
+    told = office.pws("set", "dispatcher", "--note", "In room 4", "--domain", "example.com", "--json").document
+    assert (told["state"], told["override"]) == (None, False)
+    assert 'entity="sip:dispatcher@example.com"' in told["document"]
+    assert "Presence Web Service" in told["document"]
+    assert read(office)["note"] == "In room 4"
+    assert office.pws("set", "dispatcher", "--note", "").code == 0
+    assert read(office)["note"] is None
+
+
+def test_a_device_of_ones_own(office: CommandOffice) -> None:
+    told = office.pws("set", "dispatcher", "AWAY", "--device", "wall-board", "--json").document
+    assert '<tuple id="wall-board">' in told["document"]
+    assert read(office)["state"] == "AWAY"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ((), "STATE is missing"),
+        (("DND", "--note", "x"), "code 122"),
+        (("BUSY", "--activity", "dnd"), "code 122"),
+        (("AVAILABLE", "--persistent"), "code 121"),
+        (("BUSY", "--override", "--activity", "available"), "code 121"),
+        (("BUSY", "--clear"), "--clear takes back"),
+        (("--note", "x", "--activity", "lunch"), "--activity stands beside"),
+        (("BUSY", "--override", "--device", "d"), "--device is one among"),
+        (("BUSY", "--device", "pws-override"), "use --override"),
+        (("BUSY", "--language", "en"), "--language is a note's"),
+        (("BUSY", "--activity", "On The Phone"), "lower-case names"),
+        (("BUSY", "--note", "x", "--language", "?"), "language tag"),
+        (("BUSY", "--note", "\x01"), "characters that XML allows"),
+    ],
+)
+def test_what_the_server_would_refuse_is_not_sent(office: CommandOffice, words: tuple[str, ...], hint: str) -> None:
+    result = office.pws("set", "dispatcher", *words)
+    assert result.code == 2
+    assert hint in result.err
+    assert office.left()["sessions"] == 0
+
+
+def test_a_document_needs_to_know_the_domain(office: CommandOffice) -> None:
+    office.write(watch='end_user = "dispatcher"')
+    result = office.pws("set", "dispatcher", "--note", "x")
+    assert result.code == 2
+    assert "add --domain" in result.err
+
+
+def test_unknown_contacts_in_basic_are_told_to_need_rich(office: CommandOffice) -> None:
+    """fetch and poll say so on standard error; with rich presence there is nothing to say."""
+    shown = office.pws("poll", "ann", "zoe@partner.example", "--type", "BASIC_PRESENCE")
+    assert "1 contact is UNKNOWN to dispatcher" in shown.err
+    assert "zoe@partner.example" in shown.err
+    assert "RICH_PRESENCE" in shown.err
+    assert "Note" not in office.pws("poll", "ann", "zoe@partner.example").err
+    office.write(watch='end_user = "dispatcher"\ndomain = "example.com"\ncontacts = ["ann", "zoe@partner.example"]')
+    office.pws("create")
+    assert "RICH_PRESENCE" in office.pws("fetch", "1", "BASIC_PRESENCE").err
+
+
+def test_an_override_is_said_to_be_above_the_devices(office: CommandOffice) -> None:
+    result = office.pws("set", "dispatcher", "DND", "--override")
+    assert result.out == "dispatcher says DND for 3600 s, above all the devices (override)\n"
