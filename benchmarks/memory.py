@@ -41,7 +41,7 @@ from pws_soap.transport import Reply
 from service.api.app import create_app
 from service.core.clock import SystemClock
 from service.core.presence.freshness import default_bound
-from service.core.presence.store import MemoryStore
+from service.core.presence.memory_store import MemoryStore
 from service.core.wiring import Core
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.commands import Credentials

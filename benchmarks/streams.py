@@ -38,9 +38,9 @@ from service.access.stream_slots import ConnectionSlots
 from service.api.app import create_app
 from service.api.writers.contact import ContactJson
 from service.core.clock import SystemClock
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter
 from service.core.presence.records import Source
-from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
 from service.runtime.server import listen, serve
 from tests.support.fake_engine import FakeEngine

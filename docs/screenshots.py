@@ -46,8 +46,8 @@ from service.core.engine import (
     Status,
     SubscriptionStatus,
 )
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
-from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
 from service.runtime.server import listen, serve
 from tests.dashboard.conftest import ARGUMENTS, CHROMIUM
@@ -175,15 +175,15 @@ class Scene:
         listening = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         stop = asyncio.Event()
-        desk = asyncio.create_task(self.knowledge.desk.run())
+        claim_service = asyncio.create_task(self.knowledge.claim_service.run())
         running = asyncio.create_task(serve(self.app, listening, stop, closing=self.knowledge.log.close))
         try:
             yield url
         finally:
             stop.set()
             await running
-            desk.cancel()
-            await asyncio.gather(desk, return_exceptions=True)
+            claim_service.cancel()
+            await asyncio.gather(claim_service, return_exceptions=True)
 
 
 def _claim(url: str, key: str, group: str, purpose: str) -> None:

@@ -10,7 +10,6 @@ from service.core.clock import Clock
 from service.core.engine import Engine
 from service.core.events.log import EventLog
 from service.core.presence import brief
-from service.core.presence.claim import Claims
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import ContactSnapshot
 from service.core.presence.store import Store
@@ -42,14 +41,9 @@ class Context:
         """What happened."""
         return self.knowledge.log
 
-    def brief(self, known: ContactSnapshot, within: frozenset[str] | None) -> ContactSnapshot:
+    def brief(self, contact: ContactSnapshot, within: frozenset[str] | None) -> ContactSnapshot:
         """The contact as a key without details sees it that may see the groups `within`."""
-        return brief.of(known, self.log.told(known.record.key), within)
-
-    @property
-    def claims(self) -> Claims:
-        """Who is held."""
-        return self.knowledge.claims
+        return brief.of(contact, self.log.snapshot(contact.record.key), within)
 
     @property
     def clock(self) -> Clock:

@@ -21,7 +21,7 @@ from service.api.context import Context
 from service.api.disconnect import wait_for_disconnect
 from service.api.etags import JSON, Said, Tags, tagged
 from service.api.prefer import seconds_to_wait
-from service.core.events.log import Event
+from service.core.events.event import Event
 
 MAX_LOOK: Final = 2000
 """Events that are looked through for one that concerns a tag; after more of them the answer is likely to be another."""

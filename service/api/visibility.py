@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from service.api.writers.fields import FIELDS
-from service.core.events.log import Event
+from service.core.events.event import Event
 from service.core.presence import brief
 from service.core.presence.query import Filter, Reader
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
@@ -21,11 +21,11 @@ def visible_state(reader: Reader, wanted: Filter, fields: Iterable[str], *, deta
     """What a list with this filter shows of a contact: these fields, `as_of` aside."""
     getters = [FIELDS[name] for name in fields if name != "as_of"]
 
-    def seen(told: GroupedSnapshot) -> object:
-        known = reader.visible_to(told, wanted)
-        if known is not None and not details:
-            known = brief.of(known, told, wanted.within)
-        return _shown(known, getters)
+    def seen(snapshot: GroupedSnapshot) -> object:
+        contact = reader.visible_to(snapshot, wanted)
+        if contact is not None and not details:
+            contact = brief.of(contact, snapshot, wanted.within)
+        return _shown(contact, getters)
 
     return seen
 
@@ -36,12 +36,14 @@ def of_summary(reader: Reader, within: frozenset[str] | None, *, details: bool) 
     getters = [FIELDS[name] for name in names]
     wanted = Filter(within=within)
 
-    def seen(told: GroupedSnapshot) -> object:
-        known = reader.visible_to(told, wanted)
-        if known is None:
+    def seen(snapshot: GroupedSnapshot) -> object:
+        contact = reader.visible_to(snapshot, wanted)
+        if contact is None:
             return None
-        free = [group for group, verdict in told.opinions if verdict.available and (within is None or group in within)]
-        return _shown(known, getters), free, known.claim is not None
+        free = [
+            group for group, verdict in snapshot.opinions if verdict.available and (within is None or group in within)
+        ]
+        return _shown(contact, getters), free, contact.claim is not None
 
     return seen
 
@@ -55,5 +57,5 @@ def is_visible_change(event: Event, seen: Seen, key: str | None = None) -> bool:
     return before != after
 
 
-def _shown(known: ContactSnapshot | None, getters: Iterable[Callable[[ContactSnapshot], object]]) -> object:
-    return None if known is None else tuple(get(known) for get in getters)
+def _shown(contact: ContactSnapshot | None, getters: Iterable[Callable[[ContactSnapshot], object]]) -> object:
+    return None if contact is None else tuple(get(contact) for get in getters)

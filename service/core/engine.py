@@ -1,6 +1,6 @@
-"""What the routes need of the part that lives: the seam between answering and keeping up to date.
+"""What the routes need of the part that keeps in step: the port between answering and keeping up to date.
 
-Behind it are sessions, subscriptions and fetches; in front of it nobody knows any of them but as words and numbers.
+Behind it are sessions, subscriptions and fetches; in front of it they are only words and numbers.
 Times in a status are wall time, seconds since the epoch; texts are for people and never hold a secret.
 """
 
@@ -94,7 +94,7 @@ class SubscriptionStatus:
 
 @dataclass(frozen=True, slots=True)
 class NotificationCounters:
-    """What came in on the callback: all that were understood, those for ids nobody knows, and those that were none."""
+    """What came in on the callback: notifications, those of them for unknown ids, and requests that were none."""
 
     received: int = 0
     unknown_id: int = 0
@@ -121,7 +121,7 @@ class FetchCounters:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The living part at one moment."""
+    """The engine at one moment."""
 
     state: EngineState
     problems: tuple[HealthProblem, ...] = ()
@@ -190,7 +190,7 @@ class Engine(Protocol):
         ...
 
     async def read(self, contacts: Sequence[str]) -> RefreshReport:
-        """Poll these watched contacts now, together with whoever asks at the same time. Raises as `refresh` does."""
+        """Poll these watched contacts now, together with requests of the same moment. Raises as `refresh` does."""
         ...
 
     def watched(self) -> Sequence[Watched]:

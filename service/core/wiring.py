@@ -1,4 +1,4 @@
-"""What is known and said of contacts: the parts between the engine that reads and the routes that answer."""
+"""The parts of core put together: what lies between the engine that reads and the routes that answer."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from service.core.presence.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The parts, which belong together. `log.run()` and `desk.run()` are the caller's to run.
+    """The parts, which belong together. `log.run()` and `claim_service.run()` are the caller's to run.
 
-    `claims` says who is held, `desk` gives people out.
+    `leases` says who is held, `claim_service` claims people.
     """
 
     store: Store
     reader: Reader
     log: EventLog
-    claims: LeaseTable
-    desk: ClaimService
+    leases: LeaseTable
+    claim_service: ClaimService
     clock: Clock
     history: History
 
@@ -48,10 +48,10 @@ class Core:
         `bound`: seconds that a state counts as live unconfirmed; `events`: how many are kept; `rules`: of claims;
         `history` follows what happens, and by default keeps none of it.
         """
-        claims = LeaseTable(clock)
-        reader = Reader(store, clock, bound, groups, availability, claims)
+        leases = LeaseTable(clock)
+        reader = Reader(store, clock, bound, groups, availability, leases)
         log = EventLog(store, reader, clock, events)
-        desk = ClaimService(store, reader, log, clock, claims, rules or ClaimRules())
+        claim_service = ClaimService(store, reader, log, clock, leases, rules or ClaimRules())
         history = History(clock) if history is None else history
         history.follow(log)
-        return cls(store, reader, log, claims, desk, clock, history)
+        return cls(store, reader, log, leases, claim_service, clock, history)

@@ -32,7 +32,8 @@ from service.core.clock import Clock, SystemClock
 from service.core.events.history import History
 from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
-from service.core.presence.store import MemoryStore, Store
+from service.core.presence.memory_store import MemoryStore
+from service.core.presence.store import Store
 from service.core.wiring import Core
 from service.runtime import access_rules
 from service.sync.budget import BudgetedTransport, RequestBudget
@@ -62,7 +63,7 @@ class Assembly:
 
     def let_go(self) -> None:
         """The service is about to stop: end the streams, and answer the requests that wait."""
-        self.core.desk.close()
+        self.core.claim_service.close()
         self.core.log.close()
 
 
@@ -148,7 +149,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         revisions.reserve(store.revision)
         engine.start({each.end_user: each.contacts for each in config.watch})
         ticking = asyncio.create_task(core.log.run(), name="log")
-        claiming = asyncio.create_task(core.desk.run(), name="claims")
+        claiming = asyncio.create_task(core.claim_service.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
         try:
             yield

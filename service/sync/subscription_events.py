@@ -13,11 +13,12 @@ That one is made for the first time is no event, nor is the end of one that is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pws_soap.lifecycle import USABLE, Key, Kind, Resource, State
+from service.core.events.event import SubscriptionChange
 from service.core.presence.store import Store
 from service.sync.subscriptions import feed_of
 
@@ -29,8 +30,8 @@ MISSED: Final = "subscription.missed"
 
 _WITHOUT_NOTICE: Final = "a change came that no notification had told of"
 
-Publish = Callable[[str, Mapping[str, object], Iterable[str]], None]
-"""Takes the event's name, its data, and the keys of the contacts that it is about."""
+Publish = Callable[[str, SubscriptionChange, Iterable[str]], None]
+"""Takes the event's name, what happened, and the keys of the contacts that it is about."""
 
 
 class Slot(NamedTuple):
@@ -55,10 +56,9 @@ class SubscriptionEvent:
     reason: str | None = None
     origin: str | None = None
 
-    def data(self) -> dict[str, object]:
-        """Its data, as clients get it."""
-        data: dict[str, object] = {"end_user": self.slots[0].user, "node": self.node, "reason": self.reason}
-        return data if self.origin is None else data | {"from": self.origin, "to": self.node}
+    def data(self) -> SubscriptionChange:
+        """The value that the log keeps."""
+        return SubscriptionChange(self.slots[0].user, self.node, self.reason, self.origin)
 
 
 def working(state: State) -> frozenset[Slot]:

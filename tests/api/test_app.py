@@ -15,7 +15,7 @@ from starlette.types import Message
 from pws_soap.models import Secret
 from service.api.app import create_app
 from service.core.clock import ManualClock
-from service.core.presence.store import MemoryStore
+from service.core.presence.memory_store import MemoryStore
 from service.core.wiring import Core
 from tests.support.asgi import call
 from tests.support.bare_service import BUSY, SECRET, BareService, presence

@@ -93,7 +93,7 @@ async def test_it_moves_with_what_it_sees() -> None:
     await has_moved()
     made.read([presence(ANN, AVAILABLE, display_name="Ann")])
     await has_moved()
-    ticket = made.knowledge.desk.ask(Ask("support", 2, 60.0, "", "joe"))
+    ticket = made.knowledge.claim_service.ask(Ask("support", 2, 60.0, "", "joe"))
     assert isinstance(ticket.outcome, Granted)
     assert (await one(made))["available"] is False
     assert (await one(made))["revision"] > found[-1]
@@ -103,7 +103,7 @@ async def test_it_moves_with_what_it_sees() -> None:
 async def test_a_claim_on_one_who_is_not_available_moves_nothing() -> None:
     """What a held person does meanwhile is not seen, and what ends the claim is where they are free again."""
     made = office()
-    assert isinstance(made.knowledge.desk.ask(Ask("sales", 2, 60.0, "", "joe")).outcome, Granted)
+    assert isinstance(made.knowledge.claim_service.ask(Ask("sales", 2, 60.0, "", "joe")).outcome, Granted)
     before = await one(made, CID)
     async with Listener(made.app) as client:
         await client.take(1)
@@ -138,7 +138,7 @@ async def test_an_answer_that_it_has_stays_the_same() -> None:
 
 async def test_a_claims_contacts_have_it_too() -> None:
     made = office()
-    ticket = made.knowledge.desk.ask(Ask("sales", 2, 60.0, "", "board"))
+    ticket = made.knowledge.claim_service.ask(Ask("sales", 2, 60.0, "", "board"))
     assert isinstance(ticket.outcome, Granted)
     before = (await made.get("/v1/claims")).json()["claims"][0]["contacts"]
     made.read([presence(CID, BUSY, note="x")])
@@ -209,7 +209,7 @@ async def history(steps: list[tuple[Any, Any, Any]], victim: int) -> list[object
                         made.store.trust(FEED) if what else made.store.doubt(FEED, "lost")
                         made.knowledge.log.touch()
                     case _:
-                        made.knowledge.desk.ask(Ask(what, 1, 3.0, "", "joe"))
+                        made.knowledge.claim_service.ask(Ask(what, 1, 3.0, "", "joe"))
                 if kind in {"hidden", "seen"}:  # a fetch that succeeds, as the pump takes it
                     made.store.trust(FEED)
                     made.knowledge.log.touch()

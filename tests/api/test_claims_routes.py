@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 
+from service.access.authentication import AccessRules, Authenticator
+from service.access.principal import Principal, Scope
 from service.access.stream_slots import ConnectionSlots
+from service.api.app import create_app
 from service.api.models import rfc3339
+from service.core.claims.model import ClaimEventKind
 from service.core.claims.service import ClaimRules
-from tests.support.branch import AVAILABLE, BUSY, running
-from tests.support.reception import Reception, until
+from tests.support.branch import AVAILABLE, BUSY, Branch, running
+from tests.support.fake_engine import FakeEngine
+from tests.support.reception import KEYS, Reception, until
+from tests.support.sse import Listener
 
 GROUPS = {"support": ("ann", "bob"), "sales": ("bob", "cid")}
 ONE = {"group": "support"}
@@ -21,6 +27,11 @@ def reception(**rest: Any) -> Reception:
     office = Reception(GROUPS, **rest)
     office.opens()
     return office
+
+
+def follower(office: Reception, who: str = "joe", **headers: str) -> Listener:
+    """A stream with the key of `who`."""
+    return Listener(office.app, authorization=f"Bearer {KEYS[who]}", **headers)
 
 
 # --- making
@@ -92,7 +103,7 @@ async def test_what_is_wrong_with_a_claim_is_said(body: object, parameter: str, 
     (error,) = answer.json()["errors"]
     assert error["parameter"] == parameter
     assert expected in error["expected"], error
-    assert not office.desk.leases()
+    assert not office.claim_service.leases()
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", "\xe9"])
@@ -217,7 +228,7 @@ async def test_the_same_request_gets_the_same_answer() -> None:
     assert again.headers["location"] == first.headers["location"]
     assert again.headers["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in first.headers
-    assert len(office.desk.leases()) == 1
+    assert len(office.claim_service.leases()) == 1
     office.attend(121)
     assert (await office.post(ONE, idempotency_key="a")).body == first.body
     office.attend(600)
@@ -271,7 +282,7 @@ async def test_one_who_waits_gets_the_next_one() -> None:
     claim = (await office.post({"group": "support", "count": 2})).json()
     async with running(office):
         call = office.call("POST", "/v1/claims", ONE, "rita", {"Prefer": "wait=30"})
-        await until(lambda: office.desk.waiting)
+        await until(lambda: office.claim_service.waiting)
         await office.send("DELETE", f"/v1/claims/{claim['id']}")
         answer = await call.answer()
     assert (answer.status, answer.headers["preference-applied"]) == (201, "wait=30")
@@ -288,7 +299,7 @@ async def test_the_end_of_the_wait_is_a_conflict() -> None:
         await until(lambda: office.slots.taken)
         office.put("bob", AVAILABLE, on_the_phone=True)
         assert (await office.post(ONE, prefer="wait=5")).json()["type"] == "/problems/too-many-streams"
-        assert office.desk.waiting == 1
+        assert office.claim_service.waiting == 1
         await office.clock.run(30)
         answer = await call.answer()
     assert (answer.status, answer.headers["preference-applied"]) == (409, "wait=30")
@@ -315,13 +326,13 @@ async def test_one_who_goes_away_leaves_the_queue() -> None:
         headers = {"Prefer": "wait=30", "Idempotency-Key": "a"}
         call = office.call("POST", "/v1/claims", ONE, headers=headers)
         await until(lambda: office.slots.taken)
-        assert office.desk.waiting == 1
+        assert office.claim_service.waiting == 1
         call.leave()
         await until(lambda: not call.waits)
-        assert (office.desk.waiting, office.slots.taken) == (0, 0)
+        assert (office.claim_service.waiting, office.slots.taken) == (0, 0)
         office.put("ann", AVAILABLE)
         await office.clock.run(0)
-        assert not office.desk.leases()
+        assert not office.claim_service.leases()
         assert (await office.post(ONE, idempotency_key="a")).status == 201
 
 
@@ -335,10 +346,10 @@ async def test_one_who_goes_away_as_it_is_served_holds_nobody() -> None:
         await until(lambda: office.slots.taken)
         call.leave()
         office.put("ann", AVAILABLE)
-        office.desk._attend()
-        assert len(office.desk.leases()) == 1
+        office.claim_service._attend()
+        assert len(office.claim_service.leases()) == 1
         await until(lambda: not call.waits)
-        assert not office.desk.leases()
+        assert not office.claim_service.leases()
     assert office.told("claim.") == ["claim.made", "claim.released"]
 
 
@@ -350,7 +361,7 @@ async def test_when_the_service_stops_whoever_waits_is_answered() -> None:
     async with running(office):
         call = office.call("POST", "/v1/claims", ONE, headers={"Prefer": "wait=30"})
         await until(lambda: office.slots.taken)
-        office.desk.close()
+        office.claim_service.close()
         answer = await call.answer()
     assert (answer.status, answer.json()["type"], answer.headers["retry-after"]) == (503, "/problems/stopping", "1")
 
@@ -361,11 +372,14 @@ async def test_when_the_service_stops_whoever_waits_is_answered() -> None:
 async def test_the_log_tells_of_claims() -> None:
     """Each with the claim as it was then, contacts included."""
     office = reception()
-    claim = (await office.post(ONE)).json()
-    await office.send("POST", f"/v1/claims/{claim['id']}/renew")
-    office.put("ann", BUSY)
-    office.store.unwatch(["ann@example.com"])
-    told = [event for event in office.events if event.name.startswith("claim.")]
+    async with follower(office) as client:
+        await client.take(1)
+        claim = (await office.post(ONE)).json()
+        await office.send("POST", f"/v1/claims/{claim['id']}/renew")
+        office.put("ann", BUSY)
+        office.store.unwatch(["ann@example.com"])
+        ended = await client.until(lambda events: any(event.name == "claim.released" for event in events))
+    told = [event for event in ended if event.name.startswith("claim.")]
     assert [event.name for event in told] == [
         "claim.made",
         "claim.renewed",
@@ -373,13 +387,53 @@ async def test_the_log_tells_of_claims() -> None:
         "claim.unavailable",
         "claim.released",
     ]
-    made, _, away, gone, ended = (dict(event.data) for event in told)
+    made, _, away, gone, over = (event.data for event in told)
     assert made["claim"] == {name: value for name, value in claim.items() if name != "passed_over"}
     assert (away["contact"], away["reason"]) == ("ann@example.com", "is BUSY")
     assert (gone["contact"], gone["reason"]) == ("ann@example.com", "no longer watched")
-    assert ended["reason"] == "nobody in it is watched any longer"
-    assert all(event.keys == frozenset({"ann@example.com"}) for event in told[:4])
-    json.dumps([dict(event.data) for event in told])
+    assert over["reason"] == "nobody in it is watched any longer"
+    logged = [event for event in office.events if event.name.startswith("claim.")]
+    assert all(event.keys == frozenset({"ann@example.com"}) for event in logged[:4])
+
+
+async def test_a_claim_is_told_once_however_many_programs_answer() -> None:
+    """Two HTTP programs over one core: the log holds one event, and both show it."""
+    office = reception()
+    anybody = Authenticator(rules=AccessRules(anonymous=Principal("anonymous", frozenset(Scope))))
+    other = create_app(FakeEngine(), office.knowledge, callback_secret=None, version="1", authenticator=anybody)
+    async with follower(office) as one, Listener(other) as two:
+        await one.take(1)
+        await two.take(1)
+        claim = (await office.post(ONE)).json()
+        told, same = await one.take(2), await two.take(2)
+    assert [event.name for event in told] == ["claim.made", "change"]
+    assert told == same
+    assert told[0].data["claim"]["id"] == claim["id"]
+
+
+async def test_a_claim_is_told_without_any_program() -> None:
+    """Core tells of it: whoever follows the log hears of it."""
+    branch = Branch({"support": ("ann",)})
+    branch.opens()
+    lease = branch.claim()
+    (event,) = branch.claim_events
+    assert (event.kind, event.lease) == (ClaimEventKind.MADE, lease)
+    (snapshot,) = event.contacts
+    assert snapshot.contact.claim == lease.of(lease.people[0])
+
+
+async def test_a_stream_shows_the_contacts_of_a_claim_as_they_were() -> None:
+    """To a limited key too, and however late the event is read: the log holds what was so when it happened."""
+    office = reception()
+    begun = office.knowledge.log.last
+    await office.post({"group": "sales"}, who="sales")
+    office.put("bob", BUSY)
+    office.put("cid", BUSY)
+    for who in ("joe", "sales"):
+        async with follower(office, who, last_event_id=str(begun)) as client:
+            events = await client.until(lambda events: any(event.name == "claim.made" for event in events))
+        (made,) = [event for event in events if event.name == "claim.made"]
+        assert [each["state"] for each in made.data["claim"]["contacts"]] == ["AVAILABLE"]
 
 
 async def test_the_description_knows_every_answer() -> None:

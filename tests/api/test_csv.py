@@ -12,6 +12,7 @@ from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import Principal, Scope
 from service.api.negotiation import NotAcceptable, preferred
 from service.api.writers import csv_table
+from service.api.writers.fields import COLUMNS
 from service.core.clock import Moment
 from service.core.presence.claim import Claim
 from service.core.presence.snapshot import CLAIMED, ContactSnapshot
@@ -56,7 +57,7 @@ async def test_a_table_has_a_row_for_each_contact() -> None:
     keys = list((await made.get(f"/v1/presence/{ANN}")).json())
     keys.remove("devices")
     found = rows(answer)
-    assert list(found[0]) == list(csv_table.COLUMNS) == keys
+    assert list(found[0]) == list(COLUMNS) == keys
     assert found[0] == {
         "contact": ANN,
         "state": "BUSY",

@@ -15,6 +15,10 @@ from service.access.stream_slots import ConnectionSlots
 from service.api.sse.response import STALLED, NotRead
 from service.api.sse.resume import MOST_NEWS
 from service.api.sse.subscriber import LAG, PIECE
+from service.core.claims.coverage import CoverageChange
+from service.core.claims.model import ClaimEvent, ClaimEventKind, Lease, Person
+from service.core.clock import Moment
+from service.core.events.event import SubscriptionChange
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.query import Filter
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
@@ -42,6 +46,20 @@ def reader(groups: Iterable[str] | None = None, *, details: bool = True) -> Prin
     """Somebody who sees only some of it."""
     seen = None if groups is None else frozenset(groups)
     return Principal("board", frozenset({Scope.READ}), seen, details)
+
+
+def numbered(number: int) -> SubscriptionChange:
+    """An event that a test knows again by its reason."""
+    return SubscriptionChange("dispatcher", "imp1", str(number))
+
+
+def claim_made(made: BareService, group: str, contact: str) -> ClaimEvent:
+    """A claim of one contact for a group, as core tells of it."""
+    record = made.store.get(contact)
+    assert record is not None
+    now = Moment.of(made.clock)
+    lease = Lease("c1", group, "", "joe", now, now, (Person(record.key, contact),))
+    return ClaimEvent(ClaimEventKind.MADE, lease, contacts=(made.knowledge.reader.snapshot(record),))
 
 
 def brief(events: Iterable[Sse]) -> list[str]:
@@ -201,12 +219,13 @@ async def test_one_group_decides_about_available() -> None:
 async def test_the_service_tells_why_with_names_and_times() -> None:
     """To those whose contacts it is about."""
     made = office()
+    lost = SubscriptionChange("dispatcher", "imp1", "gone")
     data = {"end_user": "dispatcher", "node": "imp1", "reason": "gone"}
     async with Listener(made.app) as every, Listener(made.app, "/v1/events?group=support") as some:
         await every.take(1)
         await some.take(1)
-        made.knowledge.log.tell("subscription.lost", data, [ANN, CID])
-        made.knowledge.log.tell("subscription.lost", data, [CID])
+        made.knowledge.log.tell("subscription.lost", lost, [ANN, CID])
+        made.knowledge.log.tell("subscription.lost", lost, [CID])
         first, second = await every.take(2)
         assert first.name == "subscription.lost"
         assert first.data == {"at": "2027-01-15T08:00:00.000Z", "revision": int(first.id), **data}
@@ -226,7 +245,7 @@ async def test_whoever_comes_back_gets_exactly_what_it_missed() -> None:
         made.read([presence(ANN, BUSY)])
         (seen,) = await client.take(1)
     made.read([presence(ANN, AWAY)])
-    made.knowledge.log.tell("subscription.missed", {})
+    made.knowledge.log.tell("subscription.missed")
     made.store.unwatch([BOB])
     expected = ["change ann AWAY", "subscription.missed", "removed bob"]
     for target, headers in (
@@ -285,7 +304,7 @@ async def test_an_id_that_is_kept_no_longer_leads_to_a_snapshot() -> None:
     made = office(buffer=5)
     first = made.knowledge.log.last
     for number in range(20):
-        made.knowledge.log.tell("noted", {"number": number})
+        made.knowledge.log.tell("noted", numbered(number))
     async with Listener(made.app, last_event_id=str(first)) as client:
         (snapshot,) = await client.take(1)
         assert snapshot.data["reason"] == "not-kept"
@@ -394,7 +413,7 @@ def shake(made: BareService, rounds: int) -> None:
     now = states.index(bob.state)  # as ann is next: everybody changes with every round
     for number in range(rounds):
         made.read([presence(each, states[(now + number + at) % 3]) for at, each in enumerate((ANN, BOB, CID))])
-        made.knowledge.log.tell("noted", {"number": number})
+        made.knowledge.log.tell("noted", numbered(number))
 
 
 async def held_up(made: BareService, client: Listener, rounds: int = LAG) -> None:
@@ -424,7 +443,7 @@ async def test_a_client_that_was_held_up_gets_the_last_event_of_each_contact() -
         ], "an id names the range as long as not all of it is told"
         assert brief(events[:1]) == ["change ann DND"]
         assert sorted(event.data["contact"] for event in events[1:] if event.name == "change") == [ANN, BOB, CID]
-        numbers = [event.data["number"] for event in events if event.name == "noted"]
+        numbers = [int(event.data["reason"]) for event in events if event.name == "noted"]
         assert numbers == list(range(LAG - MOST_NEWS, LAG))
         await client.silence()
         shake(made, 2)
@@ -588,10 +607,10 @@ async def test_streams_that_see_the_same_share_the_work() -> None:
         await client.take(1)
     view = made.knowledge.reader.visible_to
 
-    def counted(told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
+    def counted(snapshot: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
         nonlocal looked
         looked += 1
-        return view(told, wanted)
+        return view(snapshot, wanted)
 
     made.knowledge.reader.visible_to = counted  # type: ignore[method-assign]
     made.read([presence(ANN, BUSY)])
@@ -626,13 +645,12 @@ async def test_a_limited_key_hears_that_something_happened_and_not_what() -> Non
     log = made.knowledge.log
     async with Listener(made.app) as client:
         await client.take(1)
-        log.tell("subscription.lost", {"end_user": "dispatcher", "node": "imp1", "reason": "x"}, [ANN])
-        log.tell("subscription.lost", {"end_user": "dispatcher", "node": "imp1", "reason": "x"}, [CID])
-        log.tell("coverage.low", {"group": "sales", "free": 0, "min_free": 1}, [BOB, CID])
-        log.tell("coverage.low", {"group": "support", "free": 0, "min_free": 1}, [ANN, BOB])
-        claim = {"id": "c1", "group": "sales", "contacts": [{"contact": BOB, "reason": "sales: secret"}]}
-        log.tell("claim.made", {"claim": claim}, [BOB])
-        log.tell("claim.made", {"claim": {**claim, "group": "support"}}, [BOB])
+        log.tell("subscription.lost", SubscriptionChange("dispatcher", "imp1", "x"), [ANN])
+        log.tell("subscription.lost", SubscriptionChange("dispatcher", "imp1", "x"), [CID])
+        log.tell("coverage.low", CoverageChange("sales", True, 0, 1), [BOB, CID])
+        log.tell("coverage.low", CoverageChange("support", True, 0, 1), [ANN, BOB])
+        log.tell("claim.made", claim_made(made, "sales", BOB), [BOB])
+        log.tell("claim.made", claim_made(made, "support", BOB), [BOB])
         lost, low, made_claim = await client.take(3)
         assert set(lost.data) == {"at", "revision"}
         assert low.data["group"] == "support"
@@ -649,7 +667,7 @@ async def test_a_key_without_details_is_told_only_what_it_sees() -> None:
         keys = {"contact", "display_name", "available", "freshness", "as_of", "revision"}
         assert all(set(each) == keys for each in snapshot.data["contacts"])
         made.read([presence(ANN, AVAILABLE, display_name="Ann", note="at the dentist until three")])
-        made.knowledge.log.tell("claim.made", {"claim": {"id": "c1", "group": "support", "contacts": []}}, [ANN])
+        made.knowledge.log.tell("claim.made", claim_made(made, "support", ANN), [ANN])
         made.read([presence(ANN, BUSY, display_name="Ann")])
         made.read([presence(ANN, AWAY, display_name="Ann")])
         claim, change = await client.take(2)

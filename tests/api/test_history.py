@@ -11,9 +11,10 @@ from pws_soap.models import Secret
 from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import ANYBODY, Principal, Scope
 from service.api.app import create_app
+from service.core.claims.model import Ask
 from service.core.events.history import History
 from service.core.presence.availability import Availability, Rule
-from service.core.presence.store import MemoryStore
+from service.core.presence.memory_store import MemoryStore
 from service.core.wiring import Core
 from tests.support.asgi import Answer
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, SECRET, BareService, presence
@@ -189,3 +190,12 @@ async def test_an_unchanged_past_is_not_sent_again() -> None:
     made.read([presence(BOB, BUSY)])
     again = await made.get(f"/v1/presence/{ANN}/history", if_none_match=first.headers["etag"])
     assert (again.status, again.body) == (304, b"")
+
+
+async def test_a_limited_key_sees_a_claim_that_changes_its_own_group_alone() -> None:
+    """By the rule of all groups Ann is not available anyway; by the group that the key sees she was, and is held."""
+    groups = {"support": (ANN,), "sales": (ANN,)}
+    rules = {"sales": Rule(states=frozenset({BUSY}))}
+    made = office(who=Principal("board", frozenset({Scope.READ}), frozenset({"support"})), groups=groups, rules=rules)
+    made.knowledge.claim_service.ask(Ask("support", 1, 60.0, "", "joe"))
+    assert [each["available"] for each in (await past(made))["transitions"]] == [False, True]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import Device, Presence, PresenceState, PresenceType
-from service.api.models import ContactListView, ContactView, rfc3339
+from service.api.models import ContactListView, rfc3339
 from service.api.writers.contact import ContactJson
 from service.core.clock import Moment
 from service.core.presence.availability import AvailabilityVerdict
@@ -18,6 +18,7 @@ from service.core.presence.freshness import Freshness, Level
 from service.core.presence.query import Page
 from service.core.presence.records import Change, ChangeKind, ReadingStart, Record, Source
 from service.core.presence.snapshot import ContactSnapshot
+from tests.support.plain_contacts import contact_view
 
 NO = AvailabilityVerdict(False, "stale")
 AS_OF = Moment(5.0, 1_795_255_203.12)
@@ -160,7 +161,7 @@ contacts = st.builds(
 def test_the_fast_way_and_the_plain_way_agree(known: list[ContactSnapshot], cursor: str | None, revision: int) -> None:
     """Whatever the names and notes hold."""
     plain = ContactListView(
-        contacts=[ContactView.of(each) for each in known], next_cursor=cursor, revision=revision
+        contacts=[contact_view(each) for each in known], next_cursor=cursor, revision=revision
     ).model_dump(mode="json")
     fast = json.loads(ContactJson().page(Page(tuple(known), cursor, revision)))
     # Of two records with one key the first would be kept: the store has no such two, the strategy may.

@@ -9,6 +9,7 @@ from service.access.principal import Principal, Scope
 from service.api.models import BriefContactView
 from service.core.engine import NotAvailable
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, BareService, presence
+from tests.support.plain_contacts import brief_view
 
 ANN, BOB, CID, DAN = "ann@example.com", "bob@example.com", "cid@example.com", "dan@example.com"
 READ = frozenset({Scope.READ})
@@ -100,7 +101,7 @@ async def test_without_details_one_sees_who_is_available() -> None:
     assert list(ann) == list(BriefContactView.model_fields)
     known = made.knowledge.reader.one(ANN)
     assert known is not None
-    assert ann == BriefContactView.of(known).model_dump(mode="json") == (await made.get(f"/v1/presence/{ANN}")).json()
+    assert ann == brief_view(known).model_dump(mode="json") == (await made.get(f"/v1/presence/{ANN}")).json()
     for each in ("", f"/{ANN}"):
         text = (await made.get(f"/v1/presence{each}")).body
         assert not any(word in text for word in (b"BUSY", b"secret", b"reason", b"devices"))

@@ -27,7 +27,7 @@ from service.api.sse.subscriber import Subscriber
 from service.api.sse.view import FrameCache, SubscriberView
 from service.api.writers.contact import ContactJson
 from service.core.clock import Moment
-from service.core.events.log import CHANGE, Event
+from service.core.events.event import CHANGE, Event
 from service.core.presence.availability import Availability
 from service.core.presence.query import Filter
 from service.core.presence.snapshot import GroupedSnapshot

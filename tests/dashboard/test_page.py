@@ -269,7 +269,7 @@ async def test_who_is_held_is_shown_with_holder_purpose_and_time(opened: Opener)
     async with served(office) as it:
         page = (await opened(it.url)).page
         await expect(names(page)).to_have_count(4)
-        desk = asyncio.create_task(office.knowledge.desk.run())
+        claim_service = asyncio.create_task(office.knowledge.claim_service.run())
         body = {"group": "support", "for": "ticket 4711"}
         answer = await page.request.post(f"{it.url}v1/claims", data=body)
         assert answer.status == 201
@@ -277,8 +277,8 @@ async def test_who_is_held_is_shown_with_holder_purpose_and_time(opened: Opener)
         await expect(row(page, "Ann").locator(".claim")).to_contain_text(" · ticket 4711 · anonymous")
         await expect(page.locator("#claims-body")).to_contain_text("Ann Example for ticket 4711")
         await expect(page.locator("#events-body")).to_contain_text("Claimed")
-        desk.cancel()
-        await asyncio.gather(desk, return_exceptions=True)
+        claim_service.cancel()
+        await asyncio.gather(claim_service, return_exceptions=True)
 
 
 async def test_a_group_with_too_few_free_people_is_marked(opened: Opener) -> None:

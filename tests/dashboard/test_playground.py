@@ -14,7 +14,7 @@ from service.access.principal import READER
 from service.api.app import create_app
 from service.cli.demo.playground import SimulatorPlayground
 from service.core.clock import ManualClock
-from service.core.presence.store import MemoryStore
+from service.core.presence.memory_store import MemoryStore
 from service.core.wiring import Core
 from tests.support.asgi import Answer, call
 from tests.support.bare_service import BareService

@@ -112,7 +112,7 @@ async def test_fifty_claimants_and_twenty_people() -> None:
         async with asyncio.timeout(60):
             got = await asyncio.gather(*(claimant(session, url, office, number) for number in FIFTY))
             assert sum(got) == 60
-            while office.knowledge.desk.leases() or reader.held:
+            while office.knowledge.claim_service.leases() or reader.held:
                 await office.clock.sleep(0.5)
         for task in (changing, reading):
             task.cancel()
@@ -148,10 +148,10 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
     for name in office.people:
         office.put(name, BUSY)
     async with office.open():
-        desk = office.knowledge.desk
+        claim_service = office.knowledge.claim_service
 
         def waiting() -> int:
-            return desk.waiting
+            return claim_service.waiting
 
         hanging_up = [asyncio.create_task(ask_and_hang_up(office, 4)) for _ in range(20)]
         async with asyncio.timeout(30):
@@ -162,7 +162,7 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
                 await office.clock.sleep(0.1)
         office.put(TWENTY[0], AVAILABLE)
         await office.clock.sleep(1)
-        assert not desk.leases()
+        assert not claim_service.leases()
         patience = [office.random.uniform(2, 12) for _ in FIFTY]
         asking = [asyncio.create_task(ask_and_hang_up(office, each)) for each in patience]
         changing = asyncio.create_task(office.changes())
@@ -172,7 +172,7 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
             while waiting():
                 await office.clock.sleep(0.2)
             # One who hung up in the moment of the answer is beyond anybody's knowing: that is what a lease is for.
-            while desk.leases():
+            while claim_service.leases():
                 await office.clock.sleep(1)
         for name in office.people:
             office.put(name, AVAILABLE)
@@ -193,7 +193,7 @@ async def test_who_waits_for_more_than_there_are_does_not_starve_another_group()
                 return answer.status, await answer.json(content_type=None)
 
         vain = [asyncio.create_task(claim("support", 3)) for _ in range(2)]
-        while office.knowledge.desk.waiting < 2:
+        while office.knowledge.claim_service.waiting < 2:
             await office.clock.sleep(0.1)
         async with asyncio.timeout(60):
             for _ in FIFTY:

@@ -149,7 +149,7 @@ async def test_ten_thousand_changes_and_clients_that_come_and_go() -> None:
         following = [asyncio.create_task(client.follow(service, session)) for client in clients]
         await service.until("everybody is there", len(clients))
         await service.changes(10_000)
-        service.log.tell(DONE, {})
+        service.log.tell(DONE)
         async with asyncio.timeout(60):
             await asyncio.gather(*following)
         events = service.log.since(begun)
@@ -199,7 +199,7 @@ async def test_one_that_never_reads_holds_nobody_up_and_costs_no_memory() -> Non
                 nonlocal heard
                 for _ in range(count):
                     await service.changes(100, at_once=10)
-                    service.log.tell(DONE, {})
+                    service.log.tell(DONE)
                     async for event in stream:
                         heard += 1
                         if event.name == DONE:

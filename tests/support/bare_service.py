@@ -12,8 +12,8 @@ from service.access.authentication import Authenticator
 from service.api.app import create_app
 from service.core.clock import ManualClock
 from service.core.presence.availability import Availability
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import PutReport, Source
-from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
 from tests.support.asgi import Answer, call
 from tests.support.fake_engine import FakeEngine

@@ -1,10 +1,10 @@
-"""A small office whose people are claimed: store, log and desk on a clock that stands, without HTTP."""
+"""A small office whose people are claimed: store, log and claim service on a clock that stands, without HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -13,9 +13,9 @@ from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnough
 from service.core.claims.service import ClaimRules, ClaimService
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import ManualClock
-from service.core.events.log import Event
+from service.core.events.event import Event
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
-from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
 
 BOUND = 1000.0
@@ -33,22 +33,25 @@ def short(contact: str) -> str:
 
 @dataclass
 class Branch:
-    """`groups` are short names by group. `events` is all that the log told, `happenings` what claims told."""
+    """`groups` are short names by group. `events` is all that the log told, `claim_events` what it told of claims."""
 
     groups: Mapping[str, tuple[str, ...]]
     rules: ClaimRules = field(default_factory=ClaimRules)
     clock: ManualClock = field(default_factory=ManualClock)
     events: list[Event] = field(default_factory=list)
-    happenings: list[ClaimEvent] = field(default_factory=list)
+    claim_events: list[ClaimEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
         self.knowledge = Core.of(self.store, self.clock, BOUND, groups, rules=self.rules)
-        self.knowledge.log.follow(self.events.extend)
-        self.desk: ClaimService = self.knowledge.desk
-        self.desk.listen(self.happenings.append)
+        self.knowledge.log.follow(self._follow)
+        self.claim_service: ClaimService = self.knowledge.claim_service
         self._numbers = itertools.count(1)
+
+    def _follow(self, events: Sequence[Event]) -> None:
+        self.events += events
+        self.claim_events += [event.data for event in events if isinstance(event.data, ClaimEvent)]
 
     def opens(self, *names: str, state: PresenceState = AVAILABLE) -> None:
         """Watch these (by default all) and read them."""
@@ -65,7 +68,7 @@ class Branch:
 
     def ask(self, group: str = "support", count: int = 1, seconds: float = 60.0, wait: float = 0.0) -> Ticket:
         """Ask, each time as somebody else."""
-        return self.desk.ask(Ask(group, count, seconds, "", f"asker-{next(self._numbers)}"), wait)
+        return self.claim_service.ask(Ask(group, count, seconds, "", f"asker-{next(self._numbers)}"), wait)
 
     def claim(self, group: str = "support", count: int = 1, seconds: float = 60.0) -> Lease:
         """Ask, and get it."""
@@ -80,7 +83,7 @@ class Branch:
             lease = self.claim(group)
             found += names(lease)
             self.clock.advance(1.0)
-            assert self.desk.release(lease.id)
+            assert self.claim_service.release(lease.id)
         return found
 
     def refused(self, group: str = "support", count: int = 1) -> NotEnoughFree:
@@ -90,10 +93,10 @@ class Branch:
         return outcome
 
     def attend(self, seconds: float = 0.0) -> None:
-        """Let time pass, and do what the desk's task would do then."""
+        """Let time pass, and do what the claim service's task would do then."""
         self.clock.advance(seconds)
         self.knowledge.log.touch()
-        self.desk._attend()
+        self.claim_service._attend()
 
     def told(self, *prefixes: str) -> list[str]:
         """Names of the events that begin so."""
@@ -116,8 +119,8 @@ def reasons(outcome: Granted | NotEnoughFree) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(branch: Branch) -> AsyncIterator[None]:
-    """With the desk's task."""
-    task = asyncio.create_task(branch.desk.run())
+    """With the claim service's task."""
+    task = asyncio.create_task(branch.claim_service.run())
     await asyncio.sleep(0)
     try:
         yield

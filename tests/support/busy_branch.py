@@ -7,7 +7,7 @@ import contextlib
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import uvicorn
@@ -18,8 +18,9 @@ from service.access.stream_slots import ConnectionSlots
 from service.api.app import create_app
 from service.core.claims.model import ClaimEvent, ClaimEventKind
 from service.core.claims.service import ClaimRules
+from service.core.events.event import Event
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
-from service.core.presence.store import MemoryStore
 from service.core.wiring import Core
 from tests.support.branch import AVAILABLE, AWAY, BUSY, FEED, uri
 from tests.support.fake_engine import FakeEngine
@@ -42,7 +43,7 @@ class FastClock:
 
 @dataclass
 class BusyOffice:
-    """`people` by name and what is true of them; `wrong` is what the desk did that was not right by that truth."""
+    """`people` by name and what is true of them; `wrong` is what claims did against that truth."""
 
     groups: Mapping[str, tuple[str, ...]]
     seed: int = 0
@@ -57,7 +58,7 @@ class BusyOffice:
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
         self.knowledge = Core.of(self.store, self.clock, 100_000.0, groups, rules=ClaimRules(max_waiting=100))
-        self.knowledge.desk.listen(self._happened)
+        self.knowledge.log.follow(self._follow)
         self.people = sorted({name for names in self.groups.values() for name in names})
         authenticator = Authenticator(ConnectionSlots(500, 500))
         secret = Secret("a-secret-path-of-the-tests")
@@ -80,16 +81,21 @@ class BusyOffice:
             await self.clock.sleep(0.1)
             self.put(self.random.choice(self.people), self.random.choice((AVAILABLE, AVAILABLE, BUSY, AWAY)))
 
-    def _happened(self, happening: ClaimEvent) -> None:
-        lease = happening.lease
+    def _follow(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event.data, ClaimEvent):
+                self._check(event.data)
+
+    def _check(self, event: ClaimEvent) -> None:
+        lease = event.lease
         for person in lease.people:
-            if happening.event is ClaimEventKind.MADE:
+            if event.kind is ClaimEventKind.MADE:
                 if self.truth[person.key] is not AVAILABLE:
                     self.wrong.append(f"{person.key} was {self.truth[person.key]}")
                 if person.key in self.holders:
                     self.wrong.append(f"{person.key} has two holders")
                 self.holders[person.key] = lease.id
-            elif happening.ends and self.holders.pop(person.key, None) != lease.id:
+            elif event.ends and self.holders.pop(person.key, None) != lease.id:
                 self.wrong.append(f"{person.key} was not held by what ended")
 
     @contextlib.asynccontextmanager
@@ -101,13 +107,13 @@ class BusyOffice:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             listening.setblocking(False)
             self.port = listening.getsockname()[1]
-            work = (self.knowledge.log.run(), self.knowledge.desk.run())
+            work = (self.knowledge.log.run(), self.knowledge.claim_service.run())
             living = [asyncio.create_task(each) for each in work]
             serving = asyncio.create_task(server._serve([listening]))
             try:
                 yield f"http://127.0.0.1:{self.port}"
             finally:
-                self.knowledge.desk.close()
+                self.knowledge.claim_service.close()
                 self.knowledge.log.close()
                 server.should_exit = True
                 await serving

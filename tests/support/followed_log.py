@@ -9,12 +9,13 @@ from typing import Any
 
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock, Moment
-from service.core.events.log import GAP, Event, EventLog
+from service.core.events.event import Event
+from service.core.events.log import GAP, EventLog
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.claim import Claim
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Reader
 from service.core.presence.records import Source
-from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, presence
 
 FEED = "dispatcher"

@@ -22,7 +22,7 @@ from pws_soap.simulator import ConnectionAborted, NodeDown, Options, Simulator
 from pws_soap.simulator import State as Wire
 from pws_soap.transport import Reply
 from service.core.presence.freshness import Level, assess, default_bound
-from service.core.presence.store import MemoryStore
+from service.core.presence.memory_store import MemoryStore
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine

@@ -8,7 +8,8 @@ from typing import Any
 
 from pws_soap.simulator import Fault, NodeCondition
 from pws_soap.simulator import State as Wire
-from service.core.events.log import CHANGE, EventLog
+from service.core.events.event import CHANGE, SubscriptionChange
+from service.core.events.log import EventLog
 from service.core.presence.freshness import Level
 from service.core.presence.query import Reader
 from service.sync.subscription_events import FAILED_OVER, LOST, MISSED, RECREATED, RENEWED
@@ -44,7 +45,7 @@ class Followed(VirtualOffice):
             if event.name != CHANGE:
                 found.append(event.name)
             elif event.after is not None:
-                found.append(str(event.after.known.freshness.level))
+                found.append(str(event.after.contact.freshness.level))
         return found
 
     def news(self, after: int) -> list[str]:
@@ -93,7 +94,8 @@ def test_the_contacts_of_the_feed_are_named() -> None:
         await office.heal()
         lost = next(event for event in office.log.since(seen) or () if event.name == LOST)
         assert lost.keys == frozenset(office.contacts)
-        assert lost.data["end_user"] == "dispatcher"
+        assert isinstance(lost.data, SubscriptionChange)
+        assert lost.data.end_user == "dispatcher"
 
     story(work)
 
@@ -109,7 +111,8 @@ def test_a_node_that_goes_down() -> None:
         await office.pass_time(5)
         assert office.news(seen) == [FAILED_OVER, RECREATED]
         moved = next(event for event in office.log.since(seen) or () if event.name == FAILED_OVER)
-        assert (moved.data["from"], moved.data["to"]) == ("http://imp1:8082", "http://imp2:8082")
+        assert isinstance(moved.data, SubscriptionChange)
+        assert (moved.data.origin, moved.data.node) == ("http://imp1:8082", "http://imp2:8082")
         assert office.events(seen).count(Level.STALE) == len(office.contacts)
 
     story(work, nodes=("imp1", "imp2"), heartbeat=10.0)

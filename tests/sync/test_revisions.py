@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pws_soap.lifecycle import Memory
 from service.config import load
 from service.core.clock import ManualClock
-from service.core.presence.store import MemoryStore
+from service.core.presence.memory_store import MemoryStore
 from service.runtime import assembly
 from service.sync.revisions import BLOCK, HIGHEST, INTERVAL, Revisions, first
 from service.sync.state_file import StateFile

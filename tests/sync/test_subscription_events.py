@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from pws_soap.lifecycle import Act, Event, FailureKind, Kind, Move, Stop
 from service.core.clock import ManualClock
-from service.core.presence.store import MemoryStore
+from service.core.events.event import SubscriptionChange
+from service.core.presence.memory_store import MemoryStore
 from service.sync.subscription_events import (
     FAILED_OVER,
     LOST,
@@ -29,10 +31,10 @@ from tests.lifecycle.story import Story, subscription
 class Published:
     """What was published."""
 
-    events: list[tuple[str, dict[str, Any], set[str]]] = field(default_factory=list)
+    events: list[tuple[str, SubscriptionChange, set[str]]] = field(default_factory=list)
 
-    def publish(self, name: str, data: Any, keys: Any) -> None:  # as Publish
-        self.events.append((name, dict(data), set(keys)))
+    def publish(self, name: str, data: SubscriptionChange, keys: Iterable[str]) -> None:
+        self.events.append((name, data, set(keys)))
 
     def names(self) -> list[str]:
         """The names of the events, which are forgotten then."""
@@ -79,7 +81,7 @@ def test_a_subscription_is_lost_and_made_anew() -> None:
     story.used(subscription(), FailureKind.SUBSCRIPTION_LOST)
     (lost,) = story.published.events
     reason = "the server says: subscription-lost"
-    assert lost == (LOST, {"end_user": "ann", "node": A, "reason": reason}, {"joe@example.com"})
+    assert lost == (LOST, SubscriptionChange("ann", A, reason), {"joe@example.com"})
     story.live_on(60)
     assert story.published.names() == [LOST, RECREATED]
 
@@ -93,7 +95,7 @@ def test_what_it_hangs_on_takes_it_along(failure_kind: FailureKind) -> None:
         story.no(story.one(Act.RENEW, Kind.ENDPOINT), failure_kind)
     else:
         story.used(subscription(), failure_kind)
-    assert [(name, data["reason"]) for name, data, _ in story.published.events] == [
+    assert [(name, data.reason) for name, data, _ in story.published.events] == [
         (LOST, f"the server says: {failure_kind}")
     ]
     story.live_on(60)
@@ -107,7 +109,7 @@ def test_the_reason_is_the_newest_error() -> None:
     story.no(story.one(Act.RENEW, Kind.SUBSCRIPTION), FailureKind.SERVER)
     story.used(subscription(), FailureKind.SESSION_LOST)
     ((_, data, _),) = story.published.events
-    assert data["reason"] == "the server says: session-lost"
+    assert data.reason == "the server says: session-lost"
 
 
 def test_one_session_that_is_lost_is_one_event_for_each_subscription() -> None:
@@ -137,9 +139,7 @@ def test_one_that_runs_out_says_so() -> None:
     """Nobody renewed it: the server did not answer."""
     story = PublishedStory().start()
     story.wait(3700)
-    assert [(name, data["reason"]) for name, data, _ in story.published.events] == [
-        (LOST, "it was not renewed in time")
-    ]
+    assert [(name, data.reason) for name, data, _ in story.published.events] == [(LOST, "it was not renewed in time")]
 
 
 def test_a_node_that_fails_is_published_with_the_node_that_follows() -> None:
@@ -151,7 +151,7 @@ def test_a_node_that_fails_is_published_with_the_node_that_follows() -> None:
     ((name, data, _),) = story.published.events
     assert name == FAILED_OVER
     reason = f"{A} does not answer: the server says: unreachable"
-    assert data == {"end_user": "ann", "node": B, "reason": reason, "from": A, "to": B}
+    assert data == SubscriptionChange("ann", B, reason, A)
     story.published.names()
     story.serve_only(B, 60, FailureKind.UNREACHABLE)
     assert story.published.names() == [RECREATED, RECREATED]
@@ -162,7 +162,7 @@ def test_the_operators_wish_is_a_move_without_a_fault() -> None:
     story = PublishedStory(A, B).start()
     story.post(Move(B))
     ((name, data, _),) = story.published.events
-    assert (name, data["reason"], data["from"], data["to"]) == (FAILED_OVER, None, A, B)
+    assert (name, data.reason, data.origin, data.node) == (FAILED_OVER, None, A, B)
     story.live_on(60)
     assert story.published.names() == [FAILED_OVER, RECREATED]
 
@@ -192,7 +192,7 @@ def test_a_change_that_nobody_announced() -> None:
     story.publisher.missed(subscription("ann", 1))
     ((name, data, _),) = story.published.events
     assert name == MISSED
-    assert (data["end_user"], data["node"]) == ("ann", A)
+    assert (data.end_user, data.node) == ("ann", A)
 
 
 def test_events_name_their_slots() -> None:

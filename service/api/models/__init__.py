@@ -15,9 +15,6 @@ from service.api.models.contact import (
     ContactView,
     DeviceView,
     HeldView,
-    claim_shown,
-    device_shown,
-    lasting,
 )
 from service.api.models.counts import BriefCountsView, BriefSummaryView, CountsView, GroupCountsView, SummaryView
 from service.api.models.history import HistoryView, TransitionView
@@ -77,8 +74,5 @@ __all__ = [
     "View",
     "WatchedListView",
     "WatchedView",
-    "claim_shown",
-    "device_shown",
-    "lasting",
     "rfc3339",
 ]

@@ -1,20 +1,20 @@
 """A contact in an answer, in its whole form, in a part of it, and in the brief one for keys that see no details.
 
-Contacts come by the thousand, so that `service.api.writers.contact` writes them; these models say what it must write.
+Contacts come by the thousand, so that `service.api.writers` writes them; these models say what it must write. A new
+field is added to `ContactView` and to its example, to `service.api.writers.fields.TABLE`, and, where keys that see no
+details may see it, to `BriefContactView`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, create_model
 
-from pws_soap.models import Device, PresenceState
-from service.api.models.base import EXAMPLE_TIME, Time, View, rfc3339
-from service.core.presence.claim import Claim
+from pws_soap.models import PresenceState
+from service.api.models.base import EXAMPLE_TIME, Time, View
 from service.core.presence.freshness import Level
-from service.core.presence.records import Record, Source
-from service.core.presence.snapshot import ContactSnapshot
+from service.core.presence.records import Source
 
 CONTACT_EXAMPLE: Final[dict[str, object]] = {
     "contact": "ann@example.com",
@@ -58,10 +58,6 @@ class HeldView(View):
     holder: str = Field(description="the name of the key that asked")
     expires_at: Time = Field(description="unless it is renewed")
 
-    @classmethod
-    def of(cls, claim: Claim) -> HeldView:
-        return cls.model_validate(claim_shown(claim) | {"expires_at": claim.expires.wall})
-
 
 class ContactView(View):
     """A contact and its presence, the same in every answer."""
@@ -85,24 +81,6 @@ class ContactView(View):
     reason: str = Field(description="why it is available or not; against it, with the group whose rule says so")
     claim: HeldView | None = Field(description="who holds it; a contact that is held is not available to others")
 
-    @classmethod
-    def of(cls, known: ContactSnapshot) -> ContactView:
-        """The plain way to make one."""
-        record, (level, as_of, _), verdict, claim = known
-        return cls.model_validate(
-            lasting(record)
-            | {
-                "freshness": level,
-                "as_of": as_of and as_of.wall,
-                "changed_at": record.changed_at and record.changed_at.wall,
-                "source": record.source,
-                "revision": record.revision,
-                "available": verdict.available,
-                "reason": verdict.reason,
-                "claim": HeldView.of(claim) if claim is not None else None,
-            }
-        )
-
 
 class ContactListView(View):
     """A page of contacts, ordered by contact."""
@@ -114,27 +92,28 @@ class ContactListView(View):
     revision: int = Field(description="the number of the newest change of all")
 
 
-class ChosenContactView(View):
+class _ChosenContact(View):
     """Some fields of a contact, as `fields` names them."""
 
     model_config = ConfigDict(title="ChosenContact")
 
     contact: str = Field(description="always there")
-    state: PresenceState | None = None
-    activities: list[str] | None = None
-    on_the_phone: bool | None = None
-    display_name: str | None = None
-    note: str | None = None
-    idle: bool | None = None
-    devices: list[DeviceView] | None = None
-    freshness: Level | None = None
-    as_of: Time | None = None
-    changed_at: Time | None = None
-    source: Source | None = None
-    revision: int | None = None
-    available: bool | None = None
-    reason: str | None = None
-    claim: HeldView | None = None
+
+
+if TYPE_CHECKING:
+    ChosenContactView = View  # mypy does not follow a model that is made of another one's fields
+else:
+    ChosenContactView = create_model(
+        "ChosenContactView",
+        __base__=_ChosenContact,
+        __doc__=_ChosenContact.__doc__,
+        __module__=__name__,
+        **{
+            name: (field.annotation | None, None)
+            for name, field in ContactView.model_fields.items()
+            if name != "contact"
+        },
+    )
 
 
 class ChosenListView(View):
@@ -159,18 +138,6 @@ class BriefContactView(View):
     as_of: Time | None
     revision: int
 
-    @classmethod
-    def of(cls, known: ContactSnapshot) -> BriefContactView:
-        record, (level, as_of, _), verdict, _ = known
-        return cls(
-            contact=record.contact,
-            display_name=record.presence.display_name if record.presence is not None else None,
-            available=verdict.available,
-            freshness=level,
-            as_of=as_of and as_of.wall,
-            revision=record.revision,
-        )
-
 
 class BriefListView(View):
     """A page of contacts for a key that may see who is available, and no more."""
@@ -180,40 +147,3 @@ class BriefListView(View):
     contacts: list[BriefContactView]
     next_cursor: str | None
     revision: int
-
-
-def claim_shown(claim: Claim) -> dict[str, object]:
-    """A claim in the JSON of the contact it holds."""
-    return {
-        "id": claim.id,
-        "group": claim.group,
-        "for": claim.purpose,
-        "holder": claim.holder,
-        "expires_at": rfc3339(claim.expires.wall),
-    }
-
-
-def device_shown(device: Device) -> dict[str, object]:
-    """A device in the JSON of its contact."""
-    return {
-        "id": device.id,
-        "open": device.open,
-        "audio": device.audio,
-        "video": device.video,
-        "text": device.text,
-    }
-
-
-def lasting(record: Record) -> dict[str, object]:
-    """The part of a contact's JSON that changes only with its revision, up to `devices`."""
-    presence = record.presence
-    return {
-        "contact": record.contact,
-        "state": record.state,
-        "activities": presence.activities if presence else (),
-        "on_the_phone": presence.on_the_phone if presence else None,
-        "display_name": presence.display_name if presence else None,
-        "note": presence.note if presence else None,
-        "idle": presence.idle if presence else None,
-        "devices": [device_shown(each) for each in (presence.devices if presence else ())],
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from service.api.models import CONTACT_EXAMPLE
+from service.api.models import CONTACT_EXAMPLE, BriefContactView
 
 _SUPPORT: Final = {
     "total": 2,
@@ -14,9 +14,7 @@ _SUPPORT: Final = {
     "on_the_phone": 1,
     "available": 1,
 }
-_BRIEF: Final = {
-    name: CONTACT_EXAMPLE[name] for name in ("contact", "display_name", "available", "freshness", "as_of", "revision")
-}
+_BRIEF: Final = {name: CONTACT_EXAMPLE[name] for name in BriefContactView.model_fields}
 
 EXAMPLES: Final[Mapping[str, object]] = {
     "ContactView": CONTACT_EXAMPLE,

@@ -55,9 +55,9 @@ class ExplainView(View):
     devices: list[DeviceDetailView]
 
     @classmethod
-    def of(cls, known: ContactSnapshot, opinions: Sequence[Opinion], bound: float) -> ExplainView:
+    def of(cls, contact: ContactSnapshot, opinions: Sequence[Opinion], bound: float) -> ExplainView:
         """`bound` is the freshness bound in seconds."""
-        record, freshness, *_ = known
+        record, freshness, *_ = contact
         presence = record.presence
         lasting = f"its subscription works, and it was confirmed within {bound:g} s"
         return cls(

@@ -130,7 +130,7 @@ class StatusView(View):
 
     @classmethod
     def limited(cls, status: Status, version: str, now: float) -> StatusView:
-        """For whoever may see some contacts only, or not why they are so: that something is wrong, and since when."""
+        """For keys with limits: that something is wrong, and since when."""
         since = [each.since for each in status.problems]
         what = "Presence may be missing or stale; a key without limits sees why"
         return cls(

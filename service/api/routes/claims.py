@@ -1,20 +1,21 @@
-"""Claims over HTTP: ask for somebody who is free, wait for one, keep them, let them go.
+"""Claims over HTTP: claim people who are free, wait for them, renew and release a claim.
 
-What is decided is decided at the desk (`service.core.claims`); here requests become asks and outcomes become answers.
-Whoever goes away while waiting leaves the queue, and what it was given in that moment is taken back.
+`service.core.claims` decides; here HTTP requests become its requests, and outcomes become answers.
+A client that goes away while it waits leaves the queue, and what it was given in that moment is taken back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Request
 from starlette.responses import Response
 
 from service.access.errors import NotAllowed, RequestRefused
-from service.access.principal import ANYBODY, Principal, Scope
+from service.access.principal import Principal, Scope
 from service.api.context import Context
 from service.api.disconnect import wait_for_disconnect
 from service.api.etags import plain
@@ -28,6 +29,7 @@ from service.api.responses import INVALID, TOO_LARGE, Responses
 from service.api.writers.claim import ClaimJson, reasons
 from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnoughFree, Outcome, RejectReason
 from service.core.claims.wait_queue import Ticket
+from service.core.events.event import Event
 
 _RETRY_FULL: Final = 5
 """Seconds after which one may try again to wait."""
@@ -41,10 +43,10 @@ _STOPPING: Final[Responses] = {
 
 
 def router(context: Context) -> APIRouter:
-    """`/v1/claims`, `/v1/claims/{id}` and `/v1/claims/{id}/renew`. Has the log tell of claims."""
+    """`/v1/claims`, `/v1/claims/{id}` and `/v1/claims/{id}/renew`."""
     routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
     counter = ClaimEndpoints(context)
-    desk, since = context.knowledge.desk, context.clock.now()
+    claim_service, since = context.knowledge.claim_service, context.clock.now()
     reads, claims = (
         Depends(context.authenticator.require(Scope.READ)),
         Depends(context.authenticator.require(Scope.CLAIM)),
@@ -104,7 +106,7 @@ def router(context: Context) -> APIRouter:
     )
     async def every(who: Principal = reads) -> Response:
         """Claims end with the service: there are none from before `since`."""
-        return plain(counter.json.many(desk.leases(), since, who))
+        return plain(counter.json.many(claim_service.leases(), since, who))
 
     @routes.get(
         "/{id}",
@@ -135,7 +137,7 @@ def router(context: Context) -> APIRouter:
         seconds = counter.seconds(body.lease_seconds if body is not None else None)
         if counter.find(id, who, to_change=True) is None:
             return _no_such(request)
-        lease = desk.renew(id, seconds)
+        lease = claim_service.renew(id, seconds)
         return _no_such(request) if lease is None else plain(counter.json.one(lease, who))
 
     @routes.delete(
@@ -150,7 +152,7 @@ def router(context: Context) -> APIRouter:
         who: Principal = claims,
     ) -> Response:
         """For whoever made it, and for admins."""
-        if counter.find(id, who, to_change=True) is None or not desk.release(id):
+        if counter.find(id, who, to_change=True) is None or not claim_service.release(id):
             return _no_such(request)
         return Response(status_code=204)
 
@@ -158,18 +160,18 @@ def router(context: Context) -> APIRouter:
 
 
 class ClaimEndpoints:
-    """What the routes have in common: it speaks HTTP with askers, and has the log tell of claims."""
+    """What the routes have in common: it answers claims, each once for an Idempotency-Key."""
 
     def __init__(self, context: Context) -> None:
         self.json = ClaimJson(context.reader, context.json, context.log)
         self._context = context
-        self._desk = context.knowledge.desk
+        self._claim_service = context.knowledge.claim_service
         self._replays = Replays()
-        self._desk.listen(self._happened)
+        context.log.follow(self._follow)
 
     def find(self, name: str, who: Principal, *, to_change: bool = False) -> Lease | None:
         """A lease that `who` may see. Raises NotAllowed where it must not change it."""
-        lease = self._desk.get(name)
+        lease = self._claim_service.get(name)
         if lease is None or not self.json.shows(lease, who):
             return None
         if to_change and lease.holder != who.name and Scope.ADMIN not in who.scopes:
@@ -178,7 +180,7 @@ class ClaimEndpoints:
 
     def seconds(self, asked: float | None) -> float:
         """The lease that was asked for. Raises InvalidParameters where it is too long."""
-        rules = self._desk.rules
+        rules = self._claim_service.rules
         if asked is not None and asked > rules.max_lease:
             raise _wrong("body", "lease_seconds", f"at most {rules.max_lease:g} seconds (claims.max_lease)")
         return asked if asked is not None else min(rules.default_lease, rules.max_lease)
@@ -211,7 +213,7 @@ class ClaimEndpoints:
 
     async def _fresh(self, request: Request, who: Principal, ask: Ask, wait: int | None, name: Name | None) -> Response:
         applied = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
-        ticket = self._desk.ask(ask, wait or 0)
+        ticket = self._claim_service.ask(ask, wait or 0)
         try:
             match await self._outcome(ticket, request, who):
                 case Granted(lease, passed_over):
@@ -219,28 +221,28 @@ class ClaimEndpoints:
                     headers = {"Location": f"/v1/claims/{lease.id}", **applied}
                     if name is not None:
                         self._replays.keep(name, lease.id, body, headers)
-                        if self._desk.get(lease.id) is None:  # ended before anybody could be told
+                        if self._claim_service.get(lease.id) is None:  # ended before it was kept
                             self._replays.ended(lease.id, self._now())
                     return plain(body, 201, headers)
                 case NotEnoughFree() as refused:
                     return _not_enough(request, ask, refused, who, applied)
                 case RejectReason.FULL:
-                    detail = f"claims.max_waiting is {self._desk.rules.max_waiting}, and so many wait already"
+                    detail = f"claims.max_waiting is {self._claim_service.rules.max_waiting}, and so many wait already"
                     return _problem(request, "too-many-waiting", detail, {"Retry-After": str(_RETRY_FULL)})
                 case RejectReason.STOPPING:
                     return _problem(request, "stopping", "The service is stopping", {"Retry-After": "1"})
-        except BaseException:  # whatever it is, the asker hears of no claim: nobody must be held for it
-            self._desk.leave(ticket)
+        except BaseException:  # whatever it is, the client gets no claim: nobody must be held for it
+            self._claim_service.leave(ticket)
             raise
 
     async def _outcome(self, ticket: Ticket, request: Request, who: Principal) -> Outcome:
-        """Wait for it, as long as the asker is there."""
+        """Wait for the outcome, as long as the client is there."""
         if ticket.outcome is not None:
             return ticket.outcome
         authenticator = self._context.authenticator
         with authenticator.slots.take(authenticator.client(request, who)):
             gone = asyncio.create_task(wait_for_disconnect(request.receive))
-            answer = asyncio.create_task(self._desk.outcome(ticket))
+            answer = asyncio.create_task(self._claim_service.outcome(ticket))
             try:
                 await asyncio.wait({gone, answer}, return_when=asyncio.FIRST_COMPLETED)
                 if not gone.done():
@@ -250,20 +252,14 @@ class ClaimEndpoints:
                     task.cancel()
                     with contextlib.suppress(asyncio.CancelledError, Exception):
                         await task
-        self._desk.leave(ticket)
-        return NotEnoughFree(0, False, ())  # nobody hears it
+        self._claim_service.leave(ticket)
+        return NotEnoughFree(0, False, ())  # nobody reads it
 
-    def _happened(self, happening: ClaimEvent) -> None:
-        if happening.ends:
-            self._replays.ended(happening.lease.id, self._now())
-        data = {"claim": self.json.plain(happening.lease, ANYBODY)}
-        keys = happening.lease.keys
-        if happening.person is not None:
-            data["contact"] = happening.person.contact
-            keys |= {happening.person.key}
-        if happening.reason is not None:
-            data["reason"] = happening.reason
-        self._context.log.tell(happening.event, data, keys, weight=len(keys))
+    def _follow(self, events: Sequence[Event]) -> None:
+        """Answers that are kept for repeated requests are dropped some time after their claim has ended."""
+        for event in events:
+            if isinstance(event.data, ClaimEvent) and event.data.ends:
+                self._replays.ended(event.data.lease.id, self._now())
 
     def _now(self) -> float:
         return self._context.clock.monotonic()

@@ -31,7 +31,7 @@ from service.api.parameters.presence import ContactQuery, ListQuery
 from service.api.problems import ContactNotWatched, shortened
 from service.api.responses import EXPIRED, INVALID, NOT_ACCEPTABLE, NOT_WATCHED, documented
 from service.api.writers import csv_table
-from service.api.writers.fields import FIELDS
+from service.api.writers.fields import COLUMNS, FIELDS
 from service.core.engine import NotAvailable
 from service.core.presence.query import Filter, Page, Unknown
 from service.core.presence.snapshot import ContactSnapshot
@@ -84,7 +84,7 @@ def router(context: Context) -> APIRouter:
         form = preferred(request.headers.get("accept", ""), _FORMS)
         wanted, sort, fields = query.filter(who), query.order(who), query.shown(who)
         if form == csv_table.MEDIA_TYPE and "devices" in query.fields:
-            raise Unknown("fields", "columns, one or more of " + ", ".join(csv_table.COLUMNS))
+            raise Unknown("fields", "columns, one or more of " + ", ".join(COLUMNS))
 
         client = context.authenticator.client(request, who)
 
@@ -173,7 +173,7 @@ def router(context: Context) -> APIRouter:
 
         def make() -> Said:
             counts = context.reader.summary(who.groups)
-            return Said(view.of(counts, context.knowledge.desk.rules.floors).model_dump_json().encode())
+            return Said(view.of(counts, context.knowledge.claim_service.rules.floors).model_dump_json().encode())
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))
@@ -185,7 +185,7 @@ def _said(context: Context, page: Page, form: str, fields: Sequence[str] | None,
     """A page in one of its forms."""
     if form == JSON:
         return Said(context.json.page(page, fields), JSON, links)
-    columns = [name for name in fields or csv_table.COLUMNS if name in csv_table.COLUMNS]
+    columns = [name for name in fields or COLUMNS if name in COLUMNS]
     disposition = {"Content-Disposition": 'attachment; filename="presence.csv"'}
     return Said(csv_table.table(page.contacts, columns), csv_table.CONTENT_TYPE, disposition | dict(links))
 

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Self
 
-from service.core.events.log import Event
+from service.core.events.event import Event
 from service.core.presence.snapshot import GroupedSnapshot
 
 MAX_LENGTH: Final = 64

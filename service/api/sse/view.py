@@ -1,24 +1,23 @@
-"""What one asker is told of an event: nothing, that a contact changed, or that it left the view.
+"""What one client sees of an event: nothing, that a contact changed, that it left the view, or what else happened.
 
-It is decided from the event alone, by comparing what the asker saw before with what it sees now. So nothing has to be
-remembered for a stream but its place in the log, and one that resumes is told exactly what it would have been told.
+It is decided from the event alone, by comparing what the client saw before with what it sees now. So nothing has to be
+remembered for a stream but its place in the log, and one that resumes gets exactly what it would have got.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from service.access.principal import Principal
-from service.api.models import rfc3339
 from service.api.sse import wire_format
 from service.api.sse.resume import VisibleEvent
 from service.api.writers.compact import compact
 from service.api.writers.contact import ContactJson
-from service.core.claims.model import ClaimEventKind as ClaimEvent
-from service.core.events.log import CHANGE, REMOVED, Event, EventLog
+from service.api.writers.event import event_json
+from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.log import EventLog
 from service.core.presence import brief
 from service.core.presence.query import Filter, Reader
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
@@ -26,9 +25,6 @@ from service.core.presence.store import Store
 
 KEPT: Final = 8 * 1024 * 1024
 """Bytes of events and snapshots that are kept for the streams that see the same: five thousand contacts are three."""
-
-
-UNAVAILABLE: Final = ClaimEvent.UNAVAILABLE.value
 
 
 class ViewKey(NamedTuple):
@@ -39,7 +35,7 @@ class ViewKey(NamedTuple):
 
 
 class FrameCache:
-    """What was written for one stream, for all others that see the same. `turn` is for work that takes long."""
+    """Frames written for one stream, kept for all that see the same. `turn`: a lock for work that takes long."""
 
     def __init__(self, limit: int = KEPT) -> None:
         self.turn = asyncio.Lock()
@@ -48,15 +44,15 @@ class FrameCache:
         self._kept: dict[tuple[ViewKey, int, int], bytes] = {}
 
     def __repr__(self) -> str:
-        return f"<Frames {len(self._kept)}, {self._size} bytes>"
+        return f"<FrameCache {len(self._kept)}, {self._size} bytes>"
 
-    def get(self, outlook: ViewKey, id: int, part: int = 0) -> bytes | None:  # noqa: A002  # the event's own word
+    def get(self, view_key: ViewKey, id: int, part: int = 0) -> bytes | None:  # noqa: A002  # the event's own word
         """A part of what is sent with that id; None when it is not kept."""
-        return self._kept.get((outlook, id, part))
+        return self._kept.get((view_key, id, part))
 
-    def keep(self, frame: bytes, outlook: ViewKey, id: int, part: int = 0) -> None:  # noqa: A002
+    def keep(self, frame: bytes, view_key: ViewKey, id: int, part: int = 0) -> None:  # noqa: A002
         """Keep one; the oldest make room."""
-        key = (outlook, id, part)
+        key = (view_key, id, part)
         self._size += len(frame) - len(self._kept.pop(key, b""))
         self._kept[key] = frame
         while self._size > self._limit or len(self._kept) > self._limit // 256:
@@ -64,7 +60,7 @@ class FrameCache:
 
 
 class SubscriberView:
-    """Tells one asker. Raises Unknown for a group that is none, or that the asker must not know of."""
+    """Renders events for one client. Raises Unknown for an unknown group, or one that its key must not know of."""
 
     def __init__(
         self, reader: Reader, store: Store, writer: ContactJson, frames: FrameCache, wanted: Filter, who: Principal
@@ -75,11 +71,12 @@ class SubscriberView:
         self._frames = frames
         self._wanted = wanted
         self._who = who
-        self._outlook = ViewKey(wanted, who.details)
+        self._visible = Filter(within=who.groups)
+        self._view_key = ViewKey(wanted, who.details)
         self._members = reader.members(wanted)
 
     def __repr__(self) -> str:
-        return f"<Viewpoint of {self._who.name}>"
+        return f"<SubscriberView of {self._who.name}>"
 
     async def everybody(self, log: EventLog) -> tuple[Sequence[GroupedSnapshot], int]:
         """All contacts, and the id as of which they are so; where many streams begin, one after the other."""
@@ -93,20 +90,22 @@ class SubscriberView:
 
         However many streams begin together, in one turn of the event loop one such part is written.
         """
-        kept = self._frames.get(self._outlook, at, 1 + start)
+        kept = self._frames.get(self._view_key, at, 1 + start)
         if kept is not None:
             return kept
         async with self._frames.turn:
-            kept = self._frames.get(self._outlook, at, 1 + start)
+            kept = self._frames.get(self._view_key, at, 1 + start)
             if kept is None:
-                seen = ((self._reader.visible_to(log.confirmed(told), self._wanted), told) for told in everybody)
-                kept = b",".join(self._shown(known, told) for known, told in seen if known is not None)
-                self._frames.keep(kept, self._outlook, at, 1 + start)
+                seen = (
+                    (self._reader.visible_to(log.confirmed(snapshot), self._wanted), snapshot) for snapshot in everybody
+                )
+                kept = b",".join(self._shown(contact, snapshot) for contact, snapshot in seen if contact is not None)
+                self._frames.keep(kept, self._view_key, at, 1 + start)
                 await asyncio.sleep(0)
         return kept
 
     def visible(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Those that may change what this asker sees: nothing that is told may depend on the others."""
+        """Those that may change what this client sees: nothing that it gets may depend on the others."""
         if self._who.details:
             return events
         return [event for event in events if event.after is None or self._is_visible(event, event.after)]
@@ -115,19 +114,19 @@ class SubscriberView:
         return event.before is None or brief.revision(after, self._who.groups) == event.id
 
     def event(self, step: VisibleEvent) -> bytes:
-        """The event as it is sent; nothing when it changes nothing for this asker."""
+        """The event as it is sent; nothing when it changes nothing for this client."""
         event, before, coalesced = step
         alone = coalesced is None
-        if alone and (kept := self._frames.get(self._outlook, event.id)) is not None:
+        if alone and (kept := self._frames.get(self._view_key, event.id)) is not None:
             return kept
-        told = self._about_contact(event, before) if event.key is not None else self._news(event)
-        frame = b"" if told is None else wire_format.event(told[0], step.id, told[1])
+        rendered = self._about_contact(event, before) if event.key is not None else self._beside_contacts(event)
+        frame = b"" if rendered is None else wire_format.event(rendered[0], step.id, rendered[1])
         if alone:
-            self._frames.keep(frame, self._outlook, event.id)
+            self._frames.keep(frame, self._view_key, event.id)
         return frame
 
     def _about_contact(self, event: Event, before: GroupedSnapshot | None) -> tuple[str, bytes] | None:
-        """What it is told, unless the asker knows it; `before` is what it knows."""
+        """What the client gets, unless it knows it already; `before` is what it knows."""
         was = None if before is None else self._reader.visible_to(before, self._wanted)
         now = None if event.after is None else self._reader.visible_to(event.after, self._wanted)
         if now is not None:
@@ -142,35 +141,17 @@ class SubscriberView:
         )
         return REMOVED, gone
 
-    def _news(self, event: Event) -> tuple[str, bytes] | None:
-        """What happened beside the contacts, as far as it is this asker's business."""
+    def _beside_contacts(self, event: Event) -> tuple[str, bytes] | None:
+        """An event that is about no single contact; None where this client must not know of it."""
         if self._members is not None and event.keys is not None and event.keys.isdisjoint(self._members):
             return None
-        if event.name == UNAVAILABLE and not self._who.details:  # it says that a presence changed
-            return None
-        data = event.data
-        if self._who.limited:
-            limited = self._limited(data)
-            if limited is None:
-                return None
-            data = limited
-        return event.name, compact({"at": rfc3339(event.at.wall), "revision": event.id, **data})
+        data = event_json(event, self._who, self._contacts_of_claim)
+        return None if data is None else (event.name, data)
 
-    def _limited(self, data: Mapping[str, object]) -> Mapping[str, object] | None:
-        """Of groups that it may see all, their contacts as it sees them; of anything else, that it happened."""
-        claim = data.get("claim")
-        group = claim.get("group") if isinstance(claim, Mapping) else data.get("group")
-        if group is None:
-            return {}
-        if self._who.groups is not None and group not in self._who.groups:
-            return None
-        if not isinstance(claim, Mapping):
-            return data
-        if not self._who.details:
-            return {}
-        seen = (self._reader.one(each["contact"], within=self._who.groups) for each in claim["contacts"])
-        contacts = [json.loads(self._shown(known, None)) for known in seen if known is not None]
-        return {**data, "claim": {**claim, "contacts": contacts}}
+    def _contacts_of_claim(self, contacts: Iterable[GroupedSnapshot]) -> bytes:
+        """Those that this client may see, whether they pass its filter or not, with commas between."""
+        visible = ((self._reader.visible_to(snapshot, self._visible), snapshot) for snapshot in contacts)
+        return b",".join(self._shown(contact, snapshot) for contact, snapshot in visible if contact is not None)
 
     def _looks_the_same(self, was: ContactSnapshot, now: ContactSnapshot) -> bool:
         if was.freshness.level is not now.freshness.level:
@@ -179,16 +160,16 @@ class SubscriberView:
             return (was.record.revision, was.verdict, was.claim) == (now.record.revision, now.verdict, now.claim)
         return was.verdict.available is now.verdict.available and _name(was) == _name(now)
 
-    def _shown(self, known: ContactSnapshot, told: GroupedSnapshot | None) -> bytes:
+    def _shown(self, contact: ContactSnapshot, snapshot: GroupedSnapshot | None) -> bytes:
         if not self._who.details:
-            return self._writer.brief(brief.of(known, told, self._who.groups))
+            return self._writer.brief(brief.of(contact, snapshot, self._who.groups))
         # What is kept is kept of contacts as they are: a past one must not come in its place, nor stay for ever.
-        current = self._store.get(known.record.key)
-        is_current = current is not None and current.revision == known.record.revision
+        current = self._store.get(contact.record.key)
+        is_current = current is not None and current.revision == contact.record.revision
         writer = self._writer if is_current else ContactJson()
-        return writer.one(known)
+        return writer.one(contact)
 
 
-def _name(known: ContactSnapshot) -> str | None:
-    presence = known.record.presence
+def _name(contact: ContactSnapshot) -> str | None:
+    presence = contact.record.presence
     return None if presence is None else presence.display_name

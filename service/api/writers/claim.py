@@ -1,15 +1,13 @@
-"""Claims as JSON: what they look like, and what each asker may see of them.
+"""Claims as JSON: what they look like, and what each client may see of them.
 
-The contacts in a claim are those of every other answer, with the claim that holds them. An asker that is limited to
+The contacts in a claim are those of every other answer, with the claim that holds them. A client that is limited to
 groups sees the contacts of these, and of a claim for another group no more than that it holds them; one that must not
 see details sees its own claims, with the short form of contacts.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Any
 
 from service.access.principal import Principal
 from service.api.models import rfc3339
@@ -23,7 +21,7 @@ from service.core.presence.snapshot import ContactSnapshot
 
 
 class ClaimJson:
-    """Writes claims for those who ask."""
+    """Writes claims for clients, within the limits of their keys."""
 
     def __init__(self, reader: Reader, contacts: ContactJson, log: EventLog) -> None:
         self._reader = reader
@@ -49,33 +47,32 @@ class ClaimJson:
         found = b",".join(self.one(lease, who) for lease in leases if self.shows(lease, who))
         return b'{"claims":[%b],"since":%b}' % (found, compact(rfc3339(since)))
 
-    # Any: plain JSON.
-    def plain(self, lease: Lease, who: Principal) -> Any:
-        """The same as `one`, for whoever builds JSON around it."""
-        return json.loads(self.one(lease, who))
-
     def _members(self, lease: Lease, who: Principal) -> bytes:
-        shown = lease.seen(who.groups)
-        head = {
-            "id": shown.id,
-            "group": shown.group,
-            "for": shown.purpose,
-            "holder": shown.holder,
-            "made_at": rfc3339(shown.made.wall),
-            "expires_at": rfc3339(shown.expires.wall),
-        }
         found = (self._reader.one(person.contact, within=who.groups) for person in lease.people)
-        contacts = b",".join(self._contact(known, who) for known in found if known is not None)
-        return b'%b,"contacts":[%b]' % (compact(head)[1:-1], contacts)
+        contacts = b",".join(self._contact(contact, who) for contact in found if contact is not None)
+        return lease_members(lease.limited_to(who.groups), contacts)
 
-    def _contact(self, known: ContactSnapshot, who: Principal) -> bytes:
+    def _contact(self, contact: ContactSnapshot, who: Principal) -> bytes:
         if who.details:
-            return self._contacts.one(known)
-        return self._contacts.brief(brief.of(known, self._log.told(known.record.key), who.groups))
+            return self._contacts.one(contact)
+        return self._contacts.brief(brief.of(contact, self._log.snapshot(contact.record.key), who.groups))
+
+
+def lease_members(lease: Lease, contacts: bytes) -> bytes:
+    """The members of a `ClaimView`; `contacts` are its contacts as JSON, with commas between."""
+    head = {
+        "id": lease.id,
+        "group": lease.group,
+        "for": lease.purpose,
+        "holder": lease.holder,
+        "made_at": rfc3339(lease.made.wall),
+        "expires_at": rfc3339(lease.expires.wall),
+    }
+    return b'%b,"contacts":[%b]' % (compact(head)[1:-1], contacts)
 
 
 def reasons(passed_over: Iterable[PassedOver], who: Principal) -> list[dict[str, str]]:
-    """Why the others were not picked; to somebody who may not see why, only whether they were available."""
+    """Why the others were not picked; to a key that sees no details, only whether they were available."""
     if who.details:
         return [{"contact": each.contact, "reason": each.reason} for each in passed_over]
     words = {True: "available, and not picked", False: "not available"}

@@ -1,8 +1,8 @@
-"""Contacts as JSON, fast: the same as `ContactView` and `ContactListView`, and a test holds both equal.
+"""Contacts as JSON, fast: what `ContactView` and `ContactListView` describe.
 
-A page has up to a thousand contacts, and a wall board asks every second. All of a contact but its freshness and
-availability changes only with its revision; that is kept as bytes, and the parts that depend on the moment are set
-between and behind.
+A page has up to a thousand contacts, and a wall board asks every second. All of a contact but its freshness, its
+availability and its claim changes only with its revision; that is kept as bytes, and the parts that depend on the
+moment are set between and behind. `service.api.writers.fields` says which are which.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Final
 
-from service.api.models import claim_shown, lasting, rfc3339
+from service.api.models import rfc3339
 from service.api.writers.compact import compact
-from service.api.writers.fields import BRIEF, FIELDS
+from service.api.writers.fields import BRIEF, FIELDS, TABLE, claim_json
 from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.query import Page
-from service.core.presence.records import Change, ChangeKind, Record, Source
+from service.core.presence.records import Change, ChangeKind, Source
 from service.core.presence.snapshot import ContactSnapshot
 
-_FREE_OF_CLAIMS: Final = b',"claim":null}'
+_OF_RECORD: Final = tuple((name, field.read) for name, field in TABLE.items() if field.of_record)
+_NAMES: Final = tuple(TABLE)
+_BEHIND_AS_OF: Final = b',"%b":' % _NAMES[_NAMES.index("as_of") + 1].encode()
+"""Where the JSON of `_OF_RECORD` is parted to set the freshness between. No string holds it: its quotes are escaped."""
+_NO_CLAIM: Final = b',"claim":null}'
 
 
 class ContactJson:
@@ -31,34 +35,34 @@ class ContactJson:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def one(self, known: ContactSnapshot) -> bytes:
+    def one(self, snapshot: ContactSnapshot) -> bytes:
         """A `ContactView`."""
-        record, (level, as_of, _), verdict, claim = known
+        record, (level, as_of, _), verdict, claim = snapshot
         kept = self._kept.get(record.key)
         if kept is None or kept[0] != record.revision or kept[1] is not record.source:
-            kept = self._kept[record.key] = (record.revision, record.source, *_pieces(record))
+            kept = self._kept[record.key] = (record.revision, record.source, *_kept_parts(snapshot))
         time = f'"{rfc3339(as_of.wall)}"' if as_of is not None else "null"
-        return b'%b,"freshness":"%b","as_of":%b,%b,%b%b' % (
+        return b'{%b,"freshness":"%b","as_of":%b,%b,%b%b' % (
             kept[2],
             level.encode(),
             time.encode(),
             kept[3],
             _verdict(verdict),
-            _FREE_OF_CLAIMS if claim is None else b',"claim":%b}' % compact(claim_shown(claim)),
+            _NO_CLAIM if claim is None else b',"claim":%b}' % compact(claim_json(claim)),
         )
 
-    def brief(self, known: ContactSnapshot) -> bytes:
-        """A `BriefContactView`: whether it is available, for whoever may not see why."""
-        return self.some(known, BRIEF)
+    def brief(self, snapshot: ContactSnapshot) -> bytes:
+        """A `BriefContactView`: whether it is available, for keys that may not see why."""
+        return self.some(snapshot, BRIEF)
 
-    def some(self, known: ContactSnapshot, fields: Sequence[str]) -> bytes:
+    def some(self, snapshot: ContactSnapshot, fields: Sequence[str]) -> bytes:
         """Some fields of a contact."""
-        return compact({name: FIELDS[name](known) for name in fields})
+        return compact({name: FIELDS[name](snapshot) for name in fields})
 
     def page(self, page: Page, fields: Sequence[str] | None = None) -> bytes:
         """A `ContactListView`; with `fields`, only these of each contact."""
-        each = self.one if fields is None else partial(self.some, fields=fields)
-        contacts = b",".join(map(each, page.contacts))
+        write = self.one if fields is None else partial(self.some, fields=fields)
+        contacts = b",".join(map(write, page.contacts))
         return b'{"contacts":[%b],"next_cursor":%b,"revision":%d}' % (contacts, compact(page.cursor), page.revision)
 
     def forget(self, changes: Sequence[Change]) -> None:
@@ -68,11 +72,11 @@ class ContactJson:
                 self._kept.pop(change.record.key, None)
 
 
-def _pieces(record: Record) -> tuple[bytes, bytes]:
-    """What stands before the freshness, and what stands after it."""
-    changed = rfc3339(record.changed_at.wall) if record.changed_at is not None else None
-    rest = {"changed_at": changed, "source": record.source, "revision": record.revision}
-    return compact(lasting(record))[:-1], compact(rest)[1:-1]
+def _kept_parts(snapshot: ContactSnapshot) -> tuple[bytes, bytes]:
+    """What stands before the freshness, and what stands behind `as_of`."""
+    members = compact({name: read(snapshot) for name, read in _OF_RECORD})
+    place = members.rindex(_BEHIND_AS_OF)
+    return members[1:place], members[place + 1 : -1]
 
 
 @lru_cache(maxsize=4096)

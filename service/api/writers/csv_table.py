@@ -12,13 +12,11 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from service.api.writers.fields import FIELDS
+from service.api.writers.fields import COLUMNS, TABLE
 from service.core.presence.snapshot import ContactSnapshot
 
 MEDIA_TYPE: Final = "text/csv"
 CONTENT_TYPE: Final = "text/csv; charset=utf-8; header=present"
-COLUMNS: Final = tuple(name for name in FIELDS if name != "devices")
-"""As in the JSON, in its order. Devices are a list of their own, which no cell holds."""
 
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
@@ -30,15 +28,12 @@ def table(contacts: Iterable[ContactSnapshot], columns: Sequence[str] = COLUMNS)
     text = io.StringIO(newline="")
     writer = csv.writer(text)  # the default dialect: quotes where needed, lines end with CR LF
     writer.writerow(columns)
-    writer.writerows([_cell(name, known) for name in columns] for known in contacts)
+    readers = [TABLE[name].cell or TABLE[name].read for name in columns]
+    writer.writerows([_cell(read(contact)) for read in readers] for contact in contacts)
     return (_BOM + text.getvalue()).encode(errors="replace")
 
 
-def _cell(name: str, known: ContactSnapshot) -> str:
-    if name == "claim":
-        claim = known.claim
-        return "" if claim is None else _harmless(f"{claim.holder}: {claim.purpose}" if claim.purpose else claim.holder)
-    value = FIELDS[name](known)
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,19 +1,19 @@
-"""The rule of claims: who is picked, who waits, and what ends a claim. It decides, and leaves telling to others.
+"""The rule of claims: who is picked, which requests wait, and what ends a claim. It decides, and logs nothing.
 
-Whoever asks is put at the end of the queue, and the queue is served: an asker gets its people if so many of its group
-are watched, live, free by the group's rule at this very moment, held by nobody, and not kept for one who asked before.
-All or none. An asker that waits keeps those of its group who are free now from those behind it, but for a bounded time
+A request is put at the end of the queue, and the queue is served: a request gets its people if so many of its group
+are watched, live, free by the group's rule at this very moment, held by nobody, and not kept for an earlier request.
+All or none. A request that waits keeps those of its group who are free now from later ones, but for a bounded time
 (see `service.core.claims.reserve`); after that it stays in the queue, and is served when enough are free at one moment.
-One that does not want to wait is sent away with the reasons.
+One that does not wait is refused with the reasons.
 
-No I/O and no timer: the caller asks for `next_due` and calls `tick` then. What happened is in `happenings`, who has an
-answer in `settled`; the caller takes both after each call. Each call ends before another begins (one event loop, no
+No I/O and no timer: the caller reads `next_due` and calls `tick` then. What happened is in `events`, requests that have
+an outcome in `settled`; the caller takes both after each call. Each call ends before another begins (one event loop, no
 await), and that is all the atomicity it takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Set
 from typing import Final
 
 from service.core.claims.leases import LeaseTable
@@ -29,6 +29,7 @@ from service.core.claims.model import (
     Person,
     RejectReason,
 )
+from service.core.claims.passed_over import KEPT, TOO_FEW, passed_over
 from service.core.claims.pick_order import PickOrder
 from service.core.claims.reserve import Reserve
 from service.core.claims.wait_queue import Queue, Ticket, Walk
@@ -36,70 +37,66 @@ from service.core.clock import Clock
 from service.core.presence.snapshot import GroupedSnapshot
 
 UNWATCHED: Final = "no longer watched"
-CLAIMED: Final = "claimed"
-NOT_WATCHED: Final = "not watched"
-KEPT: Final = "free, but kept for somebody who asked before"
-TOO_FEW: Final = "free, but too few are"
 GONE: Final = "the asker was gone before it could be answered"
 
 _Reasons = dict[tuple[str, frozenset[str]], tuple[PassedOver, ...]]
-"""By group, and the groups of those who asked before: why nobody can be had. The same for all who ask at one moment."""
+"""By group, and the groups of earlier requests: why each member cannot be had at one moment."""
 
 
 class Allocator:
-    """Decides. `new_id` makes the names of leases; `max_waiting` askers may wait; for at most `reserve` seconds people
-    are kept for them."""
+    """Decides who is held. `new_id` makes the ids of leases; at most `max_waiting` requests wait; people are kept for
+    them for at most `reserve` seconds."""
 
     def __init__(
         self,
-        book: LeaseTable,
-        standing: PickOrder,
-        look: MemberLookup,
+        leases: LeaseTable,
+        order: PickOrder,
+        members: MemberLookup,
         clock: Clock,
         new_id: Callable[[], str],
         max_waiting: int = 500,
         reserve: float = 5.0,
     ) -> None:
-        self._book = book
-        self._standing = standing
-        self._look = look
+        self._leases = leases
+        self._order = order
+        self._members = members
         self._clock = clock
         self._new_id = new_id
         self._max_waiting = max_waiting
         self._queue = Queue()
-        self._reserve = Reserve(reserve, look.members)
+        self._reserve = Reserve(reserve, members.members)
         self._kept: dict[str, set[str]] = {}  # by the group that they are kept for, as of the last walk
-        self._away: set[str] = set()  # held, and not available any more: that was told
+        self._away: set[str] = set()  # held, and not available any more: there was an event
         self._members_left = False
-        self.happenings: list[ClaimEvent] = []
+        self.events: list[ClaimEvent] = []
         self.settled: list[Ticket] = []
 
     def __repr__(self) -> str:
-        return f"<Claiming {self._book!r}, {len(self._queue)} waiting>"
+        return f"<Allocator {self._leases!r}, {len(self._queue)} waiting>"
 
     @property
     def waiting(self) -> int:
-        """How many askers wait."""
+        """How many requests wait."""
         return len(self._queue)
 
     def out_of_patience(self) -> frozenset[str]:
-        """The groups for which somebody has waited long enough."""
+        """The groups of requests that have waited as long as they would."""
         now = self._clock.monotonic()
         return frozenset(ticket.ask.group for ticket in self._queue if ticket.until <= now)
 
     @property
     def next_due(self) -> float | None:
         """The monotonic moment of the next thing that time alone brings about."""
-        dues = (self._book.next_expiry, self._queue.next_due, self._reserve.next_end)
+        dues = (self._leases.next_expiry, self._queue.next_due, self._reserve.next_end)
         return min((due for due in dues if due is not None), default=None)
 
-    # --- what askers want
+    # --- requests
 
     def ask(self, ask: Ask, wait: float = 0.0) -> Ticket:
-        """Somebody asks, and would wait for so many seconds. KeyError: there is no such group."""
+        """A request, which waits for at most so many seconds. KeyError: there is no such group."""
         most = self._watched(ask.group)
         self.tick()
-        wait = wait if ask.count <= most else 0.0  # nobody waits for what cannot come
+        wait = wait if ask.count <= most else 0.0  # no request waits for what cannot come
         ticket = self._queue.add(ask, self._clock.monotonic() + wait)
         try:
             self._serve()
@@ -108,80 +105,80 @@ class Allocator:
                     self._refuse(ticket)
                 elif len(self._queue) > self._max_waiting:
                     self._queue.settle(ticket, RejectReason.FULL)
-        except BaseException:  # a bug must not leave somebody in the queue whom nobody answers
+        except BaseException:  # a bug must not leave a request in the queue that gets no answer
             self._queue.leave(ticket)
             raise
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
-        """The asker is not there any more: it waits no longer, and what it was given meanwhile is taken back."""
+        """The client has gone: its request waits no longer, and what it was given meanwhile is taken back."""
         self._queue.leave(ticket)
         if isinstance(ticket.outcome, Granted):
-            lease = self._book.end(ticket.outcome.lease.id)
-            if lease is not None:  # they keep their place in the order: nobody has given them anything to do
+            lease = self._leases.end(ticket.outcome.lease.id)
+            if lease is not None:  # they keep their place in the order: they were given no task
                 if ticket.picking is not None:
-                    self._standing.undo(ticket.picking)
+                    self._order.undo(ticket.picking)
                 self._over(lease, ClaimEventKind.RELEASED, GONE, counts=False)
         self.tick()
 
     def renew(self, name: str, seconds: float) -> Lease | None:
         """Let a lease last `seconds` from now; None when there is none of this name (any more)."""
         self.tick()
-        lease = self._book.renew(name, seconds)
+        lease = self._leases.renew(name, seconds)
         if lease is not None:
-            self._tell(ClaimEventKind.RENEWED, lease)
+            self._add_event(ClaimEventKind.RENEWED, lease)
         return lease
 
     def release(self, name: str, reason: str | None = None) -> Lease | None:
         """End a lease; None when there is none of this name (any more)."""
         self.tick()
-        lease = self._book.end(name)
+        lease = self._leases.end(name)
         if lease is not None:
             self._over(lease, ClaimEventKind.RELEASED, reason)
             self._serve()
         return lease
 
     def stop(self) -> None:
-        """The service ends: whoever waits gets an answer."""
+        """The service stops: every waiting request is rejected."""
         for ticket in self._queue:
             self._queue.settle(ticket, RejectReason.STOPPING)
             self.settled.append(ticket)
 
     # --- what happens
 
-    def told(self, key: str, told: GroupedSnapshot, at: float) -> None:
-        """What the log tells of a contact."""
-        for opinion in told.opinions:
+    def observe(self, key: str, snapshot: GroupedSnapshot, at: float) -> None:
+        """A contact, as the log has it now."""
+        for opinion in snapshot.opinions:
             if opinion.group is not None:
-                self._standing.heard(opinion.group, key, opinion.verdict.available, at)
-        claim = self._book.held(key)
+                self._order.observe(opinion.group, key, opinion.verdict.available, at)
+        claim = self._leases.held(key)
         if claim is None:
             return
-        verdict = next((each.verdict for each in told.opinions if each.group == claim.group), None)
+        verdict = next((each.verdict for each in snapshot.opinions if each.group == claim.group), None)
         if verdict is None or verdict.available:
             self._away.discard(key)
         elif key not in self._away:
             self._away.add(key)
-            lease = self._book.get(claim.id)
+            lease = self._leases.get(claim.id)
             if lease is not None:
-                self._tell(ClaimEventKind.UNAVAILABLE, lease, Person(key, claim.contact), verdict.reason)
+                self._add_event(ClaimEventKind.UNAVAILABLE, lease, Person(key, claim.contact), verdict.reason)
 
     def removed(self, key: str) -> None:
         """A contact is not watched any longer: its hold ends, and with the last one the lease."""
         self._expire()
-        self._standing.forget(key)
+        self._order.forget(key)
         self._away.discard(key)
         self._members_left = True
-        dropped = self._book.drop(key)
+        dropped = self._leases.drop(key)
         if dropped is None:
             return
         lease, person = dropped
-        self._tell(ClaimEventKind.UNAVAILABLE, lease, person, UNWATCHED)
-        if not lease.people and self._book.end(lease.id) is not None:
+        self._add_event(ClaimEventKind.UNAVAILABLE, lease, person, UNWATCHED)
+        if not lease.people and self._leases.end(lease.id) is not None:
             self._over(lease, ClaimEventKind.RELEASED, "nobody in it is watched any longer")
 
     def tick(self) -> None:
-        """What time has brought about, and whoever can be served now."""
+        """End what has expired, serve what can be served, refuse what has waited long enough."""
         self._expire()
         now = self._clock.monotonic()
         self._serve()
@@ -198,11 +195,11 @@ class Allocator:
     # --- inside
 
     def _expire(self) -> None:
-        for lease in self._book.sweep():
+        for lease in self._leases.sweep():
             self._over(lease, ClaimEventKind.EXPIRED)
 
     def _serve(self) -> None:
-        """One walk through the queue. Whoever is not served keeps people from those behind, as far as it may."""
+        """One walk through the queue. A request that is not served keeps people from later ones, as far as it may."""
         if self._members_left:
             self._members_left = False
             for ticket in self._queue:
@@ -224,20 +221,20 @@ class Allocator:
             self._mark_withheld(ticket.ask, walk)
             if ticket.until > now and group not in walk.passed:
                 walk.passed.add(group)
-                free = {key for key in walk.free[group] if key not in self._book}
+                free = {key for key in walk.free[group] if key not in self._leases}
                 self._kept[group] = self._reserve.keeps(group, free - walk.kept)
                 walk.kept |= self._kept[group]
 
     def _pick(self, ask: Ask, kept: Set[str]) -> tuple[list[Person], set[str]]:
-        """Those that `ask` gets now, all or too few; and who would be free for it if nobody was kept.
+        """Those that `ask` gets now, all or too few; and who would be free for it if none were kept.
 
         Only who is free as far as the log knows is looked at anew.
         """
         group = ask.group
-        free = {key for key in self._standing.free(group) if key not in self._book}
+        free = {key for key in self._order.free(group) if key not in self._leases}
         picked: list[Person] = []
-        for key in self._standing.ordered(group, free - kept):
-            seen = self._look.at(group, key)
+        for key in self._order.ordered(group, free - kept):
+            seen = self._members.at(group, key)
             if seen is not None and seen.verdict.available:
                 picked.append(seen.person)
                 if len(picked) == ask.count:
@@ -247,11 +244,11 @@ class Allocator:
         return picked, free
 
     def _mark_withheld(self, ask: Ask, walk: Walk) -> None:
-        """The request is not served. Where it would be if nobody was kept, the time of those who are kept runs."""
+        """The request is not served. Where it would be if none were kept, the time of those who are kept runs."""
         group = ask.group
         if walk.looked.get(group) != len(walk.kept):
             walk.looked[group] = len(walk.kept)
-            free = {key for key in walk.free[group] if key not in self._book}
+            free = {key for key in walk.free[group] if key not in self._leases}
             walk.withheld[group] = {key for key in free & walk.kept if self._is_free(group, key)}
             walk.could[group] = len(free - walk.kept) + len(walk.withheld[group])
         withheld = walk.withheld[group]
@@ -260,19 +257,21 @@ class Allocator:
             walk.withheld[group] = set()
 
     def _is_free(self, group: str, key: str) -> bool:
-        seen = self._look.at(group, key)
+        seen = self._members.at(group, key)
         return seen is not None and seen.verdict.available
 
     def _grant(self, ticket: Ticket, picked: list[Person], walk: Walk) -> None:
         ask = ticket.ask
-        lease = self._book.make(self._new_id(), ask, picked)
+        lease = self._leases.make(self._new_id(), ask, picked)
         self._away -= lease.keys
         self._reserve.granted(ask.group, lease.keys, is_first=ask.group not in walk.passed)
-        passed_over = self._others(ask.group, lease.keys, walk.kept, self._standing.behind(ask.group))
-        ticket.picking = self._standing.picked(ask.group, (person.key for person in picked))
-        self._queue.settle(ticket, Granted(lease, passed_over))
+        others = passed_over(
+            ask.group, self._members, self._leases, lease.keys, walk.kept, self._order.behind(ask.group)
+        )
+        ticket.picking = self._order.picked(ask.group, (person.key for person in picked))
+        self._queue.settle(ticket, Granted(lease, others))
         self.settled.append(ticket)
-        self._tell(ClaimEventKind.MADE, lease)
+        self._add_event(ClaimEventKind.MADE, lease)
 
     def _refuse(self, ticket: Ticket, known: _Reasons | None = None) -> None:
         """Send it away. `known`: what was said in this same moment to those before it, as long as it is so."""
@@ -281,39 +280,22 @@ class Allocator:
         others = known.get((ticket.ask.group, before))
         if others is None:
             kept = set[str]().union(*(self._kept.get(group, ()) for group in before))
-            others = known[ticket.ask.group, before] = self._others(ticket.ask.group, frozenset(), kept, TOO_FEW)
+            others = known[ticket.ask.group, before] = passed_over(
+                ticket.ask.group, self._members, self._leases, frozenset(), kept, TOO_FEW
+            )
         free = sum(each.reason == TOO_FEW for each in others)
         self._queue.settle(ticket, NotEnoughFree(free, any(each.reason == KEPT for each in others), others))
 
-    def _others(
-        self, group: str, picked: Collection[str], kept: Collection[str], behind: str
-    ) -> tuple[PassedOver, ...]:
-        """Why each member of the group who is not among `picked` is not; `behind` is the reason where all is well."""
-        told: list[PassedOver] = []
-        for key in sorted(self._look.members(group)):
-            if key in picked:
-                continue
-            seen = self._look.at(group, key)
-            if seen is None:
-                told.append(PassedOver(key, NOT_WATCHED))
-            elif key in self._book:
-                told.append(PassedOver(seen.person.contact, CLAIMED))
-            elif not seen.verdict.available:
-                told.append(PassedOver(seen.person.contact, seen.verdict.reason))
-            else:
-                told.append(PassedOver(seen.person.contact, KEPT if key in kept else behind, free=True))
-        return tuple(told)
-
     def _watched(self, group: str) -> int:
-        return sum(map(self._look.is_watched, self._look.members(group)))
+        return sum(map(self._members.is_watched, self._members.members(group)))
 
     def _over(self, lease: Lease, event: ClaimEventKind, reason: str | None = None, *, counts: bool = True) -> None:
         self._away -= lease.keys
         if counts:
-            self._standing.returned(lease.keys, self._clock.monotonic())
-        self._tell(event, lease, reason=reason)
+            self._order.returned(lease.keys, self._clock.monotonic())
+        self._add_event(event, lease, reason=reason)
 
-    def _tell(
+    def _add_event(
         self, event: ClaimEventKind, lease: Lease, person: Person | None = None, reason: str | None = None
     ) -> None:
-        self.happenings.append(ClaimEvent(event, lease, person, reason))
+        self.events.append(ClaimEvent(event, lease, person, reason))

@@ -1,6 +1,6 @@
-"""Whether a group has as many free people as it should: told once when it has not, and once when it has again.
+"""Whether a group has as many free people as it should: one event when it has not, and one when it has again.
 
-Free are those whom the group's rule calls free and nobody holds, as the event log tells of them. Before the service has
+Free are those whom the group's rule calls free and nobody holds, as the event log has them. Before the service has
 read a group's presence it has nothing to say: a group counts from the moment at which each of its watched people has
 been live once. One who is never read (the server refuses some) must not keep it silent for ever, so that a minute after
 the first of them it counts anyway.
@@ -55,32 +55,32 @@ class Coverage:
         begun = (group.first for group in self._groups.values() if not group.counts)
         return min((first + PATIENCE for first in begun if first is not None), default=None)
 
-    def told(self, key: str, told: GroupedSnapshot, at: float) -> None:
-        """Somebody as the log has just told of them."""
-        opinions = {opinion.group: opinion.verdict.available for opinion in told.opinions}
-        for name in opinions.keys() & self._groups.keys():
+    def observe(self, key: str, snapshot: GroupedSnapshot, at: float) -> None:
+        """A contact, as the log has it now."""
+        available = dict(snapshot.available_by_group())
+        for name in available.keys() & self._groups.keys():
             assert name is not None  # noqa: S101  no group of ours has no name
             group = self._groups[name]
             group.watched.add(key)
-            if opinions[name] and told.known.claim is None:
+            if available[name]:
                 group.free.add(key)
             else:
                 group.free.discard(key)
-            if not group.counts and told.known.freshness.level is Level.LIVE:
+            if not group.counts and snapshot.contact.freshness.level is Level.LIVE:
                 group.seen.add(key)
                 group.first = at if group.first is None else group.first
             self._touched.add(name)
 
     def removed(self, key: str) -> None:
-        """Somebody is not watched any longer."""
+        """A contact is no longer watched."""
         for name, group in self._groups.items():
             if key in group.members:
                 for keys in (group.watched, group.free, group.seen):
                     keys.discard(key)
                 self._touched.add(name)
 
-    def turns(self, now: float) -> list[CoverageChange]:
-        """What has turned since it was last asked."""
+    def changes(self, now: float) -> list[CoverageChange]:
+        """What has changed since the last call."""
         touched, self._touched = self._touched, set()
         due = {
             name

@@ -2,7 +2,7 @@
 
 It keeps one rule whatever is asked of it: a person is in one lease at most, in whatever group. Who may be picked is
 decided elsewhere (`service.core.claims.service`); time comes from the injected clock, so that an expired lease holds
-nobody from its very moment on, whether somebody has swept it out already or not.
+nobody from its very moment on, whether it was swept out already or not.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LeaseTable:
         return claim if claim is not None and claim.expires.monotonic > self._clock.monotonic() else None
 
     def __contains__(self, key: str) -> bool:
-        """Whether somebody is in a lease that nobody has ended or swept out yet: the clock may have moved since."""
+        """Whether a person is in a lease that was neither ended nor swept out yet: the clock may have moved since."""
         return key in self._claims
 
     def get(self, lease: str) -> Lease | None:
@@ -82,7 +82,7 @@ class LeaseTable:
         return renewed
 
     def end(self, name: str) -> Lease | None:
-        """Let them go; None when it is not in the book any more."""
+        """Let them go; None when it is not in the table any more."""
         lease = self._leases.pop(name, None)
         if lease is not None:
             for person in lease.people:

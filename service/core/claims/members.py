@@ -1,6 +1,6 @@
-"""What is so of the people of a group at this moment: the only thing that picking goes by.
+"""What the rule of a group says of its members at this moment: the only thing that picking goes by.
 
-Asked of the store through the reader, each time anew: what the log told last may be a tick old.
+Read from the store through the reader, each time anew: the last event of the log may be a tick old.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class MemberLookup(Protocol):
         ...
 
     def is_watched(self, key: str) -> bool:
-        """Whether anybody watches this one."""
+        """Whether this contact is watched."""
         ...
 
     def at(self, group: str, key: str) -> MemberOpinion | None:
-        """One of them; None when nobody watches this one."""
+        """A member; None when it is not watched."""
         ...
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from service.core.clock import Moment
 from service.core.presence.claim import Claim
+from service.core.presence.snapshot import GroupedSnapshot
 
 
 class Pick(StrEnum):
@@ -43,7 +43,7 @@ class Lease:
         """The keys of those it holds."""
         return frozenset(person.key for person in self.people)
 
-    def seen(self, within: frozenset[str] | None) -> Lease:
+    def limited_to(self, within: frozenset[str] | None) -> Lease:
         """See Claim; `people` are left as they are."""
         if within is None or self.group in within:
             return self
@@ -58,7 +58,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What somebody wants: `count` people of a group for `seconds`."""
+    """A request for `count` people of a group, for `seconds`."""
 
     group: str
     count: int
@@ -76,14 +76,14 @@ class PassedOver(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """The asker holds them."""
+    """The client holds them."""
 
     lease: Lease
     passed_over: tuple[PassedOver, ...]
 
 
 class NotEnoughFree(NamedTuple):
-    """The asker gets nobody. `free` is how many it could have had; `ahead`: whether others wait before it."""
+    """Too few are free. `free` is how many could be had; `ahead`: whether earlier requests keep some."""
 
     free: int
     ahead: bool
@@ -91,19 +91,19 @@ class NotEnoughFree(NamedTuple):
 
 
 class RejectReason(StrEnum):
-    """Why an asker was sent away without a look at who is free."""
+    """Why a request was rejected without a look at who is free."""
 
     FULL = "full"
-    """As many wait already as may."""
+    """As many requests wait as may."""
     STOPPING = "stopping"
-    """The service ends."""
+    """The service stops."""
 
 
 Outcome = Granted | NotEnoughFree | RejectReason
 
 
 class ClaimEventKind(StrEnum):
-    """What is told of claims."""
+    """What happens to a lease; the values are the names of the events."""
 
     MADE = "claim.made"
     RENEWED = "claim.renewed"
@@ -114,17 +114,24 @@ class ClaimEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimEvent:
-    """Something happened to a lease, which is as it was then. `person` and `reason` where it is about one of them."""
+    """Something happened to a lease, which is as it was then.
 
-    event: ClaimEventKind
+    `person` is the one of its people whom the event is about, where it is about one; `reason` says why it happened.
+    `contacts` are the people of the lease at that moment, those who are watched.
+    """
+
+    kind: ClaimEventKind
     lease: Lease
     person: Person | None = None
     reason: str | None = None
+    contacts: tuple[GroupedSnapshot, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the contacts that it is about."""
+        return self.lease.keys if self.person is None else self.lease.keys | {self.person.key}
 
     @property
     def ends(self) -> bool:
         """Whether the lease is over."""
-        return self.event in {ClaimEventKind.RELEASED, ClaimEventKind.EXPIRED}
-
-
-Listener = Callable[[ClaimEvent], None]
+        return self.kind in {ClaimEventKind.RELEASED, ClaimEventKind.EXPIRED}

@@ -25,7 +25,7 @@ from service.core.claims.model import Pick
 
 
 class Picking(NamedTuple):
-    """One picking, and what was remembered before it: so that one that nobody hears of can be undone."""
+    """One picking, and what was remembered before it, so that it can be undone where its client has gone."""
 
     group: str
     number: int
@@ -35,7 +35,7 @@ class Picking(NamedTuple):
 
 
 class PickOrder:
-    """Where everybody stands. `picks` says which order each group has."""
+    """In which order the free members of a group are picked. `picks` says which order each group has."""
 
     def __init__(self, picks: Mapping[str, Pick]) -> None:
         self._picks = dict(picks)
@@ -63,7 +63,7 @@ class PickOrder:
                 return found[begin:] + found[:begin]
 
     def behind(self, group: str) -> str:
-        """Why somebody who is free comes after those who were picked."""
+        """Why a free member comes after those who were picked."""
         match self._picks[group]:
             case Pick.LONGEST_AVAILABLE:
                 return "free, but not for longer than those picked"
@@ -74,8 +74,8 @@ class PickOrder:
 
     # --- what happens
 
-    def heard(self, group: str, key: str, is_free: bool, at: float) -> None:
-        """What the group's rule says of somebody now."""
+    def observe(self, group: str, key: str, is_free: bool, at: float) -> None:
+        """What the group's rule says of a member now."""
         since = self._since.get(group)
         if since is None:
             return
@@ -97,7 +97,7 @@ class PickOrder:
         return picking
 
     def undo(self, picking: Picking) -> None:
-        """Nobody has given them anything to do: they stand where they stood, unless they were picked again since."""
+        """They were given no task: they come where they came before, unless they were picked again since."""
         for key in picking.picked:
             if self._claimed.get(key) == picking.number:
                 del self._claimed[key]
@@ -117,7 +117,7 @@ class PickOrder:
                     since[key] = at
 
     def forget(self, key: str) -> None:
-        """Nobody watches this one any longer."""
+        """This contact is no longer watched."""
         self._claimed.pop(key, None)
         for since in self._since.values():
             since.pop(key, None)

@@ -66,7 +66,7 @@ class Reserve:
         self._looked = float("-inf")
 
     def attend(self, groups: Collection[str], now: float) -> None:
-        """These are the groups for which somebody waits at this moment. To be called before anything else is asked."""
+        """These are the groups for which a request waits at this moment. Call it before the other methods."""
         self._looked = now
         self._groups.attend(groups.__contains__, now)
         self._people.attend(lambda key: any(key in self._members(group) for group in groups), now)
@@ -78,7 +78,7 @@ class Reserve:
         return {key for key in free if self._people.has_room(key, self._looked)}
 
     def withheld(self, groups: Iterable[str], people: Iterable[str]) -> None:
-        """These people were not given to somebody whom they would have satisfied, since they are kept for `groups`."""
+        """These people were not given to a request that they would have satisfied, since they are kept for `groups`."""
         self._groups.start(groups, self._looked)
         self._people.start(people, self._looked)
 
@@ -90,6 +90,6 @@ class Reserve:
 
     @property
     def next_end(self) -> float | None:
-        """The monotonic moment at which somebody is withheld no longer."""
+        """The monotonic moment at which the next person is no longer withheld."""
         ends = (self._groups.next_end(self._looked), self._people.next_end(self._looked))
         return min((end for end in ends if end is not None), default=None)

@@ -1,9 +1,9 @@
-"""Where claims live: it hears of presence, wakes at the right moments, lets askers wait, and has everything told.
+"""The service of claims: it follows presence, wakes when something is due, lets requests wait, and logs every event.
 
-What is decided, `Allocator` decides. One task (`run`) sleeps until the next lease or somebody's patience ends, or until
-the log tells of something that somebody waits for; requests are served at once, in their own turn of the event loop.
-Before a request is decided the log is made to tell what time has changed about the group, so that whoever follows
-events has heard that somebody is free before hearing that this somebody is claimed.
+`Allocator` decides. One task (`run`) sleeps until the next lease or the wait of a request ends, or until the log has
+something that a request waits for; requests are served at once, in their own turn of the event loop. Before a request
+is decided, the log looks at what time has changed about its group, so that followers see the event that makes a contact
+available before the event that claims it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from service.core.claims.allocator import Allocator
 from service.core.claims.coverage import Coverage
 from service.core.claims.leases import LeaseTable
 from service.core.claims.members import ReaderMembers
-from service.core.claims.model import Ask, ClaimEvent, Lease, Listener, Outcome, Pick, RejectReason
+from service.core.claims.model import Ask, ClaimEvent, Lease, Outcome, Pick, RejectReason
 from service.core.claims.pick_order import PickOrder
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import Clock
-from service.core.events.log import CHANGE, REMOVED, EventLog
-from service.core.events.log import Event as LogEvent
+from service.core.events.event import CHANGE, REMOVED
+from service.core.events.event import Event as LogEvent
+from service.core.events.log import EventLog
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
@@ -53,7 +54,7 @@ def _new_id() -> str:
 
 
 class ClaimService:
-    """Gives people out. `run` is the caller's to run; without it nothing happens by itself."""
+    """Claims people for clients. `run` is for the caller to run: without it no lease expires by itself."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class ClaimService:
         reader: Reader,
         log: EventLog,
         clock: Clock,
-        book: LeaseTable,
+        leases: LeaseTable,
         rules: ClaimRules,
         new_id: Callable[[], str] = _new_id,
     ) -> None:
@@ -70,55 +71,55 @@ class ClaimService:
         self._reader = reader
         self._log = log
         self._clock = clock
-        self._book = book
-        self._claiming = Allocator(
-            book, PickOrder(picks), ReaderMembers(store, reader), clock, new_id, rules.max_waiting, rules.reserve
+        self._leases = leases
+        self._allocator = Allocator(
+            leases, PickOrder(picks), ReaderMembers(store, reader), clock, new_id, rules.max_waiting, rules.reserve
         )
         self._coverage = Coverage(reader.groups, rules.floors)
-        self._listeners: list[Listener] = []
+        self._store = store
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
         self._woken = asyncio.Event()
         self._closed = False
-        for told in log.everybody():
-            self._heard(told.known.record.key, told, clock.monotonic())
+        for snapshot in log.everybody():
+            self._observe(snapshot.contact.record.key, snapshot, clock.monotonic())
         log.follow(self._follow)
         log.ring(self._rung)
 
     def __repr__(self) -> str:
-        return f"<Desk {self._claiming!r}>"
+        return f"<ClaimService {self._allocator!r}>"
 
     # --- reading
 
     @property
     def waiting(self) -> int:
-        """How many askers wait."""
-        return self._claiming.waiting
+        """How many requests wait."""
+        return self._allocator.waiting
 
     def get(self, name: str) -> Lease | None:
         """A lease that has not ended."""
-        return self._book.get(name)
+        return self._leases.get(name)
 
     def leases(self) -> Sequence[Lease]:
         """All of them, in the order in which they were made."""
-        return self._book.leases()
+        return self._leases.leases()
 
-    # --- asking
+    # --- requests
 
     def ask(self, ask: Ask, wait: float = 0.0) -> Ticket:
-        """Ask for people. The ticket has an outcome, or waits for at most `wait` seconds: see `outcome`.
+        """Request people. The ticket has an outcome, or waits for at most `wait` seconds: see `outcome`.
 
         KeyError: there is no such group.
         """
         if self._closed:
             return Ticket(0, ask, 0.0, RejectReason.STOPPING)
         self._log.touch(self._reader.groups[ask.group])
-        ticket = self._claiming.ask(ask, wait)
+        ticket = self._allocator.ask(ask, wait)
         self._flush()
         self._woken.set()
         return ticket
 
     async def outcome(self, ticket: Ticket) -> Outcome:
-        """Wait for it. Whoever stops waiting for this (a cancelled task) must `leave`."""
+        """Wait for the outcome. A task that is cancelled while it waits must call `leave`."""
         if ticket.outcome is not None:
             return ticket.outcome
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -129,59 +130,55 @@ class ClaimService:
             self._waiting.pop(ticket.number, None)
 
     def leave(self, ticket: Ticket) -> None:
-        """The asker has gone, or its answer can't be delivered: it waits no longer, and holds nobody."""
-        self._claiming.leave(ticket)
+        """The client has gone, or its answer cannot be delivered: its request waits no longer, and holds nobody."""
+        self._allocator.leave(ticket)
         self._flush()
         self._woken.set()
 
     def renew(self, name: str, seconds: float) -> Lease | None:
         """Let a lease last `seconds` from now; None when it has ended."""
-        lease = self._claiming.renew(name, seconds)
+        lease = self._allocator.renew(name, seconds)
         self._flush()
         self._woken.set()
         return lease
 
     def release(self, name: str) -> bool:
         """End a lease; False when it has ended already."""
-        lease = self._claiming.release(name)
+        lease = self._allocator.release(name)
         self._flush()
         self._woken.set()
         return lease is not None
 
-    # --- living
-
-    def listen(self, listener: Listener) -> None:
-        """Hand over what happens to leases, before the log tells how it changes contacts. Must not raise."""
-        self._listeners.append(listener)
+    # --- running
 
     async def run(self) -> None:
-        """See the module. Ends with the log; cancel it otherwise."""
+        """Do what is due, until the log is closed."""
         while not self._log.closed:
             self._woken.clear()
             try:
                 self._attend()
-            except Exception:  # noqa: BLE001  # a bug must not end it: nobody would be let go any more
+            except Exception:  # noqa: BLE001  # a bug must not end it: no lease would expire any more
                 _log.exception("unexpected error, going on")
                 await self._clock.sleep(1.0)
-            dues = [due for due in (self._claiming.next_due, self._coverage.next_due) if due is not None]
+            dues = [due for due in (self._allocator.next_due, self._coverage.next_due) if due is not None]
             pause = min(dues) - self._clock.monotonic() if dues else None
             await sleep_until_woken(self._woken, self._clock, pause)
         self.close()
 
     def close(self) -> None:
-        """The service ends: whoever waits hears it now, whoever asks from now on hears it at once."""
+        """The service stops: waiting requests are rejected now, later ones at once."""
         self._closed = True
-        self._claiming.stop()
+        self._allocator.stop()
         self._flush()
 
     # --- inside
 
     def _attend(self) -> None:
-        for group in self._claiming.out_of_patience():  # nobody is sent away for what the log has not heard yet
+        for group in self._allocator.out_of_patience():  # no request is refused for what the log has not seen yet
             self._log.touch(self._reader.groups[group])
-        self._claiming.tick()
+        self._allocator.tick()
         self._flush()
-        self._tell_coverage()
+        self._log_coverage()
 
     def _rung(self) -> None:
         if self._log.closed:
@@ -193,43 +190,40 @@ class ClaimService:
             if event.key is None:
                 continue
             if event.name == CHANGE and event.after is not None:
-                self._heard(event.key, event.after, event.at.monotonic)
+                self._observe(event.key, event.after, event.at.monotonic)
                 relevant = True
             elif event.name == REMOVED:
-                self._claiming.removed(event.key)
+                self._allocator.removed(event.key)
                 self._coverage.removed(event.key)
                 relevant = True
         if relevant:
             self._flush()
-            self._tell_coverage()
-            if self._claiming.waiting or self._coverage.next_due is not None:
+            self._log_coverage()
+            if self._allocator.waiting or self._coverage.next_due is not None:
                 self._woken.set()
 
-    def _heard(self, key: str, told: GroupedSnapshot, at: float) -> None:
-        self._claiming.told(key, told, at)
-        self._coverage.told(key, told, at)
+    def _observe(self, key: str, snapshot: GroupedSnapshot, at: float) -> None:
+        self._allocator.observe(key, snapshot, at)
+        self._coverage.observe(key, snapshot, at)
 
     def _flush(self) -> None:
-        """Tell what happened, give the answers, and have the log look at those about whom something else is so now."""
-        while self._claiming.happenings:
-            happenings, self._claiming.happenings = self._claiming.happenings, []
-            for happening in happenings:
-                self._tell(happening)
-            self._log.touch(frozenset[str]().union(*(each.lease.keys for each in happenings)))
-        settled, self._claiming.settled = self._claiming.settled, []
+        """Log what happened to leases, give the answers, and have the log look at the contacts that it changed."""
+        while self._allocator.events:
+            events, self._allocator.events = self._allocator.events, []
+            for event in events:
+                self._log_event(event)
+            self._log.touch(frozenset[str]().union(*(event.lease.keys for event in events)))
+        settled, self._allocator.settled = self._allocator.settled, []
         for ticket in settled:
             answer = self._waiting.get(ticket.number)
             if answer is not None and not answer.done() and ticket.outcome is not None:
                 answer.set_result(ticket.outcome)
 
-    def _tell(self, happening: ClaimEvent) -> None:
-        for listener in self._listeners:
-            try:
-                listener(happening)
-            except Exception:  # noqa: BLE001  one broken listener must not cost anybody a claim
-                _log.exception("a listener of claims failed")
+    def _log_event(self, event: ClaimEvent) -> None:
+        records = (self._store.get(person.key) for person in event.lease.people)
+        contacts = tuple(self._reader.snapshot(record) for record in records if record is not None)
+        self._log.tell(event.kind, replace(event, contacts=contacts), event.keys, weight=len(event.keys))
 
-    def _tell_coverage(self) -> None:
-        for turn in self._coverage.turns(self._clock.monotonic()):
-            data = {"group": turn.group, "free": turn.free, "min_free": turn.min_free}
-            self._log.tell(LOW if turn.is_low else RESTORED, data, self._reader.groups[turn.group])
+    def _log_coverage(self) -> None:
+        for change in self._coverage.changes(self._clock.monotonic()):
+            self._log.tell(LOW if change.is_low else RESTORED, change, self._reader.groups[change.group])

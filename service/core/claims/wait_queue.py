@@ -1,9 +1,9 @@
-"""Who waits for somebody to be free, and who of them is next.
+"""The requests that wait until people are free, and which of them is next.
 
-First come, first served, and a person of several groups goes to whoever asked first. Who waits for more than are free
+First come, first served, and a person of several groups goes to the first request. A request for more than are free
 keeps those of its group who are, for a bounded time (see `service.core.claims.reserve`), so that one who wants three is
-not starved by those who want one. The price is that somebody may be free while others wait for several: that is told in
-the reasons. After that time those behind pass by, and it is served as soon as enough are free at one moment.
+not starved by those who want one. The price is that a person may be free while requests for several wait: the reasons
+say so. After that time those behind pass by, and it is served as soon as enough are free at one moment.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from service.core.claims.pick_order import Picking
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One asker. `until` is the monotonic end of its patience; `outcome` is None as long as it waits; `picking` is what
-    serving it did to the order."""
+    """A request in the queue. `until` is the monotonic end of its wait; `outcome` is None as long as it waits;
+    `picking` is what serving it did to the order."""
 
     number: int
     ask: Ask
@@ -29,26 +29,26 @@ class Ticket:
 
 @dataclass(slots=True)
 class Walk:
-    """One walk through the queue, from the first asker to the last."""
+    """One walk through the queue, from the first request to the last."""
 
     kept: set[str] = field(default_factory=set)
-    """People who are kept for askers that were passed."""
+    """People who are kept for requests that were passed."""
     passed: set[str] = field(default_factory=set)
-    """Groups with a waiting asker that was not served."""
+    """Groups with a waiting request that was not served."""
     most: dict[str, int] = field(default_factory=dict)
-    """By group: no asker for more than so many can be served any more."""
+    """By group: no request for more than so many can be served any more."""
     free: dict[str, set[str]] = field(default_factory=dict)
-    """By group with an asker that was not served: who was free then, the kept ones included."""
+    """By group with a request that was not served: who was free then, the kept ones included."""
     looked: dict[str, int] = field(default_factory=dict)
     """By group: for how many kept people the two below were found."""
     withheld: dict[str, set[str]] = field(default_factory=dict)
     """By group: who is free for it and kept for others."""
     could: dict[str, int] = field(default_factory=dict)
-    """By group: how many could be had if nobody was kept."""
+    """By group: how many could be had if none were kept."""
 
 
 class Queue:
-    """Those who wait, in the order in which they came."""
+    """The waiting requests, in the order in which they came."""
 
     def __init__(self) -> None:
         self._tickets: dict[int, Ticket] = {}
@@ -65,20 +65,20 @@ class Queue:
 
     @property
     def next_due(self) -> float | None:
-        """The moment at which the next one's patience ends."""
+        """The moment at which the next wait ends."""
         return min((ticket.until for ticket in self._tickets.values()), default=None)
 
     def add(self, ask: Ask, until: float) -> Ticket:
-        """One more, behind all others."""
+        """Add a request, behind all others."""
         self._number += 1
         ticket = self._tickets[self._number] = Ticket(self._number, ask, until)
         return ticket
 
     def settle(self, ticket: Ticket, outcome: Outcome) -> None:
-        """It has waited long enough, one way or the other."""
+        """Take it out, with this outcome."""
         if self._tickets.pop(ticket.number, None) is not None:
             ticket.outcome = outcome
 
     def leave(self, ticket: Ticket) -> bool:
-        """It went away; whether it was here."""
+        """Take it out without one; whether it was here."""
         return self._tickets.pop(ticket.number, None) is not None

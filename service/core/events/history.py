@@ -1,4 +1,4 @@
-"""The last transitions of each contact: what it was before, for whoever looks at how a day went.
+"""The last transitions of each contact: what it was before, to see how a day went.
 
 Off unless the configuration turns it on: a list of when somebody was on the phone is about a person, and who keeps none
 has none to give away. It is in memory alone, bounded for each contact by number and by age, and forgotten with the
@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from pws_soap.models import PresenceState
 from service.core.clock import Clock, Moment
-from service.core.events.log import CHANGE, REMOVED, Event, EventLog
+from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.log import EventLog
 from service.core.presence.freshness import Level
 from service.core.presence.snapshot import GroupedSnapshot
 
@@ -38,6 +39,10 @@ class Transition(NamedTuple):
     available: bool
     revision: int
 
+    def says_the_same(self, other: Transition) -> bool:
+        """Whether only the time and the revision differ."""
+        return self._replace(at=other.at, revision=other.revision) == other
+
 
 class Past(NamedTuple):
     """Transitions, the newest first. Not `complete`: there were older ones."""
@@ -47,17 +52,20 @@ class Past(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """A transition as all askers may see it: who is available depends on the groups that one sees."""
+    """A transition for clients of any limits: whether the contact is available depends on the groups that one sees."""
 
     transition: Transition
-    free: tuple[tuple[str | None, bool], ...]
-    is_claimed: bool
+    available: tuple[tuple[str | None, bool], ...]
+    """By group, claims counted."""
 
-    def seen(self, within: frozenset[str] | None) -> Transition:
+    def visible_to(self, within: frozenset[str] | None) -> Transition:
         if within is None:
             return self.transition
-        opinions = [free for group, free in self.free if group in within]
-        return self.transition._replace(available=bool(opinions) and all(opinions) and not self.is_claimed)
+        available = [is_available for group, is_available in self.available if group in within]
+        return self.transition._replace(available=bool(available) and all(available))
+
+    def says_the_same(self, other: _Kept) -> bool:
+        return self.transition.says_the_same(other.transition) and self.available == other.available
 
 
 @dataclass(slots=True)
@@ -98,7 +106,7 @@ class History:
         return log.follow(self._take) if self.is_on else lambda: None
 
     def of(self, key: str, limit: int, within: frozenset[str] | None = None) -> Past:
-        """The past of a contact, as an asker sees it who may see the groups `within`. Raises HistoryOff."""
+        """The past of a contact, as a client sees it that may see the groups `within`. Raises HistoryOff."""
         if not self.is_on:
             raise HistoryOff
         contact = self._contacts.get(key)
@@ -107,8 +115,8 @@ class History:
         contact.trim(self._most, self._clock.monotonic() - self._max_age)
         rows: list[Transition] = []
         for kept in contact.kept:
-            row = kept.seen(within)
-            if not rows or rows[-1][1:-1] != row[1:-1]:  # what only another group's rule made a transition is none here
+            row = kept.visible_to(within)
+            if not rows or not rows[-1].says_the_same(row):  # a transition by another group's rule is none here
                 rows.append(row)
         rows.reverse()
         return Past(tuple(rows[:limit]), complete=not contact.dropped and len(rows) <= limit)
@@ -121,17 +129,15 @@ class History:
                 self._contacts.pop(event.key, None)
             elif event.name == CHANGE and event.after is not None and event.before is not None:
                 kept = _kept(event, event.after)
-                if kept.transition[1:-1] == _kept(event, event.before).transition[1:-1] and kept.free == _free(
-                    event.before
-                ):
+                if kept.says_the_same(_kept(event, event.before)):
                     continue
                 contact = self._contacts.setdefault(event.key, _Contact())
                 contact.kept.append(kept)
                 contact.trim(self._most, self._clock.monotonic() - self._max_age)
 
 
-def _kept(event: Event, told: GroupedSnapshot) -> _Kept:
-    record, freshness, verdict, claim = told.known
+def _kept(event: Event, snapshot: GroupedSnapshot) -> _Kept:
+    record, freshness, verdict, _ = snapshot.contact
     presence = record.presence
     transition = Transition(
         event.at,
@@ -142,8 +148,4 @@ def _kept(event: Event, told: GroupedSnapshot) -> _Kept:
         verdict.available,
         event.id,
     )
-    return _Kept(transition, _free(told), claim is not None)
-
-
-def _free(told: GroupedSnapshot) -> tuple[tuple[str | None, bool], ...]:
-    return tuple((group, verdict.available) for group, verdict in told.opinions)
+    return _Kept(transition, tuple(snapshot.available_by_group()))

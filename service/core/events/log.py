@@ -1,6 +1,6 @@
 """What happened, in order: the one list that streams, long polls, history and claims follow.
 
-Contacts change in two ways. Their presence changes, and the store tells of it; and what is said of them changes with
+Contacts change in two ways. Their presence changes, and the store publishes that; and what is said of them changes with
 time, a lost subscription or a claim, without any reading: live becomes stale, somebody's dwell is over. The log looks
 for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So whoever
 follows it and keeps the last event of each contact knows at most a tick later what a query would answer now (`as_of`
@@ -16,11 +16,11 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from service.core.clock import Clock, Moment
-from service.core.events.validity import CachedSnapshot, is_still_valid, seen
+from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.validity import CachedSnapshot, cached, is_still_valid
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
 from service.core.presence.query import Reader
@@ -37,30 +37,7 @@ DEFAULT_SIZE: Final = 10_000
 _SLICE: Final = 500
 """Contacts looked at closely in one turn of the event loop."""
 
-CHANGE: Final = "change"
-REMOVED: Final = "removed"
-
 _log = logging.getLogger("pws.events")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened. `id` is its revision.
-
-    `change`: `after` is the contact now, `before` as it was last told of (None: it is new). `removed`: `before` is all.
-    Any other `name` is something beside the contacts: `data` tells of it, ready for JSON, and `keys` are the contacts
-    it is about (None: everybody's business).
-    """
-
-    id: int
-    name: str
-    at: Moment
-    key: str | None = None
-    after: GroupedSnapshot | None = None
-    before: GroupedSnapshot | None = None
-    data: Mapping[str, object] = field(default_factory=dict)
-    keys: frozenset[str] | None = None
-    weight: int = 1
 
 
 Follower = Callable[[Sequence[Event]], None]
@@ -85,7 +62,7 @@ class EventLog:
         self._about: frozenset[str] | None = None
         self._floor = store.revision
         self._last = store.revision
-        self._seen: dict[str, CachedSnapshot] = {}
+        self._cached: dict[str, CachedSnapshot] = {}
         self._followers: list[Follower] = []
         self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
@@ -120,26 +97,26 @@ class EventLog:
         start = bisect_right(self._events, after, key=lambda event: event.id)
         return self._events[start:] if limit is None else self._events[start : start + limit]
 
-    def told(self, key: str) -> GroupedSnapshot | None:
-        """The contact as last told of; None when it is not watched."""
-        found = self._seen.get(key)
-        return None if found is None else found.told
+    def snapshot(self, key: str) -> GroupedSnapshot | None:
+        """The contact as of its last event; None when it is not watched."""
+        found = self._cached.get(key)
+        return None if found is None else found.snapshot
 
     def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
         self.touch()
-        return [self._seen[record.key].told for record in self._store.records()]
+        return [self._cached[record.key].snapshot for record in self._store.records()]
 
-    def confirmed(self, told: GroupedSnapshot) -> GroupedSnapshot:
+    def confirmed(self, snapshot: GroupedSnapshot) -> GroupedSnapshot:
         """The same, known to be true until later where it was confirmed since."""
-        known = told.known
-        record, (level, as_of, reason) = known.record, known.freshness
+        contact = snapshot.contact
+        record, (level, as_of, reason) = contact.record, contact.freshness
         if self._store.get(record.key) is not record:
-            return told
+            return snapshot
         latest = last_known(record, self._store.feeds()[record.feed])
         if latest == as_of:
-            return told
-        return told._replace(known=known._replace(freshness=Freshness(level, latest, reason)))
+            return snapshot
+        return snapshot._replace(contact=contact._replace(freshness=Freshness(level, latest, reason)))
 
     async def news(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
@@ -148,16 +125,14 @@ class EventLog:
 
     # --- writing
 
-    def tell(
-        self, name: str, data: Mapping[str, object], keys: Iterable[str] | None = None, *, weight: int = 1
-    ) -> None:
-        """Something happened beside the contacts. `data` must be fit for JSON and hold no secret.
+    def tell(self, name: str, data: object = None, keys: Iterable[str] | None = None, *, weight: int = 1) -> None:
+        """Append an event beside the contacts; see `Event` for `data` and `keys`.
 
-        `weight`: how many contacts `data` shows, since such an event takes the room of as many.
+        `weight`: how many contacts `data` holds. Such an event takes the room of as many events.
         """
         about = None if keys is None else frozenset(keys)
         if about is not None and about == self._about:
-            about = self._about  # of a feed of thousands: the same set for all that is told of it
+            about = self._about  # of a feed of thousands: the same set for all of its events
         self._about = about
         event = Event(self._store.stamp(), name, Moment.of(self._clock), data=data, keys=about, weight=max(1, weight))
         self._append([event])
@@ -170,12 +145,12 @@ class EventLog:
             record = self._store.get(key)
             if record is None or self._holds(record, feeds, at.monotonic):
                 continue
-            before, told = self.told(record.key), self._reader.snapshot(record)
-            if before is not None and _says_the_same(before, told):
-                self._look(told._replace(marks=before.marks), feeds[record.feed], at.monotonic)
+            before, snapshot = self.snapshot(record.key), self._reader.snapshot(record)
+            if before is not None and _says_the_same(before, snapshot):
+                self._look(snapshot._replace(marks=before.marks), feeds[record.feed], at.monotonic)
                 continue
             id = self._store.stamp()  # noqa: A001  # as in Event
-            after = self._look(marked(before, told, id), feeds[record.feed], at.monotonic)
+            after = self._look(marked(before, snapshot, id), feeds[record.feed], at.monotonic)
             events.append(Event(id, CHANGE, at, record.key, after, before))
         self._append(events)
 
@@ -225,13 +200,13 @@ class EventLog:
         return [record.key for record in self._store.records() if not self._holds(record, feeds, now)]
 
     def _holds(self, record: Record, feeds: Mapping[str, Feed], now: float) -> bool:
-        last = self._seen.get(record.key)
+        last = self._cached.get(record.key)
         return last is not None and is_still_valid(last, record, feeds[record.feed], self._reader.held(record.key), now)
 
-    def _look(self, told: GroupedSnapshot, feed: Feed, now: float) -> GroupedSnapshot:
-        key = told.known.record.key
-        self._seen[key] = seen(told, feed, self._reader.rules(key), self._reader.bound, now)
-        return told
+    def _look(self, snapshot: GroupedSnapshot, feed: Feed, now: float) -> GroupedSnapshot:
+        key = snapshot.contact.record.key
+        self._cached[key] = cached(snapshot, feed, self._reader.rules(key), self._reader.bound, now)
+        return snapshot
 
     async def _pause(self) -> None:
         """Until the next tick, or the next doubt."""
@@ -243,11 +218,11 @@ class EventLog:
         at, feeds = Moment.of(self._clock), self._store.feeds()
         for change in changes:
             record = change.record
-            # Whoever heard of it before us may have told something: ids ascend all the same.
+            # A listener that was called before this one may have added events: ids ascend all the same.
             id = change.revision if change.revision > self._last else self._store.stamp()  # noqa: A001  # as in Event
-            before = self.told(record.key)
+            before = self.snapshot(record.key)
             if change.kind is ChangeKind.REMOVED:
-                self._seen.pop(record.key, None)
+                self._cached.pop(record.key, None)
                 events.append(Event(id, REMOVED, at, record.key, before=before))
             else:
                 after = self._look(marked(before, self._reader.snapshot(record), id), feeds[record.feed], at.monotonic)
@@ -255,7 +230,7 @@ class EventLog:
         self._append(events)
 
     def _append(self, events: Sequence[Event]) -> None:
-        """Keep events and hand them over; what a follower tells of meanwhile comes after them."""
+        """Keep events and hand them over; events that a follower adds meanwhile come after them."""
         if not events:
             return
         self._events.extend(events)
@@ -298,7 +273,7 @@ class EventLog:
 
 def _says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:
     """Whether a query would answer the same, `as_of` and `source` aside."""
-    one, other = before.known, after.known
+    one, other = before.contact, after.contact
     return (
         one.record.revision == other.record.revision
         and one.freshness.level is other.freshness.level

@@ -24,19 +24,19 @@ SLACK: Final = 1e-3
 class CachedSnapshot(NamedTuple):
     """What was said, the feed it was said with, and the monotonic time until which time alone changes nothing."""
 
-    told: GroupedSnapshot
+    snapshot: GroupedSnapshot
     feed: Feed
     until: float
 
 
-def seen(told: GroupedSnapshot, feed: Feed, rules: Iterable[Rule], bound: float, now: float) -> CachedSnapshot:
+def cached(snapshot: GroupedSnapshot, feed: Feed, rules: Iterable[Rule], bound: float, now: float) -> CachedSnapshot:
     """What was said just now, and for how long it lasts. `bound` as in `service.core.presence.freshness`."""
-    record, (level, as_of, _), _, _ = told.known
+    record, (level, as_of, _), _, _ = snapshot.contact
     if as_of is None:
-        return CachedSnapshot(told, feed, inf)
+        return CachedSnapshot(snapshot, feed, inf)
     if level is not Level.LIVE:
         # What is known for a moment that has not come yet becomes live then.
-        return CachedSnapshot(told, feed, as_of.monotonic if as_of.monotonic > now else inf)
+        return CachedSnapshot(snapshot, feed, as_of.monotonic if as_of.monotonic > now else inf)
     until = as_of.monotonic + (bound if feed.bound is None else min(bound, feed.bound))
     if (lapses := record.holds_until) is not None:
         until = _earlier(until, lapses, now)
@@ -49,25 +49,25 @@ def seen(told: GroupedSnapshot, feed: Feed, rules: Iterable[Rule], bound: float,
                 until = _earlier(until, spans.call_ended + rule.wrap_up, now)
             if rule.max_idle is not None and spans.idle is not None:
                 until = _earlier(until, spans.idle + rule.max_idle, now)
-    return CachedSnapshot(told, feed, until)
+    return CachedSnapshot(snapshot, feed, until)
 
 
-def is_still_valid(seen: CachedSnapshot, record: Record, feed: Feed, claim: Claim | None, now: float) -> bool:
+def is_still_valid(cached: CachedSnapshot, record: Record, feed: Feed, claim: Claim | None, now: float) -> bool:
     """Whether the same would be said now. Never yes when it would not; no costs a closer look."""
-    known = seen.told.known
-    if known.record is not record or (known.claim is not claim and known.claim != claim):
+    contact = cached.snapshot.contact
+    if contact.record is not record or (contact.claim is not claim and contact.claim != claim):
         return False
     if record.reading is None or record.presence is None or record.doubt is not None:
         return True  # unknown or stale, whatever becomes of the feed
-    live = known.freshness.level is Level.LIVE
-    if feed is not seen.feed:
-        if feed.bound != seen.feed.bound:
+    live = contact.freshness.level is Level.LIVE
+    if feed is not cached.feed:
+        if feed.bound != cached.feed.bound:
             return False
         if feed.doubt is not None:
             return not live
-        if not (live and seen.feed.doubt is None and _was_confirmed(seen.feed, feed, now)):
+        if not (live and cached.feed.doubt is None and _was_confirmed(cached.feed, feed, now)):
             return False
-    return now + SLACK < seen.until
+    return now + SLACK < cached.until
 
 
 def _was_confirmed(old: Feed, new: Feed, now: float) -> bool:

@@ -198,7 +198,7 @@ class Availability:
         return self._rules_of.get(key, self._commonly)
 
     def opinions(self, record: Record, freshness: Freshness, now: float) -> list[Opinion]:
-        """What each rule of the contact says, for whoever wants to know."""
+        """What each rule of the contact says."""
         groups = self._of.get(record.key)
         if groups is None:
             return [Opinion(None, decide(record, freshness, self._common, now))]

@@ -14,46 +14,44 @@ from service.core.presence.records import Record
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, Marks
 
 
-def marked(before: GroupedSnapshot | None, told: GroupedSnapshot, id: int) -> GroupedSnapshot:  # noqa: A002  # as in Event
-    """What is told by the event `id`, with the marks that follow from what was told before."""
-    free = tuple(_is_free(told, place) for place in range(len(told.opinions)))
+def marked(before: GroupedSnapshot | None, snapshot: GroupedSnapshot, id: int) -> GroupedSnapshot:  # noqa: A002  # as in Event
+    """The snapshot of the event `id`, with the marks that follow from the snapshot before."""
+    free = snapshot.available_by_group()
     if before is None or len(before.opinions) != len(free):
-        return told._replace(marks=Marks(id, (id,) * len(free)))
-    shown = before.marks.shown if _shown(before) == _shown(told) else id
-    marks = tuple(
-        mark if _is_free(before, place) is now else id
-        for place, (mark, now) in enumerate(zip(before.marks.free, free, strict=True))
-    )
-    return told._replace(marks=Marks(shown, marks))
+        return snapshot._replace(marks=Marks(id, (id,) * len(free)))
+    shown = before.marks.shown if _shown(before) == _shown(snapshot) else id
+    were_free = before.available_by_group()
+    marks = tuple(mark if was == now else id for mark, was, now in zip(before.marks.free, were_free, free, strict=True))
+    return snapshot._replace(marks=Marks(shown, marks))
 
 
-def revision(told: GroupedSnapshot, within: frozenset[str] | None) -> int:
+def revision(snapshot: GroupedSnapshot, within: frozenset[str] | None) -> int:
     """The id of the last event that changed what a key without details sees that may see the groups `within`."""
     seen = (
         mark
-        for opinion, mark in zip(told.opinions, told.marks.free, strict=True)
+        for opinion, mark in zip(snapshot.opinions, snapshot.marks.free, strict=True)
         if within is None or opinion.group in within
     )
-    return max((told.marks.shown, *seen))
+    return max((snapshot.marks.shown, *seen))
 
 
-def of(known: ContactSnapshot, told: GroupedSnapshot | None, within: frozenset[str] | None) -> ContactSnapshot:
-    """The contact without all that such a key must not see. `told`: as the log tells of it, None where it does not."""
-    record = known.record
+def of(contact: ContactSnapshot, snapshot: GroupedSnapshot | None, within: frozenset[str] | None) -> ContactSnapshot:
+    """The contact without all that such a key must not see. `snapshot`: as the log has it, None where it has none."""
+    record = contact.record
     presence = None
     if record.presence is not None:
         presence = Presence(record.contact, PresenceState.UNKNOWN, display_name=record.presence.display_name)
-    number = 0 if told is None else revision(told, within)
+    number = 0 if snapshot is None else revision(snapshot, within)
     bare = Record(record.key, record.contact, "", number, presence)
     return ContactSnapshot(
-        bare, known.freshness._replace(reason=None), AvailabilityVerdict(known.verdict.available, "")
+        bare, contact.freshness._replace(reason=None), AvailabilityVerdict(contact.verdict.available, "")
     )
 
 
-def _shown(told: GroupedSnapshot) -> tuple[object, ...]:
-    record = told.known.record
-    return told.known.freshness.level, record.contact, None if record.presence is None else record.presence.display_name
-
-
-def _is_free(told: GroupedSnapshot, place: int) -> bool:
-    return told.opinions[place].verdict.available and told.known.claim is None
+def _shown(snapshot: GroupedSnapshot) -> tuple[object, ...]:
+    record = snapshot.contact.record
+    return (
+        snapshot.contact.freshness.level,
+        record.contact,
+        None if record.presence is None else record.presence.display_name,
+    )

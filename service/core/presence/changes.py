@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 from service.core.presence.records import Change
 
 MAX_LISTENERS: Final = 1000
-"""More listeners than any service has streams: reaching it means that somebody forgets to stop listening."""
+"""More listeners than any service has streams: reaching it means that some part forgets to stop listening."""
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
@@ -26,7 +26,7 @@ class ChangeBus(Protocol):
     """Hands changes to listeners."""
 
     def publish(self, changes: Sequence[Change]) -> None:
-        """Tell all listeners; never raises."""
+        """Call all listeners; never raises."""
         ...
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -34,7 +34,7 @@ class ChangeBus(Protocol):
         ...
 
     def doubted(self) -> None:
-        """Tell that something is in doubt now, or no longer, whatever was read; never raises."""
+        """Call the listeners of doubts: something is in doubt now, or no longer; never raises."""
         ...
 
     def listen_for_doubts(self, listener: Callable[[], None]) -> Callable[[], None]:

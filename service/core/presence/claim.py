@@ -13,7 +13,7 @@ class Claim:
     """One person held for one purpose.
 
     `key` is the contact's key in the store, `contact` its spelling; `group` is the one whose rule picked it; `purpose`
-    what the asker said it is for; `holder` the name of the key that asked. It ends at `expires` unless it is renewed.
+    what the client said it is for; `holder` the name of the key that asked. It ends at `expires` unless it is renewed.
     """
 
     id: str
@@ -25,8 +25,8 @@ class Claim:
     made: Moment
     expires: Moment
 
-    def seen(self, within: frozenset[str] | None) -> Claim:
-        """As somebody sees it who may see the groups `within` only: that it is held, not for what in another group."""
+    def limited_to(self, within: frozenset[str] | None) -> Claim:
+        """As a client sees it that may see the groups `within` only: of another group, that it holds the contact."""
         if within is None or self.group in within:
             return self
         return replace(self, group="", purpose="", holder="")
@@ -36,12 +36,12 @@ class Claims(Protocol):
     """Who is held now."""
 
     def held(self, key: str) -> Claim | None:
-        """The claim on a contact, None when nobody holds it. Claims that have expired are not told."""
+        """The claim on a contact, None when nobody holds it. Expired claims hold nobody."""
         ...
 
 
 class NoClaims:
-    """The twin where nobody claims anything."""
+    """The twin without any claims."""
 
     def held(self, key: str) -> Claim | None:
         """See Claims."""

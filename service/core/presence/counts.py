@@ -11,6 +11,7 @@ from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness, Level
 from service.core.presence.records import Record
+from service.core.presence.snapshot import with_claim
 
 Judge = Callable[[Record, Freshness, float], AvailabilityVerdict]
 """A rule for who is free, at a moment of the monotonic clock."""
@@ -39,7 +40,7 @@ class Summary:
 def count(
     contacts: Iterable[tuple[Record, Freshness]], judge: Judge, now: float, held: Callable[[str], Claim | None]
 ) -> Counts:
-    """Count them at the moment `now`; who is held by a claim is not available."""
+    """Count them at the moment `now`, claims counted."""
     states: Counter[PresenceState] = Counter()
     levels: Counter[Level] = Counter()
     phone = available = 0
@@ -47,7 +48,7 @@ def count(
         states[record.state] += 1
         levels[freshness.level] += 1
         phone += record.presence is not None and record.presence.on_the_phone is True
-        available += judge(record, freshness, now).available and held(record.key) is None
+        available += with_claim(judge(record, freshness, now), held(record.key)).available
     return Counts(
         states.total(),
         {state: states[state] for state in PresenceState},

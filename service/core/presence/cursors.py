@@ -1,9 +1,9 @@
-"""In which order contacts are told, and cursors that lead through it.
+"""In which order contacts are listed, and cursors that lead through it.
 
 By contact the order never changes, so a page begins after a contact and its cursor says after which: nothing is kept.
-By anything else it does: whoever becomes free while somebody walks the pages would be met twice, or never. So the order
-of the first page is kept, and the cursor names it and a place in it. What is kept is bounded; a cursor whose order is
-gone says so (`CursorExpired`), and the walk begins anew.
+By anything else it does: a contact that becomes free while a client walks the pages would come twice, or never. So the
+order of the first page is kept, and the cursor names it and a place in it. What is kept is bounded; a cursor whose
+order is gone says so (`CursorExpired`), and the walk begins anew.
 
 An order is named by its content. So the same first page has the same cursor as long as nothing in the order changes,
 and costs one place however often it is asked for.
@@ -23,7 +23,7 @@ from service.core.clock import Clock
 MAX_CURSOR: Final = 2048
 """Characters of a cursor: the longest contact URI fits with all of its characters in four bytes."""
 MAX_ORDERS: Final = 64
-"""Orders that are kept, of all askers."""
+"""Orders that are kept for all clients together; further ones make room."""
 MAX_ORDERS_OF_ONE: Final = 16
 MAX_KEYS: Final = 1_000_000
 """Contacts in all of them together: eight bytes each, since the names themselves are the store's."""
@@ -39,7 +39,7 @@ class CursorExpired(Exception):
 
 
 class WrongCursor(ValueError):
-    """A cursor that is none, or another question's. The message says what was expected."""
+    """Malformed cursor, or a cursor of another query. The message says what was expected."""
 
 
 # --- cursors
@@ -105,15 +105,16 @@ def _encoded(plain: bytes) -> str:
 
 @dataclass(slots=True)
 class _Order:
-    asker: str
+    client: str
     keys: tuple[str, ...]
     used: float
 
 
 class KeptOrders:
-    """The orders through which somebody may still be walking. The one that was used last stays longest.
+    """The orders through which clients may still walk. The one that was used last stays longest.
 
-    Where there is no room, whoever has the most of them loses one: nobody who asks for many takes another's only one.
+    Where there is no room, the client that has most of them loses one: many orders of one client cost no other client
+    its own.
     """
 
     def __init__(
@@ -136,25 +137,25 @@ class KeptOrders:
         return len(self._kept)
 
     def __repr__(self) -> str:
-        return f"<Orders {len(self._kept)} with {self.keys} contacts>"
+        return f"<KeptOrders {len(self._kept)} with {self.keys} contacts>"
 
     @property
     def keys(self) -> int:
         """Contacts in all of them."""
         return sum(len(order.keys) for order in self._kept.values())
 
-    def keep(self, question: bytes, asker: str, keys: tuple[str, ...]) -> bytes:
-        """Keep an order; its name. `asker` is whose room it takes."""
+    def keep(self, question: bytes, client: str, keys: tuple[str, ...]) -> bytes:
+        """Keep an order; its name. `client` is whose room it takes."""
         name = blake2b("\n".join(keys).encode(errors="backslashreplace"), digest_size=_NAME, key=question).digest()
         self._kept.pop((question, name), None)
         self._drop_old()
-        own = [each for each, order in self._kept.items() if order.asker == asker]
-        for each in own[: max(0, len(own) + 1 - self._of_one)]:
-            del self._kept[each]
+        own = [each for each, order in self._kept.items() if order.client == client]
+        for oldest in own[: max(0, len(own) + 1 - self._of_one)]:
+            del self._kept[oldest]
         room = self._most_keys - len(keys)
         while self._kept and (len(self._kept) >= self._most or self.keys > room):
-            self._drop_one(asker)
-        self._kept[question, name] = _Order(asker, keys, self._clock.monotonic())
+            self._drop_one(client)
+        self._kept[question, name] = _Order(client, keys, self._clock.monotonic())
         return name
 
     def get(self, question: bytes, name: bytes) -> tuple[str, ...]:
@@ -167,10 +168,10 @@ class KeptOrders:
         self._kept.move_to_end((question, name))
         return order.keys
 
-    def _drop_one(self, asker: str) -> None:
-        """Of whoever will have the most, the one unused for longest: of equals, `max` takes the first."""
-        held = Counter([asker, *(order.asker for order in self._kept.values())])
-        del self._kept[max(self._kept, key=lambda each: held[self._kept[each].asker])]
+    def _drop_one(self, client: str) -> None:
+        """Of the client that will have most, the one unused for longest: of equals, `max` takes the first."""
+        held = Counter([client, *(order.client for order in self._kept.values())])
+        del self._kept[max(self._kept, key=lambda each: held[self._kept[each].client])]
 
     def _drop_old(self) -> None:
         oldest = self._clock.monotonic() - self._age

@@ -1,4 +1,4 @@
-"""Which contacts an asker wants: what must hold of each. Who is available is left to the rules of the groups."""
+"""Which contacts a client wants: what must hold of each. Who is available is left to the rules of the groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.core.presence.records import Record
 
 
 class Unknown(ValueError):
-    """A filter or cursor that means nothing here. `parameter` is its name, `expected` says what would."""
+    """A filter or cursor with an invalid value. `parameter` is its name, `expected` says which values are valid."""
 
     def __init__(self, parameter: str, expected: str) -> None:
         self.parameter = parameter
@@ -23,7 +23,7 @@ class Filter:
     """What must hold of a contact: all of the kinds given, and of each kind at least one. Empty means any.
 
     `activities` are without regard to case; `text` is a part of the contact's URI or of its display name. Where one
-    group is named, its rule alone decides who is `available`; None means any. `within` are the groups that the asker
+    group is named, its rule alone decides who is `available`; None means any. `within` are the groups that the client
     may see: others are as if they did not exist, and so are contacts of none of them; None means all.
     """
 

@@ -1,16 +1,9 @@
-"""Which contacts an answer holds: filters, pages and counts over the store, at one moment.
-
-Whoever walks the pages meets every contact that passes all the time exactly once, whatever is added, removed or changed
-meanwhile; `service.core.presence.cursors` says how.
-"""
+"""Which contacts an answer holds, and what it says of each: filters and counts over the store, at one moment."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from pws_soap.models import same_contact
@@ -18,39 +11,21 @@ from service.core.clock import Clock
 from service.core.presence.availability import Availability, AvailabilityVerdict, Opinion, Rule, among, together
 from service.core.presence.claim import Claim, Claims, NoClaims
 from service.core.presence.counts import Counts, Judge, Summary, count
-from service.core.presence.cursors import (
-    After,
-    KeptOrders,
-    Position,
-    WrongCursor,
-    cursor_after,
-    cursor_at,
-    mark,
-    read_cursor,
-)
 from service.core.presence.filters import Filter, Unknown, passes
 from service.core.presence.freshness import Freshness, Level, assess
+from service.core.presence.paging import Page, Pager
 from service.core.presence.records import Record
-from service.core.presence.snapshot import CLAIMED, ContactSnapshot, GroupedSnapshot
-from service.core.presence.sorting import BY_CONTACT, Sort, SortBy, arranged, sort_value
+from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, with_claim
+from service.core.presence.sorting import BY_CONTACT, Sort
 from service.core.presence.store import Store
 
-__all__ = ["CLAIMED", "ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
+__all__ = ["ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
 
-_MOST_ASKED: Final = 64
+_MAX_KEPT_MEMBERS: Final = 64
 """Combinations of groups whose members are kept."""
 
 
 _ANY: Final = Filter()
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some contacts in order; `cursor` leads to the next ones, None when there are none."""
-
-    contacts: tuple[ContactSnapshot, ...]
-    cursor: str | None
-    revision: int
 
 
 class Reader:
@@ -75,8 +50,8 @@ class Reader:
         self._groups = {name: frozenset(map(same_contact, contacts)) for name, contacts in groups.items()}
         self._availability = availability or Availability(self._groups)
         self._claims = claims or NoClaims()
-        self._asked: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
-        self._orders = KeptOrders(clock)
+        self._members_of: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
+        self._pager = Pager(store, clock, self._passing)
 
     @property
     def groups(self) -> Mapping[str, frozenset[str]]:
@@ -88,39 +63,39 @@ class Reader:
     ) -> ContactSnapshot | None:
         """The contact, or None when it is not watched or in no group of `within`.
 
-        A `bound` below the usual one is the asker's own.
+        A `bound` below the usual one is the client's own.
         """
         record = self._store.get(contact)
         if record is None or (within is not None and not self.is_visible(record.key, within)):
             return None
         now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record], bound))
-        return self._known(record, freshness, self._availability.judge(record, freshness, now, within), within)
+        return self._contact(record, freshness, self._availability.judge(record, freshness, now, within), within)
 
     def is_visible(self, key: str, within: frozenset[str] | None) -> bool:
-        """Whether an asker who may see the groups `within` may see the contact."""
+        """Whether a client that may see the groups `within` may see the contact."""
         return within is None or any(key in self._groups.get(name, ()) for name in within)
 
-    def opinions(self, known: ContactSnapshot, within: frozenset[str] | None = None) -> list[Opinion]:
+    def opinions(self, contact: ContactSnapshot, within: frozenset[str] | None = None) -> list[Opinion]:
         """What the rule of each of the contact's groups says now; of the groups `within` only, where given."""
-        found = self._availability.opinions(known.record, known.freshness, self._clock.monotonic())
+        found = self._availability.opinions(contact.record, contact.freshness, self._clock.monotonic())
         return [each for each in found if within is None or each.group in within]
 
-    def _known(
+    def _contact(
         self, record: Record, freshness: Freshness, verdict: AvailabilityVerdict, within: frozenset[str] | None = None
     ) -> ContactSnapshot:
         claim = self._claims.held(record.key)
         if claim is None:
             return ContactSnapshot(record, freshness, verdict)
-        return ContactSnapshot(record, freshness, CLAIMED if verdict.available else verdict, claim.seen(within))
+        return ContactSnapshot(record, freshness, with_claim(verdict, claim), claim.limited_to(within))
 
     def snapshot(self, record: Record) -> GroupedSnapshot:
-        """All that is said of a contact now."""
+        """The contact now, with the opinions of all its groups."""
         now = self._clock.monotonic()
         freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
         opinions = tuple(self._availability.opinions(record, freshness, now))
         # What is not live is so for every group.
         verdict = together(opinions) if freshness.level is Level.LIVE else opinions[0].verdict
-        return GroupedSnapshot(self._known(record, freshness, verdict), opinions)
+        return GroupedSnapshot(self._contact(record, freshness, verdict), opinions)
 
     def rules(self, key: str) -> tuple[Rule, ...]:
         """The rules that a contact goes by, by its key."""
@@ -130,24 +105,23 @@ class Reader:
         """The claim on a contact, by its key."""
         return self._claims.held(key)
 
-    def visible_to(self, told: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
-        """The contact as an asker with this filter sees it; None where it does not pass. For events, which keep a past.
+    def visible_to(self, snapshot: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
+        """The contact of a snapshot, as a client with this filter sees it; None where it does not pass.
 
-        Raises Unknown for a group that is none.
+        Raises Unknown for an unknown group.
         """
-        known, opinions, _ = told
-        record, freshness, verdict, claim = known
+        contact, opinions, _ = snapshot
+        record, freshness, verdict, claim = contact
         members = self.members(wanted)
         if not passes(record, freshness, wanted, members):
             return None
         groups = wanted.groups if len(wanted.groups) == 1 else wanted.within
         if groups is not None and freshness.level is Level.LIVE:
-            verdict = among(opinions, groups, alone=len(wanted.groups) == 1)
-            verdict = CLAIMED if claim is not None and verdict.available else verdict
-        known = ContactSnapshot(record, freshness, verdict, claim and claim.seen(wanted.within))
-        if wanted.available is not None and known.verdict.available is not wanted.available:
+            verdict = with_claim(among(opinions, groups, alone=len(wanted.groups) == 1), claim)
+        contact = ContactSnapshot(record, freshness, verdict, claim and claim.limited_to(wanted.within))
+        if wanted.available is not None and contact.verdict.available is not wanted.available:
             return None
-        return known
+        return contact
 
     @property
     def bound(self) -> float:
@@ -178,43 +152,8 @@ class Reader:
         asker: str = "",
         client: str = "",
     ) -> Page:
-        """At most `limit` contacts that pass, for an asker of that name; `client` is whose room a kept order takes.
-
-        Raises Unknown for a group or cursor that is none, CursorExpired for one whose order is kept no longer.
-        """
-        question = _question(wanted, sort, asker)
-        try:
-            begin = None if cursor is None else read_cursor(cursor, question)
-        except WrongCursor as error:
-            raise Unknown("cursor", str(error)) from None
-        if sort.by is SortBy.CONTACT:
-            key = begin.key if isinstance(begin, After) else ""
-            passing = self._passing(self._by_contact(key, sort.descending), wanted, bound)
-            found = list(islice(passing, limit + 1))
-            more = len(found) > limit
-            follows = cursor_after(question, found[limit - 1].record.key) if more else None
-            return Page(tuple(found[:limit]), follows, self._store.revision)
-        if isinstance(begin, Position):
-            keys, place = self._orders.get(question, begin.order), begin.place
-            places = {key: at for at, key in enumerate(keys[place:], place)}
-            records = (record for record in map(self._store.get, places) if record is not None)
-            found = list(islice(self._passing(records, wanted, bound), limit + 1))
-            more = len(found) > limit
-            follows = cursor_at(question, begin.order, places[found[limit].record.key]) if more else None
-            return Page(tuple(found[:limit]), follows, self._store.revision)
-        every = {known.record.key: known for known in self._passing(self._store.records(), wanted, bound)}
-        values = ((key, sort_value(sort.by, known.record, known.verdict)) for key, known in every.items())
-        keys = arranged(values, descending=sort.descending)
-        more = len(keys) > limit
-        follows = cursor_at(question, self._orders.keep(question, client, keys), limit) if more else None
-        return Page(tuple(every[key] for key in keys[:limit]), follows, self._store.revision)
-
-    def _by_contact(self, after: str, descending: bool) -> Iterable[Record]:
-        if not descending:
-            return self._store.records(after)
-        records = self._store.records()
-        end = bisect_left(records, after, key=lambda record: record.key) if after else len(records)
-        return reversed(records[:end])
+        """At most `limit` contacts that pass; see `Pager.page`."""
+        return self._pager.page(wanted, limit, cursor, bound, sort=sort, asker=asker, client=client)
 
     def _passing(
         self, records: Iterable[Record], wanted: Filter, bound: float | None = None
@@ -226,9 +165,9 @@ class Reader:
         for record, freshness in self._assessed(records, bound):
             if not (any_will_do or passes(record, freshness, wanted, members)):
                 continue
-            known = self._known(record, freshness, judge(record, freshness, now), wanted.within)
-            if available is None or known.verdict.available is available:
-                yield known
+            contact = self._contact(record, freshness, judge(record, freshness, now), wanted.within)
+            if available is None or contact.verdict.available is available:
+                yield contact
 
     def summary(self, within: frozenset[str] | None = None) -> Summary:
         """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule.
@@ -266,22 +205,22 @@ class Reader:
     def members(self, wanted: Filter) -> frozenset[str] | None:
         """The keys that the groups asked for, or else those that may be seen, have; None: all. Raises Unknown."""
         asked = (wanted.groups, wanted.within)
-        if asked not in self._asked:  # a stream asks for each event
-            if len(self._asked) >= _MOST_ASKED:
-                self._asked.clear()
-            self._asked[asked] = self._members(wanted)
-        return self._asked[asked]
+        if asked not in self._members_of:  # a stream asks for each event
+            if len(self._members_of) >= _MAX_KEPT_MEMBERS:
+                self._members_of.clear()
+            self._members_of[asked] = self._members(wanted)
+        return self._members_of[asked]
 
     def _members(self, wanted: Filter) -> frozenset[str] | None:
-        known = self._groups if wanted.within is None else {name: self._groups[name] for name in wanted.within}
+        visible = self._groups if wanted.within is None else {name: self._groups[name] for name in wanted.within}
         for name in wanted.groups:
-            if name not in known:
-                raise Unknown("group", "one of " + ", ".join(sorted(known)) if known else "no group")
+            if name not in visible:
+                raise Unknown("group", "one of " + ", ".join(sorted(visible)) if visible else "no group")
         asked = wanted.groups or wanted.within
         if asked and len(asked) == 1:
             (name,) = asked
-            return known[name]
-        return _union(known[name] for name in asked or ()) if asked or wanted.within is not None else None
+            return visible[name]
+        return _union(visible[name] for name in asked or ()) if asked or wanted.within is not None else None
 
 
 def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
@@ -292,10 +231,3 @@ def _is_younger(freshness: Freshness, max_age: float, now: float) -> bool:
     """Whether it is sure, and was confirmed at most so many seconds ago."""
     as_of = freshness.as_of
     return freshness.level is Level.LIVE and as_of is not None and now - as_of.monotonic <= max_age
-
-
-def _question(wanted: Filter, sort: Sort, asker: str) -> bytes:
-    """What a cursor belongs to."""
-    sets = (wanted.states, wanted.activities, wanted.groups, wanted.levels)
-    within = sorted(wanted.within) if wanted.within is not None else None
-    return mark(*map(sorted, sets), wanted.text, wanted.available, within, sort, asker)

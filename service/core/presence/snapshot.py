@@ -9,6 +9,18 @@ from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness
 from service.core.presence.records import Record
 
+CLAIMED: Final = AvailabilityVerdict(False, "claimed")
+"""The verdict on a contact that the rules call free and a claim holds."""
+
+
+def with_claim(verdict: AvailabilityVerdict, claim: Claim | None) -> AvailabilityVerdict:
+    """What the rules say, claims counted: a contact that is held is not available to others.
+
+    This is the one place where that is decided. Rules know nothing of claims; whoever says whether a contact is
+    available passes its verdict through here.
+    """
+    return verdict if claim is None or not verdict.available else CLAIMED
+
 
 class ContactSnapshot(NamedTuple):
     """A contact, how sure its state is, whether it is free, and the claim that holds it."""
@@ -31,12 +43,12 @@ class Marks(NamedTuple):
 
 
 class GroupedSnapshot(NamedTuple):
-    """A contact as it is told of, and what the rule of each of its groups says (claims left aside)."""
+    """A contact as the event log has it, and what the rule of each of its groups says (claims left aside)."""
 
-    known: ContactSnapshot
+    contact: ContactSnapshot
     opinions: tuple[Opinion, ...]
     marks: Marks = Marks()
 
-
-CLAIMED: Final = AvailabilityVerdict(False, "claimed")
-"""What is said of somebody whom the rules call free and a claim holds."""
+    def available_by_group(self) -> list[tuple[str | None, bool]]:
+        """Whether it is available by the rule of each of its groups, claims counted; in the order of `opinions`."""
+        return [(group, with_claim(verdict, self.contact.claim).available) for group, verdict in self.opinions]

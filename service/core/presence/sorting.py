@@ -68,12 +68,12 @@ def sort_value(by: SortBy, record: Record, verdict: AvailabilityVerdict) -> str 
 
 def arranged(contacts: Iterable[tuple[str, str | float | None]], *, descending: bool) -> tuple[str, ...]:
     """The keys in order of their values. They come in the order of the keys themselves, which equals keep."""
-    told: list[tuple[str | float, str]] = []
+    valued: list[tuple[str | float, str]] = []
     others: list[str] = []
     for key, value in contacts:
         if value is None:
             others.append(key)
         else:
-            told.append((value, key))
-    told.sort(key=lambda each: each[0], reverse=descending)  # stable in both directions
-    return (*(key for _, key in told), *others)
+            valued.append((value, key))
+    valued.sort(key=lambda pair: pair[0], reverse=descending)  # stable in both directions
+    return (*(key for _, key in valued), *others)

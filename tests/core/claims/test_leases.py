@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEventKind, Lease
 from service.core.claims.service import ClaimRules
 from service.core.presence.freshness import Level
@@ -15,12 +16,12 @@ async def test_a_lease_ends_at_its_moment() -> None:
     async with running(branch):
         lease = branch.claim(seconds=30)
         await branch.clock.run(29.999)
-        assert branch.knowledge.claims.get(lease.id) is lease
+        assert branch.knowledge.leases.get(lease.id) is lease
         await branch.clock.run(0.001)
-        (expired,) = [event for event in branch.events if event.at.monotonic == lease.expires.monotonic]
-        assert branch.happenings[-1].event is ClaimEventKind.EXPIRED
-        assert expired.after is not None
-        assert expired.after.known.claim is None
+        expired, changed = [event for event in branch.events if event.at.monotonic == lease.expires.monotonic]
+        assert expired.name == ClaimEventKind.EXPIRED
+        assert changed.after is not None
+        assert changed.after.contact.claim is None
         assert names(branch.claim()) == ["ann"]
 
 
@@ -30,9 +31,9 @@ async def test_an_expired_lease_holds_nobody_though_no_timer_ran() -> None:
     branch.opens()
     lease = branch.claim(seconds=30)
     branch.clock.advance(30)
-    assert branch.knowledge.claims.get(lease.id) is None
-    assert branch.knowledge.claims.held(uri("ann")) is None
-    assert not branch.desk.release(lease.id)
+    assert branch.knowledge.leases.get(lease.id) is None
+    assert branch.knowledge.leases.held(uri("ann")) is None
+    assert not branch.claim_service.release(lease.id)
     assert names(branch.claim()) == ["ann"]
 
 
@@ -43,16 +44,16 @@ async def test_a_renewal_counts_from_now() -> None:
     async with running(branch):
         lease = branch.claim(seconds=30)
         await branch.clock.run(20)
-        renewed = branch.desk.renew(lease.id, 15)
+        renewed = branch.claim_service.renew(lease.id, 15)
         assert renewed is not None
         assert renewed.expires.monotonic == branch.clock.monotonic() + 15
         await branch.clock.run(14)
-        assert branch.knowledge.claims.get(lease.id) is renewed
-        assert branch.desk.renew(lease.id, 5) is not None
+        assert branch.knowledge.leases.get(lease.id) is renewed
+        assert branch.claim_service.renew(lease.id, 5) is not None
         await branch.clock.run(5)
-        assert branch.knowledge.claims.get(lease.id) is None
-        assert branch.desk.renew(lease.id, 15) is None
-    assert [each.event for each in branch.happenings] == [
+        assert branch.knowledge.leases.get(lease.id) is None
+        assert branch.claim_service.renew(lease.id, 15) is None
+    assert [each.kind for each in branch.claim_events] == [
         ClaimEventKind.MADE,
         ClaimEventKind.RENEWED,
         ClaimEventKind.RENEWED,
@@ -67,8 +68,8 @@ def test_a_lease_renewed_all_day_costs_no_memory() -> None:
     lease = branch.claim(seconds=3600)
     for _ in range(1000):
         branch.clock.advance(1)
-        branch.desk.renew(lease.id, 3600)
-    assert len(branch.knowledge.claims._due) < 100
+        branch.claim_service.renew(lease.id, 3600)
+    assert len(branch.knowledge.leases._due) < 100
 
 
 def test_the_log_tells_of_the_claim_and_of_the_contact() -> None:
@@ -77,10 +78,14 @@ def test_the_log_tells_of_the_claim_and_of_the_contact() -> None:
     branch.opens()
     branch.events.clear()
     lease = branch.claim(count=2)
-    branch.desk.renew(lease.id, 90)
-    branch.desk.release(lease.id)
+    branch.claim_service.renew(lease.id, 90)
+    branch.claim_service.release(lease.id)
     held = [
-        (event.key, event.after.known.verdict.available, event.after.known.claim and event.after.known.claim.expires)
+        (
+            event.key,
+            event.after.contact.verdict.available,
+            event.after.contact.claim and event.after.contact.claim.expires,
+        )
         for event in branch.events
         if event.after is not None
     ]
@@ -100,9 +105,9 @@ def test_one_who_is_free_by_time_is_told_free_before_being_told_claimed() -> Non
     branch.store.confirm(FEED, reading)
     branch.claim()
     levels = [
-        (event.after.known.freshness.level, event.after.known.claim is not None)
+        (event.after.contact.freshness.level, event.after.contact.claim is not None)
         for event in branch.events
-        if event.after is not None and event.after.known.record.presence is not None
+        if event.after is not None and event.after.contact.record.presence is not None
     ]
     assert levels[-3:] == [(Level.STALE, False), (Level.LIVE, False), (Level.LIVE, True)]
 
@@ -118,12 +123,12 @@ def test_one_who_is_claimed_and_becomes_unavailable_is_told_once() -> None:
     branch.store.doubt(FEED, "lost")
     branch.attend(1)
     branch.attend(1)
-    away = [each for each in branch.happenings if each.event is ClaimEventKind.UNAVAILABLE]
+    away = [each for each in branch.claim_events if each.kind is ClaimEventKind.UNAVAILABLE]
     assert [(each.reason, each.person and each.person.key) for each in away] == [
         ("on the phone", uri("ann")),
         ("stale: its last known state may no longer be true", uri("ann")),
     ]
-    assert branch.knowledge.claims.get(lease.id) is not None
+    assert branch.knowledge.leases.get(lease.id) is not None
 
 
 def test_one_who_is_watched_no_longer_is_held_no_longer() -> None:
@@ -132,12 +137,12 @@ def test_one_who_is_watched_no_longer_is_held_no_longer() -> None:
     branch.opens()
     lease = branch.claim(count=2)
     branch.store.unwatch([uri("ann")])
-    left = branch.knowledge.claims.get(lease.id)
+    left = branch.knowledge.leases.get(lease.id)
     assert left is not None
     assert names(left) == ["bob"]
     branch.store.unwatch([uri("bob")])
-    assert branch.knowledge.claims.get(lease.id) is None
-    told = [(each.event, each.reason) for each in branch.happenings[1:]]
+    assert branch.knowledge.leases.get(lease.id) is None
+    told = [(each.kind, each.reason) for each in branch.claim_events[1:]]
     gone = (ClaimEventKind.UNAVAILABLE, "no longer watched")
     assert told == [gone, gone, (ClaimEventKind.RELEASED, "nobody in it is watched any longer")]
     branch.opens()
@@ -148,8 +153,8 @@ def floored(floor: int = 2) -> Branch:
     return Branch({"support": ("ann", "bob", "cid")}, ClaimRules(floors={"support": floor}))
 
 
-def coverage(branch: Branch) -> list[tuple[str, object]]:
-    return [(each.name, each.data["free"]) for each in branch.events if each.name.startswith("coverage")]
+def coverage(branch: Branch) -> list[tuple[str, int]]:
+    return [(each.name, each.data.free) for each in branch.events if isinstance(each.data, CoverageChange)]
 
 
 def test_coverage_is_told_when_it_turns() -> None:
@@ -162,7 +167,7 @@ def test_coverage_is_told_when_it_turns() -> None:
     branch.put("cid", BUSY)
     assert coverage(branch) == [("coverage.low", 1)]
     branch.put("bob", AVAILABLE)
-    branch.desk.release(lease.id)
+    branch.claim_service.release(lease.id)
     assert coverage(branch) == [("coverage.low", 1), ("coverage.restored", 2)]
 
 
@@ -209,13 +214,13 @@ def test_a_lease_that_ends_while_it_is_looked_at_is_no_stumbling_block() -> None
     branch.opens()
     branch.claim(seconds=30)
     branch.clock.advance(29.9)
-    sweep = branch.knowledge.claims.sweep
+    sweep = branch.knowledge.leases.sweep
 
     def late() -> list[Lease]:
         found = sweep()
         branch.clock.advance(0.2)
         return found
 
-    branch.knowledge.claims.sweep = late  # type: ignore[method-assign]  # the clock is not ours to stop
+    branch.knowledge.leases.sweep = late  # type: ignore[method-assign]  # the clock is not ours to stop
     assert branch.refused().free == 0
     assert names(branch.claim()) == ["ann"]

@@ -37,7 +37,7 @@ def test_all_or_none() -> None:
     refused = branch.refused(count=3)
     assert refused.free == 2
     assert reasons(refused) == {"ann": "free, but too few are", "bob": "is BUSY", "cid": "free, but too few are"}
-    assert not branch.knowledge.claims.leases()
+    assert not branch.knowledge.leases.leases()
     assert names(branch.claim(count=2)) == ["ann", "cid"]
 
 
@@ -97,8 +97,8 @@ def test_one_whose_asker_vanished_keeps_the_place() -> None:
     branch = Branch(FOUR)
     branch.opens()
     branch.clock.advance(5)
-    branch.desk.leave(branch.ask())
-    assert not branch.knowledge.claims.leases()
+    branch.claim_service.leave(branch.ask())
+    assert not branch.knowledge.leases.leases()
     assert names(branch.claim()) == ["ann"]
 
 
@@ -111,7 +111,7 @@ def test_in_each_order_one_whose_asker_vanished_is_still_the_first(pick: Pick) -
     branch.clock.advance(5)
     gone = branch.ask(count=2)
     assert got(gone) == ["bob", "cid"]
-    branch.desk.leave(gone)
+    branch.claim_service.leave(gone)
     assert branch.claims(2) == ["bob", "cid"]
 
 

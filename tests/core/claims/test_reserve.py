@@ -30,12 +30,12 @@ async def test_who_waits_in_vain_does_not_hold_up_another_group() -> None:
         assert got(first) is None
         await branch.clock.run(4.9)
         assert got(first) is None
-        await branch.clock.run(0.1)  # nothing else happens: the desk wakes by itself
+        await branch.clock.run(0.1)  # nothing else happens: the claim service wakes by itself
         assert got(first) == ["ann"]
         for _ in range(50):
             lease = first.outcome.lease if isinstance(first.outcome, Granted) else None
             assert lease is not None
-            branch.desk.release(lease.id)
+            branch.claim_service.release(lease.id)
             first = branch.ask("sales", wait=60)
             served += isinstance(first.outcome, Granted)
         assert served == 50
@@ -77,7 +77,7 @@ def test_asking_again_and_again_does_not_renew_it() -> None:
         refused += not isinstance(branch.ask("sales", seconds=1).outcome, Granted)
         branch.attend(1)
     assert refused == 5
-    assert not branch.desk.waiting
+    assert not branch.claim_service.waiting
 
 
 def test_it_is_renewed_when_the_first_of_the_group_is_served() -> None:
@@ -92,7 +92,7 @@ def test_it_is_renewed_when_the_first_of_the_group_is_served() -> None:
     branch.attend(1)  # the two of support
     branch.put("zoe", BUSY)
     branch.attend(60)
-    assert not branch.knowledge.claims.leases()
+    assert not branch.knowledge.leases.leases()
     branch.ask(count=2, wait=300)
     assert reasons(branch.refused("sales"))["ann"] == KEPT
 

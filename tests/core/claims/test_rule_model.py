@@ -1,7 +1,7 @@
 """The rule of claims against a model of it: whatever happens, in whatever order.
 
 The model knows the truth (who is watched, read, live, free; by plain dictionaries and the clock) and hears what the
-desk tells, as its users do. It never looks into the desk's memory.
+claim service tells, as its users do. It never looks into the service's memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.core.claims.coverage import PATIENCE
+from service.core.claims.coverage import PATIENCE, CoverageChange
 from service.core.claims.model import (
     ClaimEvent,
     ClaimEventKind,
@@ -109,7 +109,7 @@ class Claims(RuleBasedStateMachine):
             case Pick.LEAST_RECENTLY_CLAIMED:
                 return (self.recent.get(name, 0), name)
 
-    # --- what the log and the desk get to know
+    # --- what the log and the claim service get to know
 
     def noticed(self, *names: str) -> None:
         """The log has looked at these."""
@@ -121,7 +121,7 @@ class Claims(RuleBasedStateMachine):
                 self.since.pop(name, None)
 
     def step(self, *names: str) -> None:
-        """Something was done about `names`: let the desk attend, and take in what it tells."""
+        """Something was done about `names`: let the claim service attend, and take in what it tells."""
         if names:
             self.noticed(*names)
         self.digest()
@@ -151,16 +151,16 @@ class Claims(RuleBasedStateMachine):
         return any(self.runs.get(group, self.now) + RESERVE <= self.now for group in GROUPS if name in GROUPS[group])
 
     def digest(self) -> None:
-        happenings, self.branch.happenings[:] = list(self.branch.happenings), []
-        for each in happenings:
-            self.take(each)
+        events, self.branch.claim_events[:] = list(self.branch.claim_events), []
+        for event in events:
+            self.take(event)
         for ticket in [each for each in self.waiting if each.outcome is not None]:
             self.waiting.remove(ticket)
             self.judge(ticket)
 
-    def take(self, happening: ClaimEvent) -> None:
-        lease, names = happening.lease, [short(person.contact) for person in happening.lease.people]
-        match happening.event:
+    def take(self, event: ClaimEvent) -> None:
+        lease, names = event.lease, [short(person.contact) for person in event.lease.people]
+        match event.kind:
             case ClaimEventKind.MADE:
                 assert self.held.keys().isdisjoint(names), "two holders"
                 assert all(self.is_free(name) and name in self.watched for name in names), "not free when picked"
@@ -178,15 +178,15 @@ class Claims(RuleBasedStateMachine):
                 self.leases[lease.id] = lease
             case ClaimEventKind.EXPIRED | ClaimEventKind.RELEASED:
                 before = self.leases.pop(lease.id)
-                assert (before.expires.monotonic <= self.now) is (happening.event is ClaimEventKind.EXPIRED)
+                assert (before.expires.monotonic <= self.now) is (event.kind is ClaimEventKind.EXPIRED)
                 for name in names:
                     del self.held[name]
                     self.away.discard(name)
                     if name in self.since:
                         self.since[name] = self.now
             case ClaimEventKind.UNAVAILABLE:
-                assert happening.person is not None
-                name = short(happening.person.contact)
+                assert event.person is not None
+                name = short(event.person.contact)
                 assert self.held[name] == lease.id
                 assert not self.is_free(name)
                 assert name not in self.away, "told twice"
@@ -243,8 +243,8 @@ class Claims(RuleBasedStateMachine):
 
     def look_at_coverage(self) -> None:
         for event in self.branch.events:
-            if event.name.startswith("coverage"):
-                group = str(event.data["group"])
+            if isinstance(event.data, CoverageChange):
+                group = event.data.group
                 assert (event.name == "coverage.low") is (group not in self.low), "told twice"
                 self.low ^= {group}
         self.branch.events.clear()
@@ -322,7 +322,7 @@ class Claims(RuleBasedStateMachine):
 
     @rule(seconds=spans)
     def time_passes_and_nobody_looks(self, seconds: float) -> None:
-        """The desk's task is late; requests must be right all the same."""
+        """The claim service's task is late; requests must be right all the same."""
         self.branch.clock.advance(seconds)
         self.attended = False
 
@@ -369,7 +369,7 @@ class Claims(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=spans)
     def renews(self, data: st.DataObject, seconds: float) -> None:
         lease = self.leases[data.draw(st.sampled_from(list(self.leases)))]
-        renewed = self.branch.desk.renew(lease.id, seconds)
+        renewed = self.branch.claim_service.renew(lease.id, seconds)
         assert (renewed is None) is (lease.expires.monotonic <= self.now)
         self.step()
 
@@ -377,7 +377,7 @@ class Claims(RuleBasedStateMachine):
     @rule(data=st.data())
     def releases(self, data: st.DataObject) -> None:
         lease = self.leases[data.draw(st.sampled_from(list(self.leases)))]
-        assert self.branch.desk.release(lease.id) is (lease.expires.monotonic > self.now)
+        assert self.branch.claim_service.release(lease.id) is (lease.expires.monotonic > self.now)
         self.step()
 
     @precondition(lambda self: self.waiting)
@@ -385,7 +385,7 @@ class Claims(RuleBasedStateMachine):
     def leaves(self, data: st.DataObject) -> None:
         ticket = data.draw(st.sampled_from(self.waiting))
         self.waiting.remove(ticket)
-        self.branch.desk.leave(ticket)
+        self.branch.claim_service.leave(ticket)
         granted = ticket.outcome
         assert granted is None
         self.step()
@@ -394,7 +394,7 @@ class Claims(RuleBasedStateMachine):
 
     @invariant()
     def claims_are_what_was_told(self) -> None:
-        claims = self.branch.knowledge.claims
+        claims = self.branch.knowledge.leases
         for name in PEOPLE:
             lease = self.held.get(name)
             expired = lease is not None and self.leases[lease].expires.monotonic <= self.now
@@ -409,7 +409,7 @@ class Claims(RuleBasedStateMachine):
             shown = {short(each.record.contact): each for each in page.contacts}
             assert shown.keys() == set(names) & self.watched
             for name, known in shown.items():
-                held = self.branch.knowledge.claims.held(uri(name)) is not None
+                held = self.branch.knowledge.leases.held(uri(name)) is not None
                 assert known.verdict.available is (self.is_free(name) and not held)
 
     @precondition(lambda self: self.attended)
@@ -446,8 +446,8 @@ class Claims(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end everybody is let go."""
         self.branch.attend(10_000)
-        assert not self.branch.desk.leases()
-        assert self.branch.desk.waiting == 0
+        assert not self.branch.claim_service.leases()
+        assert self.branch.claim_service.waiting == 0
 
 
 TestClaims = Claims.TestCase

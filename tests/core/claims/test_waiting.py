@@ -19,7 +19,7 @@ async def test_first_come_first_served() -> None:
     async with running(branch):
         lease = branch.claim(seconds=10)
         waiting = [branch.ask(seconds=10, wait=60) for _ in range(3)]
-        branch.desk.release(lease.id)
+        branch.claim_service.release(lease.id)
         assert [got(each) for each in waiting] == [["ann"], None, None]
         await branch.clock.run(10)
         assert [got(each) for each in waiting] == [["ann"], ["ann"], None]
@@ -74,11 +74,11 @@ async def test_the_wait_ends_with_reasons() -> None:
     async with running(branch):
         ticket = branch.ask(wait=30)
         await branch.clock.run(29)
-        assert branch.desk.waiting == 1
+        assert branch.claim_service.waiting == 1
         await branch.clock.run(1)
         assert isinstance(ticket.outcome, NotEnoughFree)
         assert reasons(ticket.outcome) == {"ann": "is BUSY"}
-        assert branch.desk.waiting == 0
+        assert branch.claim_service.waiting == 0
 
 
 async def test_at_the_end_of_the_wait_one_who_has_become_free_is_found() -> None:
@@ -124,7 +124,7 @@ def test_the_queue_is_bounded() -> None:
     waiting = [branch.ask(wait=60) for _ in range(3)]
     assert [each.outcome for each in waiting] == [None, None, RejectReason.FULL]
     assert isinstance(branch.ask("sales", wait=60).outcome, Granted)
-    branch.desk.leave(waiting[0])
+    branch.claim_service.leave(waiting[0])
     assert branch.ask(wait=60).outcome is None
 
 
@@ -135,7 +135,7 @@ def test_one_who_leaves_makes_room() -> None:
     branch.opens("bob", state=BUSY)
     first, second = branch.ask(count=2, wait=60), branch.ask(wait=60)
     assert second.outcome is None
-    branch.desk.leave(first)
+    branch.claim_service.leave(first)
     assert got(second) == ["ann"]
     assert first.outcome is None
 
@@ -148,9 +148,9 @@ def test_what_one_who_left_was_given_meanwhile_is_taken_back() -> None:
     branch.put("ann", AVAILABLE)
     branch.attend()
     assert got(first) == ["ann"]
-    branch.desk.leave(first)
+    branch.claim_service.leave(first)
     assert got(second) == ["ann"]
-    assert [each.event for each in branch.happenings] == [
+    assert [each.kind for each in branch.claim_events] == [
         ClaimEventKind.MADE,
         ClaimEventKind.RELEASED,
         ClaimEventKind.MADE,
@@ -163,12 +163,12 @@ async def test_when_the_service_stops_everybody_hears_it() -> None:
     branch.opens(state=BUSY)
     async with running(branch):
         ticket = branch.ask(wait=60)
-        waiting = asyncio.create_task(branch.desk.outcome(ticket))
+        waiting = asyncio.create_task(branch.claim_service.outcome(ticket))
         await asyncio.sleep(0)
         branch.knowledge.log.close()
         assert await waiting is RejectReason.STOPPING
     assert branch.ask().outcome is RejectReason.STOPPING
-    assert branch.desk.waiting == 0
+    assert branch.claim_service.waiting == 0
 
 
 async def test_each_waits_for_its_own_time() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock
 from service.core.presence.freshness import Level
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter, Page, Reader, Unknown
 from service.core.presence.records import Source
-from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
 
 GROUPS = {"support": ("ANN@example.com", "bob@example.com", "nobody@example.com"), "sales": ("cid@example.com",)}

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock
 from service.core.presence.cursors import CursorExpired, KeptOrders
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter, Reader, Unknown
 from service.core.presence.records import Source
 from service.core.presence.sorting import Sort, SortBy
-from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
 
 EVERY_SORT = [Sort(by, descending) for by in SortBy for descending in (False, True)]
@@ -172,7 +172,7 @@ def test_the_same_first_page_has_the_same_cursor() -> None:
     sort = Sort(SortBy.STATE)
     first = board.page(Filter(), 1, sort=sort).cursor
     assert {board.page(Filter(), 1, sort=sort).cursor for _ in range(100)} == {first}
-    assert repr(board._orders) == "<Orders 1 with 3 contacts>"
+    assert repr(board._pager._orders) == "<KeptOrders 1 with 3 contacts>"
     store.watch(["d@x"], "f")
     assert board.page(Filter(), 1, sort=sort).cursor != first
 
@@ -184,7 +184,7 @@ def test_one_page_keeps_nothing() -> None:
     """Nobody walks on from the last page."""
     board = office()
     board.page(Filter(), 8, sort=Sort(SortBy.STATE))
-    assert len(board._orders) == 0
+    assert len(board._pager._orders) == 0
 
 
 def test_an_asker_replaces_its_own_orders_first() -> None:

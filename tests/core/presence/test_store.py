@@ -10,8 +10,8 @@ from pws_soap.models import Device, PresenceState, PresenceType
 from service.core.clock import ManualClock, Moment
 from service.core.presence.changes import LocalBus
 from service.core.presence.freshness import Freshness, Level, assess
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Change, ChangeKind, PutReport, ReadingStart, Source
-from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"

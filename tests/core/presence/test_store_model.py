@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock
 from service.core.presence.freshness import Level, assess
+from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Change, ChangeKind, ReadingStart, Source
-from service.core.presence.store import MemoryStore
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
 
 CONTACTS = ("ann@example.com", "bob@example.com")

@@ -1,0 +1,46 @@
+"""One entry of the event log: a contact that changed or left, or something beside the contacts, as a value.
+
+Nothing here is written as JSON: two clients may see different parts of one event, so that the api renders it for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from service.core.clock import Moment
+from service.core.presence.snapshot import GroupedSnapshot
+
+CHANGE: Final = "change"
+REMOVED: Final = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `id` is its revision.
+
+    `change`: `after` is the contact now, `before` as the event before it left it (None: the contact is new).
+    `removed`: only `before` is set. Any other `name` is an event beside the contacts: `data` is a frozen value that
+    says what happened (`SubscriptionChange`, `ClaimEvent`, `CoverageChange`) and holds no secret, `keys` are the
+    contacts that it is about (None: it is about all). `weight` is how many contacts `data` holds.
+    """
+
+    id: int
+    name: str
+    at: Moment
+    key: str | None = None
+    after: GroupedSnapshot | None = None
+    before: GroupedSnapshot | None = None
+    data: object = None
+    keys: frozenset[str] | None = None
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionChange:
+    """What became of an end user's subscriptions on a node. `origin`: the node that the end user has left for it."""
+
+    end_user: str
+    node: str
+    reason: str | None = None
+    origin: str | None = None
