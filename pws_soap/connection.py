@@ -22,7 +22,11 @@ _GZIP: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
 class BrokenOff(Exception):
-    """The connection ended, or was cut, before the reply was complete."""
+    """The connection ended, or was cut, before the reply was complete. `cause` is what the system raised, if it did."""
+
+    def __init__(self, text: str, cause: Exception | None = None) -> None:
+        self.cause = cause
+        super().__init__(text)
 
 
 class NotHttp(Exception):
@@ -122,7 +126,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._fail(BrokenOff(str(exc) if exc is not None and str(exc) else "closed by the server"))
+        self._fail(BrokenOff(str(exc) if exc is not None and str(exc) else "closed by the server", exc))
         self._ended(self)
 
     # Inside

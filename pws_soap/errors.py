@@ -10,7 +10,8 @@
     ├── PidfError                a rich document cannot be read (`pws_soap.pidf`; also a ValueError)
     ├── TransportError           no reply could be had
     │   ├── Unreachable          nothing was sent: name, route, port, time-out while connecting
-    │   │   └── UntrustedServer  nothing was sent: the certificate is not trusted
+    │   │   └── TlsFailed        nothing was sent: TLS did not come about; `cure` says what to do
+    │   │       └── UntrustedServer  the certificate is not trusted
     │   └── OutcomeUnknown       sent, and the server may have acted: read again, never assume
     │       ├── TimedOut             no complete reply in time
     │       ├── Disconnected         the connection broke before the reply was complete
@@ -143,7 +144,19 @@ class Unreachable(TransportError):
     """Nothing was sent: no such name, no route, connection refused, or no connection in time."""
 
 
-class UntrustedServer(Unreachable):
+class TlsFailed(Unreachable):
+    """Nothing was carried out: TLS with the server did not come about.
+
+    `reason` says why, `cure` what to do about it (`pws_soap.tls_problem`); the error's own text says both.
+    """
+
+    def __init__(self, reason: str, cure: str = "", *, node: str = "", operation: str = "") -> None:
+        self.reason = reason
+        self.cure = cure
+        super().__init__(f"{reason}; {cure}" if cure else reason, node=node, operation=operation)
+
+
+class UntrustedServer(TlsFailed):
     """Nothing was sent: the server's certificate is not the one we may trust. The message says what to set."""
 
     policy = Policy.GIVE_UP

@@ -22,17 +22,20 @@ from urllib.parse import urlsplit
 import aiohappyeyeballs
 import h11
 
+from pws_soap import certificate
 from pws_soap.connection import BrokenOff, Connection, NotHttp, RawReply, TooLarge
 from pws_soap.errors import (
     ArgumentError,
     Disconnected,
     ReplyTooLarge,
     TimedOut,
+    TlsFailed,
     UnexpectedReply,
     Unreachable,
     UnreadableReply,
 )
-from pws_soap.trust import SYSTEM_AUTHORITIES, Trust, WrongCertificate, shown_fingerprint, untrusted
+from pws_soap.tls_problem import tls_problem
+from pws_soap.trust import SYSTEM_AUTHORITIES, Trust, WrongCertificate
 
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_READ_TIMEOUT: Final = 30.0
@@ -53,6 +56,14 @@ class Reply:
 
     status: int
     body: bytes = field(repr=False)
+
+
+class _HandshakeFailed(Exception):
+    """TLS did not come about. `error` is what was raised."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        super().__init__(str(error))
 
 
 class Transport(Protocol):
@@ -94,7 +105,7 @@ class HttpTransport:
         if max_connections < 1:
             raise ArgumentError("max_connections", "at least 1", max_connections)
         self._trust = trust
-        self._tls = trust.context() if trust != SYSTEM_AUTHORITIES else None
+        self._tls = trust.context() if trust.ca_file is not None or trust.fingerprint is not None else None
         self._read_timeout = read_timeout
         self._connect_timeout = connect_timeout
         self._max_reply_bytes = max_reply_bytes
@@ -133,6 +144,9 @@ class HttpTransport:
             try:
                 raw = await self._within_time(connection, head, body)
             except BrokenOff as error:
+                first = parts.scheme == "https" and not connection.replies and not connection.heard.is_set()
+                if first and (failed := await self._refused_late(url, operation)):
+                    raise failed from None
                 raise Disconnected(f"the connection broke: {error}"[:200], node=node, operation=operation) from None
             except NotHttp as error:
                 raise UnreadableReply(f"the reply is not HTTP ({error})", node=node, operation=operation) from None
@@ -204,24 +218,45 @@ class HttpTransport:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 return await self._connected(host, port, secure=secure)
-        except WrongCertificate as error:
-            raise untrusted("it is not the pinned one", str(error), node, operation) from None
-        except ssl.SSLCertVerificationError as error:
-            shown = await shown_fingerprint(host, port, self._connect_timeout)
-            raise untrusted(error.verify_message or str(error), shown, node, operation) from None
+        except _HandshakeFailed as failed:
+            raise await self._tls_failed(failed.error, url, operation) from None
         except TimeoutError:
             message = f"no connection within {self._connect_timeout:g} s"
         except UnicodeError:  # for a name that is none, such as a..b
             message = "the address is not a URL"
         except socket.gaierror:
             message = f"the name {host!r} cannot be resolved"
-        except ssl.SSLError as error:
-            message = f"TLS failed: {error.reason or error}; does the port speak TLS?"
         except ConnectionRefusedError:
             message = "connection refused: nothing listens there"
         except OSError as error:
             message = error.strerror or str(error)
         raise Unreachable(message, node=node, operation=operation)
+
+    async def _tls_failed(self, error: BaseException, url: str, operation: str) -> TlsFailed:
+        """The error for a handshake that failed, after another look at what the server shows."""
+        parts = urlsplit(url)
+        host, shown = parts.hostname or "", await self._look(url)
+        return tls_problem(error, host, self._trust, shown).as_error(parts.netloc, operation)
+
+    async def _refused_late(self, url: str, operation: str) -> TlsFailed | None:
+        """The error for a server that refuses us only after our side of the handshake, and reads no request then.
+
+        In TLS 1.3 that is how a client's certificate is missed. The alert may be lost where the connection is reset, so
+        the server is looked at once more.
+        """
+        shown = await self._look(url)
+        if shown is None or not shown.wants_ours:
+            return None
+        parts = urlsplit(url)
+        error = shown.error or ConnectionResetError()
+        return tls_problem(error, parts.hostname or "", self._trust, shown).as_error(parts.netloc, operation)
+
+    async def _look(self, url: str) -> certificate.Shown | None:
+        parts = urlsplit(url)
+        try:
+            return await certificate.look(parts.hostname or "", parts.port or 443, self._connect_timeout)
+        except (OSError, TimeoutError):
+            return None
 
     async def _connected(self, host: str, port: int, *, secure: bool) -> Connection:
         loop = asyncio.get_running_loop()
@@ -233,17 +268,20 @@ class HttpTransport:
                 return connection
             if self._tls is None:
                 self._tls = self._trust.context()
-            transport, connection = await loop.create_connection(
-                self._made, sock=found, ssl=self._tls, server_hostname=host
-            )
+            try:
+                transport, connection = await loop.create_connection(
+                    self._made, sock=found, ssl=self._tls, server_hostname=host
+                )
+            except (ssl.SSLError, ConnectionError) as error:
+                raise _HandshakeFailed(error) from None
         except BaseException:
             found.close()
             raise
         try:
             self._trust.check(transport)
-        except WrongCertificate:
+        except WrongCertificate as error:
             connection.abort()
-            raise
+            raise _HandshakeFailed(error) from None
         return connection
 
     def _made(self) -> Connection:

@@ -1,4 +1,11 @@
-"""Whom to believe over TLS: what is trusted, how a pinned certificate is checked, and what the error says."""
+"""Whom to believe over TLS: which authorities, which pinned certificate, and how strict the check is.
+
+How strict a context of Python's is depends on its version: since 3.13 it refuses what RFC 5280 forbids and earlier
+versions take (VERIFY_X509_STRICT), and takes what they refuse (VERIFY_X509_PARTIAL_CHAIN). The certificates of
+appliances and of old private authorities often lack key identifiers or other extensions of RFC 5280, and an operator
+cannot change them. So `strictness` decides for every version: checked are the chain up to an authority that signs
+itself, the dates, the name, the strength of keys and signatures, and TLS 1.2 or later; not what RFC 5280 asks beyond.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pws_soap.errors import ArgumentError, UntrustedServer
+from pws_soap.errors import ArgumentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +24,13 @@ class Trust:
     """Whom to believe over TLS: a private authority, one certificate by its SHA-256, or the system's authorities.
 
     There is no way to trust everybody. With a fingerprint the certificate itself is checked, before anything is sent,
-    and its name and date are not.
+    and its name and date are not. `section` stands before the names of settings in what errors advise, such as
+    `server.` for `server.ca_file`.
     """
 
     ca_file: str | Path | None = None
     fingerprint: str | None = None
+    section: str = ""
 
     def context(self) -> ssl.SSLContext:
         """What connections are made with. Raises ArgumentError for a file or a fingerprint that is not one."""
@@ -29,14 +38,14 @@ class Trust:
             if self.ca_file is not None:
                 raise ArgumentError("fingerprint", "ca_file or fingerprint, not both", self.fingerprint)
             read_fingerprint(self.fingerprint)
-            return _unchecked()  # the certificate itself is compared, before anything is sent
-        if self.ca_file is None:
-            return ssl.create_default_context()
+            return unchecked()  # the certificate itself is compared, before anything is sent
         try:
-            return ssl.create_default_context(cafile=str(self.ca_file))
-        except OSError as error:  # ssl.SSLError is one
+            context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a path with a null byte is a ValueError
             what = "a file with certificates in PEM"
-            raise ArgumentError("ca_file", f"{what} ({error.strerror or error})", str(self.ca_file)) from None
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise ArgumentError("ca_file", f"{what} ({reason or error})", str(self.ca_file)) from None
+        return strictness(context)
 
     def check(self, transport: asyncio.BaseTransport) -> None:
         """Compare the certificate of a new connection with the pinned one. Raises WrongCertificate."""
@@ -48,6 +57,21 @@ class Trust:
 
 SYSTEM_AUTHORITIES: Final = Trust()
 """The certificate authorities that the system trusts."""
+
+
+def strictness(context: ssl.SSLContext) -> ssl.SSLContext:
+    """The context, as strict as this module says, in every version of Python."""
+    context.verify_flags &= ~(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def unchecked() -> ssl.SSLContext:
+    """A context that believes any certificate, for those who compare it themselves."""
+    context = strictness(ssl.create_default_context())
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def read_fingerprint(text: str) -> bytes:
@@ -62,29 +86,8 @@ def read_fingerprint(text: str) -> bytes:
     return digest
 
 
-def untrusted(why: str, shown: str, node: str, operation: str) -> UntrustedServer:
-    """The error for a certificate that is not trusted: why, its SHA-256 (empty if unknown), and what to set."""
-    print_of = f" (its SHA-256 is {shown})" if shown else ""
-    cure = "Set ca_file to the authority that signed it"
-    if "mismatch" in why:
-        cure = "Name the node as its certificate does (ca_file is as it should be)"
-    message = (
-        f"the server's certificate{print_of} is not trusted: {why.rstrip('.')}. "
-        f"{cure}, or fingerprint to its SHA-256 after checking it on the server"
-    )
-    return UntrustedServer(message, node=node, operation=operation)
-
-
 class WrongCertificate(Exception):
     """The server shows another certificate than the pinned one. The message is its SHA-256."""
-
-
-def _unchecked() -> ssl.SSLContext:
-    """A context that believes any certificate, for those who compare it themselves."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _digest(transport: asyncio.BaseTransport) -> bytes:
@@ -92,15 +95,3 @@ def _digest(transport: asyncio.BaseTransport) -> bytes:
     tls = transport.get_extra_info("ssl_object")
     certificate = tls.getpeercert(binary_form=True) if tls else None
     return hashlib.sha256(certificate).digest() if certificate else b""
-
-
-async def shown_fingerprint(host: str, port: int, limit: float) -> str:
-    """The fingerprint of the certificate that a server shows, so that a person can compare it. Sends nothing."""
-    try:
-        async with asyncio.timeout(limit):
-            _, writer = await asyncio.open_connection(host, port, ssl=_unchecked())
-    except (OSError, TimeoutError):
-        return ""
-    shown = _digest(writer.transport).hex().upper()
-    writer.transport.abort()
-    return shown

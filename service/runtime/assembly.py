@@ -192,7 +192,7 @@ class _Connector:
     def __call__(self, node: str) -> PwsClient:
         server = self._server
         transport: Transport = HttpTransport(
-            Trust(server.ca_file, server.fingerprint),
+            Trust(server.ca_file, server.fingerprint, "server."),
             connect_timeout=server.connect_timeout,
             read_timeout=server.read_timeout,
             max_reply_bytes=server.max_reply_bytes,

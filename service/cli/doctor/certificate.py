@@ -1,158 +1,71 @@
-"""The certificate that a server shows, and why it is trusted or not.
+"""Whether the certificate that a server shows is trusted, and what else the way of a mistake shows.
 
-A certificate that is not trusted can be read all the same: one connects again and trusts it alone. Nothing is sent on
-these connections.
+Nothing is sent on these connections. Why TLS failed is decided by `pws_soap.tls_problem`, as everywhere.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ssl
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from pws_soap.trust import Trust, read_fingerprint
+from pws_soap.certificate import Shown
+from pws_soap.tls_problem import TlsProblem, tls_problem
+from pws_soap.trust import Trust, WrongCertificate
 
 TOMCAT_PORT: Final = 8443
 """Where the node's web pages are, with another certificate, which is often taken for this one."""
-_EXPIRED: Final = 10
-_NAME: Final = frozenset({62, 64})
-_SELF_SIGNED: Final = frozenset({18, 19})
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """`digest` is its SHA-256. The rest is empty where it could not be read: `until` in seconds since the epoch."""
+async def problem(
+    host: str, port: int, shown: Shown, trust: Trust, patience: float, *, other_port: int = TOMCAT_PORT
+) -> TlsProblem | None:
+    """Why TLS with the server does not come about, or its certificate is not trusted; None when all is well.
 
-    digest: str
-    subject: str = ""
-    issuer: str = ""
-    names: tuple[str, ...] = ()
-    until: float | None = None
-    pem: str = ""
-
-    def days(self, now: float) -> int | None:
-        """Whole days that it is still good for."""
-        return None if self.until is None else int((self.until - now) // 86400)
-
-    @property
-    def is_self_signed(self) -> bool:
-        """Whether it is its own authority."""
-        return bool(self.subject) and self.subject == self.issuer
-
-
-@dataclass(frozen=True, slots=True)
-class Distrust:
-    """Why a certificate is not trusted, and what to do."""
-
-    why: str
-    fix: str
-
-
-async def shown(host: str, port: int, patience: float) -> Certificate:
-    """What a server shows. Raises OSError (ssl.SSLError where the port does not speak TLS) or TimeoutError."""
-    blind = ssl.create_default_context()
-    blind.check_hostname = False
-    blind.verify_mode = ssl.CERT_NONE
-    raw, _ = await _connected(host, port, blind, patience)
-    digest, pem = hashlib.sha256(raw).hexdigest(), ssl.DER_cert_to_PEM_cert(raw)
-    alone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    alone.check_hostname = False
-    alone.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    alone.load_verify_locations(cadata=pem)
+    Raises OSError or TimeoutError where the server cannot be reached.
+    """
     try:
-        _, read = await _connected(host, port, alone, patience)
-    except ssl.SSLCertVerificationError:  # it has expired, most likely; what it says cannot be read then
-        return Certificate(digest, pem=pem)
-    return Certificate(
-        digest,
-        _name(read.get("subject", ())),
-        _name(read.get("issuer", ())),
-        tuple(str(value) for _, value in read.get("subjectAltName", ())),
-        ssl.cert_time_to_seconds(read["notAfter"]) if "notAfter" in read else None,
-        pem,
-    )
-
-
-async def distrust(
-    host: str, port: int, certificate: Certificate, trust: Trust, patience: float, *, other_port: int = TOMCAT_PORT
-) -> Distrust | None:
-    """Why it is not trusted; None when it is. Raises as `shown` does."""
-    if trust.fingerprint is not None:
-        if read_fingerprint(trust.fingerprint).hex() == certificate.digest:
-            return None
-        return Distrust(
-            "it is not the one of server.fingerprint",
-            "compare it on the server; if it is the right one, set server.fingerprint to the SHA-256 above",
-        )
-    try:
-        await _connected(host, port, ssl.create_default_context(cafile=_text(trust.ca_file)), patience)
-    except ssl.SSLCertVerificationError as error:
-        return await _why(error, host, certificate, trust, patience, other_port)
+        await _connect(host, port, trust, patience)
+    except WrongCertificate as error:
+        return tls_problem(error, host, trust, shown)
+    except (ssl.SSLError, ConnectionError) as error:
+        found = tls_problem(error, host, trust, shown)
+        if found.distrust and trust.ca_file is not None and await _is_of_tomcat(host, trust, patience, other_port):
+            return replace(
+                found,
+                reason=f"{found.reason}; {trust.section}ca_file is the authority of `tomcat`, the web pages at port "
+                f"{other_port}",
+                cure=f"set {trust.section}ca_file to what signed `cup` (in the server's administration: Certificate "
+                "Management, cup)",
+            )
+        return found
+    if shown.wants_ours:
+        return tls_problem(shown.error or ConnectionResetError(), host, trust, shown)
     return None
 
 
-async def _why(
-    error: ssl.SSLCertVerificationError,
-    host: str,
-    certificate: Certificate,
-    trust: Trust,
-    patience: float,
-    other_port: int,
-) -> Distrust:
-    why = (error.verify_message or str(error)).rstrip(".")
-    if error.verify_code == _EXPIRED:
-        return Distrust(f"it is not valid any more: {why}", "renew the `cup` certificate on the server")
-    if error.verify_code in _NAME:
-        names = ", ".join(certificate.names) or "none that can be read"
-        return Distrust(f"it is for another name: it names {names}", "name the node in server.nodes as it does")
-    if trust.ca_file is not None and await _is_of_tomcat(host, trust, patience, other_port):
-        return Distrust(
-            f"{why}: server.ca_file is the authority of `tomcat`, the web pages at port {other_port}",
-            "set server.ca_file to what signed `cup` (in the server's administration: Certificate Management, cup)",
-        )
-    if error.verify_code in _SELF_SIGNED or certificate.is_self_signed:
-        what = "set server.ca_file to that certificate, or server.fingerprint to its SHA-256, after comparing it there"
-        return Distrust(f"{why}: the server has signed it itself", what)
-    signed = f" ({certificate.issuer})" if certificate.issuer else ""
-    return Distrust(f"{why}: its authority{signed} is not known", "set server.ca_file to that authority's certificate")
-
-
 async def _is_of_tomcat(host: str, trust: Trust, patience: float, port: int) -> bool:
-    context = ssl.create_default_context(cafile=_text(trust.ca_file))
+    context = trust.context()
     context.check_hostname = False
     try:
-        await _connected(host, port, context, min(patience, 3.0))
+        async with asyncio.timeout(min(patience, 3.0)):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
     except (OSError, TimeoutError):
         return False
+    writer.transport.abort()
     return True
 
 
-# Any: ssl describes a certificate in nested tuples
-async def _connected(host: str, port: int, context: ssl.SSLContext, patience: float) -> tuple[bytes, dict[str, Any]]:
-    """Shake hands and leave: the certificate in DER, and read where it was verified."""
+async def _connect(host: str, port: int, trust: Trust, patience: float) -> None:
+    """Shake hands and leave."""
     async with asyncio.timeout(patience):
-        _, writer = await asyncio.open_connection(host, port, ssl=context)
+        _, writer = await asyncio.open_connection(host, port, ssl=trust.context())
     try:
-        tls = writer.get_extra_info("ssl_object")
-        return tls.getpeercert(binary_form=True) or b"", tls.getpeercert() or {}
+        trust.check(writer.transport)
     finally:
         writer.transport.abort()
-
-
-def _text(path: str | Path | None) -> str | None:
-    return str(path) if path is not None else None
-
-
-# Any: as above
-def _name(parts: Any) -> str:
-    """`CN=imp1.example.com, O=Example`."""
-    short = {"commonName": "CN", "organizationName": "O", "organizationalUnitName": "OU"}
-    found = [(short[key], value) for part in parts for key, value in part if key in short]
-    return ", ".join(f"{key}={value}" for key, value in sorted(found))
 
 
 def now() -> float:

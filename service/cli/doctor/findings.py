@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from pws_soap.errors import PwsError
+from pws_soap.errors import PwsError, TlsFailed
 from service.cli.shared import hints
 
 
@@ -61,6 +61,9 @@ class Notebook:
 
     def error(self, error: PwsError) -> None:
         """The same of an error of the library, whose advice is known."""
+        if isinstance(error, TlsFailed) and error.cure:
+            self.problem(error.reason, error.cure)
+            return
         advice = hints.hint(error)
         what = hints.message(error).removesuffix(advice).rstrip("; ")
         self.problem(what, advice)

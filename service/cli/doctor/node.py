@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from pws_soap.certificate import look as look_at_certificate
 from pws_soap.errors import ArgumentError, ContractError, PwsError
 from pws_soap.models import Session
 from pws_soap.trust import Trust, read_fingerprint
@@ -115,27 +115,31 @@ async def _connects(host: str, port: int, patience: float, note: Notebook) -> bo
 
 async def _tls(config: Config, host: str, port: int, note: Notebook, now: Callable[[], float]) -> bool:
     server, patience = config.server, config.server.connect_timeout
-    trust = Trust(server.ca_file, server.fingerprint)
+    trust = Trust(server.ca_file, server.fingerprint, "server.")
     try:
-        found = await certificate.shown(host, port, patience)
-        why = await certificate.distrust(host, port, found, trust, patience)
-    except ssl.SSLError as error:
-        reason = error.reason or error
-        fix = "server.tls = false is for plain HTTP, whose port is 8082; TLS is at 8083"
-        note.problem(f"the port does not speak TLS ({reason})", fix)
+        shown = await look_at_certificate(host, port, patience)
+        problem = await certificate.problem(host, port, shown, trust, patience)
+    except ArgumentError as error:
+        note.problem(str(error), "see server.ca_file and server.fingerprint", fault=Blame.CONFIGURATION)
         return False
     except (OSError, TimeoutError) as error:
         note.problem(f"TLS does not come about: {error or 'no answer in time'}", "is this the port of the service?")
         return False
+    found = shown.certificate
+    if problem is not None and not (problem.distrust and found):
+        note.problem(problem.reason, problem.cure)
+        return False
+    if found is None:
+        return True
     says = f"certificate {found.subject or 'unreadable'}, issued by {found.issuer or 'unknown'}"
-    if why is not None:
-        note.problem(f"{says}, SHA-256 {found.digest.upper()}: {why.why}", why.fix)
+    if problem is not None:
+        note.problem(f"{says}, SHA-256 {found.digest.upper()}: {problem.reason}", problem.cure)
         return False
     days = found.days(now())
-    if days is not None and days < SOON:
+    if days is not None and 0 <= days < SOON:
         note.warning(f"{says}: good for {days} days", "renew it on the server in time, and server.ca_file with it")
     else:
-        good = f", good for {days} days" if days is not None else ""
+        good = f", good for {days} days" if days is not None and days >= 0 else ", expired" if days is not None else ""
         pinned = ", the pinned one" if server.fingerprint else ""
         note.ok(f"{says}{pinned}{good}")
     words = f"{found.subject} {found.issuer}".casefold()
@@ -196,10 +200,9 @@ async def _http(config: Config, url: str, host: str, port: int, note: Notebook, 
 
 async def _speaks_tls(host: str, port: int, patience: float) -> bool:
     try:
-        await certificate.shown(host, port, patience)
+        return (await look_at_certificate(host, port, patience)).speaks_tls
     except (OSError, TimeoutError):
         return False
-    return True
 
 
 def _clock(date: str, note: Notebook, now: Callable[[], float]) -> None:

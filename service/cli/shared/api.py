@@ -17,7 +17,10 @@ from typing import Any, Final
 
 import aiohttp
 
+from pws_soap.errors import ArgumentError
 from pws_soap.models import Secret
+from pws_soap.tls_problem import tls_problem
+from pws_soap.trust import Trust
 from service.cli.shared.output import printable
 
 CONNECT: Final = 5.0
@@ -81,9 +84,9 @@ class Api:
         self._tls: ssl.SSLContext | bool = True
         if place.is_secure:
             try:
-                self._tls = ssl.create_default_context(cafile=str(place.ca_file) if place.ca_file else None)
-            except OSError as error:  # ssl.SSLError is one
-                reason = error.strerror or str(error)
+                self._tls = Trust(place.ca_file).context()
+            except ArgumentError as error:
+                reason = error.expected.partition("(")[2].rstrip(")")
                 raise ServiceRefused(f"--ca-file {place.ca_file}: not a file with certificates in PEM: {reason}",
                               is_mistake=True) from None  # fmt: skip
         self._http: aiohttp.ClientSession | None = None
@@ -145,10 +148,10 @@ class Api:
                     raise await self._no(answer, path)
                 yield answer
         except aiohttp.ClientConnectorCertificateError as error:
-            cause = error.certificate_error
-            why = str(getattr(cause, "verify_message", "") or cause).rstrip(".")
+            problem = tls_problem(error.certificate_error, error.host, Trust(self.place.ca_file))
+            cure = "; --ca-file names a private authority" if problem.unknown_authority else ""
             raise ServiceRefused(
-                f"the certificate of {self.place.url} is not trusted: {why}; --ca-file names a private authority"
+                f"the certificate of {self.place.url} is not trusted: {problem.reason}{cure}"
             ) from None
         except aiohttp.ClientConnectorDNSError as error:
             raise NoAnswer(f"the name {error.host} cannot be resolved") from None
@@ -229,8 +232,9 @@ def _why(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: nothing listens there"
     if isinstance(error, ssl.SSLError):
-        return (
-            f"TLS failed ({error.reason or error}): does the port speak TLS? Without, the address begins with http://"
+        problem = tls_problem(error, "", Trust())
+        return f"TLS failed: {problem.reason}" + (
+            "" if problem.speaks_tls else "; without TLS, the address begins with http://"
         )
     return error.strerror or str(error) or type(error).__name__
 

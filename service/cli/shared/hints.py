@@ -19,10 +19,10 @@ def message(error: errors.PwsError) -> str:
 def hint(error: errors.PwsError) -> str:
     """What to do about `error`; empty where its own text says it all."""
     match error:
+        case errors.TlsFailed() if error.cure:
+            return ""
         case errors.UntrustedServer():
             return "in pws.toml these are server.ca_file and server.fingerprint"
-        case errors.Unreachable() if "TLS failed" in str(error):
-            return "server.tls = false is for plain HTTP, whose port is 8082; TLS is at 8083"
         case errors.Disconnected() if error.operation in {"login", "?wsdl"}:
             return "if the port speaks TLS (8083 does), server.tls must not be false; else try again"
         case errors.Unreachable():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from pws_soap.errors import AlreadyLoggedIn, PwsError, Redirected, Unreachable, UntrustedServer
 from pws_soap.models import Session
+from pws_soap.trust import Trust
 from service.cli.shared.output import CommandFailed, note, waiting
 from service.config import Config
 
@@ -25,18 +26,16 @@ if TYPE_CHECKING:
 def client_of(config: Config, url: str) -> PwsClient:
     """A client of one node, as the configuration wants it."""
     from pws_soap.client import PwsClient  # here, since zeep takes a while to import
+    from pws_soap.transport import HttpTransport
 
     server = config.server
-    return PwsClient(
-        url,
-        ca_file=server.ca_file,
-        fingerprint=server.fingerprint,
-        wsdl=server.wsdl,
-        soap=server.soap,
+    transport = HttpTransport(
+        Trust(server.ca_file, server.fingerprint, "server."),
         connect_timeout=server.connect_timeout,
         read_timeout=server.read_timeout,
         max_reply_bytes=server.max_reply_bytes,
     )
+    return PwsClient(url, wsdl=server.wsdl, soap=server.soap, transport=transport)
 
 
 @dataclass(frozen=True, slots=True)

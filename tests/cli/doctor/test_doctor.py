@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from pws_soap.certificate import look
 from pws_soap.simulator import Options
 from pws_soap.trust import Trust
 from service.cli.doctor import certificate, node, running
@@ -414,7 +415,7 @@ def test_a_good_certificate_is_described(secure: Secure, tmp_path: Path) -> None
         ('ca_file = "other.pem"', "is not known; set server.ca_file to that authority's certificate"),
         ("", "is not known; set server.ca_file to that authority's certificate"),
         ('ca_file = "server.pem"', "is not known"),
-        (f'fingerprint = "{"ab" * 32}"', "it is not the one of server.fingerprint; compare it on the server"),
+        (f'fingerprint = "{"ab" * 32}"', "it is not the pinned one; compare it on the server"),
         ("tls = false", "the port speaks TLS, and server.tls is false; set server.tls = true"),
     ],
 )
@@ -432,7 +433,8 @@ def test_a_certificate_for_another_name(secure: Secure) -> None:
     office, address = secure("imp1.example.com")
     result = examine(office, server=f'nodes = ["{address}"]\nca_file = "ca.pem"')
     assert result.code == 1
-    assert "it names imp1.example.com; name the node in server.nodes as it does" in result.out
+    assert "it names imp1.example.com (IP address mismatch" in result.out
+    assert "; name the node in server.nodes as it does, or set server.fingerprint" in result.out
 
 
 def test_a_certificate_that_ends_soon_or_has_ended(secure: Secure) -> None:
@@ -446,7 +448,7 @@ def test_a_certificate_that_has_ended(secure: Secure) -> None:
     office, address = secure("127.0.0.1", until=datetime.now(UTC) - timedelta(days=1))
     result = examine(office, server=f'nodes = ["{address}"]\nca_file = "ca.pem"')
     assert result.code == 1
-    assert "it is not valid any more: certificate has expired; renew the `cup` certificate" in result.out
+    assert "it is not valid any more: certificate has expired on " in result.out
 
 
 def test_tls_at_a_port_without_it(office: CommandOffice) -> None:
@@ -468,12 +470,12 @@ async def test_the_authority_of_the_web_pages_is_recognised(tmp_path: Path) -> N
         server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
         servers.append(server)
         ports.append(server.sockets[0].getsockname()[1])
-    found = await certificate.shown("127.0.0.1", ports[0], 5)
-    why = await certificate.distrust(
-        "127.0.0.1", ports[0], found, Trust(ca_file=tmp_path / "tomcat.pem"), 5, other_port=ports[1]
-    )
+    shown = await look("127.0.0.1", ports[0], 5)
+    trust = Trust(tmp_path / "tomcat.pem", section="server.")
+    why = await certificate.problem("127.0.0.1", ports[0], shown, trust, 5, other_port=ports[1])
     assert why is not None
-    assert "server.ca_file is the authority of `tomcat`" in why.why
+    assert "server.ca_file is the authority of `tomcat`" in why.reason
+    assert "set server.ca_file to what signed `cup`" in why.cure
     for server in servers:
         server.close()
         await server.wait_closed()

@@ -293,7 +293,10 @@ def test_with_wait_it_tries_on(start: Start, service: Streaming) -> None:
 
 def test_https_at_a_port_without_it_says_so(service: Streaming, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["watch", "--url", service.url.replace("http", "https")]) == 1
-    assert "does the port speak TLS? Without, the address begins with http://" in capsys.readouterr().err
+    assert (
+        "TLS failed: the port does not speak TLS (wrong version number); without TLS, the address begins with http://"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
