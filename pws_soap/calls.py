@@ -20,15 +20,23 @@ from lxml import etree
 from pws_soap import codec, envelope, replies
 from pws_soap import contract as contracts
 from pws_soap.contract import Contract, SoapVersion
-from pws_soap.errors import ContractError, Disconnected, Fault, TransportError, UnexpectedReply, UnreadableReply
+from pws_soap.errors import (
+    ContractError,
+    Disconnected,
+    Fault,
+    ReplyTooLarge,
+    TransportError,
+    UnexpectedReply,
+    UnreadableReply,
+)
 from pws_soap.models import Presence, PresenceState, PresenceType, Session, same_contact
 from pws_soap.transport import Reply, Transport
 
 PATH: Final = "/presence-service/soap"
-_CONTACTS_PER_STEP: Final = 50
-"""Contacts read between two yields to the event loop: well under a millisecond basic, a few milliseconds rich."""
-
-
+MAX_FIXED: Final = 1024 * 1024
+"""Bytes of a live WSDL, or of the reply to a call whose reply does not grow with the contacts: honest ones have some
+thousands, and they are read in one turn of the loop."""
+_GROWING: Final = frozenset({"getPolledPresence", "getSubscribedPresence"})
 _TWICE: Final = "the reply names it twice, with different presence"
 
 
@@ -69,6 +77,8 @@ class Calls:
                     reply = await self._transport.get(address, operation="?wsdl")
                     if reply.status != 200:
                         raise ContractError(address, reason=f"cannot be fetched: HTTP {reply.status}")
+                    if len(reply.body) > MAX_FIXED:
+                        raise ContractError(address, reason=f"is longer than {MAX_FIXED} bytes")
                     self._loaded = contracts.load(reply.body, address, self.soap)
                 else:
                     self._loaded = contracts.from_path(self.wsdl, self.soap)
@@ -124,8 +134,10 @@ class Calls:
         nameless: list[Presence] = []
         asked = PresenceType(sent["presenceType"])
         try:
-            for count, each in enumerate(replies.presences(payload, asked, self._now()), start=1):
-                if not each.contact:
+            for each in replies.presences_in_steps(payload, asked, self._now()):
+                if each is None:
+                    await asyncio.sleep(0)
+                elif not each.contact:
                     nameless.append(each)
                 else:
                     known = found.setdefault(same_contact(each.contact), each)
@@ -133,8 +145,6 @@ class Calls:
                         found[same_contact(each.contact)] = Presence(
                             known.contact, PresenceState.UNKNOWN, asked, problem=_TWICE
                         )
-                if count % _CONTACTS_PER_STEP == 0:
-                    await asyncio.sleep(0)
         except UnreadableReply as error:
             raise self._named(error, operation) from None
         return [*found.values(), *nameless]
@@ -160,8 +170,10 @@ class Calls:
         except TransportError as error:
             raise self._named(error, operation, secrets=request.secrets) from None
         try:
-            if not reply.body.strip():
+            if not reply.body[: envelope.MAX_PROLOG].strip() and len(reply.body) <= envelope.MAX_PROLOG:
                 raise codec.no_envelope(operation, reply.status)
+            if operation not in _GROWING and len(reply.body) > MAX_FIXED:
+                raise ReplyTooLarge(f"the reply is larger than {MAX_FIXED} bytes, which none to this call is")
             steps = envelope.parse_in_slices(reply.body)
             while True:
                 try:

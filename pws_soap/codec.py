@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,6 +38,8 @@ class EncodedRequest:
         return f"Request({self.operation!r}, {len(self.body)} bytes)"
 
 
+_FEW: Final = 1000
+"""Elements that are looked through for what stands outside the lists of a reply, or in a fault."""
 _STATUS_OK: Final = 200
 _STATUS_BUSY: Final = 503
 
@@ -106,13 +109,13 @@ def payload(
         raise _fault(envelope, operation, status, secrets)
     if name == "Envelope" and (strange := _strange_header(envelope)):
         raise _unexpected(operation, status, strange)
-    bodies = [node for node in envelope if local(node) == "Body"] if name == "Envelope" else []
+    bodies = [node for node in _few(envelope) if local(node) == "Body"] if name == "Envelope" else []
     if len(bodies) != 1:
         what = f"an element {name!r}" if name != "Envelope" else f"an envelope with {len(bodies) or 'no'} bodies"
         raise _unexpected(operation, status, what)
     if key is not None and not _repeats(envelope, key):
         raise _unexpected(operation, status, "a reply to another session")
-    content = [node for node in bodies[0] if isinstance(node.tag, str)]
+    content = [node for node in _few(bodies[0]) if isinstance(node.tag, str)]
     first = content[0] if len(content) == 1 else None
     if first is not None and local(first) == "Fault":
         raise _fault(first, operation, status, secrets)
@@ -124,10 +127,18 @@ def payload(
     return first
 
 
+def _few(element: etree._Element) -> list[etree._Element]:
+    """The children of an element that has few. Raises UnexpectedReply: nobody is held up by what nobody sends."""
+    found = list(islice(element, _FEW + 1))
+    if len(found) > _FEW:
+        raise UnexpectedReply(f"more than {_FEW} elements in {local(element)[:40]!r}")
+    return found
+
+
 def _strange_header(envelope: etree._Element) -> str | None:
     """What in a reply's header is a fault, or would have to be understood (SOAP 1.1 section 4.2.3)."""
     header = child(envelope, "Header")
-    for node in header if header is not None else ():
+    for node in _few(header) if header is not None else ():
         name = local(node)
         must = any(local_of(key) == "mustUnderstand" and value in {"1", "true"} for key, value in node.attrib.items())
         if name == "Fault" or (must and name != "session-key"):
@@ -138,7 +149,7 @@ def _strange_header(envelope: etree._Element) -> str | None:
 def _repeats(envelope: etree._Element, key: Secret) -> bool:
     """Whether every session key in the header of a reply is this one; there need not be any."""
     header = child(envelope, "Header")
-    found = [node.text for node in header if local(node) == "session-key"] if header is not None else []
+    found = [node.text for node in _few(header) if local(node) == "session-key"] if header is not None else []
     return all((text or "").strip() in {"", key.reveal()} for text in found)
 
 
@@ -149,7 +160,7 @@ def typed(contract: Contract, element: etree._Element, operation: str) -> Any:
         redirect.set("primaryServer", "")  # zeep forgets an element without attributes and content
     try:
         return contract.schema.deserialize(element)
-    except (zeep.exceptions.Error, ValueError, TypeError, AttributeError, KeyError, LookupError) as error:
+    except (zeep.exceptions.Error, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise UnexpectedReply(f"the reply does not fit the WSDL: {error}", operation=operation) from None
 
 
@@ -177,7 +188,7 @@ def _fault(element: etree._Element, operation: str, status: int, secrets: tuple[
     """Read `code`, `message` and `fix` by local name, wherever they stand under the detail (protocol section 3)."""
     place = child(element, "detail") if local(element) == "Fault" else element
     texts: dict[str, str] = {}
-    for node in (place if place is not None else element).iter():
+    for node in islice((place if place is not None else element).iter(), _FEW):
         if isinstance(node.tag, str) and _is_cisco(node.tag):
             name = local(node).lower()
             if name in {"code", "message", "fix"} and name not in texts and node.text and node.text.strip():
@@ -187,7 +198,7 @@ def _fault(element: etree._Element, operation: str, status: int, secrets: tuple[
     message = texts.get("message", "")
     if not message:
         for name in ("faultstring", "Text"):
-            found = next(element.iter("{*}" + name), None)
+            found = next((node for node in islice(element.iter(), _FEW) if local(node) == name), None)
             if found is not None and found.text:
                 message = " ".join(found.text.split())
                 break

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import select
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -18,6 +19,10 @@ import h11
 
 _MAX_INFORMATIONAL: Final = 16
 """Interim replies (1xx) that one reply may have before it; more are no reply of an honest server."""
+_PIECES_PER_TURN: Final = 64
+"""Chunks of a reply, or steps of a decompression, in one turn of the loop: about a millisecond."""
+_INFLATED_AT_ONCE: Final = 64 * 1024
+"""Bytes that one step of a decompression gives at most."""
 _GZIP: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
@@ -56,8 +61,8 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[RawReply] | None = None
         self._status = 0
         self._headers: tuple[tuple[bytes, bytes], ...] = ()
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
+        self._squeezed = b""
         self._cap = 0
         self._inflate: zlib._Decompress | None = None
         self._informational = 0
@@ -90,7 +95,7 @@ class Connection(asyncio.Protocol):
             raise BrokenOff("closed by the server")
         waiter: asyncio.Future[RawReply] = asyncio.get_running_loop().create_future()
         self._waiter = waiter
-        self._parts, self._size, self._cap, self._inflate, self._informational = [], 0, cap, None, 0
+        self._body, self._squeezed, self._cap, self._inflate, self._informational = bytearray(), b"", cap, None, 0
         out = self._http.send(head) or b""
         if body:
             out += self._http.send(h11.Data(data=body)) or b""
@@ -132,20 +137,47 @@ class Connection(asyncio.Protocol):
     # Inside
 
     def _feed(self, data: bytes) -> None:
-        try:
+        with self._told(data):
             self._http.receive_data(data)
-            while True:
-                event = self._http.next_event()
-                if event is h11.NEED_DATA or event is h11.PAUSED:
-                    return
-                if isinstance(event, h11.EndOfMessage):
-                    self._finish()
-                    return
-                self._take(event)
+            self._read()
+
+    def _go_on(self) -> None:
+        """Read on after a pause, unless the connection has ended meanwhile."""
+        if self._waiter is None or self._waiter.done() or self._transport is None:
+            return
+        self._transport.resume_reading()
+        with self._told(b"more"):
+            self._read()
+
+    def _read(self) -> None:
+        """Take in what has come: so many pieces in one turn of the loop, and the rest in the next.
+
+        A server can cut its reply into pieces of one byte, or compress megabytes into a few of them.
+        """
+        for _ in range(_PIECES_PER_TURN):
+            if self._squeezed:
+                self._inflate_some()
+                continue
+            event = self._http.next_event()
+            if event is h11.NEED_DATA or event is h11.PAUSED:
+                return
+            if isinstance(event, h11.EndOfMessage):
+                self._finish()
+                return
+            self._take(event)
+        if self._transport is not None:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    @contextmanager
+    def _told(self, data: bytes) -> Iterator[None]:
+        """Tells whoever waits why a reply cannot be read, and ends the connection."""
+        try:
+            yield
         except h11.RemoteProtocolError as error:
             begun, _ = self._http.trailing_data
             if not data and (not begun or begun.startswith(b"HTTP/")):
-                middle = begun or self._parts or self._http.their_state is not h11.SEND_RESPONSE
+                middle = begun or self._body or self._http.their_state is not h11.SEND_RESPONSE
                 self._fail(BrokenOff("closed in the middle of the reply" if middle else "closed without a reply"))
             else:
                 self._fail(NotHttp(str(error).partition(":")[0].partition("(")[0].strip()[:80]))
@@ -167,17 +199,23 @@ class Connection(asyncio.Protocol):
             elif coding not in {b"", b"identity"}:
                 raise h11.RemoteProtocolError("a compression that nobody asked for")
         elif isinstance(event, h11.Data):
-            data = bytes(event.data)
             if self._inflate is not None:
-                data = self._inflate.decompress(data, self._cap + 1 - self._size)
-                if self._inflate.unconsumed_tail:
-                    raise TooLarge
-            self._size += len(data)
-            if self._size > self._cap:
-                raise TooLarge
-            self._parts.append(data)
+                self._squeezed = bytes(event.data)
+            else:
+                self._keep(event.data)
         elif isinstance(event, h11.ConnectionClosed):
             raise h11.RemoteProtocolError("closed in the middle of the reply")
+
+    def _inflate_some(self) -> None:
+        """Undo the next bit of a compression: so many bytes at a time, however small it was."""
+        assert self._inflate is not None  # noqa: S101  # what is compressed has set it
+        self._keep(self._inflate.decompress(self._squeezed, _INFLATED_AT_ONCE))
+        self._squeezed = self._inflate.unconsumed_tail
+
+    def _keep(self, data: bytes | bytearray) -> None:
+        if len(self._body) + len(data) > self._cap:
+            raise TooLarge
+        self._body += data
 
     def _finish(self) -> None:
         if self._inflate is not None and not self._inflate.eof:
@@ -185,9 +223,9 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self.replies += 1
-        reply = RawReply(self._status, self._headers, b"".join(self._parts))
+        reply = RawReply(self._status, self._headers, bytes(self._body))
         behind, _ = self._http.trailing_data
-        self._parts = []
+        self._body = bytearray()
         if behind and self.replies > 1:  # the first of them may be an earlier reply that came twice
             self._fail(NotHttp("more than one reply came to one request"))
         waiter, self._waiter = self._waiter, None

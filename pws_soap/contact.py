@@ -65,6 +65,7 @@ _WINDOWS: Final = {
     for octet in range(0x80, 0x100)
 }
 """What Windows-1252 (and Latin-1, where it has nothing) makes of the bytes that `surrogateescape` sets aside."""
+_SET_ASIDE: Final = re.compile("[\udc80-\udcff]+")
 
 
 def is_contact(text: str) -> bool:
@@ -118,7 +119,12 @@ def decoded(octets: bytes) -> str:
     try:
         return octets.decode()
     except UnicodeDecodeError:
-        return octets.decode("utf-8", "surrogateescape").translate(_WINDOWS)
+        return windows_1252(octets.decode("utf-8", "surrogateescape"))
+
+
+def windows_1252(text: str) -> str:
+    """The text with the bytes that `surrogateescape` set aside as the characters of Windows-1252."""
+    return _SET_ASIDE.sub(lambda found: found[0].translate(_WINDOWS), text)
 
 
 def _same(text: str) -> str:
@@ -169,7 +175,7 @@ def _same_host(host: str) -> str:
     host = _folded(host, str.lower)
     address = _ipv6(host[1:-1]) if host.startswith("[") and host.endswith("]") else None
     if address is not None:
-        return f"[{address}]"
+        return f"[{_spelled(address)}]"
     if not host.isascii():
         host = _without_final_dot(host.replace("\N{IDEOGRAPHIC FULL STOP}", "."))
     return ".".join(map(_same_label, host.split("."))) if "xn--" in host else host
@@ -192,6 +198,15 @@ def _ipv6(text: str) -> IPv6Address | None:
         return IPv6Address(text)
     except AddressValueError:
         return None
+
+
+def _spelled(address: IPv6Address) -> str:
+    """The address as RFC 5952 has it, with no part in the form of IPv4: Python 3.13 writes `::ffff:192.0.2.1`."""
+    if address.ipv4_mapped is None:
+        return str(address)
+    number = int(address.ipv4_mapped)
+    scope = f"%{address.scope_id}" if address.scope_id is not None else ""
+    return f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}{scope}"
 
 
 def _user_case(char: str) -> str:

@@ -8,25 +8,38 @@ on the size of a reply bounds them.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from codecs import getincrementaldecoder
+from collections.abc import Generator, Iterator
 from typing import Final
 
 from lxml import etree
 
-from pws_soap.contact import decoded
+from pws_soap.contact import windows_1252
 from pws_soap.errors import ForbiddenXml, NotXml, TruncatedReply, UnreadableReply
+from pws_soap.markup import Markup
 
 SLICE: Final = 32 * 1024
 """Bytes parsed between two yields: about a third of a millisecond."""
+
+MIN_NODES: Final = 20_000
+BYTES_PER_NODE: Final = 16
+"""A reply may have so many elements and attributes, and one more for so many bytes: the densest list of contacts has
+one for each 17. Each takes up to 300 bytes of memory, whatever its size in the reply."""
+MAX_PROLOG: Final = 64 * 1024
+"""Bytes that may stand before the first element."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _DECLARED: Final = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
 _ENCODINGS: Final = frozenset({b"utf-8", b"us-ascii", b"iso-8859-1", b"windows-1252"})
 """What a reply may declare: encodings in which ASCII is ASCII, so that no document type hides behind another one."""
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
-"""Half a UTF-16 pair in the form of UTF-8: one character, which XML cannot have."""
+_FIRST_OF_SURROGATE: Final = "\udced"
+_SURROGATE: Final = re.compile("\udced[\udca0-\udcbf][\udc80-\udcbf]")
+"""Half a UTF-16 pair in the form of UTF-8, its three bytes set aside: one character, which XML cannot have."""
 _REFERENCE: Final = re.compile("&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
+_LONGEST_REFERENCE: Final = 10
+"""Characters of the longest reference that `_REFERENCE` finds."""
+_WHITE_SPACE: Final = re.compile(rb"[ \t\n\r\x0b\x0c]*")
 _NO_PREFIX: Final = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
 _UNFINISHED: Final = frozenset(
     {
@@ -68,20 +81,19 @@ def parse(body: bytes) -> etree._Element:
 
 def parse_in_slices(body: bytes) -> Generator[None, None, etree._Element]:
     """As `parse`, with a yield after each slice."""
-    if body[:1].isspace():
-        body = body.lstrip()  # an XML declaration may have nothing before it
     _refuse_document_type(body)
     try:
         return (yield from _feed(body))
-    except UnreadableReply:
-        repaired = _repaired(body)
-        if repaired == body:
-            raise
+    except UnreadableReply as error:
+        failed = error
     # Bytes that no XML may have cost the characters they stand in, not the contacts around them.
-    return (yield from _feed(repaired, encoding="utf-8"))
+    needs_repair = yield from _needs_repair(body)
+    if not needs_repair:
+        raise failed
+    return (yield from _feed(body, repaired=True))
 
 
-def _feed(body: bytes, encoding: str | None = None, *, recover: bool = False) -> Generator[None, None, etree._Element]:
+def _feed(body: bytes, *, repaired: bool = False, recover: bool = False) -> Generator[None, None, etree._Element]:
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -89,15 +101,17 @@ def _feed(body: bytes, encoding: str | None = None, *, recover: bool = False) ->
         remove_comments=True,
         remove_pis=True,
         huge_tree=True,
-        encoding=encoding,
+        encoding="utf-8" if repaired else None,
         recover=recover,
     )
-    view = memoryview(body)
-    for start in range(0, len(body), SLICE):
-        if start:
+    markup = Markup(MIN_NODES + len(body) // BYTES_PER_NODE)
+    pieces = _repaired(body) if repaired else _slices(body)
+    for number, piece in enumerate(pieces):
+        if number:
             yield
+        markup.take(piece)
         try:
-            parser.feed(bytes(view[start : start + SLICE]))
+            parser.feed(piece)
         except etree.XMLSyntaxError as error:
             raise NotXml(f"the reply is not well-formed XML: {error.msg}") from None
     try:
@@ -107,7 +121,7 @@ def _feed(body: bytes, encoding: str | None = None, *, recover: bool = False) ->
         serious = [kind for kind in kinds if kind != _NO_PREFIX]
         if kinds and not serious:
             # Prefixes that nobody declared are all that is wrong: a rich document may bring such into a reply.
-            return (yield from _feed(body, encoding, recover=True))
+            return (yield from _feed(body, repaired=repaired, recover=True))
         # Nothing was wrong up to the last byte: the end is missing, unless what is wrong shows only at the end.
         if (serious and serious[0] in _UNFINISHED) or not body.rstrip().endswith(b">"):
             raise TruncatedReply(f"the reply ends in the middle of its XML, after {len(body)} bytes") from None
@@ -115,10 +129,49 @@ def _feed(body: bytes, encoding: str | None = None, *, recover: bool = False) ->
     return root
 
 
-def _repaired(body: bytes) -> bytes:
-    """The reply in UTF-8: bytes that are not are taken as Windows-1252, what XML cannot have is replaced."""
-    body = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}".encode(), body)
-    text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", decoded(body))
+def _slices(body: bytes) -> Iterator[bytes]:
+    """The reply in slices; white space before it is left out, since an XML declaration may have nothing before it."""
+    start = _after_white_space(body, 0)
+    for at in range(start, len(body), SLICE):
+        yield body[at : at + SLICE]
+
+
+def _needs_repair(body: bytes) -> Generator[None, None, bool]:
+    """Whether a reply has bytes, characters or references that XML cannot have; with a yield after each slice."""
+    decoder = getincrementaldecoder("utf-8")("surrogateescape")
+    before = ""
+    for piece in _slices(body):
+        text = before + decoder.decode(piece)
+        if _ILLEGAL.search(text) or any(_legal_reference(found) != found[0] for found in _REFERENCE.finditer(text)):
+            return True
+        before = text[-_LONGEST_REFERENCE:]
+        yield
+    return bool(_ILLEGAL.search(decoder.decode(b"", True)))
+
+
+def _repaired(body: bytes) -> Iterator[bytes]:
+    """The reply in UTF-8, slice by slice: bytes that are not UTF-8 are taken as Windows-1252, what XML cannot have is
+    replaced."""
+    decoder = getincrementaldecoder("utf-8")("surrogateescape")
+    rest = ""
+    for piece in _slices(body):
+        text = rest + decoder.decode(piece)
+        cut = _whole(text)
+        text, rest = text[:cut], text[cut:]
+        yield _mended(text)
+    yield _mended(rest + decoder.decode(b"", True))
+
+
+def _whole(text: str) -> int:
+    """How much of a text can be mended before the rest is there: no reference and no surrogate may be cut."""
+    open_reference = text.rfind("&", max(0, len(text) - _LONGEST_REFERENCE))
+    half = text.rfind(_FIRST_OF_SURROGATE, max(0, len(text) - 2))
+    return min(each for each in (open_reference, half, len(text)) if each >= 0)
+
+
+def _mended(text: str) -> bytes:
+    text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", windows_1252(text))
     return _REFERENCE.sub(_legal_reference, text).encode()
 
 
@@ -129,14 +182,22 @@ def _legal_reference(found: re.Match[str]) -> str:
     return found[0] if good else "\N{REPLACEMENT CHARACTER}"
 
 
+def _after_white_space(body: bytes, at: int) -> int:
+    """Where white space ends, which is followed only a little further than it may go."""
+    found = _WHITE_SPACE.match(body, at, at + MAX_PROLOG + 2)
+    return found.end() if found is not None else at
+
+
 def _refuse_document_type(body: bytes) -> None:
     """Look through what may precede the root element; what is neither declaration, comment nor root is refused."""
     if b"\0" in body[:4] or body[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise NotXml("the reply is not in UTF-8")
-    at = len(_BOM) if body.startswith(_BOM) else 0
+    at = _after_white_space(body, 0)
+    at += len(_BOM) if body.startswith(_BOM, at) else 0
     while True:
-        while body[at : at + 1].isspace():
-            at += 1
+        at = _after_white_space(body, at)
+        if at > MAX_PROLOG:
+            raise NotXml(f"the reply has more than {MAX_PROLOG} bytes before its first element")
         if body.startswith(b"<?", at):
             declared = _DECLARED.match(body, at, at + 200)
             if declared and declared[1].lower() not in _ENCODINGS:

@@ -10,17 +10,29 @@ Nothing in a reply is passed over in silence: whatever is not an entry about one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from itertools import islice
+from typing import Final, TypeAlias
 
 from lxml import etree
 
 from pws_soap import pidf
-from pws_soap.envelope import child, local, local_of
+from pws_soap.envelope import local, local_of
 from pws_soap.errors import UnexpectedReply
 from pws_soap.models import Presence, PresenceState, PresenceType
+
+MAX_ENTRIES: Final = 50_000
+"""Entries of one reply that are read: ten times the contacts of the largest subscription."""
+_PER_STEP: Final = 50
+"""Contacts read between two places to pause: well under a millisecond."""
+_DOCUMENTS_PER_STEP: Final = 5
+"""Rich documents read between two places to pause: about a millisecond; much more for the largest that are read."""
+_LOOKED_AT: Final = 1000
+"""Elements that are looked through at a time for what a reply has once."""
+Steps: TypeAlias = Generator["Presence | None", None, None]
+"""Entries, and None as a place to pause."""
 
 _STATES: Final = {state.value: state for state in PresenceState}
 _LISTS: Final = {"basicpresencelist": PresenceType.BASIC, "richpresencelist": PresenceType.RICH}
@@ -37,31 +49,50 @@ def presences(
     twice comes twice. Raises UnexpectedReply for a reply without content, or of another type than `asked`: that is the
     reply to another request. `now` (in UTC) is the moment as of which the times in rich documents are read.
     """
+    return (entry for entry in presences_in_steps(payload, asked, now) if entry is not None)
+
+
+def presences_in_steps(
+    payload: etree._Element, asked: PresenceType | None = None, now: datetime | None = None
+) -> Iterator[Presence | None]:
+    """As `presences`; None is a place to pause: after some milliseconds of work at most."""
+    entries = 0
+    for entry in _entries(payload, asked, now):
+        entries += entry is not None
+        if entries > MAX_ENTRIES:
+            raise UnexpectedReply(f"the reply has more than {MAX_ENTRIES} entries")
+        yield entry
+
+
+def _entries(payload: etree._Element, asked: PresenceType | None, now: datetime | None) -> Steps:
     operation = local(payload).removesuffix("Response")
     if str(payload.tag).startswith("{") and not str(payload.tag).startswith("{urn:cisco:"):
         raise UnexpectedReply("the reply is in another namespace", operation=operation)
-    responses = [each for each in payload if isinstance(each.tag, str)]
+    responses = [each for each in islice(payload, _LOOKED_AT) if isinstance(each.tag, str)]
     if len(responses) != 1 or local(responses[0]).lower() != "presenceresponse":
         what = "no presenceResponse" if len(responses) < 2 else "more than one element"
         raise UnexpectedReply(f"the reply has {what}", operation=operation)
     (response,) = responses
-    stated = child(response, "presenceType")
+    stated = next((each for each in islice(response, _LOOKED_AT) if local(each).lower() == "presencetype"), None)
     kind = (stated.text or "").strip() if stated is not None else ""
     if asked is not None and kind and kind != asked:
         raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
     entries, beside = 0, "" if kind else "no presenceType"
-    for each in response:
+    for count, each in enumerate(response, 1):
+        if count % _PER_STEP == 0:
+            yield None
         name = local(each).lower()
         if name in _LISTS:
             found = _basic(each) if _LISTS[name] is PresenceType.BASIC else _rich(each, now)
             for entry in _typed(found, asked):
-                entries += 1
+                entries += entry is not None
                 yield entry
             if asked not in {None, _LISTS[name]}:
                 beside = f"a <{name}>"
         elif name and name != "presencetype":
             beside = f"an element <{name[:40]}>"
-            if any(local(inner).lower() in _ENTRIES for inner in each.iter()):
+            inside = list(islice(each.iter(), _LOOKED_AT))
+            if len(inside) == _LOOKED_AT or any(local(inner).lower() in _ENTRIES for inner in inside):
                 entries += 1
                 yield _nameless(f"{beside} that holds presence and is no list of it")
     if any(local_of(key) == "nil" for key in response.attrib):
@@ -71,17 +102,19 @@ def presences(
     yield from _texts(response)
 
 
-def _typed(entries: Iterator[Presence], asked: PresenceType | None) -> Iterator[Presence]:
+def _typed(entries: Steps, asked: PresenceType | None) -> Steps:
     """The entries; those of another type than was asked for say too little, or what nobody can read."""
     for each in entries:
-        if asked is None or each.type is asked or each.problem is not None:
+        if each is None or asked is None or each.type is asked or each.problem is not None:
             yield each
         else:
             yield replace(each, problem=_OTHER_TYPE.format(each.type, asked))
 
 
-def _basic(contacts: etree._Element) -> Iterator[Presence]:
-    for node in contacts:
+def _basic(contacts: etree._Element) -> Steps:
+    for count, node in enumerate(contacts, 1):
+        if count % _PER_STEP == 0:
+            yield None
         name = local(node)
         if not name:
             continue
@@ -106,10 +139,16 @@ def _nameless(problem: str) -> Presence:
     return Presence("", PresenceState.UNKNOWN, PresenceType.BASIC, problem=problem)
 
 
-def _texts(place: etree._Element) -> Iterator[Presence]:
+def _texts(place: etree._Element) -> Steps:
     """A text where only elements belong."""
-    texts = [place.text, *(node.tail for node in place)]
-    if any(text and not text.isspace() for text in texts):
+    found = bool(place.text and not place.text.isspace())
+    for count, node in enumerate(place, 1):
+        if found:
+            break
+        found = bool(node.tail and not node.tail.isspace())
+        if count % _LOOKED_AT == 0:
+            yield None
+    if found:
         yield _nameless("text between the elements")
 
 
@@ -117,11 +156,13 @@ def _value(contact: etree._Element, name: str) -> str:
     """An attribute, as our WSDL has it, or a child element of that name, as another release may."""
     text = contact.get(name)
     if text is None:
-        node = child(contact, name)
+        node = next((each for each in islice(contact, _LOOKED_AT) if local(each).lower() == name.lower()), None)
         text = node.text if node is not None else None
     return (text or "").strip()
 
 
-def _rich(documents: etree._Element, now: datetime | None) -> Iterator[Presence]:
-    for reading in pidf.read_list(documents, now):
-        yield pidf.to_presence(reading)
+def _rich(documents: etree._Element, now: datetime | None) -> Steps:
+    for count, reading in enumerate(pidf.read_list_in_steps(documents, now), 1):
+        yield pidf.to_presence(reading) if reading is not None else None
+        if count % _DOCUMENTS_PER_STEP == 0:
+            yield None

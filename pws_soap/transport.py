@@ -39,8 +39,9 @@ from pws_soap.trust import SYSTEM_AUTHORITIES, Trust, WrongCertificate
 
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_READ_TIMEOUT: Final = 30.0
-DEFAULT_MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
-"""A reply of 5000 rich documents is about 15 MB; four times that is no reply of an honest server."""
+DEFAULT_MAX_REPLY_BYTES: Final = 32 * 1024 * 1024
+"""A reply of 5000 rich documents is about 15 MB; twice that is no reply of an honest server. Reading one takes up to
+ten times its size in memory, however hostile it is."""
 _HEADERS: Final = (("User-Agent", "pws-presence"), ("Accept", "text/xml, application/soap+xml"))
 _KEPT: Final = 75.0
 """Seconds for which an idle connection is kept."""

@@ -21,6 +21,7 @@ DECISIONS = {
     "pws_soap.contract",
     "pws_soap.envelope",
     "pws_soap.lifecycle",
+    "pws_soap.markup",
     "pws_soap.notification",
     "pws_soap.pidf",
     "pws_soap.replies",

@@ -6,7 +6,7 @@ I/O or asks for the time: what is past its `until` does not count where the call
 """
 
 from pws_soap.errors import PidfError
-from pws_soap.pidf.carrier import Content, Document, read_document, read_list, to_presence
+from pws_soap.pidf.carrier import Content, Document, read_document, read_list, read_list_in_steps, to_presence
 from pws_soap.pidf.elements import moment
 from pws_soap.pidf.model import Device, DeviceKind, Reading
 from pws_soap.pidf.rule import explain
@@ -22,5 +22,6 @@ __all__ = [
     "moment",
     "read_document",
     "read_list",
+    "read_list_in_steps",
     "to_presence",
 ]

@@ -8,7 +8,7 @@ one, so that its neighbours are read and no contact is lost unnoticed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -20,17 +20,24 @@ from pws_soap.contact import decoded
 from pws_soap.errors import PidfError
 from pws_soap.models import Device as PlainDevice
 from pws_soap.models import Presence, PresenceState, PresenceType
-from pws_soap.pidf.elements import attribute, children, contact_of, local_name
-from pws_soap.pidf.model import MAX_TEXT, MAX_WORD, Device, Reading
+from pws_soap.pidf.elements import attribute, contact_of, local_name
+from pws_soap.pidf.model import MAX_DOCUMENT, MAX_TEXT, MAX_WORD, Device, Reading
 from pws_soap.pidf.reader import read_element
 from pws_soap.pidf.rule import explain
-from pws_soap.pidf.source import DocumentParser, as_utf8, to_bytes
-from pws_soap.pidf.split import START, Piece, split
+from pws_soap.pidf.source import DocumentParser, as_utf8, to_bytes, to_bytes_in_steps
+from pws_soap.pidf.split import Piece, found_in_steps, split, split_in_steps
 
 Document: TypeAlias = bytes | str | _Element
 Content: TypeAlias = Document | Iterable[Document] | None
 """What a list can be: text of any number of documents, the element itself, its children, or nothing."""
 
+Steps: TypeAlias = Generator["Reading | None", None, None]
+"""Readings, and None as a place to pause."""
+
+_CHILDREN_PER_STEP: Final = 1000
+"""Children of an element that are passed over between two places to pause."""
+_MAX_PROLOG: Final = 1024
+"""Bytes before a document in which its XML declaration is looked for."""
 _UNKNOWN: Final = "unknown"
 """The activity by which a document says that nobody knows (RFC 4480 section 3.2): that is said, and not left out."""
 _MAX_WRAPPERS: Final = 8
@@ -44,6 +51,11 @@ def read_list(content: Content, now: datetime | None = None) -> Iterator[Reading
     `now` (in UTC) is the moment as of which they are read: what is past its `until` or before its `from` does not count
     (RFC 4480). Without it times are not judged.
     """
+    return (reading for reading in read_list_in_steps(content, now) if reading is not None)
+
+
+def read_list_in_steps(content: Content, now: datetime | None = None) -> Iterator[Reading | None]:
+    """As `read_list`; None is a place to pause, so that nobody is held up however much there is to look through."""
     source = DocumentParser()
     if content is None:
         return
@@ -118,9 +130,12 @@ def _plain(one: Device) -> PlainDevice:
     )
 
 
-def _texts(source: DocumentParser, content: bytes | bytearray | str, now: datetime | None) -> Iterator[Reading]:
-    data = to_bytes(content)
-    for piece in split(data):
+def _texts(source: DocumentParser, content: bytes | bytearray | str, now: datetime | None) -> Steps:
+    data = yield from to_bytes_in_steps(content)
+    for piece in split_in_steps(data):
+        if piece is None:
+            yield None
+            continue
         try:
             yield _piece(source, data, piece, now)
         except PidfError as error:
@@ -132,7 +147,9 @@ def _piece(source: DocumentParser, data: bytes, piece: Piece, now: datetime | No
     try:
         if piece.problem is not None:
             raise PidfError(piece.problem)  # noqa: TRY301  # all that is wrong with a document leaves by one door
-        prolog = data[piece.prolog : piece.start]
+        if piece.end - piece.start > MAX_DOCUMENT:
+            raise PidfError(f"longer than {MAX_DOCUMENT} bytes")  # noqa: TRY301  # as above
+        prolog = data[max(piece.prolog, piece.start - _MAX_PROLOG) : piece.start]
         return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)), now)
     except PidfError as error:
         raise PidfError(error.reason, _contact(data, piece)) from None
@@ -150,42 +167,56 @@ def _contact_at(data: bytes, start: int) -> str | None:
     return contact_of(decoded(tag[1] or tag[2] or b""))
 
 
-def _swallowed(data: bytes, piece: Piece) -> Iterator[Reading]:
+def _swallowed(data: bytes, piece: Piece) -> Steps:
     """The documents that a broken one hides, because a section in it ends only in one of them.
 
     They are not read: what stands in a section may be anybody's note. They are reported, so that no contact is lost.
     """
     if piece.stray:
         return
-    for start in START.finditer(data, piece.start + 1, piece.end):
+    for start in found_in_steps(data, piece.start + 1, piece.end):
+        if start is None:
+            yield None
+            continue
         yield Reading(_contact_at(data, start.start()), problem="lies in a section of a broken document")
 
 
-def _elements(source: DocumentParser, element: _Element, depth: int, now: datetime | None) -> Iterator[Reading]:
+def _elements(source: DocumentParser, element: _Element, depth: int, now: datetime | None) -> Steps:
     tag = element.tag
     if not isinstance(tag, str):
         return
     name = local_name(tag)
     if name == "presence":
-        yield read_element(element, now)
+        try:
+            yield read_element(element, now)
+        except PidfError as error:
+            yield Reading(error.contact, problem=error.reason)
         return
     if depth > _MAX_WRAPPERS:
         yield Reading(None, problem="wrapped too deeply")
         return
     empty = True
     for reading in _inside(source, element, depth, now):
+        if reading is None:
+            yield None
+            continue
         empty = False
         yield reading if reading.contact is not None else replace(reading, contact=_named_by(element))
     if empty and depth and name != "richpresencelist":
         yield Reading(_named_by(element), problem=f"<{name[:MAX_WORD]}> holds no presence document")
 
 
-def _inside(source: DocumentParser, element: _Element, depth: int, now: datetime | None) -> Iterator[Reading]:
+def _inside(source: DocumentParser, element: _Element, depth: int, now: datetime | None) -> Steps:
     """What a list or a wrapper holds: first the texts, then the elements."""
     for text in _texts_in(element):
-        yield from _texts(source, text, now)
-    for _, child in children(element):
+        if text is None:
+            yield None
+        else:
+            yield from _texts(source, text, now)
+    for count, child in enumerate(element, 1):
         yield from _elements(source, child, depth + 1, now)
+        if count % _CHILDREN_PER_STEP == 0:
+            yield None
 
 
 def _named_by(wrapper: _Element) -> str | None:
@@ -193,10 +224,16 @@ def _named_by(wrapper: _Element) -> str | None:
     return contact_of(attribute(wrapper, "entity") or attribute(wrapper, "contacturi"))
 
 
-def _texts_in(element: _Element) -> Iterator[str]:
-    """The texts that stand directly in an element, between its children."""
-    if element.text and not element.text.isspace():
-        yield element.text
-    for child in element:
-        if child.tail and not child.tail.isspace():
-            yield child.tail
+def _says_something(text: str | None) -> bool:
+    return bool(text) and (len(text or "") > _MAX_PROLOG or not (text or "").isspace())
+
+
+def _texts_in(element: _Element) -> Iterator[str | None]:
+    """The texts that stand directly in an element, between its children; None is a place to pause."""
+    if _says_something(text := element.text):
+        yield text
+    for count, child in enumerate(element, 1):
+        if _says_something(text := child.tail):
+            yield text
+        if count % _CHILDREN_PER_STEP == 0:
+            yield None

@@ -15,6 +15,8 @@ from pws_soap.models import PresenceState
 
 MAX_DOCUMENT: Final = 2 * 1024 * 1024
 """Longest document that is read, in bytes. Real ones have one to ten thousand; this only bounds time and memory."""
+MAX_NODES: Final = 10_000
+"""Most elements and attributes of a document that is read: the largest real ones have some two hundred."""
 MAX_TEXT: Final = 4096
 """Longest note, name or address that is kept, in characters; what is longer is cut."""
 MAX_WORD: Final = 64

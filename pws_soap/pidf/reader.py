@@ -8,6 +8,7 @@ not decided here but in `rule`, nor which element counts at the moment, but in `
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from lxml import etree
@@ -15,7 +16,7 @@ from lxml import etree
 from pws_soap.errors import PidfError
 from pws_soap.pidf import rule
 from pws_soap.pidf.elements import attribute, contact_of, language_of, local_name, text_of, word_of
-from pws_soap.pidf.model import MAX_WORD, Device, Reading
+from pws_soap.pidf.model import MAX_NODES, MAX_WORD, Device, Reading
 from pws_soap.pidf.times import Times
 from pws_soap.pidf.tuples import Aside, Idle, activity_of, basic_of, read_tuple
 
@@ -28,6 +29,8 @@ def read_element(root: etree._Element, now: datetime | None) -> Reading:
     name = local_name(tag) if isinstance(tag, str) else ""
     if name != "presence":
         raise PidfError(f"the root is <{name[:MAX_WORD]}>, not <presence>")
+    if next(islice(root.iter(), MAX_NODES, None), None) is not None:
+        raise PidfError(f"more than {MAX_NODES} elements", contact_of(attribute(root, "entity")))
     found = _Found(Times(now))
     for name, child in found.times.children(root, ""):
         if name == "tuple":

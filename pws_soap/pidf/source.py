@@ -9,17 +9,20 @@ document whose only faults are such is read, any other fault is an error.
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from contextlib import suppress
 from typing import Final
 
 from lxml import etree
 
 from pws_soap.errors import PidfError
-from pws_soap.pidf.model import MAX_DOCUMENT
+from pws_soap.pidf.model import MAX_DOCUMENT, MAX_NODES
 
 _ENCODING: Final = re.compile(rb"<\?xml[^>]{0,80}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,32})")
 _LEGACY: Final = re.compile(r"(iso-?8859-?\d{1,2}|windows-125\d|cp125\d|latin-?1)", re.IGNORECASE)
 """Encodings that keep ASCII and are met in old documents. All else is taken as UTF-8, and must be."""
+_UNESCAPED_AT_ONCE: Final = 256 * 1024
+_LONGEST_ENTITY: Final = 6
 _BOMS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"<\x00", "utf-16-le"), (b"\x00<", "utf-16-be"))
 
 
@@ -28,6 +31,17 @@ def to_bytes(content: bytes | bytearray | str) -> bytes:
 
     A text whose markup is escaped once more than it should be is unescaped; UTF-16 is known by its first bytes.
     """
+    steps = to_bytes_in_steps(content)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            data: bytes = done.value
+            return data
+
+
+def to_bytes_in_steps(content: bytes | bytearray | str) -> Generator[None, None, bytes]:
+    """As `to_bytes`, with a yield after each piece of a long text."""
     if isinstance(content, str):
         data = content.encode("utf-8", "surrogatepass")
     else:
@@ -36,10 +50,22 @@ def to_bytes(content: bytes | bytearray | str) -> bytes:
             if data.startswith(mark):
                 data = data.decode(encoding, "replace").encode("utf-8", "surrogatepass")
                 break
-    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"&lt;"):
-        for entity, character in ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&quot;", b'"'), (b"&apos;", b"'")):
-            data = data.replace(entity, character)
-        data = data.replace(b"&amp;", b"&")
+    if not data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"&lt;"):
+        return data
+    pieces, start = [], 0
+    while start < len(data):
+        end = start + _UNESCAPED_AT_ONCE
+        cut = data.rfind(b"&", end - _LONGEST_ENTITY + 1, end)  # no entity may be cut
+        end = cut if cut > start and end < len(data) else end
+        pieces.append(_unescaped(data[start:end]))
+        start = end
+        yield
+    return b"".join(pieces)
+
+
+def _unescaped(data: bytes) -> bytes:
+    for entity, character in ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&quot;", b'"'), (b"&apos;", b"'"), (b"&amp;", b"&")):
+        data = data.replace(entity, character)
     return data
 
 
@@ -80,6 +106,8 @@ class DocumentParser:
         """The root of one document. Raises PidfError."""
         if len(document) > MAX_DOCUMENT:
             raise PidfError(f"longer than {MAX_DOCUMENT} bytes")
+        if document.count(b"<") - document.count(b"</") + document.count(b"=") > MAX_NODES:
+            raise PidfError(f"more than {MAX_NODES} elements and attributes")
         try:
             return etree.fromstring(document, self._strict)
         except etree.XMLSyntaxError:

@@ -12,7 +12,7 @@ never ends is searched for once, and then passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final, NamedTuple
 
 _OPENING: Final = rb"<(?:[^\s<>/:!?'\"=&]{1,64}:)?presence(?=[\s/>])"
@@ -30,6 +30,12 @@ _BETWEEN: Final = re.compile(
 )
 """What may stand between documents without a word about it: white space, a BOM, declarations, comments, the tags of
 wrappers. A tag with an entity is none: it wants to be a document."""
+
+
+_WINDOW: Final = 256 * 1024
+"""Bytes that are searched between two places to pause, in some milliseconds; more between two documents is stray."""
+_LONGEST_MARK: Final = 256
+"""Bytes that are searched again at the end of a window, in which a mark may have been cut off."""
 
 
 class Piece(NamedTuple):
@@ -71,11 +77,39 @@ class _Sections:
 
 def split(data: bytes) -> Iterator[Piece]:
     """The documents in `data` (UTF-8, or whatever keeps ASCII), in order, and the stray text between them."""
+    return (piece for piece in split_in_steps(data) if piece is not None)
+
+
+def found_in_steps(data: bytes, start: int, end: int) -> Iterator[re.Match[bytes] | None]:
+    """Where documents begin between `start` and `end`; None is a place to pause."""
+    while start < end:
+        upto = min(end, start + _WINDOW)
+        yield from START.finditer(data, start, upto)
+        if upto == end:
+            return
+        yield None
+        last = data.rfind(b"<", max(start, upto - _LONGEST_MARK), upto)
+        start = last if last > start and not START.match(data, last, upto) else upto
+
+
+def _next_mark(data: bytes, position: int) -> Generator[None, None, re.Match[bytes] | None]:
+    """The next mark, with a yield after each window that has none."""
+    while True:
+        upto = min(len(data), position + _WINDOW)
+        mark = _MARK.search(data, position, upto)
+        if mark is not None or upto == len(data):
+            return mark
+        position = upto - _LONGEST_MARK
+        yield
+
+
+def split_in_steps(data: bytes) -> Iterator[Piece | None]:
+    """As `split`; None is a place to pause."""
     sections = _Sections(data)
     position = gap = 0
     start = -1  # of the document that is open
     wrong: str | None = None  # what is wrong with the document that is open, or with the next
-    while (mark := _MARK.search(data, position)) is not None:
+    while (mark := (yield from _next_mark(data, position))) is not None:
         token = mark[0]
         position = mark.end()
         if mark["end"] is not None:
@@ -96,8 +130,8 @@ def split(data: bytes) -> Iterator[Piece]:
         elif token[2] == 0x2D:  # "-": a comment
             end = sections.end_of(b"-->", position)
             if start < 0:  # its writer may have meant it, but nobody is to be lost without a word
-                for hidden in START.finditer(data, position, end):
-                    yield Piece(gap, hidden.start(), hidden.end(), _COMMENTED_OUT)
+                for hidden in found_in_steps(data, position, end):
+                    yield Piece(gap, hidden.start(), hidden.end(), _COMMENTED_OUT) if hidden is not None else None
             position = end
         elif token[2] == 0x5B:  # "[": CDATA; between documents it is one more carrier, and what it holds is read
             position = sections.end_of(b"]]>", position) if start >= 0 else position
@@ -115,6 +149,8 @@ def _stray(start: int, end: int) -> Piece:
 
 def _is_stray(data: bytes, start: int, end: int) -> bool:
     """Whether something stands there that is neither a document nor what may surround one."""
+    if end - start > _WINDOW:
+        return True
     while start < end:
         part = _BETWEEN.match(data, start, end)
         if part is None:

@@ -18,7 +18,7 @@ nodes = ["imp1.example.com", "imp2.example.com"]  # host or host:port; the first
 # soap = "1.1"              # or "1.2"
 # connect_timeout = 5.0     # seconds
 # read_timeout = 30.0       # seconds
-# max_reply_bytes = 67108864
+# max_reply_bytes = 33554432
 
 [application]
 username = "pwsapp"         # an application user in the group "Admin-3rd Party API"

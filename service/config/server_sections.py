@@ -49,7 +49,7 @@ class ServerSection(value_types.Section):
     soap: Annotated[Literal["1.1", "1.2"], PlainValidator(parsers.choice("1.1", "1.2"))] = "1.1"
     connect_timeout: value_types.Seconds = 5.0
     read_timeout: value_types.Seconds = 30.0
-    max_reply_bytes: Annotated[int, PlainValidator(parsers.whole(65536, unit="bytes"))] = 64 * 1024 * 1024
+    max_reply_bytes: Annotated[int, PlainValidator(parsers.whole(65536, unit="bytes"))] = 32 * 1024 * 1024
 
     @field_validator("ca_file", "fingerprint")
     @classmethod

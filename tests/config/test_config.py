@@ -64,7 +64,7 @@ def test_defaults_are_the_documented_ones(write: Write) -> None:
     assert config.server == ServerSection(nodes=("imp1.example.com", "imp2.example.com:9083"))
     assert (config.server.tls, config.server.wsdl, config.server.soap) == (True, "bundled", "1.1")
     assert (config.server.connect_timeout, config.server.read_timeout) == (5.0, 30.0)
-    assert config.server.max_reply_bytes == 67_108_864
+    assert config.server.max_reply_bytes == 33_554_432
     assert (config.http.host, config.http.port) == ("127.0.0.1", 8080)
     assert (config.fetch.safety_interval, config.fetch.reconcile_interval, config.fetch.max_parallel) == (600, 3600, 4)
     assert (config.lifecycle.endpoint_expires, config.lifecycle.subscription_expires) == (3600, 3600)

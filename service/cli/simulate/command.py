@@ -227,7 +227,7 @@ async def _play(server: SimulatorServer, steps: tuple[Step, ...]) -> None:
 
 def _reason(error: OSError, host: str) -> str:
     """Where it cannot listen, and why. Only asyncio's sentence names the port."""
-    text = error.strerror or str(error)
+    text = (error.strerror or str(error)).replace(f"[errno {error.errno}] ", "")  # Python 3.13 adds the number
     found = re.search(r"\('([^']*)', (\d+).*?\): (.*)", text)
     return f"{found[1]}:{found[2]}: {found[3]}" if found else f"{host}: {text}"
 

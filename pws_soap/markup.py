@@ -1,0 +1,70 @@
+"""Refuses XML that would hold the event loop or the memory, before a parser sees it.
+
+A parser fed in slices takes a tag, a comment or an instruction only when it is whole, and then in one piece; and each
+element and attribute takes far more memory than its bytes. So both are counted here, slice by slice, by the few signs
+that tell one from the other. That a text is XML at all is the parser's to say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pws_soap.errors import NotXml
+
+MAX_MARKUP: Final = 64 * 1024
+"""Bytes of one tag, comment or instruction. A contact has at most 320 characters; more is no reply of an honest
+server."""
+MAX_NODES: Final = 800_000
+"""Elements and attributes of one text: 160 for each of 5000 contacts. They take up to 250 MB."""
+
+_CDATA: Final = b"<![CDATA["
+# No possessive groups: the first Pythons that have them mismatch them. Nothing follows a token, so that none is tried
+# twice.
+_TOKENS: Final = re.compile(
+    rb"(?:[^<]++"
+    rb"|<[^<>\"'!?](?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*>"
+    rb"|<!--(?:[^-]++|-(?!->))*-->"
+    rb"|<\?(?:[^?]++|\?(?!>))*\?>)*"
+)
+
+
+class Markup:
+    """Looks through one text as it is fed. `allowed`: elements and attributes that it may have, up to MAX_NODES;
+    `left` are those that may still come."""
+
+    def __init__(self, allowed: int) -> None:
+        self.left = min(allowed, MAX_NODES)
+        self._open = b""  # a token whose end has not come
+        self._in_cdata = False
+
+    def take(self, piece: bytes) -> None:
+        """The next piece of the text. Raises NotXml for a piece that must not be parsed."""
+        text = self._open + piece
+        at = 0
+        while True:
+            if self._in_cdata:
+                end = text.find(b"]]>", at)
+                if end < 0:
+                    self._open = text[max(at, len(text) - 2) :]
+                    return
+                self._in_cdata, at = False, end + 3
+            found = _TOKENS.match(text, at)
+            end = found.end() if found is not None else at
+            self._count(text, at, end)
+            at = end
+            if not text.startswith(_CDATA, at):
+                break
+            self._spend(1)
+            self._in_cdata, at = True, at + len(_CDATA)
+        self._open = text[at:]
+        if len(self._open) > MAX_MARKUP:
+            raise NotXml(f"a tag, comment or instruction is longer than {MAX_MARKUP} bytes")
+
+    def _count(self, text: bytes, start: int, end: int) -> None:
+        self._spend(text.count(b"<", start, end) - text.count(b"</", start, end) + text.count(b"=", start, end))
+
+    def _spend(self, signs: int) -> None:
+        if signs > self.left:
+            raise NotXml(f"more elements and attributes than {MAX_NODES}, or than its length gives reason for")
+        self.left -= signs
