@@ -82,8 +82,8 @@ def _others(user: User, nodes: Mapping[str, Node], settings: Settings) -> list[s
     here = nodes.get(user.node)
     at = settings.nodes.index(user.node) + 1 if user.node in settings.nodes else 0
     ring = settings.nodes[at:] + settings.nodes[:at]
-    named = [here.backup if here else None, user.backup]
-    return [node for node in dict.fromkeys([*named, *ring]) if node and node != user.node]
+    told = [here.backup if here else None, user.backup]
+    return [node for node in dict.fromkeys([*told, *ring]) if node and node != user.node]
 
 
 def _may_try(nodes: Mapping[str, Node], node: str, now: float) -> bool:
@@ -115,17 +115,37 @@ def resolve(name: str | None, near: str, settings: Settings) -> str | None:
     return f"{base.scheme}://{host}:{port}" if port else f"{base.scheme}://{host}"
 
 
+def may_go_to(node: str, settings: Settings) -> bool:
+    """Whether the server may send us to a node: its host is one of ours, or one that the settings name."""
+    hosts = {urlsplit(known).hostname for known in settings.nodes}
+    return settings.redirect_to is None or urlsplit(node).hostname in hosts | settings.redirect_to
+
+
+def named(name: str | None, near: str, settings: Settings) -> str | None:
+    """As `resolve`, of a node that the server may send us to; None for any other."""
+    node = resolve(name, near, settings)
+    return node if node is not None and may_go_to(node, settings) else None
+
+
 def redirected(
     state: State, name: str, primary: str | None, backup: str | None, now: float
 ) -> tuple[State, Failure | None]:
     """Follow a redirect of user `name`. The second value says why it was not followed, None when it was."""
     user = state.users[name]
     first, second = resolve(primary, user.node, state.settings), resolve(backup, user.node, state.settings)
-    named = [node for node in (first, second if second != user.node else None) if node]
-    usable = [node for node in named if _may_try(state.nodes, node, now)]
+    told = [node for node in (first, second if second != user.node else None) if node]
+    allowed = [node for node in told if may_go_to(node, state.settings)]
+    if told and not allowed:
+        hosts = " and ".join(str(urlsplit(node).hostname) for node in told)
+        text = (
+            f"end user {name} is homed on {hosts}, which server.nodes and server.redirect_to do not name; nothing was "
+            "sent there: add it to one of them if it is a node of yours"
+        )
+        return state, Failure(FailureKind.REFUSED, text)
+    usable = [node for node in allowed if _may_try(state.nodes, node, now)]
     path = (*user.path, user.node)
     if not usable:
-        names = ", ".join(named) or "no usable name"
+        names = ", ".join(allowed) or "no usable name"
         return state, Failure(FailureKind.SERVER, f"redirected to a node that has failed or is not named ({names})")
     target = usable[0]
     if target in path:
@@ -133,7 +153,7 @@ def redirected(
     if len(path) >= state.settings.max_hops:
         tour = " -> ".join((*path, target))
         return _gave_up(state, name), Failure(FailureKind.SERVER, f"too many redirects: {tour}")
-    moved = replace(user, node=target, path=path, backup=second if target == first else None)
+    moved = replace(user, node=target, path=path, backup=second if target == first and second in allowed else None)
     health = {**state.nodes, target: _fresh(state.nodes.get(target))}
     return replace(state, users={**state.users, name: moved}, nodes=health), None
 

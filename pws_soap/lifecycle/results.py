@@ -84,13 +84,13 @@ class Results(Work):
 
     def _logged_in(self, key: Key, backup: str | None) -> None:
         if key.kind is Kind.APPLICATION:
-            named = nodes.resolve(backup, key.node, self.state.settings)
+            named = nodes.named(backup, key.node, self.state.settings)
             health = replace(self.state.nodes.get(key.node, Node()), backup=named)
             self.state = replace(self.state, nodes={**self.state.nodes, key.node: health})
             if self.state.needs_reset(key.node):
                 self._event(key, ResourceEvent.TAINTED)
         elif (user := self.state.users.get(key.user)) and user.node == key.node:
-            named = nodes.resolve(backup, key.node, self.state.settings) or user.backup
+            named = nodes.named(backup, key.node, self.state.settings) or user.backup
             users = {**self.state.users, key.user: replace(user, path=(), tours=0, backup=named)}
             self.state = replace(self.state, users=users)
 

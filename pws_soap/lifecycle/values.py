@@ -58,6 +58,9 @@ class Settings:
 
     nodes: tuple[str, ...]
     """Base URLs; the first is preferred."""
+    redirect_to: frozenset[str] | None = frozenset()
+    """The hosts, in lower case, that the server may send us to beside those of `nodes`; None: any. Whoever it names
+    gets the application user's password."""
     endpoint_expires: int = 3600
     subscription_expires: int = 3600
     renew_at: float = 0.8

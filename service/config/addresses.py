@@ -10,6 +10,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from service.config import parsers
 from service.config.errors import shown
 from service.config.parsers import wrong
 from service.core import callback_url as callback_urls
@@ -79,6 +80,32 @@ def different(items: tuple[str, ...]) -> tuple[str, ...]:
             raise wrong("different nodes", f"{shown(item)} twice")
         seen.add(item.casefold())
     return items
+
+
+ANY: Final = "any"
+"""What stands for every host in `server.redirect_to`."""
+
+
+def redirect_to(value: object) -> tuple[str, ...]:
+    """Hosts that a redirect may lead to, as a list; the word "any" instead of it means every host."""
+    expected = 'a list of hosts, such as ["imp3.example.com"], or "any"'
+    if isinstance(value, str) and value.strip().casefold() == ANY:
+        return (ANY,)
+    items = parsers.listed(expected)(value)
+    found = []
+    for item in items:
+        given = item.strip() if isinstance(item, str) else ""
+        host = given.removeprefix("[").removesuffix("]")
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            if len(given) > 253 or not re.fullmatch(HOST, given) or given.casefold() == ANY:
+                hint = "without a port" if ":" in given else 'write redirect_to = "any"' if given else ""
+                raise wrong(expected, shown(item), hint) from None
+            found.append(given)
+        else:
+            found.append(str(address))
+    return tuple(dict.fromkeys(found))
 
 
 def fingerprint(value: object) -> str:

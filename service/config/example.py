@@ -11,6 +11,7 @@ _EXAMPLE: Final = """\
 
 [server]
 nodes = ["imp1.example.com", "imp2.example.com"]  # host or host:port; the first is preferred
+# redirect_to = []          # hosts that a redirect may lead to beside those of nodes, or "any": they get the password
 # tls = true                # false: plain http on port 8082 instead of https on 8083
 # ca_file = "cup.pem"       # the private authority that signed the server's certificate (cup, not tomcat)
 # fingerprint = "AB:CD:..." # or the SHA-256 of the certificate itself: openssl x509 -noout -fingerprint -sha256

@@ -42,6 +42,7 @@ class ServerSection(value_types.Section):
         BeforeValidator(parsers.listed('a list of nodes, such as ["imp1.example.com"]')),
         AfterValidator(addresses.different),
     ] = Field(description='a list of nodes, such as ["imp1.example.com"]')
+    redirect_to: Annotated[tuple[str, ...], PlainValidator(addresses.redirect_to)] = ()
     tls: value_types.Bool = True
     ca_file: Annotated[Path, PlainValidator(parsers.existing_file)] | None = None
     fingerprint: Annotated[str, PlainValidator(addresses.fingerprint)] | None = None
@@ -63,6 +64,18 @@ class ServerSection(value_types.Section):
     def urls(self) -> tuple[str, ...]:
         """Base URLs of the nodes, the preferred one first: `https://imp1.example.com:8083`."""
         return tuple(self.url_of(node) for node in self.nodes)
+
+    def redirect_hosts(self) -> frozenset[str] | None:
+        """The hosts that a redirect may lead to beside those of `nodes`, in lower case; None: any."""
+        if self.redirect_to == (addresses.ANY,):
+            return None
+        return frozenset(host.lower() for host in self.redirect_to)
+
+    def may_go_to(self, url: str) -> bool:
+        """Whether the server may send us to the node at `url`, which then gets the application user's password."""
+        named = self.redirect_hosts()
+        ours = {urlsplit(node).hostname for node in self.urls()}
+        return named is None or urlsplit(url).hostname in ours | named
 
     def url_of(self, node: str) -> str:
         """The base URL of a node that is ours or that the server named (a redirect, a backup).

@@ -119,6 +119,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
     engine = SyncEngine(
         settings=lifecycle.Settings(
             nodes=config.server.urls(),
+            redirect_to=config.server.redirect_hosts(),
             endpoint_expires=config.lifecycle.endpoint_expires,
             subscription_expires=config.lifecycle.subscription_expires,
             renew_at=config.lifecycle.renew_at,

@@ -42,6 +42,30 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
+def test_redirect_to_names_hosts_or_any(write: Write) -> None:
+    """Without a port: a host of ours may be meant with any. Nobody is named unless somebody says so."""
+    for written, hosts in (
+        ("[]", frozenset()),
+        ('["imp3.example.com", "IMP4.example.com.", "[2001:db8::1]", "192.0.2.7"]',
+         frozenset({"imp3.example.com", "imp4.example.com.", "2001:db8::1", "192.0.2.7"})),
+        ('"any"', None),
+        ('" Any "', None),
+    ):  # fmt: skip
+        server = load(write(changed("[server]\n", f"[server]\nredirect_to = {written}\n")), {}).server
+        assert server.redirect_hosts() == hosts
+        assert server.may_go_to("https://imp1.example.com:1")
+        assert server.may_go_to("https://imp3.example.com:8083") is (hosts is None or bool(hosts))
+    environ = {"PWS_SERVER__REDIRECT_TO": "imp3.example.com,imp4.example.com"}
+    assert load(write(BASE), environ).server.redirect_hosts() == frozenset({"imp3.example.com", "imp4.example.com"})
+    assert load(write(BASE), {"PWS_SERVER__REDIRECT_TO": "any"}).server.redirect_hosts() is None
+
+
+@pytest.mark.parametrize("item", ['["imp3.example.com:8083"]', '["any"]', "[7]", '["a b"]', '[""]', "5", "true"])
+def test_redirect_to_that_is_no_list_of_hosts_is_a_mistake(write: Write, item: str) -> None:
+    problem = problems(write(changed("[server]\n", f"[server]\nredirect_to = {item}\n")))["server.redirect_to"]
+    assert problem.expected == 'a list of hosts, such as ["imp3.example.com"], or "any"'
+
+
 def problems(path: Path | None, environ: Mapping[str, str] | None = None) -> dict[str, Problem]:
     """The mistakes of a configuration that must have some, by key."""
     with pytest.raises(ConfigError) as caught:

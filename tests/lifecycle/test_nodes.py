@@ -10,9 +10,9 @@ from tests.lifecycle.driver import START, A, B, C
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
 
 
-def logging_in(*nodes: str) -> Story:
+def logging_in(*nodes: str, redirect_to: frozenset[str] | None = frozenset()) -> Story:
     """The application is logged in at the first node, and the login of ann is under way."""
-    story = Story(*nodes)
+    story = Story(*nodes, redirect_to=redirect_to)
     story.want(ann="a")
     story.yes(story.one(Act.MAKE))
     return story
@@ -35,12 +35,58 @@ def test_a_redirect_costs_no_second_login_at_the_first_node() -> None:
     assert not [each for each in asked if each.key == session(node=A)]
 
 
-def test_a_redirect_to_a_node_that_is_not_configured_is_followed() -> None:
-    """With the scheme and port of the node that named it."""
-    story = logging_in(A)
+@pytest.mark.parametrize("redirect_to", [frozenset({"c.example"}), None])
+def test_a_redirect_to_a_host_that_is_named_is_followed(redirect_to: frozenset[str] | None) -> None:
+    """With the scheme and port of the node that named it; None stands for any host."""
+    story = logging_in(A, redirect_to=redirect_to)
     story.elsewhere(story.one(Act.MAKE, Kind.END_USER), "c.example")
     story.serve()
     assert story.live(Kind.SUBSCRIPTION) == [subscription(node=C)]
+
+
+@pytest.mark.parametrize("names", [("c.example",), (None, "c.example"), ("c.example", "d.example")])
+def test_a_redirect_to_a_host_that_nobody_named_is_a_problem(names: tuple[str | None, ...]) -> None:
+    """Nothing is sent there, since it would be the password; the problem says which host it is, and what to set."""
+    story = logging_in(A, B)
+    assert story.elsewhere(story.one(Act.MAKE, Kind.END_USER), *names) == []
+    error = story.state.resources[session()].error
+    assert error is not None
+    assert error.kind is FailureKind.REFUSED
+    assert "end user ann is homed on c.example" in error.text
+    assert "server.nodes and server.redirect_to do not name; nothing was sent there: add it" in error.text
+    story.live_on(1000)
+    assert {key.node for key in story.state.resources} == {A}
+
+
+def test_a_redirect_goes_to_the_one_of_two_hosts_that_is_named() -> None:
+    """The other is not kept as a backup either."""
+    for first, second in (("b.example", "c.example"), ("c.example", "b.example")):
+        story = logging_in(A, B)
+        story.elsewhere(story.one(Act.MAKE, Kind.END_USER), first, second)
+        story.serve()
+        assert story.live(Kind.SUBSCRIPTION) == [subscription(node=B)]
+        assert story.state.users["ann"].backup is None
+
+
+def test_a_redirect_to_another_port_of_a_host_of_ours_is_followed() -> None:
+    story = logging_in(A)
+    story.elsewhere(story.one(Act.MAKE, Kind.END_USER), "a.example:9999")
+    story.serve()
+    assert story.live(Kind.SUBSCRIPTION) == [subscription(node="https://a.example:9999")]
+
+
+@pytest.mark.parametrize("kind", [Kind.APPLICATION, Kind.END_USER])
+def test_a_backup_that_nobody_named_is_not_used(kind: Kind) -> None:
+    """Whether it was told at the application's login or at the end user's."""
+    story = Story(A)
+    story.want(ann="a")
+    story.yes(story.one(Act.MAKE), backup="c.example" if kind is Kind.APPLICATION else None)
+    story.yes(story.one(Act.MAKE, Kind.END_USER), backup="c.example" if kind is Kind.END_USER else None)
+    story.serve()
+    for _ in range(3):
+        story.used(subscription(), FailureKind.UNREACHABLE)
+    story.wait(20)
+    assert story.state.users["ann"].node == A
 
 
 def test_the_backup_is_used_when_the_primary_of_a_redirect_has_failed() -> None:
@@ -117,7 +163,7 @@ def test_a_redirect_loop_is_an_error_and_does_not_storm() -> None:
 
 def test_hops_are_bounded() -> None:
     """A chain of ever new nodes is not followed for ever."""
-    story = logging_in(A)
+    story = logging_in(A, redirect_to=None)
     for hop in range(2, 10):
         login = story.one(Act.MAKE, Kind.END_USER)
         story.elsewhere(login, f"n{hop}.example")

@@ -32,7 +32,7 @@ from pws_soap.errors import (
 from service.cli.shared import output
 from service.cli.shared.hints import message
 from service.cli.shared.options import config_option, end_user_option, execute, json_option, settings, watches_of
-from service.cli.shared.sessions import EndUserSession, NodeSession, NodeSessions
+from service.cli.shared.sessions import EndUserSession, NodeSession, NodeSessions, foreign_home
 from service.config import Config, Watch
 
 MAX_SWEEP: Final = 1000
@@ -136,11 +136,16 @@ async def _delete(config: Config, watches: tuple[Watch, ...], sweep: tuple[int, 
             except (TransportError, Throttled, NotLoggedIn) as error:
                 report.failures.append(message(error))  # what was done is told, and the other nodes are cleaned
                 continue
-            for home in homes:
+            for user, home in homes:
                 try:
-                    waiting.append(config.server.url_of(home))
+                    there = config.server.url_of(home)
                 except ValueError:
                     report.failures.append(f"{home!r} is not a host")
+                    continue
+                if config.server.may_go_to(there):
+                    waiting.append(there)
+                else:
+                    report.failures.append(foreign_home(user, home))
     return report
 
 
@@ -152,15 +157,15 @@ async def _clean(
     report: Report,
     *,
     everything: bool,
-) -> list[str]:
-    """Clean one node. Returns the nodes where end users of ours are homed instead."""
-    homes: list[str] = []
+) -> list[tuple[str, str]]:
+    """Clean one node. Returns the end users of ours who are homed elsewhere, and where."""
+    homes: list[tuple[str, str]] = []
     seats: list[EndUserSession] = []
     for watch in watches:
         try:
             seats.append(await nodes.seat_at(node, watch.end_user))
         except Redirected as redirect:
-            homes += [name for name in (redirect.primary or redirect.backup,) if name]
+            homes += [(watch.end_user, name) for name in (redirect.primary or redirect.backup,) if name]
         except (AlreadyLoggedIn, LoginRefused) as error:
             report.failures.append(f"{watch.end_user}: {message(error)}")
     client = node.client

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pws_soap.errors import PwsError, Redirected
 from pws_soap.models import Session
-from service.cli.doctor.findings import Notebook, Tell
+from service.cli.doctor.findings import Blame, Notebook, Tell
 from service.cli.doctor.node import Reached
 from service.cli.shared.sessions import client_of
 from service.config import Config, Watch
@@ -79,6 +79,10 @@ async def _home(
         return reached[url]
     if url in config.server.urls():
         note.problem(f"is homed on {name}, where one does not get in (see above)")
+        return None
+    if not config.server.may_go_to(url):
+        what = f"is homed on {name}, which server.nodes and server.redirect_to do not name; nothing was sent there"
+        note.problem(what, "add it to one of them if it is a node of yours", fault=Blame.CONFIGURATION)
         return None
     note.warning(f"is homed on {name}, which is not in server.nodes", f"put {name} into server.nodes")
     application = config.application

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from pws_soap.client import PwsClient
 
 
+def foreign_home(user: str, name: str) -> str:
+    """What is said of a redirect to a host that nobody has named, and what to do about it."""
+    return (
+        f"{user} is homed on {name}, which server.nodes and server.redirect_to do not name; nothing was sent there: "
+        "add it to one of them if it is a node of yours"
+    )
+
+
 def client_of(config: Config, url: str) -> PwsClient:
     """A client of one node, as the configuration wants it."""
     from pws_soap.client import PwsClient  # here, since zeep takes a while to import
@@ -115,13 +123,16 @@ class NodeSessions:
 
     async def home(self, redirect: Redirected) -> NodeSession:
         """The node that a redirect names, or its backup."""
-        failure: PwsError = redirect
+        failure: PwsError | CommandFailed = redirect
         for name in (redirect.primary, redirect.backup):
             if name:
                 try:
                     url = self._config.server.url_of(name)
                 except ValueError:
                     raise CommandFailed(f"{redirect.user} is homed on {name!r}, which is not a host") from None
+                if not self._config.server.may_go_to(url):
+                    failure = CommandFailed(foreign_home(redirect.user, name))
+                    continue
                 note(f"Note: {redirect.user} is homed on {name}; going there.")
                 try:
                     return await self.at(url)

@@ -8,20 +8,25 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trustme
 
 from pws_soap.certificate import look
+from pws_soap.client import PwsClient
+from pws_soap.errors import Redirected
+from pws_soap.models import Secret, Session, SessionKind
 from pws_soap.simulator import Options
 from pws_soap.trust import Trust
-from service.cli.doctor import certificate, node, running
+from service.cli.doctor import certificate, logins, node, running
 from service.cli.doctor import command as doctor
-from service.cli.doctor.findings import Finding, Notebook, Severity
+from service.cli.doctor.findings import Blame, Finding, Notebook, Severity
+from service.config import load
 from tests.cli.conftest import USERS, CommandOffice, Result
 from tests.cli.running import Running
 
@@ -278,6 +283,25 @@ def test_a_home_that_is_not_configured_is_named(make_office: Callable[..., Comma
     assert (
         f"warning  end user supervisor: is homed on {home}, which is not in server.nodes; put {home} into" in result.out
     )
+
+
+async def test_a_home_that_nobody_named_gets_no_password(office: CommandOffice) -> None:
+    """Neither is it connected to."""
+
+    class Client:
+        async def login_end_user(self, _application: object, user: str) -> None:
+            raise Redirected(user, "imp9.example.com", None)
+
+    office.write()
+    config = load(office.config, {})
+    found: list[Finding] = []
+    session = Session("pwsapp", SessionKind.APPLICATION, "http://imp1", Secret("key"))
+    reached = {"http://imp1": node.Reached("http://imp1", cast("PwsClient", Client()), session)}
+    async with AsyncExitStack() as stack:
+        assert await logins.look(config, reached, found.append, stack) == []
+    assert [(finding.level, finding.fault) for finding in found] == [(Severity.PROBLEM, Blame.CONFIGURATION)]
+    assert "imp9.example.com, which server.nodes and server.redirect_to do not name" in found[0].what
+    assert found[0].fix == "add it to one of them if it is a node of yours"
 
 
 def test_an_end_user_whom_the_server_does_not_know(make_office: Callable[..., CommandOffice]) -> None:

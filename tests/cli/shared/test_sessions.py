@@ -57,10 +57,14 @@ class StubClient:
 
 
 async def seat(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, failures: dict[str, errors.PwsError]
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: dict[str, errors.PwsError],
+    redirect_to: str = '["imp2.example.com", "IMP3.example.com"]',
 ) -> tuple[str, str]:
     """Take the dispatcher's seat in a cluster with these failures."""
-    config = load(configure(directory, "imp1.example.com"), {})
+    environ = {"PWS_SERVER__REDIRECT_TO": redirect_to} if redirect_to else {}
+    config = load(configure(directory, "imp1.example.com"), environ)
     monkeypatch.setattr(sessions, "client_of", lambda _config, url: StubClient(url, failures))
     async with sessions.NodeSessions(config) as cluster:
         found = await cluster.seat("dispatcher")
@@ -77,6 +81,36 @@ async def test_a_redirect_is_followed_and_told(
     found = await seat(elsewhere, monkeypatch, {f"dispatcher at {IMP1}": MOVED})
     assert found == (IMP2, f"dispatcher at {IMP2}, force=False")
     assert "dispatcher is homed on imp2.example.com" in capsys.readouterr().err
+
+
+async def test_a_redirect_to_a_host_that_nobody_named_is_not_followed(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password would go there. The backup is used where that one is named."""
+    failures: dict[str, errors.PwsError] = {f"dispatcher at {IMP1}": MOVED}
+    said = "is homed on imp3.example.com, which server.nodes and server.redirect_to do not name; nothing was sent there"
+    with pytest.raises(output.CommandFailed, match=said):
+        await seat(elsewhere, monkeypatch, failures, "")
+    assert (await seat(elsewhere, monkeypatch, failures, "imp3.example.com"))[0] == IMP3
+    assert (await seat(elsewhere, monkeypatch, failures, "any"))[0] == IMP2
+
+
+def test_delete_goes_to_no_host_that_nobody_named(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    configure(elsewhere, "imp1.example.com")
+    visited: list[str] = []
+
+    def client(_config: object, url: str) -> StubClient:
+        visited.append(url)
+        return StubClient(url, {f"dispatcher at {IMP1}": MOVED})
+
+    monkeypatch.setattr(sessions, "client_of", client)
+    assert run(["delete"]) == 1
+    assert (
+        "dispatcher is homed on imp2.example.com, which server.nodes and server.redirect_to" in capsys.readouterr().err
+    )
+    assert visited == [IMP1]
 
 
 async def test_the_backup_is_used_when_the_home_node_is_down(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
