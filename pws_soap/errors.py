@@ -46,6 +46,11 @@ from typing import Final
 from pws_soap.codes import CODES, Policy
 from pws_soap.models import Subscription
 
+NO_DESCRIPTORS_LEFT: Final = (
+    "no file descriptors are left (too many open files): raise the limit of this process (LimitNOFILE= of systemd, "
+    "ulimit -n), or look for what keeps so many open"
+)
+
 
 class PwsError(Exception):
     """The root: whatever this library raises on purpose. `policy` says what to do.

@@ -13,6 +13,8 @@ it is.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ import h11
 from pws_soap import certificate
 from pws_soap.connection import BrokenOff, Connection, NotHttp, RawReply, TooLarge
 from pws_soap.errors import (
+    NO_DESCRIPTORS_LEFT,
     ArgumentError,
     Disconnected,
     ReplyTooLarge,
@@ -42,6 +45,8 @@ DEFAULT_READ_TIMEOUT: Final = 30.0
 DEFAULT_MAX_REPLY_BYTES: Final = 32 * 1024 * 1024
 """A reply of 5000 rich documents is about 15 MB; twice that is no reply of an honest server. Reading one takes up to
 ten times its size in memory, however hostile it is."""
+NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
+"""What the system says when nothing more can be opened."""
 _HEADERS: Final = (("User-Agent", "pws-presence"), ("Accept", "text/xml, application/soap+xml"))
 _KEPT: Final = 75.0
 """Seconds for which an idle connection is kept."""
@@ -49,6 +54,15 @@ _MOST_IDLE: Final = 2
 """Idle connections that are kept for another operation; more would hold the server's threads for nothing."""
 _TOTAL_PER_READ: Final = 4
 """A whole call may take this many read time-outs: a server that sends a byte now and then holds nobody for ever."""
+
+
+def _no_descriptors_left() -> bool:
+    """Whether this process, or the system, can open nothing more; a resolver then says that there is no such name."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in NO_DESCRIPTORS
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +240,11 @@ class HttpTransport:
         except UnicodeError:  # for a name that is none, such as a..b
             message = "the address is not a URL"
         except socket.gaierror:
-            message = f"the name {host!r} cannot be resolved"
+            message = NO_DESCRIPTORS_LEFT if _no_descriptors_left() else f"the name {host!r} cannot be resolved"
         except ConnectionRefusedError:
             message = "connection refused: nothing listens there"
         except OSError as error:
-            message = error.strerror or str(error)
+            message = NO_DESCRIPTORS_LEFT if error.errno in NO_DESCRIPTORS else error.strerror or str(error)
         raise Unreachable(message, node=node, operation=operation)
 
     async def _tls_failed(self, error: BaseException, url: str, operation: str) -> TlsFailed:

@@ -11,6 +11,7 @@ Exit codes: 0 done, 1 the server or the network said no, 2 the words or the conf
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -19,6 +20,10 @@ from pathlib import Path
 from typing import Final
 
 import click
+
+from pws_soap.errors import NO_DESCRIPTORS_LEFT
+from service.cli.shared import logs
+from service.cli.shared.harmless import printable
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("service.cli.demo.command", "Watch a simulated office, without a server."),
@@ -94,15 +99,26 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and give the exit code back; whatever happens, no traceback."""
+    logs.guard_what_nobody_configured()
     try:
         code = cli.main(args=list(arguments), prog_name="pws", standalone_mode=False)
     except click.ClickException as error:
+        words = printable(error.format_message())  # it repeats what was typed
+        error.format_message = lambda: words  # type: ignore[method-assign]  # show() has no other way in
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except SystemExit as error:  # a broken pipe
         return error.code if isinstance(error.code, int) else 1
+    except OSError as error:
+        if os.environ.get("PWS_DEBUG"):
+            raise
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            click.echo(f"Error: a bug in pws ({_place(error)}); PWS_DEBUG=1 shows all of it", err=True)
+        else:
+            click.echo(f"Error: {NO_DESCRIPTORS_LEFT}", err=True)
+        return 1
     except Exception as error:  # the last line of defence; its text may hold anything, so it is not shown
         if os.environ.get("PWS_DEBUG"):
             raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 from typing import Final
 
 import click
@@ -13,10 +15,15 @@ import click
 from pws_soap import pidf
 from pws_soap.pidf import Device, Reading
 from service.cli.shared import output
+from service.cli.shared.harmless import json_text
 from service.cli.shared.options import json_option
 
 MAX_FILE: Final = 256 * 1024 * 1024
 """Longest file that is read, in bytes; a reply with 5000 contacts has some ten million."""
+
+
+LOOKED_AT: Final = 64 * 1024
+"""Bytes within which the list of a SOAP reply begins."""
 
 
 @click.command("explain")
@@ -39,16 +46,21 @@ def command(file: Path, at: str | None, as_json: bool) -> None:
       pws explain ann.xml --at 2026-05-30T12:00:00+02:00
     """
     moment = _moment(at)
-    found = list(_readings(_content(file), moment))
-    if not found:
+    count = broken = 0
+    for reading in _readings(_content(file), moment):  # printed as they are read: a file may hold any number
+        if as_json:
+            begin = f'{{\n  "as_of": {json_text(_time(moment))},\n  "documents": [\n' if not count else ",\n"
+            click.echo(begin + indent(json_text(_as_json(reading), indent=2), "    "), nl=False)
+        else:
+            click.echo(("\n" if count else "") + output.printable("\n".join(_lines(reading, moment))))
+        count += 1
+        broken += reading.problem is not None
+    if not count:
         raise output.CommandFailed(f"{file}: there is no presence document in it")
     if as_json:
-        output.document({"as_of": _time(moment), "documents": [_as_json(reading) for reading in found]})
-    else:
-        click.echo(output.printable("\n\n".join("\n".join(_lines(reading, moment)) for reading in found)))
-    broken = sum(reading.problem is not None for reading in found)
+        click.echo("\n  ]\n}")
     if broken:
-        raise output.CommandFailed(f"{broken} of {len(found)} documents cannot be read")
+        raise output.CommandFailed(f"{broken} of {count} documents cannot be read")
 
 
 def now() -> datetime:
@@ -77,14 +89,17 @@ def _content(file: Path) -> bytes:
 
 
 def _readings(content: bytes, moment: datetime) -> Iterator[Reading]:
-    """The documents of a SOAP reply where it is one, else those that stand in the text itself."""
+    """The documents of a SOAP reply where it is one, else those that stand in the text itself.
+
+    Only a reply is made into a tree, whose elements `envelope` limits; all else is read document by document.
+    """
     from pws_soap import envelope  # here, as lxml takes a while to import
     from pws_soap.errors import UnreadableReply
 
-    try:
-        root = envelope.parse(content)
-    except UnreadableReply:
-        root = None
+    root = None
+    if b"richPresenceList" in content[:LOOKED_AT]:
+        with suppress(UnreadableReply):
+            root = envelope.parse(content)
     lists = [] if root is None else [each for each in root.iter() if envelope.local(each) == "richPresenceList"]
     if lists:
         for each in lists:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pws_soap.models import Presence, PresenceType, is_contact
+from pws_soap.models import Presence, PresenceType, is_contact, same_contact
 from service.cli.shared import output
 from service.cli.shared.options import (
     check_presence_type,
@@ -56,6 +56,7 @@ def command(
             raise output.Mistake(f"CONTACT: expected user@domain, got {contact!r}{more}")
     kind = PresenceType(presence_type) if presence_type else watch.presence_type
     found = execute(_poll(config, watch.end_user, asked, rich=kind is PresenceType.RICH))
+    _refuse_strangers(asked, found)
     if as_json:
         output.document(
             {
@@ -67,6 +68,23 @@ def command(
     else:
         output.presences(found, rich=kind is PresenceType.RICH)
     output.unknown(watch.end_user, found)
+    told = {same_contact(presence.contact) for presence in found}
+    if missing := [contact for contact in asked if same_contact(contact) not in told]:
+        raise output.CommandFailed(f"the server said nothing about {_shortened(missing)}")
+
+
+def _refuse_strangers(asked: tuple[str, ...], found: list[Presence]) -> None:
+    """Refuse a reply that is about somebody who was not asked for: what it says of the others may be theirs too."""
+    wanted = set(map(same_contact, asked))
+    strangers = [each for each in found if not each.contact or same_contact(each.contact) not in wanted]
+    if strangers:
+        names = [each.contact or f"nobody ({each.problem})" for each in strangers]
+        raise output.CommandFailed(f"the server answered about {_shortened(names)}, who was not asked for")
+
+
+def _shortened(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 async def _poll(config: Config, end_user: str, contacts: tuple[str, ...], *, rich: bool) -> list[Presence]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli.shared import output
+from service.cli.shared import logs, output
 from service.cli.shared.options import config_option, settings
 from service.cli.shared.signals import stop_at_signals
 from service.config import Config, ConfigError, load
@@ -58,17 +58,11 @@ def command(config_path: Path, log_level: str) -> None:
     config = settings(config_path, callback=True)
     if refusal := access_rules.refusal(config):
         raise output.Mistake(refusal)
-    configure_logging(log_level)
+    logs.configure(log_level)
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         reason = runner.run(_serve(config))
     if reason:
         raise output.CommandFailed(reason)
-
-
-def configure_logging(level: str) -> None:
-    """Our own messages, one line each, on standard error; of the libraries' only warnings, since some tell too much."""
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s  %(message)s", level=logging.WARNING)
-    logging.getLogger("pws").setLevel(level.upper())
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -23,6 +23,8 @@ def hint(error: errors.PwsError) -> str:
             return ""
         case errors.UntrustedServer():
             return "in pws.toml these are server.ca_file and server.fingerprint"
+        case errors.Unreachable() if errors.NO_DESCRIPTORS_LEFT in str(error):
+            return ""
         case errors.Disconnected() if error.operation in {"login", "?wsdl"}:
             return "if the port speaks TLS (8083 does), server.tls must not be false; else try again"
         case errors.Unreachable():

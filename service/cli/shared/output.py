@@ -6,9 +6,7 @@ What comes from the server is data: it is never read as markup, and control char
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pws_soap.models import Presence, PresenceState
+from service.cli.shared.harmless import json_text
+from service.cli.shared.harmless import printable as printable
 from service.sync import federation
 
 PATIENCE: Final = 1.0
@@ -71,14 +71,8 @@ def is_interactive() -> bool:
 
 
 def document(value: object) -> None:
-    """The one JSON document of a command; of the control characters JSON itself escapes only the first 32."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
-
-
-def printable(text: str) -> str:
-    """The text with control characters made harmless; line ends stay."""
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+    """The one JSON document of a command."""
+    click.echo(json_text(value, indent=2))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:

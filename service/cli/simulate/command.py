@@ -258,8 +258,9 @@ def _tell(server: SimulatorServer, wanted: SimulatorWords, people: Sequence[str]
     click.echo(f"application  {user.name}, password {DEFAULT_PASSWORD if public else 'as given'}")
     homes = [f"{each.name} at {each.home}" for each in wanted.options.users if each.home]
     every = ["every name"] if wanted.options.any_end_user else []
-    click.echo(f"end users    {', '.join([*homes, *every])}")
-    click.echo(f"contacts     {len(people)}: {', '.join(people[:3])}{', ...' if len(people) > 3 else ''}")
+    click.echo(output.printable(f"end users    {', '.join([*homes, *every])}"))
+    some = f"{', '.join(people[:3])}{', ...' if len(people) > 3 else ''}"
+    click.echo(output.printable(f"contacts     {len(people)}: {some}"))
     who = people[0] if people else f"ann@{wanted.options.domain}"
     curl = f"curl --cacert {wanted.tls[0]}" if wanted.tls else "curl"
     service = {

@@ -5,8 +5,6 @@ Writing happens in a thread, so that a reader who is slow holds up nothing but t
 
 from __future__ import annotations
 
-import json
-import re
 import select
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +12,7 @@ from typing import Final
 
 from service.cli.shared import output, wording
 from service.cli.shared.api import one_line
+from service.cli.shared.harmless import json_text
 from service.cli.shared.wording import CONTACT, STATE, time
 from service.cli.terminal.contact import ShownContact, time_of
 from service.cli.terminal.follow import Connected, ConnectionLost, Health, StreamEvent, Update
@@ -183,5 +182,4 @@ class JsonLines:
 
 def _json(value: dict[str, object]) -> str:
     """On one line; of the control characters JSON itself escapes only the first 32, and not two line separators."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return json_text(value)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
 
+from pws_soap import pidf
 from service.cli import run
 
 ANN = (
@@ -118,3 +121,47 @@ def test_control_characters_never_reach_a_terminal(tmp_path: Path, capsys: pytes
     (tmp_path / "ann.xml").write_text(ANN.replace("cmp-1", "cmp&#x9b;2J"))
     assert run(["explain", str(tmp_path / "ann.xml")]) == 0
     assert "\x9b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_documents_are_printed_as_they_are_read(
+    option: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many there are, none is kept: each is on the output before the next is read."""
+    (tmp_path / "many.xml").write_text("".join(BOB.replace("bob", f"b{number}") for number in range(300)))
+    printed: list[int] = []
+    read_list = pidf.read_list
+
+    def one_by_one(*arguments: Any) -> Iterator[pidf.Reading]:
+        for count, reading in enumerate(read_list(*arguments)):
+            printed.append(count)
+            if count:
+                assert f"b{count - 1}@example.com" in capsys.readouterr().out
+            yield reading
+
+    monkeypatch.setattr(pidf, "read_list", one_by_one)
+    assert run(["explain", str(tmp_path / "many.xml"), *option]) == 0
+    assert len(printed) == 300
+
+
+def test_documents_that_are_no_reply_are_not_made_into_a_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tree of them takes many times their size."""
+
+    def never(_content: bytes) -> None:
+        raise AssertionError("parsed as one")
+
+    monkeypatch.setattr("pws_soap.envelope.parse", never)
+    (tmp_path / "list.xml").write_text(f"<list>{BOB * 3}</list>")
+    assert run(["explain", str(tmp_path / "list.xml")]) == 0
+    assert capsys.readouterr().out.count("bob@example.com") == 3
+
+
+def test_json_is_one_document_however_it_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it would be were it written at once."""
+    (tmp_path / "two.xml").write_text(ANN + BOB)
+    assert run(["explain", str(tmp_path / "two.xml"), "--json", "--at", "2026-01-25T12:00:00Z"]) == 0
+    out = capsys.readouterr().out
+    assert out == json.dumps(json.loads(out), indent=2, ensure_ascii=False) + "\n"
+    assert [document["contact"] for document in json.loads(out)["documents"]] == ["ann@example.com", "bob@example.com"]

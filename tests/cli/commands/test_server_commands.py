@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from pws_soap.client import PwsClient
+from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.simulator import Fault, NodeCondition, Options, State
 from tests.cli.conftest import USERS, CommandOffice
 
@@ -222,6 +223,38 @@ def test_poll_completes_names_and_needs_no_subscription(office: CommandOffice) -
         ["stranger@example.com", "UNKNOWN"],
     ]
     assert office.left()["subscriptions"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answered", "said"),
+    [
+        ([], "the server said nothing about ann@example.com, joe@example.com"),
+        (["ann@example.com"], "the server said nothing about joe@example.com"),
+        (
+            ["ann@example.com", "joe@example.com", "eve@example.com"],
+            "answered about eve@example.com, who was not asked",
+        ),
+        (["eve@example.com"], "answered about eve@example.com, who was not asked for"),
+        (["ann@example.com", ""], "answered about nobody (no name), who was not asked for"),
+        (["SIP:Ann@example.com", "joe@example.com:5060"], ""),
+    ],
+)
+def test_poll_takes_an_answer_about_those_who_were_asked_for(
+    office: CommandOffice, monkeypatch: pytest.MonkeyPatch, answered: list[str], said: str
+) -> None:
+    """In any spelling. An answer about somebody else is an error, and nothing of it is printed."""
+
+    async def polled(*_args: object, **_options: object) -> list[Presence]:
+        return [
+            Presence(name, PresenceState.BUSY, PresenceType.RICH, problem=None if name else "no name")
+            for name in answered
+        ]
+
+    monkeypatch.setattr(PwsClient, "get_polled_presence", polled)
+    result = office.pws("poll", "ann", "joe")
+    assert result.code == (1 if said else 0)
+    assert said in result.err
+    assert ("BUSY" in result.out) == (bool(answered) and "not asked" not in said)
 
 
 def test_poll_takes_more_contacts_than_one_request(office: CommandOffice) -> None:

@@ -1,0 +1,31 @@
+"""Text that a terminal may be given: what comes from the server, a contact, a file or a request is data.
+
+Nothing in it may be obeyed: no control character, and none that changes the direction of text, so that a name cannot
+look like another.
+"""
+
+from __future__ import annotations
+
+import json
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """JSON in which no character is raw that a terminal would obey: of these JSON itself escapes only the first 32."""
+    separators = (",", ":") if indent is None else None
+    return harmless_json(json.dumps(value, indent=indent, ensure_ascii=False, separators=separators))
+
+
+def harmless_json(text: str) -> str:
+    """JSON text with what does not print escaped: controls, and what changes the direction of text. Line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+
+
+def printable(text: str) -> str:
+    """The text with each character that does not print replaced: controls, and what changes the direction of text.
+
+    Line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
