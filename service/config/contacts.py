@@ -86,8 +86,10 @@ def _gather_block(draft: Draft, location: tuple[str | int, ...], block: dict[str
 def _checked(
     draft: Draft, entries: Iterable[tuple[str, object]], where: str, domain: str | None, location: tuple[str | int, ...]
 ) -> list[str]:
+    """The contacts that can be used. One that cannot is told and left out; where none can, that is a mistake."""
     good: list[str] = []
     bad = 0
+    problems: list[Problem] = []
     for key, item in entries:
         contact = completed(item, domain) if isinstance(item, str) else ""
         if is_contact(contact):
@@ -97,9 +99,15 @@ def _checked(
         if bad <= MAX_PROBLEMS:
             bare = isinstance(item, str) and is_contact(f"{contact}@example.com")
             expected = "user@domain" if domain is None else "a user name or user@domain"
-            draft.problems.append(Problem(key, expected, shown(item), where, _hint(location) if bare else ""))
+            problems.append(Problem(key, expected, shown(item), where, _hint(location) if bare else ""))
     if bad > MAX_PROBLEMS:
-        draft.add((*location, "contacts"), "contacts", f"{bad - MAX_PROBLEMS} more that are none")
+        at = (*location, "contacts")
+        found = f"{bad - MAX_PROBLEMS} more that are none"
+        problems.append(Problem(path_of(at), "contacts", found, draft.where(at)))
+    if good:
+        draft.warnings += [f"{problem}; it is left out" for problem in problems]
+    else:
+        draft.problems += problems
     return good
 
 

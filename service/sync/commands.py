@@ -13,7 +13,7 @@ from typing import Final
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
-from pws_soap.errors import Fault, PartlySubscribed, PwsError, Redirected
+from pws_soap.errors import ArgumentError, Fault, PartlySubscribed, PwsError, Redirected
 from pws_soap.lifecycle import Act, Command, Event, Failure, FailureKind, Key, Kind, Resource, failure_of
 from pws_soap.models import Secret, Session, Subscription
 from service.core.callback_url import at_node
@@ -21,8 +21,7 @@ from service.core.clock import Clock
 
 log = logging.getLogger("pws.lifecycle")
 
-_NOT_VALID: Final = 124
-_EMPTY: Final = 143
+_BAD_CONTACT: Final = frozenset({124, 143, 147, 148})
 _NOT_IN_SUBSCRIPTION: Final = 144
 
 
@@ -199,12 +198,12 @@ class CommandRunner:
                 made = await client.subscribe(held, endpoint, part, expires=expires)
             except PartlySubscribed as error:
                 made, parts = error.subscription, [list(error.missing), *parts]
-                if not _refuses_contacts(error.cause):
+                if not refuses_contacts(error.cause):
                     return made, failure_of(error)
-            except Fault as fault:
-                if not _refuses_contacts(fault):
+            except (Fault, ArgumentError) as error:
+                if not refuses_contacts(error):
                     raise
-                parts = [*self._halves(key, part, fault), *parts]
+                parts = [*self._halves(key, part, error), *parts]
                 if parts:
                     continue
                 raise
@@ -223,7 +222,7 @@ class CommandRunner:
                 await client.add_contacts(held, endpoint, made.id, part)
                 done += part
             except PwsError as error:
-                if _refuses_contacts(error):
+                if refuses_contacts(error):
                     parts = [*self._halves(key, part, error), *parts]
                 elif not done:
                     raise
@@ -257,9 +256,12 @@ async def _remove_contacts(client: PwsClient, session: Session, subscription: in
                 await _remove_contacts(client, session, subscription, [contact])
 
 
-def _refuses_contacts(error: PwsError) -> bool:
-    """Whether the server refuses the contacts themselves: one of them is not valid (124), or empty (143)."""
-    return isinstance(error, Fault) and error.code in {_NOT_VALID, _EMPTY}
+def refuses_contacts(error: PwsError) -> bool:
+    """Whether the contacts themselves are refused: one of them is not valid (124), empty (143), or written as the
+    server does not take it (147, 148), or it cannot be sent at all."""
+    if isinstance(error, ArgumentError):
+        return error.argument.startswith("contacts[")
+    return isinstance(error, Fault) and error.code in _BAD_CONTACT
 
 
 def internal_error(command: Command) -> lifecycle.Failed:

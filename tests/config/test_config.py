@@ -586,8 +586,8 @@ def test_one_bracket_too_few_is_explained(write: Write) -> None:
 @pytest.mark.parametrize(
     ("content", "key"),
     [
-        ("joe\nan n\n", "watch[0].contacts_file line 2"),
-        ('["joe", 5]', "watch[0].contacts_file entry 2"),
+        ("jo e\nan n\n", "watch[0].contacts_file line 2"),
+        ('["jo e", 5]', "watch[0].contacts_file entry 2"),
         ('["joe"', "watch[0].contacts_file"),
         ('[{"joe": 1}]', "watch[0].contacts_file entry 1"),
     ],
@@ -597,6 +597,27 @@ def test_a_bad_contact_in_a_file_is_told_by_its_line(write: Write, content: str,
     text = changed("end_user", 'domain = "example.com"\ncontacts_file = "contacts.list"\nend_user')
     problem = problems(write(text))[key]
     assert str(listing) in str(problem)
+
+
+@pytest.mark.parametrize("bad", ["an n", "a@@c", "a@b c", "<a@b>", "sip:", "a\u202e@b", 7, None, {"a": 1}, "x" * 400])
+def test_one_contact_that_cannot_be_used_is_told_and_left_out(write: Write, bad: object) -> None:
+    """The others are watched, among them what RFC 3261 allows in a user, and an e-mail address as a user."""
+    write(json.dumps(["joe", bad, "o'neil", "r&d", "rita@mail.example@im.example"]), "contacts.list")
+    text = changed("end_user", 'domain = "example.com"\ncontacts_file = "contacts.list"\nend_user')
+    config = load(write(text), {})
+    others = ("o'neil@example.com", "r&d@example.com", "rita@mail.example@im.example")
+    assert config.watch[0].contacts == ("joe@example.com", *others)
+    (warning,) = [each for each in config.warnings if "left out" in each]
+    assert warning.startswith("watch[0].contacts_file entry 2: expected a user name or user@domain, found ")
+    assert warning.isprintable()
+
+
+def test_contacts_left_out_of_a_block_and_a_group_are_told(write: Write) -> None:
+    text = changed('contacts = ["joe@example.com"]', 'contacts = ["joe@example.com", "no good"]')
+    config = load(write(text + '[groups.x]\ncontacts = ["joe@example.com", "a@@c"]\n'), {})
+    assert (config.watch[0].contacts, config.groups["x"].contacts) == (("joe@example.com",), ("joe@example.com",))
+    told = [each.partition(":")[0] for each in config.warnings if each.endswith("; it is left out")]
+    assert told == ["watch[0].contacts[1]", "groups.x.contacts[1]"]
 
 
 def test_a_file_that_is_no_list_is_told_briefly(write: Write, tmp_path: Path) -> None:

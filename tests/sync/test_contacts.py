@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 
+from pws_soap.errors import ArgumentError, PwsError
+from pws_soap.errors import Fault as PwsFault
 from pws_soap.simulator import Fault
 from pws_soap.simulator import State as Wire
 from service.core.engine import NotAvailable
 from service.core.presence.freshness import Level, assess
+from service.sync.commands import refuses_contacts
 from tests.support.virtual_office import BOUND, VirtualOffice, names
 from tests.support.virtual_time import run
 
@@ -139,3 +142,18 @@ def test_five_thousand_and_one_contacts_take_two_subscriptions() -> None:
         await office.heal(5)
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    ("error", "is_about_contacts"),
+    [
+        (ArgumentError("contacts[3]", "a contact URI, user@domain", "x"), True),
+        (ArgumentError("contacts", "at least one contact", []), False),
+        (ArgumentError("expires", "3600 seconds", 1), False),
+        *((PwsFault.of(code), True) for code in (124, 143, 147, 148)),
+        *((PwsFault.of(code), False) for code in (101, 102, 133, 135, 139, None)),
+    ],
+)
+def test_errors_that_are_about_one_contact_leave_that_one_out(error: PwsError, is_about_contacts: bool) -> None:
+    """All others concern the subscription."""
+    assert refuses_contacts(error) is is_about_contacts

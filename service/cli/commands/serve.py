@@ -146,6 +146,9 @@ def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
                 log.warning("SIGHUP: the end user %s is new: that takes a restart", each.end_user)
         for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
             contacts[gone] = ()
+        for warning in fresh.warnings:
+            if warning not in config.warnings:
+                log.warning("SIGHUP: %s", warning)
         assembly.engine.reload(contacts)
         # Who may come in without a key depends on where we listen, which is not read again.
         assembly.authenticator.rules = access_rules.kept_closed(

@@ -69,7 +69,7 @@ def test_a_log_line_is_one_line_without_controls(capsys: pytest.CaptureFixture[s
     try:
         logger.warning("refused %s\n2026-01-01 00:00:00,000 INFO forged", ALL)
         try:
-            raise ValueError(ALL)
+            int(f"x{ALL}")
         except ValueError:
             logger.exception("unexpected %s", ALL, stack_info=True)
     finally:
