@@ -33,9 +33,9 @@ from pws_soap.models import Presence, PresenceState, PresenceType, Session, same
 from pws_soap.transport import Reply, Transport
 
 PATH: Final = "/presence-service/soap"
-MAX_FIXED: Final = 1024 * 1024
+MAX_FIXED: Final = 4 * 1024 * 1024
 """Bytes of a live WSDL, or of the reply to a call whose reply does not grow with the contacts: honest ones have some
-thousands, and they are read in one turn of the loop."""
+thousands."""
 _GROWING: Final = frozenset({"getPolledPresence", "getSubscribedPresence"})
 _TWICE: Final = "the reply names it twice, with different presence"
 

@@ -155,6 +155,8 @@ def _repeats(envelope: etree._Element, key: Secret) -> bool:
 
 def typed(contract: Contract, element: etree._Element, operation: str) -> Any:
     """A small reply as zeep's typed value, by the WSDL's element of that name."""
+    if next(islice(element.iter(), _FEW, None), None) is not None:
+        raise UnexpectedReply(f"the reply has more than {_FEW} elements", operation=operation)
     redirect = child(element, "redirect")
     if redirect is not None and not redirect.attrib:
         redirect.set("primaryServer", "")  # zeep forgets an element without attributes and content

@@ -36,10 +36,11 @@ def test_sighup_reads_the_contacts_again_and_a_broken_file_changes_nothing(serve
     with Service(tmp_path, site) as service:
         service.ready()
         assert contacts(service) == ["ann@example.com"]
-        listed.write_text('["joe@example.com", "rita@example.com"]')
+        listed.write_text('["joe@example.com", "no contact", "rita@example.com"]')
         service.signal(signal.SIGHUP)
         assert service.sees("joe@example.com", state="AVAILABLE", freshness="live")["freshness"] == "live"
         assert contacts(service) == ["joe@example.com", "rita@example.com"]
+        eventually(lambda: told(service, "contacts_file entry 2: expected user@domain, found 'no contact'"))
         listed.write_text("no contact at all\n")
         service.signal(signal.SIGHUP)
         eventually(lambda: told(service, "the contacts stay as they are"))

@@ -14,6 +14,7 @@ import h11
 import pytest
 
 from pws_soap import envelope, replies
+from pws_soap.calls import MAX_FIXED
 from pws_soap.client import PwsClient
 from pws_soap.connection import Connection, TooLarge
 from pws_soap.envelope import SLICE
@@ -292,12 +293,16 @@ def test_default_cap_fits_the_largest_honest_reply() -> None:
 
 async def test_reply_of_fixed_size_is_not_read_when_it_is_large() -> None:
     """zeep would read it in one turn of the loop."""
-    pws = PwsClient(NODE, transport=MemoryTransport([reply(b"<!-- -->" * (SIZE // 8))]))
+    pws = PwsClient(NODE, transport=MemoryTransport([b"x" * (MAX_FIXED + 1)]))
     async with pws:
-        with pytest.raises(ReplyTooLarge, match="larger than 1048576 bytes, which none to this call is"):
+        with pytest.raises(ReplyTooLarge, match="larger than 4194304 bytes, which none to this call is"):
             await pws.login("pwsapp", "password")
-    live = PwsClient(NODE, wsdl="live", transport=MemoryTransport([b"<!-- -->" * (SIZE // 8)]))
-    with pytest.raises(ContractError, match="is longer than 1048576 bytes"):
+    live = PwsClient(NODE, wsdl="live", transport=MemoryTransport([b"x" * (MAX_FIXED + 1)]))
+    wide = logged_in().replace(b"</loginResponse>", b"<a/>" * 2000 + b"</loginResponse>")
+    async with PwsClient(NODE, transport=MemoryTransport([wide])) as pws:
+        with pytest.raises(UnexpectedReply, match="more than 1000 elements"):
+            await pws.login("pwsapp", "password")
+    with pytest.raises(ContractError, match="is longer than 4194304 bytes"):
         await live.login("pwsapp", "password")
 
 
