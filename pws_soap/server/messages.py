@@ -222,7 +222,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class PresenceSet:
-    """The presence that an end user has set; None takes back what was set before."""
+    """The presence that an end user has set; None takes back what was set (`ports.PresenceSource.set_presence`)."""
 
     user: str
     manual: ManualPresence | None

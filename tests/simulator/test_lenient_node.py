@@ -47,12 +47,15 @@ async def test_a_list_above_the_limit_is_code_135(most: int) -> None:
 
 
 async def test_the_reason_is_in_the_faults_message() -> None:
-    """Once the session key is right; before, the key is what is wrong."""
+    """Also without a session key: what cannot be parsed is told first."""
     simulator = Simulator(seed=1)
     _, user = await ready(simulator)
     body = fetch().replace(">1<", ">one<")
-    message = (await post(simulator, body, user)).text("message")
-    assert message.startswith("The XML of the request cannot be parsed. Line 1: Element 'subscriptionID': 'one' is not")
+    for key in (user, None):
+        message = (await post(simulator, body, key)).text("message")
+        assert message.startswith("The XML of the request cannot be parsed. Line 1: Element 'subscriptionID': 'one'")
+    body = subscribe(ANN).replace(">3600<", ">soon<")
+    assert "Line 1: Element 'expiration': 'soon'" in (await post(simulator, body, user)).text("message")
     assert (await post(simulator, body)).text("message") == "The request has no session key."
 
 

@@ -21,6 +21,10 @@ SOURCE: Final = "Presence Web Service"
 MAX_DOCUMENT: Final = 262_144
 """Bytes of one document. It is read by the thread of the event loop, for about 10 milliseconds at most."""
 
+CLEAR: Final = "clear"
+"""The element that takes back what was set, as Cisco's published collection sends it, in a tuple `pws_override`."""
+_OVERRIDE_LIKE: Final = OVERRIDES | {"pws_override"}
+
 _STATES: Final = {state.value.lower(): state for state in State if state is not State.UNKNOWN}
 _STRONGEST: Final = (State.VACATION, State.DND, State.BUSY, State.AWAY, State.UNAVAILABLE, State.AVAILABLE)
 _NOT_ACTIVITIES: Final = frozenset({"user-input", "phone-status", "im-status"})
@@ -28,7 +32,10 @@ _NOT_ACTIVITIES: Final = frozenset({"user-input", "phone-status", "im-status"})
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The presence that a document sets. `state` None (no state is named) takes back what was set before."""
+    """The presence that a document sets. `state` None takes back what was set before (protocol section 2).
+
+    That is a document with an element `clear`, one whose override tuple is closed, and one that names no state.
+    """
 
     state: State | None
     activities: tuple[str, ...]
@@ -44,13 +51,19 @@ def read(content: bytes, *, override: bool) -> Document:
     for element in tuples:
         if element.get("id") not in OVERRIDES and _text(element, "source") != SOURCE:
             raise Refused(162)
+    if any(etree.QName(element).localname.lower() == CLEAR for element in root.iter("*")):
+        return Document(None, (), None)
     names = [
         etree.QName(activity).localname
         for activities in root.iter("{*}activities")
         for activity in activities.iterchildren("*")
     ]
     states = [_STATES[name.lower()] for name in names if name.lower() in _STATES]
-    basic = {(_text(element, "basic") or "").lower() for element in tuples}
+    basic = {
+        word
+        for element in tuples
+        if (word := (_text(element, "basic") or "").lower()) != "closed" or element.get("id") not in _OVERRIDE_LIKE
+    }
     state = min(states, key=_STRONGEST.index) if states else None
     if state is None and "open" in basic:
         state = State.AVAILABLE
