@@ -152,16 +152,11 @@ def _fill(request: Canonical, made: etree._Element, given: etree._Element, shape
 
 
 def _set_attributes(made: etree._Element, given: etree._Element, shape: Shape) -> None:
-    """Copy the known attributes, whatever their namespace: gSOAP compares only the local name of such a one.
-
-    A contact that has only others keeps them, so that the mistake can be named (code 148).
-    """
+    """Copy the known attributes. A contact that has only others keeps them, so that the mistake can be named (148)."""
     if not shape.attributes or not given.attrib:
         return
-    for name, value in given.attrib.items():
-        local = name.rpartition("}")[2]
-        if local in shape.attributes and (local == name or local not in given.attrib):
-            made.set(local, value)
+    for name in shape.attributes.intersection(given.attrib):
+        made.set(name, given.attrib[name])
     if not made.attrib and not shape.children:
         for name, value in given.attrib.items():
             if not name.startswith("{"):
