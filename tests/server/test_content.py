@@ -12,6 +12,8 @@ import zlib
 
 import aiohttp
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from pws_soap.server import Refused, ServerOptions
@@ -140,6 +142,25 @@ def test_a_message_without_parts_is_code_150(body: bytes) -> None:
 def test_the_charset_of_the_header(kind: str, charset: str | None) -> None:
     """Quoted in every way; what cannot be read is none."""
     assert xml_of(XML, {"content-type": kind}, LIMIT) == (XML, charset)
+
+
+MULTI = "multipart/related; boundary="
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    body=st.one_of(st.binary(max_size=60), st.binary(max_size=40).map(lambda rest: b"--b\r\n" + rest)),
+    kind=st.one_of(st.text(max_size=30), st.text(max_size=20).map(lambda rest: MULTI + "b;" + rest)),
+    encoding=st.sampled_from(["", "gzip", "deflate", "x", "gzip,deflate"]),
+)
+def test_whatever_is_sent_is_unpacked_or_refused(body: bytes, kind: str, encoding: str) -> None:
+    """Nothing else is raised, whatever the headers say, and what comes out is read or refused."""
+    try:
+        content, charset = xml_of(body, {"content-type": kind, "content-encoding": encoding}, LIMIT)
+    except Refused:
+        return
+    request = read(content, ServerOptions(), charset=charset)
+    assert (request.call is None) is (request.problem is not None)
 
 
 async def test_over_a_socket(caplog: pytest.LogCaptureFixture) -> None:

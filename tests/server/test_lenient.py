@@ -221,6 +221,8 @@ def test_whatever_stands_before_the_envelope(body: bytes, charset: str | None) -
         ("iso-8859-1", "ISO-8859-1", "utf-8"),
         ("windows-1252", None, "Windows-1252"),
         ("utf-8", None, "us-ascii"),
+        ("utf-8", "utf-16", None),
+        ("utf-8", "UTF-16LE", "utf-16"),
     ],
 )
 def test_the_encoding_is_that_of_the_mark_the_charset_or_the_declaration(

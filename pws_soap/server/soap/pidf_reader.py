@@ -76,7 +76,7 @@ def read(content: bytes, *, override: bool) -> Document:
 def _parse(content: bytes) -> etree._Element:
     if len(content) > MAX_DOCUMENT:
         raise Refused(120, f"The document has more than {MAX_DOCUMENT} bytes.")
-    root = parsed(as_utf8(content), 120)
+    root = parsed(as_utf8(content, "utf-8"), 120)  # it was text in a request, whatever it declares
     if etree.QName(root).localname != "presence":
         raise Refused(120, "The document's root element is not presence.")
     return root
