@@ -152,7 +152,7 @@ async def test_what_is_wrong_with_the_service_stands_at_the_top() -> None:
         banner = show.app.query_one("#banner")
         assert banner.display
         await show.tell(Health("down", (), None))
-        assert show.lines[0].startswith(" DOWN: the service does not say why")
+        assert show.lines[0].startswith(" DOWN: the service gives no reason")
         await show.tell(LIVE)
         assert not banner.display
 
