@@ -72,8 +72,8 @@ def encode(
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
     """A text of the server or of a proxy, without our secrets: a server may repeat what it was sent."""
-    for each in secrets:
-        text = text.replace(each, "***")
+    for secret in secrets:
+        text = text.replace(secret, "***")
     return text
 
 

@@ -50,10 +50,10 @@ def presences(
     if asked is not None and kind and kind != asked:
         raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
     entries, beside = 0, "" if kind else "no presenceType"
-    for each in response:
-        name = local(each).lower()
+    for element in response:
+        name = local(element).lower()
         if name in _LISTS:
-            found = _basic(each) if _LISTS[name] is PresenceType.BASIC else _rich(each, now)
+            found = _basic(element) if _LISTS[name] is PresenceType.BASIC else _rich(element, now)
             for entry in _typed(found, asked):
                 entries += 1
                 yield entry
@@ -61,7 +61,7 @@ def presences(
                 beside = f"a <{name}>"
         elif name and name != "presencetype":
             beside = f"an element <{name[:40]}>"
-            if any(local(inner).lower() in _ENTRIES for inner in each.iter()):
+            if any(local(inner).lower() in _ENTRIES for inner in element.iter()):
                 entries += 1
                 yield _nameless(f"{beside} that holds presence and is no list of it")
     if any(local_of(key) == "nil" for key in response.attrib):
@@ -73,11 +73,11 @@ def presences(
 
 def _typed(entries: Iterator[Presence], asked: PresenceType | None) -> Iterator[Presence]:
     """The entries; those of another type than was asked for say too little, or what nobody can read."""
-    for each in entries:
-        if asked is None or each.type is asked or each.problem is not None:
-            yield each
+    for entry in entries:
+        if asked is None or entry.type is asked or entry.problem is not None:
+            yield entry
         else:
-            yield replace(each, problem=_OTHER_TYPE.format(each.type, asked))
+            yield replace(entry, problem=_OTHER_TYPE.format(entry.type, asked))
 
 
 def _basic(contacts: etree._Element) -> Iterator[Presence]:

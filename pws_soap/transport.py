@@ -112,8 +112,8 @@ class HttpTransport:
         return await self._request("GET", url, b"", {}, operation)
 
     async def close(self) -> None:
-        for each in [*self._idle, *self._busy]:
-            each.abort()
+        for connection in [*self._idle, *self._busy]:
+            connection.abort()
         self._idle.clear()
         await asyncio.sleep(0)  # lets the connections say that they are gone
 

@@ -61,7 +61,7 @@ _READ: Final = (
 
 def create_app(
     engine: Engine,
-    knowledge: Core,
+    core: Core,
     *,
     callback_secret: Secret | None,
     callback_prefix: str = "",
@@ -80,10 +80,10 @@ def create_app(
     bytes of a request's body. `keep_alive`: seconds between a stream's signs of life. `lifespan` starts the engine and
     stops it. `simulator` is what visitors of a demonstration may play with. ValueError: the callback's secret is empty.
     """
-    json, clock = ContactJson(), knowledge.clock
-    knowledge.store.changes.listen(json.forget)
+    json, clock = ContactJson(), core.clock
+    core.store.changes.listen(json.forget)
     authenticator = authenticator or Authenticator()
-    context = Context(engine, knowledge, json, authenticator, version)
+    context = Context(engine, core, json, authenticator, version)
     app = FastAPIOffline(
         _DOCS,
         None,

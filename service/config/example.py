@@ -77,7 +77,7 @@ url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80,
 [claims]
 # default_lease = 120       # seconds
 # max_lease = 3600
-# max_waiting = 500         # askers that may wait for somebody to be free
+# max_waiting = 500         # requests that may wait for somebody to be free
 # reserve = 5               # seconds that free people are kept for a request that waits for more of them; 0: never
 
 [available]                 # who counts as free for a task: "available" in the answers

@@ -112,5 +112,5 @@ async def serve(
         await asyncio.gather(*running)
     finally:
         stopped.cancel()
-        for each in sockets:
-            each.close()
+        for opened in sockets:
+            opened.close()

@@ -54,8 +54,8 @@ class Reader:
         if not name.startswith("claim."):
             return
         claim = data["claim"]
-        for each in claim["contacts"]:
-            contact = each["contact"]
+        for item in claim["contacts"]:
+            contact = item["contact"]
             if name == "claim.made":
                 before = self.contacts[contact]
                 self.made += 1
@@ -112,7 +112,7 @@ async def test_fifty_claimants_and_twenty_people() -> None:
         async with asyncio.timeout(60):
             got = await asyncio.gather(*(claimant(session, url, office, number) for number in FIFTY))
             assert sum(got) == 60
-            while office.knowledge.claim_service.leases() or reader.held:
+            while office.core.claim_service.leases() or reader.held:
                 await office.clock.sleep(0.5)
         for task in (changing, reading):
             task.cancel()
@@ -148,7 +148,7 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
     for name in office.people:
         office.put(name, BUSY)
     async with office.open():
-        claim_service = office.knowledge.claim_service
+        claim_service = office.core.claim_service
 
         def waiting() -> int:
             return claim_service.waiting
@@ -193,7 +193,7 @@ async def test_who_waits_for_more_than_there_are_does_not_starve_another_group()
                 return answer.status, await answer.json(content_type=None)
 
         vain = [asyncio.create_task(claim("support", 3)) for _ in range(2)]
-        while office.knowledge.claim_service.waiting < 2:
+        while office.core.claim_service.waiting < 2:
             await office.clock.sleep(0.1)
         async with asyncio.timeout(60):
             for _ in FIFTY:

@@ -102,7 +102,7 @@ async def test_who_waits_for_an_answer_is_not_cut_off(monkeypatch: pytest.Monkey
         other.write(b"GET /v1")
         await late.read()
         other.close()
-        office.knowledge.log.close()
+        office.core.log.close()
         assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
         writer.close()
 

@@ -56,12 +56,12 @@ def router(context: Context) -> APIRouter:
         uri = path_contact(contact)
         if not who.details:
             raise NotAllowed("This key sees who is available, and no more; it has no history")
-        if not context.knowledge.history.is_on:
+        if not context.core.history.is_on:
             raise HistoryOff
         known = context.reader.one(uri, within=who.groups)
         if known is None:
             raise ContactNotWatched([uri])
-        past = context.knowledge.history.of(known.record.key, query.limit, who.groups)
+        past = context.core.history.of(known.record.key, query.limit, who.groups)
         view = HistoryView(
             contact=known.record.contact,
             transitions=[TransitionView.of(each) for each in past.transitions],

@@ -47,7 +47,7 @@ _PREFER: Final[dict[str, Any]] = {  # Any: a fragment of OpenAPI
             "description": description,
         }
         for name, description in (
-            ("If-None-Match", "entity tags of answers that the asker has"),
+            ("If-None-Match", "entity tags of answers that the client has"),
             ("Prefer", "wait=N: up to N seconds, 1 to 300, for the next change; with If-None-Match since that answer"),
         )
     ]
@@ -90,7 +90,7 @@ def router(context: Context) -> APIRouter:
 
         def make(bound: float | None = None) -> Said:
             page = context.reader.page(
-                wanted, query.limit, query.cursor, bound, sort=sort, asker=who.name, client=client
+                wanted, query.limit, query.cursor, bound, sort=sort, key_name=who.name, client=client
             )
             if not who.details:
                 page = replace(page, contacts=tuple(context.brief(known, who.groups) for known in page.contacts))
@@ -173,7 +173,7 @@ def router(context: Context) -> APIRouter:
 
         def make() -> Said:
             counts = context.reader.summary(who.groups)
-            return Said(view.of(counts, context.knowledge.claim_service.rules.floors).model_dump_json().encode())
+            return Said(view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode())
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))

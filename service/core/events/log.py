@@ -67,7 +67,7 @@ class EventLog:
         self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
         self._handing = False
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._doubted = asyncio.Event()
         self.closed = False
         self.touch(record.key for record in store.records())
@@ -118,10 +118,10 @@ class EventLog:
             return snapshot
         return snapshot._replace(contact=contact._replace(freshness=Freshness(level, latest, reason)))
 
-    async def news(self, after: int) -> None:
+    async def wait_for_event(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
         while self._last <= after and not self.closed:
-            await self._news.wait()
+            await self._arrived.wait()
 
     # --- writing
 
@@ -267,8 +267,8 @@ class EventLog:
             del self._events[:gone]
 
     def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._arrived.set()
+        self._arrived = asyncio.Event()
         for bell in tuple(self._bells.values()):
             bell()
 

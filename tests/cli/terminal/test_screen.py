@@ -52,8 +52,8 @@ class Show:
 
     async def tell(self, *updates: Update | Exception) -> None:
         """These happen, and are shown."""
-        for each in updates:
-            self._queue.put_nowait(each)
+        for update in updates:
+            self._queue.put_nowait(update)
         while not self._queue.empty():
             await self.pilot.pause()
         await self.pilot.pause()
