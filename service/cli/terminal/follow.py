@@ -74,7 +74,7 @@ class NotAnEvent(ValueError):
     """Something in the stream that this version cannot read."""
 
 
-class Watcher:
+class StreamFollower:
     """Follows one stream with its query. `patient`: it may take its time with the first connection too."""
 
     def __init__(
