@@ -1,7 +1,9 @@
 """The lifecycle of sessions, endpoints and subscriptions, decided in pure code.
 
 `step(state, event, now) -> (state, commands)`: no I/O, no clock, no random source. Expiry, renewal, redirect,
-failover and back-off are decided here and only here; the table of all states and transitions is in `table`.
+failover and back-off are decided here and only here; the table of all states and transitions is in `table`. It imports
+the library's values and errors alone. What a class of errors means for what we hold at the server is `failures`; a new
+PWS code of a known class needs no change here.
 """
 
 from __future__ import annotations
