@@ -122,7 +122,7 @@ def log_of(changes: Sequence[tuple[str, PresenceState]]) -> tuple[list[Event], i
 def happen(desk: FollowedLog, contact: str, state: PresenceState) -> None:
     """A change of a contact, or something beside the contacts."""
     if contact == NEWS:
-        desk.log.tell(NEWS, {})
+        desk.log.tell(NEWS)
     else:
         desk.read(contact, state)
 
@@ -226,7 +226,7 @@ async def test_one_range_tells_the_newest_of_the_events_beside_the_contacts() ->
     desk = FollowedLog().watch(ANN)
     begin = desk.log.last
     for _ in range(3 * MOST_NEWS):
-        desk.log.tell(NEWS, {})
+        desk.log.tell(NEWS)
     events = desk.events(begin)
     sent = await coalesce(events, begin, everything)
     assert [each.event for each in sent] == events[-MOST_NEWS:]

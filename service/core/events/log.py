@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from service.core.clock import Clock, Moment
-from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.event import CHANGE, REMOVED, Event, EventData
 from service.core.events.validity import CachedSnapshot, cached, is_still_valid
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
@@ -125,7 +125,9 @@ class EventLog:
 
     # --- writing
 
-    def tell(self, name: str, data: object = None, keys: Iterable[str] | None = None, *, weight: int = 1) -> None:
+    def tell(
+        self, name: str, data: EventData | None = None, keys: Iterable[str] | None = None, *, weight: int = 1
+    ) -> None:
         """Append an event beside the contacts; see `Event` for `data` and `keys`.
 
         `weight`: how many contacts `data` holds. Such an event takes the room of as many events.
