@@ -19,7 +19,7 @@ _SOON = 60.0
 """Seconds; what lives longer than this has not been lost again."""
 
 
-class Work:
+class StepInProgress:
     """One step in progress. It lives for one call of `step`."""
 
     def __init__(self, state: State, now: float) -> None:

@@ -32,7 +32,7 @@ _BLOCKS: Final[Mapping[str, type[value_types.Section]]] = {
     "lifecycle": server_sections.Lifecycle,
     "state": server_sections.StateSection,
     "access": api_sections.Access,
-    "limits": api_sections.Limits,
+    "limits": api_sections.LimitsSection,
     "stream": api_sections.Stream,
     "history": api_sections.HistorySection,
     "claims": api_sections.ClaimLimits,

@@ -22,7 +22,7 @@ from service.config.api_sections import (
     HistorySection,
     Http,
     KeySection,
-    Limits,
+    LimitsSection,
     Stream,
 )
 from service.core import callback_url
@@ -192,7 +192,7 @@ class Sections(value_types.Section):
     lifecycle: Lifecycle = Lifecycle()
     state: StateSection = StateSection()
     access: Access = Access()
-    limits: Limits = Limits()
+    limits: LimitsSection = LimitsSection()
     stream: Stream = Stream()
     history: HistorySection = HistorySection()
     claims: ClaimLimits = ClaimLimits()

@@ -2,5 +2,6 @@
 
 One module for each part: `configuration`, `certificate`, `node`, `logins`, `callback` with its `listener`,
 `running`. A new check is a function in the module of its part that reports to the `Notebook` of `findings`; the order
-of the checks is in `command`. May import the library, config and `shared`.
+of the parts is in `command`. May import the library, access, the callback of the api, config, runtime and
+`shared`.
 """

@@ -74,7 +74,7 @@ class NotAnEvent(ValueError):
     """A message of the stream that this version cannot read."""
 
 
-class Watcher:
+class StreamFollower:
     """Follows one stream with its query. `patient`: it also retries when the first connection fails."""
 
     def __init__(

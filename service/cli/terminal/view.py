@@ -10,7 +10,7 @@ from service.cli.shared import output
 from service.cli.shared.api import Api, Query
 from service.cli.terminal import lines
 from service.cli.terminal.bars import Caption
-from service.cli.terminal.follow import Health, Update, Watcher
+from service.cli.terminal.follow import Health, StreamFollower, Update
 from service.cli.terminal.picture import Picture
 
 
@@ -21,7 +21,7 @@ async def show_lines(api: Api, query: Query, picture: Picture, *, as_json: bool,
     """
     writer = lines.JsonLines() if as_json else lines.TextLines(picture)
     shown = ""
-    async with aclosing(Watcher(api, query, picture.clock, patient=patient).updates()) as updates:
+    async with aclosing(StreamFollower(api, query, picture.clock, patient=patient).updates()) as updates:
         async for update in updates:
             if not lines.is_read():  # as after `| head -1`, where the next update may be far off
                 return
@@ -43,9 +43,11 @@ async def show_screen(api: Api, query: Query, picture: Picture, caption: Caption
 
     def follow(group: str | None) -> AsyncGenerator[Update, None]:
         chosen = given if group is None else [group]
-        return Watcher(api, [*others, *(("group", each) for each in chosen)], picture.clock, patient=True).updates()
+        return StreamFollower(
+            api, [*others, *(("group", each) for each in chosen)], picture.clock, patient=True
+        ).updates()
 
-    first = Watcher(api, query, picture.clock, patient=patient).updates()
+    first = StreamFollower(api, query, picture.clock, patient=patient).updates()
     async with aclosing(first):
         begin = await anext(first)  # an error at the start is shown without a screen
         app = WatchApp(api.place.url, picture, follow, (begin, first), caption, fixed=others, groups=given)
