@@ -178,9 +178,9 @@ class InvalidParameters(RequestRefused):
 
     def __init__(self, *wrong: WrongParameter) -> None:
         errors = [{"in": where, "parameter": shortened(name), "expected": expected} for where, name, expected in wrong]
-        told = "; ".join(f"{error['parameter']}: expected {error['expected']}" for error in errors[:5])
+        listed = "; ".join(f"{error['parameter']}: expected {error['expected']}" for error in errors[:5])
         more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-        super().__init__(told + more, members={"errors": errors})
+        super().__init__(listed + more, members={"errors": errors})
 
 
 def problem(refused: RequestRefused, path: str) -> Response:

@@ -58,12 +58,12 @@ def router(context: Context) -> APIRouter:
             raise NotAllowed("This key sees who is available, and no more; it has no history")
         if not context.core.history.is_on:
             raise HistoryOff
-        known = context.reader.one(uri, within=who.groups)
-        if known is None:
+        snapshot = context.reader.one(uri, within=who.groups)
+        if snapshot is None:
             raise ContactNotWatched([uri])
-        past = context.core.history.of(known.record.key, query.limit, who.groups)
+        past = context.core.history.of(snapshot.record.key, query.limit, who.groups)
         view = HistoryView(
-            contact=known.record.contact,
+            contact=snapshot.record.contact,
             transitions=[TransitionView.of(each) for each in past.transitions],
             complete=past.complete,
         )

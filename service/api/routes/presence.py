@@ -93,7 +93,7 @@ def router(context: Context) -> APIRouter:
                 wanted, query.limit, query.cursor, bound, sort=sort, key_name=who.name, client=client
             )
             if not who.details:
-                page = replace(page, contacts=tuple(context.brief(known, who.groups) for known in page.contacts))
+                page = replace(page, contacts=tuple(context.brief(snapshot, who.groups) for snapshot in page.contacts))
             return _said(context, page, form, fields, _next(request, page.cursor))
 
         if query.max_age is not None:
@@ -129,32 +129,32 @@ def router(context: Context) -> APIRouter:
         uri, fields = path_contact(contact), query.shown(who)
 
         def find(bound: float | None = None) -> ContactSnapshot:
-            known = context.reader.one(uri, bound, who.groups)
-            if known is None:
+            snapshot = context.reader.one(uri, bound, who.groups)
+            if snapshot is None:
                 raise ContactNotWatched([uri])
-            return known
+            return snapshot
 
         def make(bound: float | None = None) -> Said:
-            known = find(bound)
+            snapshot = find(bound)
             if not who.details:
-                known = context.brief(known, who.groups)
-            body = context.json.one(known) if fields is None else context.json.some(known, fields)
+                snapshot = context.brief(snapshot, who.groups)
+            body = context.json.one(snapshot) if fields is None else context.json.some(snapshot, fields)
             if query.explain:
-                why = ExplainView.of(known, context.reader.opinions(known, who.groups), context.reader.bound)
+                why = ExplainView.of(snapshot, context.reader.opinions(snapshot, who.groups), context.reader.bound)
                 body = b'%b,"explain":%b}' % (body[:-1], why.model_dump_json().encode())
             return Said(body)
 
-        known = find()
+        snapshot = find()
         if query.max_age is not None:
             began = context.clock.monotonic()
-            older = context.reader.not_confirmed_within(query.max_age, Filter(text=known.record.key))
-            story = await _read_through(context, who, [each for each in older if each == known.record.contact])
+            older = context.reader.not_confirmed_within(query.max_age, Filter(text=snapshot.record.key))
+            story = await _read_through(context, who, [each for each in older if each == snapshot.record.contact])
             return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
-        key = known.record.key
+        key = snapshot.record.key
         shown = visibility.visible_state(
             context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details
         )
-        seen: visibility.Seen = (lambda told: told) if query.explain else shown
+        seen: visibility.Seen = (lambda snapshot: snapshot) if query.explain else shown
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen, key))
 
     @routes.get(
