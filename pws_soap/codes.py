@@ -1,7 +1,8 @@
 """The server's codes (protocol section 3): meaning, policy, and whether a code proves that nothing was done.
 
 A fault says that a request failed. Only some codes prove that it was not carried out: those that the server gives
-before it begins. A caller needs to know that before it sends the same request again.
+before it begins. A caller needs to know that before it sends the same request again. The class that a code is raised as
+is chosen in `errors`.
 """
 
 from __future__ import annotations

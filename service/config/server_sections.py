@@ -1,7 +1,7 @@
 """What a configuration says, as frozen values with their defaults: the one list of sections.
 
-Here are those about the server and what is watched there; those about answering are in `answering`. The description of
-a required key is what its absence is reported with.
+Here are those about the presence server and what is watched there; those about answering are in `api_sections`. The
+description of a required key is what its absence is reported with.
 """
 
 from __future__ import annotations

@@ -10,15 +10,16 @@ import pytest
 
 from pws_soap.models import PresenceState
 from service.access.authentication import AccessRules, Authenticator
-from service.access.principal import Principal, Scope
+from service.access.principal import READER, Principal, Scope
 from service.access.stream_slots import ConnectionSlots
 from service.api.sse.response import STALLED, NotRead
 from service.api.sse.resume import MOST_NOTICES
 from service.api.sse.subscriber import LAG, PIECE
+from service.api.writers.event import event_json
 from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEvent, ClaimEventKind, Lease, Person
 from service.core.clock import Moment
-from service.core.events.event import SubscriptionChange
+from service.core.events.event import Event, EventData, SubscriptionChange
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.query import Filter
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
@@ -686,3 +687,19 @@ async def test_without_a_key_there_is_no_stream() -> None:
     async with Listener(made.app) as client:
         await client.finished()
         assert client.status == 401
+
+
+async def test_every_event_of_core_has_a_form_for_clients() -> None:
+    """An event whose data nobody can write would end every stream."""
+    made = office()
+    samples: list[EventData] = [
+        SubscriptionChange("dispatcher", "imp1"),
+        CoverageChange("support", True, 0, 1),
+        claim_made(made, "support", ANN),
+    ]
+    kinds = {kind.__qualname__ for kind in EventData.__subclasses__() if kind.__module__.startswith("service.")}
+    assert kinds == {type(data).__qualname__ for data in samples}
+    for data in samples:
+        assert event_json(Event(1, "any", Moment.of(made.clock), data=data), READER, lambda _: b"") is not None
+    with pytest.raises(TypeError, match="has no form"):
+        event_json(Event(1, "any", Moment.of(made.clock), data=EventData()), READER, lambda _: b"")
