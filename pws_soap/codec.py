@@ -191,5 +191,5 @@ def _fault(element: etree._Element, operation: str, status: int, secrets: tuple[
             if found is not None and found.text:
                 message = " ".join(found.text.split())
                 break
-    said, fix = (hide(each, secrets)[:500] for each in (message, texts.get("fix", "")))
-    return Fault.of(code, said, fix, status=status, operation=operation)
+    text, fix = (hide(each, secrets)[:500] for each in (message, texts.get("fix", "")))
+    return Fault.of(code, text, fix, status=status, operation=operation)

@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         self._cap = 0
         self._inflate: zlib._Decompress | None = None
         self._informational = 0
-        self.heard = asyncio.Event()
+        self.received = asyncio.Event()
         """Set whenever bytes of the reply come: a read time-out counts from the last of them."""
         self.replies = 0
         self.carried: set[str] = set()
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is None or self._waiter.done():
             self._reject()
             return
-        self.heard.set()
+        self.received.set()
         self._feed(data)
 
     def eof_received(self) -> None:

@@ -156,11 +156,11 @@ class HttpTransport:
             asked = asyncio.ensure_future(connection.ask(head, body, self._max_reply_bytes))
             try:
                 while True:
-                    connection.heard.clear()
+                    connection.received.clear()
                     done, _ = await asyncio.wait({asked}, timeout=self._read_timeout)
                     if done:
                         return asked.result()
-                    if not connection.heard.is_set():
+                    if not connection.received.is_set():
                         raise TimeoutError
             finally:
                 if not asked.done():

@@ -167,7 +167,7 @@ def _warnings(config: server_sections.Sections) -> Iterator[str]:
         yield f"callback.url {callback.url} is, for the server, the server itself: notifications will not arrive"
     if config.access.anonymous_from_anywhere and not addresses.is_loopback(config.http.host):
         may = "read everybody's presence" if config.keys else "read everybody's presence and change what is watched"
-        yield f"access.anonymous_from_anywhere is true: whoever reaches {config.http.host} may {may}"
+        yield f"access.anonymous_from_anywhere is true: anybody who reaches {config.http.host} may {may}"
     for index, watch in enumerate(config.watch):
         if not watch.contacts:
             yield f"watch[{index}] ({watch.end_user}) has no contacts"

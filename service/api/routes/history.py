@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.access.errors import NotAllowed
 from service.access.principal import Principal, Scope
 from service.api.context import Context
-from service.api.etags import Said, Tags, tagged
+from service.api.etags import Representation, Tags, tagged
 from service.api.models import HistoryView, TransitionView
 from service.api.parameters.checks import ContactPath, check_query, path_contact
 from service.api.problems import ContactNotWatched, ProblemView
@@ -67,6 +67,6 @@ def router(context: Context) -> APIRouter:
             transitions=[TransitionView.of(each) for each in past.transitions],
             complete=past.complete,
         )
-        return tagged(Said(view.model_dump_json().encode()), Tags(request, who), context.log.last)
+        return tagged(Representation(view.model_dump_json().encode()), Tags(request, who), context.log.last)
 
     return routes
