@@ -16,7 +16,7 @@ KNOWN_CALLBACK_PORTS: Final = frozenset({80, 82, 8080})
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """How a server behaves, whoever may log in and wherever presence comes from. It does not change at run time."""
+    """How a server behaves, apart from who may log in and where presence comes from. It does not change at run time."""
 
     # Sessions
     session_idle_timeout: float | None = None

@@ -2,8 +2,9 @@
 
 A command's module is imported when the command is called, so that `pws --help` and a mistyped name answer at once. A
 new command is a module in `commands` with a click command named `command`, and a line in `COMMANDS`; one that takes
-several modules gets a folder of its own, such as `doctor`, `watch` or `demo`. `terminal` is how `watch` and `demo` show
-a service (columns, bars, keys, lines); `shared` is what any command may use. May import every room; no room imports it.
+several modules gets a folder of its own, such as `doctor`, `watch` or `demo`. `terminal` is the view of a service that
+`watch` and `demo` share (columns, bars, keys, lines); `shared` is what any command may use. May import every room; no
+room imports it.
 
 Exit codes: 0 done, 1 the server or the network said no, 2 the words or the configuration are wrong, 130 Ctrl-C.
 """
@@ -93,7 +94,7 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and give the exit code back; whatever happens, no traceback."""
+    """Run the command line and return its exit code. Never shows a traceback, unless PWS_DEBUG is set."""
     try:
         code = cli.main(args=list(arguments), prog_name="pws", standalone_mode=False)
     except click.ClickException as error:
@@ -103,7 +104,7 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except SystemExit as error:  # a broken pipe
         return error.code if isinstance(error.code, int) else 1
-    except Exception as error:  # the last line of defence; its text may hold anything, so it is not shown
+    except Exception as error:  # a bug: its text may hold a secret, so it is not shown
         if os.environ.get("PWS_DEBUG"):
             raise
         click.echo(f"Error: a bug in pws ({_place(error)}); PWS_DEBUG=1 shows all of it", err=True)
@@ -112,7 +113,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _place(error: Exception) -> str:
-    """What kind of error, and the line of code that raised it."""
+    """The kind of error, and the line of code that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

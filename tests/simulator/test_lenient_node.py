@@ -10,14 +10,14 @@ from pws_soap.server import messages as m
 from pws_soap.simulator import Options, Simulator
 from tests.support.soap_by_hand import ANN, envelope, fetch, poll, register, subscribe
 
-from .talk import Desk, post, read, ready
+from .talk import DirectSimulator, post, read, ready
 
 
 @pytest.mark.parametrize("url", ["", " ", "\n", None])
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_empty_url_beside_an_id_refreshes_the_endpoint(url: str | None, strict: bool) -> None:
     """The server's own text says that the url must be empty; with one it is code 123, and without an id 130."""
-    desk = Desk(Options(strict=strict))
+    desk = DirectSimulator(Options(strict=strict))
     application = desk.application()
     endpoint = desk.endpoint(application)
     desk.now += 1000

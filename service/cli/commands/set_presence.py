@@ -80,21 +80,21 @@ def command(
     wanted = PresenceState(state) if state is not None else None
     override = override or persistent
     if wanted is PresenceState.DND and not override:
-        raise output.Mistake("DND is an override: add --override (code 122)")
+        raise output.Mistake("DND is only possible as an override: add --override (code 122)")
     if wanted is PresenceState.AVAILABLE and override:
         raise output.Mistake("AVAILABLE cannot be an override: leave --override out (code 121)")
     if wanted is None and note is None and not clear:
-        raise output.Mistake("STATE is missing: there are " + ", ".join(_STATES))
+        raise output.Mistake("STATE is missing: expected one of " + ", ".join(_STATES))
     if clear and (wanted is not None or note is not None or activities):
-        raise output.Mistake("--clear takes back, it sets nothing: leave the state, --note and --activity out")
+        raise output.Mistake("--clear sets nothing: leave out STATE, --note and --activity")
     if wanted is None and activities:
-        raise output.Mistake("--activity stands beside a STATE")
+        raise output.Mistake("--activity needs a STATE")
     if device is not None and override:
-        raise output.Mistake("--device is one among the devices, an override stands above them: leave one out")
+        raise output.Mistake("--device and --override exclude each other: leave one out")
     if device in writer.OVERRIDE_IDS:
-        raise output.Mistake(f"--device {device} is an override's tuple: use --override or --persistent")
+        raise output.Mistake(f"--device {device} is the tuple of an override: use --override or --persistent")
     if language is not None and not note:
-        raise output.Mistake("--language is a note's: add --note")
+        raise output.Mistake("--language is the language of a note: add --note")
     rich = note is not None or clear or bool(activities) or device is not None or persistent
     config = settings(config_path)
     document: writer.RichDocument | None = None
@@ -116,8 +116,8 @@ def command(
         place = "above all" if override else "as one of"
         says = f"says {wanted.value} for {expires} s, {place} the devices" if wanted else ""
         what = says or f"has a note for {expires} s"
-        told = f"taken back what was set for {end_user}" if clear else f"{end_user} {what}"
-        click.echo(f"{told}{' (override)' if override else ''}")
+        done = f"taken back what was set for {end_user}" if clear else f"{end_user} {what}"
+        click.echo(f"{done}{' (override)' if override else ''}")
 
 
 def _tuple(device: str | None, *, override: bool, persistent: bool) -> str:
@@ -133,7 +133,7 @@ def _contact(config: Config, end_user: str, domain: str | None) -> str:
         (domain,) = domains
     contact = completed(end_user, domain)
     if "@" not in contact:
-        raise output.Mistake("a document names user@domain: add --domain, or set domain in the [[watch]] block")
+        raise output.Mistake("rich presence needs a domain: add --domain, or set domain in the [[watch]] block")
     return contact
 
 
