@@ -233,3 +233,29 @@ async def test_a_long_request_is_read_beside_the_event_loop(monkeypatch: pytest.
         go_on.set()
         assert etree.fromstring((await waiting).body).findtext(".//{*}code") == "100"
     assert threads == [True, False, False]
+
+
+async def test_long_requests_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits is dropped with its connection, so that a server with many of them still stops at once."""
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    lengths: list[int] = []
+
+    def slow(body: bytes, options: ServerOptions, *, charset: str | None, in_thread: bool) -> m.Request:
+        lengths.append(len(body))
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(30)
+        return read(body, options, charset=charset, in_thread=in_thread)
+
+    monkeypatch.setattr(http_service, "read", slow)
+    long, longer = envelope(fetch() + " " * 40_000), envelope(fetch() + " " * 50_000)
+    async with served_board() as served:
+        first = asyncio.create_task(served.service.answer(long))
+        await begun.wait()
+        second = asyncio.create_task(served.service.answer(longer))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        go_on.set()
+        await first
+    assert lengths == [len(long)]

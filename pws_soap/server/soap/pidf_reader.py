@@ -18,7 +18,7 @@ from pws_soap.server.soap.limits import parsed
 
 OVERRIDES: Final = frozenset({"pws-override", "pws-persistent"})
 SOURCE: Final = "Presence Web Service"
-MAX_DOCUMENT: Final = 262_144
+MAX_DOCUMENT: Final = 65_536
 """Bytes of one document. It is read by the thread of the event loop, for about 10 milliseconds at most."""
 
 CLEAR: Final = "clear"
@@ -51,7 +51,7 @@ def read(content: bytes, *, override: bool) -> Document:
     for element in tuples:
         if element.get("id") not in OVERRIDES and _text(element, "source") != SOURCE:
             raise Refused(162)
-    if any(etree.QName(element).localname.lower() == CLEAR for element in root.iter("*")):
+    if next(root.iter("{*}" + CLEAR, "{*}" + CLEAR.title()), None) is not None:
         return Document(None, (), None)
     names = [
         etree.QName(activity).localname
