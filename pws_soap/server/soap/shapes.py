@@ -19,7 +19,7 @@ from pws_soap.server.soap.contract import PWS, schema_document
 
 _OURS: Final = f"{{{PWS}}}"
 _XSD: Final = "{http://www.w3.org/2001/XMLSchema}"
-_XSI: Final = re.compile(r"http://www\.w3\.org/(1999|2000/10|2001)/XMLSchema-instance")
+_XSI: Final = re.compile(r"http://www\.w3\.org/[^/]+(/[^/]+)?/XMLSchema-instance")
 _ENCODINGS: Final = frozenset({
     "http://schemas.xmlsoap.org/soap/encoding/", "http://www.w3.org/2003/05/soap-encoding"
 })  # fmt: skip
