@@ -177,7 +177,7 @@ async def measure(bench: Bench, streams: int, changes: int, *, stuck: bool) -> F
             for number in range(changes):
                 bench.change()
                 if number % ROUND == ROUND - 1:
-                    bench.knowledge.log.tell(DONE, {})
+                    bench.knowledge.log.tell(DONE)
                     got += int(await counts.readline())
                 elif number % 10 == 0:
                     await asyncio.sleep(0)

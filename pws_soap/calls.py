@@ -45,7 +45,7 @@ def _nothing(_record: logging.LogRecord) -> bool:
 
 
 class Calls:
-    """The calls to one node, over one transport, by one WSDL, which is loaded once."""
+    """Sends the calls to one node over one transport. The WSDL is loaded once."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Calls:
     ) -> list[Presence]:
         """Read a reply of any length without holding the event loop. Each contact comes once.
 
-        One that the reply names twice, differently, gets a problem: nobody knows which of the two is true.
+        A contact that the reply names twice with different presence gets a problem, since either may be true.
         """
         payload = await self._call(operation, sent, session, repeatable=repeatable)
         found: dict[str, Presence] = {}
@@ -198,7 +198,7 @@ class Calls:
     def _named(
         self, error: TransportError, operation: str, status: int = 200, secrets: tuple[str, ...] = ()
     ) -> TransportError:
-        """The same error with the place where it happened, and without the secrets that its text may repeat."""
+        """The same error with node and operation, and without the secrets that its text may repeat."""
         text = codec.hide(str(error), secrets)
         if error.node:
             if text == str(error):

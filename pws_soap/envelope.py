@@ -1,4 +1,4 @@
-"""Bytes of a reply to an lxml tree: safely, and in slices so that an event loop can breathe between them.
+"""Parses the bytes of a reply into an lxml tree: safely, and in slices with a yield to the event loop between them.
 
 No document type, no entity, no other document: a reply that has one is refused before the parser sees it. Text nodes
 may be large (a list of rich documents comes as one), so the parser's own limit on them is lifted; the transport's cap
@@ -31,7 +31,7 @@ MAX_PROLOG: Final = 64 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _DECLARED: Final = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
 _ENCODINGS: Final = frozenset({b"utf-8", b"us-ascii", b"iso-8859-1", b"windows-1252"})
-"""What a reply may declare: encodings in which ASCII is ASCII, so that no document type hides behind another one."""
+"""Encodings that a reply may declare: all contain ASCII, so that no document type can hide in another encoding."""
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FIRST_OF_SURROGATE: Final = "\udced"
 _SURROGATE: Final = re.compile("\udced[\udca0-\udcbf][\udc80-\udcbf]")
@@ -189,7 +189,7 @@ def _after_white_space(body: bytes, at: int) -> int:
 
 
 def _refuse_document_type(body: bytes) -> None:
-    """Look through what may precede the root element; what is neither declaration, comment nor root is refused."""
+    """Check what precedes the root element: anything but a declaration or a comment is refused."""
     if b"\0" in body[:4] or body[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise NotXml("the reply is not in UTF-8")
     at = _after_white_space(body, 0)
@@ -226,6 +226,6 @@ def _refuse_html(body: bytes, at: int) -> None:
 
 
 def _shown(body: bytes) -> str:
-    """The beginning of a reply that is not SOAP, for a message: it comes from a proxy or another program."""
+    """The beginning of a reply that is not SOAP, for a message; it comes from a proxy or another program."""
     text = body[:80].decode("ascii", "replace")
     return repr("".join(char if char.isprintable() else " " for char in text))

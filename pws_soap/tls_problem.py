@@ -105,7 +105,7 @@ def _not_verified(
             return _untrusted(f"{why}: not its own, but one of the authorities above it", what, certificate)
         since = f" on {_date(known.until)}" if known.until is not None else ""
         what = f"renew the `cup` certificate on the server; until then set {pin}"
-        return _untrusted(f"it is not valid any more: {why}{since}", what, certificate)
+        return _untrusted(f"it is no longer valid: {why}{since}", what, certificate)
     if code == _NOT_YET_VALID:
         since = f" before {_date(known.since)}" if known.since is not None and known.since > now else ""
         what = f"correct the clock of this machine, which says {_date(now)}, or of the server that made it"
@@ -113,7 +113,7 @@ def _not_verified(
     if code in _WRONG_NAME:
         names = ", ".join(known.names) or known.subject or "none that can be read"
         what = f"name the node in {trust.section}nodes as it does, or set {pin}"
-        return _untrusted(f"it is for another name: it names {names} ({why})", what, certificate)
+        return _untrusted(f"it names another host: {names} ({why})", what, certificate)
     if code in _WEAK:
         what = f"make a new `cup` certificate with RSA of 2048 bits or more and SHA-256 on the server, or set {pin}"
         return _untrusted(f"{_WEAK[code]}: {why}", what, certificate)

@@ -1,4 +1,4 @@
-"""Bytes to one node and back, over HTTP/1.1; every foreign exception ends here and becomes one of ours.
+"""Sends requests to one node over HTTP/1.1 and reads the replies; foreign exceptions are translated into ours here.
 
 Requests carry Content-Length (a chunked one is refused by the server), connections are kept alive, there is one TLS
 context per node, redirects are not followed, and no environment variable names a proxy or an authority. The reply is
@@ -51,9 +51,9 @@ _HEADERS: Final = (("User-Agent", "pws-presence"), ("Accept", "text/xml, applica
 _KEPT: Final = 75.0
 """Seconds for which an idle connection is kept."""
 _MOST_IDLE: Final = 2
-"""Idle connections that are kept for another operation; more would hold the server's threads for nothing."""
+"""At most this many idle connections are kept for another operation; more would occupy the server's threads."""
 _TOTAL_PER_READ: Final = 4
-"""A whole call may take this many read time-outs: a server that sends a byte now and then holds nobody for ever."""
+"""A whole call may take this many read time-outs, so that a server that sends single bytes cannot hold it for ever."""
 
 
 def _no_descriptors_left() -> bool:
@@ -93,7 +93,7 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         ...
 
 
@@ -138,10 +138,10 @@ class HttpTransport:
         return await self._request("GET", url, b"", {}, operation)
 
     async def close(self) -> None:
-        for each in [*self._idle, *self._busy]:
-            each.abort()
+        for connection in [*self._idle, *self._busy]:
+            connection.abort()
         self._idle.clear()
-        await asyncio.sleep(0)  # lets the connections say that they are gone
+        await asyncio.sleep(0)  # lets the connections report that they are closed
 
     # One request
 
@@ -159,7 +159,7 @@ class HttpTransport:
             try:
                 raw = await self._within_time(connection, head, body)
             except BrokenOff as error:
-                first = parts.scheme == "https" and not connection.replies and not connection.heard.is_set()
+                first = parts.scheme == "https" and not connection.replies and not connection.received.is_set()
                 if first and (failed := await self._refused_late(url, operation)):
                     raise failed from None
                 raise Disconnected(f"the connection broke: {error}"[:200], node=node, operation=operation) from None
@@ -180,16 +180,16 @@ class HttpTransport:
         return Reply(raw.status, raw.body)
 
     async def _within_time(self, connection: Connection, head: h11.Request, body: bytes) -> RawReply:
-        """The reply: between two pieces of it the read time-out may pass, and a few times that in all."""
+        """The reply, where each piece comes within the read time-out and all of it within a few times that."""
         async with asyncio.timeout(_TOTAL_PER_READ * self._read_timeout):
             asked = asyncio.ensure_future(connection.ask(head, body, self._max_reply_bytes))
             try:
                 while True:
-                    connection.heard.clear()
+                    connection.received.clear()
                     done, _ = await asyncio.wait({asked}, timeout=self._read_timeout)
                     if done:
                         return asked.result()
-                    if not connection.heard.is_set():
+                    if not connection.received.is_set():
                         raise TimeoutError
             finally:
                 if not asked.done():
@@ -237,7 +237,7 @@ class HttpTransport:
             raise await self._tls_failed(failed.error, url, operation) from None
         except TimeoutError:
             message = f"no connection within {self._connect_timeout:g} s"
-        except UnicodeError:  # for a name that is none, such as a..b
+        except UnicodeError:  # for a malformed name, such as a..b
             message = "the address is not a URL"
         except socket.gaierror:
             message = NO_DESCRIPTORS_LEFT if _no_descriptors_left() else f"the name {host!r} cannot be resolved"

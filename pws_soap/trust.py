@@ -21,7 +21,7 @@ from pws_soap.errors import ArgumentError
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom to believe over TLS: a private authority, one certificate by its SHA-256, or the system's authorities.
+    """What is trusted over TLS: a private authority, one certificate by its SHA-256, or the system's authorities.
 
     There is no way to trust everybody. With a fingerprint the certificate itself is checked, before anything is sent,
     and its name and date are not. `section` stands before the names of settings in what errors advise, such as
@@ -33,7 +33,7 @@ class Trust:
     section: str = ""
 
     def context(self) -> ssl.SSLContext:
-        """What connections are made with. Raises ArgumentError for a file or a fingerprint that is not one."""
+        """The TLS context for connections. Raises ArgumentError for an invalid file or fingerprint."""
         if self.fingerprint is not None:
             if self.ca_file is not None:
                 raise ArgumentError("fingerprint", "ca_file or fingerprint, not both", self.fingerprint)

@@ -2,8 +2,9 @@
 
 A command's module is imported when the command is called, so that `pws --help` and a mistyped name answer at once. A
 new command is a module in `commands` with a click command named `command`, and a line in `COMMANDS`; one that takes
-several modules gets a folder of its own, such as `doctor`, `watch` or `demo`. `terminal` is how `watch` and `demo` show
-a service (columns, bars, keys, lines); `shared` is what any command may use. May import every room; no room imports it.
+several modules gets a folder of its own, such as `doctor`, `watch` or `demo`. `terminal` is the view of a service that
+`watch` and `demo` share (columns, bars, keys, lines); `shared` is what any command may use. May import every room; no
+room imports it.
 
 Exit codes: 0 done, 1 the server or the network said no, 2 the words or the configuration are wrong, 130 Ctrl-C.
 """
@@ -128,7 +129,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _place(error: Exception) -> str:
-    """What kind of error, and the line of code that raised it."""
+    """The kind of error, and the line of code that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -21,7 +21,7 @@ _TOO_LARGE: Final = (
 )
 
 
-class HttpConnection(HttpToolsProtocol):
+class LimitedHttpConnection(HttpToolsProtocol):
     """uvicorn's connection, with these limits."""
 
     patience = PATIENCE

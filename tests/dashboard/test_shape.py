@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.async_api import Page, expect
 
+from service.core.claims.coverage import CoverageChange
 from service.core.engine import EngineState, HealthProblem, Status
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import served, small_office
@@ -76,15 +77,14 @@ async def test_no_serious_fault_in_accessibility(opened: Opener, size: dict[str,
     async with served(office) as it:
         page = (await opened(it.url, color_scheme="light", reduced_motion="reduce", bypass_csp=True, **size)).page
         await expect(page.locator(".row[data-fresh]")).to_have_count(4)
-        low = {"at": "2026-11-21T10:00:03.120Z", "group": "sales", "free": 0, "min_free": 1}
-        office.knowledge.log.tell("coverage.low", low)
+        office.core.log.tell("coverage.low", CoverageChange("sales", True, 0, 1))
         await expect(page.locator(".group[data-low]")).to_have_count(1)
         assert await violations(page) == []
         await page.emulate_media(color_scheme="dark")
         assert await violations(page) == []
         office.engine.shown = Status(EngineState.DOWN, (HealthProblem(office.clock.now(), "imp1 does not answer"),))
         office.store.doubt(FEED, "it does not answer")
-        office.knowledge.log.touch()
+        office.core.log.touch()
         await expect(page.locator(".banner")).to_contain_text("imp1 does not answer")
         assert await violations(page) == []
         await page.emulate_media(color_scheme="light")

@@ -43,7 +43,7 @@ def test_sighup_reads_the_contacts_again_and_a_broken_file_changes_nothing(serve
         eventually(lambda: told(service, "contacts_file entry 2: expected user@domain, found 'no contact'"))
         listed.write_text("no contact at all\n")
         service.signal(signal.SIGHUP)
-        eventually(lambda: told(service, "the contacts stay as they are"))
+        eventually(lambda: told(service, "contacts and keys stay as they are"))
         assert contacts(service) == ["joe@example.com", "rita@example.com"]
         assert service.stop() == 0
     assert server.holds() == NOTHING

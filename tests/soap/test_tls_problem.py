@@ -162,7 +162,10 @@ def test_another_name(login: Login, authority: MadeCertificate, ca_file: Path, t
     """The names that it has are told, also where the old field alone holds one."""
     other = MadeCertificate("x", issuer=authority, names=(x509.DNSName("imp1.example.com"),))
     bare = MadeCertificate("cupserver", issuer=authority)
-    for made, names in ((other, "it names imp1.example.com"), (bare, "it names CN=cupserver")):
+    for made, names in (
+        (other, "it names another host: imp1.example.com"),
+        (bare, "it names another host: CN=cupserver"),
+    ):
         with tls_server(context(made, tmp_path)) as port:
             refused(login(port, ca_file=ca_file), UntrustedServer, names, "name the node in nodes as it does")
 

@@ -53,7 +53,7 @@ def command(directory: Path, domain: str | None, force: bool, config_path: Path,
     try:
         config = load(config_path, {})
     except ConfigError as error:
-        raise output.Mistake(f"{config_path} is written and needs your hand: {error}") from None
+        raise output.Mistake(f"{config_path} is written, but is not valid yet; correct it by hand: {error}") from None
     if as_json:
         output.document(
             {
@@ -84,8 +84,8 @@ def _write(proposal: Proposal, config_path: Path, password_path: Path, *, force:
     if there and not force:
         raise output.Mistake(f"{' and '.join(there)} exists already; --force replaces it")
     try:
-        # The password first, so that a configuration never points to a file that is not there; and its mode is set
-        # when it is made, so that there is no moment in which others can read it.
+        # The password first, so that the configuration never names a missing file; the mode is set when the file is
+        # made, so that others can never read it.
         password_path.unlink(missing_ok=True)
         handle = os.open(password_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:

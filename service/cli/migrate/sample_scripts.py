@@ -44,7 +44,7 @@ _PATTERNS: Final[tuple[tuple[str, str, str], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class ScriptFinding:
-    """Something that is not safe, or that a person has to decide: where it is, what it is, what is done instead."""
+    """Something insecure, or something that the user must decide: where, what, and what is done instead."""
 
     where: str
     what: str
@@ -53,7 +53,7 @@ class ScriptFinding:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The text of a pws.toml, the password for the file it names, and what was found on the way."""
+    """The text of a pws.toml, the password for the file that it names, and the findings."""
 
     text: str
     password: Secret = field(repr=False)
@@ -99,7 +99,7 @@ def read(directory: Path, domain: str | None = None) -> Proposal:
 
 
 class _Reader:
-    """Reads the files, and collects what is wrong with them."""
+    """Reads the files and collects their problems."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -117,7 +117,7 @@ class _Reader:
         return entries[-1]
 
     def value(self, name: str, parameters: dict[str, object], key: str) -> str:
-        """A text that has to be there."""
+        """A required text."""
         found = parameters.get(key)
         if isinstance(found, str) and found.strip() and not _is_placeholder(found):
             return found if key == "PASSWD" else found.strip()
@@ -158,7 +158,7 @@ def _is_placeholder(text: str) -> bool:
 
 
 def _node(server: str) -> str:
-    """The host of what people write into SERVER, with the port where it is not a usual one."""
+    """The host in SERVER, which may be written as a URL; with the port unless it is a default."""
     name = urlsplit(server).netloc if "://" in server else server.partition("/")[0]
     if name.startswith("["):
         return name
@@ -167,12 +167,12 @@ def _node(server: str) -> str:
 
 
 def _callback(server: dict[str, object]) -> tuple[str, list[ScriptFinding]]:
-    """The URL of the endpoint: given, or made of HOST, or a guess that the person has to mend."""
+    """The URL of the endpoint: as given, made from HOST, or a guess that the user must correct."""
     given = server.get("ENDPOINTURL")
     if isinstance(given, str) and given.strip() and not _is_placeholder(given):
         parts = urlsplit(given.strip())
         if parts.scheme in {"http", "https"} and parts.netloc:
-            # Written as callback.url wants it: the scripts' own server did not care.
+            # In the form that callback.url requires; the scripts' own server took any.
             path = re.sub("/{2,}", "/", quote(unquote(parts.path), safe=_SAFE_IN_PATH))
             return f"{parts.scheme}://{parts.netloc}{path.rstrip('/')}", []
     host = server.get("HOST")
@@ -191,13 +191,13 @@ def _callback(server: dict[str, object]) -> tuple[str, list[ScriptFinding]]:
 def _insecure(directory: Path, server: dict[str, object], node: str, domain: str | None) -> Iterator[ScriptFinding]:
     yield ScriptFinding(
         "appuser.json",
-        "the application user's password stands in the clear",
-        f"kept in {PASSWORD_FILE}, for its owner alone; delete appuser.json",
+        "the application user's password is in clear text",
+        f"kept in {PASSWORD_FILE}, readable by its owner alone; delete appuser.json",
     )
     if isinstance(server.get("PASSWD"), str) and server.get("PASSWD"):
         yield ScriptFinding(
             "serverparams.json",
-            "an administrator's password stands in the clear, and the Presence Web Service does not need it",
+            "an administrator's password is in clear text, and the Presence Web Service does not need it",
             "not taken over; delete it there, and change it",
         )
     for name in FILES[:3]:
@@ -212,7 +212,7 @@ def _insecure(directory: Path, server: dict[str, object], node: str, domain: str
     if domain is None:
         yield ScriptFinding(
             "contacts.list",
-            f"the scripts complete names with the server's ({node}), which is seldom the presence domain",
+            f"the scripts complete names with the server's ({node}), which is rarely the presence domain",
             "watch.domain is the server's name; set your presence domain, or use --domain",
         )
 
@@ -222,7 +222,7 @@ def _in_scripts(directory: Path) -> Iterator[ScriptFinding]:
         try:
             text = path.read_text("utf-8", "replace")
         except OSError:
-            continue  # the scripts are looked at for the person's sake only
+            continue  # the scripts are only read to report findings
         for expression, what, instead in _PATTERNS:
             found = re.search(expression, text)
             if found:
@@ -268,9 +268,9 @@ def _port(callback: str) -> int:
     try:
         return parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        return 8080  # and the URL is told as a mistake
+        return 8080  # the URL itself is reported as a mistake
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are TOML's, but for the one character that JSON lets pass."""
+    """A TOML basic string: TOML has JSON's escapes, and also wants DEL escaped, which JSON does not."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
+from service.core.events.event import EventData
 from service.core.presence.freshness import Level
 from service.core.presence.snapshot import GroupedSnapshot
 
@@ -19,7 +20,8 @@ PATIENCE: Final = 60.0
 """Seconds after the first live presence of a group in which the others should come."""
 
 
-class CoverageChange(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CoverageChange(EventData):
     """A group has too few free people (`is_low`), or enough again."""
 
     group: str

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from service.core.clock import Moment
+from service.core.events.event import EventData
 from service.core.presence.claim import Claim
 from service.core.presence.snapshot import GroupedSnapshot
 
@@ -57,7 +58,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ClaimRequest:
     """A request for `count` people of a group, for `seconds`."""
 
     group: str
@@ -113,7 +114,7 @@ class ClaimEventKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimEvent:
+class ClaimEvent(EventData):
     """Something happened to a lease, which is as it was then.
 
     `person` is the one of its people whom the event is about, where it is about one; `reason` says why it happened.

@@ -15,6 +15,12 @@ CHANGE: Final = "change"
 REMOVED: Final = "removed"
 
 
+class EventData:
+    """Base of the values that say what happened beside the contacts; each has its form in `api.writers.event`."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened. `id` is its revision.
@@ -31,13 +37,13 @@ class Event:
     key: str | None = None
     after: GroupedSnapshot | None = None
     before: GroupedSnapshot | None = None
-    data: object = None
+    data: EventData | None = None
     keys: frozenset[str] | None = None
     weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionChange:
+class SubscriptionChange(EventData):
     """What became of an end user's subscriptions on a node. `origin`: the node that the end user has left for it."""
 
     end_user: str

@@ -2,12 +2,12 @@
 
 Contacts change in two ways. Their presence changes, and the store publishes that; and what is said of them changes with
 time, a lost subscription or a claim, without any reading: live becomes stale, somebody's dwell is over. The log looks
-for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So whoever
-follows it and keeps the last event of each contact knows at most a tick later what a query would answer now (`as_of`
-aside, which moves on with every confirmation).
+for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So a client
+that follows it and keeps the last event of each contact knows at most a tick later what a query would answer now
+(`as_of` aside, which moves on with every confirmation).
 
 Each event has a revision of its own, its id. Ids ascend; a follower's whole state is the id of the last event it took,
-so that a slow one costs nothing but its own delay. The list is bounded: whoever is behind its beginning starts over.
+so that a slow one costs nothing but its own delay. The list is bounded: a client behind its beginning starts over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from service.core.clock import Clock, Moment
-from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.event import CHANGE, REMOVED, Event, EventData
 from service.core.events.validity import CachedSnapshot, cached, is_still_valid
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
@@ -67,7 +67,7 @@ class EventLog:
         self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
         self._handing = False
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._doubted = asyncio.Event()
         self.closed = False
         self.touch(record.key for record in store.records())
@@ -118,14 +118,16 @@ class EventLog:
             return snapshot
         return snapshot._replace(contact=contact._replace(freshness=Freshness(level, latest, reason)))
 
-    async def news(self, after: int) -> None:
+    async def wait_for_event(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
         while self._last <= after and not self.closed:
-            await self._news.wait()
+            await self._arrived.wait()
 
     # --- writing
 
-    def tell(self, name: str, data: object = None, keys: Iterable[str] | None = None, *, weight: int = 1) -> None:
+    def tell(
+        self, name: str, data: EventData | None = None, keys: Iterable[str] | None = None, *, weight: int = 1
+    ) -> None:
         """Append an event beside the contacts; see `Event` for `data` and `keys`.
 
         `weight`: how many contacts `data` holds. Such an event takes the room of as many events.
@@ -265,8 +267,8 @@ class EventLog:
             del self._events[:gone]
 
     def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._arrived.set()
+        self._arrived = asyncio.Event()
         for bell in tuple(self._bells.values()):
             bell()
 

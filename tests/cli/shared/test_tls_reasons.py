@@ -31,7 +31,10 @@ REASONS = {
     "expired": ("certificate has expired on 2025-03-04 12:00 UTC", "renew the `cup` certificate"),
     "early": ("it is not valid yet", "correct the clock of this machine"),
     "weak": ("its key is too weak", "RSA of 2048 bits or more"),
-    "name": ("it names imp1.example.com", "name the node in server.nodes as it does, or set server.fingerprint"),
+    "name": (
+        "it names another host: imp1.example.com",
+        "name the node in server.nodes as it does, or set server.fingerprint",
+    ),
     "unknown": ("is not known", "set server.ca_file to that authority's certificate, or server.fingerprint"),
     "client": ("the server wants a certificate of the client", "switch client certificates off"),
     "plain": ("the port does not speak TLS", "server.tls = false is for plain HTTP"),

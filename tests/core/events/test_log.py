@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
 from service.core.clock import Moment
-from service.core.events.event import CHANGE, REMOVED, Event
+from service.core.events.event import CHANGE, REMOVED, Event, EventData
 from service.core.events.log import GAP, TICK, EventLog, _says_the_same
 from service.core.presence.freshness import Level
 from service.core.presence.memory_store import MemoryStore
@@ -24,6 +25,13 @@ from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
 from tests.support.followed_log import ANN, BOB, BOUND, CID, FEED, GROUPS, FollowedLog
 
 OTHER = "supervisor"
+
+
+@dataclass(frozen=True)
+class Note(EventData):
+    """An event's data: a number."""
+
+    number: int
 
 
 def levels(events: Sequence[Event]) -> list[tuple[str, Level]]:
@@ -82,7 +90,7 @@ def test_ids_ascend_even_where_somebody_heard_of_a_change_first() -> None:
 
     def meddle(_changes: Sequence[Change]) -> None:
         late[0].touch([ANN])
-        late[0].tell("noted", {})
+        late[0].tell("noted")
 
     fresh.changes.listen(meddle)
     late.append(EventLog(fresh, reader, followed.clock))
@@ -270,11 +278,11 @@ def test_since_gives_what_came_after_an_id() -> None:
     """All of it, or the first few."""
     followed = FollowedLog()
     for number in range(5):
-        followed.log.tell("noted", number)
-    assert [event.data for event in followed.events(1002)] == [2, 3, 4]
+        followed.log.tell("noted", Note(number))
+    assert [event.data for event in followed.events(1002)] == [Note(2), Note(3), Note(4)]
     limited = followed.log.since(1002, 2)
     assert limited is not None
-    assert [event.data for event in limited] == [2, 3]
+    assert [event.data for event in limited] == [Note(2), Note(3)]
     assert followed.log.since(1005) == []
 
 
@@ -291,7 +299,7 @@ def test_the_log_is_bounded_and_keeps_as_many_as_promised() -> None:
     """At least `size`, and not many more; what it says it has is whole."""
     followed = FollowedLog(size=10)
     for number in range(95):
-        followed.log.tell("noted", number)
+        followed.log.tell("noted", Note(number))
         last = followed.log.last
         kept = followed.log.since(max(1000, last - 10))
         assert kept is not None
@@ -358,17 +366,17 @@ def test_whoever_stops_following_hears_no_more() -> None:
 async def test_whoever_waits_for_news_is_woken_by_news_and_by_the_end() -> None:
     """And does not wait for what is there already."""
     followed = FollowedLog()
-    waiting = asyncio.create_task(followed.log.news(followed.log.last))
+    waiting = asyncio.create_task(followed.log.wait_for_event(followed.log.last))
     await followed.turns()
     assert not waiting.done()
     followed.log.tell("noted")
     await waiting
-    await followed.log.news(1000)
-    waiting = asyncio.create_task(followed.log.news(followed.log.last))
+    await followed.log.wait_for_event(1000)
+    waiting = asyncio.create_task(followed.log.wait_for_event(followed.log.last))
     await followed.turns()
     followed.log.close()
     await waiting
-    await followed.log.news(followed.log.last)
+    await followed.log.wait_for_event(followed.log.last)
 
 
 # --- whatever happens
@@ -421,7 +429,7 @@ def carry_out(followed: FollowedLog, step: Any) -> None:  # of STEPS
         case ("wait", seconds):
             followed.clock.advance(seconds)
         case ("tell",):
-            log.tell("noted", {})
+            log.tell("noted")
         case ("touch", who):
             log.touch([who])
         case ("look",):
@@ -496,14 +504,14 @@ def test_events_that_show_many_contacts_take_the_room_of_many() -> None:
     followed.log._size = 100
     first = followed.log.last
     for number in range(200):
-        followed.log.tell("claim.made", number, ["ann@example.com"], weight=50)
+        followed.log.tell("claim.made", Note(number), ["ann@example.com"], weight=50)
         kept = followed.log._events
         assert sum(event.weight for event in kept) <= 125
-    assert [event.data for event in kept] == [198, 199]
+    assert [event.data for event in kept] == [Note(198), Note(199)]
     assert followed.log.since(first) is None
     assert len(followed.log.since(followed.log.floor) or ()) == 2
-    followed.log.tell("claim.made", 200, weight=1000)
-    assert [event.data for event in followed.log._events] == [200]
+    followed.log.tell("claim.made", Note(200), weight=1000)
+    assert [event.data for event in followed.log._events] == [Note(200)]
     assert followed.log.since(followed.log.last) == []
 
 
