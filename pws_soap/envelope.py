@@ -109,9 +109,9 @@ def _feed(body: bytes, *, repaired: bool = False, recover: bool = False) -> Gene
     for number, piece in enumerate(pieces):
         if number:
             yield
-        markup.take(piece)
+        fed = markup.take(piece)
         try:
-            parser.feed(piece)
+            parser.feed(fed)
         except etree.XMLSyntaxError as error:
             raise NotXml(f"the reply is not well-formed XML: {error.msg}") from None
     try:

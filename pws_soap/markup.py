@@ -37,9 +37,23 @@ class Markup:
         self.left = min(allowed, MAX_NODES)
         self._open = b""  # a token whose end has not come
         self._in_cdata = False
+        self._kept = b""  # the end of a piece that must stay with the next
 
-    def take(self, piece: bytes) -> None:
-        """The next piece of the text. Raises NotXml for a piece that must not be parsed."""
+    def take(self, piece: bytes) -> bytes:
+        """The next piece of the text, as a parser may have it. Raises NotXml for a piece that must not be parsed.
+
+        A parser takes a CDATA section when its end has come, in one piece too: so a section is ended and begun anew
+        where a piece ends in one, which leaves its text as it is.
+        """
+        self._look(piece)
+        piece, self._kept = self._kept + piece, b""
+        if not self._in_cdata:
+            return piece
+        cut = len(piece) - _not_to_be_cut(piece)
+        piece, self._kept = piece[:cut], piece[cut:]
+        return piece + b"]]>" + _CDATA
+
+    def _look(self, piece: bytes) -> None:
         text = self._open + piece
         at = 0
         while True:
@@ -68,3 +82,14 @@ class Markup:
         if signs > self.left:
             raise NotXml(f"more elements and attributes than {MAX_NODES}, or than its length gives reason for")
         self.left -= signs
+
+
+def _not_to_be_cut(piece: bytes) -> int:
+    """How many bytes at the end of a piece of CDATA belong to the next: a half `]]>`, a character in UTF-8."""
+    for count in range(1, min(4, len(piece)) + 1):
+        byte = piece[-count]
+        if byte >= 0xC0:  # the first byte of a character
+            return count
+        if byte < 0x80:
+            break
+    return len(piece[-2:]) - len(piece[-2:].rstrip(b"]"))

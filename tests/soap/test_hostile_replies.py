@@ -12,6 +12,7 @@ from typing import cast
 
 import h11
 import pytest
+from lxml import etree
 
 from pws_soap import envelope, replies
 from pws_soap.calls import MAX_FIXED
@@ -144,6 +145,22 @@ def test_sections_cut_anywhere_are_told_apart() -> None:
             markup.take(text[at : at + size])
         # the comment and the instruction count with what looks like tags in them, CDATA is one
         assert (size, markup.left) == (size, 100 - 12)
+
+
+def test_long_cdata_is_given_to_the_parser_in_sections_and_reads_the_same() -> None:
+    """The parser would take it in one piece, at its end. No character and no end of a section is cut."""
+    content = "x]]y]é€😀]] >]\u0301ab<c>&amp;]"
+    text = f"<a>{content[-2]}<![CDATA[{content}]]><b/><![CDATA[]]]]><![CDATA[>]]></a>".encode()
+    whole = etree.fromstring(text)
+    for size in range(1, len(text) + 1):
+        markup = Markup(100)
+        fed = [markup.take(text[at : at + size]) for at in range(0, len(text), size)]
+        root = etree.fromstring(b"".join(fed))
+        assert (size, root.text, root[0].tail) == (size, whole.text, whole[0].tail)
+    longest = max(map(len, (Markup(100).take(piece) for piece in (b"<a><![CDATA[" + b"x" * SLICE, b"<a/>"))))
+    assert longest <= SLICE + 30
+    long = "é" * SLICE + "]" * SLICE
+    assert envelope.parse(f"<a><![CDATA[{long}]]></a>".encode()).text == long
 
 
 def test_markup_knows_its_bound_whatever_the_length_of_a_reply() -> None:
