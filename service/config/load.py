@@ -142,9 +142,24 @@ def _check_together(draft: Draft, config: server_sections.Sections) -> None:
                 known = ", ".join(config.groups)
                 hint = f"there are: {known}" if known else "there is no [groups.NAME]"
                 draft.add(("keys", name, "groups"), "groups that exist", shown(group), hint)
+    if config.state.file is not None:
+        _check_state_file(draft, config, config.state.file)
     host, port = config.callback.listener(config.http)
     if config.callback.is_apart and port and port == config.http.port and _overlap(host, config.http.host):
         draft.add(("callback", "listen_port"), "another port than http.port", str(port), "set http.port to another one")
+
+
+def _check_state_file(draft: Draft, config: server_sections.Sections, state: Path) -> None:
+    """The state file is replaced, so that it must be none of those that are only read."""
+    read_only = {"this configuration": draft.file, **draft.files, "server.ca_file": config.server.ca_file}
+    for name, path in read_only.items():
+        try:
+            is_same = path is not None and (path.absolute() == state.absolute() or path.samefile(state))
+        except OSError:  # at least one of them is not there
+            is_same = False
+        if is_same:
+            draft.add(("state", "file"), "a file of its own", f"that of {name}", "the service replaces the state file")
+            return
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -22,6 +22,8 @@ class Draft:
         self.tree: dict[str, object] = {}
         self.written: frozenset[str] = frozenset()
         """The sections that the file has."""
+        self.files: dict[str, Path] = {}
+        """The files that were read besides, by the keys that name them."""
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self.reported: set[Location] = set()

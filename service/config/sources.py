@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
-from service.config.parsers import EnvText
+from service.config.parsers import EnvText, path_of_file
 from service.config.raw import Draft, Location
 
 PREFIX: Final = "PWS_"
@@ -121,7 +121,12 @@ def _content(draft: Draft, pointer: Location, key: str, name: object) -> str | N
     if not isinstance(name, str):
         draft.add(pointer, "the path of a file", shown(name))
         return None
-    path = draft.base / Path(name).expanduser()
+    try:
+        path = path_of_file(draft.base, name)
+    except ValueError as error:
+        draft.add(pointer, f"a file with the {key}", shown(name), str(error))
+        return None
+    draft.files[path_of(pointer)] = path
     try:
         content = path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
         readable_by_all = os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)

@@ -737,3 +737,55 @@ def test_mistakes_in_a_rule_are_told_with_their_key(write: Write, line: str, key
     """In the common section and in a group."""
     assert set(problems(write(f"{BASE}\n[available]\n{line}\n"))) == {f"available.{key}"}
     assert set(problems(write(f"{BASE}\n[groups.support]\n{line}\n"))) == {f"groups.support.{key}"}
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/", "directory"),
+        ("..", "directory"),
+        ("a\\u0000b", "NUL"),
+        ("~nobody-of-this-name/pws.state.json", "home"),
+    ],
+)
+@pytest.mark.parametrize("key", ["state.file", "server.ca_file", "application.password_file", "watch[0].contacts_file"])
+def test_a_path_that_no_file_can_have_is_told(write: Write, key: str, path: str, hint: str) -> None:
+    text = {
+        "state.file": BASE + f'\n[state]\nfile = "{path}"\n',
+        "server.ca_file": changed("[application]", f'ca_file = "{path}"\n[application]'),
+        "application.password_file": changed('password = "hunter2"', f'password_file = "{path}"'),
+        "watch[0].contacts_file": BASE + f'contacts_file = "{path}"\n',
+    }[key]
+    found = problems(write(text))
+    assert set(found) == {key}
+    assert hint in str(found[key])
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("pws.toml", "this configuration"),
+        ("./pws.toml", "this configuration"),
+        ("contacts.list", "watch[0].contacts_file"),
+        ("password", "application.password_file"),
+        ("ca.pem", "server.ca_file"),
+        ("linked", "server.ca_file"),
+    ],
+)
+def test_the_state_file_must_be_no_file_that_is_only_read(write: Write, name: str, of: str) -> None:
+    """The service would set it aside and write its own in its place."""
+    write("joe\n", "contacts.list")
+    write("hunter2\n", "password")
+    write("", "ca.pem").with_name("linked").hardlink_to(write("", "ca.pem"))
+    text = changed('password = "hunter2"', 'password_file = "password"').replace(
+        "[application]", 'ca_file = "ca.pem"\n[application]'
+    )
+    found = problems(
+        write(f'{text}domain = "example.com"\ncontacts_file = "contacts.list"\n[state]\nfile = "{name}"\n')
+    )
+    assert set(found) == {"state.file"}
+    assert found["state.file"].found == f"that of {of}"
+    assert load(write(f'{text}\n[state]\nfile = "pws.state.json"\n'), {}).state.file is not None
