@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import click
@@ -56,13 +56,15 @@ class Mistake(CommandFailed):
 
 def note(text: str) -> None:
     """Tell the person, not the program that reads the result."""
-    click.echo(printable(text), err=True)
+    with suppress(OSError):  # a full disk behind standard error ends nothing
+        click.echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
     """Tell the person about a risk."""
-    click.secho("Warning: ", fg="yellow", nl=False, err=True)
-    click.echo(printable(text), err=True)
+    with suppress(OSError):
+        click.secho("Warning: ", fg="yellow", nl=False, err=True)
+        click.echo(printable(text), err=True)
 
 
 def is_interactive() -> bool:
@@ -71,9 +73,23 @@ def is_interactive() -> bool:
 
 
 def document(value: object) -> None:
-    """The one JSON document of a command; of the control characters JSON itself escapes only the first 32."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
+    """The one JSON document of a command."""
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """JSON that standard output can hold, and a line of it stays one line.
+
+    JSON itself escapes only the first 32 control characters, and not two line separators. What the encoding of standard
+    output does not have is escaped too: a replacement would change the value.
+    """
+    layout = (",", ": ") if indent is not None else (",", ":")
+    text = json.dumps(value, indent=indent, separators=layout, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=indent, separators=layout)
+    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def printable(text: str) -> str:

@@ -5,8 +5,6 @@ Writing happens in a thread, so that a reader who is slow holds up nothing but t
 
 from __future__ import annotations
 
-import json
-import re
 import select
 import sys
 from collections.abc import Iterator, Sequence
@@ -169,19 +167,13 @@ class JsonLines:
         match update:
             case ConnectionLost() if not self._was_lost:
                 self._was_lost = True
-                yield _json({"event": "disconnected", "id": None, "reason": update.reason})
+                yield output.json_text({"event": "disconnected", "id": None, "reason": update.reason})
             case Connected() if self._was_lost:
                 self._was_lost = False
-                yield _json({"event": "connected", "id": None})
+                yield output.json_text({"event": "connected", "id": None})
             case StreamEvent(name="snapshot"):
                 for change in changes:
                     name = "snapshot" if change.after is not None else "removed"
-                    yield _json({"event": name, "id": update.id, **change.data})
+                    yield output.json_text({"event": name, "id": update.id, **change.data})
             case StreamEvent():
-                yield _json({"event": update.name, "id": update.id, **update.data})
-
-
-def _json(value: dict[str, object]) -> str:
-    """On one line; of the control characters JSON itself escapes only the first 32, and not two line separators."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+                yield output.json_text({"event": update.name, "id": update.id, **update.data})
