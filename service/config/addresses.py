@@ -10,6 +10,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from service.access import authority
 from service.config.errors import shown
 from service.config.parsers import wrong
 from service.core import callback_url as callback_urls
@@ -148,10 +149,11 @@ def origin(value: object) -> str:
     if not isinstance(value, str):
         raise wrong(expected, shown(value))
     given = value.strip().rstrip("/").lower()
-    if not re.fullmatch(rf"https?://({HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?", given):
+    found = authority.origin(given)
+    if found is None:
         hint = "any origin at all is not possible; name each" if given == "*" else ""
         raise wrong(expected, shown(str(value)), hint)
-    return given
+    return str(found)
 
 
 def is_loopback(host: str) -> bool:

@@ -789,3 +789,27 @@ def test_the_state_file_must_be_no_file_that_is_only_read(write: Write, name: st
     assert set(found) == {"state.file"}
     assert found["state.file"].found == f"that of {of}"
     assert load(write(f'{text}\n[state]\nfile = "pws.state.json"\n'), {}).state.file is not None
+
+
+# Origins
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://Board.example.com:443/", "https://board.example.com"),
+        ("http://board.example.com:80", "http://board.example.com"),
+        ("https://board.example.com:8443", "https://board.example.com:8443"),
+        ("http://[0:0::1]:3000", "http://[::1]:3000"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(write: Write, given: str, origin: str) -> None:
+    assert load(write(f'{BASE}\n[http]\ncors_origins = ["{given}"]\n'), {}).http.cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["https://a:0", "https://a:65536", "https://a:", "https://[::1%25eth0]", "https://[::1].b", "https://u@a", "null"],
+)
+def test_an_origin_that_no_browser_sends_is_told(write: Write, given: str) -> None:
+    assert set(problems(write(f'{BASE}\n[http]\ncors_origins = ["{given}"]\n'))) == {"http.cors_origins[0]"}

@@ -249,3 +249,24 @@ async def test_http_1_0_is_not_told_to_continue() -> None:
         answer = await said_to(port, head + b"Expect: 100-continue\r\nContent-Length: 33\r\n\r\n", _BODY)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"100 Continue" not in answer
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"Host: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\nOrigin: https://evil.example\r\n", b"403"),
+        (b"Host: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\norigin: http://127.0.0.1\r\n", b"403"),
+        (b"Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n", b"421"),
+        (b"Host: [::1].evil.com\r\n", b"421"),
+        (b"Host: localhost:evil\r\n", b"421"),
+        (b"Host: [::1%25eth0]\r\n", b"421"),
+        (b"Host: LOCALHOST:80\r\nOrigin: http://localhost\r\n", b"200"),
+    ],
+)
+async def test_headers_that_may_be_read_in_two_ways_are_refused(headers: bytes, status: bytes) -> None:
+    """On the wire: nothing between the socket and the rules takes one of them away."""
+    close = b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    office, _ = apart()
+    async with running(office, None) as (port,):
+        answer = await said_to(port, b"POST /v1/refresh HTTP/1.1\r\n" + headers + close)
+    assert answer.startswith(b"HTTP/1.1 " + status)
