@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from service.config import addresses, api_sections, parsers, server_sections, va
 from service.config.contacts import gather
 from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
 from service.config.raw import Draft, Location
-from service.config.sources import SECRETS, read
+from service.config.sources import QUOTED, SECRETS, read
 
 SECTIONS: Final = tuple(server_sections.Sections.model_fields)
 REQUIRED: Final = tuple(name for name, field in server_sections.Sections.model_fields.items() if field.is_required())
@@ -62,9 +63,16 @@ def load(path: Path | None, environ: Mapping[str, str]) -> server_sections.Confi
     if sections is not None:
         _check_together(draft, sections)
     if draft.problems or sections is None:
-        raise ConfigError(sorted(draft.problems, key=_order))
+        raise ConfigError(sorted((_with_quotes(draft, problem) for problem in draft.problems), key=_order))
     found = {name: getattr(sections, name) for name in SECTIONS}
     return server_sections.Config(**found, file=path, warnings=(*draft.warnings, *_warnings(sections)))
+
+
+def _with_quotes(draft: Draft, problem: Problem) -> Problem:
+    """The problem with a hint at the quotes around the value, where that may be what is wrong."""
+    if any(problem.where == f"environment variable {name}" for name in draft.quoted):
+        return replace(problem, hint=QUOTED)
+    return problem
 
 
 def _order(problem: Problem) -> int:

@@ -28,6 +28,8 @@ class Draft:
         self.warnings: list[str] = []
         self.reported: set[Location] = set()
         """Required locations that are missing, and whose mistake is among the problems already."""
+        self.quoted: set[str] = set()
+        """Environment variables whose value stands in quotes."""
         self._variables: dict[Location, str] = {}
 
     def add(self, location: Location, expected: str, found: str, hint: str = "") -> None:

@@ -813,3 +813,75 @@ def test_an_origin_is_kept_as_browsers_send_it(write: Write, given: str, origin:
 )
 def test_an_origin_that_no_browser_sends_is_told(write: Write, given: str) -> None:
     assert set(problems(write(f'{BASE}\n[http]\ncors_origins = ["{given}"]\n'))) == {"http.cors_origins[0]"}
+
+
+# What the environment may mean to say
+
+
+@pytest.mark.parametrize(
+    ("name", "makes", "near"),
+    [
+        ("PWS_GROUPS__SUPORT__CONTACTS", "groups.suport", "PWS_GROUPS__SUPPORT__CONTACTS"),
+        ("PWS_GROUPS__SALES__CONTACTS", "groups.sales", ""),
+        ("PWS_KEYS__WALL_BOARD__GROUPS", "keys.wall_board", "PWS_KEYS__WALLBOARD__GROUPS"),
+    ],
+)
+def test_a_group_or_key_that_only_the_environment_has_is_told(write: Write, name: str, makes: str, near: str) -> None:
+    """A group of one's own is allowed, and a mistyped one would be it."""
+    hashed = f"sha256:{'0' * 64}"
+    path = write(f'{BASE}\n[groups.Support]\ncontacts = ["joe@example.com"]\n[keys.wallboard]\nhash = "{hashed}"\n')
+    more = {"PWS_KEYS__WALL_BOARD__HASH": f"sha256:{'1' * 64}"} if "KEYS" in name else {}
+    value = "Support" if "KEYS" in name else "joe@example.com"
+    told = [text for text in load(path, {name: value, **more}).warnings if "environment" in text]
+    assert len(told) == 1
+    assert f"{name} makes {makes}, which {path} does not have" in told[0].replace("HASH", "GROUPS")
+    assert told[0].replace("HASH", "GROUPS").endswith(f"; did you mean {near}?") is bool(near)
+
+
+def test_a_group_that_the_file_has_is_set_in_silence(write: Write) -> None:
+    """Without regard to case; and without a file the environment is all there is."""
+    path = write(f"{BASE}\n[groups.Support]\n")
+    environ = {"PWS_GROUPS__SUPPORT__CONTACTS": "joe@example.com", "PWS_GROUPS__SUPPORT__MIN_FREE": "1"}
+    assert not [text for text in load(path, environ).warnings if "environment" in text]
+    alone = ENVIRONMENT | environ | {"PWS_WATCH__0__CONTACTS": "joe@example.com"}
+    assert load(None, alone).warnings == ()
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_value_in_quotes_is_told(write: Write, quote: str) -> None:
+    """Files of variables, such as Docker's, leave them there; a password is not shown for it."""
+    environ = {"PWS_APPLICATION__PASSWORD": f"{quote}hunter2{quote}"}
+    config = load(write(changed('password = "hunter2"', "")), environ)
+    assert config.application.password == Secret(f"{quote}hunter2{quote}")
+    told = [text for text in config.warnings if "quotes" in text]
+    assert len(told) == 1
+    assert told[0].startswith("environment variable PWS_APPLICATION__PASSWORD: its value stands in quotes")
+    assert "hunter2" not in str(config.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        ("PWS_SERVER__NODES", '"imp1.example.com"', "server.nodes[0]"),
+        ("PWS_SERVER__NODES", "'[\"imp1.example.com\"]'", "server.nodes[0]"),
+        ("PWS_HTTP__PORT", '"8080"', "http.port"),
+        ("PWS_SERVER__TLS", "'true'", "server.tls"),
+        ("PWS_CALLBACK__URL", '"http://10.0.0.5:8080"', "callback.url"),
+        ("PWS_WATCH__0__CONTACTS", '"joe@example.com"', "watch[0].contacts[0]"),
+        ("PWS_WATCH__0__CONTACTS", '"joe@example.com","rita@example.com"', "watch[0].contacts[0]"),
+        ("PWS_GROUPS__SUPPORT__CONTACTS", "'joe@example.com'", "groups.support.contacts[0]"),
+        ("PWS_GROUPS", """'{"support": {}}'""", "groups"),
+    ],
+)
+def test_a_value_that_is_wrong_for_its_quotes_is_told_with_them(write: Write, name: str, value: str, key: str) -> None:
+    found = problems(write(BASE), {name: value})
+    assert "leave them out" in found[key].hint
+
+
+@pytest.mark.parametrize("value", ['["joe@example.com"]', "joe@example.com", '"', "it's"])
+def test_what_only_has_quotes_in_it_stands_in_none(write: Write, value: str) -> None:
+    try:
+        told = load(write(BASE), {"PWS_WATCH__0__CONTACTS": value}).warnings
+    except ConfigError as error:
+        told = (str(error),)
+    assert "leave them out" not in str(told)
