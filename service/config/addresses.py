@@ -126,6 +126,31 @@ def _url_fault(url: SplitResult, given: str) -> str:
     return "a port is a number from 1 to 65535" if url.port == 0 else ""
 
 
+OWN_PATHS: Final = frozenset(
+    {"v1", "pws", "docs", "dashboard", "demo", "livez", "readyz", "metrics", "openapi.json", "problems"}
+)
+"""How the service's own paths begin."""
+
+
+def root_path(value: object) -> str:
+    """The path that a proxy has this service below, `/presence`; empty for none."""
+    expected = "a path such as /presence"
+    if not isinstance(value, str):
+        raise wrong(expected, shown(value))
+    given = value.strip().rstrip("/")
+    if not given:
+        return ""
+    if not given.startswith("/"):
+        hint = "the path alone" if "://" in given else f"write {shown('/' + given)}"
+        raise wrong(expected, shown(given), hint)
+    parts = given[1:].split("/")
+    if not all(re.fullmatch(r"[A-Za-z0-9._~-]+", part) for part in parts) or {".", ".."} & set(parts):
+        raise wrong(expected, shown(given), "its parts have letters, digits, '-', '_', '.' and '~'")
+    if parts[0] in OWN_PATHS:
+        raise wrong(expected, shown(given), f"paths of the service itself begin with /{parts[0]}")
+    return given
+
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 

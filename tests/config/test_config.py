@@ -105,7 +105,7 @@ def test_the_example_file_loads_and_names_every_key(write: Write) -> None:
             assert key in example_toml(), f"{section.__name__}.{key}"
 
 
-EXAMPLES = ("listen_", "allow_from", "trusted_proxies", "allowed_hosts", "cors_origins")
+EXAMPLES = ("listen_", "allow_from", "trusted_proxies", "allowed_hosts", "cors_origins", "root_path")
 """Keys whose default is nothing, and of which the example shows a value all the same."""
 
 
@@ -885,3 +885,42 @@ def test_what_only_has_quotes_in_it_stands_in_none(write: Write, value: str) -> 
     except ConfigError as error:
         told = (str(error),)
     assert "leave them out" not in str(told)
+
+
+# Below a path
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [("/presence", "/presence"), ("/presence/", "/presence"), ("/a/b-c.d_e~f", "/a/b-c.d_e~f"), ("/", ""), ("", "")],
+)
+def test_the_path_of_a_proxy_is_taken_without_its_last_slash(write: Write, given: str, path: str) -> None:
+    assert load(write(f'{BASE}\n[http]\nroot_path = "{given}"\n'), {}).http.root_path == path
+    assert load(write(BASE), {"PWS_HTTP__ROOT_PATH": given}).http.root_path == path
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("presence", "write '/presence'"),
+        ("http://a/presence", "the path alone"),
+        ("/a//b", "parts"),
+        ("//a", "parts"),
+        ("/a/../b", "parts"),
+        ("/.", "parts"),
+        ("/a b", "parts"),
+        ("/a%20b", "parts"),
+        ("/a?b", "parts"),
+        ("/a#b", "parts"),
+        ('/a\\"b', "parts"),
+        ("/v1", "begin with /v1"),
+        ("/docs/x", "begin with /docs"),
+        ("/pws", "begin with /pws"),
+        ("/dashboard", "begin with /dashboard"),
+        ("/openapi.json", "begin with /openapi.json"),
+    ],
+)
+def test_a_path_that_proxies_or_we_would_read_differently_is_told(write: Write, given: str, hint: str) -> None:
+    found = problems(write(f'{BASE}\n[http]\nroot_path = "{given}"\n'))
+    assert set(found) == {"http.root_path"}
+    assert hint in found["http.root_path"].hint
