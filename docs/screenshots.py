@@ -73,12 +73,12 @@ class Scene:
         floors = {"Reception": max(2, number // 14), "Support": number // 20}
         self.store = MemoryStore(clock)
         self.engine = FakeEngine()
-        self.knowledge = Core.of(self.store, clock, 1260.0, groups, rules=ClaimRules(floors=floors))
+        self.core = Core.of(self.store, clock, 1260.0, groups, rules=ClaimRules(floors=floors))
         self.key = new_key().reveal()
         crm = Principal("crm", frozenset({Scope.CLAIM}))
         self.app = create_app(
             self.engine,
-            self.knowledge,
+            self.core,
             callback_secret=Secret("only-for-pictures"),
             version="0.1.0",
             authenticator=Authenticator(rules=AccessRules(KeyRing([(hash_of(self.key), crm)]))),
@@ -112,7 +112,7 @@ class Scene:
             self.store.put([presence], self.store.begin(), source=Source.SUBSCRIBED)
         self.clock.advance(NOW - at)
         self.store.confirm(FEED, self.store.begin())
-        self.knowledge.log.touch()
+        self.core.log.touch()
 
     def _status(self, number: int) -> Status:
         now = self.clock.now()
@@ -148,7 +148,7 @@ class Scene:
                 HealthProblem(now - 14, "the subscription of supervisor was lost at imp1.example.com and is made anew"),
             ),
         )
-        self.knowledge.log.touch()
+        self.core.log.touch()
 
     def all_stale(self) -> None:
         """Neither node answers."""
@@ -167,7 +167,7 @@ class Scene:
                 NodeStatus("imp2.example.com", NodeState.DOWN, 2, reason, now - 30),
             ),
         )
-        self.knowledge.log.touch()
+        self.core.log.touch()
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
@@ -175,8 +175,8 @@ class Scene:
         listening = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         stop = asyncio.Event()
-        claim_service = asyncio.create_task(self.knowledge.claim_service.run())
-        running = asyncio.create_task(serve(self.app, listening, stop, closing=self.knowledge.log.close))
+        claim_service = asyncio.create_task(self.core.claim_service.run())
+        running = asyncio.create_task(serve(self.app, listening, stop, closing=self.core.log.close))
         try:
             yield url
         finally:

@@ -1,4 +1,4 @@
-"""Claims whoever is free in a group, waits in line for it, and lets go of them at the end.
+"""Claims a free person of a group, waits in line for one, and releases the claim at the end.
 
     PWS_URL=http://127.0.0.1:8000 python examples/claim_somebody.py support "ticket 4711"
 
@@ -32,11 +32,11 @@ class Service:
 
     @contextlib.contextmanager
     def claimed(self, group: str, purpose: str, lease: int = 120, patience: float = 300) -> Iterator[dict[str, Any]]:
-        """A claim as the service tells of it, held inside of the `with` block. Raises TimeoutError after `patience`.
+        """A claim in the service's JSON, held for the `with` block. Raises TimeoutError after `patience` seconds.
 
         Work that takes longer than the lease renews it: `POST /v1/claims/{id}/renew`.
         """
-        # One key for all tries: where a claim was made and the answer was lost, the next try gets the same answer.
+        # One key for all attempts: where a claim was made and the reply was lost, the next attempt gets the same reply.
         again = {"Idempotency-Key": str(uuid.uuid4()), "Prefer": f"wait={WAIT}"}
         body = {"group": group, "lease_seconds": lease, "for": purpose}
         claim = self._insist("POST", "/v1/claims", body, again, patience)
@@ -49,7 +49,7 @@ class Service:
     def _insist(
         self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str], patience: float
     ) -> dict[str, Any]:
-        """Ask until there is an answer. Raises HTTPError where asking again is no use."""
+        """Send the request until there is a reply. Raises HTTPError where a retry will not help."""
         data = None if body is None else json.dumps(body).encode()
         give_up = time.monotonic() + patience
         while time.monotonic() < give_up:
@@ -65,21 +65,21 @@ class Service:
                     return {}
                 if refusal.code not in {409, 429} and refusal.code < 500:
                     raise
-                refusal.close()  # 409: nobody was free in time, or an earlier try of ours still waits in line
+                refusal.close()  # 409: nobody was free in time, or an earlier attempt of ours still waits in line
                 pause = float(refusal.headers.get("Retry-After", 1))
-            except (OSError, http.client.HTTPException):  # nobody there, or the answer was lost
+            except (OSError, http.client.HTTPException):  # no service there, or the reply was lost
                 pass
             time.sleep(pause)
         raise TimeoutError(f"{method} {path}: no success within {patience:g} s")
 
 
 def main() -> None:
-    """Claim somebody, say whom, and let go when a line (or the end) comes on standard input."""
+    """Claim a person, print who it is, and release the claim when a line (or the end) comes on standard input."""
     service = Service(os.environ.get("PWS_URL", "http://127.0.0.1:8000"), os.environ.get("PWS_KEY", ""))
     group, purpose = sys.argv[1:3]
     try:
         with service.claimed(group, purpose) as claim:
-            sys.stdout.write(f"{claim['contacts'][0]['contact']} until {claim['expires_at']}; Enter lets go\n")
+            sys.stdout.write(f"{claim['contacts'][0]['contact']} until {claim['expires_at']}; Enter releases\n")
             sys.stdout.flush()
             sys.stdin.readline()
     except HTTPError as refusal:

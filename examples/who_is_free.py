@@ -1,4 +1,4 @@
-"""Who is free in a group, at every moment: follows `GET /v1/events`, and says so when it is not sure.
+"""Prints who is free in a group, at every moment: follows `GET /v1/events`, and says so when it is not sure.
 
     PWS_URL=http://127.0.0.1:8000 python examples/who_is_free.py support
 
@@ -18,11 +18,11 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 SILENCE = 31.0
-"""Seconds without a sign of life after which nothing is sure: more than two of the service's `stream.keep_alive`."""
+"""Seconds without a byte after which nothing is sure: more than twice the service's `stream.keep_alive`."""
 
 
 def who_is_free(url: str, group: str, key: str = "", silence: float = SILENCE) -> Iterator[frozenset[str] | None]:
-    """Who is free, each time that something is heard; None: not sure. Raises HTTPError where asking again is no use."""
+    """Who is free, after each event; None: not sure. Raises HTTPError where a retry will not help."""
     query = urlencode({"group": group, "available": "true"})
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     free: set[str] = set()
@@ -30,7 +30,7 @@ def who_is_free(url: str, group: str, key: str = "", silence: float = SILENCE) -
         pause = 1.0
         event = {"event": "", "id": "", "data": ""}
         try:
-            request = Request(f"{url}/v1/events?{query}", headers=headers)  # noqa: S310  # whoever starts it says where
+            request = Request(f"{url}/v1/events?{query}", headers=headers)  # noqa: S310  # the user's own address
             with urlopen(request, timeout=silence) as stream:  # noqa: S310
                 for line in stream:
                     name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -38,11 +38,11 @@ def who_is_free(url: str, group: str, key: str = "", silence: float = SILENCE) -
                         event[name] = value
                     elif line == b"\n" and event["data"]:  # an event is whole with the empty line behind it
                         data = json.loads(event["data"])
-                        if event["event"] == "snapshot":  # replaces all that was known
+                        if event["event"] == "snapshot":  # replaces all contacts
                             free = {each["contact"] for each in data["contacts"]}
-                        elif event["event"] == "change":  # of somebody who passes the filter
+                        elif event["event"] == "change":  # a contact that passes the filter
                             free.add(data["contact"])
-                        elif event["event"] == "removed":  # watched no longer, or free no longer
+                        elif event["event"] == "removed":  # no longer watched, or no longer free
                             free.discard(data["contact"])
                         headers["Last-Event-ID"] = event["id"]
                         event["data"] = ""
@@ -54,7 +54,7 @@ def who_is_free(url: str, group: str, key: str = "", silence: float = SILENCE) -
                 raise
             refusal.close()
             pause = float(refusal.headers.get("Retry-After", 5))
-        except (OSError, http.client.HTTPException):  # nobody there, the connection broke, or silence
+        except (OSError, http.client.HTTPException):  # no service there, a broken connection, or silence
             pass
         yield None
         time.sleep(pause)

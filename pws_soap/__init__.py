@@ -10,7 +10,10 @@
         for presence in await pws.get_subscribed_presence(user, subscription, rich=True):
             print(presence.contact, presence.state, presence.on_the_phone)
 
-The client is imported when it is first asked for: zeep takes a moment, and the simulator does without it.
+Here it is decided how the server is spoken to: values (`models`, `codes`, `errors`), what requests and replies mean
+(`codec`, `replies`, `pidf`, `lifecycle`), the wire (`transport`), one method for each call (`client`). It imports zeep,
+lxml, h11, and never `service` or FastAPI. A new PWS code belongs into `codes` and `errors`. The client is imported when
+it is first asked for: zeep takes a moment, and the simulator does without it.
 """
 
 from __future__ import annotations

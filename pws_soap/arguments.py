@@ -1,4 +1,4 @@
-"""What the server would refuse, refused before it is sent: each check names the argument and the limit.
+"""Checks arguments before anything is sent; each error names the argument and its limit.
 
 Limits are the WSDL's (protocol section 1) and the faults' (section 3): 130 131 135 142 143 121 122 124.
 """
@@ -51,7 +51,7 @@ def _held(name: str, value: object) -> Secret:
 
 
 def flag(name: str, value: object) -> bool:
-    """True or False, and nothing that is only like it (125)."""
+    """True or False, and no other truthy or falsy value (125)."""
     if not isinstance(value, bool):
         raise ArgumentError(name, "True or False", value)
     return value
@@ -106,7 +106,7 @@ def contacts(value: Iterable[str], *, most: int = MAX_CONTACTS_PER_SUBSCRIPTION)
 
 
 def lists(uris: Sequence[str], most: int = MAX_CONTACTS_PER_REQUEST) -> Iterator[list[str]]:
-    """The contacts in lists as long as one request may carry."""
+    """The contacts, split into lists of at most `most`."""
     for start in range(0, len(uris), most):
         yield list(uris[start : start + most])
 

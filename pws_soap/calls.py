@@ -26,7 +26,7 @@ from pws_soap.transport import Reply, Transport
 
 PATH: Final = "/presence-service/soap"
 _CONTACTS_PER_STEP: Final = 50
-"""Contacts read between two yields to the event loop: well under a millisecond basic, a few milliseconds rich."""
+"""Contacts read between two yields to the event loop: under a millisecond basic, a few milliseconds rich."""
 
 
 _TWICE: Final = "the reply names it twice, with different presence"
@@ -37,7 +37,7 @@ def _nothing(_record: logging.LogRecord) -> bool:
 
 
 class Calls:
-    """The calls to one node, over one transport, by one WSDL, which is loaded once."""
+    """Sends the calls to one node over one transport. The WSDL is loaded once."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Calls:
     ) -> list[Presence]:
         """Read a reply of any length without holding the event loop. Each contact comes once.
 
-        One that the reply names twice, differently, gets a problem: nobody knows which of the two is true.
+        A contact that the reply names twice with different presence gets a problem, since either may be true.
         """
         payload = await self._call(operation, sent, session, repeatable=repeatable)
         found: dict[str, Presence] = {}
@@ -186,7 +186,7 @@ class Calls:
     def _named(
         self, error: TransportError, operation: str, status: int = 200, secrets: tuple[str, ...] = ()
     ) -> TransportError:
-        """The same error with the place where it happened, and without the secrets that its text may repeat."""
+        """The same error with node and operation, and without the secrets that its text may repeat."""
         text = codec.hide(str(error), secrets)
         if error.node:
             if text == str(error):

@@ -35,6 +35,7 @@ from pws_soap.models import (
     same_contact,
 )
 from pws_soap.notification import EVENT_TYPE
+from pws_soap.pidf import writer
 from pws_soap.transport import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_MAX_REPLY_BYTES,
@@ -210,12 +211,12 @@ class PwsClient:
         first, *rest = await self._lists(uris)
         made = self._calls.given("subscribe", await self._subscribe(user, where, 0, first, life))
         done = len(first)
-        for each in rest:
+        for uri_list in rest:
             try:
-                await self._add(user, where, made, each)
+                await self._add(user, where, made, uri_list)
             except PwsError as error:
                 raise PartlySubscribed(Subscription(made, uris[:done], life), uris[done:], error) from error
-            done += len(each)
+            done += len(uri_list)
         return Subscription(made, uris, life)
 
     async def add_contacts(
@@ -224,8 +225,8 @@ class PwsClient:
         """Add contacts to a subscription, whose time is left alone. Raises SubscriptionLost."""
         self._expect(user, SessionKind.END_USER)
         where, which = _id("endpoint", endpoint), _id("subscription", subscription)
-        for each in await self._lists(arguments.contacts(contacts)):
-            await self._add(user, where, which, each, repeatable=True)
+        for uri_list in await self._lists(arguments.contacts(contacts)):
+            await self._add(user, where, which, uri_list, repeatable=True)
 
     async def renew_subscription(
         self,
@@ -255,8 +256,8 @@ class PwsClient:
             asked: list[dict[str, Any]] = [{"unsubscribeAll": True}]  # zeep drops an empty one (fault 146)
         else:
             asked = [{"contactsList": _contacts(each)} for each in await self._lists(arguments.contacts(contacts))]
-        for each in asked:
-            await self._calls.status("unsubscribe", {"unsubscribeRequest": {"subscriptionID": which, **each}}, user)
+        for removal in asked:
+            await self._calls.status("unsubscribe", {"unsubscribeRequest": {"subscriptionID": which, **removal}}, user)
 
     async def _add(
         self, user: Session, endpoint: int, subscription: int, uris: list[str], *, repeatable: bool = False
@@ -313,10 +314,10 @@ class PwsClient:
         """
         self._expect(user, SessionKind.END_USER)
         found: list[Presence] = []
-        for each in await self._lists(arguments.contacts(contacts, most=10**9)):
-            sent = {"contactsList": _contacts(each), "presenceType": _type(rich)}
+        for uri_list in await self._lists(arguments.contacts(contacts, most=10**9)):
+            sent = {"contactsList": _contacts(uri_list), "presenceType": _type(rich)}
             presences = await self._calls.presences("getPolledPresence", sent, user, repeatable=True)
-            asked = set(map(same_contact, each))
+            asked = set(map(same_contact, uri_list))
             if presences and not any(same_contact(one.contact) in asked for one in presences if one.contact):
                 message = "the reply names nobody who was asked for"
                 raise UnexpectedReply(message, node=self.node, operation="getPolledPresence")
@@ -350,6 +351,14 @@ class PwsClient:
         info = {"richPresence": "", "override": arguments.flag("override", override)}
         sent = {"presenceType": _type(rich=True), "presenceInfo": info, "expiration": arguments.expires(expires)}
         await self._calls.status("setPresence", sent, user, repeatable=True, rich=rich)
+
+    async def clear_presence(self, user: Session, contact: str, *, expires: int = DEFAULT_EXPIRES) -> None:
+        """Take back the presence that was set for the end user, an override or not; what was before holds again.
+
+        `contact` is the end user as user@domain. It sends the document of `pws_soap.pidf.writer.clear`.
+        """
+        document = writer.clear(contact)
+        await self.set_rich_presence(user, document.xml, override=document.override, expires=expires)
 
     def _expect(self, session: Session, kind: SessionKind | None = None) -> None:
         if not isinstance(session, Session):

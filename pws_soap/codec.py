@@ -1,4 +1,4 @@
-"""Requests to bytes and replies to values: the one place that touches zeep's types, without any I/O.
+"""Encodes requests to bytes and decodes replies to values: the one module that touches zeep's types. No I/O.
 
 zeep builds every request from the WSDL and reads every small reply. A fault is found whatever the HTTP status and
 wherever under the detail its description stands (protocol section 3). Replies are parsed by `pws_soap.envelope` with
@@ -23,9 +23,9 @@ from pws_soap.models import Secret
 
 @dataclass(frozen=True, slots=True)
 class EncodedRequest:
-    """What goes out: `body` is a whole envelope and holds secrets, so it is never shown.
+    """An encoded request. `body` is a whole envelope and holds secrets, so it is never shown.
 
-    `secrets` are those, so that they can be taken out of whatever the server writes in its faults.
+    `secrets` holds them, to remove them from the texts of faults.
     """
 
     operation: str
@@ -71,14 +71,14 @@ def encode(
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
-    """A text of the server or of a proxy, without our secrets: a server may repeat what it was sent."""
-    for each in secrets:
-        text = text.replace(each, "***")
+    """A text of the server or of a proxy with our secrets masked, since a server may repeat what it was sent."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
     return text
 
 
 def _secrets(arguments: dict[str, Any], key: Secret | None) -> Iterator[str]:
-    """The longest first: the path of the callback is a part of its URL."""
+    """The secrets of a request, the longest first: the callback's path is a part of its URL."""
     if key is not None:
         yield key.reveal()
     for name in ("password", "app-session-id", "url"):
@@ -125,7 +125,7 @@ def payload(
 
 
 def _strange_header(envelope: etree._Element) -> str | None:
-    """What in a reply's header is a fault, or would have to be understood (SOAP 1.1 section 4.2.3)."""
+    """A fault in a reply's header, or a header block that must be understood (SOAP 1.1 section 4.2.3)."""
     header = child(envelope, "Header")
     for node in header if header is not None else ():
         name = local(node)
@@ -191,5 +191,5 @@ def _fault(element: etree._Element, operation: str, status: int, secrets: tuple[
             if found is not None and found.text:
                 message = " ".join(found.text.split())
                 break
-    said, fix = (hide(each, secrets)[:500] for each in (message, texts.get("fix", "")))
-    return Fault.of(code, said, fix, status=status, operation=operation)
+    text, fix = (hide(each, secrets)[:500] for each in (message, texts.get("fix", "")))
+    return Fault.of(code, text, fix, status=status, operation=operation)

@@ -1,7 +1,8 @@
-"""The server's codes (protocol section 3): what each means, what to do about it, and whether it proves anything.
+"""The server's codes (protocol section 3): meaning, policy, and whether a code proves that nothing was done.
 
-A fault says that a request failed. Only some codes say that it was not carried out: those that the server gives before
-it begins. That is what a caller needs to know before it asks for the same thing again.
+A fault says that a request failed. Only some codes prove that it was not carried out: those that the server gives
+before it begins. A caller needs to know that before it sends the same request again. The class that a code is raised as
+is chosen in `errors`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Policy(StrEnum):
     FREE_RESOURCES = "free-resources"
     """A limit of the server is reached: keep what works, log what the operator should free, try again slowly."""
     GIVE_UP = "give-up"
-    """Only the operator or the programmer can mend this."""
+    """Only the operator or the programmer can fix this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ _REFUSED: Final[tuple[tuple[frozenset[int], str], ...]] = (
 )
 """Codes that are given before a request is carried out, and why: the server's own words say so (protocol section 3).
 
-Not among them: 120 and 200 to 209, failures in the midst of the work, of which nobody knows how far it came."""
+Not among them: 120 and 200 to 209, failures during the work, which may have been done in part."""
 
 
 def _codes() -> dict[int, Code]:

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to a node: one request at a time, and only bytes that were asked for.
+"""One HTTP/1.1 connection to a node: one request at a time, and no bytes that no request asked for.
 
 A reply proves something about a request only if it cannot be the reply to another one. So a connection on which
 anything comes that nobody asked for, while it is idle or behind the end of a reply, is closed at once and never used
@@ -17,7 +17,7 @@ from typing import Final, cast
 import h11
 
 _MAX_INFORMATIONAL: Final = 16
-"""Interim replies (1xx) that one reply may have before it; more are no reply of an honest server."""
+"""At most 16 interim replies (1xx) may precede a reply; with more the connection is closed."""
 _GZIP: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
@@ -26,7 +26,7 @@ class BrokenOff(Exception):
 
 
 class NotHttp(Exception):
-    """What came is not HTTP. The message says why and repeats nothing of it."""
+    """The bytes received are not HTTP. The message says why and repeats none of them."""
 
 
 class TooLarge(Exception):
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         self._cap = 0
         self._inflate: zlib._Decompress | None = None
         self._informational = 0
-        self.heard = asyncio.Event()
+        self.received = asyncio.Event()
         """Set whenever bytes of the reply come: a read time-out counts from the last of them."""
         self.replies = 0
         self.carried: set[str] = set()
@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
     def __repr__(self) -> str:
         return f"<Connection {'open' if self.is_open else 'closed'}, {self.replies} replies>"
 
-    # What the pool asks
+    # For the pool
 
     @property
     def is_open(self) -> bool:
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # that of a stream, as a connection's is
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is None or self._waiter.done():
             self._reject()
             return
-        self.heard.set()
+        self.received.set()
         self._feed(data)
 
     def eof_received(self) -> None:
@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
             self._waiter.set_exception(error)
 
     def _reject(self) -> None:
-        """Bytes that nobody asked for: which reply they are is not known, nor which the next one would be."""
+        """Close after bytes that no request asked for: neither they nor later bytes can be attributed to a request."""
         if self.is_open:
             self.abort()
 

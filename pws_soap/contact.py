@@ -35,7 +35,7 @@ _CACHE: Final = 32_768
 """Texts whose forms are kept: several spellings of all contacts of a large service, in about 10 MB."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=?/-]+@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
-"""What nearly all contacts look like; nothing but its case can vary, unless a label begins with `xn--`."""
+"""The form of nearly all contacts; only their case can vary, unless a label begins with `xn--`."""
 _NAMED: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^"<>])*<([^<>]*)>\s*(?:;[^<>]*)?', re.DOTALL)
 """A name-addr (RFC 3261 section 25.1): perhaps a display name, the URI in angle brackets, parameters of a header."""
 _SCHEME: Final = re.compile(r"(?:sips?|pres|im|xmpp|mailto):\s*", re.IGNORECASE)
@@ -46,9 +46,9 @@ _PASSWORD: Final = re.compile(r"([^:]*):[^:;?/@\s]*")
 _ESCAPES: Final = re.compile(r"((?:%[0-9A-Fa-f]{2})+)")
 _PORT: Final = re.compile(r"(.*):[0-9]*", re.DOTALL)
 
-# Reserved characters are escaped in what we give, so that it reads as the same again.
+# Reserved characters are escaped in our output, so that it parses to the same contact.
 _UNSAFE: Final = r':<>"\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff'
-"""What is escaped anywhere: it separates, is white space, or does not show (control, direction)."""
+"""Characters that are always escaped: separators, white space, and invisible ones (control, direction)."""
 _PERCENT: Final = "%(?=[0-9A-Fa-f]{2})"
 _IN_USER: Final = re.compile(rf"{_PERCENT}|[{_UNSAFE}]")
 _IN_REST: Final = re.compile(rf"{_PERCENT}|[{_UNSAFE};?/]")
@@ -195,13 +195,13 @@ def _ipv6(text: str) -> IPv6Address | None:
 
 
 def _user_case(char: str) -> str:
-    """Without regard to case. What case folding makes two characters of stays: a user `weiß` is not `weiss`."""
+    """A character without regard to case. One that case folding expands to two stays: user `weiß` is not `weiss`."""
     folded = char.casefold()
     return folded if len(folded) == 1 else char.lower()
 
 
 def _folded(text: str, case: Callable[[str], str]) -> str:
-    """Without regard to case and to compatible forms of a character (NFKC)."""
+    """The text without regard to case and to compatible forms of a character (NFKC)."""
     if text.isascii():
         return text.lower()
     for _ in range(4):  # a folded character may have another normal form, and the other way round

@@ -1,4 +1,4 @@
-"""The WSDL, loaded once into zeep, and the decision whether it can serve.
+"""Loads the WSDL into zeep, once, and decides whether it has all that the client needs.
 
 The bundled WSDL is ours; another release's may differ in order, optional parts and limits, and is taken as it is as
 long as the names hold (protocol section 1, trap 2). The address inside a WSDL is never used: the server's is a
@@ -69,7 +69,7 @@ NEEDED: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "registerEndPoint": (("url", "endPointID", "expiration"), ("endPointID",)),
     "unregisterEndPoint": (("endPointID",), ("status",)),
 }
-"""What the client sends and reads of each operation, as paths in request and response; `@` marks an attribute."""
+"""The elements that the client sends and reads, by operation, as paths in request and response; `@`: an attribute."""
 
 HEADER_PART: Final = "sessionKeyHeader"
 _CONTACT: Final = "contactsList/contact/@contactURI"
@@ -82,11 +82,11 @@ _ZEEP_FAILS: Final = (
     TypeError,
     ValueError,
 )
-"""What zeep raises for a WSDL that it cannot make sense of, found by leaving out every element in turn."""
+"""What zeep raises for a WSDL that it cannot read, found by removing each element in turn."""
 
 
 class _NoNetwork:
-    """The transport that zeep loads a WSDL with: there is nothing to load beyond the document itself."""
+    """The transport for zeep while it loads a WSDL: refuses to load anything beyond the document itself."""
 
     def __init__(self, source: str) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""Bytes of a reply to an lxml tree: safely, and in slices so that an event loop can breathe between them.
+"""Parses the bytes of a reply into an lxml tree: safely, and in slices with a yield to the event loop between them.
 
 No document type, no entity, no other document: a reply that has one is refused before the parser sees it. Text nodes
 may be large (a list of rich documents comes as one), so the parser's own limit on them is lifted; the transport's cap
@@ -22,7 +22,7 @@ SLICE: Final = 32 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _DECLARED: Final = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
 _ENCODINGS: Final = frozenset({b"utf-8", b"us-ascii", b"iso-8859-1", b"windows-1252"})
-"""What a reply may declare: encodings in which ASCII is ASCII, so that no document type hides behind another one."""
+"""Encodings that a reply may declare: all contain ASCII, so that no document type can hide in another encoding."""
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 """Half a UTF-16 pair in the form of UTF-8: one character, which XML cannot have."""
@@ -77,7 +77,7 @@ def parse_in_slices(body: bytes) -> Generator[None, None, etree._Element]:
         repaired = _repaired(body)
         if repaired == body:
             raise
-    # Bytes that no XML may have cost the characters they stand in, not the contacts around them.
+    # Bytes that XML forbids cost the characters they stand in, not the contacts around them.
     return (yield from _feed(repaired, encoding="utf-8"))
 
 
@@ -130,7 +130,7 @@ def _legal_reference(found: re.Match[str]) -> str:
 
 
 def _refuse_document_type(body: bytes) -> None:
-    """Look through what may precede the root element; what is neither declaration, comment nor root is refused."""
+    """Check what precedes the root element: anything but a declaration or a comment is refused."""
     if b"\0" in body[:4] or body[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise NotXml("the reply is not in UTF-8")
     at = len(_BOM) if body.startswith(_BOM) else 0
@@ -165,6 +165,6 @@ def _refuse_html(body: bytes, at: int) -> None:
 
 
 def _shown(body: bytes) -> str:
-    """The beginning of a reply that is not SOAP, for a message: it comes from a proxy or another program."""
+    """The beginning of a reply that is not SOAP, for a message; it comes from a proxy or another program."""
     text = body[:80].decode("ascii", "replace")
     return repr("".join(char if char.isprintable() else " " for char in text))

@@ -73,7 +73,7 @@ class ArgumentError(PwsError, ValueError):
 
 
 class ContractError(PwsError):
-    """A WSDL that cannot serve. `missing` lists every name that we looked for in vain."""
+    """A WSDL that cannot be used. `missing` lists every name that we need and that it lacks."""
 
     def __init__(self, source: str, missing: tuple[str, ...] = (), reason: str | None = None) -> None:
         self.source = source
@@ -119,7 +119,7 @@ class PartlySubscribed(PwsError):
 
 
 class PidfError(PwsError, ValueError):
-    """A document that cannot be read. `contact` is whom it was about, where that can be made out; `reason` says why."""
+    """A document that cannot be read. `contact` is the one it is about, None if unreadable; `reason` says why."""
 
     def __init__(self, reason: str, contact: str | None = None) -> None:
         self.reason = reason
@@ -193,12 +193,12 @@ class UnexpectedReply(UnreadableReply):
 
 
 _HEALED: Final = frozenset({Policy.LOG_IN_AGAIN, Policy.REGISTER_AGAIN, Policy.SUBSCRIBE_AGAIN, Policy.BACK_OFF})
-"""What a program does about an error without anybody's help."""
+"""Policies that a program follows without an operator."""
 _FILLERS: Final = frozenset({"a", "an", "the", "is", "was", "there", "such", "of", "in"})
 
 
 def _words(text: str) -> frozenset[str]:
-    """The words that say something."""
+    """The words of a text that carry meaning, for a comparison."""
     return frozenset(re.findall(r"[\w']+", text.casefold())) - _FILLERS
 
 
@@ -256,7 +256,7 @@ class NotLoggedIn(Fault):
 
 
 class LoginRefused(Fault):
-    """111 to 114: user name or password are wrong. Only the operator can mend this."""
+    """111 to 114: user name or password are wrong. Only the operator can fix this."""
 
 
 class AlreadyLoggedIn(Fault):
@@ -264,11 +264,11 @@ class AlreadyLoggedIn(Fault):
 
 
 class EndpointLost(Fault):
-    """132, 136: the server does not know the endpoint, or it is somebody else's. Register a new one."""
+    """132, 136: the server does not know the endpoint, or another session owns it. Register a new one."""
 
 
 class SubscriptionLost(Fault):
-    """133, 137: the server does not know the subscription, or it is somebody else's. Subscribe anew."""
+    """133, 137: the server does not know the subscription, or another session owns it. Subscribe anew."""
 
 
 class Exhausted(Fault):
@@ -276,7 +276,7 @@ class Exhausted(Fault):
 
 
 class Throttled(Fault):
-    """210, 212, or HTTP 503 in general: fewer requests are asked for. Only the two codes say that nothing was done."""
+    """210, 212, or any HTTP 503: send fewer requests. Only the two codes prove that nothing was done."""
 
 
 class ServerTrouble(Fault):

@@ -1,7 +1,7 @@
-"""The transport without sockets: scripted answers, and a record of what was sent.
+"""A transport without sockets: scripted replies, and a record of the requests.
 
-It is for tests, ours and those of a program that uses this library; it is scripted with data, or with a function that
-answers, such as a simulator in the same process.
+For tests, ours and those of programs that use this library. It is scripted with data, or with a function that replies,
+such as a simulator in the same process.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Answer = Reply | PwsError | bytes
 
 
 class MemoryTransport:
-    """A transport that answers from `answers`, one after the other, or by a function of what was sent.
+    """A transport that replies with `answers`, one after the other, or by a function of the request.
 
-    Sending more than there are answers is an AssertionError, so that no test goes on unnoticed.
+    A request beyond the last answer raises AssertionError, so that a test cannot miss it.
     """
 
     def __init__(self, answers: Iterable[Answer] | Callable[[SentRequest], Awaitable[Answer]] = ()) -> None:

@@ -1,4 +1,4 @@
-"""The values that travel between the layers: frozen, typed, and silent about secrets.
+"""The values that the layers exchange: frozen, typed, and never showing a secret.
 
 Names are the field's (contact, endpoint, subscription, session, presence state); the wire's spelling lives in
 `pws_soap.codec` alone. What a contact is, and which spellings are one, `pws_soap.contact` decides.
@@ -49,7 +49,7 @@ class PresenceType(StrEnum):
 
 
 class Secret:
-    """A string that shows itself to nobody but the caller of `reveal`.
+    """A string that only `reveal` shows.
 
     Its `repr`, `str` and `format` are stars, it cannot be pickled, and comparing it reveals nothing about its content
     in an error message.

@@ -1,4 +1,4 @@
-"""The query of a notification, which anybody may send: read it strictly, reveal nothing.
+"""Parses the query of a notification strictly, since anybody may send one; errors repeat nothing of it.
 
 `?id=<subscription>&eventType=PRESENCE_NOTIFICATION`; one Cisco article calls the second parameter `etype`, and both are
 taken (protocol section 2, Notifications).
@@ -14,13 +14,13 @@ from pws_soap.models import Notification
 
 EVENT_TYPE: Final = "PRESENCE_NOTIFICATION"
 MAX_QUERY: Final = 256
-"""Bytes of query that are looked at; the server's own are about 50."""
+"""Longest query that is parsed, in characters; the server's own have about 50."""
 MAX_ID: Final = 2**31 - 1
 """Subscription ids are xsd:int."""
 
 
 class NotANotification(ValueError):
-    """A query that is no notification. The message names the fault and never repeats the query."""
+    """A malformed notification. The message names the fault and never repeats the query."""
 
 
 def read(query: str | bytes, received: datetime | None = None) -> Notification:

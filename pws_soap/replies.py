@@ -1,4 +1,4 @@
-"""The two replies that grow, get...PresenceResponse, read with lxml from the parsed reply.
+"""Reads the two replies of unbounded length, get...PresenceResponse, from the parsed XML with lxml.
 
 zeep's own decoding ends at the WSDL's 100 contacts (it raises, or drops the rest in silence) and takes 30 microseconds
 a contact; this walk takes any number. It goes contact by contact and then to what the contact holds, so a contact
@@ -31,7 +31,7 @@ _OTHER_TYPE: Final = "{} where {} was asked for"
 def presences(
     payload: etree._Element, asked: PresenceType | None = None, now: datetime | None = None
 ) -> Iterator[Presence]:
-    """What a get...PresenceResponse says, one entry after the other, read as it is consumed.
+    """The entries of a get...PresenceResponse, read lazily.
 
     An absent or empty list yields nothing: nothing changed (protocol section 2, Fetching). A contact that is named
     twice comes twice. Raises UnexpectedReply for a reply without content, or of another type than `asked`: that is the
@@ -50,10 +50,10 @@ def presences(
     if asked is not None and kind and kind != asked:
         raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
     entries, beside = 0, "" if kind else "no presenceType"
-    for each in response:
-        name = local(each).lower()
+    for element in response:
+        name = local(element).lower()
         if name in _LISTS:
-            found = _basic(each) if _LISTS[name] is PresenceType.BASIC else _rich(each, now)
+            found = _basic(element) if _LISTS[name] is PresenceType.BASIC else _rich(element, now)
             for entry in _typed(found, asked):
                 entries += 1
                 yield entry
@@ -61,23 +61,23 @@ def presences(
                 beside = f"a <{name}>"
         elif name and name != "presencetype":
             beside = f"an element <{name[:40]}>"
-            if any(local(inner).lower() in _ENTRIES for inner in each.iter()):
+            if any(local(inner).lower() in _ENTRIES for inner in element.iter()):
                 entries += 1
                 yield _nameless(f"{beside} that holds presence and is no list of it")
     if any(local_of(key) == "nil" for key in response.attrib):
         beside = "xsi:nil"
-    if not entries and beside:  # "nothing changed" is a statement about everybody: it has to be made in so many words
+    if not entries and beside:  # "nothing changed" confirms every contact, so the reply has to say it explicitly
         yield _nameless(f"{beside} and no entry")
     yield from _texts(response)
 
 
 def _typed(entries: Iterator[Presence], asked: PresenceType | None) -> Iterator[Presence]:
-    """The entries; those of another type than was asked for say too little, or what nobody can read."""
-    for each in entries:
-        if asked is None or each.type is asked or each.problem is not None:
-            yield each
+    """The entries; one of another presence type than requested gets a problem."""
+    for entry in entries:
+        if asked is None or entry.type is asked or entry.problem is not None:
+            yield entry
         else:
-            yield replace(each, problem=_OTHER_TYPE.format(each.type, asked))
+            yield replace(entry, problem=_OTHER_TYPE.format(entry.type, asked))
 
 
 def _basic(contacts: etree._Element) -> Iterator[Presence]:

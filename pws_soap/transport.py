@@ -1,4 +1,4 @@
-"""Bytes to one node and back, over HTTP/1.1; every foreign exception ends here and becomes one of ours.
+"""Sends requests to one node over HTTP/1.1 and reads the replies; foreign exceptions are translated into ours here.
 
 Requests carry Content-Length (a chunked one is refused by the server), connections are kept alive, there is one TLS
 context per node, redirects are not followed, and no environment variable names a proxy or an authority. The reply is
@@ -37,14 +37,14 @@ from pws_soap.trust import SYSTEM_AUTHORITIES, Trust, WrongCertificate, shown_fi
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_READ_TIMEOUT: Final = 30.0
 DEFAULT_MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
-"""A reply of 5000 rich documents is about 15 MB; four times that is no reply of an honest server."""
+"""At most 64 MB of reply are read: four times a reply with 5000 rich documents."""
 _HEADERS: Final = (("User-Agent", "pws-presence"), ("Accept", "text/xml, application/soap+xml"))
 _KEPT: Final = 75.0
 """Seconds for which an idle connection is kept."""
 _MOST_IDLE: Final = 2
-"""Idle connections that are kept for another operation; more would hold the server's threads for nothing."""
+"""At most this many idle connections are kept for another operation; more would occupy the server's threads."""
 _TOTAL_PER_READ: Final = 4
-"""A whole call may take this many read time-outs: a server that sends a byte now and then holds nobody for ever."""
+"""A whole call may take this many read time-outs, so that a server that sends single bytes cannot hold it for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         ...
 
 
@@ -112,10 +112,10 @@ class HttpTransport:
         return await self._request("GET", url, b"", {}, operation)
 
     async def close(self) -> None:
-        for each in [*self._idle, *self._busy]:
-            each.abort()
+        for connection in [*self._idle, *self._busy]:
+            connection.abort()
         self._idle.clear()
-        await asyncio.sleep(0)  # lets the connections say that they are gone
+        await asyncio.sleep(0)  # lets the connections report that they are closed
 
     # One request
 
@@ -151,16 +151,16 @@ class HttpTransport:
         return Reply(raw.status, raw.body)
 
     async def _within_time(self, connection: Connection, head: h11.Request, body: bytes) -> RawReply:
-        """The reply: between two pieces of it the read time-out may pass, and a few times that in all."""
+        """The reply, where each piece comes within the read time-out and all of it within a few times that."""
         async with asyncio.timeout(_TOTAL_PER_READ * self._read_timeout):
             asked = asyncio.ensure_future(connection.ask(head, body, self._max_reply_bytes))
             try:
                 while True:
-                    connection.heard.clear()
+                    connection.received.clear()
                     done, _ = await asyncio.wait({asked}, timeout=self._read_timeout)
                     if done:
                         return asked.result()
-                    if not connection.heard.is_set():
+                    if not connection.received.is_set():
                         raise TimeoutError
             finally:
                 if not asked.done():
@@ -211,7 +211,7 @@ class HttpTransport:
             raise untrusted(error.verify_message or str(error), shown, node, operation) from None
         except TimeoutError:
             message = f"no connection within {self._connect_timeout:g} s"
-        except UnicodeError:  # for a name that is none, such as a..b
+        except UnicodeError:  # for a malformed name, such as a..b
             message = "the address is not a URL"
         except socket.gaierror:
             message = f"the name {host!r} cannot be resolved"

@@ -1,4 +1,4 @@
-"""Whom to believe over TLS: what is trusted, how a pinned certificate is checked, and what the error says."""
+"""Which certificates are trusted over TLS, how a pinned one is checked, and the error for one that is not trusted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pws_soap.errors import ArgumentError, UntrustedServer
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom to believe over TLS: a private authority, one certificate by its SHA-256, or the system's authorities.
+    """What is trusted over TLS: a private authority, one certificate by its SHA-256, or the system's authorities.
 
-    There is no way to trust everybody. With a fingerprint the certificate itself is checked, before anything is sent,
+    Verification cannot be switched off. With a fingerprint the certificate itself is checked, before anything is sent,
     and its name and date are not.
     """
 
@@ -24,7 +24,7 @@ class Trust:
     fingerprint: str | None = None
 
     def context(self) -> ssl.SSLContext:
-        """What connections are made with. Raises ArgumentError for a file or a fingerprint that is not one."""
+        """The TLS context for connections. Raises ArgumentError for an invalid file or fingerprint."""
         if self.fingerprint is not None:
             if self.ca_file is not None:
                 raise ArgumentError("fingerprint", "ca_file or fingerprint, not both", self.fingerprint)
@@ -80,7 +80,7 @@ class WrongCertificate(Exception):
 
 
 def _unchecked() -> ssl.SSLContext:
-    """A context that believes any certificate, for those who compare it themselves."""
+    """A context that accepts any certificate, for callers that compare it themselves."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -6,6 +6,7 @@ Hypothesis judges what an example does, never how long it takes to run or to be 
 from __future__ import annotations
 
 import gc
+import os
 from typing import Final
 
 import pytest
@@ -16,6 +17,11 @@ settings.load_profile("pws")
 
 FIRST: Final = ("e2e", "dashboard", "benchmarks", "model", "sync", "lifecycle", "cli")
 """Rooms whose files take seconds each. They come first, so that at the end no worker waits for another's long file."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for a service or a browser that they have started."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""What import-linter cannot see of the walls that pyproject.toml draws: clocks, sockets, random sources, and zeep.
+"""What import-linter cannot see of the walls that pyproject.toml draws: clocks, sockets, random sources, zeep, names.
 
 Who imports whom is checked by `lint-imports`.
 """
@@ -38,6 +38,7 @@ PURE_SERVER = {
     "pws_soap.server.soap",
 }
 PURE_SIMULATOR = {
+    "pws_soap.simulator.bounds",
     "pws_soap.simulator.faults.damage",
     "pws_soap.simulator.faults.entries",
     "pws_soap.simulator.faults.gateway",
@@ -66,6 +67,19 @@ WORLD |= {
 }
 """What a decision must not know: sockets, clocks, random sources, processes, the environment."""
 WEB = {"fastapi", "starlette", "uvicorn", "pydantic", "click", "rich", "httptools"}
+
+NAMES_OF_TWO_CLASSES = {
+    "Device",
+    "Endpoint",
+    "Fault",
+    "Notification",
+    "Presence",
+    "RequestRefused",
+    "Session",
+    "State",
+    "Subscription",
+}
+"""Each has its reason in docs/contributing.md; there are never more than ten."""
 
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"}
 
@@ -245,6 +259,19 @@ def test_service_asks_one_clock() -> None:
     """So that a day of it can be run in a test of milliseconds."""
     asking = {name: clocks(tree) for name, tree in SERVICE.items() if name != "service.core.clock"}
     assert not {name: calls for name, calls in asking.items() if calls and not within(name, {"service.cli"})}
+
+
+def test_class_names_are_unique() -> None:
+    """A class is found by its name. Those that two classes share are few, and each is argued for."""
+    places: dict[str, list[str]] = {}
+    for name, tree in {**PWS_SOAP, **SERVICE}.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name)
+    assert {name for name, modules in places.items() if len(modules) > 1} == NAMES_OF_TWO_CLASSES
+    assert len(NAMES_OF_TWO_CLASSES) <= 10
+    section = (ROOT / "docs/contributing.md").read_text().partition("## Names of two classes")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == NAMES_OF_TWO_CLASSES
 
 
 def test_everything_that_is_imported_is_declared() -> None:

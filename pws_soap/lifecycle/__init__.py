@@ -1,7 +1,9 @@
 """The lifecycle of sessions, endpoints and subscriptions, decided in pure code.
 
 `step(state, event, now) -> (state, commands)`: no I/O, no clock, no random source. Expiry, renewal, redirect,
-failover and back-off are decided here and only here; the table of all states and transitions is in `table`.
+failover and back-off are decided here and only here; the table of all states and transitions is in `table`. It imports
+the library's values and errors alone. What a class of errors means for what we hold at the server is `failures`; a new
+PWS code of a known class needs no change here.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from pws_soap.lifecycle.events import (
     Command,
     Event,
     Failed,
+    LoginRedirected,
     Move,
-    Redirected,
     Removed,
     Stop,
     Succeeded,
@@ -26,15 +28,15 @@ from pws_soap.lifecycle.step import begin, next_due, step
 from pws_soap.lifecycle.table import USABLE, Act, Kind, Phase, ResourceEvent
 from pws_soap.lifecycle.values import (
     LOST_OF,
+    EndUser,
     Failure,
     FailureKind,
     Key,
     Leftover,
-    Node,
+    NodeHealth,
     Resource,
     Settings,
     State,
-    User,
 )
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Act",
     "CallReported",
     "Command",
+    "EndUser",
     "Event",
     "Failed",
     "Failure",
@@ -51,11 +54,11 @@ __all__ = [
     "Key",
     "Kind",
     "Leftover",
+    "LoginRedirected",
     "Memory",
     "Move",
-    "Node",
+    "NodeHealth",
     "Phase",
-    "Redirected",
     "Removed",
     "Resource",
     "ResourceEvent",
@@ -64,7 +67,6 @@ __all__ = [
     "Stop",
     "Succeeded",
     "Tick",
-    "User",
     "Want",
     "begin",
     "failure_of",

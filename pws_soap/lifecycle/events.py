@@ -64,7 +64,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Redirected:
+class LoginRedirected:
     """The login `seq` was answered with a redirect (names as the server gave them)."""
 
     key: Key
@@ -99,7 +99,7 @@ class Removed:
     failure: Failure | None = None
 
 
-Event = Tick | Want | Move | Stop | Succeeded | Failed | Redirected | CallReported | Removed
+Event = Tick | Want | Move | Stop | Succeeded | Failed | LoginRedirected | CallReported | Removed
 
 
 @dataclass(frozen=True, slots=True)

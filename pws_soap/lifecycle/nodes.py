@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from pws_soap.lifecycle.values import Failure, FailureKind, Node, Settings, State, User
+from pws_soap.lifecycle.values import EndUser, Failure, FailureKind, NodeHealth, Settings, State
 
 _NAME = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
@@ -28,7 +28,7 @@ def reached(state: State, node: str) -> State:
 
 def missed(state: State, node: str, text: str, now: float) -> State:
     """A call to `node` was not answered."""
-    old = state.nodes.get(node, Node())
+    old = state.nodes.get(node, NodeHealth())
     since = now if old.failing_since is None else old.failing_since
     new = replace(old, failures=old.failures + 1, failing_since=since, error=text)
     if has_failed(new, state.settings, now):
@@ -36,18 +36,18 @@ def missed(state: State, node: str, text: str, now: float) -> State:
     return replace(state, nodes={**state.nodes, node: new})
 
 
-def _fresh(node: Node | None) -> Node:
-    return Node(backup=node.backup) if node else Node()
+def _fresh(node: NodeHealth | None) -> NodeHealth:
+    return NodeHealth(backup=node.backup) if node else NodeHealth()
 
 
-def _gives_up_at(node: Node | None, settings: Settings) -> float | None:
+def _gives_up_at(node: NodeHealth | None, settings: Settings) -> float | None:
     """When the policy gives the node up, if nothing is heard from it: None where it has not failed often enough."""
     if node is None or node.failing_since is None or node.failures < settings.node_failures:
         return None
     return node.failing_since + settings.node_patience
 
 
-def has_failed(node: Node | None, settings: Settings, now: float) -> bool:
+def has_failed(node: NodeHealth | None, settings: Settings, now: float) -> bool:
     """Whether the policy gives the node up."""
     at = _gives_up_at(node, settings)
     return at is not None and now >= at
@@ -72,12 +72,12 @@ def moves(state: State) -> Iterator[float]:
     """When `leave_failed` will move a user, as far as time alone decides it."""
     for user in () if state.stopping else state.users.values():
         at = _gives_up_at(state.nodes.get(user.node), state.settings)
-        others = [state.nodes.get(node, Node()).down_until for node in _others(user, state.nodes, state.settings)]
+        others = [state.nodes.get(node, NodeHealth()).down_until for node in _others(user, state.nodes, state.settings)]
         if at is not None and others:
             yield max(at, min(others))
 
 
-def _others(user: User, nodes: Mapping[str, Node], settings: Settings) -> list[str]:
+def _others(user: EndUser, nodes: Mapping[str, NodeHealth], settings: Settings) -> list[str]:
     """The backup named at login, the one named by the redirect, then the configured nodes in their order."""
     here = nodes.get(user.node)
     at = settings.nodes.index(user.node) + 1 if user.node in settings.nodes else 0
@@ -86,8 +86,8 @@ def _others(user: User, nodes: Mapping[str, Node], settings: Settings) -> list[s
     return [node for node in dict.fromkeys([*named, *ring]) if node and node != user.node]
 
 
-def _may_try(nodes: Mapping[str, Node], node: str, now: float) -> bool:
-    return nodes.get(node, Node()).down_until <= now
+def _may_try(nodes: Mapping[str, NodeHealth], node: str, now: float) -> bool:
+    return nodes.get(node, NodeHealth()).down_until <= now
 
 
 def resolve(name: str | None, near: str, settings: Settings) -> str | None:

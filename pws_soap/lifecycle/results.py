@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause, renewal
-from pws_soap.lifecycle.events import Failed, Redirected, Removed, Succeeded
+from pws_soap.lifecycle.events import Failed, LoginRedirected, Removed, Succeeded
 from pws_soap.lifecycle.plan import owner, parents, session_of, wanted
 from pws_soap.lifecycle.table import SESSIONS, USABLE, Kind, Phase, ResourceEvent
 from pws_soap.lifecycle.values import (
@@ -14,13 +14,13 @@ from pws_soap.lifecycle.values import (
     Failure,
     FailureKind,
     Key,
-    Node,
+    NodeHealth,
     Resource,
 )
-from pws_soap.lifecycle.work import Work
+from pws_soap.lifecycle.work import StepInProgress
 
 
-class Results(Work):
+class Results(StepInProgress):
     """A step that takes in the result of a command."""
 
     def succeeded(self, event: Succeeded) -> None:
@@ -85,7 +85,7 @@ class Results(Work):
     def _logged_in(self, key: Key, backup: str | None) -> None:
         if key.kind is Kind.APPLICATION:
             named = nodes.resolve(backup, key.node, self.state.settings)
-            health = replace(self.state.nodes.get(key.node, Node()), backup=named)
+            health = replace(self.state.nodes.get(key.node, NodeHealth()), backup=named)
             self.state = replace(self.state, nodes={**self.state.nodes, key.node: health})
             if self.state.needs_reset(key.node):
                 self._event(key, ResourceEvent.TAINTED)
@@ -179,7 +179,7 @@ class Results(Work):
                 self._put(replace(resource, expires_at=self.now + tried))
             self._fail(self.state.resources[key], failure)
 
-    def redirected(self, event: Redirected) -> None:
+    def redirected(self, event: LoginRedirected) -> None:
         key = event.key
         self.state = nodes.reached(self.state, key.node)
         resource = self._current(key, event.seq)

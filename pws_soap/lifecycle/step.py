@@ -14,8 +14,8 @@ from pws_soap.lifecycle.events import (
     Command,
     Event,
     Failed,
+    LoginRedirected,
     Move,
-    Redirected,
     Removed,
     Stop,
     Succeeded,
@@ -27,11 +27,11 @@ from pws_soap.lifecycle.results import Results
 from pws_soap.lifecycle.table import Kind
 from pws_soap.lifecycle.values import (
     LOST_OF,
+    EndUser,
     Key,
-    Node,
+    NodeHealth,
     Settings,
     State,
-    User,
 )
 
 __all__ = ["begin", "next_due", "step"]
@@ -57,7 +57,7 @@ def step(state: State, event: Event, now: float) -> tuple[State, list[Command]]:
             work.succeeded(event)
         case Failed():
             work.failed(event)
-        case Redirected():
+        case LoginRedirected():
             work.redirected(event)
         case CallReported():
             work.call_reported(event)
@@ -76,7 +76,7 @@ class _Step(Results):
         for name, contacts in event.contacts.items():
             old = self.state.users.get(name)
             slots = spread(old.slots if old else (), contacts, settings.contacts_per_subscription)
-            users[name] = User(slots, settings.nodes[0]) if old is None else replace(old, slots=slots)
+            users[name] = EndUser(slots, settings.nodes[0]) if old is None else replace(old, slots=slots)
         self.state = replace(self.state, users=users)
 
     def move(self, event: Move) -> None:
@@ -86,8 +86,8 @@ class _Step(Results):
             else user
             for name, user in self.state.users.items()
         }
-        old = self.state.nodes.get(event.node, Node())
-        health = {**self.state.nodes, event.node: Node(backup=old.backup)}
+        old = self.state.nodes.get(event.node, NodeHealth())
+        health = {**self.state.nodes, event.node: NodeHealth(backup=old.backup)}
         self.state = replace(self.state, users=users, nodes=health)
 
     def call_reported(self, event: CallReported) -> None:

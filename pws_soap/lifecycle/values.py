@@ -89,7 +89,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeHealth:
     """The health of one node. `backup` is the node it named at login, as a base URL."""
 
     failures: int = 0
@@ -100,7 +100,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class EndUser:
     """An end user: the contacts wanted, a set for each subscription, and the node it is homed on as far as we know.
 
     `path` holds the nodes that one login was redirected over, `tours` counts those in a row that led nowhere. `backup`
@@ -164,8 +164,8 @@ class State:
     """All that the lifecycle knows. `seq` counts requests: one with a smaller number was sent earlier."""
 
     settings: Settings
-    nodes: Mapping[str, Node] = field(default_factory=dict)
-    users: Mapping[str, User] = field(default_factory=dict)
+    nodes: Mapping[str, NodeHealth] = field(default_factory=dict)
+    users: Mapping[str, EndUser] = field(default_factory=dict)
     resources: Mapping[Key, Resource] = field(default_factory=dict)
     leftovers: tuple[Leftover, ...] = ()
     suspected: frozenset[str] = frozenset()

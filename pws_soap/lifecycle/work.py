@@ -19,7 +19,7 @@ _SOON = 60.0
 """Seconds; what lives longer than this has not been lost again."""
 
 
-class Work:
+class StepInProgress:
     """One step in progress. It lives for one call of `step`."""
 
     def __init__(self, state: State, now: float) -> None:
@@ -186,15 +186,15 @@ class Work:
             self._is_clean(key.node)
 
     def _remove_leftovers(self) -> None:
-        for each in self.state.leftovers:
-            if self.now < each.due or not removable(each, self.state):
+        for leftover in self.state.leftovers:
+            if self.now < leftover.due or not removable(leftover, self.state):
                 continue
             seq = self._next_seq()
-            under_way = replace(each, seq=seq)
+            under_way = replace(leftover, seq=seq)
             self.state = replace(
-                self.state, leftovers=tuple(under_way if other is each else other for other in self.state.leftovers)
+                self.state, leftovers=tuple(under_way if other is leftover else other for other in self.state.leftovers)
             )
-            self.commands.append(Command(Act.REMOVE, Key(*owner(each)), seq, id=each.id, leftover=True))
+            self.commands.append(Command(Act.REMOVE, Key(*owner(leftover)), seq, id=leftover.id, leftover=True))
 
     def _send(self, act: Act, key: Key) -> None:
         resource = replace(self.state.resources[key], seq=self._next_seq())

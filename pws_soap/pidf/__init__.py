@@ -1,8 +1,9 @@
 """Rich presence: PIDF documents read, decided, explained and written (protocol section 4, RFC 3863, 4479, 4480, 5196).
 
 `read_list` reads whatever a `richPresenceList` held, `read_document` one document; both give a `Reading`. `explain`
-says why a reading has its state, `to_presence` makes of it what the rest of the library passes on. Nothing here does
-I/O or asks for the time: what is past its `until` does not count where the caller says which moment it is.
+says why a reading has its state, `to_presence` makes of it what the rest of the library passes on. Pure: no I/O, no
+clock; it imports lxml and the library's values. Another carrier of rich documents belongs into `carrier` (where a
+document ends in a text: `split`), an element into `reader` or `tuples`, a word that decides a state into `rule`.
 """
 
 from pws_soap.errors import PidfError

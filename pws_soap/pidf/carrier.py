@@ -131,7 +131,7 @@ def _texts(source: DocumentParser, content: bytes | bytearray | str, now: dateti
 def _piece(source: DocumentParser, data: bytes, piece: Piece, now: datetime | None) -> Reading:
     try:
         if piece.problem is not None:
-            raise PidfError(piece.problem)  # noqa: TRY301  # all that is wrong with a document leaves by one door
+            raise PidfError(piece.problem)  # noqa: TRY301  # every problem of a document is raised in one place
         prolog = data[piece.prolog : piece.start]
         return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)), now)
     except PidfError as error:

@@ -1,8 +1,9 @@
 """The server's side of the Presence Web Service: how a server reads requests, what they mean, and what it answers.
 
-It has no users and no presence of its own, but asks the ports (`ports`). A new PWS code or call belongs here.
-`presence`, `messages`, `codes`, `options` are values; `soap` is XML in and out, `node` what a node keeps and answers,
-`http` sockets. It imports lxml, aiohttp, uvicorn, and nothing of the client, of the simulator or of the service.
+It has no users and no presence of its own, but asks the ports (`ports`). A new PWS code is a line in `codes`; what the
+client makes of it is `pws_soap.codes`. `presence`, `messages`, `codes`, `options` are values; `soap` is XML in and out,
+`node` what a node keeps and answers, `http` sockets. It imports lxml, aiohttp, uvicorn, and nothing of the client, of
+the simulator or of the service.
 """
 
 from pws_soap.server.codes import Refused

@@ -87,7 +87,7 @@ class Authenticator:
         client = self.client(connection, admission.principal)
         wait = self._rate_limiter.take(client) if self._rate_limiter is not None else 0.0
         if wait:
-            raise RateLimited("There were more requests than limits.requests_per_second lets one asker make", wait)
+            raise RateLimited("There were more requests than limits.requests_per_second allows one client", wait)
         return admission.principal
 
     def check_browser(self, connection: HTTPConnection, method: str) -> None:

@@ -62,7 +62,7 @@ _READ: Final = (
 
 def create_app(
     engine: Engine,
-    knowledge: Core,
+    core: Core,
     *,
     callback_secret: Secret | None,
     callback_prefix: str = "",
@@ -83,10 +83,10 @@ def create_app(
     stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what visitors of a demonstration
     may play with. ValueError: the callback's secret is empty.
     """
-    json, clock = ContactJson(), knowledge.clock
-    knowledge.store.changes.listen(json.forget)
+    json, clock = ContactJson(), core.clock
+    core.store.changes.listen(json.forget)
     authenticator = authenticator or Authenticator()
-    context = Context(engine, knowledge, json, authenticator, version)
+    context = Context(engine, core, json, authenticator, version)
     app = FastAPIOffline(
         _DOCS,
         None,
@@ -101,13 +101,16 @@ def create_app(
     )
     if callback_secret is not None:
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
-    for module in (presence, history, claims, contacts, status):
-        app.include_router(module.router(context))
-    app.include_router(events.router(context, keep_alive))
-    app.include_router(probes.router(context, demo=simulator is not None))
-    app.include_router(dashboard.router(root_path))
-    if simulator is not None:
-        app.include_router(demo.router(context, simulator))
+    routers = [module.router(context) for module in (presence, history, claims, contacts, status)]
+    routers += [events.router(context, keep_alive), probes.router(context, demo=simulator is not None)]
+    routers += (
+        [dashboard.router(root_path)]
+        if simulator is None
+        else [dashboard.router(root_path), demo.router(context, simulator)]
+    )
+    for router in routers:
+        # They are whole: `include_router` would work out each route's parameters a second time.
+        app.router.routes.extend(router.routes)
     error_handlers.install(app)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
     app.add_middleware(RequestLimits, max_body=max_body)

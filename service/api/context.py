@@ -21,7 +21,7 @@ class Context:
     """The parts of the service as the routes see them."""
 
     engine: Engine
-    knowledge: Core
+    core: Core
     json: ContactJson
     authenticator: Authenticator
     version: str
@@ -29,17 +29,17 @@ class Context:
     @property
     def store(self) -> Store:
         """What is known."""
-        return self.knowledge.store
+        return self.core.store
 
     @property
     def reader(self) -> Reader:
         """What is said of it now."""
-        return self.knowledge.reader
+        return self.core.reader
 
     @property
     def log(self) -> EventLog:
         """What happened."""
-        return self.knowledge.log
+        return self.core.log
 
     def brief(self, contact: ContactSnapshot, within: frozenset[str] | None) -> ContactSnapshot:
         """The contact as a key without details sees it that may see the groups `within`."""
@@ -48,4 +48,4 @@ class Context:
     @property
     def clock(self) -> Clock:
         """What time it is."""
-        return self.knowledge.clock
+        return self.core.clock

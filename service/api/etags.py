@@ -22,7 +22,7 @@ _REVISION: Final = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Representation:
     """What an answer says, before it is known whether the client has it already."""
 
     body: bytes
@@ -83,14 +83,16 @@ def _hash(content: bytes, size: int) -> str:
     return hashlib.blake2b(content, digest_size=size).hexdigest()
 
 
-def tagged(said: Said, tags: Tags, revision: int, headers: Mapping[str, str] | None = None) -> Response:
+def tagged(
+    representation: Representation, tags: Tags, revision: int, headers: Mapping[str, str] | None = None
+) -> Response:
     """An answer with its entity tag, or 304 when the client has it already. `revision` is the log's last."""
-    tag = tags.of(said.body, revision)
+    tag = tags.of(representation.body, revision)
     # May be kept by the caller alone, and must be asked for each time: that is what makes the tag useful.
     sent = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY, **(headers or {})}
     if tags.any_will_do or tags.has(tag):
         return Response(status_code=304, headers=sent)
-    return Response(said.body, 200, sent | dict(said.headers), said.media_type)
+    return Response(representation.body, 200, sent | dict(representation.headers), representation.media_type)
 
 
 def plain(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:

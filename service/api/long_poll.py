@@ -19,7 +19,7 @@ from service.access.errors import KeyRequired
 from service.access.principal import Principal
 from service.api.context import Context
 from service.api.disconnect import wait_for_disconnect
-from service.api.etags import JSON, Said, Tags, tagged
+from service.api.etags import JSON, Representation, Tags, tagged
 from service.api.prefer import seconds_to_wait
 from service.core.events.event import Event
 
@@ -35,46 +35,46 @@ async def answer(
     context: Context,
     request: Request,
     who: Principal,
-    make: Callable[[], Said],
+    make: Callable[[], Representation],
     concerns: Concerns,
     media_type: str = JSON,
 ) -> Response:
     """What `make` says, now or as soon as it is worth telling. `concerns`: whether an event may change what it says."""
     tags = Tags(request, who, media_type)
     wait = seconds_to_wait(request.headers.getlist("prefer"))
-    said, revision = make(), context.log.last
+    representation, revision = make(), context.log.last
     if wait is None:
-        return tagged(said, tags, revision)
+        return tagged(representation, tags, revision)
     applied = {"Preference-Applied": f"wait={wait}"}
-    after = _knows(context, tags, said, concerns)
+    after = _knows(context, tags, representation, concerns)
     if after is None:
-        return tagged(said, tags, revision, applied)
+        return tagged(representation, tags, revision, applied)
     with context.authenticator.slots.take(context.authenticator.client(request, who)):
         gone = asyncio.create_task(wait_for_disconnect(request.receive))
         slept = asyncio.create_task(context.clock.sleep(wait))
-        news: asyncio.Task[None] | None = None
+        arrived: asyncio.Task[None] | None = None
         try:
             while not (slept.done() or context.log.closed):
-                news = asyncio.create_task(_news(context, after, concerns))
-                await asyncio.wait({gone, slept, news}, return_when=asyncio.FIRST_COMPLETED)
+                arrived = asyncio.create_task(_relevant_event(context, after, concerns))
+                await asyncio.wait({gone, slept, arrived}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     gone.result()  # a body over the cap is answered with 413
                     return Response(status_code=GONE)
-                happened, after = news.done(), context.log.last
-                said = make()
-                if happened and not tags.has(tags.of(said.body, after)):
+                happened, after = arrived.done(), context.log.last
+                representation = make()
+                if happened and not tags.has(tags.of(representation.body, after)):
                     break  # else what happened had changed nothing for this client
         finally:
-            await _end(gone, slept, news)
+            await _end(gone, slept, arrived)
     if not context.authenticator.is_still_in(request):
         raise KeyRequired("The key was revoked meanwhile")
-    return tagged(said, tags, context.log.last, applied)
+    return tagged(representation, tags, context.log.last, applied)
 
 
-def _knows(context: Context, tags: Tags, said: Said, concerns: Concerns) -> int | None:
-    """The event up to which the client knows everything; None when there is news for it already."""
+def _knows(context: Context, tags: Tags, representation: Representation, concerns: Concerns) -> int | None:
+    """The event up to which the client knows everything; None when there is an event for it already."""
     last = context.log.last
-    if not tags.are_given or tags.any_will_do or tags.has(tags.of(said.body, last)):
+    if not tags.are_given or tags.any_will_do or tags.has(tags.of(representation.body, last)):
         return last
     known = tags.known
     events = context.log.since(known) if known is not None else None
@@ -87,11 +87,11 @@ def _any(events: Sequence[Event], concerns: Concerns) -> bool:
     return any(map(concerns, events))
 
 
-async def _news(context: Context, after: int, concerns: Concerns) -> None:
+async def _relevant_event(context: Context, after: int, concerns: Concerns) -> None:
     """Returns when something happened that concerns the client, or the log is closed."""
     log = context.log
     while not log.closed:
-        await log.news(after)
+        await log.wait_for_event(after)
         events = log.since(after)
         if events is None or _any(events, concerns):
             return

@@ -76,7 +76,7 @@ KINDS: Final = {
     "invalid-parameters": ProblemKind(422, "The request is not as expected"),
     "server-not-available": ProblemKind(503, "The presence server cannot be asked now"),
     "body-too-large": ProblemKind(413, "The request body is too large"),
-    "not-found": ProblemKind(404, "There is nothing here"),
+    "not-found": ProblemKind(404, "No such path"),
     "method-not-allowed": ProblemKind(405, "The method is not allowed here"),
     "internal-error": ProblemKind(500, "The service failed"),
 }
@@ -178,9 +178,9 @@ class InvalidParameters(RequestRefused):
 
     def __init__(self, *wrong: WrongParameter) -> None:
         errors = [{"in": where, "parameter": shortened(name), "expected": expected} for where, name, expected in wrong]
-        told = "; ".join(f"{error['parameter']}: expected {error['expected']}" for error in errors[:5])
+        listed = "; ".join(f"{error['parameter']}: expected {error['expected']}" for error in errors[:5])
         more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-        super().__init__(told + more, members={"errors": errors})
+        super().__init__(listed + more, members={"errors": errors})
 
 
 def problem(refused: RequestRefused, path: str, root: str = "") -> Response:

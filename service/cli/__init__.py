@@ -2,8 +2,9 @@
 
 A command's module is imported when the command is called, so that `pws --help` and a mistyped name answer at once. A
 new command is a module in `commands` with a click command named `command`, and a line in `COMMANDS`; one that takes
-several modules gets a folder of its own, such as `doctor`, `watch` or `demo`. `terminal` is how `watch` and `demo` show
-a service (columns, bars, keys, lines); `shared` is what any command may use. May import every room; no room imports it.
+several modules gets a folder of its own, such as `doctor`, `watch` or `demo`. `terminal` is the view of a service that
+`watch` and `demo` share (columns, bars, keys, lines); `shared` is what any command may use. May import every room; no
+room imports it.
 
 Exit codes: 0 done, 1 the server or the network said no, 2 the words or the configuration are wrong, 130 Ctrl-C.
 """
@@ -96,7 +97,7 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and give the exit code back; whatever happens, no traceback."""
+    """Run the command line and return its exit code. Never shows a traceback, unless PWS_DEBUG is set."""
     for stream in (sys.stdout, sys.stderr):
         _replace_what_cannot_be_encoded(stream)
     code = _run(arguments)
@@ -120,7 +121,7 @@ def _run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except SystemExit as error:  # a broken pipe
         return error.code if isinstance(error.code, int) else 1
-    except Exception as error:  # the last line of defence; its text may hold anything, so it is not shown
+    except Exception as error:  # a bug: its text may hold a secret, so it is not shown
         if os.environ.get("PWS_DEBUG"):
             raise
         if isinstance(error, OSError):
@@ -166,7 +167,7 @@ def _say(text: str) -> None:
 
 
 def _place(error: Exception) -> str:
-    """What kind of error, and the line of code that raised it."""
+    """The kind of error, and the line of code that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

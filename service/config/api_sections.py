@@ -67,8 +67,8 @@ class KeySection(value_types.Section):
         return Principal(name, frozenset(self.scopes), frozenset(self.groups) or None, self.details)
 
 
-class Limits(value_types.Section):
-    """[limits]: how much one asker (a key, or an address without one) and all of them may ask."""
+class LimitsSection(value_types.Section):
+    """[limits]: how much one client (a key, or an address without one) and all clients may request."""
 
     requests_per_second: Annotated[float, PlainValidator(parsers.real(0.1, 100000, zero="no limit"))] = 100.0
     burst: Annotated[int, PlainValidator(parsers.whole(1, 1000000))] = 200

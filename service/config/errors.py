@@ -1,6 +1,6 @@
-"""What is wrong in a configuration, said so that a person can mend it without looking anything up.
+"""The mistakes in a configuration, each with key, value and fix, so that the user need not look anything up.
 
-All of it is said at once: somebody who sets up a service should not have to start it ten times to find ten mistakes.
+All mistakes are reported at once, so that ten mistakes do not take ten starts to find.
 The value of a secret is never part of it.
 """
 

@@ -58,7 +58,7 @@ url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80,
 # file = "pws-state.json"   # remembers ids over a crash, so that nothing is left behind at the server
 
 [access]
-# anonymous_from_anywhere = false  # true: whoever reaches it may read; where there is no key, also change
+# anonymous_from_anywhere = false  # true: every client may read; where there is no key, also change
 
 [limits]
 # requests_per_second = 100 # of one key, or of one address without a key; 0: no limit
@@ -78,7 +78,7 @@ url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80,
 [claims]
 # default_lease = 120       # seconds
 # max_lease = 3600
-# max_waiting = 500         # askers that may wait for somebody to be free
+# max_waiting = 500         # requests that may wait for somebody to be free
 # reserve = 5               # seconds that free people are kept for a request that waits for more of them; 0: never
 
 [available]                 # who counts as free for a task: "available" in the answers

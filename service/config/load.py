@@ -33,7 +33,7 @@ _BLOCKS: Final[Mapping[str, type[value_types.Section]]] = {
     "lifecycle": server_sections.Lifecycle,
     "state": server_sections.StateSection,
     "access": api_sections.Access,
-    "limits": api_sections.Limits,
+    "limits": api_sections.LimitsSection,
     "stream": api_sections.Stream,
     "history": api_sections.HistorySection,
     "claims": api_sections.ClaimLimits,
@@ -53,7 +53,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> server_sections.Confi
     gather(draft)
     for name in REQUIRED:
         if name != "watch":
-            draft.tree.setdefault(name, {})  # so that each missing key is told, not the section
+            draft.tree.setdefault(name, {})  # so that each missing key is reported, not the section
     sections: server_sections.Sections | None = None
     try:
         sections = server_sections.Sections.model_validate(draft.tree, context={"base": draft.base})
@@ -190,7 +190,7 @@ def _warnings(config: server_sections.Sections) -> Iterator[str]:
         yield f"callback.url {callback.url} is, for the server, the server itself: notifications will not arrive"
     if config.access.anonymous_from_anywhere and not addresses.is_loopback(config.http.host):
         may = "read everybody's presence" if config.keys else "read everybody's presence and change what is watched"
-        yield f"access.anonymous_from_anywhere is true: whoever reaches {config.http.host} may {may}"
+        yield f"access.anonymous_from_anywhere is true: anybody who reaches {config.http.host} may {may}"
     for index, watch in enumerate(config.watch):
         if not watch.contacts:
             yield f"watch[{index}] ({watch.end_user}) has no contacts"

@@ -1,7 +1,7 @@
 """What a configuration says, as frozen values with their defaults: the one list of sections.
 
-Here are those about the server and what is watched there; those about answering are in `answering`. The description of
-a required key is what its absence is reported with.
+Here are those about the presence server and what is watched there; those about answering are in `api_sections`. The
+description of a required key is what its absence is reported with.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from service.config.api_sections import (
     HistorySection,
     Http,
     KeySection,
-    Limits,
+    LimitsSection,
     Stream,
 )
 from service.core import callback_url
@@ -192,7 +192,7 @@ class Sections(value_types.Section):
     lifecycle: Lifecycle = Lifecycle()
     state: StateSection = StateSection()
     access: Access = Access()
-    limits: Limits = Limits()
+    limits: LimitsSection = LimitsSection()
     stream: Stream = Stream()
     history: HistorySection = HistorySection()
     claims: ClaimLimits = ClaimLimits()

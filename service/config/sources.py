@@ -125,7 +125,9 @@ def _secret(draft: Draft, section: str, key: str) -> None:
     location, pointer = (section, key), (section, f"{key}_file")
     if pointer[1] not in table:
         if key in table and draft.variable(location) is None:
-            draft.warnings.append(f"{path_of(location)} stands in the clear in {draft.file}; {key}_file keeps it apart")
+            draft.warnings.append(
+                f"{path_of(location)} is in clear text in {draft.file}; {key}_file names a separate file"
+            )
         return
     name = table.pop(pointer[1])
     if key in table:

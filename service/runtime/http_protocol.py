@@ -112,7 +112,7 @@ def _without_upgrade(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[b
             yield name, value
 
 
-class HttpConnection(HttpToolsProtocol):
+class LimitedHttpConnection(HttpToolsProtocol):
     """uvicorn's connection, with these limits and rules."""
 
     patience = PATIENCE

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.api.sse.response import STALLED, NotRead
-from service.runtime.http_protocol import HttpConnection
+from service.runtime.http_protocol import LimitedHttpConnection
 
 
 class CannotStart(Exception):
@@ -76,7 +76,7 @@ def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
         server_header=False,
         # uvicorn would believe whatever 127.0.0.1 says about who asks; callback.trusted_proxies is our own rule.
         proxy_headers=False,
-        http=HttpConnection,
+        http=LimitedHttpConnection,
         ws="none",
     )
     return Server(config)
@@ -112,5 +112,5 @@ async def serve(
         await asyncio.gather(*running)
     finally:
         stopped.cancel()
-        for each in sockets:
-            each.close()
+        for opened in sockets:
+            opened.close()

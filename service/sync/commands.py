@@ -90,7 +90,7 @@ class CommandRunner:
         try:
             event = await self._send(command)
         except Redirected as error:
-            event = lifecycle.Redirected(command.key, command.seq, error.primary, error.backup)
+            event = lifecycle.LoginRedirected(command.key, command.seq, error.primary, error.backup)
         except PwsError as error:
             event = lifecycle.Failed(command.key, command.seq, failure_of(error))
         except Exception:  # a bug must not leave a request without a result: the lifecycle would wait for it for ever

@@ -10,7 +10,7 @@ The rules (docs/protocol.md, Fetching):
   Whatever else it names may be one of them under another name: all are in doubt until they are polled.
 - Without any notification each subscription is fetched once in a safety interval, more often where notifications do not
   come (`service.sync.silence`).
-- When nothing was heard of the server for a while, one contact is polled: an outage is noticed within the interval of
+- When no reply came from the server for a while, one contact is polled: an outage is noticed within the interval of
   this heartbeat, and what cannot be fetched then is no longer live.
 - A slow sweep polls every contact, and counts what differs from what we had (the drift).
 - Only what a subscription carries can stay true. Whatever else a reply names stays in doubt.

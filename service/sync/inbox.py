@@ -98,8 +98,8 @@ class Inbox:
         found = [ref] if ref in self._slots else []
         if node == ANY_NODE:
             found = [each for each in self._slots if each.id == id]
-        for each in found:
-            self._mark(each)
+        for slot in found:
+            self._mark(slot)
         if not found:
             self._unknown += 1
             self._wait(ref)

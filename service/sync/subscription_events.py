@@ -115,8 +115,8 @@ def _later(was: Resource, now: Resource) -> bool:
 def _why(key: Key, old: State, new: State) -> str:
     """The newest error of the subscription, or of what it hangs on."""
     above = (Key(Kind.ENDPOINT, key.node), Key(Kind.END_USER, key.node, key.user), Key(Kind.APPLICATION, key.node))
-    for each in (key, *above):
-        was, now = old.resources.get(each), new.resources.get(each)
+    for part in (key, *above):
+        was, now = old.resources.get(part), new.resources.get(part)
         if now is not None and now.error is not None and (was is None or now.error is not was.error):
             return now.error.text
     return "it was not renewed in time"

@@ -81,8 +81,8 @@ class Watchlist:
     def wanted(self) -> dict[str, frozenset[str]]:
         """The same, as the lifecycle takes it."""
         users: dict[str, set[str]] = {user: set() for user in self._configured}
-        for each in self.all():
-            users[each.end_user].add(each.contact)
+        for watched in self.all():
+            users[watched.end_user].add(watched.contact)
         return {user: frozenset(contacts) for user, contacts in users.items()}
 
     def _configured_keys(self) -> set[str]:

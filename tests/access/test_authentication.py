@@ -104,7 +104,7 @@ async def test_a_wait_of_less_than_a_second_is_one_second() -> None:
 
 
 async def test_without_a_key_the_address_counts() -> None:
-    """Of IPv6 its network: one asker has as many addresses in it as they like."""
+    """Of IPv6 its network: one client has as many addresses in it as they like."""
     clock = ManualClock()
     office = filled(
         BareService(clock=clock, authenticator=Authenticator(rate_limiter=RateLimiter(clock, 1, 1), clock=clock))

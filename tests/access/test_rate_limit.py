@@ -1,4 +1,4 @@
-"""How fast one asker may ask."""
+"""How fast one client may send requests."""
 
 from __future__ import annotations
 
@@ -71,18 +71,18 @@ def test_those_who_have_been_quiet_make_room() -> None:
 
 def test_somebody_is_told_of_once_in_a_while() -> None:
     clock = ManualClock()
-    seldom = LogThrottle(clock)
-    assert seldom.is_due("10.0.0.1")
-    assert not seldom.is_due("10.0.0.1")
-    assert seldom.is_due("10.0.0.2")
+    throttle = LogThrottle(clock)
+    assert throttle.is_due("10.0.0.1")
+    assert not throttle.is_due("10.0.0.1")
+    assert throttle.is_due("10.0.0.2")
     clock.advance(AGAIN)
-    assert seldom.is_due("10.0.0.1")
+    assert throttle.is_due("10.0.0.1")
 
 
 def test_a_crowd_is_told_of_in_part() -> None:
     """The log cannot be filled from many addresses either."""
     clock = ManualClock()
-    seldom = LogThrottle(clock)
-    assert sum(seldom.is_due(str(number)) for number in range(10 * MOST)) == MOST
+    throttle = LogThrottle(clock)
+    assert sum(throttle.is_due(str(number)) for number in range(10 * MOST)) == MOST
     clock.advance(AGAIN)
-    assert seldom.is_due("one more")
+    assert throttle.is_due("one more")

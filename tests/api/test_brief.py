@@ -14,7 +14,7 @@ from pws_soap.models import PresenceState
 from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import Principal, Scope
 from service.api.sse import subscriber
-from service.core.claims.model import Ask, Granted
+from service.core.claims.model import ClaimRequest, Granted
 from service.core.presence.availability import Availability, Rule
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, FEED, BareService, presence
 from tests.support.long_polls import Asking, turns
@@ -80,9 +80,9 @@ async def test_it_moves_with_what_it_sees() -> None:
     found = [(await one(made))["revision"]]
 
     async def has_moved() -> None:
-        made.knowledge.log.touch()
+        made.core.log.touch()
         seen = await everywhere(made)
-        assert seen == {made.knowledge.log.last}
+        assert seen == {made.core.log.last}
         found.extend(seen)
 
     made.read([presence(ANN, BUSY)])
@@ -93,7 +93,7 @@ async def test_it_moves_with_what_it_sees() -> None:
     await has_moved()
     made.read([presence(ANN, AVAILABLE, display_name="Ann")])
     await has_moved()
-    ticket = made.knowledge.claim_service.ask(Ask("support", 2, 60.0, "", "joe"))
+    ticket = made.core.claim_service.ask(ClaimRequest("support", 2, 60.0, "", "joe"))
     assert isinstance(ticket.outcome, Granted)
     assert (await one(made))["available"] is False
     assert (await one(made))["revision"] > found[-1]
@@ -103,14 +103,14 @@ async def test_it_moves_with_what_it_sees() -> None:
 async def test_a_claim_on_one_who_is_not_available_moves_nothing() -> None:
     """What a held person does meanwhile is not seen, and what ends the claim is where they are free again."""
     made = office()
-    assert isinstance(made.knowledge.claim_service.ask(Ask("sales", 2, 60.0, "", "joe")).outcome, Granted)
+    assert isinstance(made.core.claim_service.ask(ClaimRequest("sales", 2, 60.0, "", "joe")).outcome, Granted)
     before = await one(made, CID)
     async with Listener(made.app) as client:
         await client.take(1)
         made.read([presence(CID, BUSY)])
         await client.silence()
     made.clock.advance(60)
-    made.knowledge.log.touch()
+    made.core.log.touch()
     assert await one(made, CID) == before | {"as_of": (await one(made, CID))["as_of"]}
 
 
@@ -120,9 +120,9 @@ async def test_another_groups_rule_moves_nothing() -> None:
     made = office(who, sales=Rule(dwell=30))
     before = await everywhere(made, BOB)
     made.clock.advance(60)
-    last = made.knowledge.log.last
-    made.knowledge.log.touch()
-    assert made.knowledge.log.last > last
+    last = made.core.log.last
+    made.core.log.touch()
+    assert made.core.log.last > last
     assert await everywhere(made, BOB) == before
 
 
@@ -138,7 +138,7 @@ async def test_an_answer_that_it_has_stays_the_same() -> None:
 
 async def test_a_claims_contacts_have_it_too() -> None:
     made = office()
-    ticket = made.knowledge.claim_service.ask(Ask("sales", 2, 60.0, "", "board"))
+    ticket = made.core.claim_service.ask(ClaimRequest("sales", 2, 60.0, "", "board"))
     assert isinstance(ticket.outcome, Granted)
     before = (await made.get("/v1/claims")).json()["claims"][0]["contacts"]
     made.read([presence(CID, BUSY, note="x")])
@@ -204,19 +204,19 @@ async def history(steps: list[tuple[Any, Any, Any]], victim: int) -> list[object
                         made.read([presence(what, state[what], display_name=names[what])])
                     case "time":
                         made.clock.advance(what)
-                        made.knowledge.log.touch()
+                        made.core.log.touch()
                     case "feed":
                         made.store.trust(FEED) if what else made.store.doubt(FEED, "lost")
-                        made.knowledge.log.touch()
+                        made.core.log.touch()
                     case _:
-                        made.knowledge.claim_service.ask(Ask(what, 1, 3.0, "", "joe"))
-                if kind in {"hidden", "seen"}:  # a fetch that succeeds, as the pump takes it
+                        made.core.claim_service.ask(ClaimRequest(what, 1, 3.0, "", "joe"))
+                if kind in {"hidden", "seen"}:  # a fetch that succeeds, as the fetcher applies it
                     made.store.trust(FEED)
-                    made.knowledge.log.touch()
+                    made.core.log.touch()
                 await turns()
                 told.seen.append([each.task.done() for each in asking])
-                for each in asking:
-                    each.hang_up()
+                for request in asking:
+                    request.hang_up()
                 await asyncio.gather(*(each.task for each in asking))
                 await told.look()
             slow.reading.set()

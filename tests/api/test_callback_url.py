@@ -93,7 +93,7 @@ async def test_what_is_registered_is_answered(prefix: str, slashes: int, shared:
     secret, own = Secret(SECRET), callback_url.prefix_of(base)
     if shared:
         office = BareService()
-        app = create_app(engine, office.knowledge, callback_secret=secret, callback_prefix=own, version="1")
+        app = create_app(engine, office.core, callback_secret=secret, callback_prefix=own, version="1")
         answer = await call(app, "GET", f"{path}{QUERY}")
     else:
         answer = await call(alone(Callback(engine, secret, ManualClock(), prefix=own), MAX_BODY), "GET", path + QUERY)
@@ -105,9 +105,7 @@ async def test_what_is_registered_is_answered(prefix: str, slashes: int, shared:
 async def test_behind_the_prefix_only_get_is_a_notification(method: str) -> None:
     """As without it: HEAD is not made GET, and no answer repeats the secret."""
     office = BareService()
-    app = create_app(
-        office.engine, office.knowledge, callback_secret=Secret(SECRET), callback_prefix="/v1/a", version="1"
-    )
+    app = create_app(office.engine, office.core, callback_secret=Secret(SECRET), callback_prefix="/v1/a", version="1")
     answer = await call(app, method, f"/v1/a/pws/{SECRET}{QUERY}")
     assert answer.status == 405
     assert SECRET not in f"{answer.headers}{answer.body!r}"
@@ -120,7 +118,7 @@ async def test_behind_the_prefix_only_get_is_a_notification(method: str) -> None
 async def test_another_prefix_is_no_callback_and_the_secret_is_not_repeated(path: str) -> None:
     office = BareService()
     app = create_app(
-        office.engine, office.knowledge, callback_secret=Secret(SECRET), callback_prefix="/presence", version="1"
+        office.engine, office.core, callback_secret=Secret(SECRET), callback_prefix="/presence", version="1"
     )
     answer = await call(app, "GET", path.format(SECRET) + QUERY)
     assert answer.status == 404

@@ -400,7 +400,7 @@ async def test_a_claim_is_told_once_however_many_programs_answer() -> None:
     """Two HTTP programs over one core: the log holds one event, and both show it."""
     office = reception()
     anybody = Authenticator(rules=AccessRules(anonymous=Principal("anonymous", frozenset(Scope))))
-    other = create_app(FakeEngine(), office.knowledge, callback_secret=None, version="1", authenticator=anybody)
+    other = create_app(FakeEngine(), office.core, callback_secret=None, version="1", authenticator=anybody)
     async with follower(office) as one, Listener(other) as two:
         await one.take(1)
         await two.take(1)
@@ -425,7 +425,7 @@ async def test_a_claim_is_told_without_any_program() -> None:
 async def test_a_stream_shows_the_contacts_of_a_claim_as_they_were() -> None:
     """To a limited key too, and however late the event is read: the log holds what was so when it happened."""
     office = reception()
-    begun = office.knowledge.log.last
+    begun = office.core.log.last
     await office.post({"group": "sales"}, who="sales")
     office.put("bob", BUSY)
     office.put("cid", BUSY)

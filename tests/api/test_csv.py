@@ -141,7 +141,7 @@ async def test_pages_of_a_table_lead_on() -> None:
 def test_a_claim_is_told_by_holder_and_purpose() -> None:
     """In one cell."""
     made = office()
-    known = made.knowledge.reader.one(BOB)
+    known = made.core.reader.one(BOB)
     assert known is not None
     moment = Moment(0.0, 0.0)
     claim = Claim("id", BOB, BOB, "support", "ticket 4711", "desk", moment, moment)
@@ -176,7 +176,7 @@ def test_a_claim_is_told_by_holder_and_purpose() -> None:
         ("text/csv ; Q=0.5", "text/csv"),
     ],
 )
-def test_the_form_is_what_the_asker_likes_best(accept: str, expected: str) -> None:
+def test_the_form_is_what_the_client_likes_best(accept: str, expected: str) -> None:
     """By quality, by the most exact range, and of equals JSON."""
     assert preferred(accept, ("application/json", "text/csv")) == expected
 

@@ -10,15 +10,16 @@ import pytest
 
 from pws_soap.models import PresenceState
 from service.access.authentication import AccessRules, Authenticator
-from service.access.principal import Principal, Scope
+from service.access.principal import READER, Principal, Scope
 from service.access.stream_slots import ConnectionSlots
 from service.api.sse.response import STALLED, NotRead
-from service.api.sse.resume import MOST_NEWS
+from service.api.sse.resume import MOST_NOTICES
 from service.api.sse.subscriber import LAG, PIECE
+from service.api.writers.event import event_json
 from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEvent, ClaimEventKind, Lease, Person
 from service.core.clock import Moment
-from service.core.events.event import SubscriptionChange
+from service.core.events.event import Event, EventData, SubscriptionChange
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.query import Filter
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
@@ -36,7 +37,7 @@ def office(*, who: Principal | None = None, slots: ConnectionSlots | None = None
     made = BareService(
         GROUPS, authenticator=authenticator, availability=Availability(GROUPS, {"sales": Rule(never=frozenset())})
     )
-    made.knowledge.log._size = buffer
+    made.core.log._size = buffer
     made.watch(ANN, BOB, CID)
     made.read([presence(each, display_name=each[:3].title()) for each in (ANN, BOB, CID)])
     return made
@@ -59,7 +60,7 @@ def claim_made(made: BareService, group: str, contact: str) -> ClaimEvent:
     assert record is not None
     now = Moment.of(made.clock)
     lease = Lease("c1", group, "", "joe", now, now, (Person(record.key, contact),))
-    return ClaimEvent(ClaimEventKind.MADE, lease, contacts=(made.knowledge.reader.snapshot(record),))
+    return ClaimEvent(ClaimEventKind.MADE, lease, contacts=(made.core.reader.snapshot(record),))
 
 
 def brief(events: Iterable[Sse]) -> list[str]:
@@ -199,7 +200,7 @@ async def test_freshness_is_a_change_too() -> None:
     async with Listener(made.app, f"/v1/events?q={ANN}") as client:
         await client.take(1)
         made.store.doubt(FEED, "lost")
-        made.knowledge.log.touch()
+        made.core.log.touch()
         (change,) = await client.take(1)
         assert change.data["freshness"] == "stale"
         assert change.data["revision"] < int(change.id)
@@ -224,8 +225,8 @@ async def test_the_service_tells_why_with_names_and_times() -> None:
     async with Listener(made.app) as every, Listener(made.app, "/v1/events?group=support") as some:
         await every.take(1)
         await some.take(1)
-        made.knowledge.log.tell("subscription.lost", lost, [ANN, CID])
-        made.knowledge.log.tell("subscription.lost", lost, [CID])
+        made.core.log.tell("subscription.lost", lost, [ANN, CID])
+        made.core.log.tell("subscription.lost", lost, [CID])
         first, second = await every.take(2)
         assert first.name == "subscription.lost"
         assert first.data == {"at": "2027-01-15T08:00:00.000Z", "revision": int(first.id), **data}
@@ -245,7 +246,7 @@ async def test_whoever_comes_back_gets_exactly_what_it_missed() -> None:
         made.read([presence(ANN, BUSY)])
         (seen,) = await client.take(1)
     made.read([presence(ANN, AWAY)])
-    made.knowledge.log.tell("subscription.missed")
+    made.core.log.tell("subscription.missed")
     made.store.unwatch([BOB])
     expected = ["change ann AWAY", "subscription.missed", "removed bob"]
     for target, headers in (
@@ -292,7 +293,7 @@ async def test_whoever_comes_back_with_a_filter_is_told_who_left_it_meanwhile() 
 async def test_an_id_that_cannot_be_resumed_from_leads_to_a_snapshot_that_says_so(given_id: str) -> None:
     """Of an earlier run, of the future, of a range that is not kept, or nothing of ours."""
     made = office()
-    made.knowledge.log._floor = 5
+    made.core.log._floor = 5
     async with Listener(made.app, last_event_id=given_id.encode().decode("latin-1")) as client:
         (snapshot,) = await client.take(1)
         assert snapshot.name == "snapshot"
@@ -302,9 +303,9 @@ async def test_an_id_that_cannot_be_resumed_from_leads_to_a_snapshot_that_says_s
 async def test_an_id_that_is_kept_no_longer_leads_to_a_snapshot() -> None:
     """The buffer is bounded."""
     made = office(buffer=5)
-    first = made.knowledge.log.last
+    first = made.core.log.last
     for number in range(20):
-        made.knowledge.log.tell("noted", numbered(number))
+        made.core.log.tell("noted", numbered(number))
     async with Listener(made.app, last_event_id=str(first)) as client:
         (snapshot,) = await client.take(1)
         assert snapshot.data["reason"] == "not-kept"
@@ -340,7 +341,7 @@ async def test_a_stream_ends_when_the_service_stops() -> None:
         stuck.reading.clear()
         made.read([presence(ANN, BUSY)])
         await client.take(1)
-        made.knowledge.log.close()
+        made.core.log.close()
         assert (await client.finished()).ended
         stuck.reading.set()
         assert (await stuck.finished()).ended
@@ -413,7 +414,7 @@ def shake(made: BareService, rounds: int) -> None:
     now = states.index(bob.state)  # as ann is next: everybody changes with every round
     for number in range(rounds):
         made.read([presence(each, states[(now + number + at) % 3]) for at, each in enumerate((ANN, BOB, CID))])
-        made.knowledge.log.tell("noted", numbered(number))
+        made.core.log.tell("noted", numbered(number))
 
 
 async def held_up(made: BareService, client: Listener, rounds: int = LAG) -> None:
@@ -435,7 +436,7 @@ async def test_a_client_that_was_held_up_gets_the_last_event_of_each_contact() -
         client.reading.clear()
         assert len(await quick.take(2 + 4 * LAG)) == 2 + 4 * LAG, "that one gets everything"
         client.reading.set()
-        events = await client.take(1 + 3 + MOST_NEWS)
+        events = await client.take(1 + 3 + MOST_NOTICES)
         ids = [event.revision for event in events]
         assert ids == sorted(set(ids)), "they ascend, in a coalesced range too"
         assert [event.id for event in events if event.id != str(event.revision)] == [
@@ -444,7 +445,7 @@ async def test_a_client_that_was_held_up_gets_the_last_event_of_each_contact() -
         assert brief(events[:1]) == ["change ann DND"]
         assert sorted(event.data["contact"] for event in events[1:] if event.name == "change") == [ANN, BOB, CID]
         numbers = [int(event.data["reason"]) for event in events if event.name == "noted"]
-        assert numbers == list(range(LAG - MOST_NEWS, LAG))
+        assert numbers == list(range(LAG - MOST_NOTICES, LAG))
         await client.silence()
         shake(made, 2)
         assert len(await client.take(8)) == 8
@@ -467,7 +468,7 @@ async def test_one_that_catches_up_again_and_again_gets_every_event() -> None:
 async def test_a_quick_client_gets_every_event_however_many_there_are_at_once() -> None:
     """A burst is no slowness, and neither is a long absence."""
     made = office()
-    before = str(made.knowledge.log.last)
+    before = str(made.core.log.last)
     async with Listener(made.app) as client:
         await client.take(1)
         shake(made, LAG)
@@ -479,7 +480,7 @@ async def test_a_quick_client_gets_every_event_however_many_there_are_at_once() 
 async def test_what_was_missed_is_told_exactly_however_slowly_it_is_read() -> None:
     """Only what happens while it is read may be gathered."""
     made = office()
-    before = str(made.knowledge.log.last)
+    before = str(made.core.log.last)
     shake(made, LAG)
     async with Listener(made.app, last_event_id=before) as client:
         missed = await client.take(100)
@@ -519,7 +520,7 @@ async def test_what_was_gathered_can_be_resumed_anywhere(cut: int) -> None:
         for event in await client.take(1):
             board.take(event)
         await held_up(made, client, LAG + 1)
-        await client.until(lambda events: [event.name for event in events].count("noted") == MOST_NEWS)
+        await client.until(lambda events: [event.name for event in events].count("noted") == MOST_NOTICES)
         for event in client.events[:cut]:
             board.take(event)
     made.read([presence(CID, BUSY, display_name="Cid")])
@@ -605,14 +606,14 @@ async def test_streams_that_see_the_same_share_the_work() -> None:
     for client in clients:
         await client.__aenter__()
         await client.take(1)
-    view = made.knowledge.reader.visible_to
+    view = made.core.reader.visible_to
 
     def counted(snapshot: GroupedSnapshot, wanted: Filter) -> ContactSnapshot | None:
         nonlocal looked
         looked += 1
         return view(snapshot, wanted)
 
-    made.knowledge.reader.visible_to = counted  # type: ignore[method-assign]
+    made.core.reader.visible_to = counted  # type: ignore[method-assign]
     made.read([presence(ANN, BUSY)])
     for client in clients:
         assert brief(await client.take(1)) == ["change ann BUSY"]
@@ -642,7 +643,7 @@ async def test_a_key_of_one_group_is_told_of_its_contacts_alone() -> None:
 async def test_a_limited_key_hears_that_something_happened_and_not_what() -> None:
     """No node, no end user, no reason; claims and coverage of its own groups."""
     made = office(who=reader(["support"]))
-    log = made.knowledge.log
+    log = made.core.log
     async with Listener(made.app) as client:
         await client.take(1)
         log.tell("subscription.lost", SubscriptionChange("dispatcher", "imp1", "x"), [ANN])
@@ -667,7 +668,7 @@ async def test_a_key_without_details_is_told_only_what_it_sees() -> None:
         keys = {"contact", "display_name", "available", "freshness", "as_of", "revision"}
         assert all(set(each) == keys for each in snapshot.data["contacts"])
         made.read([presence(ANN, AVAILABLE, display_name="Ann", note="at the dentist until three")])
-        made.knowledge.log.tell("claim.made", claim_made(made, "support", ANN), [ANN])
+        made.core.log.tell("claim.made", claim_made(made, "support", ANN), [ANN])
         made.read([presence(ANN, BUSY, display_name="Ann")])
         made.read([presence(ANN, AWAY, display_name="Ann")])
         claim, change = await client.take(2)
@@ -686,3 +687,19 @@ async def test_without_a_key_there_is_no_stream() -> None:
     async with Listener(made.app) as client:
         await client.finished()
         assert client.status == 401
+
+
+async def test_every_event_of_core_has_a_form_for_clients() -> None:
+    """An event whose data nobody can write would end every stream."""
+    made = office()
+    samples: list[EventData] = [
+        SubscriptionChange("dispatcher", "imp1"),
+        CoverageChange("support", True, 0, 1),
+        claim_made(made, "support", ANN),
+    ]
+    kinds = {kind.__qualname__ for kind in EventData.__subclasses__() if kind.__module__.startswith("service.")}
+    assert kinds == {type(data).__qualname__ for data in samples}
+    for data in samples:
+        assert event_json(Event(1, "any", Moment.of(made.clock), data=data), READER, lambda _: b"") is not None
+    with pytest.raises(TypeError, match="has no form"):
+        event_json(Event(1, "any", Moment.of(made.clock), data=EventData()), READER, lambda _: b"")

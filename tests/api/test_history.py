@@ -11,7 +11,7 @@ from pws_soap.models import Secret
 from service.access.authentication import AccessRules, Authenticator
 from service.access.principal import ANYBODY, Principal, Scope
 from service.api.app import create_app
-from service.core.claims.model import Ask
+from service.core.claims.model import ClaimRequest
 from service.core.events.history import History
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.memory_store import MemoryStore
@@ -33,7 +33,7 @@ def office(
     made = BareService()
     groups = groups or {}
     made.store = MemoryStore(made.clock)
-    made.knowledge = Core.of(
+    made.core = Core.of(
         made.store,
         made.clock,
         BOUND,
@@ -43,7 +43,7 @@ def office(
     )
     authenticator = Authenticator(rules=AccessRules(anonymous=who))
     made.app = create_app(
-        made.engine, made.knowledge, callback_secret=Secret(SECRET), version="1", authenticator=authenticator
+        made.engine, made.core, callback_secret=Secret(SECRET), version="1", authenticator=authenticator
     )
     made.watch(ANN, BOB)
     made.read([presence(ANN, AVAILABLE), presence(BOB, AVAILABLE)])
@@ -77,7 +77,7 @@ async def test_transitions_are_told_newest_first() -> None:
         "on_the_phone": True,
         "freshness": "live",
         "available": False,
-        "revision": made.knowledge.log.last,
+        "revision": made.core.log.last,
     }
     assert (first["state"], first["on_the_phone"], first["available"]) == ("AVAILABLE", None, True)
 
@@ -93,7 +93,7 @@ async def test_time_alone_makes_transitions_too() -> None:
     """Live becomes stale without any reading."""
     made = office()
     made.clock.advance(BOUND + 1)
-    made.knowledge.log.touch()
+    made.core.log.touch()
     newest = (await past(made))["transitions"][0]
     assert (newest["state"], newest["freshness"], newest["available"]) == ("AVAILABLE", "stale", False)
 
@@ -105,7 +105,7 @@ async def test_the_number_is_bounded() -> None:
         made.read([presence(ANN, state)])
     body = await past(made)
     assert (states(body), body["complete"]) == (["AVAILABLE", "BUSY", "AWAY"], False)
-    assert made.knowledge.history.kept == 4
+    assert made.core.history.kept == 4
 
 
 async def test_the_age_is_bounded_also_where_nothing_happens() -> None:
@@ -117,7 +117,7 @@ async def test_the_age_is_bounded_also_where_nothing_happens() -> None:
     made.clock.advance(2)
     assert (await past(made)) == {"contact": ANN, "transitions": [], "complete": False}
     made.read([presence(BOB, BUSY)])
-    assert made.knowledge.history.kept == 1
+    assert made.core.history.kept == 1
 
 
 async def test_limit() -> None:
@@ -150,7 +150,7 @@ async def test_nothing_is_kept_unless_it_is_turned_on() -> None:
     """For privacy; and the answer says so, of whomever one asks."""
     made = office(per_contact=0)
     made.read([presence(ANN, BUSY)])
-    assert made.knowledge.history.kept == 0
+    assert made.core.history.kept == 0
     for contact in (ANN, "nobody@example.com"):
         answer = await made.get(f"/v1/presence/{contact}/history")
         assert (answer.status, answer.json()["type"]) == (404, "/problems/history-off")
@@ -178,7 +178,7 @@ async def test_availability_is_that_of_the_groups_one_sees() -> None:
     everything = office(groups=groups, rules=rules)
     for made in (limited, everything):
         made.clock.advance(60)
-        made.knowledge.log.touch()
+        made.core.log.touch()
     assert [each["available"] for each in (await past(limited))["transitions"]] == [True]
     assert [each["available"] for each in (await past(everything))["transitions"]] == [True, False]
 
@@ -197,5 +197,5 @@ async def test_a_limited_key_sees_a_claim_that_changes_its_own_group_alone() -> 
     groups = {"support": (ANN,), "sales": (ANN,)}
     rules = {"sales": Rule(states=frozenset({BUSY}))}
     made = office(who=Principal("board", frozenset({Scope.READ}), frozenset({"support"})), groups=groups, rules=rules)
-    made.knowledge.claim_service.ask(Ask("support", 1, 60.0, "", "joe"))
+    made.core.claim_service.ask(ClaimRequest("support", 1, 60.0, "", "joe"))
     assert [each["available"] for each in (await past(made))["transitions"]] == [False, True]

@@ -113,11 +113,11 @@ async def test_what_only_time_changes_is_told() -> None:
     """Live becomes stale without any reading."""
     made = office()
     asking = await waiting(made, "/v1/presence?freshness=live", prefer=f"wait={MAX_WAIT}")
-    made.knowledge.log.touch()
+    made.core.log.touch()
     await turns()
     assert not asking.task.done()
     made.store.doubt("dispatcher", "lost")
-    made.knowledge.log.touch()
+    made.core.log.touch()
     await answered(asking)
     assert asking.json()["contacts"] == []
 
@@ -177,9 +177,9 @@ async def test_a_summary_is_told_of_its_own_groups() -> None:
     made.read([presence(ANN, AVAILABLE)])
     asking = await waiting(made, "/v1/summary", prefer="wait=100")
     made.clock.advance(60)
-    last = made.knowledge.log.last
-    made.knowledge.log.touch()
-    assert made.knowledge.log.last > last
+    last = made.core.log.last
+    made.core.log.touch()
+    assert made.core.log.last > last
     await turns()
     assert not asking.task.done()
     made.read([presence(ANN, AWAY)])
@@ -309,7 +309,7 @@ async def test_a_stopping_service_lets_everybody_go() -> None:
     made = office()
     tag = await tag_of(made, "/v1/presence")
     with_tag = await waiting(made, "/v1/presence", tag)
-    made.knowledge.log.close()
+    made.core.log.close()
     await answered(with_tag)
     assert with_tag.status == 304
     late = await answered(Asking(made, "/v1/presence", headers={"prefer": "wait=30"}))

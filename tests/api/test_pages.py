@@ -24,8 +24,8 @@ async def test_the_viewer_of_the_description_loads_nothing_from_elsewhere() -> N
     loaded = re.findall(r"""(?:href|src)="([^"]+)\"""", page)
     assert len(loaded) == 3
     assert all(each.startswith("/docs/files/") for each in loaded)
-    for each in (*loaded, "/openapi.json"):
-        assert (await office.get(each)).status == 200
+    for path in (*loaded, "/openapi.json"):
+        assert (await office.get(path)).status == 200
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "http" not in policy

@@ -99,11 +99,11 @@ async def test_without_details_one_sees_who_is_available() -> None:
     ann = body["contacts"][0]
     assert list(ann) == ["contact", "display_name", "available", "freshness", "as_of", "revision"]
     assert list(ann) == list(BriefContactView.model_fields)
-    known = made.knowledge.reader.one(ANN)
+    known = made.core.reader.one(ANN)
     assert known is not None
     assert ann == brief_view(known).model_dump(mode="json") == (await made.get(f"/v1/presence/{ANN}")).json()
-    for each in ("", f"/{ANN}"):
-        text = (await made.get(f"/v1/presence{each}")).body
+    for suffix in ("", f"/{ANN}"):
+        text = (await made.get(f"/v1/presence{suffix}")).body
         assert not any(word in text for word in (b"BUSY", b"secret", b"reason", b"devices"))
 
 

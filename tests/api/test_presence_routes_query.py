@@ -221,7 +221,7 @@ async def test_a_tag_names_the_revision(path: str) -> None:
     answer = await made.get(path)
     found = re.fullmatch(r'"(\d+)-([0-9a-f]{32})"', answer.headers["etag"])
     assert found is not None
-    assert int(found[1]) == made.knowledge.log.last
+    assert int(found[1]) == made.core.log.last
     assert answer.headers["vary"] == "Accept, Authorization, X-API-Key"
 
 

@@ -16,7 +16,7 @@ from service.access.principal import Principal, Scope
 from service.api.sse import subscriber, wire_format
 from service.api.sse.resume import (
     MAX_LENGTH,
-    MOST_NEWS,
+    MOST_NOTICES,
     CoalescedRange,
     StreamPosition,
     coalesce,
@@ -112,19 +112,19 @@ CHANGES = st.lists(
 
 def log_of(changes: Sequence[tuple[str, PresenceState]]) -> tuple[list[Event], int]:
     """The events of such a story, and the revision before the first of them."""
-    desk = FollowedLog().watch(*PEOPLE)
-    begin = desk.log.last
+    followed = FollowedLog().watch(*PEOPLE)
+    begin = followed.log.last
     for contact, state in changes:
-        happen(desk, contact, state)
-    return desk.events(begin), begin
+        happen(followed, contact, state)
+    return followed.events(begin), begin
 
 
-def happen(desk: FollowedLog, contact: str, state: PresenceState) -> None:
+def happen(followed: FollowedLog, contact: str, state: PresenceState) -> None:
     """A change of a contact, or something beside the contacts."""
     if contact == NEWS:
-        desk.log.tell(NEWS)
+        followed.log.tell(NEWS)
     else:
-        desk.read(contact, state)
+        followed.read(contact, state)
 
 
 @settings(max_examples=150, deadline=None)
@@ -144,8 +144,8 @@ async def test_the_rest_of_a_range_is_what_a_search_of_the_whole_log_finds(
     searched = found_by_searching(inside, place, [coalesced])
 
     last = {event.key: event for event, _ in searched if event.id <= end}
-    news = [event for event, _ in searched if event.key is None and event.id <= end]
-    assert [each.event for each in found if each.event.key is None] == news
+    notices = [event for event, _ in searched if event.key is None and event.id <= end]
+    assert [each.event for each in found if each.event.key is None] == notices
     assert {each.event.key: each.event for each in found if each.event.key} == {k: e for k, e in last.items() if k}
     for told in found:
         if told.event.key is not None:
@@ -223,13 +223,13 @@ async def test_an_event_is_looked_at_a_fixed_number_of_times(contacts: int, monk
 
 async def test_one_range_tells_the_newest_of_the_events_beside_the_contacts() -> None:
     """What waits to be sent is bounded by the contacts."""
-    desk = FollowedLog().watch(ANN)
-    begin = desk.log.last
-    for _ in range(3 * MOST_NEWS):
-        desk.log.tell(NEWS)
-    events = desk.events(begin)
+    followed = FollowedLog().watch(ANN)
+    begin = followed.log.last
+    for _ in range(3 * MOST_NOTICES):
+        followed.log.tell(NEWS)
+    events = followed.events(begin)
     sent = await coalesce(events, begin, everything)
-    assert [each.event for each in sent] == events[-MOST_NEWS:]
+    assert [each.event for each in sent] == events[-MOST_NOTICES:]
 
 
 # --- a client whose connection breaks anywhere, again and again
@@ -238,8 +238,8 @@ async def test_one_range_tells_the_newest_of_the_events_beside_the_contacts() ->
 class Client:
     """Reads a stream event by event. Each connection is to another process: only the log is the same."""
 
-    def __init__(self, desk: FollowedLog, wanted: Filter, who: Principal) -> None:
-        self._desk = desk
+    def __init__(self, followed: FollowedLog, wanted: Filter, who: Principal) -> None:
+        self._followed = followed
         self._wanted = wanted
         self._who = who
         self.board = Board()
@@ -249,10 +249,12 @@ class Client:
     def connect(self) -> None:
         """Come back with the id of the last event that was read; what was sent behind it is lost."""
         writer = ContactJson()
-        self._desk.store.changes.listen(writer.forget)
-        view = SubscriberView(self._desk.reader, self._desk.store, writer, FrameCache(), self._wanted, self._who)
+        self._followed.store.changes.listen(writer.forget)
+        view = SubscriberView(
+            self._followed.reader, self._followed.store, writer, FrameCache(), self._wanted, self._who
+        )
         last = self.board.ids[-1] if self.board.ids else None
-        self._subscriber = Subscriber(self._desk.log, view, last)
+        self._subscriber = Subscriber(self._followed.log, view, last)
         self._frames = self._subscriber.frames()
         self._arrived: list[Sse] = []
         self._reader = Reader()
@@ -309,18 +311,18 @@ VIEWS = {
 
 async def follow(story: Story, view: str, buffer: int) -> int:
     """One client through a story; how often it broke off inside a range."""
-    desk = FollowedLog(buffer, Availability(GROUPS)).watch(*PEOPLE)
-    client = Client(desk, *VIEWS[view])
+    followed = FollowedLog(buffer, Availability(GROUPS)).watch(*PEOPLE)
+    client = Client(followed, *VIEWS[view])
     inside = 0
     for changes, count, breaks in story:
         for contact, state in changes:
-            happen(desk, contact, state)
+            happen(followed, contact, state)
         await client.read(count)
         if breaks:
             inside += bool(client.board.ids) and "." in client.board.ids[-1]
             client.connect()
     await client.catch_up()
-    fresh = Client(desk, *VIEWS[view])
+    fresh = Client(followed, *VIEWS[view])
     await fresh.catch_up()
     assert client.knows() == fresh.knows()
     if buffer == WHOLE:

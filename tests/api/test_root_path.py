@@ -112,7 +112,7 @@ async def test_keys_are_needed_below_it_too(below: str) -> None:
     office = guarded()
     office.app = create_app(
         office.engine,
-        office.knowledge,
+        office.core,
         callback_secret=None,
         version="1",
         root_path=ROOT,
@@ -150,7 +150,7 @@ async def test_notifications_come_in_with_any_part_of_their_path(prefix: str, pa
     office = BareService()
     app = create_app(
         office.engine,
-        office.knowledge,
+        office.core,
         callback_secret=Secret(SECRET),
         callback_prefix=prefix,
         root_path=ROOT,

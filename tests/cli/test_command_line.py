@@ -137,7 +137,7 @@ def test_warnings_of_the_configuration_go_to_standard_error(elsewhere: Path, cap
     assert run(["poll", "a b", "--json"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("Warning: application.password stands in the clear")
+    assert err.startswith("Warning: application.password is in clear text")
 
 
 # How it ends

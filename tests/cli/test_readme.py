@@ -44,6 +44,14 @@ def test_the_links_lead_somewhere(readme: str) -> None:
         assert (ROOT / target).is_file(), target
 
 
+def test_the_recipes_name_files_that_there_are() -> None:
+    """docs/contributing.md; NAME, NOUN and * stand for something."""
+    text = (ROOT / "docs" / "contributing.md").read_text("utf-8")
+    paths = re.findall(r"`((?:pws_soap|service|tests|docs|benchmarks)/[\w./]*)`", text)
+    assert len(paths) > 50
+    assert not [path for path in paths if "NAME" not in path and "NOUN" not in path and not (ROOT / path).exists()]
+
+
 def test_the_table_of_keys_is_that_of_the_configuration() -> None:
     """Every key of every section in docs/service.md, with the default that it has."""
     text = (ROOT / "docs" / "service.md").read_text("utf-8")

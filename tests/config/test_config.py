@@ -97,7 +97,7 @@ def test_the_example_file_loads_and_names_every_key(write: Write) -> None:
     assert [watch.end_user for watch in config.watch] == ["dispatcher"]
     assert config.watch[0].contacts == ("joe@example.com", "rita@example.com")
     assert config.warnings == (
-        f"application.password stands in the clear in {config.file}; password_file keeps it apart",
+        f"application.password is in clear text in {config.file}; password_file names a separate file",
     )
     sections: list[type[Section]] = [*Section.__subclasses__(), Sections]
     for section in sections:

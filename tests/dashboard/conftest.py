@@ -97,6 +97,6 @@ async def opened(browser: Browser) -> AsyncIterator[Opener]:
     own = {urlsplit(each.page.url).netloc for each in pages}
     for context in contexts:
         await context.close()
-    for each in pages:
-        assert each.complaints == []
-        assert each.hosts <= own
+    for shown in pages:
+        assert shown.complaints == []
+        assert shown.hosts <= own

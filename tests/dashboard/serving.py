@@ -43,7 +43,7 @@ async def served(office: BareService, port: int = 0) -> AsyncIterator[Served]:
     listening = listen(HOST, port)
     found: int = listening.getsockname()[1]
     ending = asyncio.Event()
-    running = asyncio.create_task(serve(office.app, listening, ending, closing=office.knowledge.log.close))
+    running = asyncio.create_task(serve(office.app, listening, ending, closing=office.core.log.close))
     it = Served(office, found, running, ending)
     try:
         yield it

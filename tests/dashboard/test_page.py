@@ -116,7 +116,7 @@ async def test_what_is_stale_says_so_and_the_banner_says_why(opened: Opener) -> 
             EngineState.DOWN, (HealthProblem(it.office.clock.now(), "imp1 does not answer"),)
         )
         it.office.store.doubt(FEED, "it does not answer")
-        it.office.knowledge.log.touch()
+        it.office.core.log.touch()
         await expect(row(page, "Ann").locator(".level")).to_contain_text("stale, as of ")
         await expect(row(page, "Ann").locator(".free")).to_have_text("")
         banner = page.locator(".banner")
@@ -128,7 +128,7 @@ async def test_what_is_stale_says_so_and_the_banner_says_why(opened: Opener) -> 
         it.office.engine.shown = Status(EngineState.LIVE)
         it.office.store.trust(FEED)
         it.office.read([person("Ann Example")])
-        it.office.knowledge.log.touch()
+        it.office.core.log.touch()
         await expect(page.locator(".banner")).to_have_count(0)
         await expect(row(page, "Ann").locator(".free")).to_have_text("Free")
 
@@ -141,7 +141,7 @@ async def test_names_and_notes_of_strangers_are_text(opened: Opener) -> None:
     async with served(office) as it:
         page = (await opened(it.url)).page
         await expect(row(page, "Ann").locator(".note")).to_have_text(HOSTILE)
-        office.knowledge.log.tell("subscription.lost", SubscriptionChange(HOSTILE, "imp1", HOSTILE))
+        office.core.log.tell("subscription.lost", SubscriptionChange(HOSTILE, "imp1", HOSTILE))
         await expect(page.locator("#events-body")).to_contain_text("<script>")
         await page.goto(f"{it.url}?q=%3Cimg%20src=x%20onerror=window.caught=1%3E&group=%3Cscript%3E")
         await expect(page.locator("#empty")).to_be_visible()
@@ -269,7 +269,7 @@ async def test_who_is_held_is_shown_with_holder_purpose_and_time(opened: Opener)
     async with served(office) as it:
         page = (await opened(it.url)).page
         await expect(names(page)).to_have_count(4)
-        claim_service = asyncio.create_task(office.knowledge.claim_service.run())
+        claim_service = asyncio.create_task(office.core.claim_service.run())
         body = {"group": "support", "for": "ticket 4711"}
         answer = await page.request.post(f"{it.url}v1/claims", data=body)
         assert answer.status == 201
@@ -286,7 +286,7 @@ async def test_a_group_with_too_few_free_people_is_marked(opened: Opener) -> Non
     async with served(office) as it:
         page = (await opened(it.url)).page
         await expect(names(page)).to_have_count(4)
-        office.knowledge.log.tell("coverage.low", CoverageChange("support", True, 1, 2))
+        office.core.log.tell("coverage.low", CoverageChange("support", True, 1, 2))
         support = page.locator(".group").filter(has=page.get_by_role("heading", name="support"))
         await expect(support.locator(".group-floor")).to_have_text("below floor 2")
         await expect(page.locator("#events-body")).to_contain_text("Too few are free support: 1 free, floor 2")

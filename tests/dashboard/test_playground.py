@@ -30,10 +30,10 @@ class Playing:
         self.simulator = Simulator(Options())
         self.simulator.populate(2)
         clock = ManualClock()
-        knowledge = Core.of(MemoryStore(clock), clock, 60.0, {})
+        core = Core.of(MemoryStore(clock), clock, 60.0, {})
         self.app = create_app(
             FakeEngine(),
-            knowledge,
+            core,
             callback_secret=Secret("a-secret-of-some-length"),
             version="1",
             authenticator=authenticator,

@@ -77,14 +77,14 @@ async def test_no_serious_fault_in_accessibility(opened: Opener, size: dict[str,
     async with served(office) as it:
         page = (await opened(it.url, color_scheme="light", reduced_motion="reduce", bypass_csp=True, **size)).page
         await expect(page.locator(".row[data-fresh]")).to_have_count(4)
-        office.knowledge.log.tell("coverage.low", CoverageChange("sales", True, 0, 1))
+        office.core.log.tell("coverage.low", CoverageChange("sales", True, 0, 1))
         await expect(page.locator(".group[data-low]")).to_have_count(1)
         assert await violations(page) == []
         await page.emulate_media(color_scheme="dark")
         assert await violations(page) == []
         office.engine.shown = Status(EngineState.DOWN, (HealthProblem(office.clock.now(), "imp1 does not answer"),))
         office.store.doubt(FEED, "it does not answer")
-        office.knowledge.log.touch()
+        office.core.log.touch()
         await expect(page.locator(".banner")).to_contain_text("imp1 does not answer")
         assert await violations(page) == []
         await page.emulate_media(color_scheme="light")

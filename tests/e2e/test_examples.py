@@ -93,8 +93,8 @@ class Script:
 
     def close(self) -> None:
         self._thread.join(10)
-        for each in (*self._connections, self._listening):
-            each.close()
+        for opened in (*self._connections, self._listening):
+            opened.close()
 
 
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1000\n\n"

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.access.authentication import Authenticator
 from service.access.stream_slots import ConnectionSlots
 from service.api.sse.response import STALLED
-from service.api.sse.resume import MOST_NEWS
+from service.api.sse.resume import MOST_NOTICES
 from service.api.sse.subscriber import PIECE, Subscriber
 from service.core.clock import ManualClock
 from service.runtime.server import listen, serve
@@ -45,7 +45,7 @@ class Served:
     def __post_init__(self) -> None:
         groups = {"first": NAMES[:10], "rest": NAMES[10:]}
         self.office = BareService(groups, self.clock, authenticator=Authenticator(self.slots))
-        self.log = self.office.knowledge.log
+        self.log = self.office.core.log
         self.office.watch(*NAMES)
         self.office.read([presence(name) for name in NAMES])
         self.dice = random.Random(5)  # noqa: S311  # the same story every time
@@ -211,7 +211,7 @@ async def test_one_that_never_reads_holds_nobody_up_and_costs_no_memory() -> Non
             assert heard > 30 * 30
             assert before[0] > 16 * 1024, "it is stuck"
             assert held()[0] <= HIGH_WATER_LIMIT + 2 * PIECE
-            assert held()[1] <= len(NAMES) + MOST_NEWS
+            assert held()[1] <= len(NAMES) + MOST_NOTICES
             assert service.slots.taken == 2
             await stream.aclose()  # type: ignore[attr-defined]
             await service.until("the quick one has gone", 1)

@@ -163,14 +163,16 @@ class Observer:
             self._stop.wait(_PAUSE)
 
     def _judge(self, answers: list[dict[str, Any]], now: float) -> None:  # JSON is of any type
-        for each in answers:
-            if each["freshness"] != "live":
+        for answer in answers:
+            if answer["freshness"] != "live":
                 continue
             self.live += 1
-            since = datetime.fromisoformat(each["as_of"]).timestamp() - self._ahead
-            held = self._truth.held(each["contact"], since - _ROUNDING, now)
-            if each["state"] not in held:
-                self.wrong.append(f"{each['contact']} was shown {each['state']}, but was {held} since {each['as_of']}")
+            since = datetime.fromisoformat(answer["as_of"]).timestamp() - self._ahead
+            held = self._truth.held(answer["contact"], since - _ROUNDING, now)
+            if answer["state"] not in held:
+                self.wrong.append(
+                    f"{answer['contact']} was shown {answer['state']}, but was {held} since {answer['as_of']}"
+                )
 
 
 @dataclass

@@ -21,7 +21,7 @@ from pws_soap.lifecycle import (
     FailureKind,
     Key,
     Kind,
-    Redirected,
+    LoginRedirected,
     Removed,
     Succeeded,
 )
@@ -193,7 +193,7 @@ class Cluster:
         user = command.key.user
         home = self.homes.get(user, node.name)
         if home != node.name:
-            return Redirected(command.key, command.seq, urlsplit(home).netloc, self.backups.get(home))
+            return LoginRedirected(command.key, command.seq, urlsplit(home).netloc, self.backups.get(home))
         if user in self.held:
             if not command.force:
                 raise Refused(FailureKind.HELD)

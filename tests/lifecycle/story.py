@@ -14,9 +14,9 @@ from pws_soap.lifecycle import (
     FailureKind,
     Key,
     Kind,
+    LoginRedirected,
     Memory,
     Move,
-    Redirected,
     Removed,
     Resource,
     Settings,
@@ -110,7 +110,7 @@ class Story(Driver):
     def elsewhere(self, command: Command, primary: str | None, backup: str | None = None) -> list[Command]:
         """The login is answered with a redirect."""
         self.answered(command)
-        return self.post(Redirected(command.key, command.seq, primary, backup))
+        return self.post(LoginRedirected(command.key, command.seq, primary, backup))
 
     def used(
         self,

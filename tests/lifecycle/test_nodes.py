@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pws_soap.lifecycle import Act, FailureKind, Kind, Move, Node, Settings, resolve
+from pws_soap.lifecycle import Act, FailureKind, Kind, Move, NodeHealth, Settings, resolve
 from pws_soap.lifecycle.nodes import has_failed
 from tests.lifecycle.driver import START, A, B, C
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
@@ -299,7 +299,7 @@ def test_moving_to_where_one_is_changes_nothing() -> None:
     story.yes(story.one(Act.MAKE), backup="b.example")
     story.serve()
     assert story.post(Move(A)) == []
-    assert story.state.nodes[A] == Node(backup=B)
+    assert story.state.nodes[A] == NodeHealth(backup=B)
 
 
 def test_all_nodes_down_for_hours() -> None:

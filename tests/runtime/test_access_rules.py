@@ -183,8 +183,8 @@ def test_where_notifications_are_listened_for(tmp_path: Path, lines: str, expect
     ("host", "more", "warned"),
     [
         ("127.0.0.1", ANONYMOUS, ""),
-        ("0.0.0.0", ANONYMOUS, "whoever reaches 0.0.0.0 may read everybody's presence and change what is watched"),
-        ("0.0.0.0", ANONYMOUS + KEY, "whoever reaches 0.0.0.0 may read everybody's presence"),
+        ("0.0.0.0", ANONYMOUS, "anybody who reaches 0.0.0.0 may read everybody's presence and change what is watched"),
+        ("0.0.0.0", ANONYMOUS + KEY, "anybody who reaches 0.0.0.0 may read everybody's presence"),
     ],
 )
 def test_letting_everybody_in_is_warned_of(tmp_path: Path, host: str, more: str, warned: str) -> None:

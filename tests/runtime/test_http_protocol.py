@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from service.runtime.http_protocol import MAX_HEAD, HttpConnection
+from service.runtime.http_protocol import MAX_HEAD, LimitedHttpConnection
 from tests.support.listeners import apart, running
 
 _START = b"GET /v1 HTTP/1.1\r\nHost: x\r\n"
@@ -79,7 +79,7 @@ async def test_a_long_head_within_the_bound_and_a_body_in_small_pieces_are_taken
 async def test_a_request_that_never_comes_whole_loses_its_connection(
     begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(HttpConnection, "patience", 0.05)
+    monkeypatch.setattr(LimitedHttpConnection, "patience", 0.05)
     office, _ = apart()
     async with running(office, None) as (port,):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -91,7 +91,7 @@ async def test_a_request_that_never_comes_whole_loses_its_connection(
 
 async def test_who_waits_for_an_answer_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request is whole, so that its patience is over; the answer is not."""
-    monkeypatch.setattr(HttpConnection, "patience", 0.02)
+    monkeypatch.setattr(LimitedHttpConnection, "patience", 0.02)
     office, _ = apart()
     async with running(office, None) as (port,):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -102,7 +102,7 @@ async def test_who_waits_for_an_answer_is_not_cut_off(monkeypatch: pytest.Monkey
         other.write(b"GET /v1")
         await late.read()
         other.close()
-        office.knowledge.log.close()
+        office.core.log.close()
         assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
         writer.close()
 
@@ -209,7 +209,7 @@ async def test_a_stream_to_http_1_0_ends_with_its_connection_and_is_not_chunked(
         head = await reader.readuntil(b"\r\n\r\n")
         assert await reader.readuntil(b"\n\n") == b"retry: 1000\n\n"
         snapshot = await reader.readuntil(b"\n\n")
-        office.knowledge.log.close()
+        office.core.log.close()
         assert await reader.read() == b""
         writer.close()
     assert b"transfer-encoding" not in head.lower()

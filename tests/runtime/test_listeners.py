@@ -95,7 +95,7 @@ async def test_a_port_in_use_is_told_with_its_keys() -> None:
 
 
 async def test_nobody_is_believed_about_where_they_come_from() -> None:
-    """uvicorn would believe 127.0.0.1: its askers could be as many as they like, and come from anywhere."""
+    """uvicorn would believe 127.0.0.1: its clients could be as many as they like, and come from anywhere."""
     clock = ManualClock()
     office = BareService(clock=clock, authenticator=Authenticator(rate_limiter=RateLimiter(clock, 1, 1), clock=clock))
     sources = Sources([ip_network("10.0.0.0/8")])
@@ -149,7 +149,7 @@ async def test_who_may_not_send_cannot_tell_that_from_a_wrong_secret(method: str
     app = alone(callback, MAX_BODY)
     if shared:
         office = BareService()
-        app = create_app(office.engine, office.knowledge, callback_secret=Secret(SECRET), version="1", sources=sources)
+        app = create_app(office.engine, office.core, callback_secret=Secret(SECRET), version="1", sources=sources)
         engine = office.engine
     stranger = await call(coming_from("10.0.0.12", app), method, GOOD)
     wrong = await call(coming_from("10.0.0.11", app), method, GOOD.replace(SECRET, "wrong"))

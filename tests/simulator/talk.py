@@ -27,7 +27,7 @@ from tests.support.soap_by_hand import (
 )
 
 
-class Desk:
+class DirectSimulator:
     """One node that is asked directly: `ask` gives the reply, `notifications` keeps those that it wants to send."""
 
     def __init__(self, options: Options | None = None, *, nodes: tuple[str, ...] = ("imp1",)) -> None:

@@ -103,7 +103,7 @@ async def test_a_chunked_request_is_refused(room: Room) -> None:
 
 
 async def test_a_set_presence_is_heard_by_every_watcher_and_ends_in_time(room: Room) -> None:
-    """The keeper wakes up when it is due, or when the clock is moved beyond it."""
+    """The task wakes up when it is due, or when the clock is moved beyond it."""
     _, user = await ready(room.simulator)
     me = "dispatcher@example.com"
     added = (

@@ -7,7 +7,7 @@ import pytest
 from pws_soap.server import messages as m
 from pws_soap.simulator import State
 
-from .talk import Desk
+from .talk import DirectSimulator
 
 ME = "dispatcher@example.com"
 
@@ -58,24 +58,24 @@ BUSY = "<activities><busy/></activities>"
 )
 def test_what_is_refused(call: m.SetPresence, code: int) -> None:
     """The codes of setPresence; nothing is changed by them."""
-    desk = Desk()
-    _, user, *_ = desk.ready()
-    assert desk.code(call, user) == code
-    assert ME not in desk.world
+    direct = DirectSimulator()
+    _, user, *_ = direct.ready()
+    assert direct.code(call, user) == code
+    assert ME not in direct.world
 
 
 def test_an_override_hides_everything_until_it_ends() -> None:
     """And is marked as set by hand."""
-    desk = Desk()
-    _, user, *_ = desk.ready()
-    desk.world.change(ME, 0.0, {"state": State.AVAILABLE, "activities": ("on-the-phone",), "note": "here"})
-    assert desk.ask(basic(State.DND, override=True), user) == m.Done("setPresence")
-    shown = desk.world.get(ME)
+    direct = DirectSimulator()
+    _, user, *_ = direct.ready()
+    direct.world.change(ME, 0.0, {"state": State.AVAILABLE, "activities": ("on-the-phone",), "note": "here"})
+    assert direct.ask(basic(State.DND, override=True), user) == m.Done("setPresence")
+    shown = direct.world.get(ME)
     assert (shown.state, shown.activities, shown.manual, shown.note) == (State.DND, (), True, "here")
-    assert desk.world.next_due == desk.now + 3600
-    assert desk.world.expire(desk.now + 3599) == []
-    assert desk.world.expire(desk.now + 3600) == [ME]
-    assert desk.world.get(ME).state is State.BUSY
+    assert direct.world.next_due == direct.now + 3600
+    assert direct.world.expire(direct.now + 3599) == []
+    assert direct.world.expire(direct.now + 3600) == [ME]
+    assert direct.world.get(ME).state is State.BUSY
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_an_override_hides_everything_until_it_ends() -> None:
 )
 def test_without_override_it_is_one_device_more(own: State, by_hand: State, together: State) -> None:
     """The less available of both counts, unless one of them is not there at all."""
-    desk = Desk()
-    _, user, *_ = desk.ready()
-    desk.world.change(ME, 0.0, {"state": own})
-    desk.ask(basic(by_hand), user)
-    shown = desk.world.get(ME)
+    direct = DirectSimulator()
+    _, user, *_ = direct.ready()
+    direct.world.change(ME, 0.0, {"state": own})
+    direct.ask(basic(by_hand), user)
+    shown = direct.world.get(ME)
     assert shown.state is together
     assert [(one.id, one.open, one.source) for one in shown.devices] == [
         ("cisco-pws", by_hand is not State.UNAVAILABLE, SOURCE)
@@ -127,26 +127,94 @@ def test_rich_documents_are_read(
     content: bytes, override: bool, state: State, activities: tuple[str, ...], note: str | None
 ) -> None:
     """By local names in any namespace."""
-    desk = Desk()
-    _, user, *_ = desk.ready()
-    assert desk.code(rich(content, override=override), user) is None
-    shown = desk.world.get(ME)
+    direct = DirectSimulator()
+    _, user, *_ = direct.ready()
+    assert direct.code(rich(content, override=override), user) is None
+    shown = direct.world.get(ME)
     assert (shown.state, shown.activities, shown.note) == (state, activities, note)
 
 
 def test_a_document_without_a_state_takes_the_presence_back() -> None:
     """An override tuple that says nothing."""
-    desk = Desk()
+    direct = DirectSimulator()
+    _, user, *_ = direct.ready()
+    direct.ask(basic(State.DND, override=True), user)
+    direct.ask(rich(document('<tuple id="pws-override"/>'), override=True), user)
+    assert direct.world.get(ME).state is State.UNAVAILABLE
+    assert direct.world.next_due is None
+
+
+CLEAR = "<person><activities><clear/></activities></person>"
+CLEARS = [
+    (document(device("pws_override", source=SOURCE), CLEAR), False),
+    (document(device("pws_override", source=SOURCE, basic="closed"), CLEAR), False),
+    (document(device("pws_override", "<c:clear xmlns:c='urn:c'></c:clear>", source=SOURCE)), False),
+    (document("<clear/>" + device("pws_override", source=SOURCE)), False),
+    (document(device("pws-override", basic="closed"), CLEAR), True),
+    (document(device("pws-override", basic="closed")), True),
+    (document(device("pws-persistent", basic="closed", source=SOURCE)), True),
+    (document(device("pws-override", basic="closed", source=SOURCE)), False),
+    (document('<tuple id="pws-override"/>'), True),
+]
+
+
+@pytest.mark.parametrize(("content", "override"), CLEARS)
+def test_clearing_gives_back_what_was_before(content: bytes, override: bool) -> None:
+    """The override first, then what was set without one, in every form; the contact's own presence is not touched."""
+    desk = DirectSimulator()
     _, user, *_ = desk.ready()
-    desk.ask(basic(State.DND, override=True), user)
-    desk.ask(rich(document('<tuple id="pws-override"/>'), override=True), user)
+    desk.world.change(ME, 0.0, {"state": State.AWAY, "note": "own"})
+    own = desk.world.get(ME)
+    desk.ask(basic(State.BUSY), user)
+    busy = desk.world.get(ME)
+    desk.ask(basic(State.UNAVAILABLE, override=True), user)
     assert desk.world.get(ME).state is State.UNAVAILABLE
+    for expected in (busy, own, own):
+        assert desk.ask(rich(content, override=override), user) == m.Done("setPresence")
+        assert desk.world.get(ME) == expected
     assert desk.world.next_due is None
+
+
+def test_clearing_takes_the_source_as_any_other_document() -> None:
+    """Code 162 without it, 161 for an override in a tuple of another name."""
+    desk = DirectSimulator()
+    _, user, *_ = desk.ready()
+    assert desk.code(rich(document(device("pws_override"), CLEAR)), user) == 162
+    assert desk.code(rich(document(device("pws_override", source=SOURCE), CLEAR), override=True), user) == 161
+
+
+def test_an_override_hides_a_device_until_it_expires() -> None:
+    """What is set beneath meanwhile counts afterwards; what expires beneath is gone."""
+    desk = DirectSimulator()
+    _, user, *_ = desk.ready()
+    desk.ask(basic(State.BUSY, expiration=7200), user)
+    desk.ask(basic(State.DND, override=True), user)
+    desk.ask(basic(State.AWAY, expiration=7200), user)
+    assert desk.world.get(ME).state is State.DND
+    assert desk.world.expire(desk.now + 3600) == [ME]
+    assert desk.world.get(ME).state is State.AWAY
+    assert desk.world.expire(desk.now + 7200) == [ME]
+    assert desk.world.get(ME).state is State.UNAVAILABLE
+    desk.ask(basic(State.BUSY), user)
+    desk.ask(basic(State.DND, override=True, expiration=7200), user)
+    desk.world.expire(desk.now + 3600)
+    assert desk.world.get(ME).state is State.DND
+    desk.world.set_manual(ME, None)
+    assert desk.world.get(ME).state is State.UNAVAILABLE
+
+
+def test_a_closed_override_tuple_with_a_state_sets_it() -> None:
+    """As published code writes it: the state counts, not the tuple."""
+    desk = DirectSimulator()
+    _, user, *_ = desk.ready()
+    content = document(device("pws-override", basic="closed", source=SOURCE), f"<person>{BUSY}</person>")
+    desk.ask(rich(content, override=True), user)
+    assert desk.world.get(ME).state is State.BUSY
 
 
 def test_an_end_user_with_a_domain_keeps_it() -> None:
     """Otherwise the server's own domain is added."""
-    desk = Desk()
-    user = desk.end_user(desk.application(), "Someone@elsewhere.example")
-    desk.ask(basic(State.BUSY), user)
-    assert desk.world.get("someone@elsewhere.example").state is State.BUSY
+    direct = DirectSimulator()
+    user = direct.end_user(direct.application(), "Someone@elsewhere.example")
+    direct.ask(basic(State.BUSY), user)
+    assert direct.world.get("someone@elsewhere.example").state is State.BUSY

@@ -167,9 +167,9 @@ def test_parsing_pauses_after_each_slice() -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_give_a_tree_or_an_unreadable_reply(body: bytes) -> None:
     """No foreign exception, whatever comes."""
-    for each in (body, b"<a>" + body + b"</a>"):
+    for reply in (body, b"<a>" + body + b"</a>"):
         try:
-            assert envelope.parse(each).tag
+            assert envelope.parse(reply).tag
         except UnreadableReply as error:
             unprintable = [char for char in str(error) if not char.isprintable()]
             if unprintable:

@@ -62,12 +62,12 @@ def _particle(node: etree._Element) -> str:
 def _content(kind: etree._Element) -> str:
     """A complex type in short: its elements in order, then its attributes, which `?` marks as optional."""
     parts = []
-    for each in kind:
-        if etree.QName(each).localname == "attribute":
-            optional = "?" if each.get("use", "optional") == "optional" else ""
-            parts.append(f"@{each.get('name')}{optional} {_type(each)}")
+    for node in kind:
+        if etree.QName(node).localname == "attribute":
+            optional = "?" if node.get("use", "optional") == "optional" else ""
+            parts.append(f"@{node.get('name')}{optional} {_type(node)}")
         else:
-            parts.append(_particle(each))
+            parts.append(_particle(node))
     return "; ".join(parts)
 
 
@@ -84,7 +84,7 @@ ELEMENTS = {
     "subscribe": "{contactsList ContactListType 0..1, subscriptionType EventType, expiration int[3600..86400] 0..1, "
     "endPointID int, subscriptionID int}",
     "subscribeResponse": "{subscriptionID int}",
-    "unsubscribe": "{unsubscribeRequest {subscriptionID int, (contactsList ContactListType | unsubscribeAll untyped)}}",
+    "unsubscribe": "{unsubscribeRequest {subscriptionID int, (contactsList ContactListType | unsubscribeAll anyType)}}",
     "unsubscribeResponse": "ResponseStatusType",
     "getSubscribedPresence": "{subscriptionID int, presenceType PresenceType}",
     "getSubscribedPresenceResponse": "{presenceResponse PresenceResponse}",

@@ -43,10 +43,10 @@ class BareService:
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
-        self.knowledge = Core.of(self.store, self.clock, BOUND, self.groups, self.availability)
+        self.core = Core.of(self.store, self.clock, BOUND, self.groups, self.availability)
         self.app: FastAPI = create_app(
             self.engine,
-            self.knowledge,
+            self.core,
             callback_secret=Secret(SECRET),
             root_path=self.root_path,
             version="1.2.3",

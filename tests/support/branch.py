@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from pws_soap.models import Presence, PresenceState
-from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnoughFree
+from service.core.claims.model import ClaimEvent, ClaimRequest, Granted, Lease, NotEnoughFree
 from service.core.claims.service import ClaimRules, ClaimService
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import ManualClock
@@ -44,9 +44,9 @@ class Branch:
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
-        self.knowledge = Core.of(self.store, self.clock, BOUND, groups, rules=self.rules)
-        self.knowledge.log.follow(self._follow)
-        self.claim_service: ClaimService = self.knowledge.claim_service
+        self.core = Core.of(self.store, self.clock, BOUND, groups, rules=self.rules)
+        self.core.log.follow(self._follow)
+        self.claim_service: ClaimService = self.core.claim_service
         self._numbers = itertools.count(1)
 
     def _follow(self, events: Sequence[Event]) -> None:
@@ -68,7 +68,7 @@ class Branch:
 
     def ask(self, group: str = "support", count: int = 1, seconds: float = 60.0, wait: float = 0.0) -> Ticket:
         """Ask, each time as somebody else."""
-        return self.claim_service.ask(Ask(group, count, seconds, "", f"asker-{next(self._numbers)}"), wait)
+        return self.claim_service.ask(ClaimRequest(group, count, seconds, "", f"client-{next(self._numbers)}"), wait)
 
     def claim(self, group: str = "support", count: int = 1, seconds: float = 60.0) -> Lease:
         """Ask, and get it."""
@@ -95,7 +95,7 @@ class Branch:
     def attend(self, seconds: float = 0.0) -> None:
         """Let time pass, and do what the claim service's task would do then."""
         self.clock.advance(seconds)
-        self.knowledge.log.touch()
+        self.core.log.touch()
         self.claim_service._attend()
 
     def told(self, *prefixes: str) -> list[str]:
@@ -108,7 +108,7 @@ def names(lease: Lease) -> list[str]:
 
 
 def got(ticket: Ticket) -> list[str] | None:
-    """Whom an asker got; None when it got nobody (yet)."""
+    """Whom a client got; None when it got nobody (yet)."""
     return names(ticket.outcome.lease) if isinstance(ticket.outcome, Granted) else None
 
 

@@ -57,14 +57,12 @@ class BusyOffice:
         self.clock = FastClock()
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
-        self.knowledge = Core.of(self.store, self.clock, 100_000.0, groups, rules=ClaimRules(max_waiting=100))
-        self.knowledge.log.follow(self._follow)
+        self.core = Core.of(self.store, self.clock, 100_000.0, groups, rules=ClaimRules(max_waiting=100))
+        self.core.log.follow(self._follow)
         self.people = sorted({name for names in self.groups.values() for name in names})
         authenticator = Authenticator(ConnectionSlots(500, 500))
         secret = Secret("a-secret-path-of-the-tests")
-        self.app = create_app(
-            FakeEngine(), self.knowledge, callback_secret=secret, version="1", authenticator=authenticator
-        )
+        self.app = create_app(FakeEngine(), self.core, callback_secret=secret, version="1", authenticator=authenticator)
         self.store.watch([uri(name) for name in self.people], FEED)
         self.store.trust(FEED)
         for name in self.people:
@@ -107,14 +105,14 @@ class BusyOffice:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             listening.setblocking(False)
             self.port = listening.getsockname()[1]
-            work = (self.knowledge.log.run(), self.knowledge.claim_service.run())
+            work = (self.core.log.run(), self.core.claim_service.run())
             living = [asyncio.create_task(each) for each in work]
             serving = asyncio.create_task(server._serve([listening]))
             try:
                 yield f"http://127.0.0.1:{self.port}"
             finally:
-                self.knowledge.claim_service.close()
-                self.knowledge.log.close()
+                self.core.claim_service.close()
+                self.core.log.close()
                 server.should_exit = True
                 await serving
                 for task in living:

@@ -38,5 +38,5 @@ async def running(
 def apart(sources: Sources | None = None) -> tuple[BareService, Callback]:
     """An office whose notifications come in elsewhere."""
     office = BareService()
-    office.app = create_app(office.engine, office.knowledge, callback_secret=None, version="1")
+    office.app = create_app(office.engine, office.core, callback_secret=None, version="1")
     return office, Callback(office.engine, Secret(SECRET), office.clock, sources)

@@ -56,7 +56,7 @@ class Asking:
         self.sent.append(message)
 
     def hang_up(self) -> None:
-        """The asker goes away."""
+        """The client goes away."""
         self._gone.set()
 
     @property

@@ -1,4 +1,4 @@
-"""The claims' routes without sockets: keys for several askers, requests that wait, and askers that go away."""
+"""The claims' routes without sockets: keys for several clients, requests that wait, and clients that go away."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ class Reception(Branch):
         ring = KeyRing((hash_of(KEYS[name]), principal) for name, principal in PRINCIPALS.items())
         authenticator = Authenticator(self.slots, AccessRules(keys=ring, anonymous=None))
         secret = Secret("a-secret-path-of-the-tests")
-        self.app = create_app(
-            FakeEngine(), self.knowledge, callback_secret=secret, version="1", authenticator=authenticator
-        )
+        self.app = create_app(FakeEngine(), self.core, callback_secret=secret, version="1", authenticator=authenticator)
 
     def call(
         self, method: str, target: str, body: object = None, who: str = "joe", headers: Mapping[str, str] | None = None

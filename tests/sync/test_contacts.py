@@ -109,7 +109,7 @@ def test_reading_the_configuration_again_changes_what_is_watched() -> None:
 
 
 def test_many_who_read_through_make_one_poll() -> None:
-    """A hundred askers at a time are one request; without a server they hear why."""
+    """A hundred clients at a time are one request; without a server they hear why."""
 
     async def story() -> None:
         office = VirtualOffice(names(20))

@@ -282,9 +282,9 @@ def test_an_order_to_fetch_what_is_lost_meanwhile_is_answered() -> None:
         await asyncio.sleep(0.5)
         key = next(iter(engine.subscriptions)).key
         engine.driver.post(_lost(engine, key))
-        for each in (order, second):
+        for task in (order, second):
             with pytest.raises(NotAvailable, match="lost meanwhile"):
-                await asyncio.wait_for(each, 20)
+                await asyncio.wait_for(task, 20)
 
     run(story())
 

@@ -205,8 +205,8 @@ class InboxMachine(RuleBasedStateMachine):
         sent = ref if named else SubscriptionRef(ANY_NODE, ref.id)
         meant = [each for each in self.marked if each == sent or (not named and each.id == ref.id)]
         assert self.box.mark(sent.id, sent.node) == bool(meant)
-        for each in meant:
-            self.marked[each] = self.now()
+        for slot in meant:
+            self.marked[slot] = self.now()
         if not meant:
             self.waiting = [*(each for each in self.waiting if each != sent), sent][-3:]
 

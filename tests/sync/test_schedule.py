@@ -187,10 +187,10 @@ def test_whatever_the_candidates_no_limit_and_no_pause_is_broken(
         assert candidate.fetch_due <= NOW or (candidate.has_news and not candidate.backs_off)
     polled = begun(decision, Work.READ_AGAIN) + begun(decision, Work.HEARTBEAT)
     assert len(set(polled)) == len(polled)
-    for each in polled:
-        assert not by_key[each].polling
-        assert not by_key[each].fetching
-        assert each not in begun(decision, Work.FETCH)
+    for ref in polled:
+        assert not by_key[ref].polling
+        assert not by_key[ref].fetching
+        assert ref not in begun(decision, Work.FETCH)
     assert all(by_key[each].poll_due <= NOW for each in begun(decision, Work.READ_AGAIN))
     assert decision.look_again is None or decision.look_again > NOW
 
@@ -229,8 +229,8 @@ class Scheduled(RuleBasedStateMachine):
         """Ask the schedule, and do what it says."""
         decision = decide(self.now, self.limits, self.candidates())
         self.look_again = decision.look_again
-        for each in begun(decision, Work.FETCH):
-            reader = next(reader for reader in self.readers if key(reader.number) == each)
+        for ref in begun(decision, Work.FETCH):
+            reader = next(reader for reader in self.readers if key(reader.number) == ref)
             assert reader.is_due(self.now)
             self.turn += 1
             reader.turn, reader.fetching, reader.renotified, reader.waits = self.turn, True, False, 0

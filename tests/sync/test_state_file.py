@@ -51,9 +51,9 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_what_was_written_is_read(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Nodes, and what is known of others, without a word in the log."""
-    for each in (memory(), memory(NODE, OTHER), UNKNOWN, Memory(frozenset({NODE}), True, frozenset({OTHER}))):
-        StateFile(path).write(each)
-        assert StateFile(path).read() == each
+    for remembered in (memory(), memory(NODE, OTHER), UNKNOWN, Memory(frozenset({NODE}), True, frozenset({OTHER}))):
+        StateFile(path).write(remembered)
+        assert StateFile(path).read() == remembered
     assert warnings(caplog) == []
 
 

@@ -1,6 +1,6 @@
 """Invented people for the simulated office: the same for the same seed, with phones and soft clients.
 
-The names are made up here; whoever bears one of them does so by chance.
+The names are invented; any resemblance to a person is by chance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What is done to every request before a route sees it: keys, limits, HEAD.
+"""What is done to every request before a route sees it, and to every answer: keys, size limits, headers, HEAD.
 
-Plain ASGI. May import access and the api's problems. A rule for all routes belongs here, a rule for one belongs to it.
+Plain ASGI. May import access and the api's problems. A header on every answer belongs into `limits`, as does a limit on
+the size of requests, callbacks included. A rule for one route belongs to that route.
 """

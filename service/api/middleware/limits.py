@@ -1,4 +1,4 @@
-"""What holds for every request, whatever its route: a cap on its body, careful headers, and no error that escapes.
+"""For every request, whatever its route: a cap on its body, the headers of every answer, no error that escapes.
 
 Plain ASGI, since Starlette's own base for middleware puts a queue and a task around each request.
 """

@@ -1,7 +1,7 @@
 """What answers look like: one model for each, which is both the JSON and its description in OpenAPI.
 
 May import the values of core and the api's problems; knows neither requests nor routes. A field of an answer is named
-and described here.
+and described here: a field of a contact in `contact`, with its example, and then in `service.api.writers.fields`.
 """
 
 from service.api.models.base import Time, View, rfc3339

@@ -24,7 +24,7 @@ class ClaimView(View):
 
     id: str
     group: str = Field(description="whose rule picked them; empty where the key must not see it")
-    purpose: str = Field(alias="for", description="what the asker said it is for")
+    purpose: str = Field(alias="for", description="what the client said it is for")
     holder: str = Field(description="the name of the key that asked")
     made_at: Time
     expires_at: Time = Field(description="unless it is renewed")

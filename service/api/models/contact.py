@@ -54,7 +54,7 @@ class HeldView(View):
 
     id: str
     group: str = Field(description="the group for which it was picked")
-    purpose: str = Field(alias="for", description="what the asker said it is for")
+    purpose: str = Field(alias="for", description="what the client said it is for")
     holder: str = Field(description="the name of the key that asked")
     expires_at: Time = Field(description="unless it is renewed")
 

@@ -4,7 +4,7 @@
 the path is all the authentication there is, since the server can do no better (protocol section 2); the last part tells
 which node it is, as we told it when we registered. Without the secret the path looks like any that does not exist, and
 so it does for a source that is not allowed. With it, and a query that is no notification, the answer is an empty 400.
-Nothing here waits for anything. Only one thing is written to a log, seldom: that the right secret came from where it
+Nothing here waits for anything. Only one thing is logged, at a limited rate: that the right secret came from where it
 must not come from.
 """
 
@@ -39,7 +39,7 @@ log = logging.getLogger("pws.service")
 
 
 class Receiver(Protocol):
-    """Who is told what came in. Neither method waits or raises."""
+    """Takes what came in. Neither method waits or raises."""
 
     def notified(self, notification: Notification, node: str) -> None:
         """A notification. `node` is the token at the end of the path (`callback_url.token_of`), or empty."""

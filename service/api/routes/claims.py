@@ -28,7 +28,7 @@ from service.api.prefer import seconds_to_wait
 from service.api.problems import InvalidParameters, ProblemView, WrongParameter, problem
 from service.api.responses import INVALID, TOO_LARGE, Responses
 from service.api.writers.claim import ClaimJson, reasons
-from service.core.claims.model import Ask, ClaimEvent, Granted, Lease, NotEnoughFree, Outcome, RejectReason
+from service.core.claims.model import ClaimEvent, ClaimRequest, Granted, Lease, NotEnoughFree, Outcome, RejectReason
 from service.core.claims.wait_queue import Ticket
 from service.core.events.event import Event
 
@@ -47,7 +47,7 @@ def router(context: Context) -> APIRouter:
     """`/v1/claims`, `/v1/claims/{id}` and `/v1/claims/{id}/renew`."""
     routes = APIRouter(prefix="/v1/claims", tags=["claims"], dependencies=[Depends(no_query)])
     counter = ClaimEndpoints(context)
-    claim_service, since = context.knowledge.claim_service, context.clock.now()
+    claim_service, since = context.core.claim_service, context.clock.now()
     reads, claims = (
         Depends(context.authenticator.require(Scope.READ)),
         Depends(context.authenticator.require(Scope.CLAIM)),
@@ -92,7 +92,7 @@ def router(context: Context) -> APIRouter:
         idempotency_key: IdempotencyKey = None,
         prefer: Prefer = None,
     ) -> Response:
-        """Picks whoever is free by the group's rule and holds them, so that nobody else gets them.
+        """Picks people who are free by the group's rule and holds them, so that nobody else gets them.
 
         `count` people or none: 409 says why each of the group could not be had. With `Prefer: wait=N` it waits for
         its turn, first come, first served.
@@ -134,7 +134,7 @@ def router(context: Context) -> APIRouter:
         who: Principal = claims,
         body: Annotated[RenewBody | None, Body()] = None,
     ) -> Response:
-        """Its time counts from now, whatever was left of it. For whoever made it, and for admins."""
+        """Its time counts from now, whatever was left of it. For the client that made it, and for admins."""
         seconds = counter.seconds(body.lease_seconds if body is not None else None)
         if counter.find(id, who, to_change=True) is None:
             return _no_such(request)
@@ -152,7 +152,7 @@ def router(context: Context) -> APIRouter:
         id: ClaimId,  # noqa: A002
         who: Principal = claims,
     ) -> Response:
-        """For whoever made it, and for admins."""
+        """For the client that made it, and for admins."""
         if counter.find(id, who, to_change=True) is None or not claim_service.release(id):
             return _no_such(request)
         return Response(status_code=204)
@@ -166,7 +166,7 @@ class ClaimEndpoints:
     def __init__(self, context: Context) -> None:
         self.json = ClaimJson(context.reader, context.json, context.log)
         self._context = context
-        self._claim_service = context.knowledge.claim_service
+        self._claim_service = context.core.claim_service
         self._replays = Replays()
         context.log.follow(self._follow)
 
@@ -193,13 +193,13 @@ class ClaimEndpoints:
         groups = sorted(name for name in self._context.reader.groups if who.groups is None or name in who.groups)
         if body.group not in groups:
             raise _wrong("body", "group", f"one of {', '.join(groups)}" if groups else "no group: there are none")
-        ask = Ask(body.group, body.count, self.seconds(body.lease_seconds), body.purpose, who.name)
+        claim_request = ClaimRequest(body.group, body.count, self.seconds(body.lease_seconds), body.purpose, who.name)
         if key is None:
-            return await self._fresh(request, who, ask, wait, None)
+            return await self._fresh(request, who, claim_request, wait, None)
         name = Name(who.name, key)
         try:
             # Whose eyes it is for belongs to the request: they may have changed since.
-            kept = self._replays.begin(name, repr((ask, sorted(who.groups or ()), who.details)), self._now())
+            kept = self._replays.begin(name, repr((claim_request, sorted(who.groups or ()), who.details)), self._now())
         except RequestInProgress:
             detail = "The same request, with this Idempotency-Key, is still waiting for its answer"
             return _problem(request, "request-in-progress", detail, {"Retry-After": "1"})
@@ -208,13 +208,15 @@ class ClaimEndpoints:
         if kept is not None:
             return plain(kept.body, 201, {**kept.headers, "Idempotency-Replayed": "true"})
         try:
-            return await self._fresh(request, who, ask, wait, name)
+            return await self._fresh(request, who, claim_request, wait, name)
         finally:
             self._replays.drop(name)
 
-    async def _fresh(self, request: Request, who: Principal, ask: Ask, wait: int | None, name: Name | None) -> Response:
+    async def _fresh(
+        self, request: Request, who: Principal, claim_request: ClaimRequest, wait: int | None, name: Name | None
+    ) -> Response:
         applied = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
-        ticket = self._claim_service.ask(ask, wait or 0)
+        ticket = self._claim_service.ask(claim_request, wait or 0)
         try:
             match await self._outcome(ticket, request, who):
                 case Granted(lease, passed_over):
@@ -226,7 +228,7 @@ class ClaimEndpoints:
                             self._replays.ended(lease.id, self._now())
                     return plain(body, 201, headers)
                 case NotEnoughFree() as refused:
-                    return _not_enough(request, ask, refused, who, applied)
+                    return _not_enough(request, claim_request, refused, who, applied)
                 case RejectReason.FULL:
                     detail = f"claims.max_waiting is {self._claim_service.rules.max_waiting}, and so many wait already"
                     return _problem(request, "too-many-waiting", detail, {"Retry-After": str(_RETRY_FULL)})
@@ -267,9 +269,11 @@ class ClaimEndpoints:
 
 
 def _not_enough(
-    request: Request, ask: Ask, refused: NotEnoughFree, who: Principal, applied: dict[str, str]
+    request: Request, claim_request: ClaimRequest, refused: NotEnoughFree, who: Principal, applied: dict[str, str]
 ) -> Response:
-    wanted = f"{ask.count} of the group {ask.group} {'is' if ask.count == 1 else 'are'} wanted"
+    wanted = (
+        f"{claim_request.count} of the group {claim_request.group} {'is' if claim_request.count == 1 else 'are'} wanted"
+    )
     detail = f"{wanted}, and {refused.free or 'nobody'} {'are' if refused.free > 1 else 'is'} free"
     if refused.ahead:
         detail += " for this request: others asked before"

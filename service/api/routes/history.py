@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.access.errors import NotAllowed
 from service.access.principal import Principal, Scope
 from service.api.context import Context
-from service.api.etags import Said, Tags, tagged
+from service.api.etags import Representation, Tags, tagged
 from service.api.models import HistoryView, TransitionView
 from service.api.parameters.checks import ContactPath, check_query, path_contact
 from service.api.problems import ContactNotWatched, ProblemView
@@ -56,17 +56,17 @@ def router(context: Context) -> APIRouter:
         uri = path_contact(contact)
         if not who.details:
             raise NotAllowed("This key sees who is available, and no more; it has no history")
-        if not context.knowledge.history.is_on:
+        if not context.core.history.is_on:
             raise HistoryOff
-        known = context.reader.one(uri, within=who.groups)
-        if known is None:
+        snapshot = context.reader.one(uri, within=who.groups)
+        if snapshot is None:
             raise ContactNotWatched([uri])
-        past = context.knowledge.history.of(known.record.key, query.limit, who.groups)
+        past = context.core.history.of(snapshot.record.key, query.limit, who.groups)
         view = HistoryView(
-            contact=known.record.contact,
+            contact=snapshot.record.contact,
             transitions=[TransitionView.of(each) for each in past.transitions],
             complete=past.complete,
         )
-        return tagged(Said(view.model_dump_json().encode()), Tags(request, who), context.log.last)
+        return tagged(Representation(view.model_dump_json().encode()), Tags(request, who), context.log.last)
 
     return routes

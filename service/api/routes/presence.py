@@ -13,7 +13,7 @@ from starlette.responses import Response
 from service.access.principal import Principal, Scope
 from service.api import visibility
 from service.api.context import Context
-from service.api.etags import JSON, Said, Tags, tagged
+from service.api.etags import JSON, Representation, Tags, tagged
 from service.api.long_poll import answer
 from service.api.models import (
     BriefContactView,
@@ -47,7 +47,7 @@ _PREFER: Final[dict[str, Any]] = {  # Any: a fragment of OpenAPI
             "description": description,
         }
         for name, description in (
-            ("If-None-Match", "entity tags of answers that the asker has"),
+            ("If-None-Match", "entity tags of answers that the client has"),
             ("Prefer", "wait=N: up to N seconds, 1 to 300, for the next change; with If-None-Match since that answer"),
         )
     ]
@@ -88,19 +88,19 @@ def router(context: Context) -> APIRouter:
 
         client = context.authenticator.client(request, who)
 
-        def make(bound: float | None = None) -> Said:
+        def make(bound: float | None = None) -> Representation:
             page = context.reader.page(
-                wanted, query.limit, query.cursor, bound, sort=sort, asker=who.name, client=client
+                wanted, query.limit, query.cursor, bound, sort=sort, key_name=who.name, client=client
             )
             if not who.details:
-                page = replace(page, contacts=tuple(context.brief(known, who.groups) for known in page.contacts))
-            return _said(context, page, form, fields, _next(request, page.cursor))
+                page = replace(page, contacts=tuple(context.brief(snapshot, who.groups) for snapshot in page.contacts))
+            return _represent(context, page, form, fields, _next(request, page.cursor))
 
         if query.max_age is not None:
             began = context.clock.monotonic()
             story = await _read_through(context, who, context.reader.not_confirmed_within(query.max_age, wanted))
-            said = make(query.max_age + context.clock.monotonic() - began)
-            return _at_once(context, request, who, said, story, form)
+            representation = make(query.max_age + context.clock.monotonic() - began)
+            return _at_once(context, request, who, representation, story, form)
         seen = visibility.visible_state(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen), form)
 
@@ -129,32 +129,32 @@ def router(context: Context) -> APIRouter:
         uri, fields = path_contact(contact), query.shown(who)
 
         def find(bound: float | None = None) -> ContactSnapshot:
-            known = context.reader.one(uri, bound, who.groups)
-            if known is None:
+            snapshot = context.reader.one(uri, bound, who.groups)
+            if snapshot is None:
                 raise ContactNotWatched([uri])
-            return known
+            return snapshot
 
-        def make(bound: float | None = None) -> Said:
-            known = find(bound)
+        def make(bound: float | None = None) -> Representation:
+            snapshot = find(bound)
             if not who.details:
-                known = context.brief(known, who.groups)
-            body = context.json.one(known) if fields is None else context.json.some(known, fields)
+                snapshot = context.brief(snapshot, who.groups)
+            body = context.json.one(snapshot) if fields is None else context.json.some(snapshot, fields)
             if query.explain:
-                why = ExplainView.of(known, context.reader.opinions(known, who.groups), context.reader.bound)
+                why = ExplainView.of(snapshot, context.reader.opinions(snapshot, who.groups), context.reader.bound)
                 body = b'%b,"explain":%b}' % (body[:-1], why.model_dump_json().encode())
-            return Said(body)
+            return Representation(body)
 
-        known = find()
+        snapshot = find()
         if query.max_age is not None:
             began = context.clock.monotonic()
-            older = context.reader.not_confirmed_within(query.max_age, Filter(text=known.record.key))
-            story = await _read_through(context, who, [each for each in older if each == known.record.contact])
+            older = context.reader.not_confirmed_within(query.max_age, Filter(text=snapshot.record.key))
+            story = await _read_through(context, who, [each for each in older if each == snapshot.record.contact])
             return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
-        key = known.record.key
+        key = snapshot.record.key
         shown = visibility.visible_state(
             context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details
         )
-        seen: visibility.Seen = (lambda told: told) if query.explain else shown
+        seen: visibility.Seen = (lambda snapshot: snapshot) if query.explain else shown
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen, key))
 
     @routes.get(
@@ -171,9 +171,9 @@ def router(context: Context) -> APIRouter:
         """`by_state` counts the last known state of each contact; `by_freshness` says how many of them are live."""
         view = SummaryView if who.details else BriefSummaryView
 
-        def make() -> Said:
+        def make() -> Representation:
             counts = context.reader.summary(who.groups)
-            return Said(view.of(counts, context.knowledge.claim_service.rules.floors).model_dump_json().encode())
+            return Representation(view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode())
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))
@@ -181,13 +181,15 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def _said(context: Context, page: Page, form: str, fields: Sequence[str] | None, links: Mapping[str, str]) -> Said:
+def _represent(
+    context: Context, page: Page, form: str, fields: Sequence[str] | None, links: Mapping[str, str]
+) -> Representation:
     """A page in one of its forms."""
     if form == JSON:
-        return Said(context.json.page(page, fields), JSON, links)
+        return Representation(context.json.page(page, fields), JSON, links)
     columns = [name for name in fields or COLUMNS if name in COLUMNS]
     disposition = {"Content-Disposition": 'attachment; filename="presence.csv"'}
-    return Said(csv_table.table(page.contacts, columns), csv_table.CONTENT_TYPE, disposition | dict(links))
+    return Representation(csv_table.table(page.contacts, columns), csv_table.CONTENT_TYPE, disposition | dict(links))
 
 
 def _next(request: Request, cursor: str | None) -> Mapping[str, str]:
@@ -198,9 +200,11 @@ def _next(request: Request, cursor: str | None) -> Mapping[str, str]:
     return {"Link": f'<{request.scope["path"]}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'}
 
 
-def _at_once(context: Context, request: Request, who: Principal, said: Said, story: str, form: str = JSON) -> Response:
+def _at_once(
+    context: Context, request: Request, who: Principal, representation: Representation, story: str, form: str = JSON
+) -> Response:
     """An answer that reads through: it has asked the server, and does not wait for a change as well."""
-    return tagged(said, Tags(request, who, form), context.log.last, {"Cache-Status": story})
+    return tagged(representation, Tags(request, who, form), context.log.last, {"Cache-Status": story})
 
 
 async def _read_through(context: Context, who: Principal, older: list[str]) -> str:

@@ -26,7 +26,7 @@ from service.core.presence.snapshot import GroupedSnapshot
 
 MAX_LENGTH: Final = 64
 """Characters of an id that a client may send: three numbers of 20 digits and two dots are 62."""
-MOST_NEWS: Final = 100
+MOST_NOTICES: Final = 100
 """Events beside the contacts that one range tells, the newest; older ones are of no use any more."""
 _SLICE: Final = 500
 """Events looked at in one turn of the event loop."""
@@ -108,17 +108,17 @@ async def coalesce(events: Sequence[Event], begin: int, visible: Visible) -> lis
     """
     before: dict[str, GroupedSnapshot | None] = {}
     last: dict[str, Event] = {}  # in the order of the events
-    news: deque[Event] = deque(maxlen=MOST_NEWS)
+    notices: deque[Event] = deque(maxlen=MOST_NOTICES)
     for start in range(0, len(events), _SLICE):
         for event in visible(events[start : start + _SLICE]):
             if event.key is None:
-                news.append(event)
+                notices.append(event)
             else:
                 before.setdefault(event.key, event.before)
                 last.pop(event.key, None)
                 last[event.key] = event
         await asyncio.sleep(0)
-    kept = sorted([*last.values(), *news], key=_revision)  # two ordered runs: no more than a merge
+    kept = sorted([*last.values(), *notices], key=_revision)  # two ordered runs: no more than a merge
     if not kept:
         return []
     coalesced = CoalescedRange(begin, kept[-1].id)

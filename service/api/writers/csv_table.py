@@ -2,7 +2,7 @@
 
 The text begins with a byte order mark: without one, the most common spreadsheet takes a file for the machine's own
 8-bit code, and "Müller" for something else. Cells that a spreadsheet would take for a formula are made text: a display
-name is whatever somebody typed, and must not run on the machine of whoever opens the file.
+name is whatever somebody typed, and must not run on the machine where the file is opened.
 """
 
 from __future__ import annotations

@@ -36,8 +36,10 @@ def event_json(event: Event, who: Principal, contacts: WriteContacts) -> bytes |
             members = compact({"group": group, "free": change.free, "min_free": change.min_free})[1:-1]
         case SubscriptionChange() as change:
             members = b"" if who.limited else compact(_subscription(change))[1:-1]
-        case _:
+        case None:
             members = b""
+        case unknown:
+            raise TypeError(f"an event whose data is {type(unknown).__name__} has no form for clients")
     head = b'"at":%b,"revision":%d' % (compact(rfc3339(event.at.wall)), event.id)
     return b"{%b,%b}" % (head, members) if members else b"{%b}" % head
 

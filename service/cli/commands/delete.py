@@ -40,7 +40,7 @@ MAX_SWEEP: Final = 1000
 
 
 def _ids(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
-    """Ids as people write them: 1-16, or 3, or 1,4-6."""
+    """The ids of `1-16`, `3` or `1,4-6`."""
     ids: set[int] = set()
     for part in value.split(",") if value is not None else ():
         match = re.fullmatch(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*", part, re.ASCII)
@@ -67,7 +67,7 @@ class Swept:
 
 @dataclass(slots=True)
 class Report:
-    """What was done, and what could not be."""
+    """What was removed and logged out, and what failed."""
 
     swept: list[Swept] = field(default_factory=list)
     logged_out: list[tuple[str, str]] = field(default_factory=list)
@@ -134,7 +134,7 @@ async def _delete(config: Config, watches: tuple[Watch, ...], sweep: tuple[int, 
             except UntrustedServer:
                 raise
             except (TransportError, Throttled, NotLoggedIn) as error:
-                report.failures.append(message(error))  # what was done is told, and the other nodes are cleaned
+                report.failures.append(message(error))  # reported; the other nodes are still cleaned
                 continue
             for home in homes:
                 try:
@@ -173,14 +173,14 @@ async def _clean(
             found = await _try(partial(client.unregister_endpoint, node.application, number))
             report.swept.append(Swept(node.url, "endpoint", number, node.application.user, found))
         for session in (*(seat.session for seat in seats), *([node.application] if everything else [])):
-            with suppress(NotLoggedIn):  # it ended meanwhile, which is what was wanted
+            with suppress(NotLoggedIn):  # it ended meanwhile: nothing is left to do
                 await client.logout(session)
             report.logged_out.append((node.url, session.user))
     return homes
 
 
 async def _try(remove: Callable[[], Awaitable[None]]) -> str:
-    """Try one id, and say what was there."""
+    """Try to remove what has one id, and say what was found."""
     try:
         await remove()
     except (SubscriptionLost, EndpointLost) as lost:

@@ -77,7 +77,7 @@ def _content(file: Path) -> bytes:
 
 
 def _readings(content: bytes, moment: datetime) -> Iterator[Reading]:
-    """The documents of a SOAP reply where it is one, else those that stand in the text itself."""
+    """The documents of a SOAP reply, or else those in the text itself."""
     from pws_soap import envelope  # here, as lxml takes a while to import
     from pws_soap.errors import UnreadableReply
 
@@ -87,14 +87,14 @@ def _readings(content: bytes, moment: datetime) -> Iterator[Reading]:
         root = None
     lists = [] if root is None else [each for each in root.iter() if envelope.local(each) == "richPresenceList"]
     if lists:
-        for each in lists:
-            yield from pidf.read_list(each, moment)
+        for presence_list in lists:
+            yield from pidf.read_list(presence_list, moment)
     else:
         yield from pidf.read_list(content, moment)
 
 
 def _lines(reading: Reading, moment: datetime) -> Iterator[str]:
-    """A document for people."""
+    """One document as lines of text."""
     yield f"{reading.contact or 'nobody named'}: {reading.state}"
     if reading.problem is not None:
         yield f"  cannot be read: {reading.problem}"
@@ -124,7 +124,7 @@ def _facts(reading: Reading) -> Iterator[tuple[str, str]]:
 
 
 def _validity(reading: Reading, moment: datetime) -> Iterator[tuple[str, str]]:
-    """Only for a document that has times; any other always says the same."""
+    """The times of a document that has `from` or `until`; any other document always means the same."""
     if reading.times or reading.valid_until:
         yield "as of", _time(moment.replace(microsecond=0)) or ""
         yield "valid until", _time(reading.valid_until) or ""
@@ -153,7 +153,7 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _as_json(reading: Reading) -> dict[str, object]:
-    """Everything that a reading holds."""
+    """All fields of a reading."""
     return {
         "contact": reading.contact,
         "state": reading.state.value,

@@ -73,6 +73,6 @@ async def _fetch(config: Config, end_user: str, subscription: int, *, rich: bool
                 return await seat.node.client.get_subscribed_presence(seat.session, subscription, rich=rich)
             except OutcomeUnknown:
                 output.note(
-                    "Note: the reply was lost, and perhaps changes with it; `pws poll` reads the present state."
+                    "Note: the reply was lost, and changes may be lost with it; `pws poll` reads the present state."
                 )
                 raise

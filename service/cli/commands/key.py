@@ -1,4 +1,4 @@
-"""`pws key new`: a key for the HTTP API, shown once, and the section that lets the service know it."""
+"""`pws key new`: makes a key for the HTTP API, shown once, and the section of pws.toml that makes it valid."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
         raise click.BadParameter("expected 1 to 64 letters, digits, '-' or '_'")
     if value == ANYBODY.name:
-        raise click.BadParameter("expected another name: it is what those are called who have no key")
+        raise click.BadParameter("expected another name: this one stands for clients without a key")
     return value
 
 
@@ -99,7 +99,7 @@ def new(name: str, scopes: tuple[str, ...], groups: tuple[str, ...], no_details:
 def _section(name: str, hashed: str, scopes: tuple[str, ...], groups: tuple[str, ...], *, details: bool) -> str:
     lines = [f"[keys.{name}]", f'hash = "{hashed}"', f"scopes = {json.dumps(scopes)}"]
     if groups:
-        # JSON's escapes are TOML's, but for the one character that JSON lets pass.
+        # TOML has JSON's escapes, and also wants DEL escaped, which JSON does not.
         lines.append("groups = " + json.dumps(groups, ensure_ascii=False).replace("\x7f", "\\u007f"))
     if not details:
         lines.append("details = false")

@@ -1,4 +1,4 @@
-"""`pws serve`: the service, until it is told to stop."""
+"""`pws serve`: runs the service until a signal stops it."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def command(config_path: Path, log_level: str) -> None:
 
 
 def configure_logging(level: str) -> None:
-    """Our own messages, one line each, on standard error; of the libraries' only warnings, since some tell too much."""
+    """Log to standard error, one line each: our own messages from `level` on, of the libraries only warnings."""
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s  %(message)s", level=logging.WARNING)
     logging.getLogger("pws").setLevel(level.upper())
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop where it is installed: it is not for every system."""
+    """uvloop's event loop where it is installed (it does not support every system), else asyncio's."""
     try:
         import uvloop
     except ImportError:
@@ -81,7 +81,7 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(config: Config) -> str:
-    """Serve until a signal comes, alone with its state file; why it could not go on, or nothing."""
+    """Serve until a signal comes, as the only holder of the state file. Returns why the service ended, if by itself."""
     from service.runtime.assembly import state_path
     from service.runtime.state_lock import LockHeld, alone_with
 
@@ -107,17 +107,17 @@ async def _serve_alone(config: Config) -> str:
             keys = "callback.listen_host, callback.listen_port"
             sockets.append(listen(*config.callback.listener(config.http), keys))
     except CannotStart as error:
-        for each in sockets:
-            each.close()
+        for listening in sockets:
+            listening.close()
         return str(error)
     assembly = assemble(config)
-    # What is there now stays: looking through the WSDL's types at each collection would hold the answers up.
+    # The WSDL's types stay until the end; going through them at each garbage collection would delay answers.
     gc.freeze()
     watched = sum(len(each.contacts) for each in config.watch)
     output.note(f"Serving {_shown(sockets[0])}  ({watched} contacts; API at /docs, health at /v1/status)")
     beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]
-    for _, each in beside:
-        output.note(f"Listening for notifications alone on {_shown(each)}")
+    for _, listening in beside:
+        output.note(f"Listening for notifications alone on {_shown(listening)}")
     with stop_at_signals() as stop, _reload_at_hangup(assembly, config):
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
@@ -135,7 +135,7 @@ def _shown(listening: socket.socket) -> str:
 
 @contextlib.contextmanager
 def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
-    """SIGHUP: read the contacts and the keys of the configuration again. One that is wrong changes nothing."""
+    """At SIGHUP read the contacts and the keys of the configuration again. A wrong configuration changes nothing."""
     from service.runtime import access_rules
     from service.runtime.reload import log_changes, log_warnings
 
@@ -146,14 +146,14 @@ def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
         try:
             fresh = load(config.file, os.environ)
         except ConfigError as error:
-            log.warning("SIGHUP: the configuration is wrong, the contacts stay as they are, so do the keys: %s", error)
+            log.warning("SIGHUP: the configuration is wrong; contacts and keys stay as they are: %s", error)
             return
         contacts = {each.end_user: each.contacts for each in config.watch}
-        for each in fresh.watch:
-            if each.end_user in contacts:
-                contacts[each.end_user] = each.contacts
+        for watch in fresh.watch:
+            if watch.end_user in contacts:
+                contacts[watch.end_user] = watch.contacts
             else:
-                log.warning("SIGHUP: the end user %s is new: that takes a restart", each.end_user)
+                log.warning("SIGHUP: the end user %s is new and is not logged in before a restart", watch.end_user)
         for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
             contacts[gone] = ()
         before = assembly.engine.watched()
@@ -161,13 +161,13 @@ def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
         log_changes(before, assembly.engine.watched())
         log_warnings(fresh.warnings, told)
         told = fresh.warnings
-        # Who may come in without a key depends on where we listen, which is not read again.
+        # What is allowed without a key depends on the listening address, which is not read again.
         assembly.authenticator.rules = access_rules.kept_closed(
             access_rules.rules(fresh, config.http.host, config.groups), assembly.authenticator.rules
         )
         count, keys = sum(map(len, contacts.values())), len(fresh.keys)
         ending = "" if keys == 1 else "s"
-        log.info("SIGHUP: read again; contacts configured: %d, and %d key%s", count, keys, ending)
+        log.info("SIGHUP: configuration read again: %d contacts, %d key%s", count, keys, ending)
 
     loop = asyncio.get_running_loop()
     hangup = getattr(signal, "SIGHUP", None)  # not everywhere

@@ -30,7 +30,7 @@ _STATES: Final = [state for state in PresenceState if state in SETTABLE_STATES]
 )
 @click.option("--device", metavar="ID", help=f"Rich: the device that says so.  [default: {writer.DEVICE_ID}]")
 @click.option("--persistent", is_flag=True, help=f"Rich: an override in the tuple {writer.PERSISTENT_ID}.")
-@click.option("--clear", is_flag=True, help="Rich: take back what was set, with --override an override.")
+@click.option("--clear", is_flag=True, help="Rich: take back what was set, an override or not.")
 @click.option("--domain", help="The end user's presence domain, for rich; by default that of the [[watch]] blocks.")
 @click.option(
     "--expires",
@@ -65,36 +65,36 @@ def command(
     A state alone is set as basic presence. With one of the options marked "Rich" a PIDF document is sent; with --note
     or --clear the state may be left out.
 
-    The protocol has no call that takes a state back. What is sure: another state of the same kind replaces it, and it
-    ends after --expires, an hour at the least. --clear sends a document that says nothing in the name of the device,
-    or with --override of the override; the simulator then forgets a basic state too, what a real server does with
-    one is not known. AVAILABLE without --override does not lift an override.
+    --clear takes back what was set, an override first, and what was before holds again. It sends what Cisco's
+    published collection sends: an empty element "clear", not as an override; the simulator takes it for basic states
+    too, what a real server does with one is not known. What is sure: another state of the same kind replaces one, and
+    each ends after --expires, an hour at the least. AVAILABLE without --override does not lift an override.
 
     \b
     Example:
       pws set dispatcher BUSY
       pws set dispatcher DND --override --expires 7200
       pws set dispatcher BUSY --activity on-the-phone --note "Back at three"
-      pws set dispatcher --clear --override
+      pws set dispatcher --clear
     """
     wanted = PresenceState(state) if state is not None else None
     override = override or persistent
     if wanted is PresenceState.DND and not override:
-        raise output.Mistake("DND is an override: add --override (code 122)")
+        raise output.Mistake("DND is only possible as an override: add --override (code 122)")
     if wanted is PresenceState.AVAILABLE and override:
         raise output.Mistake("AVAILABLE cannot be an override: leave --override out (code 121)")
     if wanted is None and note is None and not clear:
-        raise output.Mistake("STATE is missing: there are " + ", ".join(_STATES))
+        raise output.Mistake("STATE is missing: expected one of " + ", ".join(_STATES))
     if clear and (wanted is not None or note is not None or activities):
-        raise output.Mistake("--clear takes back, it sets nothing: leave the state, --note and --activity out")
+        raise output.Mistake("--clear sets nothing: leave out STATE, --note and --activity")
     if wanted is None and activities:
-        raise output.Mistake("--activity stands beside a STATE")
+        raise output.Mistake("--activity needs a STATE")
     if device is not None and override:
-        raise output.Mistake("--device is one among the devices, an override stands above them: leave one out")
+        raise output.Mistake("--device and --override exclude each other: leave one out")
     if device in writer.OVERRIDE_IDS:
-        raise output.Mistake(f"--device {device} is an override's tuple: use --override or --persistent")
+        raise output.Mistake(f"--device {device} is the tuple of an override: use --override or --persistent")
     if language is not None and not note:
-        raise output.Mistake("--language is a note's: add --note")
+        raise output.Mistake("--language is the language of a note: add --note")
     rich = note is not None or clear or bool(activities) or device is not None or persistent
     config = settings(config_path)
     document: writer.RichDocument | None = None
@@ -108,15 +108,16 @@ def command(
     execute(_set(config, end_user, wanted, document, override=override, expires=expires))
     if as_json:
         rest = {"document": document.xml.decode()} if document is not None else {}
+        sent = override if document is None else document.override
         output.document(
-            {"end_user": end_user, "state": wanted and wanted.value, "override": override, "expires": expires, **rest}
+            {"end_user": end_user, "state": wanted and wanted.value, "override": sent, "expires": expires, **rest}
         )
     else:
         place = "above all" if override else "as one of"
         says = f"says {wanted.value} for {expires} s, {place} the devices" if wanted else ""
         what = says or f"has a note for {expires} s"
-        told = f"taken back what was set for {end_user}" if clear else f"{end_user} {what}"
-        click.echo(f"{told}{' (override)' if override else ''}")
+        done = f"taken back what was set for {end_user}" if clear else f"{end_user} {what}"
+        click.echo(f"{done}{' (override)' if override else ''}")
 
 
 def _tuple(device: str | None, *, override: bool, persistent: bool) -> str:
@@ -132,7 +133,7 @@ def _contact(config: Config, end_user: str, domain: str | None) -> str:
         (domain,) = domains
     contact = completed(end_user, domain)
     if "@" not in contact:
-        raise output.Mistake("a document names user@domain: add --domain, or set domain in the [[watch]] block")
+        raise output.Mistake("rich presence needs a domain: add --domain, or set domain in the [[watch]] block")
     return contact
 
 
@@ -147,7 +148,7 @@ def _document(
     clear: bool,
 ) -> writer.RichDocument:
     if clear:
-        return writer.clear(contact, device_id=tuple_id)
+        return writer.clear(contact)  # whatever it was set by: the element says it, not the tuple
     if state is None:
         return writer.note(contact, note or "", language=language, device_id=tuple_id)
     if tuple_id in writer.OVERRIDE_IDS:

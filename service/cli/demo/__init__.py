@@ -1,6 +1,6 @@
 """`pws demo`: a simulated server, a scripted office day and the service in one process, shown as `pws watch` would.
 
-May import the simulator, runtime, `terminal` and `shared`. What is run, and the commands to try, is `loopback`; a new
-fault that its page offers is an entry in `playground`; what people do all day is `pws_soap.simulator.office`; how it
-looks is `terminal`.
+May import the simulator, runtime, `terminal` and `shared`. `loopback` starts all of it and names the commands to try;
+a new fault that the page offers is an entry in `playground`; the office day is `pws_soap.simulator.office`; the view
+is `terminal`.
 """

@@ -1,4 +1,4 @@
-"""`pws demo`: the whole thing in one command, without a server, a configuration or a trace left behind."""
+"""`pws demo`: simulated server, service and view in one command; needs no configuration and writes no file."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def command(port: int, seconds: float | None, contacts: int, speed: float, as_js
     from service.cli.demo.loopback import DemoOptions  # zeep, lxml and FastAPI take a moment
 
     options = DemoOptions(port, contacts, speed)
-    with without_logs() if interactive else nullcontext():  # the screen shows what is wrong; a log would tear it
+    with without_logs() if interactive else nullcontext():  # the screen shows problems; log lines would garble it
         left = asyncio.run(_demo(options, seconds, interactive=interactive, as_json=as_json))
     if left:
         raise output.CommandFailed(f"the simulated server was left with {left}")
 
 
 async def _demo(options: DemoOptions, seconds: float | None, *, interactive: bool, as_json: bool) -> str:
-    """Run and show it until a signal comes or the time is over; what the simulator is left with, in words."""
+    """Run and show the office until a signal or the end of its time. Returns what the simulator still holds."""
     from service.cli.demo.loopback import office
     from service.cli.shared.api import Api, ServiceAddress
     from service.cli.terminal import view
@@ -87,7 +87,7 @@ async def _demo(options: DemoOptions, seconds: float | None, *, interactive: boo
             api = Api(ServiceAddress(running.url))
 
             async def show_lines() -> None:
-                await running.started()  # else each contact would have a line that says no more than "never read"
+                await running.started()  # else each contact would first have a line "never read"
                 await view.show_lines(api, (), picture, as_json=as_json, patient=True)
 
             def remark() -> str:
@@ -113,7 +113,7 @@ async def _demo(options: DemoOptions, seconds: float | None, *, interactive: boo
 
 
 def _introduce(running: Office, options: DemoOptions, *, err: bool) -> None:
-    """Print the addresses first, then what can be tried."""
+    """Print the addresses, then the commands to try."""
     click.echo(f"Dashboard: {running.url}/   API: {running.url}/docs   (no key needed)", err=err)
     click.echo(
         f"An office of {options.contacts} people, {options.speed:g} times as fast as life. While it runs, try:", err=err

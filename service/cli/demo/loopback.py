@@ -1,6 +1,6 @@
-"""A simulated office and the service that watches it, on loopback in one event loop: real sockets, real SOAP.
+"""Runs a simulated office and the service that watches it, on loopback in one event loop: real sockets, real SOAP.
 
-Nothing is read from a file or the environment, and nothing is written: the configuration is made here, for this run.
+Reads neither files nor the environment, and writes nothing: the configuration is made here, for this run.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from service.runtime.server import CannotStart, listen, serve
 
 HOST: Final = "127.0.0.1"
 OPENS: Final = 8.75
-"""The hour at which the office day is entered: people are coming in, and something happens at once."""
+"""The hour at which the office day starts: people are coming in, so changes come at once."""
 SEED: Final = 3
-"""The same office every time, and one whose morning is lively."""
+"""The seed of the office day: the same day each time, with many changes in the morning."""
 SAFETY: Final = 5.0
-"""Seconds between reads without a notification, 600 in a real service: a server that is broken is soon noticed."""
+"""Seconds between fetches without a notification (600 in a real service), so that a broken server is noticed soon."""
 HEARTBEAT: Final = 2.0
-"""Seconds without an answer after which the server is asked for one contact, 30 in a real service: for the same."""
+"""Seconds without a reply after which one contact is polled (30 in a real service), for the same reason."""
 START_PATIENCE: Final = 10.0
 POLL_INTERVAL: Final = 0.05
-"""Seconds between two questions whether every contact is live."""
+"""Seconds between two checks whether every contact is live."""
 _USER: Final = "pwsapp"
 _END_USER: Final = "dispatcher"
 
@@ -52,14 +52,14 @@ class DemoOptions:
 
 @dataclass(slots=True)
 class Office:
-    """What runs. After the end, `left` says what the simulator still holds: sessions, endpoints, subscriptions."""
+    """The running demo. After its end `left` counts the sessions, endpoints and subscriptions of the simulator."""
 
     assembly: Assembly
     server: SimulatorServer
     day: OfficeDay
     port: int
     hints: Mapping[str, str]
-    """Commands to try while it runs, by what each is good for."""
+    """Commands to try while it runs, by their purpose."""
     left: Mapping[str, int]
 
     @property
@@ -68,7 +68,7 @@ class Office:
         return f"http://{HOST}:{self.port}"
 
     async def started(self) -> None:
-        """Wait until every contact is live, ten seconds at most: somebody may have broken the server already."""
+        """Wait until every contact is live, at most ten seconds, since the user may have broken the server already."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(START_PATIENCE):
                 while not self._is_live():  # noqa: ASYNC110  neither the store nor the engine has an event for it
@@ -81,9 +81,9 @@ class Office:
 
 @asynccontextmanager
 async def office(options: DemoOptions, stop: asyncio.Event) -> AsyncIterator[Office]:
-    """Run it as long as the `async with` lasts; `stop` ends it, and is set when it ends by itself.
+    """Run the demo while the `async with` lasts; `stop` ends it, and is set when the service ends by itself.
 
-    Raises CommandFailed when the port cannot be had.
+    Raises CommandFailed when the port is not free.
     """
     listening = _listen(options.port)
     port: int = listening.getsockname()[1]
@@ -96,7 +96,7 @@ async def office(options: DemoOptions, stop: asyncio.Event) -> AsyncIterator[Off
         day = OfficeDay(server.simulator, speed=options.speed, seed=SEED, start=OPENS * HOUR)
         day.begin()
         stack.push_async_callback(day.stop)
-        await asyncio.sleep(0)  # the day's first turn: everybody is where the morning has put them
+        await asyncio.sleep(0)  # lets the day set everybody's presence of the morning
         playground = SimulatorPlayground(server.simulator)
         assembly = assemble(_config(server, password, port, people), SystemClock(), playground)
         serving = asyncio.create_task(serve(assembly.app, listening, stop, closing=assembly.let_go), name="demo")
@@ -106,7 +106,7 @@ async def office(options: DemoOptions, stop: asyncio.Event) -> AsyncIterator[Off
             yield running
         finally:
             await day.stop()
-            playground.mend()  # logging out needs a server that answers, whatever somebody has done to it
+            playground.mend()  # logging out needs a server that answers, whatever faults the user has set
             await server.settled()
             stop.set()
             await serving
@@ -117,15 +117,15 @@ def _listen(port: int) -> socket.socket:
     try:
         return listen(HOST, port)
     except CannotStart as error:
-        known = error.__context__
-        reason = known.strerror if isinstance(known, OSError) else None
+        cause = error.__context__
+        reason = cause.strerror if isinstance(cause, OSError) else None
         raise CommandFailed(
             f"cannot listen on {HOST}:{port}: {reason or 'not possible'}; --port takes another, --port 0 any free one"
         ) from None
 
 
 def _config(server: SimulatorServer, password: str, port: int, people: list[str]) -> Config:
-    """The configuration that `pws serve` would have here. It is about this run alone: the environment has no say."""
+    """The configuration of this run, as `pws serve` would have it. The environment is ignored."""
     reception, rest = people[: len(people) // 8], people[len(people) // 8 :]
     half = (len(rest) + 1) // 2
     values = {

@@ -1,4 +1,4 @@
-"""The playground of `pws demo`: what its page can do to the simulator that runs beside the service."""
+"""The playground of `pws demo`: the faults and changes that its page can make in the simulator."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ _PREPARED: Final = (
         Trick(
             "notifications-dropped",
             f"Notifications lost{_FOR_20}",
-            "Changes come late: the service finds them by reading unasked every few seconds. After the first that it "
-            "finds so, it says under Health that notifications are being lost, until one comes again.",
+            "Changes come late: the service finds them by fetching every few seconds without a notification. After "
+            "the first change found so, Health says that notifications are being lost, until one comes again.",
         ),
         ({"fault": "drop-notification", "for": 2 * FOR},),
     ),
@@ -63,7 +63,7 @@ _PREPARED: Final = (
         Trick(
             "cpu",
             f"CPU at 90\N{NO-BREAK SPACE}%{_FOR_20}",
-            "Above 80 % the server sends no notifications. The service reads unasked, more often as soon as it "
+            "Above 80 % the server sends no notifications. The service fetches without them, more often as soon as it "
             "notices.",
         ),
         ({"fault": "cpu", "percent": 90, "for": 2 * FOR},),

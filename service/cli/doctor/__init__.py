@@ -1,6 +1,7 @@
-"""`pws doctor`: checks the way from a configuration to a notification, and says what to mend.
+"""`pws doctor`: checks every step from the configuration to a notification, and says what to fix.
 
-One module for each part of that way: `configuration`, `certificate`, `node`, `logins`, `callback` with its `listener`,
+One module for each part: `configuration`, `node` with its `certificate`, `logins`, `callback` with its `listener`,
 `running`. A new check is a function in the module of its part that reports to the `Notebook` of `findings`; the order
-of the checks is in `command`. May import the library, config and `shared`.
+of the parts is in `command`. May import the library, access, the callback of the api, config, runtime and
+`shared`.
 """

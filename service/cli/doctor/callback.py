@@ -1,8 +1,7 @@
-"""Whether the server reaches the callback: the service's own route in its place, and a subscription for a moment.
+"""Checks whether the server reaches the callback: serves the callback route, and makes an endpoint and a subscription.
 
-Registered is the very address that the service registers, with another secret.
-A subscription is notified at once when it is made (protocol section 2, Notifications), so nothing has to be changed to
-see one arrive. Endpoint and subscription are removed again, whatever happens.
+The endpoint's address is the one that the service registers, with another secret. A new subscription is notified at
+once (protocol section 2, Notifications), so no presence has to change. Endpoint and subscription are always removed.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from service.config import Config
 from service.core.callback_url import token_of
 
 PROBE: Final = notification.MAX_ID
-"""An id that no server gives."""
+"""An id that no server gives, for a notification of our own."""
 FAREWELL: Final = 10.0
-"""Seconds for removing what was made."""
+"""Seconds for removing the endpoint or the subscription; after that it stays until it expires."""
 
 
 async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience: float) -> None:
-    """Look at the callback from every node that has one of these end users."""
+    """Check the callback from every node where one of these end users is homed."""
     note = Notebook("callback", tell)
     host, port = place(config)
     secret, notifications = Secret(secrets.token_urlsafe(32)), NotificationListener()
@@ -45,14 +44,14 @@ async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience
             fix = "set http.host (or callback.listen_host) to an address of this machine"
             note.problem(f"cannot listen on {host}:{port}: {error.strerror or error}", fix)
         elif not await running.look(config, host, port, note):
-            fix = "stop that one, or set http.port or callback.listen_port and callback.url"
-            note.problem(f"cannot listen on {host}:{port}: another program does", fix)
+            fix = "stop that program, or set http.port or callback.listen_port and callback.url"
+            note.problem(f"cannot listen on {host}:{port}: another program has the port", fix)
         return
     async with answering(program(config, notifications, secret), listener):
         await running.look_at_api(config, Notebook("access", tell))
         at_homes = {seat.at.url: seat for seat in reversed(seats) if seat.watch.contacts}
         if not at_homes:
-            note.warning("not tried: there is nobody to subscribe to", "add a contact to a [[watch]] block")
+            note.warning("not tried: there is no contact to subscribe to", "add a contact to a [[watch]] block")
         for seat in reversed(at_homes.values()):
             await _try(
                 config,
@@ -72,13 +71,13 @@ async def _try(
     note: Notebook,
     patience: float,
 ) -> None:
-    """Try it from one node. Whoever interrupts it waits until what was made is removed."""
+    """Check from one node. A cancellation waits until endpoint and subscription are removed."""
     trying = asyncio.create_task(_whole(config, seat, notifications, secret, note, patience))
     try:
         await asyncio.shield(trying)
     except asyncio.CancelledError:
         notifications.given_up = True
-        notifications.news.set()
+        notifications.changed.set()
         await asyncio.wait([trying], timeout=3 * FAREWELL)
         raise
 
@@ -97,12 +96,10 @@ async def _whole(
         async with _subscribed(config, seat, secret, note) as subscription:
             try:
                 async with asyncio.timeout(patience):
-                    while (
-                        token_of(seat.at.url),
-                        subscription.id,
-                    ) not in notifications.heard and not notifications.given_up:
-                        notifications.news.clear()
-                        await notifications.news.wait()
+                    expected = (token_of(seat.at.url), subscription.id)
+                    while expected not in notifications.received and not notifications.given_up:
+                        notifications.changed.clear()
+                        await notifications.changed.wait()
             except TimeoutError:
                 await _silence(config, notifications, config.callback.address(secret, seat.at.url), note, patience)
             else:
@@ -117,7 +114,7 @@ async def _whole(
 async def _subscribed(
     config: Config, seat: CheckedEndUser, secret: Secret, note: Notebook
 ) -> AsyncIterator[Subscription]:
-    """An endpoint and a subscription to one contact, for as long as it lasts."""
+    """An endpoint and a subscription to one contact, removed at the end of the block."""
     client, life = seat.at.client, config.lifecycle
     async with AsyncExitStack() as stack:
         endpoint = await client.register_endpoint(
@@ -148,7 +145,7 @@ async def _removed(removal: Coroutine[Any, Any, None], what: str, note: Notebook
 async def _silence(
     config: Config, notifications: NotificationListener, address: Secret, note: Notebook, patience: float
 ) -> None:
-    """No notification: what can be said about why."""
+    """Report that no notification came, with the most likely cause."""
     url = config.callback.url
     what = f"no notification came to {url} within {patience:g} s"
     if notifications.foreign:
@@ -156,29 +153,29 @@ async def _silence(
         fix = "add the server's address to callback.allow_from, or the proxy's to callback.trusted_proxies"
         note.problem(f"{what}, but requests from {came_from}, which callback.allow_from does not name", fix)
         return
-    if notifications.heard:
-        fix = "does a proxy in between cut the path off? what follows /pws/ must pass as it is"
-        note.problem(f"{what}, but a notification on another path of ours", fix)
+    if notifications.received:
+        fix = "a proxy in between may cut the path off: it must pass on unchanged what follows /pws/"
+        note.problem(f"{what}, but one came on another path of the callback", fix)
         return
     if notifications.others:
-        fix = "does a proxy in between change the path? /pws/ must pass as it is"
+        fix = "a proxy in between may change the path: it must pass on /pws/ unchanged"
         note.problem(f"{what}, but {notifications.others} other requests", fix)
         return
     if url.startswith("https:"):
-        fix = "look at the server's way to it, at what ends TLS there, and at its port"
+        fix = "check the server's route to it, what ends TLS there, and its port"
     elif await _reaches(address, notifications):
-        fix = "this machine reaches it: look at the server's way to it, a firewall, and its port (80, 82 or 8080)"
+        fix = "this machine reaches it: check the server's route to it, firewalls, and its port (80, 82 or 8080)"
     else:
         fix = "this machine does not reach it either: correct callback.url, or the proxy that it leads to"
     note.problem(what, f"{fix}; a server above 80 % CPU sends none")
 
 
 async def _reaches(address: Secret, notifications: NotificationListener) -> bool:
-    """Whether a notification of our own comes back to us."""
+    """Whether a notification that we send to the address ourselves arrives."""
     probe = f"{address.reveal()}?id={PROBE}&eventType={notification.EVENT_TYPE}"
     timeout = aiohttp.ClientTimeout(total=3.0)
     try:
         async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http, http.get(probe):
-            return any(heard == PROBE for _, heard in notifications.heard)
+            return any(subscription_id == PROBE for _, subscription_id in notifications.received)
     except (aiohttp.ClientError, OSError, TimeoutError):
         return False

@@ -1,7 +1,6 @@
 """The certificate that a server shows, and why it is trusted or not.
 
-A certificate that is not trusted can be read all the same: one connects again and trusts it alone. Nothing is sent on
-these connections.
+To read a certificate that is not trusted, connect again and trust it alone. Nothing is sent on these connections.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, Final
 from pws_soap.trust import Trust, read_fingerprint
 
 TOMCAT_PORT: Final = 8443
-"""Where the node's web pages are, with another certificate, which is often taken for this one."""
+"""The port of the node's web pages, whose certificate (`tomcat`) is often mistaken for the service's (`cup`)."""
 _EXPIRED: Final = 10
 _NAME: Final = frozenset({62, 64})
 _SELF_SIGNED: Final = frozenset({18, 19})
@@ -35,12 +34,12 @@ class Certificate:
     pem: str = ""
 
     def days(self, now: float) -> int | None:
-        """Whole days that it is still good for."""
+        """Whole days until it expires."""
         return None if self.until is None else int((self.until - now) // 86400)
 
     @property
     def is_self_signed(self) -> bool:
-        """Whether it is its own authority."""
+        """Whether it is its own issuer."""
         return bool(self.subject) and self.subject == self.issuer
 
 
@@ -53,7 +52,7 @@ class Distrust:
 
 
 async def shown(host: str, port: int, patience: float) -> Certificate:
-    """What a server shows. Raises OSError (ssl.SSLError where the port does not speak TLS) or TimeoutError."""
+    """The certificate that a server shows. Raises OSError (SSLError where the port has no TLS) or TimeoutError."""
     blind = ssl.create_default_context()
     blind.check_hostname = False
     blind.verify_mode = ssl.CERT_NONE
@@ -65,7 +64,7 @@ async def shown(host: str, port: int, patience: float) -> Certificate:
     alone.load_verify_locations(cadata=pem)
     try:
         _, read = await _connected(host, port, alone, patience)
-    except ssl.SSLCertVerificationError:  # it has expired, most likely; what it says cannot be read then
+    except ssl.SSLCertVerificationError:  # most likely it has expired, and then its fields cannot be read
         return Certificate(digest, pem=pem)
     return Certificate(
         digest,
@@ -85,7 +84,7 @@ async def distrust(
         if read_fingerprint(trust.fingerprint).hex() == certificate.digest:
             return None
         return Distrust(
-            "it is not the one of server.fingerprint",
+            "its SHA-256 is not server.fingerprint",
             "compare it on the server; if it is the right one, set server.fingerprint to the SHA-256 above",
         )
     try:
@@ -105,10 +104,10 @@ async def _why(
 ) -> Distrust:
     why = (error.verify_message or str(error)).rstrip(".")
     if error.verify_code == _EXPIRED:
-        return Distrust(f"it is not valid any more: {why}", "renew the `cup` certificate on the server")
+        return Distrust(f"it is no longer valid: {why}", "renew the `cup` certificate on the server")
     if error.verify_code in _NAME:
-        names = ", ".join(certificate.names) or "none that can be read"
-        return Distrust(f"it is for another name: it names {names}", "name the node in server.nodes as it does")
+        names = ", ".join(certificate.names) or "no name that can be read"
+        return Distrust(f"it names another host: {names}", "name the node in server.nodes as it does")
     if trust.ca_file is not None and await _is_of_tomcat(host, trust, patience, other_port):
         return Distrust(
             f"{why}: server.ca_file is the authority of `tomcat`, the web pages at port {other_port}",
@@ -133,7 +132,7 @@ async def _is_of_tomcat(host: str, trust: Trust, patience: float, port: int) -> 
 
 # Any: ssl describes a certificate in nested tuples
 async def _connected(host: str, port: int, context: ssl.SSLContext, patience: float) -> tuple[bytes, dict[str, Any]]:
-    """Shake hands and leave: the certificate in DER, and read where it was verified."""
+    """Complete the TLS handshake and close: the certificate in DER, and its fields where it was verified."""
     async with asyncio.timeout(patience):
         _, writer = await asyncio.open_connection(host, port, ssl=context)
     try:

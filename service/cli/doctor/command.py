@@ -1,4 +1,4 @@
-"""`pws doctor`: everything between a configuration and a notification, step by step, with what to fix."""
+"""`pws doctor`: runs the checks in order and prints each finding with what to fix."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ async def _look(config: Config, tell: Any, patience: float) -> None:
             if found is not None:
                 reached[url] = found
         if not reached:
-            tell(Finding("callback", Severity.WARNING, "not tried, since no node lets one in"))
+            tell(Finding("callback", Severity.WARNING, "not tried, since no node accepted the login"))
             return
         seats = await logins.look(config, reached, tell, stack)
         await callback.look(config, seats, tell, patience)
 
 
 async def _until_done(work: Coroutine[Any, Any, None]) -> bool:
-    """Do the work; False when a signal has ended it, after it has cleaned up."""
+    """Run the work. False when a signal ended it, after its clean-up."""
     with stop_at_signals() as stop:
         working = asyncio.create_task(work)
         stopped = asyncio.create_task(stop.wait())

@@ -1,4 +1,4 @@
-"""What a configuration tells of itself, before anything is sent."""
+"""Checks of the configuration itself, before anything is sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.config import Config, ConfigError, addresses, load
 
 
 def read(path: Path | None, tell: Tell) -> Config | None:
-    """The configuration with its warnings told, or every mistake in it."""
+    """Load the configuration and report its warnings, or every mistake in it; then there is none."""
     note = Notebook("configuration", tell)
     try:
         config = load(path, os.environ)
@@ -30,7 +30,7 @@ def read(path: Path | None, tell: Tell) -> Config | None:
     ]
     note.ok(f"{path or 'the environment'}: {', '.join(counted)}")
     for warning in config.warnings:
-        if warning.startswith("access."):  # told below, where it is looked at
+        if warning.startswith("access."):  # reported by `_access`
             continue
         what, _, fix = warning.partition("; ")
         note.warning(what, fix)
@@ -38,7 +38,7 @@ def read(path: Path | None, tell: Tell) -> Config | None:
 
 
 def look(config: Config, tell: Tell) -> None:
-    """What can be seen without the network."""
+    """Run the checks that need no network."""
     _wsdl(config, Notebook("wsdl", tell))
     _state(config, Notebook("state file", tell))
     _access(config, Notebook("access", tell))
@@ -64,15 +64,17 @@ def _state(config: Config, note: Notebook) -> None:
 
     path = state_path(config)
     if path is None:
-        note.warning("there is none: what a crash leaves at the server is not removed", "set state.file")
+        note.warning("there is none: sessions that a crash leaves at the server stay", "set state.file")
         return
     folder = path.parent
     if not folder.is_dir():
-        note.warning(f"{path}: there is no directory {folder}", "make it, or set state.file")
+        note.warning(f"{path}: there is no directory {folder}", "make the directory, or set state.file")
     elif path.is_dir() or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
-        note.warning(f"{path} cannot be written by this user", "let the service's user own it, or set state.file")
+        note.warning(f"{path} cannot be written by this user", "make the service's user its owner, or set state.file")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        note.warning(f"{folder} cannot be written to by this user", "let the service's user write, or set state.file")
+        note.warning(
+            f"{folder} cannot be written to by this user", "give the service's user write access, or set state.file"
+        )
     else:
         note.ok(f"{path} can be written")
 
@@ -91,7 +93,8 @@ def _access(config: Config, note: Notebook) -> None:
         note.ok(f"{where} is open to this machine only, {'with' if config.keys else 'without'} a key")
     elif config.access.anonymous_from_anywhere:
         may = "read" if config.keys else "read and change everything"
-        note.warning(f"{where}: whoever reaches it may {may} without a key", "access.anonymous_from_anywhere = false")
+        fix = "set access.anonymous_from_anywhere = false"
+        note.warning(f"{where}: anybody who reaches it may {may} without a key", fix)
     else:
         note.ok(f"{where} takes one of {_several(len(config.keys), 'key')}")
 

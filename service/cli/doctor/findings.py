@@ -1,4 +1,4 @@
-"""What a check found out: a line for a person, a value for a program."""
+"""The results of checks: what each found, how bad it is, and what to fix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.cli.shared import hints
 
 
 class Severity(StrEnum):
-    """How good it is."""
+    """How bad a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
 
 class Blame(IntEnum):
-    """Where a problem lies, as the exit code that it leads to."""
+    """Where a problem lies; the value is the exit code that it leads to."""
 
     SERVER = 1
     CONFIGURATION = 2
@@ -27,7 +27,7 @@ class Blame(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`check` is what was looked at, `what` is so, `fix` is to be done about it. Never a secret."""
+    """The result of one check: `check` names it, `what` was found, `fix` is what to do. Holds no secret."""
 
     check: str
     level: Severity
@@ -37,30 +37,30 @@ class Finding:
 
 
 Tell = Callable[[Finding], None]
-"""Takes a finding as soon as it is there."""
+"""Called with each finding at once."""
 
 
 class Notebook:
-    """Takes down what one check finds."""
+    """Reports the findings of one check."""
 
     def __init__(self, check: str, tell: Tell) -> None:
         self.check = check
         self._tell = tell
 
     def ok(self, what: str) -> None:
-        """It is as it should be."""
+        """Report a success."""
         self._tell(Finding(self.check, Severity.OK, what))
 
     def warning(self, what: str, fix: str = "") -> None:
-        """It works, and may not be meant so."""
+        """Report something that works, but may not be intended."""
         self._tell(Finding(self.check, Severity.WARNING, what, fix))
 
     def problem(self, what: str, fix: str = "", *, fault: Blame = Blame.SERVER) -> None:
-        """It does not work."""
+        """Report something that does not work."""
         self._tell(Finding(self.check, Severity.PROBLEM, what, fix, fault))
 
     def error(self, error: PwsError) -> None:
-        """The same of an error of the library, whose advice is known."""
+        """Report an error of the library as a problem, with its hint as the fix."""
         advice = hints.hint(error)
         what = hints.message(error).removesuffix(advice).rstrip("; ")
         self.problem(what, advice)

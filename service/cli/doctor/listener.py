@@ -1,4 +1,4 @@
-"""The service's own callback route with a listener behind it: `pws doctor` listens in the place of the service."""
+"""The service's callback route with a recorder behind it: `pws doctor` listens in place of the service."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from service.runtime.server import serve
 
 
 class NotificationListener:
-    """Remembers what came in: an engine that only listens."""
+    """Records the notifications that arrive: a Receiver that does nothing else."""
 
     def __init__(self) -> None:
-        self.heard: set[tuple[str, int]] = set()
+        self.received: set[tuple[str, int]] = set()
         """Notifications, by the node's token and the subscription's id."""
         self.others = 0
         """Requests that were answered with an error."""
         self.foreign: set[str] = set()
         """Addresses that `callback.allow_from` does not name."""
         self.given_up = False
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
 
     def notified(self, notification: Notification, node: str) -> None:
         """See Receiver."""
-        self.heard.add((node, notification.subscription_id))
-        self.news.set()
+        self.received.add((node, notification.subscription_id))
+        self.changed.set()
 
     def rejected(self) -> None:
         """See Receiver. The answer is counted."""
 
 
 def program(config: Config, notifications: NotificationListener, secret: Secret) -> ASGIApp:
-    """What the service would answer notifications with, for this secret."""
+    """The application that answers notifications as the service would, for this secret."""
     callback = config.callback
     sources = Sources(callback.allow_from, callback.trusted_proxies)
     route = alone(
@@ -67,13 +67,13 @@ def program(config: Config, notifications: NotificationListener, secret: Secret)
 
 
 def place(config: Config) -> tuple[str, int]:
-    """Where the service listens for notifications."""
+    """Host and port where the service listens for notifications."""
     callback, http = config.callback, config.http
     return callback.listener(http) if callback.is_apart else (http.host, http.port)
 
 
 def opened(host: str, port: int) -> socket.socket:
-    """A listening socket. OSError: there cannot be one."""
+    """A listening socket. Raises OSError where the address or the port cannot be had."""
     found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     found.setblocking(False)
     return found
@@ -81,7 +81,7 @@ def opened(host: str, port: int) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def answering(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve a program on a socket, as the service would, for as long as it lasts."""
+    """Serve an application on a socket, as the service would, until the end of the block."""
     stop = asyncio.Event()
     serving = asyncio.create_task(serve(app, listener, stop), name="http")
     try:

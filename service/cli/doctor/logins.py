@@ -1,4 +1,4 @@
-"""The end users, each at the node where it is at home. Nobody is logged out: a session may be a running service's."""
+"""Logs in each end user at its home node. Logs nobody out: the session may be that of a running service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CheckedEndUser:
 async def look(
     config: Config, reached: Mapping[str, Reached], tell: Tell, stack: AsyncExitStack
 ) -> list[CheckedEndUser]:
-    """Log in every end user; those that could be."""
+    """Log in every end user; return those that were accepted."""
     seats = []
     first = next(iter(reached.values()))
     for watch in config.watch:
@@ -65,7 +65,7 @@ async def _seat(
 async def _home(
     config: Config, redirect: Redirected, reached: Mapping[str, Reached], note: Notebook, stack: AsyncExitStack
 ) -> Reached | None:
-    """Where a redirect leads."""
+    """The node that a redirect names; None where it cannot be used."""
     name = redirect.primary or redirect.backup
     if name is None:
         note.error(redirect)
@@ -78,7 +78,7 @@ async def _home(
     if url in reached:
         return reached[url]
     if url in config.server.urls():
-        note.problem(f"is homed on {name}, where one does not get in (see above)")
+        note.problem(f"is homed on {name}, whose check failed (see above)")
         return None
     note.warning(f"is homed on {name}, which is not in server.nodes", f"put {name} into server.nodes")
     application = config.application

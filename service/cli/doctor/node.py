@@ -1,4 +1,4 @@
-"""One node of the server, from its name to the application's login: each step only where the one before worked."""
+"""Checks one node, from its name to the application user's login; the first step that fails is the last."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pws_soap.client import PwsClient
 
 SOON: Final = 30
-"""Days before its end from which a certificate is warned of."""
+"""A certificate that expires within this many days is a warning."""
 DIFFERENCE: Final = 300.0
-"""Seconds between two clocks that are worth a word."""
+"""Seconds of difference between two clocks from which on it is a warning."""
 MAX_WSDL: Final = 1024 * 1024
 
 
@@ -44,7 +44,7 @@ class Reached:
 async def look(
     config: Config, url: str, tell: Tell, stack: AsyncExitStack, now: Callable[[], float] = certificate.now
 ) -> Reached | None:
-    """Look at one node; what is opened is the stack's to close. None where one cannot get in."""
+    """Check one node; `stack` closes what is opened. None where a step failed."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
     note = Notebook(f"node {parts.netloc}", tell)
@@ -97,7 +97,7 @@ async def _connects(host: str, port: int, patience: float, note: Notebook) -> bo
         async with asyncio.timeout(patience):
             _, writer = await asyncio.open_connection(host, port)
     except TimeoutError:
-        note.problem(f"no connection within {patience:g} s", "check the way through the network: routes and firewalls")
+        note.problem(f"no connection within {patience:g} s", "check the network between: routes and firewalls")
         return False
     except ConnectionRefusedError:
         note.problem(
@@ -106,7 +106,7 @@ async def _connects(host: str, port: int, patience: float, note: Notebook) -> bo
         )
         return False
     except OSError as error:
-        note.problem(f"no connection: {error.strerror or error}", "check server.nodes and the way through the network")
+        note.problem(f"no connection: {error.strerror or error}", "check server.nodes and the network between")
         return False
     writer.transport.abort()
     note.ok(f"connected within {max(1, round((loop.time() - began) * 1000))} ms")
@@ -125,7 +125,7 @@ async def _tls(config: Config, host: str, port: int, note: Notebook, now: Callab
         note.problem(f"the port does not speak TLS ({reason})", fix)
         return False
     except (OSError, TimeoutError) as error:
-        note.problem(f"TLS does not come about: {error or 'no answer in time'}", "is this the port of the service?")
+        note.problem(f"TLS handshake failed: {error or 'no answer in time'}", "is this the port of the service?")
         return False
     says = f"certificate {found.subject or 'unreadable'}, issued by {found.issuer or 'unknown'}"
     if why is not None:
@@ -145,7 +145,7 @@ async def _tls(config: Config, host: str, port: int, note: Notebook, now: Callab
 
 
 async def _http(config: Config, url: str, host: str, port: int, note: Notebook, now: Callable[[], float]) -> bool:
-    """The server's own WSDL: whether it is one, and whether it has what we need; and its clock."""
+    """Check the server's own WSDL (it can be read, and has every name that we need) and its clock."""
     from pws_soap import contract
     from pws_soap.calls import PATH
 
@@ -203,7 +203,7 @@ async def _speaks_tls(host: str, port: int, patience: float) -> bool:
 
 
 def _clock(date: str, note: Notebook, now: Callable[[], float]) -> None:
-    """Servers need not say what time it is."""
+    """Compare the reply's Date, where it has one, with this machine's clock."""
     try:
         apart = parsedate_to_datetime(date).timestamp() - now()
     except (ValueError, TypeError):

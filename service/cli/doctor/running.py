@@ -1,4 +1,4 @@
-"""The service itself where it is running already: what it says of itself then tells more than any trial."""
+"""Checks a service that is running already by its own status, in place of trying the callback."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from service.config import Config
 
 PATIENCE: Final = 3.0
 SERVICE: Final = "pws-presence"
-"""What the service calls itself at `GET /v1`."""
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what listens everywhere is here too
+"""The name of the service in the reply to `GET /v1`."""
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  a listener on all addresses is on loopback too
 
 
 async def look(config: Config, host: str, port: int, note: Notebook) -> bool:
-    """Ask it. False when something else than the service listens there."""
-    if config.callback.is_apart:  # that listener answers the server only
+    """Report the status of the service. False when another program listens there."""
+    if config.callback.is_apart:  # that listener takes notifications only
         host, port = config.http.host, config.http.port
     host = _ANY.get(host, host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -32,14 +32,14 @@ async def look(config: Config, host: str, port: int, note: Notebook) -> bool:
         if (await api.get("/livez")).get("alive") is not True or (await api.get("/v1")).get("service") != SERVICE:
             return False
         try:
-            _told(url, await api.get("/v1/status"), note)
+            _report(url, await api.get("/v1/status"), note)
         except (NoAnswer, ServiceRefused) as error:
-            note.warning(f"the service itself is running at {url}, and does not tell how it is: {error.reason}")
+            note.warning(f"the service itself is running at {url}, but its status cannot be read: {error.reason}")
     except NoAnswer as error:
         if error.reason != LATE:
             return False
-        fix = "if it is this service it hangs: restart it, and look at what it logged last; else stop that program"
-        note.problem(f"something listens at {url}, and does not answer within {PATIENCE:g} s", fix)
+        fix = "if it is this service, it hangs: restart it and look at its last log lines; else stop that program"
+        note.problem(f"a program listens at {url} and does not answer within {PATIENCE:g} s", fix)
     except ServiceRefused:
         return False
     finally:
@@ -48,7 +48,7 @@ async def look(config: Config, host: str, port: int, note: Notebook) -> bool:
 
 
 async def look_at_api(config: Config, note: Notebook) -> None:
-    """Where notifications have a listener apart: whether the API's own port is free, or has the service behind it."""
+    """Where notifications have their own listener: check that the API's port is free, or that the service has it."""
     host, port = config.http.host, config.http.port
     if not config.callback.is_apart or port == 0:
         return
@@ -57,29 +57,29 @@ async def look_at_api(config: Config, note: Notebook) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE and await look(config, host, port, note):
             return
-        reason = "another program does" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        fix = "stop that one, or set http.port" if error.errno == errno.EADDRINUSE else "set http.host"
+        reason = "another program has the port" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        fix = "stop that program, or set http.port" if error.errno == errno.EADDRINUSE else "set http.host"
         note.problem(f"cannot listen on {host}:{port} for the API: {reason}", fix)
         return
     server.close()
     await server.wait_closed()
 
 
-def _told(url: str, status: Json, note: Notebook) -> None:
+def _report(url: str, status: Json, note: Notebook) -> None:
     state = one_line(status.get("state"))
-    heard = status.get("notifications")
-    received = heard.get("received") if isinstance(heard, dict) else None
+    notifications = status.get("notifications")
+    received = notifications.get("received") if isinstance(notifications, dict) else None
     counted = f", {received} notification{'' if received == 1 else 's'} received" if isinstance(received, int) else ""
     where = f"the service itself is running at {url}: {state}{counted}"
     problems = status.get("problems")
-    told = (
+    reasons = (
         [one_line(each.get("what")) for each in problems if isinstance(each, dict)]
         if isinstance(problems, list)
         else []
     )
-    if state == "live" and not told:
+    if state == "live" and not reasons:
         note.ok(where)
     elif state in {"live", "starting"}:
-        note.warning(where, "; ".join(told[:3]))
+        note.warning(where, "; ".join(reasons[:3]))
     else:
-        note.problem(where, "; ".join(told[:3]) or "look at /v1/status")
+        note.problem(where, "; ".join(reasons[:3]) or "look at /v1/status")

@@ -38,7 +38,7 @@ def _authority(text: str) -> str:
 
 
 def callback_of(endpoint: str, host: str) -> tuple[str, list[ScriptFinding]]:
-    """The URL of the endpoint: given, or made of HOST, or a guess that the person has to mend."""
+    """The URL of the endpoint: as given, made from HOST, or a guess that the user must correct."""
     findings: list[ScriptFinding] = []
     if endpoint and host and not re.match("(?i)https?://[^/]", endpoint):
         findings.append(ScriptFinding("serverparams.json", "ENDPOINTURL is no URL", "HOST is taken in its place"))
@@ -60,7 +60,7 @@ def callback_of(endpoint: str, host: str) -> tuple[str, list[ScriptFinding]]:
 def _url(given: str, port: str) -> tuple[str, bool]:
     """callback.url, made of a URL or a host, and whether it says less than that or something else.
 
-    `port` is added where none is given. The path is written as callback.url wants it; the scripts did not care.
+    `port` is added where none is given. The path is written as callback.url requires it; the scripts took any.
     """
     scheme = (re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)", given) or [""])[0].lower()
     behind = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*:)?//", "", given)
@@ -94,5 +94,5 @@ def port_of(callback: str) -> int:
     try:
         given = urlsplit(callback).port
     except ValueError:
-        return 8080  # and the URL is told as a mistake
+        return 8080  # the URL itself is reported as a mistake
     return given or (443 if callback.startswith("https:") else 80)

@@ -55,7 +55,7 @@ def command(directory: Path, domain: str | None, force: bool, config_path: Path,
     try:
         config = load(config_path, {})
     except ConfigError as error:
-        raise output.Mistake(f"{config_path} is written and needs your hand: {error}") from None
+        raise output.Mistake(f"{config_path} is written, but is not valid yet; correct it by hand: {error}") from None
     if as_json:
         output.document(
             {

@@ -1,4 +1,4 @@
-"""What is not safe in the sample scripts and their files, and what is done instead."""
+"""What is insecure in the sample scripts and their files, and what is done instead."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PATTERNS: Final[tuple[tuple[str, str, str], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class ScriptFinding:
-    """Something that is not safe, or that a person has to decide: where it is, what it is, what is done instead."""
+    """Something insecure, or something that the user must decide: where, what, and what is done instead."""
 
     where: str
     what: str
@@ -44,13 +44,13 @@ class ScriptFinding:
 def insecure(directory: Path, server: dict[str, object], node: str, domain: str | None) -> Iterator[ScriptFinding]:
     yield ScriptFinding(
         "appuser.json",
-        "the application user's password stands in the clear",
-        f"kept in {PASSWORD_FILE}, for its owner alone; delete appuser.json",
+        "the application user's password is in clear text",
+        f"kept in {PASSWORD_FILE}, readable by its owner alone; delete appuser.json",
     )
     if isinstance(server.get("PASSWD"), str) and server.get("PASSWD"):
         yield ScriptFinding(
             "serverparams.json",
-            "an administrator's password stands in the clear, and the Presence Web Service does not need it",
+            "an administrator's password is in clear text, and the Presence Web Service does not need it",
             "not taken over; delete it there, and change it",
         )
     for name in JSON_FILES:
@@ -65,7 +65,7 @@ def insecure(directory: Path, server: dict[str, object], node: str, domain: str 
     if domain is None:
         yield ScriptFinding(
             "contacts.list",
-            f"the scripts complete names with the server's ({node}), which is seldom the presence domain",
+            f"the scripts complete names with the server's ({node}), which is rarely the presence domain",
             "set your presence domain as watch.domain, or use --domain"
             if node.startswith("[")
             else "watch.domain is the server's name; set your presence domain, or use --domain",
@@ -77,7 +77,7 @@ def _in_scripts(directory: Path) -> Iterator[ScriptFinding]:
         try:
             text = path.read_text("utf-8", "replace")
         except OSError:
-            continue  # the scripts are looked at for the person's sake only
+            continue  # the scripts are only read to report findings
         for expression, what, instead in _PATTERNS:
             found = re.search(expression, text)
             if found:

@@ -19,7 +19,7 @@ from service.config import completed
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The text of a pws.toml, the password for the file it names, and what was found on the way."""
+    """The text of a pws.toml, the password for the file that it names, and the findings."""
 
     text: str
     password: Secret = field(repr=False)
@@ -84,7 +84,7 @@ class _Number(str):
 
 
 class _Reader:
-    """Reads the files, and collects what is wrong with them."""
+    """Reads the files and collects their problems."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -102,7 +102,7 @@ class _Reader:
         return entries[-1]
 
     def value(self, name: str, parameters: dict[str, object], key: str) -> str:
-        """A text that has to be there."""
+        """A required text."""
         found = parameters.get(key)
         if isinstance(found, str) and found.strip() and not _is_placeholder(found):
             if not any(ord(char) < 0x20 for char in found):
@@ -205,5 +205,5 @@ contacts = [
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are TOML's, but for the one character that JSON lets pass."""
+    """A TOML basic string: TOML has JSON's escapes, and also wants DEL escaped, which JSON does not."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -24,18 +24,18 @@ CONNECT: Final = 5.0
 ANSWER: Final = 5.0
 """Seconds for a document: a service that takes longer cannot be called live."""
 SILENCE: Final = 60.0
-"""Seconds without a byte after which a stream is taken for dead; the service gives a sign of life every 15."""
+"""Seconds without a byte after which a stream is dead; the service sends a keep-alive every 15."""
 LATE: Final = "no answer in time"
-"""The reason where something listens, and says nothing."""
+"""The reason of a NoAnswer where a connection was accepted and no reply came."""
 MAX_DOCUMENT: Final = 8 * 1024 * 1024
 Query = Sequence[tuple[str, str]]
 Json = Mapping[str, Any]
-"""A document of somebody else's: what is in it is looked at before it is used."""
+"""A JSON document from outside: each value is checked before it is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAddress:
-    """Where the service is and how it is spoken to. `url` has no slash at the end."""
+    """Address, key and certificate authority of a service. `url` has no slash at the end."""
 
     url: str
     key: Secret | None = None
@@ -43,7 +43,7 @@ class ServiceAddress:
 
     @property
     def is_secure(self) -> bool:
-        """Whether it speaks TLS."""
+        """Whether the address is https."""
         return self.url.startswith("https:")
 
 
@@ -72,7 +72,7 @@ class ServiceRefused(Exception):
 class Api:
     """One service. `silence`: seconds without a byte after which a stream is dead; `answer`: seconds for a document.
 
-    Raises ServiceRefused for a CA file that is none."""
+    Raises ServiceRefused for a CA file without certificates."""
 
     def __init__(self, place: ServiceAddress, silence: float = SILENCE, answer: float = ANSWER) -> None:
         self.place = place
@@ -90,7 +90,7 @@ class Api:
         self._stream: aiohttp.ClientResponse | None = None
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         if self._http is not None:
             await self._http.close()
 
@@ -104,19 +104,19 @@ class Api:
             document = None
         if not isinstance(document, dict):
             raise ServiceRefused(
-                f"{self.place.url}{path} is no document of the presence service: is the address right?"
+                f"{self.place.url}{path} is not a document of the presence service: is the address right?"
             )
         return document
 
     @asynccontextmanager
     async def events(self, query: Query, last_id: str = "") -> AsyncIterator[AsyncIterator[bytes]]:
-        """The stream of events in pieces. Raises NoAnswer, also while it is read, or ServiceRefused."""
+        """The bytes of the event stream, as they come. Raises NoAnswer, also while it is read, or ServiceRefused."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if last_id:
             headers["Last-Event-ID"] = last_id
         async with self._asked("/v1/events", query, headers, None, self._silence) as answer:
             if answer.content_type != "text/event-stream":
-                raise ServiceRefused(f"{self.place.url}/v1/events is no stream of events: is the address right?")
+                raise ServiceRefused(f"{self.place.url}/v1/events is not a stream of events: is the address right?")
             self._stream = answer
             try:
                 yield answer.content.iter_any()
@@ -125,7 +125,7 @@ class Api:
                     self._stream = None
 
     def interrupt(self) -> None:
-        """Break the stream that is being read: whoever reads it gets a NoAnswer."""
+        """Break the stream that is being read: its reader gets a NoAnswer."""
         if self._stream is not None:
             self._stream.close()
 
@@ -163,29 +163,29 @@ class Api:
 
     async def _no(self, answer: aiohttp.ClientResponse, path: str) -> NoAnswer | ServiceRefused:
         status, url = answer.status, self.place.url
-        said = await _detail(answer)
-        told = f": {said}" if said else ""
+        detail = await _detail(answer)
+        because = f": {detail}" if detail else ""
         match status:
             case 401 if self.place.key is None:
                 return ServiceRefused(f"{url} wants a key: set PWS_KEY (`pws watch` also reads it from --key-file)")
             case 401:
-                return ServiceRefused(f"{url} does not know the key that was sent{told}")
+                return ServiceRefused(f"{url} does not know the key that was sent{because}")
             case 403:
-                return ServiceRefused(f"{url} does not allow this with the key{told}")
+                return ServiceRefused(f"{url} does not allow this with the key{because}")
             case 404 | 405:
                 return ServiceRefused(
                     f"there is no {path} at {url}: is the address right, or is that the listener for notifications? "
                     "--url or PWS_URL name the API's address"
                 )
             case 422:
-                return ServiceRefused(said or "the service does not take these words", is_mistake=True)
+                return ServiceRefused(detail or "the service refuses these options", is_mistake=True)
             case 429 | 500 | 502 | 503 | 504:
-                return NoAnswer(f"HTTP {status}{told}", status, _seconds(answer.headers.get("Retry-After")))
+                return NoAnswer(f"HTTP {status}{because}", status, _seconds(answer.headers.get("Retry-After")))
             case _ if 300 <= status < 400:
                 where = one_line(answer.headers.get("Location"))[:200]
-                return ServiceRefused(f"{url} sends elsewhere, to {where or 'nowhere'}: give that address with --url")
+                return ServiceRefused(f"{url} redirects to {where or 'nowhere'}: give that address with --url")
             case _:
-                return ServiceRefused(f"{url} says no: HTTP {status}{told}")
+                return ServiceRefused(f"{url} refuses: HTTP {status}{because}")
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
@@ -243,5 +243,5 @@ def _broken(error: Exception, *, secure: bool) -> str:
 
 
 def one_line(value: object) -> str:
-    """A text as a terminal may show it, in one line; empty for anything else."""
+    """A text without control characters, on one line; empty for anything but a text."""
     return printable(value).replace("\n", " ") if isinstance(value, str) else ""

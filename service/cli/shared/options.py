@@ -1,4 +1,4 @@
-"""What the commands share: their options, reading the configuration, and running with every error put into words."""
+"""What the commands share: options, reading the configuration, and running work with every error as a message."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def json_option(function: Decorated) -> Decorated:
 
 
 def end_user_option(function: Decorated) -> Decorated:
-    """--end-user, for every command that works in the name of one."""
+    """--end-user, for every command that acts for an end user."""
     return click.option(
         "--end-user", metavar="NAME", help="The end user, where the configuration has several [[watch]] blocks."
     )(function)
@@ -67,7 +67,7 @@ check_presence_type = one_of(PresenceType)
 
 
 def settings(path: Path, *, quiet: bool = False, callback: bool = False) -> Config:
-    """The configuration, its warnings told. Where there is no default file, the environment may be enough."""
+    """Load the configuration and print its warnings. Without the default file the environment may be enough."""
     context = click.get_current_context()
     given = context.get_parameter_source("config_path") is not ParameterSource.DEFAULT
     try:
@@ -84,7 +84,7 @@ def settings(path: Path, *, quiet: bool = False, callback: bool = False) -> Conf
     except ConfigError as error:
         raise Mistake(str(error)) from None
     for warning in config.warnings:
-        # Where notifications go matters to those who register for them, and who may ask to those who answer.
+        # Only commands that register the callback show the warnings about it and about access.
         if not quiet and (callback or not warning.startswith(("callback.", "access."))):
             warn(warning)
     return config
@@ -111,7 +111,7 @@ def watches_of(config: Config, end_user: str | None) -> tuple[Watch, ...]:
 
 
 def execute(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work. The library's errors leave as one line, Ctrl-C quietly."""
+    """Run a command's work. An error of the library ends it with one line, Ctrl-C without one."""
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:

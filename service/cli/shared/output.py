@@ -38,7 +38,7 @@ _STYLES: Final = {
 
 
 class CommandFailed(click.ClickException):
-    """The server or the network said no."""
+    """The server or the network refused or failed (exit code 1)."""
 
     exit_code = 1
 
@@ -49,19 +49,19 @@ class CommandFailed(click.ClickException):
 
 
 class Mistake(CommandFailed):
-    """The words or the configuration are wrong."""
+    """The arguments or the configuration are wrong (exit code 2)."""
 
     exit_code = 2
 
 
 def note(text: str) -> None:
-    """Tell the person, not the program that reads the result."""
+    """Print a line for the user on standard error, so that standard output has the result alone."""
     with suppress(OSError):  # a full disk behind standard error ends nothing
         click.echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
-    """Tell the person about a risk."""
+    """Warn the user of a risk, on standard error."""
     with suppress(OSError):
         click.secho("Warning: ", fg="yellow", nl=False, err=True)
         click.echo(printable(text), err=True)
@@ -93,7 +93,7 @@ def json_text(value: object, *, indent: int | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with control characters made harmless; line ends stay."""
+    """The text with control characters replaced; line ends stay."""
     return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
 
 
@@ -115,7 +115,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
 
 
 def state(value: PresenceState) -> Text:
-    """A state in its colour, which never stands alone: the word is there."""
+    """The word of a state in its colour."""
     return Text(value.value, style=_STYLES[value])
 
 
@@ -145,14 +145,14 @@ def presences(found: Iterable[Presence], *, rich: bool) -> None:
 
 
 def unknown(end_user: str, found: Iterable[Presence]) -> None:
-    """Say what contacts need that are UNKNOWN with basic presence."""
+    """Say what to do about contacts that are UNKNOWN with basic presence."""
     names = federation.unknown_in(found)
     if names:
         note(f"Note: {federation.hint(end_user, names)}.")
 
 
 def as_json(presence: Presence) -> dict[str, object]:
-    """A contact as the HTTP API shows it, without what only the service knows."""
+    """A contact as JSON: the fields of the HTTP API, without those that only a running service has."""
     devices = [
         {
             "id": device.id,

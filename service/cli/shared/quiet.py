@@ -1,4 +1,4 @@
-"""Ending without a trace: what a server that is told to stop has still under way is no error worth a traceback."""
+"""Keeps logs off the terminal: tracebacks of requests that a stop cuts off, and logs that nobody configured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without uvicorn's traces of the requests that are cut off at the end."""
+    """Drop uvicorn's tracebacks of requests that are cut off at the end."""
     logger = logging.getLogger("uvicorn.error")
     logger.addFilter(_is_worth_telling)
     try:
@@ -21,7 +21,7 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def without_logs() -> Iterator[None]:
-    """Without the log lines that Python writes to standard error where no handler is configured."""
+    """Drop the log lines that Python writes to standard error where no handler is configured."""
     handler = logging.NullHandler()
     logging.getLogger().addHandler(handler)
     try:

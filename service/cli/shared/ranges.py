@@ -1,4 +1,4 @@
-"""Numbers on the command line, with their limits said in words."""
+"""Number types of options, whose limits appear in words in the help and in messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 class Whole(click.IntRange):
-    """A whole number between limits, which belong to it."""
+    """A whole number between limits, both included."""
 
     name = "number"
 
@@ -24,7 +24,7 @@ class Whole(click.IntRange):
 
 
 class Real(click.FloatRange):
-    """The same for any number."""
+    """Any number between limits."""
 
     name = "number"
 
@@ -34,7 +34,7 @@ class Real(click.FloatRange):
             found = super().convert(value, param, ctx)
         except click.BadParameter:
             found = None
-        if found is None or found != found:  # not a number is neither too low nor too high
+        if found is None or found != found:  # NaN passes click's comparison with the limits
             self.fail(f"expected a number {_limits(self)}, got {value!r}", param, ctx)
         return found
 

@@ -1,8 +1,8 @@
-"""The way to a session: which node, which user, and what to do when the server sends us elsewhere.
+"""Logs in for a command: chooses the node, logs the users in, and follows a redirect to an end user's home node.
 
-Sessions are per user and node (protocol section 2). They are asked for with `force=false`, so that each command finds
-those of the command before; nothing is kept in between. And none is logged out but by `pws delete`: the session may
-be shared with a running service.
+Sessions are per user and node (protocol section 2). A login with `force=false` returns the session that exists, so a
+command finds the session of the command before, and nothing is kept in between. Only `pws delete` logs out: the
+session may be shared with a running service.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class EndUserSession:
 
 
 class NodeSessions:
-    """The nodes that a command speaks with, each logged in once. An asynchronous context manager."""
+    """The nodes that a command uses, each logged in once. An asynchronous context manager."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -95,10 +95,10 @@ class NodeSessions:
             except Unreachable as error:
                 failure = failure or error
                 note(f"Note: {url} cannot be reached.")
-        raise failure or CommandFailed("there is no node")
+        raise failure or CommandFailed("no node is configured: set server.nodes")
 
     async def seat(self, end_user: str) -> EndUserSession:
-        """An end user, logged in at the preferred node or where that one sends us."""
+        """An end user, logged in at the preferred node, or at the node that it redirects to."""
         node = await self.preferred()
         try:
             return await self.seat_at(node, end_user)
@@ -107,7 +107,7 @@ class NodeSessions:
             return await self.seat_at(home, end_user)
 
     async def seat_at(self, node: NodeSession, end_user: str) -> EndUserSession:
-        """An end user, logged in at this node. Redirected when that is another one."""
+        """An end user, logged in at this node. Raises Redirected when the end user is homed on another one."""
         with waiting(f"Logging in {end_user} at {node.url}"):
             session = await self._login(
                 lambda force: node.client.login_end_user(node.application, end_user, force=force)

@@ -1,4 +1,4 @@
-"""How a command that runs on is told to stop: Ctrl-C and SIGTERM set an event, and it ends in its own order."""
+"""Stops a long-running command: Ctrl-C and SIGTERM set an event, and the command cleans up and ends."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def stop_at_signals() -> Iterator[asyncio.Event]:
     """An event that the first signal sets. Needs a running loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for each in _SIGNALS:
+    for number in _SIGNALS:
         with contextlib.suppress(NotImplementedError):  # where there are no signal handlers Ctrl-C still interrupts
-            loop.add_signal_handler(each, stop.set)
+            loop.add_signal_handler(number, stop.set)
     try:
         yield stop
     finally:
-        for each in _SIGNALS:
+        for number in _SIGNALS:
             with contextlib.suppress(NotImplementedError):
-                loop.remove_signal_handler(each)
+                loop.remove_signal_handler(number)
 
 
 async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work until it is done or `stop` is set; what goes wrong with it is raised here."""
+    """Run the work until it ends or `stop` is set. Raises what the work raises."""
     working = asyncio.create_task(work, name="work")
     stopped = asyncio.create_task(stop.wait())
     try:

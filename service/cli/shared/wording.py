@@ -1,6 +1,6 @@
-"""How a contact is put into few words: what somebody is doing, for how long, and the mark of a state.
+"""Short texts about a contact: what it is doing, for how long, and the mark of its state.
 
-A state's word always stands beside its mark and its colour, so that neither is needed.
+The word of a state always stands beside its mark and its colour, so that nobody needs to know either.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WORDS: Final = {"on-the-phone": ("on the phone", "phone"), "alerting": ("ringin
 
 
 def doing(presence: Presence | None, *, short: bool = False) -> str:
-    """What the state does not say: the phone, a meeting, a note. When `short`, the first of it and no note."""
+    """What a contact does beyond its state: the phone, a meeting, a note. `short`: the first of these, and no note."""
     if presence is None:
         return ""
     words = [
@@ -53,7 +53,7 @@ def doing(presence: Presence | None, *, short: bool = False) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long something has been so, in at most four characters."""
+    """A duration in at most four characters, such as 42s or 3h."""
     seconds = max(0.0, seconds)
     for unit, length in (("s", 1), ("m", 60), ("h", 3600)):
         if seconds < 100 * length:
@@ -62,7 +62,7 @@ def age(seconds: float) -> str:
 
 
 def time(wall: float) -> str:
-    """The time of day here, with milliseconds."""
+    """The local time of day of a wall time, with milliseconds."""
     return datetime.fromtimestamp(wall).astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 

@@ -1,7 +1,6 @@
-"""`pws simulate`: the simulated server alone, for people who have no server at hand.
+"""`pws simulate`: runs the simulated server alone, for developers without a server.
 
-What the command knows beyond `pws_soap.simulator` is how a person says it: ports and names from words, and what to
-try first.
+The command adds to `pws_soap.simulator` the options and what it prints first: addresses, and commands to try.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ if TYPE_CHECKING:
 PLAIN_PORT: Final = 8082
 TLS_PORT: Final = 8083
 DEFAULT_USER: Final = "pwsapp"
-DEFAULT_PASSWORD: Final = "secret"  # noqa: S105  the simulator's own, told to everybody
+DEFAULT_PASSWORD: Final = "secret"  # noqa: S105  the simulator's own, which is public
 DEFAULT_SPEED: Final = 60.0
 MAX_NODES: Final = 16
 OFFICE_OPENS: Final = 8.75
-"""The hour at which the office day is entered: people are coming in, and something happens at once."""
+"""The hour at which the office day starts: people are coming in, so changes come at once."""
 _PORT: Final = Whole(0, 65535)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorWords:
-    """What was asked for.
+    """The options of the command as values.
 
     `nodes` are names with ports; `name` is how redirects and backups call this machine; `speed` is the office day's,
     None for no such day.
@@ -81,6 +80,13 @@ class SimulatorWords:
 @click.option("--user", default=DEFAULT_USER, show_default=True, help="The application user.")
 @click.option("--password", default=DEFAULT_PASSWORD, show_default=True, help="The application user's password.")
 @click.option(
+    "--application-user",
+    "application_users",
+    metavar="NAME:PASSWORD",
+    multiple=True,
+    help="One more application user, to play two programs at one server (codes 136, 137, 160). Repeatable.",
+)
+@click.option(
     "--end-user",
     "end_users",
     metavar="NAME[@NODE]",
@@ -94,7 +100,7 @@ class SimulatorWords:
     "--office",
     "speed",
     metavar="[SPEED]",
-    type=Real(0, 1e9, min_open=True),
+    type=Real(0.001, 1e9),
     is_flag=False,
     flag_value=DEFAULT_SPEED,
     help=f"Let people have a day at the office, {DEFAULT_SPEED:g} (or SPEED) times as fast as life.",
@@ -125,6 +131,7 @@ def command(
     domain: str,
     user: str,
     password: str,
+    application_users: tuple[str, ...],
     end_users: tuple[str, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -144,6 +151,7 @@ def command(
     Example:
       pws simulate --office
       pws simulate --nodes 2 --end-user dispatcher@imp2
+      pws simulate --application-user wallboard:other --option held_elsewhere=refuse
       pws simulate --callback-ports real --option rich_carrier=cdata --option requests_per_second=10
       pws simulate --tls-cert cup.pem --tls-key cup.key --port 8443
 
@@ -163,7 +171,7 @@ def command(
     ports = words.ports_of(port if port is not None else TLS_PORT if tls_cert else PLAIN_PORT, nodes)
     own = {"domain": words.domain_of(domain), "callback_ports": words.callback_ports_of(callback_ports)}
     wanted = SimulatorWords(
-        options=words.options_of(settings, own, words.users_of(user, password, end_users, names)),
+        options=words.options_of(settings, own, words.users_of(user, password, end_users, names, application_users)),
         nodes=tuple(zip(names, ports, strict=True)),
         host=host,
         control_port=words.control_port_of(control_port, ports),
@@ -191,7 +199,7 @@ async def _simulate(wanted: SimulatorWords) -> None:
         )
     except OSError as error:  # an SSLError is one
         reason = error.strerror or str(error) or type(error).__name__
-        raise output.Mistake(f"--tls-cert, --tls-key: not a certificate and its key: {reason}") from None
+        raise output.Mistake(f"--tls-cert, --tls-key: expected a certificate and its key in PEM: {reason}") from None
     with stop_at_signals() as stop, quietly():
         async with contextlib.AsyncExitStack() as stack:
             try:
@@ -218,7 +226,7 @@ async def _simulate(wanted: SimulatorWords) -> None:
 
 
 async def _play(server: SimulatorServer, steps: tuple[Step, ...]) -> None:
-    """Play the scenario, and say when it is over."""
+    """Play the scenario, and print when it ends."""
     from pws_soap.simulator.scripts.scenario import play
 
     played = await play(server.simulator, list(steps))
@@ -226,14 +234,14 @@ async def _play(server: SimulatorServer, steps: tuple[Step, ...]) -> None:
 
 
 def _reason(error: OSError, host: str) -> str:
-    """Where it cannot listen, and why. Only asyncio's sentence names the port."""
+    """The address that cannot be listened on, and why. Of the error only asyncio's text names the port."""
     text = error.strerror or str(error)
     found = re.search(r"\('([^']*)', (\d+).*?\): (.*)", text)
     return f"{found[1]}:{found[2]}: {found[3]}" if found else f"{host}: {text}"
 
 
 def _tell(server: SimulatorServer, wanted: SimulatorWords, people: Sequence[str]) -> None:
-    """Where everything is, and what to try."""
+    """Print the addresses, the users, and commands to try."""
     from pws_soap.server.http.app import PATH
 
     pinned = _fingerprint(wanted.tls[0]) if wanted.tls else None
@@ -253,11 +261,14 @@ def _tell(server: SimulatorServer, wanted: SimulatorWords, people: Sequence[str]
     click.echo(f"control      {control}")
     if pinned:
         click.echo(f"fingerprint  {pinned}")
-    user = next(user for user in wanted.options.users if user.application)
+    applications = [user for user in wanted.options.users if user.application]
+    for user in applications:
+        shown = DEFAULT_PASSWORD if user.password == DEFAULT_PASSWORD else "as given"
+        click.echo(f"application  {user.name}, password {shown}")
+    user = applications[0]
     public = user.password == DEFAULT_PASSWORD
-    click.echo(f"application  {user.name}, password {DEFAULT_PASSWORD if public else 'as given'}")
     homes = [f"{each.name} at {each.home}" for each in wanted.options.users if each.home]
-    every = ["every name"] if wanted.options.any_end_user else []
+    every = ["any other name" if homes else "any name"] if wanted.options.any_end_user else []
     click.echo(f"end users    {', '.join([*homes, *every])}")
     click.echo(f"contacts     {len(people)}: {', '.join(people[:3])}{', ...' if len(people) > 3 else ''}")
     who = people[0] if people else f"ann@{wanted.options.domain}"

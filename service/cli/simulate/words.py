@@ -1,4 +1,4 @@
-"""What `pws simulate` is told in words, made into the simulator's values; what is wrong is named with its option."""
+"""Turns the options of `pws simulate` into the simulator's values. A message about a wrong one names the option."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _KINDS: Final = {bool: "true, false", int: "a whole number", float: "a number", 
 
 
 def ports_of(first: int, nodes: int) -> tuple[int, ...]:
-    """Consecutive ports; any free ones from 0."""
+    """Consecutive ports from `first` on; all 0 (any free port) where `first` is 0."""
     if first and first + nodes - 1 > 65535:
-        raise output.Mistake(f"--port: {nodes} nodes from port {first} on go beyond 65535")
+        raise output.Mistake(f"--port: {nodes} nodes from port {first} on need ports above 65535: choose a lower one")
     return tuple(first + number if first else 0 for number in range(nodes))
 
 
 def control_port_of(given: int | None, taken: Sequence[int]) -> int:
-    """The control interface's port: as given, else the usual one, or the one after the nodes where they have that."""
+    """The control interface's port: as given, else 8084, or the port after the nodes' where a node has 8084."""
     if given is None:
         return max(taken) + 1 if CONTROL_PORT in taken else CONTROL_PORT
     if given and given in taken:
-        raise output.Mistake(f"--control-port: {given} is a node's port already")
+        raise output.Mistake(f"--control-port: {given} is the port of a node: choose another")
     return given
 
 
@@ -54,7 +54,7 @@ def domain_of(text: str) -> str:
 
 
 def options_of(settings: Sequence[str], own: dict[str, str], users: tuple[User, ...]) -> Options:
-    """The simulator's options; `own` are those that have an option of their own on the command line."""
+    """The simulator's options; `own` holds those that have a command-line option of their own."""
     texts = dict(own)
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -62,7 +62,9 @@ def options_of(settings: Sequence[str], own: dict[str, str], users: tuple[User, 
         if not equals or not key:
             raise output.Mistake(f"--option: expected NAME=VALUE, got {setting!r}")
         if key == "users":
-            raise output.Mistake("--option users: it is set with --user, --password and --end-user")
+            raise output.Mistake(
+                "--option users: set users with --user, --password and --end-user, further ones with --application-user"
+            )
         texts[key] = value
     try:
         return replace(options_from(texts), users=users)
@@ -70,19 +72,31 @@ def options_of(settings: Sequence[str], own: dict[str, str], users: tuple[User, 
         raise output.Mistake(f"--option {error}") from None
 
 
-def users_of(user: str, password: str, end_users: Sequence[str], nodes: Sequence[str]) -> tuple[User, ...]:
-    """Who may log in, each end user with a home. Everybody else is an end user of the first node."""
+def users_of(
+    user: str, password: str, end_users: Sequence[str], nodes: Sequence[str], application_users: Sequence[str] = ()
+) -> tuple[User, ...]:
+    """The users who may log in, each end user with its home node. Any other name is an end user of the first node.
+
+    `application_users` are further ones beside `user`, as NAME:PASSWORD; the first colon ends the name.
+    """
     found = [User(user, password, application=True)]
-    for each in end_users:
-        name, at, home = each.rpartition("@")
+    for given in application_users:
+        name, _, secret = given.partition(":")
+        if not name.strip() or not secret:
+            raise output.Mistake("--application-user: expected NAME:PASSWORD, both not empty")  # it may be a password
+        if name in {other.name for other in found}:
+            raise output.Mistake(f"--application-user: {name!r} is given twice")
+        found.append(User(name, secret, application=True))
+    for end_user in end_users:
+        name, at, home = end_user.rpartition("@")
         if not at:
-            name, home = each, nodes[0]
+            name, home = end_user, nodes[0]
         if not name or home not in nodes:
             raise output.Mistake(
-                f"--end-user: expected NAME or NAME@NODE with one of the nodes {', '.join(nodes)}, got {each!r}"
+                f"--end-user: expected NAME or NAME@NODE with one of the nodes {', '.join(nodes)}, got {end_user!r}"
             )
         if name in {other.name for other in found}:
-            raise output.Mistake(f"--end-user: {name!r} is there already")
+            raise output.Mistake(f"--end-user: {name!r} is given twice")
         found.append(User(name, home=home))
     return tuple(found)
 
@@ -107,7 +121,7 @@ def steps_of(path: Path | None, nodes: Sequence[str]) -> tuple[Step, ...]:
 
 
 def show_options(*, as_json: bool) -> None:
-    """What --option takes."""
+    """Print the names that --option takes, with types and defaults."""
     values = Options().shown()
     del values["users"]
     if as_json:
@@ -128,12 +142,12 @@ def _takes(hint: Any) -> str:  # a type as a value, of which typing says nothing
 
 
 def _typed(value: object) -> str:
-    """A value as somebody would type it."""
+    """A value as it is typed after --option."""
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def name_of(host: str) -> str:
-    """How others call the machine that listens on `host`."""
+    """The name under which others reach the machine that listens on `host`."""
     try:
         everywhere = ipaddress.ip_address(host).is_unspecified
     except ValueError:

@@ -21,10 +21,10 @@ CAUTION = "black on yellow"
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What the screen says besides the service's own words.
+    """Texts on the screen that do not come from the service.
 
-    `remark` is asked anew for each picture and stands beside the address; `hints` are commands to try, each with what
-    it is good for, shown as room allows.
+    `remark` is called each time the screen is drawn, and stands beside the address; `hints` are commands to try by
+    their purpose, shown as far as there is room.
     """
 
     command: str = "pws watch"
@@ -34,7 +34,7 @@ class Caption:
 
 @dataclass(slots=True)
 class ViewOptions:
-    """What the user chose to see: `fixed` and `groups` by options of the command, the rest by keys."""
+    """What the user chose: `fixed` and `groups` by options of the command, the rest by keys."""
 
     url: str
     fixed: tuple[tuple[str, str], ...] = ()
@@ -47,7 +47,7 @@ class ViewOptions:
     known_groups: tuple[tuple[str, int, int], ...] = field(default=())
 
     def chosen(self, picture: Picture) -> list[ShownContact]:
-        """Who is shown, in order."""
+        """The contacts that are shown, in order."""
         passes = columns.VIEWS[self.view][1]
         words = self.text.casefold().split()
         found = [
@@ -60,7 +60,7 @@ class ViewOptions:
 
 
 def banner(picture: Picture, monotonic: float) -> Text | None:
-    """What must not be missed: no connection, or a service that is not sure itself."""
+    """A warning: no connection, no contacts yet, or a service that is not live. None when all is well."""
     if not picture.connected:
         since = f" since {time(picture.lost_at)[:8]}" if picture.lost_at is not None else ""
         wait = max(0.0, picture.again_at - monotonic)
@@ -71,13 +71,13 @@ def banner(picture: Picture, monotonic: float) -> Text | None:
     health = picture.health
     if health is None or health.state == "live":
         return None
-    why = health.problems[0][1] if health.problems else "the service does not say why"
+    why = health.problems[0][1] if health.problems else "the service gives no reason"
     more = f" (and {len(health.problems) - 1} more)" if len(health.problems) > 1 else ""
     return Text(f" {health.state.upper()}: {why}{more}", style=CAUTION if health.state == "starting" else ALARM)
 
 
 def head(picture: Picture, options: ViewOptions, caption: Caption, width: int) -> Text:
-    """Where, and whether the connection holds."""
+    """The first line: the address, and the state of the connection."""
     state = ("connected", "green") if picture.connected else ("not connected", "bold red")
     health = picture.health
     doing = f", {health.state}" if picture.connected and health is not None else ""
@@ -92,7 +92,7 @@ def head(picture: Picture, options: ViewOptions, caption: Caption, width: int) -
 
 
 def counts(found: PictureCounts, visible: int, width: int, *, sure: bool, plain: bool) -> Text:
-    """How many in which state, and who is free."""
+    """Numbers of contacts: all, free, held, not sure, and by state."""
     first = Text(f"{found.total} contacts" if visible == found.total else f"{visible} of {found.total}", style="bold")
     free = Text(f"{found.available} free" if sure else "? free", style="bold green" if sure else "bold yellow")
     pieces = [free]
@@ -109,7 +109,7 @@ def counts(found: PictureCounts, visible: int, width: int, *, sure: bool, plain:
 
 
 def groups(options: ViewOptions, width: int, *, sure: bool) -> Text | None:
-    """The groups to go through, the chosen one marked; None where there are none. `sure`: what they say still holds."""
+    """The groups with their numbers, the chosen one marked; None without groups. `sure`: the numbers still hold."""
     if not options.known_groups:
         return None
     before = ", ".join(options.groups) if options.groups else "all"
@@ -131,7 +131,7 @@ def last_event(picture: Picture) -> Text:
 
 
 def hints(caption: Caption, width: int, lines: int) -> Text | None:
-    """Commands to try, at most so many lines; a command that would be cut off is left out, since it is of no use."""
+    """Commands to try, in at most `lines` lines; a command that would be cut off is left out."""
     label = max(map(len, caption.hints), default=0) + 2
     fitting = [(name, command) for name, command in caption.hints.items() if label + cell_len(command) <= width]
     made = [Text.assemble((f"{name:<{label}}", "bright_black"), command) for name, command in fitting[:lines]]
@@ -139,7 +139,7 @@ def hints(caption: Caption, width: int, lines: int) -> Text | None:
 
 
 def keys(options: ViewOptions, width: int) -> Text:
-    """How one looks at it, and what may be pressed; the least needed goes first."""
+    """The search, the order and the keys; where there is no room, the keys needed least are left out."""
     order = columns.ORDERS[options.order][0] + (", turned" if options.turned else "")
     pieces = [
         ("?", "help"),
@@ -153,18 +153,18 @@ def keys(options: ViewOptions, width: int) -> Text:
 
 
 def empty(picture: Picture, options: ViewOptions) -> str:
-    """Why there is nobody to see."""
+    """Why the list is empty."""
     if not picture.begun:
         return ""
     if picture.contacts:
         view = f" ({columns.VIEWS[options.view][0]})" if options.view else ""
-        what = f" has {options.text!r}" if options.text else " is so"
+        what = f" has {options.text!r}" if options.text else " matches"
         return f"Nobody{what}{view}. Esc shows everybody."
-    return "The service tells of nobody here."
+    return "The service has no contacts that match."
 
 
 def _packed(first: Text, pieces: Sequence[Text], width: int, *, most: int = 1) -> Text:
-    """The pieces one after the other, as many as go into so many lines."""
+    """The pieces one after the other, as many as fit into `most` lines."""
     done = list(_filled(first, pieces, width))[:most]
     return Text("\n").join(done)
 

@@ -1,8 +1,7 @@
-"""The columns of the table for a terminal's width, what each shows of a contact, and the orders and views there are.
+"""The columns of the table by the terminal's width, what each shows of a contact, and the orders and views.
 
-A new column is a `TableColumn` in `LAYOUTS`.
-
-A state has a word, a mark and a colour; how sure it is stands beside it in words, and what is not sure is dim.
+A new column is a `TableColumn` in `LAYOUTS`. A state has a word, a mark and a colour; its freshness stands beside it as
+a word, and a state that is not live is dim.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from service.cli.terminal.contact import ShownContact
 from service.core.presence.freshness import Level
 
 FRESH: Final = 2.0
-"""Seconds for which a change is marked."""
+"""Seconds for which a change is marked as new."""
 _ORDER: Final = {state: place for place, state in enumerate(PresenceState)}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A contact with what is needed to show it: `level` is how sure it is here, `now` the service's time."""
+    """A contact with what is needed to draw it: `level` is its freshness here, `now` the service's time."""
 
     shown: ShownContact
     level: Level
@@ -39,7 +38,7 @@ class Cell:
 
     @property
     def is_free(self) -> bool:
-        """Whether it is free, and that is sure."""
+        """Whether the contact is available and live."""
         return self.shown.available and self.level is Level.LIVE
 
 
@@ -68,7 +67,7 @@ def _state(cell: Cell) -> Text:
 
 
 def state(value: PresenceState | None, level: Level, *, plain: bool) -> Text:
-    """A state's mark and word in its colour, dim where it is not sure; empty where it is hidden."""
+    """A state's mark and word in its colour, dim unless it is live; empty where it is hidden."""
     if value is None:
         return Text("")
     style = output.state(value).style if level is Level.LIVE else "dim"
@@ -88,7 +87,7 @@ def _doing(cell: Cell) -> Text:
 
 
 def _short(cell: Cell) -> Text:
-    """One word: how sure it is where it isn't, else who holds it, else what the contact is doing."""
+    """One word: the freshness unless it is live, else who holds the contact, else what it is doing."""
     if cell.level is not Level.LIVE:
         return _freshness(cell)
     if cell.shown.held is not None:
@@ -102,18 +101,19 @@ def _since(cell: Cell) -> Text:
 
 
 def _free(cell: Cell) -> Text:
-    """Whether the next task may go there, and if not, what is against it."""
+    """Whether the contact is free for the next task, and if not, why."""
     shown = cell.shown
     if cell.level is not Level.LIVE:
         return Text("not sure", style="bold yellow")
     if shown.held is not None:
         left = "" if shown.held.expires_at is None else f", {wording.age(shown.held.expires_at - cell.now)} left"
-        what = ", ".join(filter(None, (shown.held.holder, shown.held.purpose)))  # of another group's claim neither is
+        # The service hides both of another group's claim.
+        what = ", ".join(filter(None, (shown.held.holder, shown.held.purpose)))
         return Text(f"held{left}: {what}" if what else f"held{left}", style="magenta")
     if shown.available:
         return Text("free", style="bold green")
-    told = shown.state is not None and shown.reason.endswith(f"is {shown.state.value}")  # the state's column says it
-    return Text("no" if told or not shown.reason else f"no: {shown.reason}", style="bright_black")
+    is_shown = shown.state is not None and shown.reason.endswith(f"is {shown.state.value}")  # in the state's column
+    return Text("no" if is_shown or not shown.reason else f"no: {shown.reason}", style="bright_black")
 
 
 def _freshness(cell: Cell) -> Text:
@@ -153,7 +153,7 @@ LAYOUTS: Final[tuple[tuple[TableColumn, ...], ...]] = (
     (TableColumn("Name", _name, 6, 24), _STATE),
     (TableColumn("", _mark, 1, 1), TableColumn("Name", _name, 1, 24)),
 )
-"""From the widest to the narrowest."""
+"""Layouts from the widest to the narrowest."""
 HIDDEN: Final[tuple[tuple[TableColumn, ...], ...]] = (
     (
         TableColumn("Name", _name, 18, 24),
@@ -164,7 +164,7 @@ HIDDEN: Final[tuple[tuple[TableColumn, ...], ...]] = (
     (TableColumn("Name", _name, 8, 24), TableColumn("Free", _free, 8, 8)),
     (TableColumn("", _mark, 1, 1), TableColumn("Name", _name, 1, 24)),
 )
-"""The same for a key that sees no details."""
+"""Layouts for a key that sees no details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Layout:
     gap: int
 
     def titles(self) -> Text:
-        """The line above."""
+        """The line of titles."""
         return self._line([Text(column.title, style="bold underline") for column, _ in self.columns])
 
     def row(self, cell: Cell) -> Text:
@@ -195,14 +195,14 @@ class Layout:
 
 
 def layout(width: int, *, details: bool = True) -> Layout:
-    """The richest layout for so many characters."""
+    """The widest layout that fits into `width` characters."""
     gap, columns = 1, LAYOUTS[-1]
     for columns in LAYOUTS if details else HIDDEN:
         gap = 2 if len(columns) > 4 else 1
         if _least(columns, gap) <= width:
             break
     widths = [column.least for column in columns]
-    for _ in range(max(0, width - _least(columns, gap))):  # each gets its share, the emptiest first
+    for _ in range(max(0, width - _least(columns, gap))):  # each column gets its share of the rest, the emptiest first
         room = [(size / column.most, place) for place, (column, size) in enumerate(zip(columns, widths, strict=True))]
         share, place = min(room)
         if share >= 1:
@@ -228,7 +228,7 @@ def _by_change(shown: ShownContact) -> tuple[object, ...]:
 
 
 def _by_free(shown: ShownContact) -> tuple[object, ...]:
-    """Who is free first, the longest so before the others."""
+    """Free contacts first, the longest free before the others."""
     return (not shown.available, shown.changed_at or 0.0 if shown.available else 0.0, *_by_name(shown))
 
 

@@ -1,6 +1,6 @@
-"""A contact as the service tells of it: read from its JSON with a tolerant eye, for people to look at.
+"""Reads a contact from the service's JSON, to show it.
 
-What this version does not know is shown as unknown rather than refused. A key that hides details leaves most of it out.
+Values that this version does not know are shown as unknown, never refused. A key without details sees few fields.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LEVELS: Final = {level.value: level for level in Level}
 
 
 class NotAContact(ValueError):
-    """Something else than a contact."""
+    """JSON that is not a contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ShownContact:
     held: Held | None
     devices: tuple[str, ...] = field(default=(), compare=False)
     words: str = field(default="", compare=False)
-    """What a search looks at, without regard to case."""
+    """The text that a search looks at, case-folded."""
 
     @property
     def state(self) -> PresenceState | None:
@@ -55,7 +55,7 @@ class ShownContact:
 
 
 def read(data: Json) -> ShownContact:
-    """Read one. Raises NotAContact."""
+    """Read a contact. Raises NotAContact."""
     contact = data.get("contact")
     if not isinstance(contact, str) or not contact:
         raise NotAContact("a contact without a name")

@@ -1,4 +1,4 @@
-"""The list of contacts on the screen: draws the lines that are visible and no others, so that thousands are cheap."""
+"""The list of contacts on the screen. Draws visible lines only, so that thousands of contacts are cheap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CURSOR: Final = Style(reverse=True)
 
 
 class ContactList(ScrollView, can_focus=True):
-    """Contacts, one a line. The cursor stays with its contact wherever that goes."""
+    """Contacts, one a line. The cursor follows its contact when the order changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
@@ -33,7 +33,7 @@ class ContactList(ScrollView, can_focus=True):
     ]
 
     class Chosen(Message):
-        """Somebody wants to know more about a contact."""
+        """The user asks for the details of a contact."""
 
         def __init__(self, contact: str) -> None:
             self.contact = contact
@@ -67,21 +67,21 @@ class ContactList(ScrollView, can_focus=True):
         self._go(self.scroll_offset.y if here is None else here + lines)
 
     def action_page(self, pages: int) -> None:
-        """Move it by a screen."""
+        """Move the cursor by a screen."""
         here = self._place()
         self._go((self.scroll_offset.y if here is None else here) + pages * max(1, self.size.height - 1))
 
     def action_edge(self, place: int) -> None:
-        """Move it to the first or the last line."""
+        """Move the cursor to the first or the last line."""
         self._go(place if place >= 0 else len(self._rows) - 1)
 
     def action_choose(self) -> None:
-        """Ask for more about the contact under the cursor."""
+        """Ask for the details of the contact under the cursor."""
         if self._place() is not None and self.cursor is not None:
             self.post_message(self.Chosen(self.cursor))
 
     def on_click(self, event: Click) -> None:
-        """The first click moves the cursor there, the second asks for more."""
+        """The first click moves the cursor there, the second asks for details."""
         place = event.y + self.scroll_offset.y
         if 0 <= place < len(self._rows):
             again = self._rows[place].contact == self.cursor

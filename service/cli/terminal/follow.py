@@ -1,7 +1,7 @@
-"""Following a service: its stream, resumed where it broke off, and how it is doing, as one sequence of updates.
+"""Follows a service: its event stream, resumed after a break, and its status, as one sequence of updates.
 
-After a break one waits with backoff and jitter, so that a hundred watchers do not come back in the same moment. A
-connection that has died without a word is found by the status, which is asked for every few seconds.
+After a break the watcher waits with backoff and jitter, so that a hundred watchers do not reconnect at once. A
+connection that died silently is found by the status, which is requested every few seconds.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 STATUS_EVERY: Final = 5.0
 STATUS_PAUSE: Final = 1.0
-"""Seconds between two questions for the status, however much happens, and as long as all is not well."""
+"""Seconds between two requests for the status: at least, and while the service is not live."""
 LIVE: Final = "live"
 MAX_UNANSWERED: Final = 2
-"""Questions for the status without an answer after which the stream is given up."""
+"""After so many requests for the status without an answer, the stream is given up."""
 AHEAD: Final = 1000
-"""Updates that wait to be shown; beyond it the stream is read no further, and the service notices."""
+"""Updates that wait to be shown. Beyond it the stream is not read, and the service coalesces events."""
 _ID: Final = re.compile(r"[!-~]{1,200}")
-"""What is sent back to resume: whatever the service gave, as long as it can stand in a header."""
+"""Event ids that are sent back to resume: any that fits into a header."""
 SERVICE_EVENTS: Final = ("subscription.", "claim.", "coverage.")
 
 
@@ -41,7 +41,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLost:
-    """There is no stream: why, and in how many seconds the next try comes."""
+    """The stream ended or could not be opened: why, and in how many seconds the next attempt comes."""
 
     reason: str
     again_in: float
@@ -58,7 +58,7 @@ class StreamEvent:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the service says it is doing, `now` by its own clock; of each group the name, how many are free, and all."""
+    """The service's status, `now` by its own clock; of each group its name, and how many are free of how many."""
 
     state: str
     problems: tuple[tuple[float | None, str], ...]
@@ -71,11 +71,11 @@ Update = Connected | ConnectionLost | StreamEvent | Health
 
 
 class NotAnEvent(ValueError):
-    """Something in the stream that this version cannot read."""
+    """A message of the stream that this version cannot read."""
 
 
-class Watcher:
-    """Follows one stream with its query. `patient`: it may take its time with the first connection too."""
+class StreamFollower:
+    """Follows one stream with its query. `patient`: it also retries when the first connection fails."""
 
     def __init__(
         self,
@@ -101,9 +101,9 @@ class Watcher:
         self._out: asyncio.Queue[Update | ServiceRefused | NoAnswer] = asyncio.Queue(AHEAD)
 
     async def updates(self) -> AsyncGenerator[Update, None]:
-        """What happens, until it is closed.
+        """The updates, until the generator is closed.
 
-        Raises ServiceRefused; and NoAnswer where there is none at the beginning, unless it is patient.
+        Raises ServiceRefused; and NoAnswer when the first connection fails, unless `patient`.
         """
         work = [
             asyncio.create_task(self._stream(), name="stream"),
@@ -130,7 +130,7 @@ class Watcher:
             try:
                 async with self._api.events(self._query, self._last_id) as pieces:
                     await self._read(pieces, parser)
-                reason = "the service has ended the stream"
+                reason = "the service ended the stream"
             except ServiceRefused as error:
                 await self._out.put(error)
                 return
@@ -154,7 +154,7 @@ class Watcher:
             await self._clock.sleep(wait)
 
     async def _read(self, pieces: AsyncIterator[bytes], parser: Parser) -> None:
-        """Pass on what the stream tells, until it ends."""
+        """Queue the events of the stream, until it ends."""
         self._connected = self._patient = True
         self._unanswered = 0
         await self._out.put(Connected())
@@ -170,12 +170,12 @@ class Watcher:
                     self._status_wanted.set()
 
     def _pause(self, failures: int, retry_after: float | None) -> float:
-        """Seconds: half of it sure, half of it chance."""
+        """Seconds until the next attempt: one half fixed, the other random."""
         base = min(LONGEST_PAUSE, self._base * 2 ** min(failures, 10))
         pause: float = base * (0.5 + self._jitter() / 2)
         return max(retry_after or 0.0, pause)
 
-    # --- how it is doing
+    # --- the status
 
     async def _watch_status(self) -> None:
         while True:
@@ -197,11 +197,11 @@ class Watcher:
     async def _check_status(self) -> None:
         try:
             health = health_of(await self._api.get("/v1/status"), await self._groups())
-        except ServiceRefused:  # nothing that this key may see
+        except ServiceRefused:  # the key may not see the status
             return
         except NoAnswer as error:
             self._unanswered = 0 if error.status is not None else self._unanswered + 1
-            self._is_well = False  # so that it is asked again soon
+            self._is_well = False  # so that it is requested again soon
             if self._unanswered >= MAX_UNANSWERED:
                 self._api.interrupt()
             return
@@ -224,12 +224,12 @@ def event_of(message: Message) -> StreamEvent:
         data = None
     if not isinstance(data, dict):
         raise NotAnEvent(f"an event {one_line(message.name)[:40]!r} without a JSON object")
-    number = re.match(r"[0-9]{1,18}", message.id)  # more may follow, which is the service's own business
+    number = re.match(r"[0-9]{1,18}", message.id)  # further lines are the service's own business
     return StreamEvent(one_line(message.name), int(number[0]) if number else None, data)
 
 
 def health_of(status: Json, summary: Json) -> Health:
-    """What a status says, whatever of it this key may see."""
+    """The health in a status, as far as this key may see it."""
     problems = status.get("problems")
     groups = summary.get("groups")
     total = summary.get("total")

@@ -1,6 +1,6 @@
-"""What happens as lines: for people, in columns as `pws demo` has them, or one JSON document each for programs.
+"""Updates as lines: in columns for people, or one JSON document each for programs.
 
-Writing happens in a thread, so that a reader who is slow holds up nothing but the stream, which the service notices.
+Lines are written in a thread, so that a slow reader delays only the stream; the service then coalesces events.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from service.cli.terminal.follow import Connected, ConnectionLost, Health, Strea
 from service.cli.terminal.picture import Picture, PictureChange
 from service.core.presence.freshness import Level
 
-UNSURE: Final = "what was told so far is not sure any more"
+UNSURE: Final = "the lines so far may no longer be true"
 
 
 def write(lines: Sequence[str]) -> None:
-    """Write lines at once. Raises BrokenPipeError when nobody reads them any more."""
+    """Write lines without buffering. Raises BrokenPipeError when the reader has gone."""
     encoding = sys.stdout.encoding or "utf-8"
     text = "".join(f"{each}\n" for each in lines)
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))  # not every encoding has a name's letters
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))  # the encoding may lack the letters of a name
     sys.stdout.flush()
 
 
 def is_read() -> bool:
-    """Whether somebody still reads standard output, as far as the system tells without a write."""
+    """Whether standard output still has a reader, as far as the system says without a write."""
     try:
         pipe = select.poll()
         pipe.register(sys.stdout.fileno(), 0)
@@ -84,7 +84,7 @@ def _presence_changed(change: PictureChange) -> bool:
 
 
 def what(change: PictureChange) -> str:
-    """What is so now, and what was different before."""
+    """What is true of the contact now, and its state before."""
     shown, before = change.after, change.before
     if shown is None:
         return ""
@@ -110,10 +110,11 @@ def what(change: PictureChange) -> str:
 
 
 def held(shown: ShownContact) -> str:
-    """Who holds a contact, and for what."""
+    """Who holds a contact, and for what purpose."""
     if shown.held is None:
         return ""
-    holder = f" by {shown.held.holder}" if shown.held.holder else ""  # a key may see no more than that somebody is held
+    # A key without details sees only that the contact is held.
+    holder = f" by {shown.held.holder}" if shown.held.holder else ""
     purpose = f" for {shown.held.purpose}" if shown.held.purpose else ""
     return f"held{holder}{purpose}"
 
@@ -123,10 +124,10 @@ def as_of(shown: ShownContact) -> str:
     return time(shown.as_of)[:8] if shown.as_of is not None else "?"
 
 
-def event_text(told: StreamEvent) -> str:
+def event_text(event: StreamEvent) -> str:
     """An event about the service or a claim, in words."""
-    data = told.data
-    words = [told.name]
+    data = event.data
+    words = [event.name]
     claim = data.get("claim")
     if isinstance(claim, dict):
         contacts = claim.get("contacts")
@@ -151,13 +152,13 @@ def event_text(told: StreamEvent) -> str:
 
 
 def health(state: Health) -> str:
-    """How the service is doing, in one line."""
+    """The state of the service, in one line."""
     why = f": {state.problems[0][1]}" if state.problems else ""
     return f"the service is {state.state}{why}"
 
 
 class JsonLines:
-    """Lines for programs. Whoever keeps the last line of each contact knows what the service has told."""
+    """Lines for programs. The last lines of all contacts together are the state that the service has sent."""
 
     def __init__(self) -> None:
         self._was_lost = False

@@ -1,7 +1,6 @@
-"""What is known of the contacts at this end of the stream, and how sure that is: pure, fed with updates.
+"""The contacts as received over the stream, and how fresh they are. Pure: updates are passed in.
 
-A contact is only as sure as the way to it. Without a connection nothing is: each is then shown as of the moment up to
-which the service had vouched for it.
+Without a connection no contact is live: each is then stale, as of the last moment for which the service confirmed it.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from service.core.presence.freshness import Level
 
 @dataclass(frozen=True, slots=True)
 class PictureChange:
-    """What an update did to one contact. `after` None: it is no longer there, since nobody watches it or the filter
-    leaves it out (`watched`). `data` is what the service said of it."""
+    """What an update changed of one contact. `after` is None when the contact is gone: no longer watched, or, where
+    `watched`, outside the filter. `data` is the service's JSON."""
 
     before: ShownContact | None
     after: ShownContact | None
@@ -34,7 +33,7 @@ class PictureChange:
 
 @dataclass(frozen=True, slots=True)
 class PictureCounts:
-    """Of the contacts in the picture."""
+    """Numbers of the contacts in the picture."""
 
     total: int
     states: Mapping[PresenceState, int]
@@ -44,7 +43,7 @@ class PictureCounts:
 
 
 class Picture:
-    """The contacts by name, the connection, and how the service is doing."""
+    """The contacts by name, the connection, and the service's health."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -55,9 +54,9 @@ class Picture:
         self.reason = ""
         """Why there is no connection."""
         self.lost_at: float | None = None
-        """Since when, on this machine's wall clock."""
+        """Since when there is no connection, on this machine's wall clock."""
         self.again_at = 0.0
-        """When the next try comes, on the monotonic clock."""
+        """When the next attempt comes, on the monotonic clock."""
         self.health: Health | None = None
         self.skew = 0.0
         """Seconds that the service's clock is ahead of ours."""
@@ -66,25 +65,25 @@ class Picture:
         self.change_count = 0
 
     def clear(self) -> None:
-        """Forget the contacts: another question has been asked."""
+        """Forget the contacts: another query begins."""
         self.contacts.clear()
         self.begun = False
 
     def now(self) -> float:
-        """The service's wall clock, as far as we know it."""
+        """The service's wall time, by the last known difference."""
         return self.clock.now() + self.skew
 
     @property
     def sure(self) -> bool:
-        """Whether what the service said last still holds."""
+        """Whether the last state that the service sent still holds."""
         return self.connected and self.begun
 
     def level(self, shown: ShownContact) -> Level:
-        """How sure the contact's state is here and now."""
+        """The freshness of the contact at this end."""
         return shown.level if self.sure or shown.level is Level.UNKNOWN else Level.STALE
 
     def take(self, update: Update) -> list[PictureChange]:
-        """Take it in; what it did to contacts, in order."""
+        """Apply an update; return the changes of contacts, in order."""
         match update:
             case Connected():
                 self.connected = True
@@ -126,17 +125,17 @@ class Picture:
     def _snapshot(self, data: Json) -> Iterable[PictureChange]:
         old, self.contacts = self.contacts, {}
         listed = data.get("contacts")
-        for each in listed if isinstance(listed, list) else ():
-            if not isinstance(each, dict):
+        for item in listed if isinstance(listed, list) else ():
+            if not isinstance(item, dict):
                 continue
-            change = self._change(each, old, first=True)
+            change = self._change(item, old, first=True)
             if change is not None:
                 yield change
         for key, gone in old.items():
             if key not in self.contacts:
                 yield PictureChange(gone, None, {"contact": gone.contact, "watched": None})
 
-    # Any: a contact of somebody else's document
+    # Any: JSON from outside
     def _change(
         self, data: Mapping[str, Any], old: Mapping[str, ShownContact] | None = None, *, first: bool = False
     ) -> PictureChange | None:
@@ -150,7 +149,7 @@ class Picture:
         return PictureChange(before, shown, data, first=first)
 
     def counts(self) -> PictureCounts:
-        """Numbers of what is there, as sure as it is now: nobody is available without a connection."""
+        """Numbers by state and freshness; without a connection nobody counts as available."""
         states: Counter[PresenceState] = Counter()
         levels: Counter[Level] = Counter()
         available = held = 0

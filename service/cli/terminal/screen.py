@@ -1,6 +1,6 @@
-"""The table in a terminal: follows, shows, and lets one look for somebody.
+"""The table in a terminal: shows the contacts as they change, and searches them.
 
-What happens is taken in as it comes; the picture is drawn a few times a second, however much that was.
+Updates are applied as they come; the screen is drawn a few times a second, however many there were.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from service.cli.terminal.follow import Update
 from service.cli.terminal.picture import Picture
 
 PAUSE: Final = 0.2
-"""Seconds between two pictures: an eye takes no more."""
+"""Seconds between two drawings: faster ones would not be seen."""
 FIRST_HINT: Final = 20
-"""Lines of a terminal that are for contacts first; each line beyond shows one more of the commands to try."""
+"""Lines of the terminal that contacts get first; each line beyond shows one more command to try."""
 Updates = AsyncGenerator[Update, None]
 
 
@@ -102,7 +102,7 @@ class WatchApp(App[None]):
         yield Static(id="keys")
 
     def on_mount(self) -> None:
-        """Begin (textual)."""
+        """Start to follow and to draw (textual)."""
         self.picture.take(self._first[0])
         self.query_one(ContactList).focus()
         self._watch(self._first[1])
@@ -111,7 +111,7 @@ class WatchApp(App[None]):
 
     @work(exclusive=True, group="watch", exit_on_error=False)
     async def _watch(self, updates: Updates) -> None:
-        """Take in what happens, until another question is asked."""
+        """Apply updates, until another query begins."""
         try:
             async with aclosing(updates):
                 async for update in updates:
@@ -128,7 +128,7 @@ class WatchApp(App[None]):
             self._draw()
 
     def on_resize(self) -> None:
-        """Another size, other columns (textual)."""
+        """Draw with the columns of the new size (textual)."""
         self._draw()
 
     def _line(self, shown: ShownContact) -> Text:
@@ -176,17 +176,17 @@ class WatchApp(App[None]):
         self._draw()
 
     def action_turn(self) -> None:
-        """Turn the order round."""
+        """Reverse the order."""
         self.options.turned = not self.options.turned
         self._draw()
 
     def action_view(self) -> None:
-        """Everybody, who is free, who is held, who is not sure."""
+        """The next view: everybody, free, held, not sure."""
         self.options.view = (self.options.view + 1) % len(columns.VIEWS)
         self._draw()
 
     def action_group(self, step: int) -> None:
-        """Ask for the next group; the one after the last is how it was at the start."""
+        """Show the next group; after the last comes the query of the start."""
         names: list[str | None] = [None, *(name for name, _, _ in self.options.known_groups)]
         if len(names) == 1:
             return
@@ -205,18 +205,18 @@ class WatchApp(App[None]):
         self._draw()
 
     def action_everybody(self) -> None:
-        """End the finding, and show everybody."""
+        """End the search, and show everybody."""
         self.options.text, self.options.view = "", 0
         self._end_search()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Find as one types (textual)."""
+        """Search while the user types (textual)."""
         if event.input.display:
             self.options.text = event.value
             self._draw()
 
     def on_input_submitted(self) -> None:
-        """Keep what is found, and go back to the list (textual)."""
+        """Keep the search, and go back to the list (textual)."""
         self._end_search()
 
     def _end_search(self) -> None:
@@ -229,11 +229,11 @@ class WatchApp(App[None]):
         self.push_screen(sheets.Sheet(lambda: sheets.help_text(self.caption, plain=self._plain)))
 
     def on_contact_list_chosen(self, event: ContactList.Chosen) -> None:
-        """Show all about somebody (textual)."""
+        """Show the details of a contact (textual)."""
         key = event.contact.casefold()
 
         def text() -> Text:
             shown = self.picture.contacts.get(key)
-            return sheets.details(self._cell(shown)) if shown is not None else Text("No longer among those shown here.")
+            return sheets.details(self._cell(shown)) if shown is not None else Text("No longer in the list.")
 
         self.push_screen(sheets.Sheet(text))

@@ -1,4 +1,4 @@
-"""What lies over the list for a moment: the help, and all that is known of one contact."""
+"""Sheets over the list: the help, and the details of one contact."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from service.cli.terminal.columns import Cell
 from service.core.presence.freshness import Level
 
 KEYS: Final = (
-    ("/", "find: only who has this text in name, state or activity; Esc: everybody again"),
+    ("/", "find: contacts with this text in name, state or activity; Esc: everybody again"),
     ("v", "everybody, who is free, who is held, who is not sure"),
-    ("s, S", "order by name, state, last change, free first; S turns it round"),
+    ("s, S", "order by name, state, last change, free first; S reverses it"),
     ("g, G", "the next group, the one before; its rule says who is free"),
-    ("arrows", "choose somebody; Enter tells all about them"),
+    ("arrows", "choose a contact; Enter shows its details"),
     ("q, Ctrl-C", "end"),
 )
 
 
 class Sheet(ModalScreen[None]):
-    """Some lines over the screen; any of the usual keys closes it."""
+    """Lines over the screen; Esc, q, Enter or ? closes them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,question_mark", "dismiss", show=False),
@@ -53,7 +53,7 @@ class Sheet(ModalScreen[None]):
 
 
 def help_text(caption: Caption, *, plain: bool) -> Text:
-    """What the keys do and the marks mean."""
+    """What the keys do and what the marks mean."""
     text = Text()
     if caption.hints:
         text.append("Commands to try\n", style="bold")
@@ -68,7 +68,7 @@ def help_text(caption: Caption, *, plain: bool) -> Text:
         text.append_text(columns.state(state, Level.LIVE, plain=plain)).append("  ")
     text.append("\n\nFreshness\n", style="bold")
     text.append("live", style="green").append("    true, within the service's bound\n")
-    text.append("stale", style="bold yellow").append("   was true so long ago, and may not be any more\n")
+    text.append("stale", style="bold yellow").append("   was true that long ago, and may no longer be\n")
     text.append("unread", style="bright_black").append("  was never read\n")
     text.append("\n\nFor: how long the state has lasted. held, 34s left: when the claim ends.\n")
     text.append("\nWithout a connection nothing is sure: everybody is stale and nobody is free.\nEsc closes this.")
@@ -76,7 +76,7 @@ def help_text(caption: Caption, *, plain: bool) -> Text:
 
 
 def details(cell: Cell) -> Text:
-    """All that is known of a contact."""
+    """The details of a contact."""
     shown, presence = cell.shown, cell.shown.presence
     rows: list[tuple[str, str | Text]] = [("contact", printable(shown.contact))]
     if shown.state is not None:

@@ -1,7 +1,7 @@
-"""Server-sent events (the WHATWG's event stream) from bytes: pure, incremental, whatever the slices.
+"""Parses server-sent events (the WHATWG's event stream) from bytes: pure and incremental, however they are sliced.
 
-Lines end with CR, LF or CRLF; a BOM at the beginning, comments and unknown fields are overlooked; several data lines
-are one text; an event without data, or cut off by the end of the stream, is none. What one event may hold is bounded.
+Lines end with CR, LF or CRLF; a BOM at the beginning, comments and unknown fields are ignored; several data lines are
+one text; an event without data, or cut off by the end of the stream, is dropped. The size of one event is bounded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class TooLong(ValueError):
-    """An event over the limit. The parser is of no use any more."""
+    """An event over the limit. The parser cannot be used afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Message:
 
 
 class Parser:
-    """Takes bytes, gives messages. `retry`: seconds to wait with reconnecting, None where the server did not say."""
+    """Takes bytes, returns messages. `retry`: seconds to wait before reconnecting, None where the server sent none."""
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self.retry: float | None = None

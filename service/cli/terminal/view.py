@@ -10,28 +10,28 @@ from service.cli.shared import output
 from service.cli.shared.api import Api, Query
 from service.cli.terminal import lines
 from service.cli.terminal.bars import Caption
-from service.cli.terminal.follow import Health, Update, Watcher
+from service.cli.terminal.follow import Health, StreamFollower, Update
 from service.cli.terminal.picture import Picture
 
 
 async def show_lines(api: Api, query: Query, picture: Picture, *, as_json: bool, patient: bool = False) -> None:
     """Write each contact and then each event to standard output, and the service's health to standard error.
 
-    Ends when nobody reads standard output any more. Raises ServiceRefused, and NoAnswer unless it is `patient`.
+    Ends when the reader of standard output has gone. Raises ServiceRefused, and NoAnswer unless it is `patient`.
     """
     writer = lines.JsonLines() if as_json else lines.TextLines(picture)
-    said = ""
-    async with aclosing(Watcher(api, query, picture.clock, patient=patient).updates()) as updates:
+    shown = ""
+    async with aclosing(StreamFollower(api, query, picture.clock, patient=patient).updates()) as updates:
         async for update in updates:
-            if not lines.is_read():  # as after `| head -1`, where nothing more may happen for long
+            if not lines.is_read():  # as after `| head -1`, where the next update may be far off
                 return
             changes = picture.take(update)
-            if isinstance(update, Health) and (now := lines.health(update)) != said:
-                said = now
-                output.note(said)
-            told = list(writer.of(update, changes))
-            if told:
-                await asyncio.to_thread(lines.write, told)
+            if isinstance(update, Health) and (now := lines.health(update)) != shown:
+                shown = now
+                output.note(shown)
+            written = list(writer.of(update, changes))
+            if written:
+                await asyncio.to_thread(lines.write, written)
 
 
 async def show_screen(api: Api, query: Query, picture: Picture, caption: Caption, *, patient: bool = False) -> None:
@@ -43,11 +43,13 @@ async def show_screen(api: Api, query: Query, picture: Picture, caption: Caption
 
     def follow(group: str | None) -> AsyncGenerator[Update, None]:
         chosen = given if group is None else [group]
-        return Watcher(api, [*others, *(("group", each) for each in chosen)], picture.clock, patient=True).updates()
+        return StreamFollower(
+            api, [*others, *(("group", each) for each in chosen)], picture.clock, patient=True
+        ).updates()
 
-    first = Watcher(api, query, picture.clock, patient=patient).updates()
+    first = StreamFollower(api, query, picture.clock, patient=patient).updates()
     async with aclosing(first):
-        begin = await anext(first)  # what is wrong at the start is told without a screen
+        begin = await anext(first)  # an error at the start is shown without a screen
         app = WatchApp(api.place.url, picture, follow, (begin, first), caption, fixed=others, groups=given)
         await app.run_async()
         if app.failure is not None:

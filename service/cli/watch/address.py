@@ -1,4 +1,4 @@
-"""Where the service is that `pws watch` follows, and the key to it: from options, environment and configuration."""
+"""The address of the service that `pws watch` follows, and its key: from options, environment and configuration."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 MAX_KEY: Final = 1000
-"""Characters of the longest API key; a longer text is another file's."""
+"""Characters of the longest API key; a longer text is not a key."""
 
 
 def address_of(url: str | None, key_file: Path | None, ca_file: Path | None, config_path: Path) -> ServiceAddress:
-    """Where the service is, and the key to it. Raises Mistake."""
+    """Address, key and certificate authority of the service. Raises Mistake."""
     from service.cli.shared.api import ServiceAddress  # aiohttp takes a moment
 
     url = url or _configured(config_path) or DEFAULT_URL
@@ -34,7 +34,7 @@ def address_of(url: str | None, key_file: Path | None, ca_file: Path | None, con
     if parts.username is not None or parts.password is not None:
         raise output.Mistake("--url: expected no user and password in it: a key goes into PWS_KEY or --key-file")
     if ca_file is not None and parts.scheme == "http":
-        raise output.Mistake("--ca-file: there is no certificate to check where the address is http")
+        raise output.Mistake("--ca-file: expected an https address with it; http has no certificate to check")
     key = _key(key_file)
     if key is not None and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         output.warn(f"{url} is not https: the key travels in the clear")
@@ -42,7 +42,7 @@ def address_of(url: str | None, key_file: Path | None, ca_file: Path | None, con
 
 
 def _shown(url: str) -> str:
-    """An address that is none, without what may be a password in it."""
+    """A malformed address without the part that may be a password, for a message."""
     bare = url.partition("?")[0]
     return bare[:200] if "@" not in bare else "..." + bare.rpartition("@")[2][:200]
 
@@ -52,8 +52,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _configured(path: Path) -> str | None:
-    """The address in [http] of the configuration. Nothing else in it matters here, so the rest may be wrong."""
-    http: dict[str, Any] = {}  # any TOML value, looked at below
+    """The address in [http] of the configuration. The rest of the file is not checked."""
+    http: dict[str, Any] = {}  # Any: a TOML value, checked below
     try:
         found = tomllib.loads(path.read_text("utf-8-sig")).get("http")
         http = found if isinstance(found, dict) else {}
@@ -63,12 +63,12 @@ def _configured(path: Path) -> str | None:
     port = os.environ.get("PWS_HTTP__PORT") or http.get("port") or 8080
     if not isinstance(host, str) or not str(port).isdecimal():
         return None
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  what listens everywhere is here too
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  a listener on all addresses is on loopback too
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _key(path: Path | None) -> Secret | None:
-    """The API key, from its file or the environment. What is wrong with it is told without it."""
+    """The API key, from its file or the environment. No message repeats it."""
     where, text = "PWS_KEY", os.environ.get("PWS_KEY", "")
     if path is not None:
         where = f"--key-file {path}"

@@ -100,7 +100,7 @@ def command(
 
 
 def _word(option: str, word: str, allowed: Sequence[str]) -> str:
-    """One of a few words. Raises Mistake."""
+    """The word, where it is allowed. Raises Mistake."""
     if word not in allowed:
         raise output.Mistake(f"{option}: expected {', '.join(allowed[:-1])} or {allowed[-1]}, got {word!r}")
     return word

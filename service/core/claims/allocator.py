@@ -19,9 +19,9 @@ from typing import Final
 from service.core.claims.leases import LeaseTable
 from service.core.claims.members import MemberLookup
 from service.core.claims.model import (
-    Ask,
     ClaimEvent,
     ClaimEventKind,
+    ClaimRequest,
     Granted,
     Lease,
     NotEnoughFree,
@@ -37,7 +37,7 @@ from service.core.clock import Clock
 from service.core.presence.snapshot import GroupedSnapshot
 
 UNWATCHED: Final = "no longer watched"
-GONE: Final = "the asker was gone before it could be answered"
+GONE: Final = "the client was gone before it could be answered"
 
 _Reasons = dict[tuple[str, frozenset[str]], tuple[PassedOver, ...]]
 """By group, and the groups of earlier requests: why each member cannot be had at one moment."""
@@ -82,7 +82,7 @@ class Allocator:
     def out_of_patience(self) -> frozenset[str]:
         """The groups of requests that have waited as long as they would."""
         now = self._clock.monotonic()
-        return frozenset(ticket.ask.group for ticket in self._queue if ticket.until <= now)
+        return frozenset(ticket.request.group for ticket in self._queue if ticket.until <= now)
 
     @property
     def next_due(self) -> float | None:
@@ -92,12 +92,12 @@ class Allocator:
 
     # --- requests
 
-    def ask(self, ask: Ask, wait: float = 0.0) -> Ticket:
+    def ask(self, request: ClaimRequest, wait: float = 0.0) -> Ticket:
         """A request, which waits for at most so many seconds. KeyError: there is no such group."""
-        most = self._watched(ask.group)
+        most = self._watched(request.group)
         self.tick()
-        wait = wait if ask.count <= most else 0.0  # no request waits for what cannot come
-        ticket = self._queue.add(ask, self._clock.monotonic() + wait)
+        wait = wait if request.count <= most else 0.0  # no request waits for what cannot come
+        ticket = self._queue.add(request, self._clock.monotonic() + wait)
         try:
             self._serve()
             if ticket.outcome is None:
@@ -203,56 +203,56 @@ class Allocator:
         if self._members_left:
             self._members_left = False
             for ticket in self._queue:
-                if self._watched(ticket.ask.group) < ticket.ask.count:
+                if self._watched(ticket.request.group) < ticket.request.count:
                     self._refuse(ticket)
                     self.settled.append(ticket)
         now = self._clock.monotonic()
-        self._reserve.attend({ticket.ask.group for ticket in self._queue if ticket.until > now}, now)
+        self._reserve.attend({ticket.request.group for ticket in self._queue if ticket.until > now}, now)
         self._kept = {}
         walk = Walk()
         for ticket in self._queue:
-            group, count = ticket.ask.group, ticket.ask.count
+            group, count = ticket.request.group, ticket.request.count
             if count <= walk.most.get(group, count):
-                picked, free = self._pick(ticket.ask, walk.kept)
+                picked, free = self._pick(ticket.request, walk.kept)
                 if len(picked) == count:
                     self._grant(ticket, picked, walk)
                     continue
                 walk.most[group], walk.free[group] = len(picked), free
-            self._mark_withheld(ticket.ask, walk)
+            self._mark_withheld(ticket.request, walk)
             if ticket.until > now and group not in walk.passed:
                 walk.passed.add(group)
                 free = {key for key in walk.free[group] if key not in self._leases}
                 self._kept[group] = self._reserve.keeps(group, free - walk.kept)
                 walk.kept |= self._kept[group]
 
-    def _pick(self, ask: Ask, kept: Set[str]) -> tuple[list[Person], set[str]]:
-        """Those that `ask` gets now, all or too few; and who would be free for it if none were kept.
+    def _pick(self, request: ClaimRequest, kept: Set[str]) -> tuple[list[Person], set[str]]:
+        """Those that `request` gets now, all or too few; and who would be free for it if none were kept.
 
         Only who is free as far as the log knows is looked at anew.
         """
-        group = ask.group
+        group = request.group
         free = {key for key in self._order.free(group) if key not in self._leases}
         picked: list[Person] = []
         for key in self._order.ordered(group, free - kept):
             seen = self._members.at(group, key)
             if seen is not None and seen.verdict.available:
                 picked.append(seen.person)
-                if len(picked) == ask.count:
+                if len(picked) == request.count:
                     break
             else:
                 free.discard(key)
         return picked, free
 
-    def _mark_withheld(self, ask: Ask, walk: Walk) -> None:
+    def _mark_withheld(self, request: ClaimRequest, walk: Walk) -> None:
         """The request is not served. Where it would be if none were kept, the time of those who are kept runs."""
-        group = ask.group
+        group = request.group
         if walk.looked.get(group) != len(walk.kept):
             walk.looked[group] = len(walk.kept)
             free = {key for key in walk.free[group] if key not in self._leases}
             walk.withheld[group] = {key for key in free & walk.kept if self._is_free(group, key)}
             walk.could[group] = len(free - walk.kept) + len(walk.withheld[group])
         withheld = walk.withheld[group]
-        if withheld and ask.count <= walk.could[group]:
+        if withheld and request.count <= walk.could[group]:
             self._reserve.withheld((name for name, kept in self._kept.items() if kept & withheld), withheld)
             walk.withheld[group] = set()
 
@@ -261,27 +261,27 @@ class Allocator:
         return seen is not None and seen.verdict.available
 
     def _grant(self, ticket: Ticket, picked: list[Person], walk: Walk) -> None:
-        ask = ticket.ask
-        lease = self._leases.make(self._new_id(), ask, picked)
+        request = ticket.request
+        lease = self._leases.make(self._new_id(), request, picked)
         self._away -= lease.keys
-        self._reserve.granted(ask.group, lease.keys, is_first=ask.group not in walk.passed)
+        self._reserve.granted(request.group, lease.keys, is_first=request.group not in walk.passed)
         others = passed_over(
-            ask.group, self._members, self._leases, lease.keys, walk.kept, self._order.behind(ask.group)
+            request.group, self._members, self._leases, lease.keys, walk.kept, self._order.behind(request.group)
         )
-        ticket.picking = self._order.picked(ask.group, (person.key for person in picked))
+        ticket.picking = self._order.picked(request.group, (person.key for person in picked))
         self._queue.settle(ticket, Granted(lease, others))
         self.settled.append(ticket)
         self._add_event(ClaimEventKind.MADE, lease)
 
     def _refuse(self, ticket: Ticket, known: _Reasons | None = None) -> None:
         """Send it away. `known`: what was said in this same moment to those before it, as long as it is so."""
-        before = frozenset(each.ask.group for each in self._queue if each.number < ticket.number)
+        before = frozenset(each.request.group for each in self._queue if each.number < ticket.number)
         known = {} if known is None else known
-        others = known.get((ticket.ask.group, before))
+        others = known.get((ticket.request.group, before))
         if others is None:
             kept = set[str]().union(*(self._kept.get(group, ()) for group in before))
-            others = known[ticket.ask.group, before] = passed_over(
-                ticket.ask.group, self._members, self._leases, frozenset(), kept, TOO_FEW
+            others = known[ticket.request.group, before] = passed_over(
+                ticket.request.group, self._members, self._leases, frozenset(), kept, TOO_FEW
             )
         free = sum(each.reason == TOO_FEW for each in others)
         self._queue.settle(ticket, NotEnoughFree(free, any(each.reason == KEPT for each in others), others))

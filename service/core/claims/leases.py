@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 
-from service.core.claims.model import Ask, Lease, Person
+from service.core.claims.model import ClaimRequest, Lease, Person
 from service.core.clock import Clock, Moment
 from service.core.presence.claim import Claim
 
@@ -62,13 +62,15 @@ class LeaseTable:
 
     # --- writing
 
-    def make(self, name: str, ask: Ask, people: Sequence[Person]) -> Lease:
+    def make(self, name: str, request: ClaimRequest, people: Sequence[Person]) -> Lease:
         """Hold these. ValueError: one of them is held already, or the name is taken."""
         now = Moment.of(self._clock)
         taken = [person.contact for person in people if person.key in self._claims]
         if taken or name in self._leases:
             raise ValueError(f"held already: {taken or name}")
-        lease = Lease(name, ask.group, ask.purpose, ask.holder, now, _later(now, ask.seconds), tuple(people))
+        lease = Lease(
+            name, request.group, request.purpose, request.holder, now, _later(now, request.seconds), tuple(people)
+        )
         self._keep(lease)
         return lease
 

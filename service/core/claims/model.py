@@ -58,7 +58,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ClaimRequest:
     """A request for `count` people of a group, for `seconds`."""
 
     group: str

@@ -3,7 +3,7 @@
 | order | first comes | remembered |
 |---|---|---|
 | longest-available | who has been free for the longest time | since when the group's rule calls each one free |
-| round-robin | the next one by name after whoever was picked last for this group | whom that was |
+| round-robin | the next one by name after the person picked last for this group | whom that was |
 | least-recently-claimed | who was never claimed, then whose last claim is longest ago | the last claim of each |
 
 Ties go by the contact's key, so that the same situation has the same answer.

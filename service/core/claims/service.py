@@ -19,7 +19,7 @@ from service.core.claims.allocator import Allocator
 from service.core.claims.coverage import Coverage
 from service.core.claims.leases import LeaseTable
 from service.core.claims.members import ReaderMembers
-from service.core.claims.model import Ask, ClaimEvent, Lease, Outcome, Pick, RejectReason
+from service.core.claims.model import ClaimEvent, ClaimRequest, Lease, Outcome, Pick, RejectReason
 from service.core.claims.pick_order import PickOrder
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import Clock
@@ -105,15 +105,15 @@ class ClaimService:
 
     # --- requests
 
-    def ask(self, ask: Ask, wait: float = 0.0) -> Ticket:
+    def ask(self, request: ClaimRequest, wait: float = 0.0) -> Ticket:
         """Request people. The ticket has an outcome, or waits for at most `wait` seconds: see `outcome`.
 
         KeyError: there is no such group.
         """
         if self._closed:
-            return Ticket(0, ask, 0.0, RejectReason.STOPPING)
-        self._log.touch(self._reader.groups[ask.group])
-        ticket = self._allocator.ask(ask, wait)
+            return Ticket(0, request, 0.0, RejectReason.STOPPING)
+        self._log.touch(self._reader.groups[request.group])
+        ticket = self._allocator.ask(request, wait)
         self._flush()
         self._woken.set()
         return ticket

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from service.core.claims.model import Ask, Outcome
+from service.core.claims.model import ClaimRequest, Outcome
 from service.core.claims.pick_order import Picking
 
 
@@ -21,7 +21,7 @@ class Ticket:
     `picking` is what serving it did to the order."""
 
     number: int
-    ask: Ask
+    request: ClaimRequest
     until: float
     outcome: Outcome | None = None
     picking: Picking | None = None
@@ -68,10 +68,10 @@ class Queue:
         """The moment at which the next wait ends."""
         return min((ticket.until for ticket in self._tickets.values()), default=None)
 
-    def add(self, ask: Ask, until: float) -> Ticket:
+    def add(self, request: ClaimRequest, until: float) -> Ticket:
         """Add a request, behind all others."""
         self._number += 1
-        ticket = self._tickets[self._number] = Ticket(self._number, ask, until)
+        ticket = self._tickets[self._number] = Ticket(self._number, request, until)
         return ticket
 
     def settle(self, ticket: Ticket, outcome: Outcome) -> None:

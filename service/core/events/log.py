@@ -2,12 +2,12 @@
 
 Contacts change in two ways. Their presence changes, and the store publishes that; and what is said of them changes with
 time, a lost subscription or a claim, without any reading: live becomes stale, somebody's dwell is over. The log looks
-for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So whoever
-follows it and keeps the last event of each contact knows at most a tick later what a query would answer now (`as_of`
-aside, which moves on with every confirmation).
+for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So a client
+that follows it and keeps the last event of each contact knows at most a tick later what a query would answer now
+(`as_of` aside, which moves on with every confirmation).
 
 Each event has a revision of its own, its id. Ids ascend; a follower's whole state is the id of the last event it took,
-so that a slow one costs nothing but its own delay. The list is bounded: whoever is behind its beginning starts over.
+so that a slow one costs nothing but its own delay. The list is bounded: a client behind its beginning starts over.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class EventLog:
         self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
         self._handing = False
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._doubted = asyncio.Event()
         self.closed = False
         self.touch(record.key for record in store.records())
@@ -118,10 +118,10 @@ class EventLog:
             return snapshot
         return snapshot._replace(contact=contact._replace(freshness=Freshness(level, latest, reason)))
 
-    async def news(self, after: int) -> None:
+    async def wait_for_event(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
         while self._last <= after and not self.closed:
-            await self._news.wait()
+            await self._arrived.wait()
 
     # --- writing
 
@@ -267,8 +267,8 @@ class EventLog:
             del self._events[:gone]
 
     def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._arrived.set()
+        self._arrived = asyncio.Event()
         for bell in tuple(self._bells.values()):
             bell()
 

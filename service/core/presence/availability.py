@@ -32,7 +32,7 @@ from service.core.presence.records import Record
 NEVER: Final = ("on-the-phone", "alerting", "meeting")
 """Activities that no task goes with, where a rule does not say otherwise."""
 _SAME: Final = (IN_CALL, RINGING, MEETINGS)
-"""Words that mean the same: whoever names one means all of them."""
+"""Words that mean the same: a rule that names one means all of them."""
 
 
 class AvailabilityVerdict(NamedTuple):

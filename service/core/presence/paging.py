@@ -57,15 +57,15 @@ class Pager:
         bound: float | None = None,
         *,
         sort: Sort = BY_CONTACT,
-        asker: str = "",
+        key_name: str = "",
         client: str = "",
     ) -> Page:
-        """At most `limit` contacts that pass, for the key named `asker`; `client` is whose room a kept order takes.
+        """At most `limit` contacts that pass, for the key named `key_name`; a kept order counts for `client`.
 
         Raises Unknown for an unknown group and for a malformed cursor or one of another query, CursorExpired for a
         cursor whose order is no longer kept.
         """
-        question = _question(wanted, sort, asker)
+        question = _question(wanted, sort, key_name)
         try:
             begin = None if cursor is None else read_cursor(cursor, question)
         except WrongCursor as error:
@@ -126,8 +126,8 @@ class Pager:
         return reversed(records[:end])
 
 
-def _question(wanted: Filter, sort: Sort, asker: str) -> bytes:
+def _question(wanted: Filter, sort: Sort, key_name: str) -> bytes:
     """What a cursor belongs to."""
     sets = (wanted.states, wanted.activities, wanted.groups, wanted.levels)
     within = sorted(wanted.within) if wanted.within is not None else None
-    return mark(*map(sorted, sets), wanted.text, wanted.available, within, sort, asker)
+    return mark(*map(sorted, sets), wanted.text, wanted.available, within, sort, key_name)

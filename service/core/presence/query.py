@@ -149,11 +149,11 @@ class Reader:
         bound: float | None = None,
         *,
         sort: Sort = BY_CONTACT,
-        asker: str = "",
+        key_name: str = "",
         client: str = "",
     ) -> Page:
         """At most `limit` contacts that pass; see `Pager.page`."""
-        return self._pager.page(wanted, limit, cursor, bound, sort=sort, asker=asker, client=client)
+        return self._pager.page(wanted, limit, cursor, bound, sort=sort, key_name=key_name, client=client)
 
     def _passing(
         self, records: Iterable[Record], wanted: Filter, bound: float | None = None

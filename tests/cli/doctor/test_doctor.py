@@ -76,7 +76,7 @@ def test_a_wrong_password_is_named_with_what_to_do(office: CommandOffice) -> Non
     assert result.code == 1
     assert "refused with code 114" in result.out
     assert "check application.username and the password; the user needs the server's group" in result.out
-    assert "callback: not tried, since no node lets one in" in result.out
+    assert "callback: not tried, since no node accepted the login" in result.out
 
 
 def test_a_node_that_is_down_does_not_hide_the_others(make_office: Callable[..., CommandOffice]) -> None:
@@ -113,7 +113,7 @@ def test_a_callback_that_only_the_server_does_not_reach(make_office: Callable[..
     office = make_office(Options(users=USERS, callback_ports=frozenset({80})))
     result = examine(office, "--timeout", "0.3")
     assert result.code == 1
-    assert "this machine reaches it: look at the server's way to it" in result.out
+    assert "this machine reaches it: check the server's route to it" in result.out
 
 
 def test_a_proxy_that_changes_the_path_is_noticed(office: CommandOffice) -> None:
@@ -140,7 +140,7 @@ def test_a_proxy_that_changes_the_path_is_noticed(office: CommandOffice) -> None
         proxy.shutdown()
         thread.join()
     assert result.code == 1
-    assert "but 1 other requests; does a proxy in between change the path?" in result.out
+    assert "but 1 other requests; a proxy in between may change the path" in result.out
 
 
 @pytest.mark.parametrize("path", ["/pws", "/presence/a%20b/"])
@@ -174,7 +174,7 @@ def test_a_port_of_another_program(office: CommandOffice) -> None:
         result = examine(office, port=port)
         thread.join(5)
     assert result.code == 1
-    assert f"callback: cannot listen on 127.0.0.1:{port}: another program does; stop that one" in result.out
+    assert f"callback: cannot listen on 127.0.0.1:{port}: another program has the port; stop that program" in result.out
     assert office.left()["endpoints"] == 0
 
 
@@ -209,7 +209,7 @@ def service_at(answers: dict[str, str]) -> Iterator[int]:
         ('{"state": "live", "problems": [], "notifications": {"received": 7}}', 0, "live, 7 notifications received"),
         ('{"state": "live", "problems": [{"what": "notifications are being lost"}]}', 0, "live; notifications are"),
         ('{"state": "down", "problems": [{"what": "imp1 does not answer"}]}', 1, "down; imp1 does not answer"),
-        ("", 0, "does not tell how it is: "),
+        ("", 0, "but its status cannot be read: "),
     ],
 )
 def test_where_the_service_is_running_it_is_asked(status: str, code: int, said: str, office: CommandOffice) -> None:
@@ -229,7 +229,7 @@ def test_a_service_that_hangs_is_not_another_program(office: CommandOffice, monk
         port = listening.getsockname()[1]
         result = examine(office, port=port)
     assert result.code == 1
-    assert f"something listens at http://127.0.0.1:{port}, and does not answer within 0.3 s; if it is" in result.out
+    assert f"a program listens at http://127.0.0.1:{port} and does not answer within 0.3 s; if it is" in result.out
     assert "another program" not in result.out
 
 
@@ -253,7 +253,9 @@ def test_another_program_at_the_apis_own_port(answers: dict[str, str], office: C
     with service_at(answers) as taken:
         result = examine_apart(office, taken)
     assert result.code == 1
-    assert f"cannot listen on 127.0.0.1:{taken} for the API: another program does; stop that one" in result.out
+    assert (
+        f"cannot listen on 127.0.0.1:{taken} for the API: another program has the port; stop that program" in result.out
+    )
     assert "is reached" in result.out
 
 
@@ -289,7 +291,7 @@ def test_an_end_user_whom_the_server_does_not_know(make_office: Callable[..., Co
 def test_without_contacts_the_callback_is_not_tried(office: CommandOffice) -> None:
     result = examine(office, watch='end_user = "dispatcher"')
     assert result.code == 0
-    assert "warning  callback: not tried: there is nobody to subscribe to" in result.out
+    assert "warning  callback: not tried: there is no contact to subscribe to" in result.out
 
 
 # The configuration
@@ -414,7 +416,7 @@ def test_a_good_certificate_is_described(secure: Secure, tmp_path: Path) -> None
         ('ca_file = "other.pem"', "is not known; set server.ca_file to that authority's certificate"),
         ("", "is not known; set server.ca_file to that authority's certificate"),
         ('ca_file = "server.pem"', "is not known"),
-        (f'fingerprint = "{"ab" * 32}"', "it is not the one of server.fingerprint; compare it on the server"),
+        (f'fingerprint = "{"ab" * 32}"', "its SHA-256 is not server.fingerprint; compare it on the server"),
         ("tls = false", "the port speaks TLS, and server.tls is false; set server.tls = true"),
     ],
 )
@@ -432,7 +434,7 @@ def test_a_certificate_for_another_name(secure: Secure) -> None:
     office, address = secure("imp1.example.com")
     result = examine(office, server=f'nodes = ["{address}"]\nca_file = "ca.pem"')
     assert result.code == 1
-    assert "it names imp1.example.com; name the node in server.nodes as it does" in result.out
+    assert "it names another host: imp1.example.com; name the node in server.nodes as it does" in result.out
 
 
 def test_a_certificate_that_ends_soon_or_has_ended(secure: Secure) -> None:
@@ -446,7 +448,7 @@ def test_a_certificate_that_has_ended(secure: Secure) -> None:
     office, address = secure("127.0.0.1", until=datetime.now(UTC) - timedelta(days=1))
     result = examine(office, server=f'nodes = ["{address}"]\nca_file = "ca.pem"')
     assert result.code == 1
-    assert "it is not valid any more: certificate has expired; renew the `cup` certificate" in result.out
+    assert "it is no longer valid: certificate has expired; renew the `cup` certificate" in result.out
 
 
 def test_tls_at_a_port_without_it(office: CommandOffice) -> None:

@@ -34,7 +34,7 @@ def test_it_writes_a_configuration_and_a_password_for_its_owner_alone(elsewhere:
     assert config.watch[0].contacts[0] == "joe@example.com"
     assert stat.S_IMODE((elsewhere / "pws-password").stat().st_mode) == 0o600
     assert config.application.password.reveal() == 'hun"ter2'
-    assert "- appuser.json: the application user's password stands in the clear" in out
+    assert "- appuser.json: the application user's password is in clear text" in out
     assert "Wrote pws.toml and pws-password" in err
     assert "hun" not in out + err
 
@@ -76,7 +76,7 @@ def test_a_value_that_does_not_fit_is_told_after_writing(elsewhere: Path, capsys
     samples(elsewhere / "scripts", end_user={"USERNAME": "two words"})
     assert run(["migrate", "scripts"]) == 2
     err = capsys.readouterr().err
-    assert "pws.toml is written and needs your hand" in err
+    assert "pws.toml is written, but is not valid yet" in err
     assert "watch[0].end_user" in err
 
 

@@ -18,8 +18,8 @@ from service.cli.terminal.follow import (
     ConnectionLost,
     Health,
     StreamEvent,
+    StreamFollower,
     Update,
-    Watcher,
     health_of,
 )
 from service.cli.terminal.picture import Picture
@@ -68,7 +68,7 @@ async def following(
     """A picture, and what waits for the next update of a kind."""
     api = Api(ServiceAddress(url), silence)
     try:
-        async with aclosing(Watcher(api, [], clock, jitter=lambda: 1.0).updates()) as updates:
+        async with aclosing(StreamFollower(api, [], clock, jitter=lambda: 1.0).updates()) as updates:
             follower = Following(clock, updates)
             yield follower.picture, follower.until
     finally:

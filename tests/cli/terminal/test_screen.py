@@ -52,8 +52,8 @@ class Show:
 
     async def tell(self, *updates: Update | Exception) -> None:
         """These happen, and are shown."""
-        for each in updates:
-            self._queue.put_nowait(each)
+        for update in updates:
+            self._queue.put_nowait(update)
         while not self._queue.empty():
             await self.pilot.pause()
         await self.pilot.pause()
@@ -152,7 +152,7 @@ async def test_what_is_wrong_with_the_service_stands_at_the_top() -> None:
         banner = show.app.query_one("#banner")
         assert banner.display
         await show.tell(Health("down", (), None))
-        assert show.lines[0].startswith(" DOWN: the service does not say why")
+        assert show.lines[0].startswith(" DOWN: the service gives no reason")
         await show.tell(LIVE)
         assert not banner.display
 

@@ -124,7 +124,7 @@ def test_after_a_break_it_resumes_and_says_that_nothing_was_sure_meanwhile(servi
         service.send(END)
         running.out.having("AWAY")
     assert [each["event"] for each in documents(running)[2:]] == ["disconnected", "connected", "change"]
-    assert documents(running)[2] == {"event": "disconnected", "id": None, "reason": "the service has ended the stream"}
+    assert documents(running)[2] == {"event": "disconnected", "id": None, "reason": "the service ended the stream"}
     assert [headers.get("Last-Event-ID") for headers in service.headers] == [None, "10", "10"]
 
 
@@ -145,8 +145,9 @@ def test_in_lines_a_break_is_told_once(service: Streaming, start: Start) -> None
         running.out.having("joe")
         service.begin = [refused(502), refused(429, "too many"), service.snapshot(contact("ann"), reason="not-kept")]
         service.send(END)
-        assert "NOT CONNECTED: the service has ended the stream; what was told so far is not" in running.out.having(
-            "NOT"
+        assert (
+            "NOT CONNECTED: the service ended the stream; the lines so far may no longer be true"
+            in running.out.having("NOT")
         )
         running.out.having("connected again")
         running.out.having("changes were missed; this is how it is now")
@@ -228,7 +229,7 @@ def test_what_is_no_event_makes_it_begin_anew(service: Streaming, start: Start) 
         (404, "", 1, "there is no /v1/events at"),
         (422, "group: expected one of sales, support", 2, "group: expected one of sales, support"),
         (429, "too many streams", 1, "cannot be reached: HTTP 429: too many streams"),
-        (418, "\x1b[2Jteapot", 1, "says no: HTTP 418: \ufffd[2Jteapot"),
+        (418, "\x1b[2Jteapot", 1, "refuses: HTTP 418: \ufffd[2Jteapot"),
     ],
 )
 def test_a_refusal_at_the_start_is_one_line(
@@ -245,8 +246,8 @@ def test_a_refusal_at_the_start_is_one_line(
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (web.Response(text="<html>", content_type="text/html"), "is no stream of events: is the address right?"),
-        (web.Response(status=302, headers={"Location": "https://sso.example.com/"}), "sends elsewhere, to https://sso"),
+        (web.Response(text="<html>", content_type="text/html"), "is not a stream of events: is the address right?"),
+        (web.Response(status=302, headers={"Location": "https://sso.example.com/"}), "redirects to https://sso"),
     ],
 )
 def test_another_program_at_the_address_is_told(
@@ -304,7 +305,7 @@ def test_https_at_a_port_without_it_says_so(service: Streaming, capsys: pytest.C
         (["--url", "http://x:99999"], "--url: expected an address"),
         (["--url", "http://joe:hunter2@x"], "--url: expected no user and password in it"),
         (["--url", "http://x?key=hunter2"], "--url: expected an address"),
-        (["--url", "http://127.0.0.1:1", "--ca-file", "x"], "--ca-file: there is no certificate to check"),
+        (["--url", "http://127.0.0.1:1", "--ca-file", "x"], "--ca-file: expected an https address with it"),
         (["--url", "https://127.0.0.1:1", "--ca-file", "x"], "--ca-file x: not a file with certificates in PEM"),
         (["--key-file", "nowhere"], "--key-file nowhere: cannot be read: No such file"),
         (["--state", "sleeping"], "--state: expected AVAILABLE, BUSY"),

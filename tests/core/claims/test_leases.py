@@ -16,7 +16,7 @@ async def test_a_lease_ends_at_its_moment() -> None:
     async with running(branch):
         lease = branch.claim(seconds=30)
         await branch.clock.run(29.999)
-        assert branch.knowledge.leases.get(lease.id) is lease
+        assert branch.core.leases.get(lease.id) is lease
         await branch.clock.run(0.001)
         expired, changed = [event for event in branch.events if event.at.monotonic == lease.expires.monotonic]
         assert expired.name == ClaimEventKind.EXPIRED
@@ -31,8 +31,8 @@ async def test_an_expired_lease_holds_nobody_though_no_timer_ran() -> None:
     branch.opens()
     lease = branch.claim(seconds=30)
     branch.clock.advance(30)
-    assert branch.knowledge.leases.get(lease.id) is None
-    assert branch.knowledge.leases.held(uri("ann")) is None
+    assert branch.core.leases.get(lease.id) is None
+    assert branch.core.leases.held(uri("ann")) is None
     assert not branch.claim_service.release(lease.id)
     assert names(branch.claim()) == ["ann"]
 
@@ -48,10 +48,10 @@ async def test_a_renewal_counts_from_now() -> None:
         assert renewed is not None
         assert renewed.expires.monotonic == branch.clock.monotonic() + 15
         await branch.clock.run(14)
-        assert branch.knowledge.leases.get(lease.id) is renewed
+        assert branch.core.leases.get(lease.id) is renewed
         assert branch.claim_service.renew(lease.id, 5) is not None
         await branch.clock.run(5)
-        assert branch.knowledge.leases.get(lease.id) is None
+        assert branch.core.leases.get(lease.id) is None
         assert branch.claim_service.renew(lease.id, 15) is None
     assert [each.kind for each in branch.claim_events] == [
         ClaimEventKind.MADE,
@@ -69,7 +69,7 @@ def test_a_lease_renewed_all_day_costs_no_memory() -> None:
     for _ in range(1000):
         branch.clock.advance(1)
         branch.claim_service.renew(lease.id, 3600)
-    assert len(branch.knowledge.leases._due) < 100
+    assert len(branch.core.leases._due) < 100
 
 
 def test_the_log_tells_of_the_claim_and_of_the_contact() -> None:
@@ -100,7 +100,7 @@ def test_one_who_is_free_by_time_is_told_free_before_being_told_claimed() -> Non
     branch = Branch({"support": ("ann",)})
     branch.opens()
     branch.clock.advance(2000)
-    branch.knowledge.log.touch()
+    branch.core.log.touch()
     reading = branch.store.begin()
     branch.store.confirm(FEED, reading)
     branch.claim()
@@ -128,7 +128,7 @@ def test_one_who_is_claimed_and_becomes_unavailable_is_told_once() -> None:
         ("on the phone", uri("ann")),
         ("stale: its last known state may no longer be true", uri("ann")),
     ]
-    assert branch.knowledge.leases.get(lease.id) is not None
+    assert branch.core.leases.get(lease.id) is not None
 
 
 def test_one_who_is_watched_no_longer_is_held_no_longer() -> None:
@@ -137,11 +137,11 @@ def test_one_who_is_watched_no_longer_is_held_no_longer() -> None:
     branch.opens()
     lease = branch.claim(count=2)
     branch.store.unwatch([uri("ann")])
-    left = branch.knowledge.leases.get(lease.id)
+    left = branch.core.leases.get(lease.id)
     assert left is not None
     assert names(left) == ["bob"]
     branch.store.unwatch([uri("bob")])
-    assert branch.knowledge.leases.get(lease.id) is None
+    assert branch.core.leases.get(lease.id) is None
     told = [(each.kind, each.reason) for each in branch.claim_events[1:]]
     gone = (ClaimEventKind.UNAVAILABLE, "no longer watched")
     assert told == [gone, gone, (ClaimEventKind.RELEASED, "nobody in it is watched any longer")]
@@ -214,13 +214,13 @@ def test_a_lease_that_ends_while_it_is_looked_at_is_no_stumbling_block() -> None
     branch.opens()
     branch.claim(seconds=30)
     branch.clock.advance(29.9)
-    sweep = branch.knowledge.leases.sweep
+    sweep = branch.core.leases.sweep
 
     def late() -> list[Lease]:
         found = sweep()
         branch.clock.advance(0.2)
         return found
 
-    branch.knowledge.leases.sweep = late  # type: ignore[method-assign]  # the clock is not ours to stop
+    branch.core.leases.sweep = late  # type: ignore[method-assign]  # the clock is not ours to stop
     assert branch.refused().free == 0
     assert names(branch.claim()) == ["ann"]

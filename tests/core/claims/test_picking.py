@@ -37,7 +37,7 @@ def test_all_or_none() -> None:
     refused = branch.refused(count=3)
     assert refused.free == 2
     assert reasons(refused) == {"ann": "free, but too few are", "bob": "is BUSY", "cid": "free, but too few are"}
-    assert not branch.knowledge.leases.leases()
+    assert not branch.core.leases.leases()
     assert names(branch.claim(count=2)) == ["ann", "cid"]
 
 
@@ -98,7 +98,7 @@ def test_one_whose_asker_vanished_keeps_the_place() -> None:
     branch.opens()
     branch.clock.advance(5)
     branch.claim_service.leave(branch.ask())
-    assert not branch.knowledge.leases.leases()
+    assert not branch.core.leases.leases()
     assert names(branch.claim()) == ["ann"]
 
 

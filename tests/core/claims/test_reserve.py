@@ -92,7 +92,7 @@ def test_it_is_renewed_when_the_first_of_the_group_is_served() -> None:
     branch.attend(1)  # the two of support
     branch.put("zoe", BUSY)
     branch.attend(60)
-    assert not branch.knowledge.leases.leases()
+    assert not branch.core.leases.leases()
     branch.ask(count=2, wait=300)
     assert reasons(branch.refused("sales"))["ann"] == KEPT
 

@@ -88,14 +88,14 @@ class Claims(RuleBasedStateMachine):
         return self.is_live(name) and self.state[name] is AVAILABLE
 
     def kept_before(self, ticket: Ticket) -> set[str]:
-        """Those who may be kept for askers that came before."""
-        return {name for each in self.waiting if each.number < ticket.number for name in GROUPS[each.ask.group]}
+        """Those who may be kept for earlier requests."""
+        return {name for each in self.waiting if each.number < ticket.number for name in GROUPS[each.request.group]}
 
     def could_have(self, ticket: Ticket) -> list[str]:
         kept = self.kept_before(ticket)
         return [
             name
-            for name in GROUPS[ticket.ask.group]
+            for name in GROUPS[ticket.request.group]
             if self.is_free(name) and name not in self.held and name not in kept
         ]
 
@@ -134,12 +134,12 @@ class Claims(RuleBasedStateMachine):
 
     def look_at_those_who_wait(self) -> None:
         for group in GROUPS:
-            if any(each.ask.group == group for each in self.waiting):
+            if any(each.request.group == group for each in self.waiting):
                 self.runs.setdefault(group, self.now)
                 self.quiet.pop(group, None)
             elif self.now >= self.quiet.setdefault(group, self.now) + RESERVE:
                 self.runs.pop(group, None)
-        wanted = {name for each in self.waiting if each.ask.count == 1 for name in GROUPS[each.ask.group]}
+        wanted = {name for each in self.waiting if each.request.count == 1 for name in GROUPS[each.request.group]}
         for name in PEOPLE:
             if name in wanted and self.is_free(name) and name not in self.held:
                 self.withheld.setdefault(name, self.now)
@@ -200,31 +200,33 @@ class Claims(RuleBasedStateMachine):
         """Nobody who would have come first was passed over, and the picked come in their order."""
         ranks = [self.rank(lease.group, name) for name in names]
         assert ranks == sorted(ranks)
-        asker = next((each for each in self.waiting if each.ask.holder == lease.holder), None)
-        kept = self.kept_before(asker) if asker is not None else self.kept_before_all()
+        waiting = next((each for each in self.waiting if each.request.holder == lease.holder), None)
+        kept = self.kept_before(waiting) if waiting is not None else self.kept_before_all()
         for name in set(GROUPS[lease.group]) - set(names) - kept - self.held.keys():
             if self.is_free(name) and name in self.since:
                 assert self.rank(lease.group, name) > ranks[-1], f"{name} was passed by"
 
     def kept_before_all(self) -> set[str]:
-        return {name for each in self.waiting if each.outcome is None for name in GROUPS[each.ask.group]}
+        return {name for each in self.waiting if each.outcome is None for name in GROUPS[each.request.group]}
 
     def judge(self, ticket: Ticket) -> None:
-        """An asker has its answer."""
-        group, outcome = ticket.ask.group, ticket.outcome
+        """A request has its answer."""
+        group, outcome = ticket.request.group, ticket.outcome
         match outcome:
             case Granted(lease, passed_over):
-                assert len(lease.people) == ticket.ask.count, "all or none"
+                assert len(lease.people) == ticket.request.count, "all or none"
                 assert not [
                     each
                     for each in self.waiting
-                    if each.number < ticket.number and each.ask.group == group and each.ask.count <= ticket.ask.count
-                ], "an earlier asker of the same group, who wants no more, still waits"
+                    if each.number < ticket.number
+                    and each.request.group == group
+                    and each.request.count <= ticket.request.count
+                ], "an earlier request of the same group, which wants no more, still waits"
                 kept = self.kept_before(ticket).intersection(short(each.contact) for each in lease.people)
-                assert all(map(self.may_be_passed_by, kept)), "kept for an earlier asker"
+                assert all(map(self.may_be_passed_by, kept)), "kept for an earlier request"
                 self.check_reasons(group, {short(each.contact) for each in lease.people}, passed_over)
             case NotEnoughFree(free, _, passed_over):
-                assert free < ticket.ask.count
+                assert free < ticket.request.count
                 self.check_reasons(group, set(), passed_over)
             case _:
                 assert outcome is RejectReason.FULL
@@ -394,7 +396,7 @@ class Claims(RuleBasedStateMachine):
 
     @invariant()
     def claims_are_what_was_told(self) -> None:
-        claims = self.branch.knowledge.leases
+        claims = self.branch.core.leases
         for name in PEOPLE:
             lease = self.held.get(name)
             expired = lease is not None and self.leases[lease].expires.monotonic <= self.now
@@ -405,11 +407,11 @@ class Claims(RuleBasedStateMachine):
     def a_contact_shows_its_claim(self) -> None:
         """And a group's page calls nobody available whom somebody holds."""
         for group, names in GROUPS.items():
-            page = self.branch.knowledge.reader.page(Filter(groups=frozenset({group})), 100)
+            page = self.branch.core.reader.page(Filter(groups=frozenset({group})), 100)
             shown = {short(each.record.contact): each for each in page.contacts}
             assert shown.keys() == set(names) & self.watched
             for name, known in shown.items():
-                held = self.branch.knowledge.leases.held(uri(name)) is not None
+                held = self.branch.core.leases.held(uri(name)) is not None
                 assert known.verdict.available is (self.is_free(name) and not held)
 
     @precondition(lambda self: self.attended)
@@ -421,9 +423,9 @@ class Claims(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_for_what_is_there(self) -> None:
         for ticket in self.waiting:
-            assert len(self.could_have(ticket)) < ticket.ask.count
+            assert len(self.could_have(ticket)) < ticket.request.count
             assert ticket.until > self.now
-            assert len(set(GROUPS[ticket.ask.group]) & self.watched) >= ticket.ask.count
+            assert len(set(GROUPS[ticket.request.group]) & self.watched) >= ticket.request.count
 
     @precondition(lambda self: self.attended)
     @invariant()

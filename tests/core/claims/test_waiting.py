@@ -86,7 +86,7 @@ async def test_at_the_end_of_the_wait_one_who_has_become_free_is_found() -> None
     branch = Branch({"support": ("ann",)})
     branch.opens()
     branch.clock.advance(2000)
-    branch.knowledge.log.touch()
+    branch.core.log.touch()
     async with running(branch):
         ticket = branch.ask(wait=30)
         branch.store.confirm("dispatcher", branch.store.begin())
@@ -165,7 +165,7 @@ async def test_when_the_service_stops_everybody_hears_it() -> None:
         ticket = branch.ask(wait=60)
         waiting = asyncio.create_task(branch.claim_service.outcome(ticket))
         await asyncio.sleep(0)
-        branch.knowledge.log.close()
+        branch.core.log.close()
         assert await waiting is RejectReason.STOPPING
     assert branch.ask().outcome is RejectReason.STOPPING
     assert branch.claim_service.waiting == 0

@@ -366,17 +366,17 @@ def test_whoever_stops_following_hears_no_more() -> None:
 async def test_whoever_waits_for_news_is_woken_by_news_and_by_the_end() -> None:
     """And does not wait for what is there already."""
     followed = FollowedLog()
-    waiting = asyncio.create_task(followed.log.news(followed.log.last))
+    waiting = asyncio.create_task(followed.log.wait_for_event(followed.log.last))
     await followed.turns()
     assert not waiting.done()
     followed.log.tell("noted")
     await waiting
-    await followed.log.news(1000)
-    waiting = asyncio.create_task(followed.log.news(followed.log.last))
+    await followed.log.wait_for_event(1000)
+    waiting = asyncio.create_task(followed.log.wait_for_event(followed.log.last))
     await followed.turns()
     followed.log.close()
     await waiting
-    await followed.log.news(followed.log.last)
+    await followed.log.wait_for_event(followed.log.last)
 
 
 # --- whatever happens

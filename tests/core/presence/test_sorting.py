@@ -126,12 +126,12 @@ def test_walking_pages_while_everything_changes(sort: Sort, seed: int, limit: in
 
 @pytest.mark.parametrize("sort", EVERY_SORT, ids=str)
 def test_a_cursor_belongs_to_its_question(sort: Sort) -> None:
-    """With another filter, another sort or another asker it would lead through the wrong contacts."""
+    """With another filter, another sort or another key it would lead through the wrong contacts."""
     board = office()
-    cursor = board.page(Filter(), 2, sort=sort, asker="a").cursor
+    cursor = board.page(Filter(), 2, sort=sort, key_name="a").cursor
     other = Sort(SortBy.STATE if sort.by is not SortBy.STATE else SortBy.AVAILABLE)
-    assert board.page(Filter(), 3, cursor, sort=sort, asker="a").contacts  # another limit is the same question
-    for wanted, order, asker in (
+    assert board.page(Filter(), 3, cursor, sort=sort, key_name="a").contacts  # another limit is the same question
+    for wanted, order, key_name in (
         (Filter(text="n"), sort, "a"),
         (Filter(within=frozenset()), sort, "a"),
         (Filter(), other, "a"),
@@ -139,7 +139,7 @@ def test_a_cursor_belongs_to_its_question(sort: Sort) -> None:
         (Filter(), sort, "b"),
     ):
         with pytest.raises(Unknown, match="cursor: expected a cursor of the same filters, sort and API key"):
-            board.page(wanted, 2, cursor, sort=order, asker=asker)
+            board.page(wanted, 2, cursor, sort=order, key_name=key_name)
 
 
 def test_a_cursor_by_contact_is_for_ever() -> None:
@@ -204,7 +204,7 @@ def test_orders_are_bounded_in_number_and_in_size() -> None:
     """Whoever asks, however they ask."""
     orders = KeptOrders(ManualClock(), most=5, of_one=5, keys=100)
     for number in range(50):
-        orders.keep(b"q", f"asker {number}", tuple(f"{number}-{each}" for each in range(10)))
+        orders.keep(b"q", f"client {number}", tuple(f"{number}-{each}" for each in range(10)))
     assert (len(orders), orders.keys) == (5, 50)
     large = orders.keep(b"q", "large", tuple(map(str, range(75))))
     assert (len(orders), orders.keys) == (3, 95)
@@ -229,10 +229,10 @@ def test_the_room_is_the_clients_and_the_cursor_the_askers() -> None:
     """Those without a key have one name and many addresses; a walk goes on where the address changes."""
     board = office()
     sort = Sort(SortBy.STATE)
-    first = board.page(Filter(), 2, sort=sort, asker="anonymous", client="10.0.0.1").cursor
+    first = board.page(Filter(), 2, sort=sort, key_name="anonymous", client="10.0.0.1").cursor
     for by in SortBy:
         for descending in (True, False):
-            for text in ("", "x", "@x"):  # more orders than one asker may keep
+            for text in ("", "x", "@x"):  # more orders than one client may keep
                 order = Sort(by, descending)
-                board.page(Filter(text=text), 1, sort=order, asker="anonymous", client="10.0.0.2")
-    assert board.page(Filter(), 2, first, sort=sort, asker="anonymous", client="10.0.0.3").contacts
+                board.page(Filter(text=text), 1, sort=order, key_name="anonymous", client="10.0.0.2")
+    assert board.page(Filter(), 2, first, sort=sort, key_name="anonymous", client="10.0.0.3").contacts
