@@ -12,6 +12,8 @@ import zlib
 
 import aiohttp
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from pws_soap.server import Refused, ServerOptions
@@ -142,6 +144,25 @@ def test_the_charset_of_the_header(kind: str, charset: str | None) -> None:
     assert xml_of(XML, {"content-type": kind}, LIMIT) == (XML, charset)
 
 
+MULTI = "multipart/related; boundary="
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    body=st.one_of(st.binary(max_size=60), st.binary(max_size=40).map(lambda rest: b"--b\r\n" + rest)),
+    kind=st.one_of(st.text(max_size=30), st.text(max_size=20).map(lambda rest: MULTI + "b;" + rest)),
+    encoding=st.sampled_from(["", "gzip", "deflate", "x", "gzip,deflate"]),
+)
+def test_whatever_is_sent_is_unpacked_or_refused(body: bytes, kind: str, encoding: str) -> None:
+    """Nothing else is raised, whatever the headers say, and what comes out is read or refused."""
+    try:
+        content, charset = xml_of(body, {"content-type": kind, "content-encoding": encoding}, LIMIT)
+    except Refused:
+        return
+    request = read(content, ServerOptions(), charset=charset)
+    assert (request.call is None) is (request.problem is not None)
+
+
 async def test_over_a_socket(caplog: pytest.LogCaptureFixture) -> None:
     """Packed, in parts, in UTF-16: all log in. A mistake is told in the fault and in the log, without the password."""
     caplog.set_level(logging.WARNING, "pws.server")
@@ -212,3 +233,29 @@ async def test_a_long_request_is_read_beside_the_event_loop(monkeypatch: pytest.
         go_on.set()
         assert etree.fromstring((await waiting).body).findtext(".//{*}code") == "100"
     assert threads == [True, False, False]
+
+
+async def test_long_requests_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits is dropped with its connection, so that a server with many of them still stops at once."""
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    lengths: list[int] = []
+
+    def slow(body: bytes, options: ServerOptions, *, charset: str | None, in_thread: bool) -> m.Request:
+        lengths.append(len(body))
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(30)
+        return read(body, options, charset=charset, in_thread=in_thread)
+
+    monkeypatch.setattr(http_service, "read", slow)
+    long, longer = envelope(fetch() + " " * 40_000), envelope(fetch() + " " * 50_000)
+    async with served_board() as served:
+        first = asyncio.create_task(served.service.answer(long))
+        await begun.wait()
+        second = asyncio.create_task(served.service.answer(longer))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        go_on.set()
+        await first
+    assert lengths == [len(long)]

@@ -149,7 +149,7 @@ CLEARS = [
     (document(device("pws_override", source=SOURCE), CLEAR), False),
     (document(device("pws_override", source=SOURCE, basic="closed"), CLEAR), False),
     (document(device("pws_override", "<c:clear xmlns:c='urn:c'></c:clear>", source=SOURCE)), False),
-    (document("<clear/>" + device("pws_override", source=SOURCE)), False),
+    (document("<Clear/>" + device("pws_override", source=SOURCE)), False),
     (document(device("pws-override", basic="closed"), CLEAR), True),
     (document(device("pws-override", basic="closed")), True),
     (document(device("pws-persistent", basic="closed", source=SOURCE)), True),
