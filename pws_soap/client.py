@@ -35,6 +35,7 @@ from pws_soap.models import (
     same_contact,
 )
 from pws_soap.notification import EVENT_TYPE
+from pws_soap.pidf import writer
 from pws_soap.transport import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_MAX_REPLY_BYTES,
@@ -350,6 +351,14 @@ class PwsClient:
         info = {"richPresence": "", "override": arguments.flag("override", override)}
         sent = {"presenceType": _type(rich=True), "presenceInfo": info, "expiration": arguments.expires(expires)}
         await self._calls.status("setPresence", sent, user, repeatable=True, rich=rich)
+
+    async def clear_presence(self, user: Session, contact: str, *, expires: int = DEFAULT_EXPIRES) -> None:
+        """Take back the presence that was set for the end user, an override or not; what was before holds again.
+
+        `contact` is the end user as user@domain. It sends the document of `pws_soap.pidf.writer.clear`.
+        """
+        document = writer.clear(contact)
+        await self.set_rich_presence(user, document.xml, override=document.override, expires=expires)
 
     def _expect(self, session: Session, kind: SessionKind | None = None) -> None:
         if not isinstance(session, Session):

@@ -38,9 +38,12 @@ DEVICE_ID: Final = "cisco-pws"
 """The id of the tuple that the server itself makes of a basic presence."""
 OVERRIDE_ID: Final = "pws-override"
 PERSISTENT_ID: Final = "pws-persistent"
+CLEAR_ID: Final = "pws_override"
+"""The id of the tuple, spelled so, with which Cisco's published collection takes back what was set."""
 OVERRIDE_IDS: Final = frozenset({OVERRIDE_ID, PERSISTENT_ID})
 """The ids that an override may have (code 161)."""
 
+_CLEAR: Final = "clear"
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 _NO_ACTIVITIES: Final = frozenset({"activity", "class", "im-status", "note", "phone-status", "user-input"})
 """Elements that stand among activities and are none."""
@@ -112,12 +115,16 @@ def note(contact: str, text: str, *, language: str | None = None, device_id: str
     )
 
 
-def clear(contact: str, *, device_id: str = DEVICE_ID) -> RichDocument:
-    """Takes back what was set: the tuple `device_id` (also an override's) is closed and says nothing.
+def clear(contact: str, *, device_id: str | None = None) -> RichDocument:
+    """Takes back what was set, an override or not, so that what was before holds again.
 
-    That a server forgets an override by this was not seen; in any case it ends with the expiration it was set with.
+    The document is that of Cisco's published REST collection: an empty `clear`, a tuple `pws_override`, no override.
+    With a `device_id` (also an override's) it is the other form: that tuple, closed, which says nothing. That a server
+    forgets what was set by either over SOAP was not seen; in any case it ends with the expiration it was set with.
     Raises ArgumentError.
     """
+    if device_id is None:
+        return _document(contact, (_CLEAR,), Device(CLEAR_ID, basic=False), None, None, override=False)
     return _document(contact, (), Device(device_id, basic=False), None, None, override=device_id in OVERRIDE_IDS)
 
 

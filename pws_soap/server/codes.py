@@ -76,11 +76,16 @@ TEXTS: Final[dict[int, tuple[str, str]]] = {
 
 
 class Refused(Exception):
-    """The request is refused with one of the codes above. Raised by nodes and ports; the reply is a fault then."""
+    """The request is refused with one of the codes above. Raised by nodes and ports; the reply is a fault then.
 
-    def __init__(self, code: int) -> None:
+    `reason` says what is wrong in this request, such as the line of a mistake. It goes into the fault's message and the
+    log, so it must not hold a secret.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
         self.code = code
-        super().__init__(f"{code}: {text_of(code)[0]}")
+        self.reason = reason
+        super().__init__(f"{code}: {text_of(code)[0]} {reason}".rstrip())
 
 
 def text_of(code: int) -> tuple[str, str]:

@@ -125,13 +125,19 @@ Call = Login | SessionCall
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as far as it could be read. Without a `call` there is a `problem`: the code of the fault."""
+    """A request as far as it could be read. Without a `call` there is a `problem`: the code of the fault.
+
+    `reason` says what is wrong, in the validator's words. `not_understood` are the headers, as `{namespace}name`, that
+    have to be understood and are not: the request is not carried out, whatever else it says.
+    """
 
     version: Version = "1.1"
     operation: str = ""
     key: str | None = field(default=None, repr=False)
     call: Call | None = None
     problem: int | None = None
+    reason: str = ""
+    not_understood: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +192,20 @@ class PresenceList:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A fault with one of the server's codes."""
+    """A fault with one of the server's codes; `reason` is added to its message."""
 
     code: int
+    reason: str = ""
 
 
-Reply = LoggedIn | Redirect | Done | EndPoint | Subscribed | PresenceList | Refusal
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """SOAP's own fault MustUnderstand, which has no code of the server; `headers` are `{namespace}name`."""
+
+    headers: tuple[str, ...]
+
+
+Reply = LoggedIn | Redirect | Done | EndPoint | Subscribed | PresenceList | Refusal | NotUnderstood
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +222,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class PresenceSet:
-    """The presence that an end user has set; None takes back what was set before."""
+    """The presence that an end user has set; None takes back what was set (`ports.PresenceSource.set_presence`)."""
 
     user: str
     manual: ManualPresence | None

@@ -82,6 +82,8 @@ class ServerOptions:
     """U: requests that a node takes within a second (code 212); None: no limit."""
 
     # SOAP and HTTP
+    strict: bool = False
+    """U (gSOAP isn't): whether only requests are taken that the schema of the WSDL describes to the letter."""
     fault_status: Literal[200, 500] = 200
     """L: HTTP status of a SOAP fault, 210 and 212 apart (K: 503)."""
     throttle_body: Literal["envelope", "bare", "empty"] = "envelope"

@@ -45,7 +45,11 @@ class PresenceSource(Protocol):
         """
 
     async def set_presence(self, user: str, manual: ManualPresence | None) -> None:
-        """Set the presence of an end user as that user wants it; None takes back what was set."""
+        """Set the presence of an end user as that user wants it.
+
+        An override hides the user's other presence until it expires, and does not delete it. None takes back what was
+        set: the override, or if there is none, what was set without one. What was before then holds again.
+        """
 
 
 class NodeDirectory(Protocol):

@@ -75,6 +75,16 @@ def test_clear_closes_the_tuple_and_says_nothing() -> None:
         assert (reading.said, reading.devices[0].id, reading.devices[0].basic) == ((), device_id, False)
 
 
+def test_clear_is_the_document_of_ciscos_collection() -> None:
+    """An empty element `clear`, a tuple `pws_override` of ours, and no override."""
+    document = clear(ANN)
+    root = document.element()
+    assert document.override is False
+    assert [(len(each), each.text) for each in root.iter("{*}clear")] == [(0, None)]
+    assert [each.get("id") for each in root.iter("{*}tuple")] == ["pws_override"]
+    assert root.findtext(".//{*}source") == OUR_SOURCE
+
+
 def _tuple(identifier: str, source: str = OUR_SOURCE) -> str:
     return f"<tuple id='{identifier}'><status><basic>open</basic></status><source>{source}</source></tuple>"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,7 +133,6 @@ def test_what_is_no_request(content: bytes, code: int) -> None:
             112,
         ),
         (f'<login xmlns="{PWS}" force="maybe"><username>u</username><password>p</password></login>', 102),
-        (f'<logout xmlns="{PWS}"><more/></logout>', 102),
         (fetch(kind="OTHER"), 110),
         (fetch().replace("<subscriptionID>1<", "<subscriptionID>one<"), 102),
         (poll(ANN, kind="OTHER"), 110),
@@ -139,7 +140,7 @@ def test_what_is_no_request(content: bytes, code: int) -> None:
         (f'<getPolledPresence xmlns="{PWS}"><presenceType>BASIC_PRESENCE</presenceType></getPolledPresence>', 146),
         (poll(ANN).replace("<contact ", "<person "), 147),
         (poll(ANN).replace("contactURI", "uri"), 148),
-        (poll(*[f"c{number}@example.com" for number in range(101)]), 102),
+        (poll(*[f"c{number}@example.com" for number in range(101)]), 135),
         (subscribe(ANN).replace("3600", "86401"), 131),
         (subscribe(ANN).replace("3600", "1"), 131),
         (subscribe(ANN).replace("3600", "soon"), 131),
@@ -159,13 +160,32 @@ def test_what_is_no_request(content: bytes, code: int) -> None:
         (presence("<override>true</override>", expiration="5"), 131),
         (presence("<override>true</override>").replace("presenceInfo", "other"), 115),
         (presence("<override>true</override>").replace("<expiration>3600</expiration>", ""), 102),
-        (presence("<other/><override>true</override>"), 102),
     ],
 )
 def test_what_the_schema_refuses_has_the_most_precise_code(body: str, code: int) -> None:
     """Else 102. The session key is read all the same, since it is looked at first."""
     request = read(envelope(body, "key"), OPTIONS)
     assert (request.problem, request.key) == (code, "key")
+
+
+@pytest.mark.parametrize("most", [1, 100, 101, 5000])
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda listed: (
+            f'<getPolledPresence xmlns="{PWS}">{listed}<presenceType>BASIC_PRESENCE</presenceType></getPolledPresence>'
+        ),
+        lambda listed: unsubscribe(f"<subscriptionID>1</subscriptionID>{listed}"),
+        lambda listed: subscribe(ANN).replace(contacts_list(ANN), listed),
+    ],
+)
+def test_a_list_longer_than_the_limit_is_code_135(most: int, strict: bool, wrap: Callable[[str], str]) -> None:
+    """Wherever the list stands, and whether the limit is the schema's or another."""
+    options = ServerOptions(contacts_per_list=most, strict=strict)
+    people = [f"c{number}@example.com" for number in range(most + 1)]
+    assert read(envelope(wrap(contacts_list(*people)), "key"), options).problem == 135
+    assert read(envelope(wrap(contacts_list(*people[1:])), "key"), options).problem is None
 
 
 def test_the_list_may_be_longer_where_the_option_says_so() -> None:

@@ -144,6 +144,74 @@ def test_a_document_without_a_state_takes_the_presence_back() -> None:
     assert direct.world.next_due is None
 
 
+CLEAR = "<person><activities><clear/></activities></person>"
+CLEARS = [
+    (document(device("pws_override", source=SOURCE), CLEAR), False),
+    (document(device("pws_override", source=SOURCE, basic="closed"), CLEAR), False),
+    (document(device("pws_override", "<c:clear xmlns:c='urn:c'></c:clear>", source=SOURCE)), False),
+    (document("<clear/>" + device("pws_override", source=SOURCE)), False),
+    (document(device("pws-override", basic="closed"), CLEAR), True),
+    (document(device("pws-override", basic="closed")), True),
+    (document(device("pws-persistent", basic="closed", source=SOURCE)), True),
+    (document(device("pws-override", basic="closed", source=SOURCE)), False),
+    (document('<tuple id="pws-override"/>'), True),
+]
+
+
+@pytest.mark.parametrize(("content", "override"), CLEARS)
+def test_clearing_gives_back_what_was_before(content: bytes, override: bool) -> None:
+    """The override first, then what was set without one, in every form; the contact's own presence is not touched."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    desk.world.change(ME, 0.0, {"state": State.AWAY, "note": "own"})
+    own = desk.world.get(ME)
+    desk.ask(basic(State.BUSY), user)
+    busy = desk.world.get(ME)
+    desk.ask(basic(State.UNAVAILABLE, override=True), user)
+    assert desk.world.get(ME).state is State.UNAVAILABLE
+    for expected in (busy, own, own):
+        assert desk.ask(rich(content, override=override), user) == m.Done("setPresence")
+        assert desk.world.get(ME) == expected
+    assert desk.world.next_due is None
+
+
+def test_clearing_takes_the_source_as_any_other_document() -> None:
+    """Code 162 without it, 161 for an override in a tuple of another name."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    assert desk.code(rich(document(device("pws_override"), CLEAR)), user) == 162
+    assert desk.code(rich(document(device("pws_override", source=SOURCE), CLEAR), override=True), user) == 161
+
+
+def test_an_override_hides_a_device_until_it_expires() -> None:
+    """What is set beneath meanwhile counts afterwards; what expires beneath is gone."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    desk.ask(basic(State.BUSY, expiration=7200), user)
+    desk.ask(basic(State.DND, override=True), user)
+    desk.ask(basic(State.AWAY, expiration=7200), user)
+    assert desk.world.get(ME).state is State.DND
+    assert desk.world.expire(desk.now + 3600) == [ME]
+    assert desk.world.get(ME).state is State.AWAY
+    assert desk.world.expire(desk.now + 7200) == [ME]
+    assert desk.world.get(ME).state is State.UNAVAILABLE
+    desk.ask(basic(State.BUSY), user)
+    desk.ask(basic(State.DND, override=True, expiration=7200), user)
+    desk.world.expire(desk.now + 3600)
+    assert desk.world.get(ME).state is State.DND
+    desk.world.set_manual(ME, None)
+    assert desk.world.get(ME).state is State.UNAVAILABLE
+
+
+def test_a_closed_override_tuple_with_a_state_sets_it() -> None:
+    """As published code writes it: the state counts, not the tuple."""
+    desk = Desk()
+    _, user, *_ = desk.ready()
+    content = document(device("pws-override", basic="closed", source=SOURCE), f"<person>{BUSY}</person>")
+    desk.ask(rich(content, override=True), user)
+    assert desk.world.get(ME).state is State.BUSY
+
+
 def test_an_end_user_with_a_domain_keeps_it() -> None:
     """Otherwise the server's own domain is added."""
     direct = DirectSimulator()

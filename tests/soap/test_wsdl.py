@@ -84,7 +84,7 @@ ELEMENTS = {
     "subscribe": "{contactsList ContactListType 0..1, subscriptionType EventType, expiration int[3600..86400] 0..1, "
     "endPointID int, subscriptionID int}",
     "subscribeResponse": "{subscriptionID int}",
-    "unsubscribe": "{unsubscribeRequest {subscriptionID int, (contactsList ContactListType | unsubscribeAll untyped)}}",
+    "unsubscribe": "{unsubscribeRequest {subscriptionID int, (contactsList ContactListType | unsubscribeAll anyType)}}",
     "unsubscribeResponse": "ResponseStatusType",
     "getSubscribedPresence": "{subscriptionID int, presenceType PresenceType}",
     "getSubscribedPresenceResponse": "{presenceResponse PresenceResponse}",

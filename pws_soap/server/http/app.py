@@ -15,6 +15,8 @@ from pws_soap.server.http_reply import HttpReply
 from pws_soap.server.soap.contract import wsdl
 
 PATH: Final = "/presence-service/soap"
+_DIGITS: Final = 18
+"""Digits of a Content-Length that are worth reading as a number."""
 
 # ASGI's own shapes: mappings of whatever the event holds.
 Scope = MutableMapping[str, Any]
@@ -90,14 +92,15 @@ class SoapApp:
             return HttpReply(200, "text/xml; charset=utf-8", wsdl())
         if scope["method"] != "POST":
             return _plain(405, "POST a SOAP request.")
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        length = headers.get(b"content-length", b"")
-        if b"transfer-encoding" in headers or not length.isdigit():
-            return self._service.refuse(150)
-        if int(length) > self._service.options.max_request_bytes:
-            return self._service.refuse(150)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        length = headers.get("content-length", "")
+        if "transfer-encoding" in headers or not length.isascii() or not length.isdigit():
+            return self._service.refuse(150, "It has no Content-Length, or is sent in chunks.")
+        most = self._service.options.max_request_bytes
+        if len(length) > _DIGITS or int(length) > most:
+            return self._service.refuse(150, f"Its body has more than {most} bytes.")
         body = await _read(receive)
-        return None if body is None else await self._service.answer(body)
+        return None if body is None else await self._service.answer(body, headers)
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -5,14 +5,18 @@ The clock is injected, and everything that this program cannot know is asked of 
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from pws_soap.server import messages as m
 from pws_soap.server.codes import Refused
+from pws_soap.server.http.content import xml_of
 from pws_soap.server.http.delivery import Delivery
 from pws_soap.server.http_reply import HttpReply
 from pws_soap.server.node.operations import Node
@@ -28,6 +32,13 @@ from pws_soap.server.ports import (
 )
 from pws_soap.server.soap.replies import write, write_fault
 from pws_soap.server.soap.requests import read
+
+_log = logging.getLogger("pws.server")
+_SMALL: Final = 32_768
+"""Bytes of a body, as it is sent, that the thread of the event loop reads itself, for about 10 milliseconds at most.
+
+Longer ones, and packed ones, are read in another thread, so that they hold up nobody.
+"""
 
 
 def new_session_key() -> str:
@@ -79,10 +90,13 @@ class PresenceWebService:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.node!r})"
 
-    async def answer(self, body: bytes) -> HttpReply:
-        """The reply to a request. Raises ConnectionError where an interception breaks the connection."""
+    async def answer(self, body: bytes, headers: Mapping[str, str] | None = None) -> HttpReply:
+        """The reply to a request; `headers` are those of HTTP, names in any case, as far as they say how to read it.
+
+        Raises ConnectionError where an interception breaks the connection.
+        """
         interception = await self._interceptor.arrived(self.node.name)
-        request = read(body, self.options)
+        request = await self._read(body, {name.lower(): value for name, value in (headers or {}).items()})
         self.counters.requests[request.operation or "unreadable"] += 1
         instead = await interception.before(request)
         if isinstance(instead, HttpReply):
@@ -93,16 +107,24 @@ class PresenceWebService:
         if isinstance(reply, m.Refusal):
             self.counters.faults[reply.code] += 1
             close = self.options.close_after_fault
+            if reply.reason:
+                self._log_refusal(request.operation or "a request", reply.code, reply.reason)
+        elif isinstance(reply, m.NotUnderstood):
+            self.counters.replies["MustUnderstand"] += 1
+            close = self.options.close_after_fault
+            _log.warning("node %s: headers must be understood and are not: %s", self.node.name, reply.headers)
         else:
             self.counters.replies[request.operation] += 1
         written = write(reply, request.version, self.options, request.key)
         return await interception.after(request, reply, replace(written, close=close))
 
-    def refuse(self, code: int) -> HttpReply:
+    def refuse(self, code: int, reason: str = "") -> HttpReply:
         """The reply to an HTTP request whose body is not read: a fault, after which the connection is closed."""
         self.counters.requests["unreadable"] += 1
         self.counters.faults[code] += 1
-        return replace(write_fault(code, "1.1", self.options), close=True)
+        if reason:
+            self._log_refusal("a request", code, reason)
+        return replace(write_fault(code, "1.1", self.options, reason), close=True)
 
     def contacts_changed(self, contacts: Iterable[str]) -> None:
         """Send the notifications that are due because the presence of these contacts changed."""
@@ -112,16 +134,36 @@ class PresenceWebService:
         """Drop the notifications that are on their way."""
         await self.delivery.aclose()
 
+    def _log_refusal(self, what: str, code: int, reason: str) -> None:
+        _log.warning("node %s: %s is refused with code %d: %s", self.node.name, what, code, reason)
+
+    async def _read(self, body: bytes, headers: Mapping[str, str]) -> m.Request:
+        if len(body) > _SMALL or headers.get("content-encoding") or body[:1] == b"\x1f":
+            return await asyncio.to_thread(_request_in, body, headers, self.options, in_thread=True)
+        return _request_in(body, headers, self.options)
+
     async def _carry_out(self, request: m.Request) -> m.Reply:
         outcome = self.node.handle(request, self._clock())
         if outcome.presence_set is not None:
             try:
                 await self._presence.set_presence(outcome.presence_set.user, outcome.presence_set.manual)
             except Refused as refused:
-                return m.Refusal(refused.code)
+                return m.Refusal(refused.code, refused.reason)
         if self.options.notify_before_reply:
             for notification in outcome.notifications:
                 await self.delivery.send(notification)
         else:
             self.delivery.post(outcome.notifications)
         return outcome.reply
+
+
+def _request_in(
+    body: bytes, headers: Mapping[str, str], options: ServerOptions, *, in_thread: bool = False
+) -> m.Request:
+    charset = None
+    if not options.strict:
+        try:
+            body, charset = xml_of(body, headers, options.max_request_bytes)
+        except Refused as refused:
+            return m.Request(problem=refused.code, reason=refused.reason)
+    return read(body, options, charset=charset, in_thread=in_thread)

@@ -68,20 +68,22 @@ class Node:
         try:
             return self._answer(request, now)
         except Refused as refused:
-            return m.Outcome(m.Refusal(refused.code))
+            return m.Outcome(m.Refusal(refused.code, refused.reason))
 
     def _answer(self, request: m.Request, now: float) -> m.Outcome:
         self._throttle(now)
+        if request.not_understood:
+            return m.Outcome(m.NotUnderstood(request.not_understood))
         if request.problem in UNREADABLE:
-            raise Refused(request.problem or 102)
+            raise Refused(request.problem or 102, request.reason)
         self.registry.expire(now)
         if request.operation == "login":
             if not isinstance(request.call, m.Login):
-                raise Refused(request.problem or 102)
+                raise Refused(request.problem or 102, request.reason)
             return m.Outcome(self._logins.answer(request.call, self.registry, now))
         session = self._session(request.key, now)
         if request.call is None or isinstance(request.call, m.Login):
-            raise Refused(request.problem or 102)
+            raise Refused(request.problem or 102, request.reason)
         return self._dispatch(request.call, session, now)
 
     def contacts_changed(self, contacts: Iterable[str], now: float) -> tuple[m.Notification, ...]:
@@ -152,7 +154,7 @@ class Node:
                 raise Refused(142)
             endpoint = self.registry.add_endpoint(call.url, session.key, now + call.expiration)
         else:
-            if call.url is not None:
+            if call.url is not None and call.url.strip():  # an empty one says nothing (protocol section 2)
                 raise Refused(123)
             endpoint = self.registry.endpoint_of(call.endpoint, session.key)
             endpoint.expires = now + call.expiration

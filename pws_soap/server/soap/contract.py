@@ -30,14 +30,27 @@ def wsdl() -> bytes:
     return _wsdl_bytes()
 
 
-@functools.cache
-def schema(contacts_per_list: int, contacts_per_reply: int = 100) -> etree.XMLSchema:
-    """The schema of the WSDL, with its limits on the contacts of one list replaced: in requests and in replies."""
+def schema_document() -> etree._Element:
+    """The schema of the WSDL as a document of its own."""
     definitions = etree.fromstring(wsdl())
     inline = definitions.find(f".//{_XSD}schema")
     if inline is None:
         raise ValueError("the WSDL has no schema")
-    alone = etree.fromstring(etree.tostring(inline))  # with the prefixes that are declared around it
+    return etree.fromstring(etree.tostring(inline))  # with the prefixes that are declared around it
+
+
+@functools.cache
+def schema(contacts_per_list: int, contacts_per_reply: int = 100) -> etree.XMLSchema:
+    """The schema of the WSDL, with its limits on the contacts of one list replaced: in requests and in replies.
+
+    It is shared, and only for the thread of the event loop; another thread needs one of its own (`new_schema`).
+    """
+    return new_schema(contacts_per_list, contacts_per_reply)
+
+
+def new_schema(contacts_per_list: int, contacts_per_reply: int = 100) -> etree.XMLSchema:
+    """The same schema as an object that nobody else uses; it takes a millisecond."""
+    alone = schema_document()
     for name, most in (("ContactListType", contacts_per_list), ("BasicPresenceList", contacts_per_reply)):
         for element in alone.iterfind(f"{_XSD}complexType[@name='{name}']//{_XSD}element[@name='contact']"):
             element.set("maxOccurs", str(most))

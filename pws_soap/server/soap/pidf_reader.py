@@ -13,9 +13,17 @@ from lxml import etree
 
 from pws_soap.server.codes import Refused
 from pws_soap.server.presence import State
+from pws_soap.server.soap.encoding import as_utf8
+from pws_soap.server.soap.limits import parsed
 
 OVERRIDES: Final = frozenset({"pws-override", "pws-persistent"})
 SOURCE: Final = "Presence Web Service"
+MAX_DOCUMENT: Final = 262_144
+"""Bytes of one document. It is read by the thread of the event loop, for about 10 milliseconds at most."""
+
+CLEAR: Final = "clear"
+"""The element that takes back what was set, as Cisco's published collection sends it, in a tuple `pws_override`."""
+_OVERRIDE_LIKE: Final = OVERRIDES | {"pws_override"}
 
 _STATES: Final = {state.value.lower(): state for state in State if state is not State.UNKNOWN}
 _STRONGEST: Final = (State.VACATION, State.DND, State.BUSY, State.AWAY, State.UNAVAILABLE, State.AVAILABLE)
@@ -24,7 +32,10 @@ _NOT_ACTIVITIES: Final = frozenset({"user-input", "phone-status", "im-status"})
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The presence that a document sets. `state` None (no state is named) takes back what was set before."""
+    """The presence that a document sets. `state` None takes back what was set before (protocol section 2).
+
+    That is a document with an element `clear`, one whose override tuple is closed, and one that names no state.
+    """
 
     state: State | None
     activities: tuple[str, ...]
@@ -40,13 +51,19 @@ def read(content: bytes, *, override: bool) -> Document:
     for element in tuples:
         if element.get("id") not in OVERRIDES and _text(element, "source") != SOURCE:
             raise Refused(162)
+    if any(etree.QName(element).localname.lower() == CLEAR for element in root.iter("*")):
+        return Document(None, (), None)
     names = [
         etree.QName(activity).localname
         for activities in root.iter("{*}activities")
         for activity in activities.iterchildren("*")
     ]
     states = [_STATES[name.lower()] for name in names if name.lower() in _STATES]
-    basic = {(_text(element, "basic") or "").lower() for element in tuples}
+    basic = {
+        word
+        for element in tuples
+        if (word := (_text(element, "basic") or "").lower()) != "closed" or element.get("id") not in _OVERRIDE_LIKE
+    }
     state = min(states, key=_STRONGEST.index) if states else None
     if state is None and "open" in basic:
         state = State.AVAILABLE
@@ -57,15 +74,11 @@ def read(content: bytes, *, override: bool) -> Document:
 
 
 def _parse(content: bytes) -> etree._Element:
-    if b"<!DOCTYPE" in content:
-        raise Refused(120)
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
-    try:
-        root = etree.fromstring(content, parser)
-    except (etree.XMLSyntaxError, ValueError):
-        raise Refused(120) from None
+    if len(content) > MAX_DOCUMENT:
+        raise Refused(120, f"The document has more than {MAX_DOCUMENT} bytes.")
+    root = parsed(as_utf8(content), 120)
     if etree.QName(root).localname != "presence":
-        raise Refused(120)
+        raise Refused(120, "The document's root element is not presence.")
     return root
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
+from lxml import etree
+
 from pws_soap.server import messages as m
 from pws_soap.server.codes import THROTTLED, text_of
 from pws_soap.server.http_reply import HttpReply
@@ -27,7 +29,9 @@ _CONTENT_TYPE: Final[dict[m.Version, str]] = {
 def write(reply: m.Reply, version: m.Version, options: ServerOptions, key: str | None = None) -> HttpReply:
     """Write a reply. `key` is the request's session key, for servers that repeat it in a header."""
     if isinstance(reply, m.Refusal):
-        return write_fault(reply.code, version, options)
+        return write_fault(reply.code, version, options, reply.reason)
+    if isinstance(reply, m.NotUnderstood):
+        return _write_not_understood(reply, version, options)
     header = ""
     if key and options.repeat_session_key != "no":
         must = ""
@@ -37,9 +41,10 @@ def write(reply: m.Reply, version: m.Version, options: ServerOptions, key: str |
     return HttpReply(200, _CONTENT_TYPE[version], _envelope(_body(reply, options), version, header))
 
 
-def write_fault(code: int, version: m.Version, options: ServerOptions) -> HttpReply:
-    """Write a fault: HTTP 200, or 503 for the throttles (protocol section 3)."""
+def write_fault(code: int, version: m.Version, options: ServerOptions, reason: str = "") -> HttpReply:
+    """Write a fault: HTTP 200, or 503 for the throttles (protocol section 3). Its message ends with the reason."""
     message, fix = text_of(code)
+    message = f"{message} {reason}".rstrip()
     description = (
         f'<description xmlns="{PWS}"><code>{code}</code><message>{escape(message)}</message>'
         f"<fix>{escape(fix)}</fix></description>"
@@ -65,6 +70,31 @@ def write_fault(code: int, version: m.Version, options: ServerOptions) -> HttpRe
             f"</SOAP-ENV:Text></SOAP-ENV:Reason><SOAP-ENV:Detail>{description}</SOAP-ENV:Detail></SOAP-ENV:Fault>"
         )
     return HttpReply(status, _CONTENT_TYPE[version], _envelope(fault, version))
+
+
+def _write_not_understood(reply: m.NotUnderstood, version: m.Version, options: ServerOptions) -> HttpReply:
+    """Write SOAP's own fault for headers that are not understood: no detail, in SOAP 1.2 their names in the header."""
+    names = [etree.QName(header) for header in reply.headers]
+    listed = ", ".join(f"{name.localname} ({name.namespace or 'no namespace'})" for name in names)
+    message = escape(f"These headers must be understood and are not: {listed}.")
+    if version == "1.1":
+        fault = (
+            f"<SOAP-ENV:Fault><faultcode>SOAP-ENV:MustUnderstand</faultcode><faultstring>{message}</faultstring>"
+            "</SOAP-ENV:Fault>"
+        )
+        return HttpReply(options.fault_status, _CONTENT_TYPE[version], _envelope(fault, version))
+    fault = (
+        "<SOAP-ENV:Fault><SOAP-ENV:Code><SOAP-ENV:Value>SOAP-ENV:MustUnderstand</SOAP-ENV:Value></SOAP-ENV:Code>"
+        f'<SOAP-ENV:Reason><SOAP-ENV:Text xml:lang="en">{message}</SOAP-ENV:Text></SOAP-ENV:Reason></SOAP-ENV:Fault>'
+    )
+    blocks = "".join(
+        f'<SOAP-ENV:NotUnderstood qname="h:{name.localname}" xmlns:h={quoteattr(name.namespace)}/>'
+        if name.namespace
+        else f'<SOAP-ENV:NotUnderstood qname="{name.localname}"/>'
+        for name in names
+    )
+    header = f"<SOAP-ENV:Header>{blocks}</SOAP-ENV:Header>"
+    return HttpReply(options.fault_status, _CONTENT_TYPE[version], _envelope(fault, version, header))
 
 
 def _envelope(content: str, version: m.Version, header: str = "") -> bytes:
@@ -93,7 +123,7 @@ def _body(reply: m.Reply, options: ServerOptions) -> str:
             return _presence(reply, options)
         case m.Done():
             return f"<ns1:{reply.operation}Response><ns1:status>SUCCESS</ns1:status></ns1:{reply.operation}Response>"
-        case m.Refusal():  # pragma: no cover - `write` has sent it to `write_fault`
+        case m.Refusal() | m.NotUnderstood():  # pragma: no cover - `write` has written a fault
             raise AssertionError("a refusal is written as a fault")
 
 

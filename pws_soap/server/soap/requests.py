@@ -1,11 +1,13 @@
 """Reads requests: an envelope of SOAP 1.1 or 1.2 becomes a call, or the code of what is wrong with it.
 
-Document types and entities are refused. What the schema refuses is code 102, unless the server has a more precise code
-for it (protocol section 3).
+Document types are refused, and what is too large or too deep (`limits`). Unless the option `strict` is set, a request
+is first brought into the form that the schema describes (`shapes`). What the schema refuses is code 102, unless the
+server has a more precise code for it (`diagnosis`).
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from lxml import etree
@@ -14,82 +16,106 @@ from pws_soap.server import messages as m
 from pws_soap.server.codes import Refused
 from pws_soap.server.options import ServerOptions
 from pws_soap.server.presence import State
-from pws_soap.server.soap.contract import PWS, TPI, schema
+from pws_soap.server.soap import headers, shapes
+from pws_soap.server.soap.contract import PWS, new_schema, schema
+from pws_soap.server.soap.diagnosis import diagnosis, words
+from pws_soap.server.soap.encoding import as_utf8
+from pws_soap.server.soap.limits import parsed
 
 ENVELOPES: Final[dict[str, m.Version]] = {
     "http://schemas.xmlsoap.org/soap/envelope/": "1.1",
     "http://www.w3.org/2003/05/soap-envelope": "1.2",
 }
-_SETTABLE: Final = frozenset(State) - {State.UNKNOWN}
+_COUNT: Final = etree.XPath("count(pws:contact)", namespaces={"pws": PWS})
+_NOTHING: Final = re.compile(r"[+-]?0+")
+"""An expiration of 0."""
 
 
-def read(body: bytes, options: ServerOptions) -> m.Request:
-    """Read the body of a request. Never raises: what is wrong is the request's `problem`."""
+def read(body: bytes, options: ServerOptions, *, charset: str | None = None, in_thread: bool = False) -> m.Request:
+    """Read the body of a request. Never raises: what is wrong is the request's `problem`.
+
+    `charset` is what the HTTP header says of the encoding. `in_thread`: it runs beside the thread of the event loop.
+    """
     version: m.Version = "1.1"
     operation, key = "", None
     try:
-        envelope = _parse(body)
+        envelope = _envelope(body, charset, options)
         namespace, version = _version(envelope)
-        root = _root(envelope, namespace)
+        strangers = headers.not_understood(envelope, namespace, options)
+        if strangers:
+            return m.Request(version, not_understood=strangers)
+        content = _body(envelope, namespace)
+        root = _root(content, options)
         operation = etree.QName(root).localname
-        key = _session_key(envelope.find(f"{{{namespace}}}Header"), options)
-        return m.Request(version, operation, key, _call(operation, root, options))
+        key = headers.session_key(envelope, namespace, options)
+        return m.Request(version, operation, key, _call(operation, root, content, options, in_thread=in_thread))
     except Refused as refused:
-        return m.Request(version, operation, key, problem=refused.code)
+        return m.Request(version, operation, key, problem=refused.code, reason=refused.reason)
 
 
-def _parse(body: bytes) -> etree._Element:
+def _envelope(body: bytes, charset: str | None, options: ServerOptions) -> etree._Element:
     if not body:
-        raise Refused(150)
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise Refused(102)
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-    )
-    try:
-        envelope = etree.fromstring(body, parser)
-    except (etree.XMLSyntaxError, ValueError):
-        raise Refused(102) from None
-    if envelope.getroottree().docinfo.doctype:  # in UTF-16, for instance, where the bytes above are not found
-        raise Refused(102)
-    return envelope
+        raise Refused(150, "The body is empty.")
+    return parsed(as_utf8(body, None if options.strict else charset, strict=options.strict), 102)
 
 
 def _version(envelope: etree._Element) -> tuple[str, m.Version]:
     name = etree.QName(envelope)
     if name.localname != "Envelope" or name.namespace not in ENVELOPES:
-        raise Refused(103)
+        raise Refused(103, f"Line {envelope.sourceline}: {words(str(envelope.tag))} is no Envelope of SOAP 1.1 or 1.2.")
     return name.namespace, ENVELOPES[name.namespace]
 
 
-def _root(envelope: etree._Element, namespace: str) -> etree._Element:
+def _body(envelope: etree._Element, namespace: str) -> etree._Element:
     content = envelope.find(f"{{{namespace}}}Body")
-    elements = [] if content is None else list(content.iterchildren("*"))
-    if len(elements) != 1:
-        raise Refused(102)
-    name = etree.QName(elements[0])
-    if name.namespace != PWS or name.localname not in m.OPERATIONS:
-        raise Refused(103)
+    if content is None:
+        raise Refused(102, "The Envelope has no Body.")
+    return content
+
+
+def _root(content: etree._Element, options: ServerOptions) -> etree._Element:
+    """The element of the operation: the first. Others may only stand beside it for it to refer to."""
+    elements = list(content.iterchildren("*"))
+    if not elements:
+        raise Refused(102, f"Line {content.sourceline}: the Body is empty.")
+    more = [each for each in elements[1:] if options.strict or _is_operation(each)]
+    if more:
+        raise Refused(102, f"Line {more[0].sourceline}: the Body has more than one operation.")
+    if not _is_operation(elements[0]):
+        raise Refused(103, f"Line {elements[0].sourceline}: {words(str(elements[0].tag))} is no operation in {PWS}.")
     return elements[0]
 
 
-def _session_key(header: etree._Element | None, options: ServerOptions) -> str | None:
-    if header is None:
-        return None
-    element = header.find(f"{{{PWS}}}session-key")
-    if element is None and options.accept_tpi_header:
-        element = header.find(f"{{{TPI}}}session-key")
-    return None if element is None else (element.text or "").strip()
+def _is_operation(element: etree._Element) -> bool:
+    name = etree.QName(element)
+    return name.namespace == PWS and name.localname in m.OPERATIONS
 
 
-def _call(operation: str, root: etree._Element, options: ServerOptions) -> m.Call:
+def _call(
+    operation: str, root: etree._Element, content: etree._Element, options: ServerOptions, *, in_thread: bool
+) -> m.Call:
+    _check_lists(root, options)
+    made = shapes.Canonical(root) if options.strict else shapes.canonical(root, content)
+    root = made.root
     if operation == "subscribe":
         expiration = _child(root, "expiration")
-        if expiration is not None and (expiration.text or "").strip() == "0":
+        if expiration is not None and _NOTHING.fullmatch((expiration.text or "").strip()):
             root.remove(expiration)  # the schema forbids it, the server accepts it (protocol section 2)
-    if not schema(options.contacts_per_list).validate(root):
-        raise Refused(_diagnosis(operation, root))
+    _check_lists(root, options)  # again, since one may have been moved here from elsewhere in the body
+    checker = (new_schema if in_thread else schema)(options.contacts_per_list)
+    if not checker.validate(root):
+        mistake = checker.error_log[0]
+        raise Refused(diagnosis(operation, root), f"Line {mistake.line}: {words(mistake.message)}")
+    made.complete()
     return _READERS[operation](root)
+
+
+def _check_lists(root: etree._Element, options: ServerOptions) -> None:
+    """Refuse a contact list that is too long, before anything is done with each of its contacts."""
+    for listed in root.iter(f"{{{PWS}}}contactsList"):
+        contacts = int(_COUNT(listed))
+        if contacts > options.contacts_per_list:
+            raise Refused(135, f"The list has {contacts} contacts; {options.contacts_per_list} are the limit.")
 
 
 # Reading what is valid
@@ -125,7 +151,13 @@ def _presence_type(parent: etree._Element) -> m.PresenceType:
 
 def _login(root: etree._Element) -> m.Call:
     username = " ".join((_text(root, "username") or "").split())  # xsd:token
-    return m.Login(username, _text(root, "password"), _text(root, "app-session-id"), _bool(root.get("force")))
+    app_session = _text(root, "app-session-id")
+    return m.Login(
+        username,
+        _text(root, "password"),
+        None if app_session is None else app_session.strip(),  # as the key in a header is
+        _bool(root.get("force")),
+    )
 
 
 def _register(root: etree._Element) -> m.Call:
@@ -173,74 +205,3 @@ _READERS: Final = {
     "getPolledPresence": lambda root: m.GetPolledPresence(_contacts(root) or (), _presence_type(root)),
     "setPresence": _set_presence,
 }
-
-
-# The code for what is not valid
-
-
-def _diagnosis(operation: str, root: etree._Element) -> int:
-    """The code for a request that the schema refuses: that of the first mistake which has one of its own, else 102."""
-    if operation == "login":
-        return _login_diagnosis(root)
-    if operation == "unsubscribe":
-        inner = _child(root, "unsubscribeRequest")
-        return 102 if inner is None else _contacts_diagnosis(inner, required=_child(inner, "unsubscribeAll") is None)
-    if operation in ("subscribe", "getPolledPresence"):
-        code = _contacts_diagnosis(root, required=operation == "getPolledPresence")
-        if code != 102:
-            return code
-    if operation in ("getSubscribedPresence", "getPolledPresence", "setPresence") and _text(
-        root, "presenceType"
-    ) not in ("BASIC_PRESENCE", "RICH_PRESENCE"):
-        return 110
-    if operation == "setPresence":
-        code = _set_presence_diagnosis(root)
-        if code != 102:
-            return code
-    if operation in ("registerEndPoint", "subscribe", "setPresence"):
-        return _expiration_diagnosis(root, below=86400 if operation == "registerEndPoint" else 86401)
-    return 102
-
-
-def _login_diagnosis(root: etree._Element) -> int:
-    if not (_text(root, "username") or "").strip():
-        return 113
-    if (_child(root, "password") is None) == (_child(root, "app-session-id") is None):
-        return 112
-    return 102
-
-
-def _contacts_diagnosis(parent: etree._Element, *, required: bool) -> int:
-    listed = _child(parent, "contactsList")
-    if listed is None:
-        return 146 if required else 102
-    contacts = list(listed.iterchildren("*"))
-    if not contacts:
-        return 146
-    if any(contact.tag != f"{{{PWS}}}contact" for contact in contacts):
-        return 147
-    if any(name != "contactURI" for contact in contacts for name in contact.attrib):
-        return 148
-    return 102
-
-
-def _set_presence_diagnosis(root: etree._Element) -> int:
-    info = _child(root, "presenceInfo")
-    if info is None:
-        return 115
-    if (_text(info, "override") or "").strip() not in ("true", "false", "1", "0"):
-        return 125
-    basic = _text(info, "basicPresence")
-    if basic is not None and basic not in _SETTABLE:
-        return 120
-    return 102
-
-
-def _expiration_diagnosis(root: etree._Element, *, below: int) -> int:
-    text = _text(root, "expiration")
-    if text is None:
-        return 102
-    try:
-        return 102 if 3600 <= int(text) < below else 131
-    except ValueError:
-        return 131

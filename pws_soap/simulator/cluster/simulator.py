@@ -130,8 +130,8 @@ class Simulator(Nodes):
         """A client's request, in process. Raises `NodeDown`, or `ConnectionAborted` where a fault breaks it off."""
         service = self.place(node).service
         if any(name.lower() == "transfer-encoding" for name in headers):
-            return SimReply.of(service.refuse(150))
-        reply = SimReply.of(await service.answer(body))
+            return SimReply.of(service.refuse(150, "It is sent in chunks."))
+        reply = SimReply.of(await service.answer(body, headers))
         if reply.seconds:
             await self.sleep(reply.seconds)
         if reply.cut is not None:

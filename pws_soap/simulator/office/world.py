@@ -37,6 +37,9 @@ class World:
         self._case_sensitive = case_sensitive
         self._own: dict[str, Presence] = {}
         self._manual: dict[str, ManualPresence] = {}
+        """What was set by hand without override: one device more."""
+        self._overrides: dict[str, ManualPresence] = {}
+        """What hides everything else, and deletes nothing of it."""
         self._shown: dict[str, Presence] = {}
         self.changes = 0
         """Changes since the start."""
@@ -75,35 +78,46 @@ class World:
         """Take a contact out. Whether it was there."""
         key = self.contact_key(contact)
         self._manual.pop(key, None)
+        self._overrides.pop(key, None)
         self._own.pop(key, None)
         gone = self._shown.pop(key, None)
         self.changes += gone is not None
         return gone is not None
 
     def set_manual(self, contact: str, manual: ManualPresence | None) -> bool:
-        """Set a presence by hand, or with None take it back. Whether anything changed."""
+        """Set a presence by hand, or with None take one back: the override, else the other. Whether anything changed.
+
+        Each replaces only one of its own kind, so that what an override hides holds again after it.
+        """
         key = self.contact_key(contact)
         self._own.setdefault(key, Presence(contact))
-        if manual is None:
+        if manual is not None:
+            (self._overrides if manual.override else self._manual)[key] = manual
+        elif self._overrides.pop(key, None) is None:
             self._manual.pop(key, None)
-        else:
-            self._manual[key] = manual
         return self._show(key)
 
     @property
     def next_due(self) -> float | None:
         """When the next presence that was set by hand expires."""
-        return min((manual.until for manual in self._manual.values()), default=None)
+        every = (*self._manual.values(), *self._overrides.values())
+        return min((manual.until for manual in every), default=None)
 
     def expire(self, now: float) -> list[str]:
         """Remove presence that was set by hand and has expired; the contacts that changed."""
-        due = [key for key, manual in self._manual.items() if manual.until <= now]
-        for key in due:
-            del self._manual[key]
+        due: dict[str, None] = {}
+        for layer in (self._manual, self._overrides):
+            for key in [key for key, manual in layer.items() if manual.until <= now]:
+                del layer[key]
+                due[key] = None
         return [self._shown[key].contact for key in due if self._show(key)]
 
     def _show(self, key: str) -> bool:
-        shown = _combined(self._own[key], self._manual.get(key))
+        shown = _composed(self._own[key])
+        if key in self._manual:
+            shown = _with_device(shown, self._manual[key])
+        if key in self._overrides:
+            shown = _overridden(shown, self._overrides[key])
         before = self._shown.get(key)
         if before is not None and replace(before, since=shown.since) == shown:
             return False
@@ -118,19 +132,21 @@ def _composed(own: Presence) -> Presence:
     return own
 
 
-def _combined(own: Presence, manual: ManualPresence | None) -> Presence:
-    own = _composed(own)
-    if manual is None:
-        return own
-    note = own.note if manual.note is None else manual.note
-    if manual.override:
-        return replace(own, state=manual.state, activities=manual.activities, note=note, manual=True)
+def _with_device(own: Presence, manual: ManualPresence) -> Presence:
+    """A presence with what was set without override: the less available counts, unless one of them is not there."""
     device = Device("cisco-pws", manual.state is not State.UNAVAILABLE, source="Presence Web Service")
     state = own.state
     if state not in _REACHABLE:
         state = manual.state
     elif manual.state in _REACHABLE:
         state = max(state, manual.state, key=_REACHABLE.index)
+    note = own.note if manual.note is None else manual.note
     return replace(
         own, state=state, activities=own.activities + manual.activities, note=note, devices=(*own.devices, device)
     )
+
+
+def _overridden(presence: Presence, manual: ManualPresence) -> Presence:
+    """A presence under an override."""
+    note = presence.note if manual.note is None else manual.note
+    return replace(presence, state=manual.state, activities=manual.activities, note=note, manual=True)

@@ -30,7 +30,7 @@ _STATES: Final = [state for state in PresenceState if state in SETTABLE_STATES]
 )
 @click.option("--device", metavar="ID", help=f"Rich: the device that says so.  [default: {writer.DEVICE_ID}]")
 @click.option("--persistent", is_flag=True, help=f"Rich: an override in the tuple {writer.PERSISTENT_ID}.")
-@click.option("--clear", is_flag=True, help="Rich: take back what was set, with --override an override.")
+@click.option("--clear", is_flag=True, help="Rich: take back what was set, an override or not.")
 @click.option("--domain", help="The end user's presence domain, for rich; by default that of the [[watch]] blocks.")
 @click.option(
     "--expires",
@@ -65,17 +65,17 @@ def command(
     A state alone is set as basic presence. With one of the options marked "Rich" a PIDF document is sent; with --note
     or --clear the state may be left out.
 
-    The protocol has no call that takes a state back. What is sure: another state of the same kind replaces it, and it
-    ends after --expires, an hour at the least. --clear sends a document that says nothing in the name of the device,
-    or with --override of the override; the simulator then forgets a basic state too, what a real server does with
-    one is not known. AVAILABLE without --override does not lift an override.
+    --clear takes back what was set, an override first, and what was before holds again. It sends what Cisco's
+    published collection sends: an empty element "clear", not as an override; the simulator takes it for basic states
+    too, what a real server does with one is not known. What is sure: another state of the same kind replaces one, and
+    each ends after --expires, an hour at the least. AVAILABLE without --override does not lift an override.
 
     \b
     Example:
       pws set dispatcher BUSY
       pws set dispatcher DND --override --expires 7200
       pws set dispatcher BUSY --activity on-the-phone --note "Back at three"
-      pws set dispatcher --clear --override
+      pws set dispatcher --clear
     """
     wanted = PresenceState(state) if state is not None else None
     override = override or persistent
@@ -108,8 +108,9 @@ def command(
     execute(_set(config, end_user, wanted, document, override=override, expires=expires))
     if as_json:
         rest = {"document": document.xml.decode()} if document is not None else {}
+        sent = override if document is None else document.override
         output.document(
-            {"end_user": end_user, "state": wanted and wanted.value, "override": override, "expires": expires, **rest}
+            {"end_user": end_user, "state": wanted and wanted.value, "override": sent, "expires": expires, **rest}
         )
     else:
         place = "above all" if override else "as one of"
@@ -147,7 +148,7 @@ def _document(
     clear: bool,
 ) -> writer.RichDocument:
     if clear:
-        return writer.clear(contact, device_id=tuple_id)
+        return writer.clear(contact)  # whatever it was set by: the element says it, not the tuple
     if state is None:
         return writer.note(contact, note or "", language=language, device_id=tuple_id)
     if tuple_id in writer.OVERRIDE_IDS:

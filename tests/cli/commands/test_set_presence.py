@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lxml import etree
 
+from pws_soap.simulator import State
 from tests.cli.conftest import CommandOffice
 
 ME = "dispatcher@example.com"
@@ -38,7 +40,39 @@ def test_an_override_stands_above_the_devices_until_it_is_cleared(
     assert (contact["state"], contact["note"]) == ("DND", "Writing")
     cleared = office.pws("set", "dispatcher", "--clear", *words)
     assert (cleared.code, cleared.out) == (0, "taken back what was set for dispatcher (override)\n")
-    assert read(office)["state"] == "UNAVAILABLE"
+    assert read(office)["state"] == "BUSY"
+
+
+@pytest.mark.parametrize("before", ["AVAILABLE", "AWAY", "VACATION", "UNAVAILABLE"])
+@pytest.mark.parametrize(
+    "words",
+    [("BUSY",), ("DND", "--override"), ("UNAVAILABLE", "--override"), ("AWAY", "--persistent"),
+     ("BUSY", "--activity", "on-the-phone", "--note", "x"), ("BUSY", "--device", "wall-board")],
+)  # fmt: skip
+def test_clear_gives_back_what_was_before(office: CommandOffice, before: str, words: tuple[str, ...]) -> None:
+    """An override or not, set in basic or rich; nothing of it is left."""
+    office.at_server(lambda: office.simulator.change(ME, state=State(before), note="here"))
+    was = read(office)
+    assert office.pws("set", "dispatcher", *words).code == 0
+    assert office.pws("set", "dispatcher", "--clear").code == 0
+    now = read(office)
+    for each in (was, now):
+        for passing in ("as_of", "changed_at", "revision", "since"):
+            each.pop(passing, None)
+    assert now == was
+
+
+def test_clear_sends_what_ciscos_collection_sends(office: CommandOffice) -> None:
+    """An empty `clear`, the tuple pws_override, the source, and no override, whatever is said beside it."""
+    for words in ((), ("--override",), ("--persistent",), ("--device", "wall-board")):
+        told = office.pws("set", "dispatcher", "--clear", *words, "--json").document
+        root = etree.fromstring(told["document"])
+        (clear,) = root.iter("{*}clear")
+        assert (len(clear), clear.text) == (0, None)
+        assert list(root.iterfind(".//{*}activities/{*}clear")) == [clear]
+        assert [each.get("id") for each in root.iter("{*}tuple")] == ["pws_override"]
+        assert root.findtext(".//{*}source") == "Presence Web Service"
+        assert (root.get("entity"), told["override"], told["state"]) == (f"sip:{ME}", False, None)
 
 
 def test_a_note_alone_and_its_document(office: CommandOffice) -> None:

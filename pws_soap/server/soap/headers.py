@@ -1,0 +1,52 @@
+"""The headers of a request: the session key, and those that must be understood and are not.
+
+A header that is addressed to somebody else, by its actor (SOAP 1.1) or role (1.2), is none of ours, as in gSOAP.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lxml import etree
+
+from pws_soap.server.options import ServerOptions
+from pws_soap.server.soap.contract import PWS, TPI
+from pws_soap.server.soap.shapes import is_nil
+
+_OURS: Final = frozenset({
+    "",
+    "http://schemas.xmlsoap.org/soap/actor/next",
+    "http://www.w3.org/2003/05/soap-envelope/role/next",
+    "http://www.w3.org/2003/05/soap-envelope/role/ultimateReceiver",
+})  # fmt: skip
+"""The actors and roles of the last receiver, which we are; without one a header is for it too."""
+
+
+def session_key(envelope: etree._Element, namespace: str, options: ServerOptions) -> str | None:
+    """The session key, from the WSDL's namespace before the other one; None where there is none for us."""
+    for space in (PWS, TPI) if options.accept_tpi_header else (PWS,):
+        for block in _blocks(envelope, namespace):
+            if block.tag == f"{{{space}}}session-key" and not is_nil(block):
+                return "".join(block.itertext()).strip()
+    return None
+
+
+def not_understood(envelope: etree._Element, namespace: str, options: ServerOptions) -> tuple[str, ...]:
+    """The headers for us that must be understood and that this server does not know, as `{namespace}name`."""
+    known = {f"{{{PWS}}}session-key"} | ({f"{{{TPI}}}session-key"} if options.accept_tpi_header else set())
+    return tuple(
+        str(block.tag)
+        for block in _blocks(envelope, namespace)
+        if block.tag not in known and block.get(f"{{{namespace}}}mustUnderstand", "").strip() in ("1", "true")
+    )
+
+
+def _blocks(envelope: etree._Element, namespace: str) -> list[etree._Element]:
+    """The headers that are for us."""
+    header = envelope.find(f"{{{namespace}}}Header")
+    blocks = [] if header is None else list(header.iterchildren("*"))
+    return [block for block in blocks if _actor(block, namespace) in _OURS]
+
+
+def _actor(block: etree._Element, namespace: str) -> str:
+    return (block.get(f"{{{namespace}}}actor") or block.get(f"{{{namespace}}}role") or "").strip()

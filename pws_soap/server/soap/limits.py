@@ -1,0 +1,89 @@
+"""How large and how deep XML may be, checked before the parser that makes a tree of it.
+
+That parser, and the validator, need time with the square of the attributes and namespaces of an element. So expat
+reads the text first, in time that grows with its length alone, and refuses what goes beyond the limits below. Both are
+given the same bytes of UTF-8, and what expat cannot read is refused, so that nothing is hidden from the check.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from xml.parsers import expat
+
+from lxml import etree
+
+from pws_soap.server.codes import Refused
+
+MAX_DEPTH: Final = 100
+"""Elements inside each other; a request needs 5, a rich document in it about 10 more."""
+MAX_ATTRIBUTES: Final = 256
+"""Attributes of one element, declarations of namespaces included."""
+MAX_NAMESPACES: Final = 256
+"""Namespaces that are declared at one place, counting those of the elements around it."""
+MAX_ELEMENTS: Final = 250_000
+"""Elements of one request: 50 times as many as the 5000 contacts of a list."""
+MAX_TAG: Final = 262_144
+"""Bytes of one tag or comment."""
+_SLICE: Final = 65_536
+"""Bytes that expat is given at once, so that a tag too long is noticed before it is read whole."""
+
+
+class _Counter:
+    """Counts while expat reads."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+        self._declared: list[int] = []
+        self._in_scope = 0
+        self._elements = 0
+        self.parser = expat.ParserCreate("utf-8")
+        self.parser.ordered_attributes = True
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.StartDoctypeDeclHandler = self._doctype
+
+    def refused(self, what: str) -> Refused:
+        """What is too much, and where."""
+        return Refused(self._code, f"Line {self.parser.CurrentLineNumber}: {what}.")
+
+    def _start(self, name: str, attributes: list[str]) -> None:
+        self._elements += 1
+        declared = sum(attribute.startswith("xmlns") for attribute in attributes[::2]) if attributes else 0
+        self._declared.append(declared)
+        self._in_scope += declared
+        if len(self._declared) > MAX_DEPTH:
+            raise self.refused(f"more than {MAX_DEPTH} elements are inside each other")
+        if len(attributes) > 2 * MAX_ATTRIBUTES:
+            raise self.refused(f"an element has more than {MAX_ATTRIBUTES} attributes")
+        if self._in_scope > MAX_NAMESPACES:
+            raise self.refused(f"more than {MAX_NAMESPACES} namespaces are declared")
+        if self._elements > MAX_ELEMENTS:
+            raise self.refused(f"there are more than {MAX_ELEMENTS} elements")
+
+    def _end(self, name: str) -> None:
+        self._in_scope -= self._declared.pop()
+
+    def _doctype(self, *declaration: object) -> None:
+        raise self.refused("a document type is not taken")
+
+
+def parsed(content: bytes, code: int) -> etree._Element:
+    """The root of XML in UTF-8 that keeps within the limits. Raises `Refused` with the code, and says why."""
+    counter = _Counter(code)
+    parser = counter.parser
+    try:
+        for start in range(0, len(content), _SLICE):
+            parser.Parse(content[start : start + _SLICE], False)
+            if min(start + _SLICE, len(content)) - parser.CurrentByteIndex > MAX_TAG + _SLICE:
+                raise counter.refused(f"a tag has more than {MAX_TAG} bytes")
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise Refused(code, f"Line {error.lineno}: {expat.ErrorString(error.code)}.") from None
+    tree = etree.XMLParser(
+        encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
+        remove_pis=True, collect_ids=False, huge_tree=False,
+    )  # fmt: skip
+    try:
+        return etree.fromstring(content, tree)
+    except (etree.XMLSyntaxError, ValueError) as error:  # a prefix that is not declared, for instance
+        raise Refused(code, f"{error}.") from None

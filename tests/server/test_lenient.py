@@ -1,0 +1,281 @@
+"""What toolkits send beside the schema: read as gSOAP reads it, refused where the option says strict."""
+
+from __future__ import annotations
+
+import pytest
+
+from pws_soap.server import ServerOptions, State
+from pws_soap.server import messages as m
+from pws_soap.server.soap.requests import read
+from tests.support.soap_by_hand import (
+    ANN,
+    JOE,
+    PWS,
+    SOAP11,
+    SOAP12,
+    contacts_list,
+    envelope,
+    fetch,
+    login,
+    poll,
+    register,
+    subscribe,
+)
+
+LENIENT, STRICT = ServerOptions(), ServerOptions(strict=True)
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+TYPES = f'xmlns:xsi="{XSI}" xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+SUBSCRIBE = m.Subscribe((ANN,), 1, 0, 3600)
+
+
+def inside(operation: str, content: str, attributes: str = "") -> str:
+    """An operation by hand."""
+    return f'<{operation} xmlns="{PWS}" {TYPES}{attributes}>{content}</{operation}>'
+
+
+TYPED = inside(
+    "login",
+    '<username xsi:type="xsd:string">pwsapp</username><password xsi:type="xsd:string">secret</password>',
+    ' xsi:type="login" force="true"',
+)
+SUBSCRIBED = {
+    "type": "<subscriptionType>PRESENCE_NOTIFICATION</subscriptionType>",
+    "expiration": "<expiration>3600</expiration>",
+    "endpoint": "<endPointID>1</endPointID>",
+    "subscription": "<subscriptionID>0</subscriptionID>",
+}
+SET = "<presenceType>BASIC_PRESENCE</presenceType><presenceInfo>{}</presenceInfo><expiration>3600</expiration>"
+BUSY = m.SetPresence("BASIC_PRESENCE", False, 3600, State.BUSY)
+
+
+@pytest.mark.parametrize(
+    ("body", "call", "code"),
+    [
+        # xsi:type
+        (TYPED, m.Login("pwsapp", "secret", force=True), 102),
+        (poll(ANN).replace("<contactsList>", f'<contactsList {TYPES} xsi:type="q:List" xmlns:q="urn:q">'),
+         m.GetPolledPresence((ANN,)), 102),
+        (subscribe(ANN).replace("<contact ", f'<contact xmlns:i="{XSI}" i:type="Contact" '), SUBSCRIBE, None),
+        (fetch().replace("<subscriptionID>", f'<subscriptionID {TYPES} xsi:type="xsd:short">'),
+         m.GetSubscribedPresence(1), None),
+        (inside("unsubscribe", "<unsubscribeRequest><subscriptionID>5</subscriptionID>"
+                '<unsubscribeAll xsi:type="xsd:nonsense"/></unsubscribeRequest>'), m.Unsubscribe(5), 102),
+        # xsi:nil: the element is absent
+        (inside("registerEndPoint", '<url xsi:nil="true"/><endPointID>3</endPointID><expiration>3600</expiration>'),
+         m.RegisterEndPoint(None, 3, 3600), 102),
+        (inside("subscribe", '<contactsList xsi:nil="1"/>' + SUBSCRIBED["type"] + '<expiration xsi:nil="true"/>'
+                + SUBSCRIBED["endpoint"] + "<subscriptionID>5</subscriptionID>"), m.Subscribe(None, 1, 5, None), 146),
+        (inside("login", '<username>u</username><password xsi:nil="true"/><app-session-id>k</app-session-id>'),
+         m.Login("u", app_session="k"), 112),
+        (inside("login", '<username>u</username><password>p</password><app-session-id xsi:nil="true"/>'),
+         m.Login("u", "p"), 112),
+        (inside("unsubscribe", "<unsubscribeRequest><subscriptionID>5</subscriptionID>"
+                '<contactsList xsi:nil="true"/><unsubscribeAll/></unsubscribeRequest>'), m.Unsubscribe(5), 146),
+        (inside("setPresence", SET.format('<basicPresence>BUSY</basicPresence><richPresence xsi:nil="true"/>'
+                                          "<override>false</override>")), BUSY, 102),
+        (poll(ANN).replace("<contact ", f'<contact xmlns:i="{XSI}" i:nil="true"/><contact ', 1),
+         m.GetPolledPresence((ANN,)), 148),
+        (poll(ANN).replace("<presenceType>", '<x xmlns:i="http://www.w3.org/1999/XMLSchema-instance" i:null="1"/>'
+                           "<presenceType>"), m.GetPolledPresence((ANN,)), 102),
+        # unknown elements and attributes
+        (inside("logout", "<more/>and text"), m.Logout(), 102),
+        (inside("logout", "", ' id="_1" x:y="z" xmlns:x="urn:x"'), m.Logout(), 102),
+        (login().replace("<password>", "<x:client xmlns:x='urn:x'>7<x:y/></x:client><password>"),
+         m.Login("pwsapp", "secret"), 102),
+        (login().replace("<username>", '<username lang="en">'), m.Login("pwsapp", "secret"), 102),
+        (poll(ANN).replace("<contact ", '<contact nickname="Ann" '), m.GetPolledPresence((ANN,)), 148),
+        (poll(ANN).replace("<contact ", "<group/><contact "), m.GetPolledPresence((ANN,)), 147),
+        (poll(ANN).replace(' contactURI="', ' p:contactURI="').replace("<contact ", f'<contact xmlns:p="{PWS}" '),
+         m.GetPolledPresence((ANN,)), 148),
+        (inside("setPresence", SET.format("<mood/><basicPresence>BUSY</basicPresence><override>0</override>")),
+         BUSY, 102),
+        # order, and elements that come twice: the first counts
+        (inside("login", "<password>p</password><username>u</username>"), m.Login("u", "p"), 102),
+        (inside("subscribe", SUBSCRIBED["subscription"] + SUBSCRIBED["endpoint"] + SUBSCRIBED["expiration"]
+                + SUBSCRIBED["type"] + contacts_list(ANN)), SUBSCRIBE, 102),
+        (inside("registerEndPoint", "<expiration>3600</expiration><endPointID>0</endPointID><url>http://h</url>"),
+         m.RegisterEndPoint("http://h", 0, 3600), 102),
+        (inside("unsubscribe", "<unsubscribeRequest><unsubscribeAll/><subscriptionID>5</subscriptionID>"
+                "</unsubscribeRequest>"), m.Unsubscribe(5), 102),
+        (inside("setPresence", "<expiration>3600</expiration><presenceInfo><override>false</override>"
+                "<basicPresence>BUSY</basicPresence></presenceInfo><presenceType>BASIC_PRESENCE</presenceType>"),
+         BUSY, 102),
+        (fetch().replace("</subscriptionID>", "</subscriptionID><subscriptionID>9</subscriptionID>"),
+         m.GetSubscribedPresence(1), 102),
+        # white space, signs and zeros
+        (inside("setPresence", SET.format("<basicPresence>\n BUSY </basicPresence><override>\n0 </override>")),
+         BUSY, 120),
+        (fetch().replace("BASIC_PRESENCE", " BASIC_PRESENCE\n"), m.GetSubscribedPresence(1), 110),
+        (fetch().replace(">1<", "> +0001\n<"), m.GetSubscribedPresence(1), None),
+        (subscribe(ANN).replace("<expiration>3600<", "<expiration> +00 <"), m.Subscribe((ANN,), 1, 0, None), None),
+        (fetch().replace(">1<", "><![CDATA[1]]><!-- 2 --><?p 3?><"), m.GetSubscribedPresence(1), None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("soap", [SOAP11, SOAP12])
+def test_a_form_that_toolkits_send_is_read(body: str, call: m.Call, code: int | None, soap: str) -> None:
+    """The code is that of the strict option; None where the schema allows the form."""
+    assert read(envelope(body, "key", soap=soap), LENIENT).call == call
+    strict = read(envelope(body, "key", soap=soap), STRICT)
+    assert strict.problem == code
+    if code is None:
+        assert strict.call == call
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (inside("login", '<username xsi:nil="true"/><password>p</password>'), 113),
+        (inside("login", '<username>u</username><password xsi:nil="true"/>'), 112),
+        (inside("login", "<username>u</username><password>p</password>", ' force="maybe"'), 102),
+        (login().replace("<username>", '<username xmlns="">'), 113),
+        (subscribe(ANN).replace("<endPointID>1</endPointID>", f'<endPointID {TYPES} xsi:nil="true"/>'), 102),
+        (subscribe(ANN).replace("<expiration>3600<", "<expiration>3600.0<"), 131),
+        (fetch().replace("BASIC_PRESENCE", "basic_presence"), 110),
+        (poll(ANN).replace("contactURI", "uri"), 148),
+        (poll(ANN).replace("<contact ", "<person "), 147),
+        (poll(ANN).replace("<contact ", f'<contact {TYPES} xsi:nil="true" '), 146),
+        (inside("setPresence", SET.format("<basicPresence>BUSY</basicPresence><override>yes</override>")), 125),
+    ],
+)
+def test_what_is_missing_or_wrong_stays_so(body: str, code: int) -> None:
+    """Leniency passes over what is not known; it makes up no value."""
+    assert read(envelope(body, "key"), LENIENT).problem == code
+
+
+def test_a_rich_document_keeps_its_children_whatever_their_types() -> None:
+    """xsi:type in it, as SOAP::Lite writes, is nothing for the validator."""
+    document = (
+        '<p:presence xmlns:p="urn:ietf:params:xml:ns:pidf" xsi:type="nowhere:Type">'
+        '<p:note xsi:type="xsd:string">x</p:note></p:presence>'
+    )
+    content = f'<richPresence xsi:type="xsd:anyType">{document}</richPresence><override>true</override>'
+    body = inside("setPresence", SET.replace("BASIC", "RICH").format(content))
+    call = read(envelope(body, "key"), LENIENT).call
+    assert isinstance(call, m.SetPresence)
+    assert call.rich is not None
+    assert call.rich.startswith(b"<p:presence")
+    assert b">x</p:note>" in call.rich
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ('href="#_1"', 'id="_1"'),
+        ('e:ref="_1" xmlns:e="http://www.w3.org/2003/05/soap-encoding"',
+         'e:id="_1" xmlns:e="http://www.w3.org/2003/05/soap-encoding"'),
+        ('e:ref="#_1" xmlns:e="http://schemas.xmlsoap.org/soap/encoding/"', 'id="_1"'),
+    ],
+)  # fmt: skip
+def test_an_element_may_stand_beside_the_operation_that_refers_to_it(reference: str, name: str) -> None:
+    """As SOAP's encoding writes what is used twice: `href` and `id`."""
+    listed = contacts_list(ANN, JOE).replace("<contactsList>", f'<multiRef xmlns="{PWS}" {name}>')
+    body = poll(ANN).replace(contacts_list(ANN), f"<contactsList {reference}/>")
+    body += listed.replace("</contactsList>", "</multiRef>")
+    assert read(envelope(body, "key"), LENIENT).call == m.GetPolledPresence((ANN, JOE))
+    assert read(envelope(body, "key"), STRICT).problem == 102
+
+
+def test_a_reference_to_itself_or_to_nothing_is_an_empty_element() -> None:
+    """It ends, and the code says what is missing."""
+    for reference in ('href="#_1" id="_1"', 'href="#_2"'):
+        body = poll(ANN).replace(contacts_list(ANN), f"<contactsList {reference}/>")
+        assert read(envelope(body, "key"), LENIENT).problem == 146
+
+
+def test_two_operations_in_a_body_are_refused() -> None:
+    """Nobody knows which was meant; other elements beside the operation are passed over."""
+    assert read(envelope(login() + fetch()), LENIENT).problem == 102
+    assert read(envelope(login() + '<x xmlns="urn:x"/>'), LENIENT).call == m.Login("pwsapp", "secret")
+    assert read(envelope(login() + '<x xmlns="urn:x"/>'), STRICT).problem == 102
+
+
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [
+        (b"\n \t<?xml version='1.0'?>", None),
+        (b"<?xml version='1.0'?>\n<!-- before --><?p i?>\n", None),
+        (b"\xef\xbb\xbf<?xml version='1.0' encoding='utf-8'?>", None),
+        (b"\xef\xbb\xbf \r\n<?xml version='1.0'?>", "utf-8"),
+        (b"<?xml version='1.1' standalone='yes'?>", None),
+        (b"<?xml version='1.0' encoding='no-such-encoding'?>", None),
+        (b"", "no-such-charset"),
+        (b"", "zip"),
+    ],
+)
+def test_whatever_stands_before_the_envelope(body: bytes, charset: str | None) -> None:
+    """White space, marks and declarations."""
+    whole = body + envelope(login("ann\N{LATIN SMALL LETTER O WITH DIAERESIS}")) + b"\r\n\0"
+    assert read(whole, LENIENT, charset=charset).call == m.Login("annö", "secret")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "declared", "charset"),
+    [
+        ("utf-16", "UTF-16", None),
+        ("utf-16", "utf-8", "utf-8"),
+        ("utf-16-le", "utf-16", "utf-16"),
+        ("utf-16-be", None, None),
+        ("utf-32", None, None),
+        ("iso-8859-1", "ISO-8859-1", None),
+        ("iso-8859-1", None, "ISO-8859-1"),
+        ("iso-8859-1", "utf-8", "iso-8859-1"),
+        ("iso-8859-1", "ISO-8859-1", "utf-8"),
+        ("windows-1252", None, "Windows-1252"),
+        ("utf-8", None, "us-ascii"),
+    ],
+)
+def test_the_encoding_is_that_of_the_mark_the_charset_or_the_declaration(
+    encoding: str, declared: str | None, charset: str | None
+) -> None:
+    """In this order; where the text does not fit to one, the next is tried."""
+    declaration = f'<?xml version="1.0" encoding="{declared}"?>' if declared else ""
+    body = (declaration + envelope(login("Zoë")).decode()).encode(encoding)
+    assert read(body, LENIENT, charset=charset).call == m.Login("Zoë", "secret")
+
+
+def test_strict_wants_the_declaration_first() -> None:
+    """As XML does; white space before an envelope without one is allowed."""
+    assert read(b" <?xml version='1.0'?>" + envelope(login()), STRICT).problem == 102
+    assert read(b" " + envelope(login()), STRICT).call == m.Login("pwsapp", "secret")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (envelope("\n" + fetch().replace("<subscriptionID>1<", "\n<subscriptionID>one<")),
+         "Line 3: Element 'subscriptionID': 'one' is not a valid value of the atomic type 'xs:int'."),
+        (envelope(login().replace("</password>", "</passwort>")), "Line 1: mismatched tag."),
+        (envelope(subscribe(ANN).replace("<endPointID>1</endPointID>", "")),
+         "Line 1: Element 'subscriptionID': This element is not expected. Expected is ( endPointID )."),
+        (envelope(""), "Line 1: the Body is empty."),
+        (envelope(login("&b;")), "Line 1: undefined entity."),
+        (envelope("<x:login/>"), "Namespace prefix x on login is not defined"),
+        (b"<!DOCTYPE a>" + envelope(login()), "Line 1: a document type is not taken."),
+        (b'<a xmlns="urn:a"/>', "Line 1: {urn:a}a is no Envelope of SOAP 1.1 or 1.2."),
+        (envelope('<a xmlns="urn:a"/>'), "Line 1: {urn:a}a is no operation in urn:cisco:cup:presence:soap."),
+        (b"", "The body is empty."),
+    ],
+)  # fmt: skip
+def test_the_reason_is_in_the_validators_words_with_the_line(content: bytes, reason: str) -> None:
+    """The line is that of what was sent, whatever was moved since."""
+    assert reason in read(content, LENIENT).reason
+
+
+def test_a_document_type_is_only_one_where_it_is_markup() -> None:
+    """In text, a comment or CDATA it is text."""
+    body = login("<![CDATA[<!DOCTYPE a><!ENTITY b 'c'>]]>").replace("<password>", "<!-- <!DOCTYPE a> --><password>")
+    call = read(envelope(body), LENIENT).call
+    assert isinstance(call, m.Login)
+    assert call.username == "<!DOCTYPE a><!ENTITY b 'c'>"
+
+
+def test_a_reason_is_one_short_line() -> None:
+    """Whatever value it quotes."""
+    reason = read(envelope(fetch().replace(">1<", ">" + "x\n" * 5000 + "<")), LENIENT).reason
+    assert len(reason) < 400
+    assert "\n" not in reason
+
+
+def test_an_empty_url_beside_an_id_is_kept_apart_from_none() -> None:
+    """What it means is the node's to decide."""
+    assert read(envelope(register("").replace(">0<", ">3<"), "key"), LENIENT).call == m.RegisterEndPoint("", 3, 3600)
