@@ -29,12 +29,27 @@ class Toolkit:
     fetched: bool = False
     """Its build installs from a registry, which may be out of reach."""
 
-    def commands(self) -> list[str]:
-        """The commands of its section: those that build it, and as the last the one that runs it."""
-        readme = (CLIENTS / "README.md").read_text("utf-8")
-        found = re.search(rf"^## {re.escape(self.section)}\n.*?^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-        assert found, f"no commands for {self.section} in {CLIENTS / 'README.md'}"
-        return found[1].splitlines()
+    @property
+    def building(self) -> list[str]:
+        """The commands that build it; none for a language without."""
+        return self._commands(0)[:-1]
+
+    @property
+    def running(self) -> str:
+        """The command that runs it."""
+        return self._commands(0)[-1]
+
+    @property
+    def trusting(self) -> list[str]:
+        """The commands, before the one that runs it, after which it trusts `authority.pem`."""
+        return self._commands(1)
+
+    def _commands(self, block: int) -> list[str]:
+        """The lines of one of its section's blocks."""
+        _, _, section = (CLIENTS / "README.md").read_text("utf-8").partition(f"\n## {self.section}\n")
+        own, _, _ = section.partition("\n## ")
+        blocks: list[str] = re.findall(r"^```sh\n(.*?)^```", own, re.MULTILINE | re.DOTALL)
+        return blocks[block].splitlines()
 
 
 @dataclass(frozen=True)
@@ -54,9 +69,13 @@ class Workshop:
     _built: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        made = shutil.ignore_patterns("build", "node_modules", "Presence.cs", "*.exe")
-        shutil.copytree(CLIENTS, self.directory / "examples" / "soap", ignore=made)
+        made = shutil.ignore_patterns("build", "node_modules", "Presence.cs", "*.exe", "authority.*")
+        shutil.copytree(CLIENTS, self._here, ignore=made)
         shutil.copytree(ROOT / "wsdl", self.directory / "wsdl")
+
+    @property
+    def _here(self) -> Path:
+        return self.directory / "examples" / "soap"
 
     def why_not(self, toolkit: Toolkit) -> str | None:
         """Build the toolkit's client, unless that has been done; why it can't be had here, or None.
@@ -69,12 +88,18 @@ class Workshop:
 
     def run(self, toolkit: Toolkit, **environment: str) -> Outcome:
         """The client's process, from its start to its end."""
-        return self._shell(toolkit.commands()[-1], environment)
+        return self._shell(toolkit.running, environment)
+
+    def run_trusting(self, toolkit: Toolkit, authority: bytes, home: Path, **environment: str) -> Outcome:
+        """The same, with that authority trusted; `home` is where a toolkit may remember it."""
+        self._here.joinpath("authority.pem").write_bytes(authority)
+        words = environment | {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
+        return self._shell("\n".join(["set -e", *toolkit.trusting, toolkit.running]), words)
 
     def _build(self, toolkit: Toolkit) -> str | None:
         if self._shell(toolkit.probe).code != 0:
             return f"{toolkit.section}: {toolkit.wanted} is not installed"
-        for command in toolkit.commands()[:-1]:
+        for command in toolkit.building:
             done = self._shell(command)
             if done.code != 0 and toolkit.fetched:
                 return f"{toolkit.section}: this failed: {command}: {done.errors.strip()[-300:]}"
@@ -86,7 +111,7 @@ class Workshop:
         try:
             done = subprocess.run(
                 ["bash", "-c", command],
-                cwd=self.directory / "examples" / "soap",
+                cwd=self._here,
                 env=clean | (environment or {}),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
