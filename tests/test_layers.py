@@ -38,6 +38,7 @@ PURE_SERVER = {
     "pws_soap.server.soap",
 }
 PURE_SIMULATOR = {
+    "pws_soap.simulator.bounds",
     "pws_soap.simulator.faults.damage",
     "pws_soap.simulator.faults.entries",
     "pws_soap.simulator.faults.gateway",

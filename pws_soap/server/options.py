@@ -6,6 +6,7 @@ client), **L** likely, **U** unknown. The default is what the notes propose.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Final, Literal, get_args, get_origin, get_type_hints
 
@@ -15,7 +16,7 @@ KNOWN_CALLBACK_PORTS: Final = frozenset({80, 82, 8080})
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """How a server behaves, whoever may log in and wherever presence comes from. It does not change at run time."""
+    """How a server behaves, apart from who may log in and where presence comes from. It does not change at run time."""
 
     # Sessions
     session_idle_timeout: float | None = None
@@ -117,6 +118,8 @@ class ServerOptions:
             if get_origin(hints[option.name]) is Literal and value not in get_args(hints[option.name]):
                 allowed = ", ".join(map(str, get_args(hints[option.name])))
                 raise ValueError(f"{option.name}: expected one of {allowed}, got {value!r}")
+            if isinstance(value, float | int) and not isinstance(value, bool) and not 0 <= value < math.inf:
+                raise ValueError(f"{option.name}: expected a number of 0 or more, got {value!r}")
         for name in ("max_endpoints", "max_subscriptions", "max_contacts", "contacts_per_list", "notification_tries"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)!r}")

@@ -47,7 +47,7 @@ class Sources:
         return f"<Sources: {', '.join(map(str, self._allow)) or 'all'}>"
 
     def of(self, peer: str | None, forwarded: Sequence[str]) -> Address | None:
-        """Where a request comes from: its peer, or who a trusted proxy says. None: it cannot be told.
+        """Where a request comes from: its peer, or who a trusted proxy says. None: that is not known.
 
         `forwarded` are the values of X-Forwarded-For in their order.
         """

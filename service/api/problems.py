@@ -76,7 +76,7 @@ KINDS: Final = {
     "invalid-parameters": ProblemKind(422, "The request is not as expected"),
     "server-not-available": ProblemKind(503, "The presence server cannot be asked now"),
     "body-too-large": ProblemKind(413, "The request body is too large"),
-    "not-found": ProblemKind(404, "There is nothing here"),
+    "not-found": ProblemKind(404, "No such path"),
     "method-not-allowed": ProblemKind(405, "The method is not allowed here"),
     "internal-error": ProblemKind(500, "The service failed"),
 }

@@ -16,7 +16,7 @@ from service.config.parsers import EnvText, split_list, wrong
 from service.config.raw import Draft
 
 MAX_PROBLEMS: Final = 10
-"""Mistakes told of one list: a wrong file must not print itself."""
+"""Mistakes reported of one list: a wrong file must not print itself."""
 
 
 def completed(name: str, domain: str | None) -> str:

@@ -52,7 +52,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> server_sections.Confi
     gather(draft)
     for name in REQUIRED:
         if name != "watch":
-            draft.tree.setdefault(name, {})  # so that each missing key is told, not the section
+            draft.tree.setdefault(name, {})  # so that each missing key is reported, not the section
     sections: server_sections.Sections | None = None
     try:
         sections = server_sections.Sections.model_validate(draft.tree, context={"base": draft.base})

@@ -42,7 +42,7 @@ def test_sighup_reads_the_contacts_again_and_a_broken_file_changes_nothing(serve
         assert contacts(service) == ["joe@example.com", "rita@example.com"]
         listed.write_text("no contact at all\n")
         service.signal(signal.SIGHUP)
-        eventually(lambda: told(service, "the contacts stay as they are"))
+        eventually(lambda: told(service, "contacts and keys stay as they are"))
         assert contacts(service) == ["joe@example.com", "rita@example.com"]
         assert service.stop() == 0
     assert server.holds() == NOTHING

@@ -12,6 +12,8 @@ import zlib
 
 import aiohttp
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from pws_soap.server import Refused, ServerOptions
@@ -27,6 +29,11 @@ LIMIT = 1_000_000
 CRLF = b"\r\n"
 
 
+def packed(content: bytes) -> bytes:
+    """Gzip, always the same for the same content."""
+    return gzip.compress(content, mtime=0)
+
+
 def deflated(content: bytes, window: int) -> bytes:
     """Deflate, in zlib's wrapping or without any."""
     packer = zlib.compressobj(wbits=window)
@@ -38,15 +45,15 @@ def deflated(content: bytes, window: int) -> bytes:
     [
         (XML, ""),
         (XML, "identity"),
-        (gzip.compress(XML), "gzip"),
-        (gzip.compress(XML), "x-gzip"),
-        (gzip.compress(XML), "GZIP, identity"),
-        (gzip.compress(XML), ""),
-        (gzip.compress(XML[:100]) + gzip.compress(XML[100:]), "gzip"),
+        (packed(XML), "gzip"),
+        (packed(XML), "x-gzip"),
+        (packed(XML), "GZIP, identity"),
+        (packed(XML), ""),
+        (packed(XML[:100]) + packed(XML[100:]), "gzip"),
         (XML, "gzip"),
         (deflated(XML, 15), "deflate"),
         (deflated(XML, -15), "deflate"),
-        (gzip.compress(deflated(XML, 15)), "deflate, gzip"),
+        (packed(deflated(XML, 15)), "deflate, gzip"),
     ],
 )
 def test_packed_bodies_are_unpacked(body: bytes, encoding: str) -> None:
@@ -57,12 +64,12 @@ def test_packed_bodies_are_unpacked(body: bytes, encoding: str) -> None:
 @pytest.mark.parametrize(
     ("body", "encoding", "reason"),
     [
-        (gzip.compress(bytes(LIMIT + 1)), "gzip", "more than 1000000 bytes"),
-        (gzip.compress(gzip.compress(bytes(LIMIT * 50))), "gzip, gzip", "more than 1000000 bytes"),
-        (gzip.compress(bytes(LIMIT)) * 3, "gzip", "more than 1000000 bytes"),
+        (packed(bytes(LIMIT + 1)), "gzip", "more than 1000000 bytes"),
+        (packed(packed(bytes(LIMIT * 50))), "gzip, gzip", "more than 1000000 bytes"),
+        (packed(bytes(LIMIT)) * 3, "gzip", "more than 1000000 bytes"),
         (deflated(bytes(LIMIT * 2), 15), "deflate", "more than 1000000 bytes"),
-        (gzip.compress(XML)[:-20], "gzip", "ends too early"),
-        (gzip.compress(XML)[:5] + b"?" * 50, "gzip", "cannot be unpacked"),
+        (packed(XML)[:-20], "gzip", "ends too early"),
+        (packed(XML)[:5] + b"?" * 50, "gzip", "cannot be unpacked"),
         (b"no deflate", "deflate", "cannot be unpacked"),
         (XML, "br", "none of gzip"),
     ],
@@ -103,14 +110,14 @@ LATIN = envelope(login("Zoë")).decode().encode("latin-1")
         (message(XML, "Content-ID: <root>", before=OTHER), KIND + '; start="<root>"', XML, None),
         (message(XML, "Content-ID: <root>", after=OTHER[5:] + b"--b 1"), KIND, XML, None),
         (message(XML, "Content-ID: <root>"), KIND + '; start="<nobody>"', XML, None),
-        (message(gzip.compress(XML)), KIND, XML, None),
+        (message(packed(XML)), KIND, XML, None),
     ],
 )  # fmt: skip
 def test_a_message_of_one_part_is_read(body: bytes, kind: str, content: bytes, charset: str | None) -> None:
     """The part that `start` names, else the first."""
     found, of_part = xml_of(body, {"content-type": kind}, LIMIT)
     assert (found.strip(), of_part) == (content, charset)
-    assert xml_of(gzip.compress(body), {"content-type": kind}, LIMIT)[1] == charset
+    assert xml_of(packed(body), {"content-type": kind}, LIMIT)[1] == charset
 
 
 @pytest.mark.parametrize("body", [b"", b"--", b"----", b"--b 1--", b"no part"])
@@ -137,13 +144,32 @@ def test_the_charset_of_the_header(kind: str, charset: str | None) -> None:
     assert xml_of(XML, {"content-type": kind}, LIMIT) == (XML, charset)
 
 
+MULTI = "multipart/related; boundary="
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    body=st.one_of(st.binary(max_size=60), st.binary(max_size=40).map(lambda rest: b"--b\r\n" + rest)),
+    kind=st.one_of(st.text(max_size=30), st.text(max_size=20).map(lambda rest: MULTI + "b;" + rest)),
+    encoding=st.sampled_from(["", "gzip", "deflate", "x", "gzip,deflate"]),
+)
+def test_whatever_is_sent_is_unpacked_or_refused(body: bytes, kind: str, encoding: str) -> None:
+    """Nothing else is raised, whatever the headers say, and what comes out is read or refused."""
+    try:
+        content, charset = xml_of(body, {"content-type": kind, "content-encoding": encoding}, LIMIT)
+    except Refused:
+        return
+    request = read(content, ServerOptions(), charset=charset)
+    assert (request.call is None) is (request.problem is not None)
+
+
 async def test_over_a_socket(caplog: pytest.LogCaptureFixture) -> None:
     """Packed, in parts, in UTF-16: all log in. A mistake is told in the fault and in the log, without the password."""
     caplog.set_level(logging.WARNING, "pws.server")
     body = envelope(login("wall", "brick"))
     utf16 = b"\xff\xfe" + body.decode().encode("utf-16-le")
     forms: list[tuple[bytes, dict[str, str]]] = [
-        (gzip.compress(body), {"Content-Encoding": "gzip"}),
+        (packed(body), {"Content-Encoding": "gzip"}),
         (message(body), {"Content-Type": KIND}),
         (utf16, {"Content-Type": "text/xml; charset=utf-16"}),
         (body, {"Expect": "100-continue"}),
@@ -167,7 +193,7 @@ async def test_over_a_socket(caplog: pytest.LogCaptureFixture) -> None:
 async def test_strict_takes_no_packed_body_and_no_parts() -> None:
     """As before: they are no XML."""
     async with served_board(ServerOptions(strict=True)) as served:
-        for body in (gzip.compress(XML), message(XML)):
+        for body in (packed(XML), message(XML)):
             reply = await served.service.answer(body, {"Content-Encoding": "gzip", "Content-Type": KIND})
             assert etree.fromstring(reply.body).findtext(".//{*}code") == "102"
 
@@ -207,3 +233,29 @@ async def test_a_long_request_is_read_beside_the_event_loop(monkeypatch: pytest.
         go_on.set()
         assert etree.fromstring((await waiting).body).findtext(".//{*}code") == "100"
     assert threads == [True, False, False]
+
+
+async def test_long_requests_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits is dropped with its connection, so that a server with many of them still stops at once."""
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    lengths: list[int] = []
+
+    def slow(body: bytes, options: ServerOptions, *, charset: str | None, in_thread: bool) -> m.Request:
+        lengths.append(len(body))
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(30)
+        return read(body, options, charset=charset, in_thread=in_thread)
+
+    monkeypatch.setattr(http_service, "read", slow)
+    long, longer = envelope(fetch() + " " * 40_000), envelope(fetch() + " " * 50_000)
+    async with served_board() as served:
+        first = asyncio.create_task(served.service.answer(long))
+        await begun.wait()
+        second = asyncio.create_task(served.service.answer(longer))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        go_on.set()
+        await first
+    assert lengths == [len(long)]

@@ -68,11 +68,11 @@ def test_what_is_within_the_limits_is_read() -> None:
 
 @pytest.mark.parametrize(("content", "reason"), TOO_MUCH, ids=[reason for _, reason in TOO_MUCH])
 def test_a_document_in_text_has_the_same_limits(content: str, reason: str) -> None:
-    """It is parsed too, by the thread of the event loop: code 120, and at most 262144 bytes."""
+    """It is parsed too, by the thread of the event loop: code 120, and at most 65536 bytes."""
     with pytest.raises(Refused) as refused:
         pidf_reader.read(f"<presence>{content}</presence>".encode(), override=False)
     assert refused.value.code == 120
-    assert reason in refused.value.reason or "more than 262144 bytes" in refused.value.reason
+    assert reason in refused.value.reason or "more than 65536 bytes" in refused.value.reason
 
 
 def test_a_mistake_that_only_one_parser_finds_is_one() -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 
 import pytest
 
 from pws_soap.server import messages as m
-from pws_soap.simulator import Options, Simulator
-from tests.support.soap_by_hand import ANN, envelope, fetch, poll, register, subscribe
+from pws_soap.simulator import Options, Simulator, SimulatorServer
+from tests.support.soap_by_hand import ANN, PATH, envelope, fetch, login, poll, register, subscribe
 
-from .talk import Desk, post, read, ready
+from .talk import DirectSimulator, post, read, ready
 
 
 @pytest.mark.parametrize("url", ["", " ", "\n", None])
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_empty_url_beside_an_id_refreshes_the_endpoint(url: str | None, strict: bool) -> None:
     """The server's own text says that the url must be empty; with one it is code 123, and without an id 130."""
-    desk = Desk(Options(strict=strict))
+    desk = DirectSimulator(Options(strict=strict))
     application = desk.application()
     endpoint = desk.endpoint(application)
     desk.now += 1000
@@ -67,3 +68,31 @@ async def test_headers_of_http_reach_the_reader_in_process() -> None:
     body = gzip.compress(envelope(poll(ANN), user))
     reply = read(await simulator.post("imp1", {"Content-Encoding": "gzip"}, body))
     assert reply.states == {ANN: "UNAVAILABLE"}
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "answers"),
+    [
+        (b"POST %s HTTP/1.0", (), 1),
+        (b"POST %s HTTP/1.0", (b"Connection: keep-alive",), 1),
+        (b"POST %s HTTP/1.1", (b"Host: imp",), 1),
+        (b"POST %s HTTP/1.1", (b"host: imp", b"soapaction:", b"CONTENT-TYPE: text/plain"), 1),
+        (b"POST %s HTTP/1.1", (b"Host: imp", b'SOAPAction: "urn:something/else"'), 1),
+        (b"POST %s HTTP/1.1", (b"Host: imp", b"Expect: 100-continue"), 2),
+    ],
+)
+async def test_http_as_old_toolkits_speak_it(line: bytes, headers: tuple[bytes, ...], answers: int) -> None:
+    """HTTP/1.0, no or another SOAPAction, any Content-Type, and waiting to be told to go on."""
+    body = envelope(login())
+    head = b"\r\n".join((line % PATH.encode(), *headers, b"Content-Length: %d" % len(body))) + b"\r\n\r\n"
+    async with SimulatorServer(nodes=("imp1",), control_port=None, seed=1) as server:
+        reader, writer = await asyncio.open_connection(server.nodes[0].host, server.nodes[0].port)
+        writer.write(head)
+        told = []
+        if answers == 2:
+            told.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(body)
+        told.append(await reader.readuntil(b"loginResponse>"))
+        writer.close()
+        await writer.wait_closed()
+    assert [answer.split()[1] for answer in told] == [b"100", b"200"][-answers:]

@@ -149,7 +149,7 @@ CLEARS = [
     (document(device("pws_override", source=SOURCE), CLEAR), False),
     (document(device("pws_override", source=SOURCE, basic="closed"), CLEAR), False),
     (document(device("pws_override", "<c:clear xmlns:c='urn:c'></c:clear>", source=SOURCE)), False),
-    (document("<clear/>" + device("pws_override", source=SOURCE)), False),
+    (document("<Clear/>" + device("pws_override", source=SOURCE)), False),
     (document(device("pws-override", basic="closed"), CLEAR), True),
     (document(device("pws-override", basic="closed")), True),
     (document(device("pws-persistent", basic="closed", source=SOURCE)), True),
@@ -161,7 +161,7 @@ CLEARS = [
 @pytest.mark.parametrize(("content", "override"), CLEARS)
 def test_clearing_gives_back_what_was_before(content: bytes, override: bool) -> None:
     """The override first, then what was set without one, in every form; the contact's own presence is not touched."""
-    desk = Desk()
+    desk = DirectSimulator()
     _, user, *_ = desk.ready()
     desk.world.change(ME, 0.0, {"state": State.AWAY, "note": "own"})
     own = desk.world.get(ME)
@@ -177,7 +177,7 @@ def test_clearing_gives_back_what_was_before(content: bytes, override: bool) -> 
 
 def test_clearing_takes_the_source_as_any_other_document() -> None:
     """Code 162 without it, 161 for an override in a tuple of another name."""
-    desk = Desk()
+    desk = DirectSimulator()
     _, user, *_ = desk.ready()
     assert desk.code(rich(document(device("pws_override"), CLEAR)), user) == 162
     assert desk.code(rich(document(device("pws_override", source=SOURCE), CLEAR), override=True), user) == 161
@@ -185,7 +185,7 @@ def test_clearing_takes_the_source_as_any_other_document() -> None:
 
 def test_an_override_hides_a_device_until_it_expires() -> None:
     """What is set beneath meanwhile counts afterwards; what expires beneath is gone."""
-    desk = Desk()
+    desk = DirectSimulator()
     _, user, *_ = desk.ready()
     desk.ask(basic(State.BUSY, expiration=7200), user)
     desk.ask(basic(State.DND, override=True), user)
@@ -205,7 +205,7 @@ def test_an_override_hides_a_device_until_it_expires() -> None:
 
 def test_a_closed_override_tuple_with_a_state_sets_it() -> None:
     """As published code writes it: the state counts, not the tuple."""
-    desk = Desk()
+    desk = DirectSimulator()
     _, user, *_ = desk.ready()
     content = document(device("pws-override", basic="closed", source=SOURCE), f"<person>{BUSY}</person>")
     desk.ask(rich(content, override=True), user)

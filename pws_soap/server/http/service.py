@@ -11,6 +11,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -37,7 +38,7 @@ _log = logging.getLogger("pws.server")
 _SMALL: Final = 32_768
 """Bytes of a body, as it is sent, that the thread of the event loop reads itself, for about 10 milliseconds at most.
 
-Longer ones, and packed ones, are read in another thread, so that they hold up nobody.
+Longer ones, and packed ones, are read in a thread of their own, so that they hold up nobody else.
 """
 
 
@@ -86,6 +87,8 @@ class PresenceWebService:
         self._presence = presence
         self._interceptor = interceptor or NoInterception()
         self._clock = clock
+        # One thread: long requests are read one after the other, and those that wait end with their connections.
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"pws-{name}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.node!r})"
@@ -131,7 +134,8 @@ class PresenceWebService:
         self.delivery.post(self.node.contacts_changed(contacts, self._clock()))
 
     async def aclose(self) -> None:
-        """Drop the notifications that are on their way."""
+        """Drop the notifications that are on their way, and the long requests that nobody has begun to read."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
         await self.delivery.aclose()
 
     def _log_refusal(self, what: str, code: int, reason: str) -> None:
@@ -139,7 +143,8 @@ class PresenceWebService:
 
     async def _read(self, body: bytes, headers: Mapping[str, str]) -> m.Request:
         if len(body) > _SMALL or headers.get("content-encoding") or body[:1] == b"\x1f":
-            return await asyncio.to_thread(_request_in, body, headers, self.options, in_thread=True)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._reader, _request_in_thread, body, headers, self.options)
         return _request_in(body, headers, self.options)
 
     async def _carry_out(self, request: m.Request) -> m.Reply:
@@ -167,3 +172,7 @@ def _request_in(
         except Refused as refused:
             return m.Request(problem=refused.code, reason=refused.reason)
     return read(body, options, charset=charset, in_thread=in_thread)
+
+
+def _request_in_thread(body: bytes, headers: Mapping[str, str], options: ServerOptions) -> m.Request:
+    return _request_in(body, headers, options, in_thread=True)

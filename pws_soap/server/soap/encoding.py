@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from pws_soap.server.codes import Refused
@@ -28,6 +29,7 @@ _KNOWN: Final = re.compile(
     re.IGNORECASE,
 )
 """Encodings of text that are read; Python's codecs know others which are no encodings of text."""
+_WIDE: Final = re.compile("utf-?16", re.IGNORECASE)
 _DECLARATION: Final = re.compile(r"\A[ \t\r\n]*<\?xml[ \t\r\n][^<>]*\?>")
 _DECLARED: Final = re.compile(rb"\A\s*<\?xml[^<>]*?\sencoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 
@@ -58,10 +60,13 @@ def _decoded(body: bytes, charset: str | None) -> str:
             return _tried(body, (encoding,))
     declared = _DECLARED.match(body[:1000])
     names = (charset, declared[1].decode() if declared else None, "utf-8")
-    return _tried(body, tuple(name for name in names if name and _KNOWN.fullmatch(name)))
+    known = [name for name in names if name and _KNOWN.fullmatch(name)]
+    if b"\0" not in body[:4]:  # then it is no UTF-16, as .NET declares of texts that it has sent in UTF-8
+        known = [name for name in known if not _WIDE.match(name)]
+    return _tried(body, known)
 
 
-def _tried(body: bytes, encodings: tuple[str, ...]) -> str:
+def _tried(body: bytes, encodings: Sequence[str]) -> str:
     for encoding in encodings:
         try:
             return body.decode(encoding)

@@ -14,12 +14,14 @@ from pws_soap.server.soap.contract import PWS, TPI
 from pws_soap.server.soap.shapes import is_nil
 
 _OURS: Final = frozenset({
-    "",
+    None,
     "http://schemas.xmlsoap.org/soap/actor/next",
     "http://www.w3.org/2003/05/soap-envelope/role/next",
-    "http://www.w3.org/2003/05/soap-envelope/role/ultimateReceiver",
 })  # fmt: skip
-"""The actors and roles of the last receiver, which we are; without one a header is for it too."""
+"""The actors and roles that are ours; a header without any is for us too.
+
+An empty one, and the ultimateReceiver of SOAP 1.2, are not, although they should be: gSOAP does not know them.
+"""
 
 
 def session_key(envelope: etree._Element, namespace: str, options: ServerOptions) -> str | None:
@@ -37,7 +39,7 @@ def not_understood(envelope: etree._Element, namespace: str, options: ServerOpti
     return tuple(
         str(block.tag)
         for block in _blocks(envelope, namespace)
-        if block.tag not in known and block.get(f"{{{namespace}}}mustUnderstand", "").strip() in ("1", "true")
+        if block.tag not in known and block.get(f"{{{namespace}}}mustUnderstand") in ("1", "true")
     )
 
 
@@ -48,5 +50,5 @@ def _blocks(envelope: etree._Element, namespace: str) -> list[etree._Element]:
     return [block for block in blocks if _actor(block, namespace) in _OURS]
 
 
-def _actor(block: etree._Element, namespace: str) -> str:
-    return (block.get(f"{{{namespace}}}actor") or block.get(f"{{{namespace}}}role") or "").strip()
+def _actor(block: etree._Element, namespace: str) -> str | None:
+    return block.get(f"{{{namespace}}}actor", block.get(f"{{{namespace}}}role"))

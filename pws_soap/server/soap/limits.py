@@ -36,6 +36,8 @@ class _Counter:
         self._declared: list[int] = []
         self._in_scope = 0
         self._elements = 0
+        self.end = 0
+        """Where the root's end tag begins, in bytes; 0 before it has been met."""
         self.parser = expat.ParserCreate("utf-8")
         self.parser.ordered_attributes = True
         self.parser.StartElementHandler = self._start
@@ -62,13 +64,18 @@ class _Counter:
 
     def _end(self, name: str) -> None:
         self._in_scope -= self._declared.pop()
+        if not self._declared:
+            self.end = self.parser.CurrentByteIndex
 
     def _doctype(self, *declaration: object) -> None:
         raise self.refused("a document type is not taken")
 
 
-def parsed(content: bytes, code: int) -> etree._Element:
-    """The root of XML in UTF-8 that keeps within the limits. Raises `Refused` with the code, and says why."""
+def parsed(content: bytes, code: int, *, strict: bool = False) -> etree._Element:
+    """The root of XML in UTF-8 that keeps within the limits. Raises `Refused` with the code, and says why.
+
+    Lenient reading stops at the end of the root, and does not look at what follows it.
+    """
     counter = _Counter(code)
     parser = counter.parser
     try:
@@ -78,7 +85,9 @@ def parsed(content: bytes, code: int) -> etree._Element:
                 raise counter.refused(f"a tag has more than {MAX_TAG} bytes")
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise Refused(code, f"Line {error.lineno}: {expat.ErrorString(error.code)}.") from None
+        if strict or not counter.end:
+            raise Refused(code, f"Line {error.lineno}: {expat.ErrorString(error.code)}.") from None
+        content = content[: content.index(b">", counter.end) + 1]
     tree = etree.XMLParser(
         encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
         remove_pis=True, collect_ids=False, huge_tree=False,

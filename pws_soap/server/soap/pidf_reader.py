@@ -18,7 +18,7 @@ from pws_soap.server.soap.limits import parsed
 
 OVERRIDES: Final = frozenset({"pws-override", "pws-persistent"})
 SOURCE: Final = "Presence Web Service"
-MAX_DOCUMENT: Final = 262_144
+MAX_DOCUMENT: Final = 65_536
 """Bytes of one document. It is read by the thread of the event loop, for about 10 milliseconds at most."""
 
 CLEAR: Final = "clear"
@@ -51,7 +51,7 @@ def read(content: bytes, *, override: bool) -> Document:
     for element in tuples:
         if element.get("id") not in OVERRIDES and _text(element, "source") != SOURCE:
             raise Refused(162)
-    if any(etree.QName(element).localname.lower() == CLEAR for element in root.iter("*")):
+    if next(root.iter("{*}" + CLEAR, "{*}" + CLEAR.title()), None) is not None:
         return Document(None, (), None)
     names = [
         etree.QName(activity).localname
@@ -76,7 +76,7 @@ def read(content: bytes, *, override: bool) -> Document:
 def _parse(content: bytes) -> etree._Element:
     if len(content) > MAX_DOCUMENT:
         raise Refused(120, f"The document has more than {MAX_DOCUMENT} bytes.")
-    root = parsed(as_utf8(content), 120)
+    root = parsed(as_utf8(content, "utf-8"), 120)  # it was text in a request, whatever it declares
     if etree.QName(root).localname != "presence":
         raise Refused(120, "The document's root element is not presence.")
     return root

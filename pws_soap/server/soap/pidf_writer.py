@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, assert_never
 from xml.sax.saxutils import escape, quoteattr
 
 from pws_soap.server.options import ServerOptions
@@ -126,10 +126,14 @@ def _tuple(device: Device, presence: Presence, namespaces: _Namespaces, stamp: s
 
 def carried(documents: list[str], options: ServerOptions) -> str:
     """The content of `richPresenceList`, in the carrier of the options."""
-    if options.rich_carrier == "elements":
-        return "".join(documents)
     head = '<?xml version="1.0" encoding="UTF-8"?>\n' if options.rich_declaration else ""
-    text = "\n".join(head + text for text in documents)
-    if options.rich_carrier == "escaped":
-        return escape(text)
-    return "<![CDATA[" + text.replace("]]>", "]]]]><![CDATA[>") + "]]>"
+    text = "\n".join(head + document for document in documents)
+    match options.rich_carrier:
+        case "elements":
+            return "".join(documents)
+        case "escaped":
+            return escape(text)
+        case "cdata":
+            return "<![CDATA[" + text.replace("]]>", "]]]]><![CDATA[>") + "]]>"
+        case unknown:
+            assert_never(unknown)

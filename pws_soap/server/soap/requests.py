@@ -56,7 +56,7 @@ def read(body: bytes, options: ServerOptions, *, charset: str | None = None, in_
 def _envelope(body: bytes, charset: str | None, options: ServerOptions) -> etree._Element:
     if not body:
         raise Refused(150, "The body is empty.")
-    return parsed(as_utf8(body, None if options.strict else charset, strict=options.strict), 102)
+    return parsed(as_utf8(body, None if options.strict else charset, strict=options.strict), 102, strict=options.strict)
 
 
 def _version(envelope: etree._Element) -> tuple[str, m.Version]:

@@ -19,7 +19,7 @@ from pws_soap.server.soap.contract import PWS, schema_document
 
 _OURS: Final = f"{{{PWS}}}"
 _XSD: Final = "{http://www.w3.org/2001/XMLSchema}"
-_XSI: Final = re.compile(r"http://www\.w3\.org/(1999|2000/10|2001)/XMLSchema-instance")
+_XSI: Final = re.compile(r"http://www\.w3\.org/[^/]+(/[^/]+)?/XMLSchema-instance")
 _ENCODINGS: Final = frozenset({
     "http://schemas.xmlsoap.org/soap/encoding/", "http://www.w3.org/2003/05/soap-encoding"
 })  # fmt: skip
@@ -152,16 +152,11 @@ def _fill(request: Canonical, made: etree._Element, given: etree._Element, shape
 
 
 def _set_attributes(made: etree._Element, given: etree._Element, shape: Shape) -> None:
-    """Copy the known attributes, whatever their namespace: gSOAP compares only the local name of such a one.
-
-    A contact that has only others keeps them, so that the mistake can be named (code 148).
-    """
+    """Copy the known attributes. A contact that has only others keeps them, so that the mistake can be named (148)."""
     if not shape.attributes or not given.attrib:
         return
-    for name, value in given.attrib.items():
-        local = name.rpartition("}")[2]
-        if local in shape.attributes and (local == name or local not in given.attrib):
-            made.set(local, value)
+    for name in shape.attributes.intersection(given.attrib):
+        made.set(name, given.attrib[name])
     if not made.attrib and not shape.children:
         for name, value in given.attrib.items():
             if not name.startswith("{"):

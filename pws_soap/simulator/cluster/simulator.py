@@ -16,6 +16,7 @@ from pws_soap.server.http.delivery import Delivery
 from pws_soap.server.http.service import Counters, PresenceWebService
 from pws_soap.server.ports import Notify
 from pws_soap.server.presence import Presence
+from pws_soap.simulator.bounds import LAST_MOMENT, shown
 from pws_soap.simulator.cluster.accounts import OptionAccounts
 from pws_soap.simulator.cluster.nodes import Nodes, Place, session_keys
 from pws_soap.simulator.faults.kinds import FaultBox
@@ -120,7 +121,12 @@ class Simulator(Nodes):
         action()
 
     def move_clock(self, seconds: float) -> None:
-        """Move simulated time; what has expired then is removed at once."""
+        """Move simulated time; what has expired then is removed at once.
+
+        Raises ValueError for a time before 1970 or after 2999.
+        """
+        if not 0 <= self.now() + seconds <= LAST_MOMENT:
+            raise ValueError(f"seconds: expected to stay between 1970 and 2999, got {shown(seconds)}")
         self._offset += seconds
         self._expire_manual()
 

@@ -6,11 +6,15 @@ An unreadable body is an HTTPException 400; a wrong value is a ValueError, which
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown
+
+_DIGITS: Final = 30
+"""Digits of a number that is read exactly."""
 Json = dict[str, Any]
 """A JSON object, its values not yet checked."""
 
@@ -19,7 +23,9 @@ async def json_object(request: Request, *keys: str) -> Json:
     """The body as a JSON object; no body is an empty object. With `keys`, other keys are refused."""
     body = await request.body()
     try:
-        values = json.loads(body) if body else {}
+        values = json.loads(body, parse_int=_whole) if body else {}
+    except RecursionError:
+        raise HTTPException(400, "the body is not JSON: too many brackets inside each other") from None
     except ValueError as error:
         raise HTTPException(400, f"the body is not JSON: {error}") from None
     if not isinstance(values, dict):
@@ -33,8 +39,8 @@ async def json_object(request: Request, *keys: str) -> Json:
 def query_number(request: Request, name: str, default: int) -> int:
     """A number of the query."""
     text = request.query_params.get(name, str(default))
-    if not text.isdigit():
-        raise ValueError(f"{name}: expected a number, got {text!r}")
+    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS or int(text) > MAX_COUNT:
+        raise ValueError(f"{name}: expected a number, got {shown(text)}")
     return int(text)
 
 
@@ -42,13 +48,18 @@ def integer(values: Json, name: str, default: int | None, least: int, most: int)
     """A whole number within bounds; without a default it must be there."""
     value = values.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name}: expected a whole number from {least} to {most}, got {value!r}")
+        raise ValueError(f"{name}: expected a whole number from {least} to {most}, got {shown(value)}")
     return value
 
 
 def number(values: Json, name: str, default: float) -> float:
-    """A number."""
+    """A number that is neither infinite nor beyond all bounds."""
     value = values.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name}: expected a number, got {value!r}")  # noqa: TRY004 - becomes 422
-    return float(value)
+        raise ValueError(f"{name}: expected a number, got {shown(value)}")  # noqa: TRY004 - becomes 422
+    return float(bounded(name, value, -MAX_SECONDS, MAX_SECONDS))
+
+
+def _whole(text: str) -> float:
+    """A whole number of JSON; one that no key takes is infinite, so that the key is named (422)."""
+    return int(text) if len(text) <= _DIGITS else float(text)

@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
+from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown
+
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     "replace-reply": ("fault", "fault-1.2", "fault-code", "half-fault", "html-502", "html-503", "html-504", "json-502",
                       "json-503", "empty-502", "empty-503"),
@@ -106,8 +108,11 @@ class Fault:
             raise ValueError(f"count: expected at least 1, got {self.count!r}")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability: expected 0 to 1, got {self.probability!r}")
+        if self.code < 0:
+            raise ValueError(f"code: expected 0 or more, got {shown(self.code)}")
         if self.seconds < 0:
             raise ValueError(f"seconds: expected 0 or more, got {self.seconds!r}")
+        bounded("seconds", self.seconds, 0, MAX_SECONDS)
         if self.body not in ("envelope", "bare", "empty"):
             raise ValueError(f"body: expected envelope, bare or empty, got {self.body!r}")
         if not 0 <= self.fraction < 1:
@@ -137,13 +142,19 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
+_MOST: Final[dict[str, float]] = {"count": MAX_COUNT, "seconds": MAX_SECONDS, "code": 9999}
+"""The greatest value of a number for which `Fault` itself has no greatest."""
+
+
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in values.items():
         if key not in _TYPES:
             raise ValueError(f"{key}: no such key, expected some of {', '.join(_TYPES)}")
         if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
             expected = _TYPES[key][0].__name__
-            raise ValueError(f"{key}: expected {expected}, got {value!r}")  # noqa: TRY004 - a value from a file
+            raise ValueError(f"{key}: expected {expected}, got {shown(value)}")  # noqa: TRY004 - a value from a file
+        if key in _MOST and isinstance(value, int | float) and not value < 0:  # what is below 0 `Fault` refuses
+            bounded(key, value, 0, _MOST[key])
     if "kind" not in values:
         raise ValueError("kind: missing")
     return dict(values)

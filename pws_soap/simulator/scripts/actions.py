@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown
 from pws_soap.simulator.cluster.simulator import Simulator
 from pws_soap.simulator.faults.kinds import NOTIFICATION_FAULTS, REQUEST_FAULTS, Fault
 from pws_soap.simulator.faults.outages import NodeCondition
@@ -45,6 +46,8 @@ _KEYS: Final[dict[str, dict[str, tuple[type, ...]]]] = {
     "move-clock": {"seconds": (int, float)},
     "clear": {"kind": (str,)},
 }
+_LIMITS: Final[dict[str, tuple[float, float]]] = {"percent": (0, 100), "seconds": (-MAX_SECONDS, MAX_SECONDS)}
+"""The least and the greatest value of a number."""
 _REQUIRED: Final = {
     "node-down": "node",
     "node-hang": "node",
@@ -69,7 +72,9 @@ def check(values: Mapping[str, Any]) -> None:
         raise ValueError(f"fault: expected one of {', '.join(KINDS)}, got {kind!r}")
     seconds = values.get("for")
     if "for" in values and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0):
-        raise ValueError(f"for: expected a number of seconds above 0, got {seconds!r}")
+        raise ValueError(f"for: expected a number of seconds above 0, got {shown(seconds)}")
+    if "for" in values:
+        bounded("for", values["for"], 0, MAX_SECONDS, "a number of seconds")
     if kind not in ACTIONS:
         _fault(kind, values)
         return
@@ -80,12 +85,15 @@ def check(values: Mapping[str, Any]) -> None:
         if key not in keys:
             raise ValueError(f"{key}: {kind} takes no such key, only {', '.join(keys)}")
         if isinstance(value, bool) or not isinstance(value, keys[key]):
-            raise ValueError(f"{key}: expected {keys[key][0].__name__}, got {value!r}")  # noqa: TRY004 - a file's value
+            raise ValueError(f"{key}: expected {keys[key][0].__name__}, got {shown(value)}")  # noqa: TRY004 - a file's value
+        if key in _LIMITS and isinstance(value, int | float):
+            bounded(key, value, *_LIMITS[key])
     required = _REQUIRED.get(kind)
     if required is not None and required not in values:
         raise ValueError(f"{required}: {kind} needs it")
     if values.get("per_second", 1) < 1:
-        raise ValueError(f"per_second: expected at least 1, got {values['per_second']!r}")
+        raise ValueError(f"per_second: expected at least 1, got {shown(values['per_second'])}")
+    bounded("per_second", values.get("per_second", 1), 1, MAX_COUNT)
 
 
 def inject(simulator: Simulator, values: Mapping[str, Any]) -> Injected:

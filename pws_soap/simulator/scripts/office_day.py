@@ -6,16 +6,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pws_soap.server.presence import State
+from pws_soap.simulator.bounds import shown
 from pws_soap.simulator.cluster.simulator import Simulator
 from pws_soap.simulator.office.world import Fields
 
 HOUR: Final = 3600.0
+MIN_SPEED: Final = 0.001
+MAX_SPEED: Final = 1e9
+"""How many times as fast as life the day can be played; at the least a day takes 3 years."""
 DAY_STARTS: Final = 7 * HOUR
 DAY_ENDS: Final = 19 * HOUR
 """The office is closed from 19:00 to 07:00; `OfficeDay` skips the night."""
@@ -95,10 +100,11 @@ class OfficeDay:
         start: float = 9 * HOUR,
         repeat: bool = True,
     ) -> None:
-        if not 0 < speed <= 1e9:
-            raise ValueError(f"speed: expected a number above 0, got {speed!r}")
+        if not MIN_SPEED <= speed <= MAX_SPEED:
+            raise ValueError(f"speed: expected a number above 0, got {shown(speed)}; {MIN_SPEED:g} to {MAX_SPEED:g} do")
         if not DAY_STARTS <= start < DAY_ENDS:
-            raise ValueError(f"start: expected a time from 07:00 to before 19:00, got {clock_face(start)}")
+            given = clock_face(start) if math.isfinite(start) else start
+            raise ValueError(f"start: expected a time from 07:00 to before 19:00, got {given}")
         self.speed = speed
         self.seed = seed
         self._simulator = simulator

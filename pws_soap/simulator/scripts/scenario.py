@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pws_soap.simulator.bounds import MAX_SECONDS, bounded, shown
 from pws_soap.simulator.cluster.simulator import Simulator
 from pws_soap.simulator.scripts.actions import check, inject
 from pws_soap.simulator.scripts.contact_values import fields_from, valid_contact
@@ -38,7 +39,9 @@ def parse(text: str) -> list[Step]:
     """The steps of a scenario in the order of time. Raises ValueError that names the step and the key."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ValueError("not TOML: too many brackets inside each other") from None
+    except ValueError as error:  # a TOMLDecodeError, or a number of more than 4300 digits
         raise ValueError(f"not TOML: {error}") from None
     steps = document.pop("step", None)
     if document or not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
@@ -49,7 +52,8 @@ def parse(text: str) -> list[Step]:
 def _step(number: int, values: dict[str, Any]) -> Step:
     at = values.pop("at", None)
     if isinstance(at, bool) or not isinstance(at, int | float) or at < 0:
-        raise ValueError(f"step {number}: at: expected seconds, 0 or more, got {at!r}")
+        raise ValueError(f"step {number}: at: expected seconds, 0 or more, got {shown(at)}")
+    bounded(f"step {number}: at", at, 0, MAX_SECONDS, "seconds")
     try:
         if "fault" in values:
             check(values)

@@ -38,7 +38,7 @@ log = logging.getLogger("pws.service")
 
 
 class Receiver(Protocol):
-    """Who is told what came in. Neither method waits or raises."""
+    """Takes what came in. Neither method waits or raises."""
 
     def notified(self, notification: Notification, node: str) -> None:
         """A notification. `node` is the token at the end of the path (`callback_url.token_of`), or empty."""

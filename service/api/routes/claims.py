@@ -91,7 +91,7 @@ def router(context: Context) -> APIRouter:
         idempotency_key: IdempotencyKey = None,
         prefer: Prefer = None,
     ) -> Response:
-        """Picks whoever is free by the group's rule and holds them, so that nobody else gets them.
+        """Picks people who are free by the group's rule and holds them, so that nobody else gets them.
 
         `count` people or none: 409 says why each of the group could not be had. With `Prefer: wait=N` it waits for
         its turn, first come, first served.
@@ -133,7 +133,7 @@ def router(context: Context) -> APIRouter:
         who: Principal = claims,
         body: Annotated[RenewBody | None, Body()] = None,
     ) -> Response:
-        """Its time counts from now, whatever was left of it. For whoever made it, and for admins."""
+        """Its time counts from now, whatever was left of it. For the client that made it, and for admins."""
         seconds = counter.seconds(body.lease_seconds if body is not None else None)
         if counter.find(id, who, to_change=True) is None:
             return _no_such(request)
@@ -151,7 +151,7 @@ def router(context: Context) -> APIRouter:
         id: ClaimId,  # noqa: A002
         who: Principal = claims,
     ) -> Response:
-        """For whoever made it, and for admins."""
+        """For the client that made it, and for admins."""
         if counter.find(id, who, to_change=True) is None or not claim_service.release(id):
             return _no_such(request)
         return Response(status_code=204)

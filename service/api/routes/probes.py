@@ -1,4 +1,4 @@
-"""For whoever runs the service: is it alive, is it of use, and where things are."""
+"""For the operator: is the service alive, is it of use, and where things are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def router(context: Context, *, demo: bool = False) -> APIRouter:
         responses={200: {"model": ReadyView}, 503: {"model": ReadyView, "description": "Nothing is live"}},
     )
     async def readyz(request: Request) -> Response:
-        """503 when nothing is live, with the reason for whoever may read the status."""
+        """503 when nothing is live, with the reason for clients that may read the status."""
         ready, reason = context.engine.ready()
         who = context.authenticator.principal(request)
         # For a moment it stays ready although something is wrong; the words for that are nobody else's business either.

@@ -1,7 +1,7 @@
 """One stream as a sequence of pieces of bytes: a snapshot where one is needed, then events, in the client's own pace.
 
-Its whole state is its place in the log. As long as the client keeps up it is told every event. Where the sending of
-pieces was held up while many things happened, what it has not got yet is told as the last event of each contact; where
+Its whole state is its place in the log. As long as the client keeps up it gets every event. Where the sending of
+pieces was held up while many things happened, what it has not got yet is sent as the last event of each contact; where
 even the log no longer goes back that far, a new snapshot begins. So a slow client costs as much memory as one piece,
 and the list of contacts at most, and holds nobody up.
 """
@@ -69,7 +69,7 @@ class Subscriber:
             yield wire_format.BEGINNING
             if self._resumed is not None and not await self._resumes(self._resumed):
                 self._place = None
-            # What was missed is told exactly, however long that takes.
+            # What was missed is sent exactly, however long that takes.
             self._exact_until = self._log.last
             while not self._log.closed:
                 if self._place is None:
@@ -127,7 +127,7 @@ class Subscriber:
         return found is not None
 
     def _piece(self) -> bytes:
-        """Some of what is to be told, as bytes; the place moves on to the last of it."""
+        """Some of what is to be sent, as bytes; the place moves on to the last of it."""
         frames: list[bytes] = []
         size = steps = 0
         place = self._place

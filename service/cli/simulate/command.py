@@ -80,6 +80,13 @@ class SimulatorWords:
 @click.option("--user", default=DEFAULT_USER, show_default=True, help="The application user.")
 @click.option("--password", default=DEFAULT_PASSWORD, show_default=True, help="The application user's password.")
 @click.option(
+    "--application-user",
+    "application_users",
+    metavar="NAME:PASSWORD",
+    multiple=True,
+    help="One more application user, to play two programs at one server (codes 136, 137, 160). Repeatable.",
+)
+@click.option(
     "--end-user",
     "end_users",
     metavar="NAME[@NODE]",
@@ -93,7 +100,7 @@ class SimulatorWords:
     "--office",
     "speed",
     metavar="[SPEED]",
-    type=Real(0, 1e9, min_open=True),
+    type=Real(0.001, 1e9),
     is_flag=False,
     flag_value=DEFAULT_SPEED,
     help=f"Let people have a day at the office, {DEFAULT_SPEED:g} (or SPEED) times as fast as life.",
@@ -124,6 +131,7 @@ def command(
     domain: str,
     user: str,
     password: str,
+    application_users: tuple[str, ...],
     end_users: tuple[str, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -143,6 +151,7 @@ def command(
     Example:
       pws simulate --office
       pws simulate --nodes 2 --end-user dispatcher@imp2
+      pws simulate --application-user wallboard:other --option held_elsewhere=refuse
       pws simulate --callback-ports real --option rich_carrier=cdata --option requests_per_second=10
       pws simulate --tls-cert cup.pem --tls-key cup.key --port 8443
 
@@ -162,7 +171,7 @@ def command(
     ports = words.ports_of(port if port is not None else TLS_PORT if tls_cert else PLAIN_PORT, nodes)
     own = {"domain": words.domain_of(domain), "callback_ports": words.callback_ports_of(callback_ports)}
     wanted = SimulatorWords(
-        options=words.options_of(settings, own, words.users_of(user, password, end_users, names)),
+        options=words.options_of(settings, own, words.users_of(user, password, end_users, names, application_users)),
         nodes=tuple(zip(names, ports, strict=True)),
         host=host,
         control_port=words.control_port_of(control_port, ports),
@@ -252,9 +261,12 @@ def _tell(server: SimulatorServer, wanted: SimulatorWords, people: Sequence[str]
     click.echo(f"control      {control}")
     if pinned:
         click.echo(f"fingerprint  {pinned}")
-    user = next(user for user in wanted.options.users if user.application)
+    applications = [user for user in wanted.options.users if user.application]
+    for user in applications:
+        shown = DEFAULT_PASSWORD if user.password == DEFAULT_PASSWORD else "as given"
+        click.echo(f"application  {user.name}, password {shown}")
+    user = applications[0]
     public = user.password == DEFAULT_PASSWORD
-    click.echo(f"application  {user.name}, password {DEFAULT_PASSWORD if public else 'as given'}")
     homes = [f"{each.name} at {each.home}" for each in wanted.options.users if each.home]
     every = ["any other name" if homes else "any name"] if wanted.options.any_end_user else []
     click.echo(f"end users    {', '.join([*homes, *every])}")

@@ -62,7 +62,9 @@ def options_of(settings: Sequence[str], own: dict[str, str], users: tuple[User, 
         if not equals or not key:
             raise output.Mistake(f"--option: expected NAME=VALUE, got {setting!r}")
         if key == "users":
-            raise output.Mistake("--option users: set users with --user, --password and --end-user")
+            raise output.Mistake(
+                "--option users: set users with --user, --password and --end-user, further ones with --application-user"
+            )
         texts[key] = value
     try:
         return replace(options_from(texts), users=users)
@@ -70,9 +72,21 @@ def options_of(settings: Sequence[str], own: dict[str, str], users: tuple[User, 
         raise output.Mistake(f"--option {error}") from None
 
 
-def users_of(user: str, password: str, end_users: Sequence[str], nodes: Sequence[str]) -> tuple[User, ...]:
-    """The users who may log in, each end user with its home node. Any other name is an end user of the first node."""
+def users_of(
+    user: str, password: str, end_users: Sequence[str], nodes: Sequence[str], application_users: Sequence[str] = ()
+) -> tuple[User, ...]:
+    """The users who may log in, each end user with its home node. Any other name is an end user of the first node.
+
+    `application_users` are further ones beside `user`, as NAME:PASSWORD; the first colon ends the name.
+    """
     found = [User(user, password, application=True)]
+    for given in application_users:
+        name, _, secret = given.partition(":")
+        if not name.strip() or not secret:
+            raise output.Mistake("--application-user: expected NAME:PASSWORD, both not empty")  # it may be a password
+        if name in {other.name for other in found}:
+            raise output.Mistake(f"--application-user: {name!r} is given twice")
+        found.append(User(name, secret, application=True))
     for end_user in end_users:
         name, at, home = end_user.rpartition("@")
         if not at:

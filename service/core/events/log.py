@@ -2,12 +2,12 @@
 
 Contacts change in two ways. Their presence changes, and the store publishes that; and what is said of them changes with
 time, a lost subscription or a claim, without any reading: live becomes stale, somebody's dwell is over. The log looks
-for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So whoever
-follows it and keeps the last event of each contact knows at most a tick later what a query would answer now (`as_of`
-aside, which moves on with every confirmation).
+for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So a client
+that follows it and keeps the last event of each contact knows at most a tick later what a query would answer now
+(`as_of` aside, which moves on with every confirmation).
 
 Each event has a revision of its own, its id. Ids ascend; a follower's whole state is the id of the last event it took,
-so that a slow one costs nothing but its own delay. The list is bounded: whoever is behind its beginning starts over.
+so that a slow one costs nothing but its own delay. The list is bounded: a client behind its beginning starts over.
 """
 
 from __future__ import annotations

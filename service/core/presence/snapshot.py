@@ -16,7 +16,7 @@ CLAIMED: Final = AvailabilityVerdict(False, "claimed")
 def with_claim(verdict: AvailabilityVerdict, claim: Claim | None) -> AvailabilityVerdict:
     """What the rules say, claims counted: a contact that is held is not available to others.
 
-    This is the one place where that is decided. Rules know nothing of claims; whoever says whether a contact is
+    This is the one place where that is decided. Rules know nothing of claims; what says whether a contact is
     available passes its verdict through here.
     """
     return verdict if claim is None or not verdict.available else CLAIMED

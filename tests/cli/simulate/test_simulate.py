@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from pws_soap.client import PwsClient
-from pws_soap.errors import Redirected
+from pws_soap.errors import Fault, Redirected
 from pws_soap.simulator import KNOWN_CALLBACK_PORTS, Options
 from service.cli import run
 from service.cli.shared.signals import stop_at_signals
@@ -91,6 +91,53 @@ async def test_the_given_users_may_log_in_where_they_are_homed(start: Start) -> 
                 await client.login_end_user(application, "ops")
         assert redirected.value.primary == nodes[1]["address"]
         assert nodes[1]["address"].startswith("localhost:")
+
+
+async def test_two_programs_play_at_one_server(start: Start) -> None:
+    """--application-user: the other's end user is code 160, its endpoint 136, its subscription 137."""
+    words = ("--json", "--application-user", "wall:brick:red", "--application-user", "spare:stone")
+    with start(*words) as running:
+        nodes = json.loads(await asyncio.to_thread(running.out.until, bool))["nodes"]
+        base = nodes[0]["url"].partition("/presence")[0]
+        async with PwsClient(base) as client:
+            one = await client.login("pwsapp", "secret")
+            two = await client.login("wall", "brick:red")
+            await client.login("spare", "stone")
+            mine, theirs = await client.login_end_user(one, "dispatcher"), await client.login_end_user(two, "joe")
+            with pytest.raises(Fault) as held:
+                await client.login_end_user(two, "dispatcher")
+            endpoint = await client.register_endpoint(one, "http://127.0.0.1:9/x", expires=3600)
+            subscription = await client.subscribe(mine, endpoint, ["ann@example.com"], expires=3600)
+            with pytest.raises(Fault) as foreign:
+                await client.renew_endpoint(two, endpoint)
+            with pytest.raises(Fault) as others:
+                await client.get_subscribed_presence(theirs, subscription)
+    assert [each.value.code for each in (held, foreign, others)] == [160, 136, 137]
+
+
+@pytest.mark.parametrize("held", ["share", "take-over"])
+async def test_an_end_user_of_another_application_may_be_shared_or_taken_over(start: Start, held: str) -> None:
+    """Option held_elsewhere."""
+    with start("--json", "--application-user", "wall:brick", "--option", f"held_elsewhere={held}") as running:
+        nodes = json.loads(await asyncio.to_thread(running.out.until, bool))["nodes"]
+        async with PwsClient(nodes[0]["url"].partition("/presence")[0]) as client:
+            first = await client.login_end_user(await client.login("pwsapp", "secret"), "dispatcher")
+            await client.login_end_user(await client.login("wall", "brick"), "dispatcher")
+            if held == "share":
+                assert await client.get_polled_presence(first, ["ann@example.com"])
+            else:
+                with pytest.raises(Fault) as ended:
+                    await client.get_polled_presence(first, ["ann@example.com"])
+                assert ended.value.code == 101
+
+
+def test_all_application_users_are_told_without_their_passwords(start: Start) -> None:
+    """The first is the one to try with."""
+    with start("--application-user", "wall:hunter2") as running:
+        running.err.having("Ctrl-C")
+        lines = [line for line in running.out.all if line.startswith("application ")]
+    assert lines == ["application  pwsapp, password secret", "application  wall, password as given"]
+    assert "hunter2" not in "\n".join(running.out.all)
 
 
 def test_a_password_of_ones_own_is_not_printed(start: Start) -> None:
@@ -174,6 +221,17 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (("--callback-ports", "some"), "--callback-ports: expected any, real, or ports such as 80,8080, got 'some'"),
         (("--callback-ports", "80,99999"), "--callback-ports"),
         (("--domain", "two words"), "--domain: expected a domain such as example.com"),
+        (("--application-user", "other"), "--application-user: expected NAME:PASSWORD"),
+        (("--application-user", ":secret"), "--application-user: expected NAME:PASSWORD"),
+        (("--application-user", "other:"), "--application-user: expected NAME:PASSWORD"),
+        (("--application-user", "pwsapp:x"), "--application-user: 'pwsapp' is given twice"),
+        (("--application-user", "a:x", "--application-user", "a:y"), "--application-user: 'a' is given twice"),
+        (("--application-user", "joe:x", "--end-user", "joe"), "--end-user: 'joe' is given twice"),
+        (("--option", "cpu_request_limit=nan"), "cpu_request_limit: expected a number of 0 or more, got nan"),
+        (("--option", "session_idle_timeout=inf"), "session_idle_timeout: expected a number of 0 or more, got inf"),
+        (("--option", "requests_per_second=-1"), "requests_per_second: expected a number of 0 or more, got -1"),
+        (("--office", "nan"), "--office"),
+        (("--office", "1e-300"), "--office"),
         (("--end-user", "joe@imp7"), "one of the nodes imp1, got 'joe@imp7'"),
         (("--end-user", "joe", "--end-user", "joe"), "'joe' is given twice"),
         (("--tls-cert", __file__), "--tls-cert and --tls-key belong together"),
