@@ -23,8 +23,7 @@ const [url, ...uris] = process.argv.slice(2);
 const contactsList = { contact: uris.map((uri) => ({ attributes: { contactURI: uri } })) };
 const presenceType = 'BASIC_PRESENCE';
 
-const client = await soap.createClientAsync(`${url}?wsdl`, { forceSoap12Headers: PWS_SOAP === '1.2' });
-client.setEndpoint(url); // the address in the WSDL is a placeholder
+let client;
 
 /** One operation, with the session's key in the SOAP header; all operations but login have one. */
 async function call(operation, content = {}, key = undefined) {
@@ -54,6 +53,10 @@ function printPresence(how, { presenceResponse }) {
 }
 
 async function main() {
+    client = await soap.createClientAsync(`${url}?wsdl`, {
+        endpoint: url, // the address in the WSDL is a placeholder
+        forceSoap12Headers: PWS_SOAP === '1.2',
+    });
     const application = await login({ username: PWS_USER, password: PWS_PASSWORD });
     try {
         const user = await login({ username: PWS_END_USER, 'app-session-id': application });
