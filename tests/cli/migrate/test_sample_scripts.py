@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from service.cli.migrate.findings import PASSWORD_FILE
 
+from service.cli.migrate.findings import PASSWORD_FILE
 from service.cli.migrate.sample_scripts import ScriptsError, read
 from service.config import ConfigError, load
 from tests.support.sample_scripts import END_USER, SERVER, samples
