@@ -241,8 +241,7 @@ def test_core_knows_no_world() -> None:
 
 
 def test_imports_inside_functions_are_few() -> None:
-    """They are for commands, which must start at once, and for what is not on every system: nowhere do they hide a
-    circle."""
+    """They are for commands, which must start at once: nowhere do they hide a circle."""
     inside = {
         name
         for name, tree in {**PWS_SOAP, **SERVICE}.items()
@@ -250,7 +249,7 @@ def test_imports_inside_functions_are_few() -> None:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
-    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap", "service.runtime.state_lock"}
+    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap"}
 
 
 def test_the_schedule_of_fetches_is_pure() -> None:

@@ -8,13 +8,12 @@ without reading the answer (cross-site request forgery): so that must not come f
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from service.access import authority
 from service.access.errors import HostNotAllowed, OriginNotAllowed
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -30,38 +29,26 @@ def check(method: str, headers: Headers, hosts: Collection[str], origins: Collec
         )
     if method in _SAFE:
         return
-    origin = headers.get("origin", "").lower()
-    if origin in origins:
+    given = headers.getlist("origin")
+    sites = ",".join(headers.getlist("sec-fetch-site")).lower().split(",")
+    is_cross_site = "cross-site" in map(str.strip, sites)
+    if not given and not is_cross_site:
         return
-    own = not origin or (named and _netloc(origin) == named[0].lower())
-    if not own or headers.get("sec-fetch-site", "").lower() == "cross-site":
-        raise OriginNotAllowed(
-            "Without a key, pages of other origins may change nothing: add the origin to http.cors_origins, or ask "
-            "with a key; a proxy in front has to pass the header Host on as it came"
-        )
-
-
-def is_name_of_ours(host: str, hosts: Collection[str]) -> bool:
-    """Whether only our pages can have such a host name: an address, localhost, or one of the configuration."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        name = host.lower().removesuffix(".")
-        return name == "localhost" or name.endswith(".localhost") or name in hosts
-    return True
+    if len(given) == 1 and (found := authority.origin(given[0])) is not None:
+        if found in map(authority.origin, origins):
+            return
+        own = authority.origin(f"{found.scheme}://{named[0].removesuffix(':')}") if named else None
+        if found == own and not is_cross_site:
+            return
+    raise OriginNotAllowed(
+        "Without a key, pages of other origins may change nothing: add the origin to http.cors_origins, or ask "
+        "with a key; a proxy in front has to pass the header Host on as it came"
+    )
 
 
 def _is_ours(host: str, hosts: Collection[str]) -> bool:
-    """The same for the header, which may have a port."""
-    try:
-        parts = urlsplit(f"//{host}")
-        return parts.netloc == host and "@" not in host and is_name_of_ours(parts.hostname or "", hosts)
-    except ValueError:
+    """Whether only our pages can have such a host: an address, localhost, or a name of the configuration."""
+    found = authority.read(host)
+    if found is None:
         return False
-
-
-def _netloc(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
+    return found.is_address or found.host in hosts or f".{found.host}".endswith(".localhost")

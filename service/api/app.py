@@ -21,6 +21,7 @@ from service.api.context import Context
 from service.api.middleware.authentication import AuthenticationMiddleware
 from service.api.middleware.head import HeadMiddleware
 from service.api.middleware.limits import MAX_BODY, RequestLimits
+from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
 from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
 from service.api.routes.callback import Callback, WithoutPrefix
@@ -65,6 +66,7 @@ def create_app(
     *,
     callback_secret: Secret | None,
     callback_prefix: str = "",
+    root_path: str = "",
     version: str,
     authenticator: Authenticator | None = None,
     sources: Sources | None = None,
@@ -76,9 +78,10 @@ def create_app(
     """The program.
 
     `authenticator` says who may ask; without one everybody may. Without a `callback_secret` notifications come in
-    elsewhere; `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `max_body`:
-    bytes of a request's body. `keep_alive`: seconds between a stream's signs of life. `lifespan` starts the engine and
-    stops it. `simulator` is what visitors of a demonstration may play with. ValueError: the callback's secret is empty.
+    elsewhere; `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `root_path` is
+    the path that a proxy has the service below. `max_body`: bytes of a request's body. `keep_alive`: seconds between a
+    stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what visitors of a demonstration
+    may play with. ValueError: the callback's secret is empty.
     """
     json, clock = ContactJson(), core.clock
     core.store.changes.listen(json.forget)
@@ -100,7 +103,11 @@ def create_app(
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
     routers = [module.router(context) for module in (presence, history, claims, contacts, status)]
     routers += [events.router(context, keep_alive), probes.router(context, demo=simulator is not None)]
-    routers += [dashboard.router()] if simulator is None else [dashboard.router(), demo.router(context, simulator)]
+    routers += (
+        [dashboard.router(root_path)]
+        if simulator is None
+        else [dashboard.router(root_path), demo.router(context, simulator)]
+    )
     for router in routers:
         # They are whole: `include_router` would work out each route's parameters a second time.
         app.router.routes.extend(router.routes)
@@ -117,5 +124,6 @@ def create_app(
             expose_headers=_READ,
         )
     app.add_middleware(WithoutPrefix, prefix=callback_prefix)
+    app.add_middleware(RootPathMiddleware, root_path=root_path)
     describe(app, authenticator)
     return app

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from service.access.errors import RequestRefused
+from service.api.paths import asked, root_of
 from service.api.problems import InvalidParameters, WrongParameter, problem, shortened
 from service.core.engine import NotAvailable
 from service.core.events.history import HistoryOff
@@ -51,7 +52,7 @@ def install(app: Starlette) -> None:
 async def _answer(request: Request, error: Exception) -> Response:
     refused = error if isinstance(error, RequestRefused) else _translated(request, error)
     # The path as it was asked for: in `request.url` a strange Host header may become a part of it.
-    return problem(refused, str(request.scope["path"]))
+    return problem(refused, *asked(request.scope))
 
 
 def _translated(request: Request, error: Exception) -> RequestRefused:
@@ -63,7 +64,7 @@ def _http(request: Request, error: Any) -> RequestRefused:
     if error.status_code == 400:  # FastAPI could not read the body, such as one that is no UTF-8
         return InvalidParameters(WrongParameter("body", "body", "a JSON document"))
     detail = {
-        404: "No such path; /docs lists those that there are",
+        404: f"No such path; {root_of(request.scope)}/docs lists those that there are",
         405: f"{request.method} is not possible here",
     }.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})

@@ -183,8 +183,8 @@ class InvalidParameters(RequestRefused):
         super().__init__(listed + more, members={"errors": errors})
 
 
-def problem(refused: RequestRefused, path: str) -> Response:
-    """The problem document of a refused request."""
+def problem(refused: RequestRefused, path: str, root: str = "") -> Response:
+    """The problem document of a refused request for `path`, where the service is below `root` (`service.api.paths`)."""
     if refused.kind:
         status, title = KINDS[refused.kind]
     else:
@@ -195,11 +195,12 @@ def problem(refused: RequestRefused, path: str) -> Response:
         "title": title,
         "status": status,
         "detail": refused.detail,
-        "instance": quote(shown_path(path), safe="/@:!$&'()*+,;=~", errors="replace"),
+        "instance": quote(root + shown_path(path), safe="/@:!$&'()*+,;=~", errors="replace"),
     }
     return Response(json.dumps(body | refused.members), status, refused.headers, MEDIA_TYPE)
 
 
-def internal_error(path: str) -> Response:
+def internal_error(path: str, root: str = "") -> Response:
     """The answer to a mistake of ours, which says nothing about its cause."""
-    return problem(RequestRefused("The service failed while answering; its log says more", kind="internal-error"), path)
+    refused = RequestRefused("The service failed while answering; its log says more", kind="internal-error")
+    return problem(refused, path, root)

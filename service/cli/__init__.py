@@ -11,14 +11,16 @@ Exit codes: 0 done, 1 the server or the network said no, 2 the words or the conf
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -99,33 +101,78 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and give the exit code back; whatever happens, no traceback."""
+    """Run the command line and return its exit code. Never shows a traceback, unless PWS_DEBUG is set."""
     logs.guard_what_nobody_configured()
+    for stream in (sys.stdout, sys.stderr):
+        _replace_what_cannot_be_encoded(stream)
+    code = _run(arguments)
+    lost = _flush(sys.stdout)
+    if lost is not None and code == 0:
+        code = 1
+        if not isinstance(lost, BrokenPipeError):
+            _say(_failed_io(lost))
+    _flush(sys.stderr)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = cli.main(args=list(arguments), prog_name="pws", standalone_mode=False)
     except click.ClickException as error:
         words = printable(error.format_message())  # it repeats what was typed
         error.format_message = lambda: words  # type: ignore[method-assign]  # show() has no other way in
-        error.show()
+        with contextlib.suppress(OSError):  # the exit code says it as well
+            error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except SystemExit as error:  # a broken pipe
         return error.code if isinstance(error.code, int) else 1
-    except OSError as error:
-        if os.environ.get("PWS_DEBUG"):
-            raise
-        if error.errno not in {errno.EMFILE, errno.ENFILE}:
-            click.echo(f"Error: a bug in pws ({_place(error)}); PWS_DEBUG=1 shows all of it", err=True)
-        else:
-            click.echo(f"Error: {NO_DESCRIPTORS_LEFT}", err=True)
-        return 1
     except Exception as error:  # the last line of defence; its text may hold anything, so it is not shown
         if os.environ.get("PWS_DEBUG"):
             raise
-        click.echo(f"Error: a bug in pws ({_place(error)}); PWS_DEBUG=1 shows all of it", err=True)
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            _say(f"Error: {NO_DESCRIPTORS_LEFT}")
+        elif isinstance(error, OSError):
+            _say(_failed_io(error))
+        else:
+            _say(f"Error: a bug in pws ({_place(error)}); PWS_DEBUG=1 shows all of it")
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _replace_what_cannot_be_encoded(stream: TextIO | None) -> None:
+    """A name's letters are not in every encoding, and better replaced than not shown at all."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+
+
+def _flush(stream: TextIO | None) -> OSError | None:
+    """Write what is left; why that is not possible. Python would try again at its end, so that goes nowhere then."""
+    if stream is None:
+        return None
+    try:
+        stream.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        return error
+    return None
+
+
+def _failed_io(error: OSError) -> str:
+    """An error of the system, which is none of ours: what went wrong, and where."""
+    words = "no space left" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror or type(error).__name__
+    where = f": {error.filename}" if isinstance(error.filename, str | Path) else ""
+    return f"Error: {words}{where}"
+
+
+def _say(text: str) -> None:
+    """Tell the person, where that is possible."""
+    with contextlib.suppress(OSError):
+        click.echo("".join(char if char.isprintable() else "?" for char in text), err=True)
 
 
 def _place(error: Exception) -> str:
@@ -139,4 +186,7 @@ def _place(error: Exception) -> str:
 
 def main() -> None:
     """The console script."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed before we began
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  until the process ends
     sys.exit(run(sys.argv[1:]))

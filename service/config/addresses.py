@@ -10,6 +10,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from service.access import authority
 from service.config import parsers
 from service.config.errors import shown
 from service.config.parsers import wrong
@@ -152,6 +153,31 @@ def _url_fault(url: SplitResult, given: str) -> str:
     return "a port is a number from 1 to 65535" if url.port == 0 else ""
 
 
+OWN_PATHS: Final = frozenset(
+    {"v1", "pws", "docs", "dashboard", "demo", "livez", "readyz", "metrics", "openapi.json", "problems"}
+)
+"""How the service's own paths begin."""
+
+
+def root_path(value: object) -> str:
+    """The path that a proxy has this service below, `/presence`; empty for none."""
+    expected = "a path such as /presence"
+    if not isinstance(value, str):
+        raise wrong(expected, shown(value))
+    given = value.strip().rstrip("/")
+    if not given:
+        return ""
+    if not given.startswith("/"):
+        hint = "the path alone" if "://" in given else f"write {shown('/' + given)}"
+        raise wrong(expected, shown(given), hint)
+    parts = given[1:].split("/")
+    if not all(re.fullmatch(r"[A-Za-z0-9._~-]+", part) for part in parts) or {".", ".."} & set(parts):
+        raise wrong(expected, shown(given), "its parts have letters, digits, '-', '_', '.' and '~'")
+    if parts[0] in OWN_PATHS:
+        raise wrong(expected, shown(given), f"paths of the service itself begin with /{parts[0]}")
+    return given
+
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -175,10 +201,11 @@ def origin(value: object) -> str:
     if not isinstance(value, str):
         raise wrong(expected, shown(value))
     given = value.strip().rstrip("/").lower()
-    if not re.fullmatch(rf"https?://({HOST}|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?", given):
+    found = authority.origin(given)
+    if found is None:
         hint = "any origin at all is not possible; name each" if given == "*" else ""
         raise wrong(expected, shown(str(value)), hint)
-    return given
+    return str(found)
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
 from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION, PresenceState
 from service.access.principal import Principal, Scope
-from service.config import parsers, value_types
+from service.config import addresses, parsers, value_types
 from service.core.claims.model import Pick
 from service.core.events.log import DEFAULT_SIZE
 from service.core.presence.availability import NEVER, Rule
@@ -19,6 +19,7 @@ class Http(value_types.Section):
 
     host: Annotated[str, PlainValidator(parsers.text("an address to listen on, such as 127.0.0.1"))] = "127.0.0.1"
     port: Annotated[int, PlainValidator(parsers.whole(0, 65535))] = 8080
+    root_path: Annotated[str, PlainValidator(addresses.root_path)] = ""
     allowed_hosts: value_types.Hosts = ()
     cors_origins: value_types.Origins = ()
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Final
 
 from pws_soap.contact import is_contact, same_contact, without_scheme
 from service.config.errors import Problem, path_of, shown
-from service.config.parsers import EnvText, split_list, wrong
+from service.config.parsers import EnvText, path_of_file, split_list, wrong
 from service.config.raw import Draft
 
 MAX_PROBLEMS: Final = 10
@@ -69,9 +68,13 @@ def _gather_block(draft: Draft, location: tuple[str | int, ...], block: dict[str
         good += _checked(draft, entries, draft.where(at), domain, location)
     listing = block.get("contacts_file")
     if location[0] == "watch" and isinstance(listing, str):
-        path = draft.base / Path(listing).expanduser()
-        if path.is_file():  # that it is missing, the model says
+        try:
+            path = path_of_file(draft.base, listing)
+        except ValueError:
+            path = draft.base  # what is wrong with it, the model says; and so it does where it is missing
+        if path.is_file():
             at = (*location, "contacts_file")
+            draft.files[path_of(at)] = path
             try:
                 items = list(_entries(path.read_text("utf-8-sig")))
             except (OSError, ValueError) as error:

@@ -38,6 +38,7 @@ url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80,
 [http]
 # host = "127.0.0.1"        # another address takes a key, see [keys.NAME]
 # port = 8080
+# root_path = "/presence"   # the path of a proxy that has this service below it
 # allowed_hosts = ["presence.example.com"]     # host names under which the API answers where it needs no key
 # cors_origins = ["https://board.example.com"] # pages of other origins that may use the API
 

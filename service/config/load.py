@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from service.config import addresses, api_sections, parsers, server_sections, va
 from service.config.contacts import gather
 from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
 from service.config.raw import Draft, Location
-from service.config.sources import SECRETS, read
+from service.config.sources import QUOTED, SECRETS, read
 
 SECTIONS: Final = tuple(server_sections.Sections.model_fields)
 REQUIRED: Final = tuple(name for name, field in server_sections.Sections.model_fields.items() if field.is_required())
@@ -62,9 +63,16 @@ def load(path: Path | None, environ: Mapping[str, str]) -> server_sections.Confi
     if sections is not None:
         _check_together(draft, sections)
     if draft.problems or sections is None:
-        raise ConfigError(sorted(draft.problems, key=_order))
+        raise ConfigError(sorted((_with_quotes(draft, problem) for problem in draft.problems), key=_order))
     found = {name: getattr(sections, name) for name in SECTIONS}
     return server_sections.Config(**found, file=path, warnings=(*draft.warnings, *_warnings(sections)))
+
+
+def _with_quotes(draft: Draft, problem: Problem) -> Problem:
+    """The problem with a hint at the quotes around the value, where that may be what is wrong."""
+    if any(problem.where == f"environment variable {name}" for name in draft.quoted):
+        return replace(problem, hint=QUOTED)
+    return problem
 
 
 def _order(problem: Problem) -> int:
@@ -142,9 +150,24 @@ def _check_together(draft: Draft, config: server_sections.Sections) -> None:
                 known = ", ".join(config.groups)
                 hint = f"there are: {known}" if known else "there is no [groups.NAME]"
                 draft.add(("keys", name, "groups"), "groups that exist", shown(group), hint)
+    if config.state.file is not None:
+        _check_state_file(draft, config, config.state.file)
     host, port = config.callback.listener(config.http)
     if config.callback.is_apart and port and port == config.http.port and _overlap(host, config.http.host):
         draft.add(("callback", "listen_port"), "another port than http.port", str(port), "set http.port to another one")
+
+
+def _check_state_file(draft: Draft, config: server_sections.Sections, state: Path) -> None:
+    """The state file is replaced, so that it must be none of those that are only read."""
+    read_only = {"this configuration": draft.file, **draft.files, "server.ca_file": config.server.ca_file}
+    for name, path in read_only.items():
+        try:
+            is_same = path is not None and (path.absolute() == state.absolute() or path.samefile(state))
+        except OSError:  # at least one of them is not there
+            is_same = False
+        if is_same:
+            draft.add(("state", "file"), "a file of its own", f"that of {name}", "the service replaces the state file")
+            return
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -195,7 +195,23 @@ def any_file(value: object, info: ValidationInfo) -> Path:
     """The path of a file that may come to be later."""
     if not isinstance(value, str | Path) or not str(value).strip():
         raise wrong("the path of a file", shown(value))
-    return base_of(info) / Path(value).expanduser()
+    try:
+        return path_of_file(base_of(info), value)
+    except ValueError as error:
+        raise wrong("the path of a file", shown(value), str(error)) from None
+
+
+def path_of_file(base: Path, value: str | Path) -> Path:
+    """The path of a file that is written relative to `base`, or to a home. ValueError: no file can have it, and why."""
+    if "\0" in str(value):
+        raise ValueError("a path has no NUL character")
+    try:
+        path = base / Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user's home directory") from None
+    if path.name in {"", ".."}:
+        raise ValueError("this is a directory")
+    return path
 
 
 def wsdl(value: object, info: ValidationInfo) -> str:

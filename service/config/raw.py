@@ -22,10 +22,14 @@ class Draft:
         self.tree: dict[str, object] = {}
         self.written: frozenset[str] = frozenset()
         """The sections that the file has."""
+        self.files: dict[str, Path] = {}
+        """The files that were read besides, by the keys that name them."""
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self.reported: set[Location] = set()
         """Required locations that are missing, and whose mistake is among the problems already."""
+        self.quoted: set[str] = set()
+        """Environment variables whose value stands in quotes."""
         self._variables: dict[Location, str] = {}
 
     def add(self, location: Location, expected: str, found: str, hint: str = "") -> None:

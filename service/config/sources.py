@@ -6,6 +6,7 @@ Environment variables: `PWS_SECTION__KEY`; an empty one counts as not set. Names
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import stat
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
-from service.config.parsers import EnvText
+from service.config.parsers import EnvText, path_of_file
 from service.config.raw import Draft, Location
 
 PREFIX: Final = "PWS_"
+QUOTED: Final = "its value stands in quotes, which count as a part of it: leave them out"
 SECRETS: Final[tuple[tuple[str, str], ...]] = (("application", "password"), ("callback", "secret"))
 """Keys that are never shown, and that may stand in a file of their own (`password_file`)."""
 
@@ -29,7 +31,10 @@ def read(path: Path | None, environ: Mapping[str, str], sections: frozenset[str]
     if path is not None:
         draft.tree = _toml(path)
         draft.written = frozenset(draft.tree)
+    written = {section: set(table) for section, table in draft.tree.items() if isinstance(table, dict)}
     for location, name in _variables(environ, sections):
+        _tell_of_new_table(draft, location, name, written.get(str(location[0]), set()))
+        _tell_of_quotes(draft, name, environ[name])
         _overlay(draft, location, name, environ[name])
     for section, key in SECRETS:
         _secret(draft, section, key)
@@ -60,6 +65,29 @@ def _variables(environ: Mapping[str, str], sections: frozenset[str]) -> list[tup
         numbered = first == "watch"
         found.append(((first, *(int(part) if numbered and part.isdecimal() else part for part in rest)), name))
     return sorted(found, key=lambda item: [(part, "") if isinstance(part, int) else (-1, part) for part in item[0]])
+
+
+def _tell_of_new_table(draft: Draft, location: Location, name: str, written: set[str]) -> None:
+    """Warn of a group or key that only the environment has, beside a file: its name may be mistyped."""
+    if draft.file is None or location[0] not in {"groups", "keys"} or len(location) < 2:
+        return
+    if any(known.lower() == location[1] for known in written):
+        return
+    near = difflib.get_close_matches(str(location[1]), {known.lower(): known for known in written}, n=1)
+    hint = f"; did you mean {variable_of((location[0], near[0], *location[2:]))}?" if near else ""
+    table = path_of(location[:2])
+    warning = f"environment variable {name} makes {table}, which {draft.file} does not have{hint}"
+    first = f" makes {table}, which "
+    if not any(first in told for told in draft.warnings):
+        draft.warnings.append(warning)
+
+
+def _tell_of_quotes(draft: Draft, name: str, text: str) -> None:
+    """Warn of a value in quotes. A shell takes them off; files of variables, such as Docker's, leave them there."""
+    value = text.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        draft.quoted.add(name)
+        draft.warnings.append(f"environment variable {name}: {QUOTED}")
 
 
 def _overlay(draft: Draft, location: Location, name: str, text: str) -> None:
@@ -123,7 +151,12 @@ def _content(draft: Draft, pointer: Location, key: str, name: object) -> str | N
     if not isinstance(name, str):
         draft.add(pointer, "the path of a file", shown(name))
         return None
-    path = draft.base / Path(name).expanduser()
+    try:
+        path = path_of_file(draft.base, name)
+    except ValueError as error:
+        draft.add(pointer, f"a file with the {key}", shown(name), str(error))
+        return None
+    draft.files[path_of(pointer)] = path
     try:
         content = path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
         readable_by_all = os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)

@@ -1,6 +1,7 @@
 // How the page asks: with the key of this tab where there is one, and with every refusal as a Problem.
 
 const KEY = "pws-key";
+const ROOT = new URL("..", import.meta.url).pathname.slice(0, -1); // where the service is: a proxy may have it below a path
 const PATIENCE = 8000;
 let held = null;
 
@@ -47,7 +48,7 @@ export async function open(path, { method = "GET", headers = {}, body, signal } 
   const secret = key.get();
   if (secret) sent.Authorization = `Bearer ${secret}`;
   if (body !== undefined) sent["Content-Type"] = "application/json";
-  const response = await fetch(path, {
+  const response = await fetch(ROOT + path, {
     method,
     headers: sent,
     body: body === undefined ? undefined : JSON.stringify(body),

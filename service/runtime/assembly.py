@@ -171,6 +171,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         core,
         callback_secret=None if config.callback.is_apart else secret,
         callback_prefix=config.callback.prefix,
+        root_path=config.http.root_path,
         version=package_version(),
         authenticator=authenticator,
         sources=sources,

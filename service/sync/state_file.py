@@ -5,6 +5,10 @@ Beside them stands the highest revision that may have been given out (see `revis
 It is written to a second file, readable by its owner only, which then replaces the first in one step, so that a reader
 finds the old or the new one. A damaged file is renamed, with a warning. Where there is none, or none that can be
 written, what an earlier process left is not known: the next start assumes a session of ours on every node.
+
+Only regular files are read, renamed, replaced or removed (`regular_file`): anything may lie at the configured path. The
+file that was written last stays locked, so that a process that knows it by another name, a hard link, finds it held
+(`service.runtime.state_lock`).
 """
 
 from __future__ import annotations
@@ -13,10 +17,13 @@ import contextlib
 import json
 import logging
 import os
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from pws_soap.lifecycle import UNKNOWN, Memory
+from service.sync import regular_file
 
 log = logging.getLogger("pws.state")
 
@@ -40,14 +47,14 @@ class StateFile:
         self._current = UNKNOWN
         self._ceiling = 0
         self._broken = False
+        self._unlock: Callable[[], object] = _nothing
 
     def read(self) -> Memory:
         """What an earlier run left; UNKNOWN where there is no file, or none that can be read and written."""
         if self.path is None:
             return UNKNOWN
         try:
-            with self.path.open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
+            content = self._content()
         except FileNotFoundError:
             return UNKNOWN
         except OSError as error:
@@ -64,6 +71,7 @@ class StateFile:
                 aside.name,
             )
             try:
+                regular_file.check(aside)
                 self.path.replace(aside)
             except OSError as problem:
                 log.warning("the state file %s cannot be renamed: %s", self.path, problem.strerror)
@@ -78,8 +86,7 @@ class StateFile:
         if self.path is None:
             return 0
         try:
-            with self.path.open("rb") as file:
-                data = json.loads(file.read(_MAX_BYTES + 1))
+            data = json.loads(self._content())
             found = data.get("revision_ceiling", 0)
         except (OSError, ValueError, AttributeError, RecursionError):
             return 0  # `read` logs it
@@ -106,16 +113,8 @@ class StateFile:
         self._current = memory
         if self.path is None or (memory, self._ceiling) == self._written:
             return
-        temporary = self.path.with_name(f".{self.path.name}.new")
         try:
-            temporary.unlink(missing_ok=True)  # of a crash, or of an older release with another mode
-            # Nothing in it is secret, but who watches whom is nobody else's business either.
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(self._encoded(memory) | self._ceiling_encoded(), file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
+            self._replace(self.path, self._encoded(memory) | self._ceiling_encoded())
         except OSError as error:
             if not self._broken:
                 log.warning(
@@ -126,10 +125,48 @@ class StateFile:
                 )
             self._broken = True
             with contextlib.suppress(OSError):
-                self.path.unlink()  # what it says is no longer true
+                if regular_file.check(self.path):
+                    self.path.unlink()  # what it says is no longer true
             return
         self._broken = False
         self._written = memory, self._ceiling
+
+    def _content(self) -> bytes:
+        """The file's bytes, one more than it may have at most. Raises OSError."""
+        assert self.path is not None  # noqa: S101  callers have looked
+        with os.fdopen(regular_file.open_regular(self.path, os.O_RDONLY), "rb") as file:
+            return file.read(_MAX_BYTES + 1)
+
+    def _replace(self, path: Path, document: dict[str, Any]) -> None:  # Any: it is JSON
+        """Put a new file in the place of the one at `path`, and keep it locked. Raises OSError."""
+        regular_file.check(path)
+        temporary = path.with_name(f".{path.name}.new")
+        if not temporary.is_symlink():
+            regular_file.check(temporary)
+        temporary.unlink(missing_ok=True)  # of a crash, or of an older release with another mode
+        # Nothing in it is secret, but who watches whom is nobody else's business either.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(document, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+                unlock = self._locked(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()  # a full disk needs the room
+            raise
+        self._unlock()
+        self._unlock = unlock
+
+    def _locked(self, descriptor: int) -> Callable[[], object]:
+        """Lock the file; what unlocks it, which also happens when this object or the process ends."""
+        try:
+            regular_file.lock(descriptor)
+        except OSError:  # not every file system has locks, and the lock file remains
+            return _nothing
+        return weakref.finalize(self, os.close, os.dup(descriptor))
 
     def _reachable(self, memory: Memory) -> Memory:
         """What of it lies at nodes that are spoken to as the configuration says."""
@@ -165,6 +202,10 @@ class StateFile:
         if not isinstance(data["unknown"], bool):
             raise TypeError("not true or false")
         return Memory(_texts(data["nodes"]), data["unknown"], _texts(data["clean"]))
+
+
+def _nothing() -> None:
+    """Nothing is locked."""
 
 
 def _scheme(node: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import json
 import os
 import signal
 import socket
@@ -232,3 +234,78 @@ def test_a_real_ctrl_c_while_the_server_is_silent(elsewhere: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "Error" not in err
+
+
+# Where the output goes
+
+_NAME = "Zoë “x” 😀 ●"
+_DOCUMENT = f"""<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="ann@example.com"><tuple id="a">
+<status><basic>open</basic></status><note>{_NAME}</note></tuple></presence>"""
+_FULL = Path("/dev/full")
+
+
+def called(
+    words: list[str], directory: Path, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE, **environ: str
+) -> subprocess.CompletedProcess[bytes]:
+    """`pws` as a process."""
+    (directory / "rich.xml").write_text(_DOCUMENT, "utf-8")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PWS_", "PYTHON"))}
+    command = [sys.executable, "-c", "from service.cli import main; main()", *words]
+    source = {"PYTHONPATH": str(Path(service.cli.__file__).parents[2]), **environ}
+    return subprocess.run(
+        command, cwd=directory, stdout=stdout, stderr=stderr, env=clean | source, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437", "ascii", "utf-8"])
+@pytest.mark.parametrize(
+    "words", [["explain", "rich.xml"], ["explain", "--json", "rich.xml"], ["--help"], ["key", "new"]]
+)
+def test_what_an_encoding_does_not_have_is_replaced(elsewhere: Path, encoding: str, words: list[str]) -> None:
+    done = called(words, elsewhere, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0
+    assert b"Error" not in done.stderr
+    if "rich.xml" in words:
+        assert b"x" in done.stdout
+    if "--json" in words:  # there a replacement would be another value
+        assert _NAME in str(json.loads(done.stdout.decode(encoding)))
+
+
+@pytest.mark.skipif(not _FULL.exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize(
+    "words", [["explain", "rich.xml"], ["explain", "--json", "rich.xml"], ["--help"], ["--version"]]
+)
+def test_a_full_disk_is_told_and_is_no_bug(elsewhere: Path, words: list[str]) -> None:
+    with _FULL.open("wb") as full:
+        done = called(words, elsewhere, stdout=full.fileno())
+        assert (done.returncode, done.stderr) == (1, b"Error: no space left\n")
+        assert called(words, elsewhere, stdout=full.fileno(), stderr=full.fileno()).returncode == 1
+        done = called(words, elsewhere, stderr=full.fileno())  # nothing is lost that anybody waits for
+        assert done.returncode == 0
+        assert done.stdout
+        assert called(["xyz"], elsewhere, stderr=full.fileno()).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "Error: no space left\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "Error: no space left: a/b\n"),
+        (OSError(errno.EIO, "Input/output error"), "Error: Input/output error\n"),
+        (PermissionError(errno.EACCES, "Permission denied", "a\x1bb"), "Error: Permission denied: a?b\n"),
+        (OSError("hunter2"), "Error: OSError\n"),
+    ],
+)
+def test_an_error_of_the_system_is_no_bug(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, error: OSError, told: str
+) -> None:
+    configure(elsewhere)
+    fail_with(monkeypatch, error)
+    assert run(["poll", "joe"]) == 1
+    assert [line for line in capsys.readouterr().err.splitlines(keepends=True) if "Warning" not in line] == [told]
+
+
+def test_output_that_was_closed_before_is_no_bug(elsewhere: Path) -> None:
+    configure(elsewhere)
+    code = "import sys; sys.stdout = sys.stderr = None; from service.cli import main; sys.argv[1:] = ['--help']; main()"
+    assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0

@@ -129,7 +129,7 @@ def test_the_example_file_loads_and_names_every_key(write: Write) -> None:
             assert key in example_toml(), f"{section.__name__}.{key}"
 
 
-EXAMPLES = ("listen_", "allow_from", "trusted_proxies", "allowed_hosts", "cors_origins")
+EXAMPLES = ("listen_", "allow_from", "trusted_proxies", "allowed_hosts", "cors_origins", "root_path")
 """Keys whose default is nothing, and of which the example shows a value all the same."""
 
 
@@ -782,3 +782,190 @@ def test_mistakes_in_a_rule_are_told_with_their_key(write: Write, line: str, key
     """In the common section and in a group."""
     assert set(problems(write(f"{BASE}\n[available]\n{line}\n"))) == {f"available.{key}"}
     assert set(problems(write(f"{BASE}\n[groups.support]\n{line}\n"))) == {f"groups.support.{key}"}
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/", "directory"),
+        ("..", "directory"),
+        ("a\\u0000b", "NUL"),
+        ("~nobody-of-this-name/pws.state.json", "home"),
+    ],
+)
+@pytest.mark.parametrize("key", ["state.file", "server.ca_file", "application.password_file", "watch[0].contacts_file"])
+def test_a_path_that_no_file_can_have_is_told(write: Write, key: str, path: str, hint: str) -> None:
+    text = {
+        "state.file": BASE + f'\n[state]\nfile = "{path}"\n',
+        "server.ca_file": changed("[application]", f'ca_file = "{path}"\n[application]'),
+        "application.password_file": changed('password = "hunter2"', f'password_file = "{path}"'),
+        "watch[0].contacts_file": BASE + f'contacts_file = "{path}"\n',
+    }[key]
+    found = problems(write(text))
+    assert set(found) == {key}
+    assert hint in str(found[key])
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("pws.toml", "this configuration"),
+        ("./pws.toml", "this configuration"),
+        ("contacts.list", "watch[0].contacts_file"),
+        ("password", "application.password_file"),
+        ("ca.pem", "server.ca_file"),
+        ("linked", "server.ca_file"),
+    ],
+)
+def test_the_state_file_must_be_no_file_that_is_only_read(write: Write, name: str, of: str) -> None:
+    """The service would set it aside and write its own in its place."""
+    write("joe\n", "contacts.list")
+    write("hunter2\n", "password")
+    write("", "ca.pem").with_name("linked").hardlink_to(write("", "ca.pem"))
+    text = changed('password = "hunter2"', 'password_file = "password"').replace(
+        "[application]", 'ca_file = "ca.pem"\n[application]'
+    )
+    found = problems(
+        write(f'{text}domain = "example.com"\ncontacts_file = "contacts.list"\n[state]\nfile = "{name}"\n')
+    )
+    assert set(found) == {"state.file"}
+    assert found["state.file"].found == f"that of {of}"
+    assert load(write(f'{text}\n[state]\nfile = "pws.state.json"\n'), {}).state.file is not None
+
+
+# Origins
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://Board.example.com:443/", "https://board.example.com"),
+        ("http://board.example.com:80", "http://board.example.com"),
+        ("https://board.example.com:8443", "https://board.example.com:8443"),
+        ("http://[0:0::1]:3000", "http://[::1]:3000"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(write: Write, given: str, origin: str) -> None:
+    assert load(write(f'{BASE}\n[http]\ncors_origins = ["{given}"]\n'), {}).http.cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["https://a:0", "https://a:65536", "https://a:", "https://[::1%25eth0]", "https://[::1].b", "https://u@a", "null"],
+)
+def test_an_origin_that_no_browser_sends_is_told(write: Write, given: str) -> None:
+    assert set(problems(write(f'{BASE}\n[http]\ncors_origins = ["{given}"]\n'))) == {"http.cors_origins[0]"}
+
+
+# What the environment may mean to say
+
+
+@pytest.mark.parametrize(
+    ("name", "makes", "near"),
+    [
+        ("PWS_GROUPS__SUPORT__CONTACTS", "groups.suport", "PWS_GROUPS__SUPPORT__CONTACTS"),
+        ("PWS_GROUPS__SALES__CONTACTS", "groups.sales", ""),
+        ("PWS_KEYS__WALL_BOARD__GROUPS", "keys.wall_board", "PWS_KEYS__WALLBOARD__GROUPS"),
+    ],
+)
+def test_a_group_or_key_that_only_the_environment_has_is_told(write: Write, name: str, makes: str, near: str) -> None:
+    """A group of one's own is allowed, and a mistyped one would be it."""
+    hashed = f"sha256:{'0' * 64}"
+    path = write(f'{BASE}\n[groups.Support]\ncontacts = ["joe@example.com"]\n[keys.wallboard]\nhash = "{hashed}"\n')
+    more = {"PWS_KEYS__WALL_BOARD__HASH": f"sha256:{'1' * 64}"} if "KEYS" in name else {}
+    value = "Support" if "KEYS" in name else "joe@example.com"
+    told = [text for text in load(path, {name: value, **more}).warnings if "environment" in text]
+    assert len(told) == 1
+    assert f"{name} makes {makes}, which {path} does not have" in told[0].replace("HASH", "GROUPS")
+    assert told[0].replace("HASH", "GROUPS").endswith(f"; did you mean {near}?") is bool(near)
+
+
+def test_a_group_that_the_file_has_is_set_in_silence(write: Write) -> None:
+    """Without regard to case; and without a file the environment is all there is."""
+    path = write(f"{BASE}\n[groups.Support]\n")
+    environ = {"PWS_GROUPS__SUPPORT__CONTACTS": "joe@example.com", "PWS_GROUPS__SUPPORT__MIN_FREE": "1"}
+    assert not [text for text in load(path, environ).warnings if "environment" in text]
+    alone = ENVIRONMENT | environ | {"PWS_WATCH__0__CONTACTS": "joe@example.com"}
+    assert load(None, alone).warnings == ()
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_value_in_quotes_is_told(write: Write, quote: str) -> None:
+    """Files of variables, such as Docker's, leave them there; a password is not shown for it."""
+    environ = {"PWS_APPLICATION__PASSWORD": f"{quote}hunter2{quote}"}
+    config = load(write(changed('password = "hunter2"', "")), environ)
+    assert config.application.password == Secret(f"{quote}hunter2{quote}")
+    told = [text for text in config.warnings if "quotes" in text]
+    assert len(told) == 1
+    assert told[0].startswith("environment variable PWS_APPLICATION__PASSWORD: its value stands in quotes")
+    assert "hunter2" not in str(config.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        ("PWS_SERVER__NODES", '"imp1.example.com"', "server.nodes[0]"),
+        ("PWS_SERVER__NODES", "'[\"imp1.example.com\"]'", "server.nodes[0]"),
+        ("PWS_HTTP__PORT", '"8080"', "http.port"),
+        ("PWS_SERVER__TLS", "'true'", "server.tls"),
+        ("PWS_CALLBACK__URL", '"http://10.0.0.5:8080"', "callback.url"),
+        ("PWS_WATCH__0__CONTACTS", '"joe@example.com"', "watch[0].contacts[0]"),
+        ("PWS_WATCH__0__CONTACTS", '"joe@example.com","rita@example.com"', "watch[0].contacts[0]"),
+        ("PWS_GROUPS__SUPPORT__CONTACTS", "'joe@example.com'", "groups.support.contacts[0]"),
+        ("PWS_GROUPS", """'{"support": {}}'""", "groups"),
+    ],
+)
+def test_a_value_that_is_wrong_for_its_quotes_is_told_with_them(write: Write, name: str, value: str, key: str) -> None:
+    found = problems(write(BASE), {name: value})
+    assert "leave them out" in found[key].hint
+
+
+@pytest.mark.parametrize("value", ['["joe@example.com"]', "joe@example.com", '"', "it's"])
+def test_what_only_has_quotes_in_it_stands_in_none(write: Write, value: str) -> None:
+    try:
+        told = load(write(BASE), {"PWS_WATCH__0__CONTACTS": value}).warnings
+    except ConfigError as error:
+        told = (str(error),)
+    assert "leave them out" not in str(told)
+
+
+# Below a path
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [("/presence", "/presence"), ("/presence/", "/presence"), ("/a/b-c.d_e~f", "/a/b-c.d_e~f"), ("/", ""), ("", "")],
+)
+def test_the_path_of_a_proxy_is_taken_without_its_last_slash(write: Write, given: str, path: str) -> None:
+    assert load(write(f'{BASE}\n[http]\nroot_path = "{given}"\n'), {}).http.root_path == path
+    assert load(write(BASE), {"PWS_HTTP__ROOT_PATH": given}).http.root_path == path
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("presence", "write '/presence'"),
+        ("http://a/presence", "the path alone"),
+        ("/a//b", "parts"),
+        ("//a", "parts"),
+        ("/a/../b", "parts"),
+        ("/.", "parts"),
+        ("/a b", "parts"),
+        ("/a%20b", "parts"),
+        ("/a?b", "parts"),
+        ("/a#b", "parts"),
+        ('/a\\"b', "parts"),
+        ("/v1", "begin with /v1"),
+        ("/docs/x", "begin with /docs"),
+        ("/pws", "begin with /pws"),
+        ("/dashboard", "begin with /dashboard"),
+        ("/openapi.json", "begin with /openapi.json"),
+    ],
+)
+def test_a_path_that_proxies_or_we_would_read_differently_is_told(write: Write, given: str, hint: str) -> None:
+    found = problems(write(f'{BASE}\n[http]\nroot_path = "{given}"\n'))
+    assert set(found) == {"http.root_path"}
+    assert hint in found["http.root_path"].hint

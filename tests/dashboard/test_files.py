@@ -83,5 +83,5 @@ def test_whatever_a_file_refers_to_is_there() -> None:
     found = {"index.html"}
     for name in NAMES:
         text = (FILES / name).read_text(encoding="utf-8")
-        found |= set(re.findall(r"""(?:from "\./|"/dashboard/)([\w.]+)\"""", text))
+        found |= set(re.findall(r"""(?:from "\./|"dashboard/)([\w.]+)\"""", text))
     assert found == set(NAMES)

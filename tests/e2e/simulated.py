@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -28,13 +28,21 @@ class Certificate:
 class Server(Running):
     """`pws simulate` as a process."""
 
-    def __init__(self, directory: Path, certificate: Certificate | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        certificate: Certificate | None = None,
+        port: int | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        """`options` are of the form NAME=VALUE."""
         self.port = port or free_port()
         self.tls = certificate is not None
         self.control = Site(free_port())
         words = [PWS, "simulate", "--port", str(self.port), "--control-port", str(self.control.port)]
         if certificate is not None:
             words += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
+        words += [word for option in options for word in ("--option", option)]
         super().__init__(words, directory, f"simulator-{self.port}.log")
 
     def ready(self) -> Self:

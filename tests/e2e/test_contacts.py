@@ -45,6 +45,11 @@ def test_sighup_reads_the_contacts_again_and_a_broken_file_changes_nothing(serve
         service.signal(signal.SIGHUP)
         eventually(lambda: told(service, "contacts and keys stay as they are"))
         assert contacts(service) == ["joe@example.com", "rita@example.com"]
+        listed.write_text("")
+        service.signal(signal.SIGHUP)
+        left = "has no contacts any more; watched no longer: joe@example.com, rita@example.com"
+        eventually(lambda: told(service, left))
+        assert contacts(service) == []
         assert service.stop() == 0
     assert server.holds() == NOTHING
 

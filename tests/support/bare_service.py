@@ -39,6 +39,7 @@ class BareService:
     engine: FakeEngine = field(default_factory=FakeEngine)
     availability: Availability | None = None
     authenticator: Authenticator | None = None
+    root_path: str = ""
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
@@ -47,6 +48,7 @@ class BareService:
             self.engine,
             self.core,
             callback_secret=Secret(SECRET),
+            root_path=self.root_path,
             version="1.2.3",
             authenticator=self.authenticator,
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import logging
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import Callable
@@ -415,3 +417,98 @@ def test_the_service_reads_what_fits_its_configured_nodes(path: Path, tls: bool)
     config.chmod(0o600)
     found = assembly.assemble(load(config, {}), ManualClock()).engine.driver.state
     assert found.suspected == {NODE if tls else PLAIN}
+
+
+# What is not a regular file of ours
+
+
+def pipe(at: Path) -> None:
+    os.mkfifo(at)
+
+
+def socket_file(at: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(at))
+
+
+def link(at: Path) -> None:
+    at.with_name("precious").write_text("keep")
+    at.symlink_to(at.with_name("precious"))
+
+
+def dangling(at: Path) -> None:
+    at.symlink_to(at.with_name("nowhere"))
+
+
+def loop(at: Path) -> None:
+    at.symlink_to(at)
+
+
+def device(at: Path) -> None:
+    try:
+        os.mknod(at, 0o600 | stat.S_IFCHR, os.makedev(1, 3))  # as /dev/null
+    except PermissionError:
+        pytest.skip("only root makes devices")
+
+
+ODD = [pipe, socket_file, link, dangling, loop, device, Path.mkdir]
+
+
+@pytest.mark.parametrize("make", ODD)
+def test_what_is_no_regular_file_is_neither_read_nor_replaced(
+    path: Path, make: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing waits for it either, and nothing is left beside it."""
+    make(path)
+    before = [(each.name, each.lstat()) for each in sorted(path.parent.iterdir())]
+    file = StateFile(path)
+    assert file.revision_ceiling() == 0
+    assert file.read() == UNKNOWN
+    file.write(memory())
+    file.reserve(7)
+    after = [(each.name, each.lstat()) for each in sorted(path.parent.iterdir())]
+    assert [(name, status.st_ino, status.st_mtime_ns) for name, status in after] == [
+        (name, status.st_ino, status.st_mtime_ns) for name, status in before
+    ]
+    assert [text.partition(" (")[0] for text in warnings(caplog)] == [
+        f"the state file {path} cannot be read",
+        f"the state file {path} cannot be written",
+    ]
+    assert "errno" not in caplog.text.lower()
+
+
+@pytest.mark.parametrize("make", [pipe, socket_file, device, Path.mkdir])
+@pytest.mark.parametrize("name", [".pws.state.json.new", "pws.state.json.broken"])
+def test_what_lies_where_we_would_write_for_a_moment_stays(
+    path: Path, make: Callable[[Path], None], name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = path.with_name(name)
+    make(odd)
+    path.write_text("broken")
+    before = odd.lstat()
+    file = StateFile(path)
+    assert file.read() == UNKNOWN
+    file.write(memory())
+    assert (odd.lstat().st_ino, odd.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert len(warnings(caplog)) == 2
+    assert path.exists() is (name == "pws.state.json.broken")
+
+
+def test_a_full_disk_costs_the_file_and_leaves_no_half_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it said is no longer true, so it goes; when there is room again it is written."""
+    file = StateFile(path)
+    file.write(memory())
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        file.write(memory(OTHER))
+        assert list(path.parent.iterdir()) == []
+    assert len(warnings(caplog)) == 1
+    assert "cannot be written (No space left on device)" in warnings(caplog)[0]
+    file.write(memory(OTHER))
+    assert StateFile(path).read() == memory(OTHER)

@@ -15,11 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.authentication import Authenticator
 from service.access.errors import KeyRequired, RequestRefused
-from service.api import problems
+from service.api import paths, problems
 from service.core.callback_url import ROOT
 
 _PROTECTED: Final = "/v1/"
 _FREE: Final = frozenset({"/livez", "/readyz"})
+_REVOKED: Final = KeyRequired("The key was revoked meanwhile")
 
 
 class _Revoked(OSError):
@@ -34,7 +35,7 @@ class AuthenticationMiddleware:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
+        path, root = paths.asked(scope)
         if scope["type"] != "http" or path in _FREE or path.startswith(f"{ROOT}/"):
             await self._app(scope, receive, send)
             return
@@ -45,7 +46,7 @@ class AuthenticationMiddleware:
             else:
                 self._authenticator.check_browser(connection, scope["method"])
         except RequestRefused as refused:
-            await problems.problem(refused, path)(scope, receive, send)
+            await problems.problem(refused, path, root)(scope, receive, send)
             return
         if not path.startswith(_PROTECTED):
             await self._app(scope, receive, send)
@@ -56,7 +57,7 @@ class AuthenticationMiddleware:
             begins = message["type"] == "http.response.start"
             if (begins or message.get("more_body")) and not self._authenticator.is_still_in(connection):
                 if begins:
-                    await problems.problem(KeyRequired("The key was revoked meanwhile"), path)(scope, receive, send)
+                    await problems.problem(_REVOKED, path, root)(scope, receive, send)
                 else:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                 raise _Revoked

@@ -13,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.paths import route_path
 from service.core.callback_url import ROOT
 
 
@@ -23,7 +24,7 @@ class HeadMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = str(scope.get("path", ""))
+        path = route_path(scope)
         if scope["type"] != "http" or path == ROOT or path.startswith(f"{ROOT}/"):
             await self._app(scope, receive, send)
         elif scope["method"] == "HEAD":

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.errors import RequestRefused
-from service.api import problems
+from service.api import paths, problems
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of a request body: five thousand contacts of the longest kind would need more, of the usual kind a fifth."""
@@ -38,6 +38,7 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        path, root = paths.asked(scope)  # now: a route may put what it has mounted into the scope
         begun = False
         taken = 0
 
@@ -48,7 +49,7 @@ class RequestLimits:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Cache-Control", "no-store")
                 headers["X-Content-Type-Options"] = "nosniff"
-                if scope["path"] == "/docs" and message["status"] == 200:
+                if path == "/docs" and message["status"] == 200:
                     headers.setdefault("Content-Security-Policy", DOCS_POLICY)
             await send(message)
 
@@ -60,20 +61,19 @@ class RequestLimits:
                 raise self._too_large()
             return message
 
-        path = str(scope["path"])
         try:
             length = Headers(scope=scope).get("content-length", "")
             if length.isdigit() and int(length[:20]) > self._max_body:
                 error = self._too_large()
                 refused = RequestRefused(str(error.detail), error.headers, kind="body-too-large")
-                await problems.problem(refused, path)(scope, receive, send_checked)
+                await problems.problem(refused, path, root)(scope, receive, send_checked)
                 return
             await self._app(scope, counted, send_checked)
         except Exception:
             if begun:  # too late for an answer: the server breaks the connection off, so that nobody takes it for whole
                 raise
             _log.exception("failed to answer %s %s", scope["method"], problems.shown_path(path))
-            await problems.internal_error(path)(scope, receive, send_checked)
+            await problems.internal_error(path, root)(scope, receive, send_checked)
 
     def _too_large(self) -> HTTPException:
         # The rest of the body stays unread, hence the connection cannot be used again.

@@ -213,3 +213,8 @@ class IndexView(View):
     status: str = "/v1/status"
     demo: bool = Field(default=False, description="a simulator is behind it, which `/demo` changes")
     needs_key: bool = Field(default=False, description="nobody may ask for presence without a key")
+
+    def below(self, root: str) -> IndexView:
+        """The same, where the service is below a path."""
+        paths = ("dashboard", "docs", "presence", "summary", "events", "claims", "status")
+        return self.model_copy(update={name: root + getattr(self, name) for name in paths})

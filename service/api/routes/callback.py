@@ -29,6 +29,7 @@ from pws_soap.models import Notification, Secret
 from service.access.log_limit import LogThrottle
 from service.access.networks import Sources
 from service.api.middleware.limits import RequestLimits
+from service.api.paths import root_of, route_path
 from service.core.callback_url import ROOT
 from service.core.clock import Clock
 
@@ -104,7 +105,10 @@ class Callback:
 
 
 class WithoutPrefix:
-    """Wraps an ASGI program: a notification that comes with the prefix is passed on without it."""
+    """Wraps an ASGI program: a notification that comes with the prefix is passed on without it.
+
+    The prefix may be below the path that the service is below, or not: it is another address.
+    """
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app = app
@@ -112,9 +116,10 @@ class WithoutPrefix:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._prefix:
-            path: str = scope["path"]
-            if path.startswith(f"{self._prefix}{ROOT}/"):
-                scope = {**scope, "path": path.removeprefix(self._prefix)}
+            for path in (str(scope["path"]), route_path(scope)):
+                if path.startswith(f"{self._prefix}{ROOT}/"):
+                    scope = {**scope, "path": root_of(scope) + path.removeprefix(self._prefix)}
+                    break
         await self._app(scope, receive, send)
 
 

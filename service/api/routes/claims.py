@@ -23,6 +23,7 @@ from service.api.idempotency import KeyReused, Name, Replays, RequestInProgress
 from service.api.models.claim import ClaimListView, ClaimView, MadeClaimView, NotEnoughProblemView
 from service.api.parameters.checks import no_query
 from service.api.parameters.claims import ClaimBody, ClaimId, IdempotencyKey, Prefer, RenewBody
+from service.api.paths import asked, root_of
 from service.api.prefer import seconds_to_wait
 from service.api.problems import InvalidParameters, ProblemView, WrongParameter, problem
 from service.api.responses import INVALID, TOO_LARGE, Responses
@@ -220,7 +221,7 @@ class ClaimEndpoints:
             match await self._outcome(ticket, request, who):
                 case Granted(lease, passed_over):
                     body = self.json.made(lease, passed_over, who)
-                    headers = {"Location": f"/v1/claims/{lease.id}", **applied}
+                    headers = {"Location": f"{root_of(request.scope)}/v1/claims/{lease.id}", **applied}
                     if name is not None:
                         self._replays.keep(name, lease.id, body, headers)
                         if self._claim_service.get(lease.id) is None:  # ended before it was kept
@@ -277,7 +278,7 @@ def _not_enough(
     if refused.ahead:
         detail += " for this request: others asked before"
     members = {"free": refused.free, "passed_over": reasons(refused.passed_over, who)}
-    return problem(RequestRefused(detail, applied, kind="not-enough-free", members=members), str(request.scope["path"]))
+    return problem(RequestRefused(detail, applied, kind="not-enough-free", members=members), *asked(request.scope))
 
 
 def _no_such(request: Request) -> Response:
@@ -285,7 +286,7 @@ def _no_such(request: Request) -> Response:
 
 
 def _problem(request: Request, kind: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    return problem(RequestRefused(detail, headers, kind=kind), str(request.scope["path"]))
+    return problem(RequestRefused(detail, headers, kind=kind), *asked(request.scope))
 
 
 def _wrong(where: str, name: str, expected: str) -> InvalidParameters:

@@ -8,6 +8,7 @@ once, and an unchanged file costs an empty answer. They need no key: the page as
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,8 +54,10 @@ class _File:
     tag: str
 
     @classmethod
-    def read(cls, path: Path) -> _File:
+    def read(cls, path: Path, root_path: str) -> _File:
         body = path.read_bytes()
+        if path.suffix == ".html" and root_path:  # the page may be asked for without the slash behind that path
+            body = re.sub(rb'((?:href|src)=")(?=\w)', rb"\1" + f"{root_path}/".encode(), body)
         return cls(body, _TYPES[path.suffix], f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"')
 
     def answer(self, request: Request) -> Response:
@@ -65,10 +68,14 @@ class _File:
         return Response(self.body, headers=headers, media_type=self.kind)
 
 
-def router() -> APIRouter:
-    """`/` and `/dashboard/{name}`. They overlook query parameters: what the page shows is in them."""
+def router(root_path: str = "") -> APIRouter:
+    """`/` and `/dashboard/{name}`. They overlook query parameters: what the page shows is in them.
+
+    Links of the page are relative, so that they lead to the service also where a proxy has it below a path of which it
+    does not know; with `root_path` they are below that.
+    """
     routes = APIRouter(include_in_schema=False)
-    files = {path.name: _File.read(path) for path in sorted(FILES.iterdir()) if path.suffix in _TYPES}
+    files = {path.name: _File.read(path, root_path) for path in sorted(FILES.iterdir()) if path.suffix in _TYPES}
 
     @routes.api_route("/", methods=["GET", "HEAD"])
     async def page(request: Request) -> Response:

@@ -9,6 +9,7 @@ from service.access.principal import Scope
 from service.api.context import Context
 from service.api.etags import plain
 from service.api.models import AliveView, IndexView, ReadyView
+from service.api.paths import root_of
 from service.core.presence.freshness import Level
 
 
@@ -36,11 +37,11 @@ def router(context: Context, *, demo: bool = False) -> APIRouter:
         return plain(ReadyView(ready=ready, reason=reason).model_dump_json().encode(), 200 if ready else 503)
 
     @routes.get("/v1", summary="Where things are", responses={200: {"model": IndexView}})
-    async def index() -> Response:
+    async def index(request: Request) -> Response:
         """Leads to the description of the API. Needs no key."""
         anonymous = context.authenticator.rules.anonymous
         needs_key = anonymous is None or Scope.READ not in anonymous.scopes
-        view = IndexView(version=context.version, demo=demo, needs_key=needs_key)
+        view = IndexView(version=context.version, demo=demo, needs_key=needs_key).below(root_of(request.scope))
         return plain(view.model_dump_json().encode())
 
     return routes

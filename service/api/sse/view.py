@@ -7,7 +7,10 @@ remembered for a stream but its place in the log, and one that resumes gets exac
 from __future__ import annotations
 
 import asyncio
+import itertools
+import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from service.access.principal import Principal
@@ -25,6 +28,10 @@ from service.core.presence.store import Store
 
 KEPT: Final = 8 * 1024 * 1024
 """Bytes of events and snapshots that are kept for the streams that see the same: five thousand contacts are three."""
+_FRAME: Final = 256
+"""Bytes that a frame takes beside its own: its keys and its places in two tables."""
+_VIEW: Final = 1024
+"""Bytes that a view takes beside what its filter holds: the filter with its empty sets, and two tables."""
 
 
 class ViewKey(NamedTuple):
@@ -33,30 +40,77 @@ class ViewKey(NamedTuple):
     wanted: Filter
     details: bool
 
+    @property
+    def size(self) -> int:
+        """Bytes, roughly. A client may send a filter as long as a request line can be."""
+        wanted = self.wanted
+        sets = (wanted.states, wanted.activities, wanted.groups, wanted.levels, wanted.within or ())
+        return _VIEW + sys.getsizeof(wanted.text) + sum(sys.getsizeof(found) + _text_size(found) for found in sets)
+
+
+def _text_size(texts: Iterable[str]) -> int:
+    return sum(map(sys.getsizeof, texts))
+
 
 class FrameCache:
-    """Frames written for one stream, kept for all that see the same. `turn`: a lock for work that takes long."""
+    """Frames written for one stream, kept for all that see the same. `turn`: a lock for work that takes long.
+
+    `limit` bounds all that it holds, the views' filters included, each of which is held once.
+    """
 
     def __init__(self, limit: int = KEPT) -> None:
         self.turn = asyncio.Lock()
         self._limit = limit
         self._size = 0
-        self._kept: dict[tuple[ViewKey, int, int], bytes] = {}
+        self._frames: dict[tuple[int, int, int], bytes] = {}
+        """By the number of the view, the id and the part; the oldest first."""
+        self._views: dict[ViewKey, _CachedView] = {}
+        self._keys: dict[int, ViewKey] = {}
+        self._numbers = itertools.count()
 
     def __repr__(self) -> str:
-        return f"<FrameCache {len(self._kept)}, {self._size} bytes>"
+        return f"<FrameCache {len(self._frames)}, {self._size} bytes>"
 
     def get(self, view_key: ViewKey, id: int, part: int = 0) -> bytes | None:  # noqa: A002  # the event's own word
         """A part of what is sent with that id; None when it is not kept."""
-        return self._kept.get((view_key, id, part))
+        view = self._views.get(view_key)
+        return None if view is None else self._frames.get((view.number, id, part))
 
     def keep(self, frame: bytes, view_key: ViewKey, id: int, part: int = 0) -> None:  # noqa: A002
         """Keep one; the oldest make room."""
-        key = (view_key, id, part)
-        self._size += len(frame) - len(self._kept.pop(key, b""))
-        self._kept[key] = frame
-        while self._size > self._limit or len(self._kept) > self._limit // 256:
-            self._size -= len(self._kept.pop(next(iter(self._kept))))
+        view = self._views.get(view_key)
+        if view is None:
+            view = self._views[view_key] = _CachedView(next(self._numbers), view_key.size)
+            self._keys[view.number] = view_key
+            self._size += view.size
+        key = (view.number, id, part)
+        known = self._frames.pop(key, None)
+        if known is None:
+            view.frames += 1
+            self._size += _FRAME
+        self._frames[key] = frame
+        self._size += len(frame) - len(known or b"")
+        while self._size > self._limit:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        key = next(iter(self._frames))
+        self._size -= len(self._frames.pop(key)) + _FRAME
+        view_key = self._keys[key[0]]
+        view = self._views[view_key]
+        view.frames -= 1
+        if not view.frames:
+            self._size -= view.size
+            del self._views[view_key], self._keys[key[0]]
+
+
+@dataclass(slots=True)
+class _CachedView:
+    """A view that has frames in the cache: its number, the bytes of its key, and how many frames there are."""
+
+    number: int
+    size: int
+    frames: int = 0
 
 
 class SubscriberView:

@@ -131,8 +131,12 @@ def _shown(listening: socket.socket) -> str:
 def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
     """At SIGHUP read the contacts and the keys of the configuration again. A wrong configuration changes nothing."""
     from service.runtime import access_rules
+    from service.runtime.reload import log_changes, log_warnings
+
+    told = config.warnings
 
     def reload() -> None:
+        nonlocal told
         try:
             fresh = load(config.file, os.environ)
         except ConfigError as error:
@@ -146,10 +150,11 @@ def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
                 log.warning("SIGHUP: the end user %s is new and is not logged in before a restart", watch.end_user)
         for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
             contacts[gone] = ()
-        for warning in fresh.warnings:
-            if warning not in config.warnings:
-                log.warning("SIGHUP: %s", warning)
+        before = assembly.engine.watched()
         assembly.engine.reload(contacts)
+        log_changes(before, assembly.engine.watched())
+        log_warnings(fresh.warnings, told)
+        told = fresh.warnings
         # What is allowed without a key depends on the listening address, which is not read again.
         assembly.authenticator.rules = access_rules.kept_closed(
             access_rules.rules(fresh, config.http.host, config.groups), assembly.authenticator.rules

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from service.cli.migrate.sample_scripts import PASSWORD_FILE, Proposal, ScriptsError, read
+from service.cli.migrate.findings import PASSWORD_FILE
+from service.cli.migrate.sample_scripts import Proposal, ScriptsError, read
 from service.cli.shared import output
 from service.cli.shared.options import DEFAULT_FILE, json_option
 from service.config import ConfigError, load
+from service.sync import regular_file
 
 
 @click.command("migrate")
@@ -80,16 +82,30 @@ def command(directory: Path, domain: str | None, force: bool, config_path: Path,
 
 
 def _write(proposal: Proposal, config_path: Path, password_path: Path, *, force: bool) -> None:
-    there = [str(path) for path in (config_path, password_path) if path.exists()]
+    there = [str(path) for path in (config_path, password_path) if os.path.lexists(path)]
     if there and not force:
         raise output.Mistake(f"{' and '.join(there)} exists already; --force replaces it")
+    # The password first, so that a configuration never points to a file that is not there.
+    for path, text, mode in (
+        (password_path, proposal.password.reveal() + "\n", 0o600),
+        (config_path.resolve(), proposal.text, 0o644),
+    ):
+        try:
+            _replace(path, text, mode)
+        except OSError as error:
+            raise output.Mistake(f"cannot write {path}: {error.strerror}") from None
+
+
+def _replace(path: Path, text: str, mode: int) -> None:
+    """Write a whole file or nothing. `mode` is set when it is made: there is no moment in which others can read it."""
+    if not path.is_symlink():
+        regular_file.check(path)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
     try:
-        # The password first, so that the configuration never names a missing file; the mode is set when the file is
-        # made, so that others can never read it.
-        password_path.unlink(missing_ok=True)
-        handle = os.open(password_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(proposal.password.reveal() + "\n")
-        config_path.write_text(proposal.text, "utf-8")
-    except OSError as error:
-        raise output.Mistake(f"cannot write {error.filename}: {error.strerror}") from None
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -7,12 +7,21 @@ look like another.
 from __future__ import annotations
 
 import json
+import sys
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    """JSON in which no character is raw that a terminal would obey: of these JSON itself escapes only the first 32."""
+    """JSON in which no character is raw that a terminal would obey: of these JSON itself escapes only the first 32.
+
+    What the encoding of standard output does not have is escaped too: a replacement would change the value.
+    """
     separators = (",", ":") if indent is None else None
-    return harmless_json(json.dumps(value, indent=indent, ensure_ascii=False, separators=separators))
+    text = json.dumps(value, indent=indent, ensure_ascii=False, separators=separators)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent, separators=separators)
+    return harmless_json(text)
 
 
 def harmless_json(text: str) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import click
@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pws_soap.models import Presence, PresenceState
-from service.cli.shared.harmless import json_text
+from service.cli.shared.harmless import json_text as json_text
 from service.cli.shared.harmless import printable as printable
 from service.sync import federation
 
@@ -56,13 +56,15 @@ class Mistake(CommandFailed):
 
 def note(text: str) -> None:
     """Print a line for the user on standard error, so that standard output has the result alone."""
-    click.echo(printable(text), err=True)
+    with suppress(OSError):  # a full disk behind standard error ends nothing
+        click.echo(printable(text), err=True)
 
 
 def warn(text: str) -> None:
     """Warn the user of a risk, on standard error."""
-    click.secho("Warning: ", fg="yellow", nl=False, err=True)
-    click.echo(printable(text), err=True)
+    with suppress(OSError):
+        click.secho("Warning: ", fg="yellow", nl=False, err=True)
+        click.echo(printable(text), err=True)
 
 
 def is_interactive() -> bool:

@@ -12,7 +12,6 @@ from typing import Final
 
 from service.cli.shared import output, wording
 from service.cli.shared.api import one_line
-from service.cli.shared.harmless import json_text
 from service.cli.shared.wording import CONTACT, STATE, time
 from service.cli.terminal.contact import ShownContact, time_of
 from service.cli.terminal.follow import Connected, ConnectionLost, Health, StreamEvent, Update
@@ -169,18 +168,13 @@ class JsonLines:
         match update:
             case ConnectionLost() if not self._was_lost:
                 self._was_lost = True
-                yield _json({"event": "disconnected", "id": None, "reason": update.reason})
+                yield output.json_text({"event": "disconnected", "id": None, "reason": update.reason})
             case Connected() if self._was_lost:
                 self._was_lost = False
-                yield _json({"event": "connected", "id": None})
+                yield output.json_text({"event": "connected", "id": None})
             case StreamEvent(name="snapshot"):
                 for change in changes:
                     name = "snapshot" if change.after is not None else "removed"
-                    yield _json({"event": name, "id": update.id, **change.data})
+                    yield output.json_text({"event": name, "id": update.id, **change.data})
             case StreamEvent():
-                yield _json({"event": update.name, "id": update.id, **update.data})
-
-
-def _json(value: dict[str, object]) -> str:
-    """On one line; of the control characters JSON itself escapes only the first 32, and not two line separators."""
-    return json_text(value)
+                yield output.json_text({"event": update.name, "id": update.id, **update.data})

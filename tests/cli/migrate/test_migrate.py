@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -83,3 +85,41 @@ def test_a_directory_that_is_not_there_is_told(elsewhere: Path, capsys: Capture)
     assert "nowhere" in capsys.readouterr().err
     assert run(["migrate", "scripts", "--config", "none/pws.toml"]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_nothing_but_regular_files_is_replaced(elsewhere: Path, capsys: Capture) -> None:
+    """A pipe would never be read, and the words name the file and what is in the way."""
+    os.mkfifo(elsewhere / "pws.toml")
+    assert run(["migrate", "scripts", "--force"]) == 2
+    assert "pws.toml: it is a pipe, not a regular file" in capsys.readouterr().err
+    (elsewhere / "pws-password").unlink()
+    (elsewhere / "pws-password").mkdir()
+    assert run(["migrate", "scripts", "--force", "--config", "other.toml"]) == 2
+    assert "cannot write pws-password: Is a directory" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (elsewhere / "pws.toml").write_text("mine", "utf-8")
+    (elsewhere / "pws-password").write_text("mine", "utf-8")
+
+    def full(*_words: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert run(["migrate", "scripts", "--force"]) == 2
+    assert "cannot write pws-password: No space left on device" in capsys.readouterr().err
+    assert {path.name: path.read_text("utf-8") for path in elsewhere.iterdir() if path.is_file()} == {
+        "pws.toml": "mine",
+        "pws-password": "mine",
+    }
+
+
+def test_a_linked_configuration_is_written_where_the_link_leads(elsewhere: Path) -> None:
+    (elsewhere / "pws.toml").symlink_to(elsewhere / "real.toml")
+    assert run(["migrate", "scripts"]) == 2
+    assert not (elsewhere / "real.toml").exists()
+    assert run(["migrate", "scripts", "--force"]) == 0
+    assert "nodes" in (elsewhere / "real.toml").read_text("utf-8")
+    assert (elsewhere / "pws.toml").is_symlink()

@@ -160,7 +160,7 @@ async def test_a_name_that_is_not_resolved_for_want_of_descriptors(monkeypatch: 
 def test_a_command_that_cannot_open_anything_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number, code in ((errno.EMFILE, NO_DESCRIPTORS_LEFT), (errno.EIO, "a bug in pws (OSError")):
+    for number, code in ((errno.EMFILE, NO_DESCRIPTORS_LEFT), (errno.EIO, "no\n")):
 
         def fail(*_args: object, number: int = number, **_options: object) -> None:
             raise OSError(number, "no")

@@ -1,0 +1,51 @@
+"""What a reload of the configuration changed, for the log: who is watched no longer, who is new, and what looks wrong.
+
+An operator who empties a contacts file by mistake, or saves half of it, must see it at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from service.core.engine import Watched
+
+MOST: Final = 20
+"""Contacts that one line names; of more, how many there are."""
+
+log = logging.getLogger("pws.service")
+
+
+def log_changes(before: Collection[Watched], after: Collection[Watched]) -> None:
+    """Log which contacts left and which came; as a warning where an end user has none left."""
+    left = _of_users(before, set(before) - set(after))
+    came = _of_users(after, set(after) - set(before))
+    kept = {watched.end_user for watched in after}
+    for user, contacts in left.items():
+        if user in kept:
+            log.info("SIGHUP: watched no longer through %s: %s", user, _named(contacts))
+        else:
+            log.warning("SIGHUP: %s has no contacts any more; watched no longer: %s", user, _named(contacts))
+    for user, contacts in came.items():
+        log.info("SIGHUP: watched from now on through %s: %s", user, _named(contacts))
+
+
+def log_warnings(warnings: Iterable[str], known: Collection[str]) -> None:
+    """Log the warnings of the configuration that was read again, but for those that are known."""
+    for warning in warnings:
+        if warning not in known:
+            log.warning("SIGHUP: %s", warning)
+
+
+def _of_users(ordered: Iterable[Watched], changed: Collection[Watched]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for watched in ordered:
+        if watched in changed:
+            found.setdefault(watched.end_user, []).append(watched.contact)
+    return found
+
+
+def _named(contacts: list[str]) -> str:
+    more = f" and {len(contacts) - MOST} more" if len(contacts) > MOST else ""
+    return ", ".join(contacts[:MOST]) + more
