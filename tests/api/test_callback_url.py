@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
@@ -81,6 +81,7 @@ PREFIXES = st.lists(st.just("pws") | st.just("v1") | SEGMENT, max_size=4).map(
 )
 
 
+@settings(max_examples=25)
 @given(prefix=PREFIXES, slashes=st.integers(0, 2), shared=st.booleans(), stripped=st.booleans())
 async def test_what_is_registered_is_answered(prefix: str, slashes: int, shared: bool, stripped: bool) -> None:
     """By a listener of its own and beside the API; whether or not a proxy takes the prefix off."""

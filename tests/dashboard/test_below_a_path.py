@@ -16,11 +16,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
     ("root_path", "strips", "shown"),
     [
         ("/presence", True, "/presence/"),
-        ("/presence", True, "/presence"),
-        ("/presence", False, "/presence/"),
-        ("/presence", False, "/presence"),
-        ("/a/b.c", False, "/a/b.c/?view=wall"),
-        ("", True, "/presence/"),
+        *(
+            pytest.param(*case, marks=pytest.mark.long(ci=True))
+            for case in (
+                ("/presence", True, "/presence"),
+                ("/presence", False, "/presence/"),
+                ("/presence", False, "/presence"),
+                ("/a/b.c", False, "/a/b.c/?view=wall"),
+                ("", True, "/presence/"),
+            )
+        ),
     ],
 )
 async def test_the_page_works_below_a_path(opened: Opener, root_path: str, strips: bool, shown: str) -> None:
@@ -42,6 +47,7 @@ async def test_the_page_works_below_a_path(opened: Opener, root_path: str, strip
             assert page.url.removesuffix("/") == f"http://127.0.0.1:{port}{root_path or '/presence'}/docs"
 
 
+@pytest.mark.long(ci=True)
 async def test_the_viewer_of_the_description_calls_the_service_below_the_path(opened: Opener) -> None:
     async with (
         served(small_office(root_path="/presence")) as it,

@@ -42,6 +42,7 @@ async def test_the_parser_reads_the_same_however_the_bytes_come(opened: Opener) 
     assert all(each == expected for each in readings)
 
 
+@pytest.mark.long(ci=True)
 async def test_names_on_tiles_are_as_short_as_tells_them_apart(opened: Opener) -> None:
     people = {
         "ann@x": "Ann Grelland",
@@ -75,6 +76,7 @@ async def test_names_on_tiles_are_as_short_as_tells_them_apart(opened: Opener) -
     }
 
 
+@pytest.mark.long(ci=True)
 async def test_ages_and_times_to_expiry_in_few_characters(opened: Opener) -> None:
     async with served(small_office()) as it:
         page = (await opened(it.url)).page

@@ -66,6 +66,7 @@ async def test_a_change_is_shown_at_once_and_a_removed_contact_goes(opened: Open
         await expect(row(page, "Uma").locator(".free")).to_have_text("Free")
 
 
+@pytest.mark.long(ci=True)
 async def test_namesakes_show_their_address(opened: Opener) -> None:
     office = small_office()
     async with served(office) as it:
@@ -95,6 +96,7 @@ async def test_filters_are_in_the_url_and_back_undoes_them(opened: Opener) -> No
         assert query(page) == {"q": ["ann@"]}
 
 
+@pytest.mark.long(ci=True)
 async def test_a_url_that_somebody_shares_shows_the_same(opened: Opener) -> None:
     """And whoever comes to pass the filter appears, whoever no longer does goes."""
     async with served(small_office()) as it:
@@ -220,6 +222,7 @@ async def test_a_key_without_details_sees_who_is_available_and_no_more(opened: O
         await expect(row(page, "Ann").locator(".state")).to_have_text("Not available")
 
 
+@pytest.mark.long(ci=True)
 async def test_the_keyboard_reaches_everything(opened: Opener) -> None:
     async with served(small_office()) as it:
         page = (await opened(it.url)).page
@@ -251,6 +254,7 @@ async def test_the_keyboard_reaches_everything(opened: Opener) -> None:
         assert {"free", "BUSY", "stale", "theme"} <= reached
 
 
+@pytest.mark.long(ci=True)
 async def test_light_or_dark_is_the_systems_choice_or_the_viewers(opened: Opener) -> None:
     background = "getComputedStyle(document.documentElement).backgroundColor"
     async with served(small_office()) as it:
@@ -294,6 +298,7 @@ async def test_a_group_with_too_few_free_people_is_marked(opened: Opener) -> Non
         await expect(support.locator(".group-floor")).to_have_text("floor 2")
 
 
+@pytest.mark.long(ci=True)
 async def test_an_engine_that_does_not_answer_the_status_spoils_nothing(opened: Opener) -> None:
     """The board lives of the stream alone."""
 

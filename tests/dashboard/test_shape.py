@@ -40,7 +40,9 @@ async def test_two_hundred_people_fit_on_a_wall_in_large_type(opened: Opener) ->
         assert await overflow(page) <= 0
 
 
-@pytest.mark.parametrize("view", ["auto", "table", "cards"])
+@pytest.mark.parametrize(
+    "view", ["auto", *(pytest.param(view, marks=pytest.mark.long(ci=True)) for view in ("table", "cards"))]
+)
 async def test_nothing_is_cut_off_beside_a_narrow_window(opened: Opener, view: str) -> None:
     """320 pixels are also what a laptop's window has at 400 %, 720 what it has at 200 %."""
     async with served(small_office()) as it:

@@ -73,6 +73,7 @@ def counts_agree(story: Story) -> None:
     assert tried - failed <= story.server.requests(FETCH) <= tried
 
 
+@pytest.mark.long(ci=True)
 def test_a_start_while_every_reply_comes_twice_becomes_live_and_true(tmp_path: Path) -> None:
     """The logins, the registration and the subscription are doubled as well."""
     with FaultyServer(tmp_path) as server:

@@ -61,6 +61,7 @@ def test_without_faults() -> None:
     holds(Bounds(faults=0, alterations=2), at_least=500)
 
 
+@pytest.mark.long(ci=True)
 def test_with_one_fault() -> None:
     """At any moment: a lost or late request, a refusal, something forgotten, or a crash."""
     holds(Bounds(faults=1), at_least=10_000)

@@ -54,12 +54,14 @@ def test_each_mended_rule_is_needed(case: Case) -> None:
     breaks(case)
 
 
+@IN_CI
 @pytest.mark.parametrize("case", OTHERS.values(), ids=OTHERS)
 def test_the_older_rules_are_needed(case: Case) -> None:
     """Without one of them a wrong state is called live."""
     breaks(case)
 
 
+@IN_CI
 @pytest.mark.parametrize("case", DROPPED.values(), ids=DROPPED)
 def test_each_assumption_is_needed(case: Case) -> None:
     """Without it the mended rules fail; docs/promise.md lists them."""

@@ -50,6 +50,7 @@ def test_a_refused_old_key_does_not_end_the_newer_session() -> None:
     assert not ends_wrong(Protocol(bounds=bounds), A_STALE_REFUSAL)
 
 
+@pytest.mark.long(ci=True)
 def test_every_sentence_leads_to_one_state() -> None:
     """Two moves of a state with the same label have the same effect, so a story is unambiguous."""
     protocol = Protocol(bounds=Bounds())

@@ -135,10 +135,15 @@ async def said_to(port: int, *pieces: bytes) -> bytes:
 
 _UPGRADES = [
     pytest.param(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n", id="h2c"),
-    pytest.param(b"Connection: keep-alive\r\nConnection: upgrade\r\nUpgrade: h2c\r\n", id="two Connection headers"),
-    pytest.param(b"Connection: Upgrade\r\nUpgrade: websocket\r\n", id="websocket"),
-    pytest.param(b"CONNECTION: UPGRADE\r\nUPGRADE: TLS/1.0\r\n", id="upper case"),
-    pytest.param(b"", id="none"),
+    *(
+        pytest.param(headers, id=name, marks=pytest.mark.long(ci=True))
+        for name, headers in (
+            ("two Connection headers", b"Connection: keep-alive\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"),
+            ("websocket", b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+            ("upper case", b"CONNECTION: UPGRADE\r\nUPGRADE: TLS/1.0\r\n"),
+            ("none", b""),
+        )
+    ),
 ]
 _BODY = b'{"contacts": ["ann@example.com"]}'
 _ADD = b"POST /v1/contacts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
