@@ -7,6 +7,8 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.processes import eventually
 from tests.e2e.simulated import EVERYTHING, NOTHING, PASSWORD, SECRET, Server, Service, configure
 
@@ -31,6 +33,7 @@ def test_what_a_killed_service_left_is_removed_by_the_next(server: Server, tmp_p
     assert (state["nodes"], state["clean"]) == ([], [f"http://127.0.0.1:{server.port}"])
 
 
+@pytest.mark.long(ci=True)
 def test_what_was_being_made_when_it_was_killed_is_removed_too(tmp_path: Path) -> None:
     """Nobody knows the id of a subscription whose reply never came: its session is reset."""
     with Server(tmp_path) as server:
@@ -80,6 +83,7 @@ def test_stopping_is_bounded_when_the_server_hangs(server: Server, tmp_path: Pat
     assert server.holds() == NOTHING
 
 
+@pytest.mark.long(ci=True)
 def test_stopping_is_bounded_when_a_client_never_ends_its_request(server: Server, tmp_path: Path) -> None:
     """Half a head, half a body, and a connection that is only kept: none of them holds it up, or breaks its end."""
     head = b"POST /v1/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
@@ -104,6 +108,7 @@ def test_a_state_file_that_is_broken_is_set_aside(server: Server, tmp_path: Path
     assert server.holds() == NOTHING
 
 
+@pytest.mark.long(ci=True)
 def test_without_a_place_for_the_state_file_it_serves_all_the_same(server: Server, tmp_path: Path) -> None:
     site = configure(tmp_path, server.port, state='file = "no/such/directory/state.json"')
     with Service(tmp_path, site) as service:

@@ -85,12 +85,14 @@ def test_an_unreachable_server_is_waited_for(tmp_path: Path) -> None:
             assert server.holds() == NOTHING
 
 
+@pytest.mark.long(ci=True)
 def test_an_unreachable_server_does_not_keep_it_from_stopping(tmp_path: Path) -> None:
     with Service(tmp_path, configure(tmp_path, free_port())) as service:
         eventually(lambda: service.site.get("/livez"))
         assert service.stop() == 0
 
 
+@pytest.mark.long(ci=True)
 def test_a_port_in_use_ends_it(tmp_path: Path) -> None:
     site = configure(tmp_path, free_port())
     with socket.create_server(("127.0.0.1", site.port)), Service(tmp_path, site) as service:

@@ -34,7 +34,8 @@ def dropped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         assert server.holds() == NOTHING
 
 
-@pytest.mark.parametrize("path", ["/behind/a-proxy", pytest.param("/presence/a%20b/", marks=pytest.mark.long(ci=True))])
+@pytest.mark.long(ci=True)
+@pytest.mark.parametrize("path", ["/behind/a-proxy", "/presence/a%20b/"])
 def test_notifications_come_at_the_registered_address_where_the_callbacks_url_has_a_path(
     path: str, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_notifications_come_at_the_registered_address_where_the_callbacks_url_ha
         assert server.holds() == NOTHING
 
 
+@pytest.mark.long(ci=True)
 def test_a_change_that_a_heartbeat_finds_counts_as_a_lost_notification(tmp_path: Path) -> None:
     """The change is live and true soon, the status says what to check, and the next notification ends the problem."""
     with playing(tmp_path, heartbeat=1.0, names=["ann"]) as story:

@@ -17,6 +17,8 @@ from tests.e2e.truth import ANN, FETCH, POLL, FaultyServer, Proxy, Story, Truth,
 LATEST = 0.1
 """Seconds after the moment at which an answer was asked for that must know of it."""
 
+pytestmark = pytest.mark.long(ci=True)
+
 
 @dataclass
 class Timed:

@@ -82,6 +82,7 @@ def test_json_is_what_pws_watch_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     assert command.err.all[-1].endswith(LEFT)
 
 
+@pytest.mark.long(ci=True)
 def test_the_health_of_the_service_is_told_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """On standard error. The demo mends its server before it takes leave of it."""
     with running(monkeypatch, "--contacts", "2", "--speed", "0.001") as command:
