@@ -207,7 +207,7 @@ def _text(parent: etree._Element, namespace: str, name: str, text: str | None = 
 def _person(root: etree._Element, reading: Reading) -> None:
     person = _text(root, PERSON, "person")
     if reading.contact is not None:
-        person.set("id", reading.contact.partition("@")[0])
+        person.set("id", reading.contact.rpartition("@")[0])
     if reading.basic is not None:
         _text(_text(person, PERSON, "status"), PERSON, "basic", "open" if reading.basic else "closed")
     activities = _text(person, PERSON, "activities")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import pytest
 
 from tests.e2e.processes import eventually
 from tests.e2e.simulated import NOTHING, Server, Service, configure
@@ -56,3 +60,23 @@ def test_sighup_reads_the_contacts_again_and_a_broken_file_changes_nothing(serve
 
 def told(service: Service, words: str) -> None:
     assert words in service.output, service.output
+
+
+ODD: Final = ("o'neil@example.com", "r&d@example.com", "user@mail.example@im.example", "a=b$c,d+e?f@example.com")
+"""What RFC 3261 allows in a user part, and user IDs that are e-mail addresses, as some clusters have them."""
+
+
+@pytest.mark.parametrize("kind", ["BASIC_PRESENCE", "RICH_PRESENCE"])
+def test_unusual_contacts_are_watched_like_others(server: Server, tmp_path: Path, kind: str) -> None:
+    listed = ", ".join(f'"{contact}"' for contact in ODD)
+    watch = f'contacts = [{listed}]\npresence_type = "{kind}"'
+    site = configure(tmp_path, server.port, watch=watch)
+    with Service(tmp_path, site) as service:
+        service.ready()
+        assert contacts(service) == sorted(ODD)
+        for contact in ODD:
+            server.put(quote(contact, safe=""), state="DND")
+            service.sees(quote(contact, safe=""), state="DND", freshness="live")
+        assert service.site.get("/v1/status").json["problems"] == []
+        assert service.stop() == 0
+    assert server.holds() == NOTHING

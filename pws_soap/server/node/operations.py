@@ -23,7 +23,8 @@ from pws_soap.server.soap import pidf_reader
 MIN_EXPIRATION: Final = 3600
 MAX_EXPIRATION: Final = 86400
 """Bounds of an expiration, in seconds. That of an endpoint must be less than the greater one (protocol section 2)."""
-_CONTACT: Final = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
+_CONTACT: Final = re.compile(r"[^\s@<>\"]+(?:@[^\s@<>\"]+){1,2}")
+"""A user ID may be an e-mail address itself: user@mail.example@im.example."""
 
 
 class Node:

@@ -88,7 +88,7 @@ def activities(presence: Presence) -> tuple[str, ...]:
 
 
 def _person(presence: Presence, namespaces: _Namespaces) -> str:
-    user = presence.contact.partition("@")[0]
+    user = presence.contact.rpartition("@")[0]
     on_phone = not _PHONE.isdisjoint(presence.activities)
     elements = "".join(f"<{activity}/>" for activity in activities(presence))
     im_status = "available" if on_phone else presence.state.value.lower()

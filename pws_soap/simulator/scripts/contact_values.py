@@ -9,7 +9,7 @@ from typing import Any, Final
 from pws_soap.server.presence import Device, Presence, State
 from pws_soap.simulator.office.world import Fields
 
-_CONTACT: Final = re.compile(r"[^\s@<>\"'&]+@[^\s@<>\"'&]+")
+_CONTACT: Final = re.compile(r"[^\s@<>\"]+(?:@[^\s@<>\"]+){1,2}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FLAGS: Final = ("audio", "video", "text")
