@@ -146,6 +146,7 @@ class StateFile:
         temporary.unlink(missing_ok=True)  # of a crash, or of an older release with another mode
         # Nothing in it is secret, but who watches whom is nobody else's business either.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        unlock: Callable[[], object] = _nothing
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(document, file, indent=1)
@@ -154,6 +155,7 @@ class StateFile:
                 unlock = self._locked(file.fileno())
             temporary.replace(path)
         except BaseException:
+            unlock()  # it holds a descriptor until then
             with contextlib.suppress(OSError):
                 temporary.unlink()  # a full disk needs the room
             raise

@@ -155,6 +155,22 @@ def test_a_crash_in_the_middle_leaves_the_old_file(path: Path, monkeypatch: pyte
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open descriptors are listed by Linux")
+def test_a_rename_that_fails_leaves_no_descriptor_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is at every write where a container has mounted the file alone."""
+
+    def busy(_self: Path, _target: Path) -> Path:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    file = StateFile(path)
+    file.write(memory())
+    monkeypatch.setattr(Path, "replace", busy)
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(5):
+        file.write(memory(f"https://imp{number}.example.com:8083"))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_link_in_the_way_is_not_followed(path: Path, tmp_path: Path) -> None:
     """In a directory that others write to, a planted link must not make us overwrite another file."""
     precious = tmp_path / "precious"
