@@ -87,8 +87,12 @@ class Shown:
     @property
     def wants_ours(self) -> bool:
         """Whether the server refuses us for want of a certificate of the client."""
-        alert = (self.error.reason or "") if self.error is not None else ""
-        return alert in CLIENT_CERTIFICATE or (self.asked_for_ours and self.error is not None)
+        return self.says_ours_is_missed or (self.asked_for_ours and self.error is not None)
+
+    @property
+    def says_ours_is_missed(self) -> bool:
+        """Whether the server says so itself, by an alert. One that asks may also do without."""
+        return self.error is not None and (self.error.reason or "") in CLIENT_CERTIFICATE
 
 
 async def look(host: str, port: int, limit: float) -> Shown:

@@ -257,13 +257,13 @@ class HttpTransport:
         """The error for a server that refuses us only after our side of the handshake, and reads no request then.
 
         In TLS 1.3 that is how a client's certificate is missed. The alert may be lost where the connection is reset, so
-        the server is looked at once more.
+        the server is looked at once more. Nothing but the alert will do: a server that asks for a certificate and
+        does without may have carried the request out.
         """
         shown = await self._look(url)
-        if shown is None or not shown.wants_ours:
+        if shown is None or shown.error is None or not shown.says_ours_is_missed:
             return None
-        parts = urlsplit(url)
-        error = shown.error or ConnectionResetError()
+        parts, error = urlsplit(url), shown.error
         return tls_problem(error, parts.hostname or "", self._trust, shown).as_error(parts.netloc, operation)
 
     async def _look(self, url: str) -> certificate.Shown | None:

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 from cryptography import x509
 
+from pws_soap.certificate import Shown
 from pws_soap.client import PwsClient
 from pws_soap.errors import Disconnected, PwsError, TlsFailed, UntrustedServer
 from pws_soap.tls_problem import tls_problem
@@ -239,6 +240,24 @@ def test_server_that_wants_a_client_certificate(
     with tls_server(tls) as port:
         for trust in ({"ca_file": ca_file}, {"fingerprint": issued.digest}):
             refused(login(port, **trust), TlsFailed, "wants a certificate of the client", "switch client certificates")
+
+
+def test_request_sent_to_a_server_that_only_asks_for_a_client_certificate_may_have_been_carried_out(
+    login: Login, issued: MadeCertificate, ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after the request; that another handshake then fails in some way says nothing of it."""
+    failed = ssl.SSLError(1, "a handshake that failed")
+    failed.reason = "UNEXPECTED_EOF_WHILE_READING"
+    shown = Shown(answered=True, speaks_tls=True, chose=True, asked_for_ours=True, error=failed)
+
+    async def look(_host: str, _port: int, _limit: float) -> Shown:
+        return shown
+
+    monkeypatch.setattr("pws_soap.certificate.look", look)
+    with tls_server(context(issued, tmp_path)) as port:
+        assert login(port, ca_file=ca_file) is None, "Disconnected: the outcome is unknown"
+        failed.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+        refused(login(port, ca_file=ca_file), TlsFailed, "wants a certificate of the client")
 
 
 @pytest.mark.parametrize(
