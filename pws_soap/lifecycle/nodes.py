@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from pws_soap import hosts
 from pws_soap.lifecycle.values import EndUser, Failure, FailureKind, NodeHealth, Settings, State
 
 _NAME = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
@@ -100,25 +101,24 @@ def resolve(name: str | None, near: str, settings: Settings) -> str | None:
         return None
     try:
         parts = urlsplit(f"//{name}")
-        hostname, port = parts.hostname, parts.port
+        hostname, port = hosts.bare(parts.hostname or ""), parts.port
     except ValueError:  # a port beyond 65535, brackets around no address
         return None
-    if port == 0:
+    if not hostname or port == 0:
         return None
     base = urlsplit(near)
     for node in settings.nodes:
         known = urlsplit(node)
-        if known.hostname == hostname and port in {None, known.port}:
+        if hosts.host_of(node) == hostname and port in {None, known.port}:
             return node
-    host = f"[{hostname}]" if ":" in (hostname or "") else hostname
+    host = f"[{hostname}]" if ":" in hostname else hostname
     port = port or base.port
     return f"{base.scheme}://{host}:{port}" if port else f"{base.scheme}://{host}"
 
 
 def may_go_to(node: str, settings: Settings) -> bool:
     """Whether the server may send us to a node: its host is one of ours, or one that the settings name."""
-    hosts = {urlsplit(known).hostname for known in settings.nodes}
-    return settings.redirect_to is None or urlsplit(node).hostname in hosts | settings.redirect_to
+    return hosts.may_go_to(node, settings.nodes, settings.redirect_to)
 
 
 def named(name: str | None, near: str, settings: Settings) -> str | None:
@@ -136,9 +136,9 @@ def redirected(
     told = [node for node in (first, second if second != user.node else None) if node]
     allowed = [node for node in told if may_go_to(node, state.settings)]
     if told and not allowed:
-        hosts = " and ".join(str(urlsplit(node).hostname) for node in told)
+        names = " and ".join(str(hosts.host_of(node)) for node in told)
         text = (
-            f"end user {name} is homed on {hosts}, which server.nodes and server.redirect_to do not name; nothing was "
+            f"end user {name} is homed on {names}, which server.nodes and server.redirect_to do not name; nothing was "
             "sent there: add it to one of them if it is a node of yours"
         )
         return state, Failure(FailureKind.REFUSED, text)

@@ -22,6 +22,7 @@ from pws_soap.lifecycle.events import (
     Want,
 )
 from pws_soap.lifecycle.memory import NOTHING_LEFT, Memory
+from pws_soap.lifecycle.nodes import may_go_to
 from pws_soap.lifecycle.plan import next_due, session_of, spread
 from pws_soap.lifecycle.results import Results
 from pws_soap.lifecycle.table import Kind
@@ -38,9 +39,13 @@ __all__ = ["begin", "next_due", "step"]
 
 
 def begin(settings: Settings, now: float, memory: Memory = NOTHING_LEFT) -> State:
-    """The state of a fresh start; `memory` is what an earlier process may have left behind."""
+    """The state of a fresh start; `memory` is what an earlier process may have left behind.
+
+    To clean up at a node is to log in there: a remembered one that the settings no longer name is forgotten.
+    """
     until = now + settings.leftover_life
-    return State(settings, suspected=memory.nodes, unknown=memory.unknown, clean=memory.clean, suspects_until=until)
+    suspected = frozenset(node for node in memory.nodes if may_go_to(node, settings))
+    return State(settings, suspected=suspected, unknown=memory.unknown, clean=memory.clean, suspects_until=until)
 
 
 def step(state: State, event: Event, now: float) -> tuple[State, list[Command]]:

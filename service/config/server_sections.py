@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
+from pws_soap import hosts
 from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, PresenceType, Secret
 from service.config import addresses, parsers, value_types
 from service.config.api_sections import (
@@ -66,16 +67,14 @@ class ServerSection(value_types.Section):
         return tuple(self.url_of(node) for node in self.nodes)
 
     def redirect_hosts(self) -> frozenset[str] | None:
-        """The hosts that a redirect may lead to beside those of `nodes`, in lower case; None: any."""
+        """The hosts that a redirect may lead to beside those of `nodes`, as `hosts.bare` has them; None: any."""
         if self.redirect_to == (addresses.ANY,):
             return None
-        return frozenset(host.lower() for host in self.redirect_to)
+        return frozenset(map(hosts.bare, self.redirect_to))
 
     def may_go_to(self, url: str) -> bool:
         """Whether the server may send us to the node at `url`, which then gets the application user's password."""
-        named = self.redirect_hosts()
-        ours = {urlsplit(node).hostname for node in self.urls()}
-        return named is None or urlsplit(url).hostname in ours | named
+        return hosts.may_go_to(url, self.urls(), self.redirect_hosts())
 
     def url_of(self, node: str) -> str:
         """The base URL of a node that is ours or that the server named (a redirect, a backup).
@@ -85,8 +84,8 @@ class ServerSection(value_types.Section):
         host, port = addresses.split_node(node)
         if port is None:
             known = dict(addresses.split_node(mine) for mine in reversed(self.nodes))
-            ports = {name.casefold(): number for name, number in known.items()}
-            port = ports.get(host.casefold()) or (TLS_PORT if self.tls else PLAIN_PORT)
+            ports = {hosts.bare(name): number for name, number in known.items()}
+            port = ports.get(hosts.bare(host)) or (TLS_PORT if self.tls else PLAIN_PORT)
         return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 

@@ -51,7 +51,15 @@ class LifecycleDriver:
         self._commands = CommandRunner(credentials, connect, clock, lambda: self.state.resources)
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
-        self.state = lifecycle.begin(settings, clock.monotonic(), file.read())
+        memory = file.read()
+        self.state = lifecycle.begin(settings, clock.monotonic(), memory)
+        if ignored := len(memory.nodes - self.state.suspected):
+            log.warning(
+                "%d of the nodes in the state file %s are on hosts that server.nodes and server.redirect_to do not "
+                "name: they are ignored, and sessions of ours on them stay until they expire",
+                ignored,
+                file.path,
+            )
 
     @property
     def ever_logged_in(self) -> bool:

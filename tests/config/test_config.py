@@ -47,13 +47,14 @@ def test_redirect_to_names_hosts_or_any(write: Write) -> None:
     for written, hosts in (
         ("[]", frozenset()),
         ('["imp3.example.com", "IMP4.example.com.", "[2001:db8::1]", "192.0.2.7"]',
-         frozenset({"imp3.example.com", "imp4.example.com.", "2001:db8::1", "192.0.2.7"})),
+         frozenset({"imp3.example.com", "imp4.example.com", "2001:db8::1", "192.0.2.7"})),
         ('"any"', None),
         ('" Any "', None),
     ):  # fmt: skip
         server = load(write(changed("[server]\n", f"[server]\nredirect_to = {written}\n")), {}).server
         assert server.redirect_hosts() == hosts
         assert server.may_go_to("https://imp1.example.com:1")
+        assert server.may_go_to("https://IMP1.example.com.:8083"), "a dot at the end makes no other host"
         assert server.may_go_to("https://imp3.example.com:8083") is (hosts is None or bool(hosts))
     environ = {"PWS_SERVER__REDIRECT_TO": "imp3.example.com,imp4.example.com"}
     assert load(write(BASE), environ).server.redirect_hosts() == frozenset({"imp3.example.com", "imp4.example.com"})

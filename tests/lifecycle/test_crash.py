@@ -11,6 +11,7 @@ from pws_soap.lifecycle import UNKNOWN, Act, FailureKind, Kind, Memory, Phase, S
 from tests.lifecycle.driver import A, B
 from tests.lifecycle.one_process import HEALED_IN
 from tests.lifecycle.server import Mode
+from tests.lifecycle.story import Story
 from tests.lifecycle.world import World
 
 CONTACTS = {"ann": frozenset("abcd"), "bob": frozenset("e")}
@@ -159,3 +160,17 @@ def test_a_stop_is_clean_in_the_memory_too() -> None:
     each.post(Stop())
     each.answer_all()
     assert each.memory == Memory()
+
+
+def test_a_remembered_node_that_the_settings_do_not_name_gets_no_login() -> None:
+    """Whatever the file says: to clean up there would be to send the password there."""
+    memory = Memory(frozenset({B, "https://evil.example:8083", "https://[evil", "no URL"}))
+    for redirect_to, left in (
+        (frozenset[str](), frozenset[str]()),
+        (frozenset({"b.example"}), frozenset({B})),
+        (None, memory.nodes),
+    ):
+        each = Story(A, memory=memory, redirect_to=redirect_to)
+        assert each.state.suspected == left
+        each.want(ann="a")
+        assert {command.key.node for command in each.open} == {A} | left

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pws_soap.lifecycle import Act, FailureKind, Kind, Move, NodeHealth, Settings, resolve
-from pws_soap.lifecycle.nodes import has_failed
+from pws_soap.lifecycle.nodes import has_failed, named
 from tests.lifecycle.driver import START, A, B, C
 from tests.lifecycle.story import Story, app, endpoint, session, subscription, words
 
@@ -415,3 +415,14 @@ def test_a_session_that_holds_what_could_not_be_removed_is_ended_before_it_is_us
     ended = [each for each in asked if each in {"reset end-user ann", "remove end-user ann"}]
     assert ended
     assert asked.index(ended[0]) < asked.index("make subscription ann")
+
+
+def test_a_dot_at_the_end_of_a_host_makes_no_other_node() -> None:
+    """A redirect to `b.example.` means the configured node, and a name that may be followed stays one."""
+    settings = Settings((A, B), redirect_to=frozenset({"c.example."}))
+    assert resolve("B.example.", A, settings) == B
+    assert named("c.example.", A, settings) == C
+    assert named("d.example.", A, settings) is None
+    assert resolve(".", A, settings) is None
+    dotted = Settings(("https://a.example.:8083",))
+    assert resolve("a.example", A, dotted) == "https://a.example.:8083"

@@ -18,11 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pws_soap.lifecycle import UNKNOWN, Memory
+from pws_soap.client import PwsClient
+from pws_soap.lifecycle import UNKNOWN, Memory, Settings
+from pws_soap.models import Secret
 from service.config import load
 from service.core.clock import ManualClock
 from service.runtime import assembly
 from service.sync import state_file
+from service.sync.commands import Credentials
+from service.sync.driver import LifecycleDriver
 from service.sync.state_file import StateFile
 
 NODE = "https://imp1.example.com:8083"
@@ -165,10 +169,10 @@ def test_a_rename_that_fails_leaves_no_descriptor_open(path: Path, monkeypatch: 
     file = StateFile(path)
     file.write(memory())
     monkeypatch.setattr(Path, "replace", busy)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len([*Path("/proc/self/fd").iterdir()])
     for number in range(5):
         file.write(memory(f"https://imp{number}.example.com:8083"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 def test_a_link_in_the_way_is_not_followed(path: Path, tmp_path: Path) -> None:
@@ -415,6 +419,20 @@ def test_a_node_that_is_no_https_address_is_not_taken_for_one(path: Path, node: 
     """The scheme is what stands before `://`; we write it in small letters."""
     StateFile(path).write(memory(node))
     assert StateFile(path, frozenset({"https"})).read() == Memory()
+
+
+def test_a_node_on_a_host_that_is_not_named_is_ignored_with_a_warning(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To clean up there, the password would be sent there."""
+    StateFile(path).write(memory(NODE, OTHER))
+    credentials = Credentials("pwsapp", Secret("never sent"), Secret("http://127.0.0.1:8080/pws/secret"))
+    driver = LifecycleDriver(Settings((NODE,)), credentials, PwsClient, ManualClock(), StateFile(path))
+    assert driver.state.suspected == {NODE}
+    assert warnings(caplog) == [
+        f"1 of the nodes in the state file {path} are on hosts that server.nodes and server.redirect_to do not name: "
+        "they are ignored, and sessions of ours on them stay until they expire"
+    ]
 
 
 @pytest.mark.parametrize("tls", [True, False])
