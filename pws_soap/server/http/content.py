@@ -17,6 +17,8 @@ from pws_soap.server.codes import Refused
 
 _GZIP: Final = b"\x1f\x8b"
 """How compressed content begins. No XML does, so it is recognised without a header too."""
+_MAX_MEMBERS: Final = 16
+"""Members of gzip that one body may have one after the other; the rest of the body is copied for each."""
 _MAX_PARTS: Final = 64
 """Parts of one message that are looked through for the one with the envelope."""
 
@@ -59,6 +61,8 @@ def _inflated(body: bytes, window: int, limit: int) -> bytes:
     parts: list[bytes] = []
     room = limit + 1
     while body and room > 0:
+        if len(parts) == _MAX_MEMBERS:
+            raise Refused(150, f"The compressed body has more than {_MAX_MEMBERS} members.")
         unpacker = zlib.decompressobj(window)
         try:
             parts.append(unpacker.decompress(body, room))
