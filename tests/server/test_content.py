@@ -74,6 +74,7 @@ def test_packed_bodies_are_unpacked(body: bytes, encoding: str) -> None:
         (packed(XML)[:5] + b"?" * 50, "gzip", "cannot be unpacked"),
         (b"no deflate", "deflate", "cannot be unpacked"),
         (XML, "br", "none of gzip"),
+        (packed(XML), ", ".join(["gzip"] * 5), "more than 4 encodings"),
     ],
 )
 def test_what_cannot_be_unpacked_is_code_150(body: bytes, encoding: str, reason: str) -> None:
