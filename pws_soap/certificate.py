@@ -126,10 +126,18 @@ async def _described(host: str, port: int, certificate: Certificate) -> Certific
         name(read.get("subject", ())),
         name(read.get("issuer", ())),
         tuple(str(value) for _, value in read.get("subjectAltName", ())),
-        ssl.cert_time_to_seconds(read["notBefore"]) if "notBefore" in read else None,
-        ssl.cert_time_to_seconds(read["notAfter"]) if "notAfter" in read else None,
+        moment(read.get("notBefore")),
+        moment(read.get("notAfter")),
         certificate.pem,
     )
+
+
+def moment(text: object) -> float | None:
+    """Seconds since the epoch of a date in a certificate; None where there is none, or none that can be read."""
+    try:
+        return ssl.cert_time_to_seconds(str(text)) if text is not None else None
+    except ValueError:
+        return None
 
 
 async def _shake_hands(host: str, port: int, context: ssl.SSLContext, late: float) -> tuple[Shown, bytes | None]:

@@ -182,8 +182,8 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(NotHttp(str(error).partition(":")[0].partition("(")[0].strip()[:80]))
             self.abort()
-        except (zlib.error, TooLarge) as error:
-            self._fail(error if isinstance(error, TooLarge) else NotHttp("compression that cannot be undone"))
+        except (zlib.error, NotHttp, TooLarge) as error:
+            self._fail(NotHttp("compression that cannot be undone") if isinstance(error, zlib.error) else error)
             self.abort()
 
     def _take(self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]) -> None:
@@ -209,7 +209,13 @@ class Connection(asyncio.Protocol):
     def _inflate_some(self) -> None:
         """Undo the next bit of a compression: so many bytes at a time, however small it was."""
         assert self._inflate is not None  # noqa: S101  # what is compressed has set it
-        self._keep(self._inflate.decompress(self._squeezed, _INFLATED_AT_ONCE))
+        behind = self._inflate.eof  # zlib would keep all that comes behind the end, and copy it each time
+        if not behind:
+            self._keep(self._inflate.decompress(self._squeezed, _INFLATED_AT_ONCE))
+            behind = bool(self._inflate.unused_data)
+        if behind:
+            self._squeezed = b""
+            raise NotHttp("more bytes behind the end of the compression")
         self._squeezed = self._inflate.unconsumed_tail
 
     def _keep(self, data: bytes | bytearray) -> None:

@@ -19,6 +19,8 @@ MAX_NODES: Final = 800_000
 """Elements and attributes of one text: 160 for each of 5000 contacts. They take up to 250 MB."""
 
 _CDATA: Final = b"<![CDATA["
+_WINDOW: Final = 8 * 1024
+"""Bytes of a whole text that are matched at once: `re` keeps some hundred bytes for each token of a match."""
 # No possessive groups: the first Pythons that have them mismatch them. Nothing follows a token, so that none is tried
 # twice.
 _TOKENS: Final = re.compile(
@@ -27,6 +29,12 @@ _TOKENS: Final = re.compile(
     rb"|<!--(?:[^-]++|-(?!->))*-->"
     rb"|<\?(?:[^?]++|\?(?!>))*\?>)*"
 )
+_NOT_TEXT: Final = re.compile(
+    rb"<(?:[^<>\"'!?](?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*>"
+    rb"|!--(?:[^-]++|-(?!->))*-->"
+    rb"|\?(?:[^?]++|\?(?!>))*\?>)"
+)
+"""A token that is no text, within what `_TOKENS` matched. A `=` in text is no attribute."""
 
 
 class Markup:
@@ -76,7 +84,7 @@ class Markup:
             raise NotXml(f"a tag, comment or instruction is longer than {MAX_MARKUP} bytes")
 
     def _count(self, text: bytes, start: int, end: int) -> None:
-        self._spend(text.count(b"<", start, end) - text.count(b"</", start, end) + text.count(b"=", start, end))
+        self._spend(_signs(text, start, end))
 
     def _spend(self, signs: int) -> None:
         if signs > self.left:
@@ -84,8 +92,41 @@ class Markup:
         self.left -= signs
 
 
+def most_nodes(text: bytes) -> int:
+    """How many elements and attributes a whole text has at most, even for a parser that reads on behind an error.
+
+    So all of a CDATA section counts, and all from the first byte on that is no token, or a token longer than
+    `_WINDOW`.
+    """
+    count = at = 0
+    while True:
+        found = _TOKENS.match(text, at, at + _WINDOW)
+        start, at = at, found.end() if found is not None else at
+        count += _signs(text, start, at)
+        if start < at < len(text) and not text.startswith(_CDATA, at):
+            continue
+        end = text.find(b"]]>", at) if text.startswith(_CDATA, at) else -1
+        start, at = at, end + 3 if end >= 0 else len(text)
+        count += _elements(text, start, at) + text.count(b"=", start, at)
+        if end < 0:
+            return count
+
+
+def _signs(text: bytes, start: int, end: int) -> int:
+    """The signs of elements and attributes in a part of a text that is tokens only."""
+    attributes = b"".join(_NOT_TEXT.findall(text, start, end)).count(b"=") if text.find(b"=", start, end) >= 0 else 0
+    return _elements(text, start, end) + attributes
+
+
+def _elements(text: bytes, start: int, end: int) -> int:
+    return text.count(b"<", start, end) - text.count(b"</", start, end)
+
+
 def _not_to_be_cut(piece: bytes) -> int:
-    """How many bytes at the end of a piece of CDATA belong to the next: a half `]]>`, a character in UTF-8."""
+    """How many bytes at the end of a piece of CDATA belong to the next: half of a `]]>`, a character in UTF-8 or a
+    line end."""
+    if piece.endswith(b"\r"):
+        return 1
     for count in range(1, min(4, len(piece)) + 1):
         byte = piece[-count]
         if byte >= 0xC0:  # the first byte of a character

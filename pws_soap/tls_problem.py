@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pws_soap.certificate import CLIENT_CERTIFICATE, Certificate, Shown, name
+from pws_soap.certificate import CLIENT_CERTIFICATE, Certificate, Shown, moment, name
 from pws_soap.errors import ArgumentError, TlsFailed, UntrustedServer
 from pws_soap.trust import Trust, WrongCertificate
 
@@ -210,8 +210,8 @@ def _date(seconds: float) -> str:
 def _out_of_date(trust: Trust, now: float) -> str:
     """The first authority of ca_file that has expired, with its date; empty where none has."""
     for authority in _authorities(trust):
-        until = ssl.cert_time_to_seconds(str(authority["notAfter"]))
-        if until <= now:
+        until = moment(authority.get("notAfter"))
+        if until is not None and until <= now:
             return f"{name(authority['subject']) or 'without a name'}, expired on {_date(until)}"
     return ""
 

@@ -16,6 +16,7 @@ from typing import Final
 from lxml import etree
 
 from pws_soap.errors import PidfError
+from pws_soap.markup import most_nodes
 from pws_soap.pidf.model import MAX_DOCUMENT, MAX_NODES
 
 _ENCODING: Final = re.compile(rb"<\?xml[^>]{0,80}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,32})")
@@ -106,7 +107,8 @@ class DocumentParser:
         """The root of one document. Raises PidfError."""
         if len(document) > MAX_DOCUMENT:
             raise PidfError(f"longer than {MAX_DOCUMENT} bytes")
-        if document.count(b"<") - document.count(b"</") + document.count(b"=") > MAX_NODES:
+        signs = document.count(b"<") + document.count(b"=")  # the quick look, enough for any usual document
+        if signs > MAX_NODES and most_nodes(document) > MAX_NODES:
             raise PidfError(f"more than {MAX_NODES} elements and attributes")
         try:
             return etree.fromstring(document, self._strict)

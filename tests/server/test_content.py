@@ -50,6 +50,7 @@ def deflated(content: bytes, window: int) -> bytes:
         (packed(XML), "GZIP, identity"),
         (packed(XML), ""),
         (packed(XML[:100]) + packed(XML[100:]), "gzip"),
+        (packed(b"") * 15 + packed(XML), "gzip"),
         (XML, "gzip"),
         (deflated(XML, 15), "deflate"),
         (deflated(XML, -15), "deflate"),
@@ -68,10 +69,12 @@ def test_packed_bodies_are_unpacked(body: bytes, encoding: str) -> None:
         (packed(packed(bytes(LIMIT * 50))), "gzip, gzip", "more than 1000000 bytes"),
         (packed(bytes(LIMIT)) * 3, "gzip", "more than 1000000 bytes"),
         (deflated(bytes(LIMIT * 2), 15), "deflate", "more than 1000000 bytes"),
+        (packed(b"") * 16 + packed(XML), "gzip", "more than 16 members"),
         (packed(XML)[:-20], "gzip", "ends too early"),
         (packed(XML)[:5] + b"?" * 50, "gzip", "cannot be unpacked"),
         (b"no deflate", "deflate", "cannot be unpacked"),
         (XML, "br", "none of gzip"),
+        (packed(XML), ", ".join(["gzip"] * 5), "more than 4 encodings"),
     ],
 )
 def test_what_cannot_be_unpacked_is_code_150(body: bytes, encoding: str, reason: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from pws_soap.server import ServerOptions, State
 from pws_soap.server import messages as m
+from pws_soap.server.soap.diagnosis import complaint
 from pws_soap.server.soap.requests import read
 from tests.support.soap_by_hand import (
     ANN,
@@ -253,13 +254,13 @@ def test_strict_wants_the_declaration_first() -> None:
     ("content", "reason"),
     [
         (envelope("\n" + fetch().replace("<subscriptionID>1<", "\n<subscriptionID>one<")),
-         "Line 3: Element 'subscriptionID': 'one' is not a valid value of the atomic type 'xs:int'."),
+         "Line 3: Element 'subscriptionID': '...' is not a valid value of the atomic type 'xs:int'."),
         (envelope(login().replace("</password>", "</passwort>")), "Line 1: mismatched tag."),
         (envelope(subscribe(ANN).replace("<endPointID>1</endPointID>", "")),
          "Line 1: Element 'subscriptionID': This element is not expected. Expected is ( endPointID )."),
         (envelope(""), "Line 1: the Body is empty."),
         (envelope(login("&b;")), "Line 1: undefined entity."),
-        (envelope("<x:login/>"), "Namespace prefix x on login is not defined"),
+        (envelope("<x:login/>"), "Line 1: the prefix of a name is not declared."),
         (b"<!DOCTYPE a>" + envelope(login()), "Line 1: a document type is not taken."),
         (b'<a xmlns="urn:a"/>', "Line 1: {urn:a}a is no Envelope of SOAP 1.1 or 1.2."),
         (envelope('<a xmlns="urn:a"/>'), "Line 1: {urn:a}a is no operation in urn:cisco:cup:presence:soap."),
@@ -279,9 +280,51 @@ def test_a_document_type_is_only_one_where_it_is_markup() -> None:
     assert call.username == "<!DOCTYPE a><!ENTITY b 'c'>"
 
 
+@pytest.mark.parametrize("options", [LENIENT, STRICT])
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [
+        (login().replace(">secret<", ">a<b:S3cretPw/>b<"), "Line 1: the prefix of a name is not declared."),
+        (login().replace(">secret<", "><b b:S3cretPw=''/><"), "Line 1: the prefix of a name is not declared."),
+        (login().replace(">secret<", "><a:b:S3cretPw xmlns:a='u'/><"),
+         "Line 1: a name has a colon in the wrong place."),
+        (login().replace(">secret<", ">&S3cretPw;<"), "Line 1: undefined entity."),
+        (login().replace("<login", "<login force='S3cretPw'"),
+         "Line 1: Element 'login', attribute 'force': '...' is not a valid value of the atomic type 'xs:boolean'."),
+        (login().replace("<login", """<login force="a' is 'S3cretPw' is b" """),
+         "Line 1: Element 'login', attribute 'force': '...' is not a valid value of the atomic type 'xs:boolean'."),
+        (login().replace("<login", "<login force='" + "S3cretPw" * 20_000 + "'"),
+         "Line 1: Element 'login', attribute 'force': '...'"),
+    ],
+)  # fmt: skip
+def test_a_reason_has_no_value_of_the_request(options: ServerOptions, operation: str, reason: str) -> None:
+    """It goes into the fault and the log, and any value may be a password."""
+    assert read(envelope(operation), options).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("[facet 'enumeration'] The value 'x' is not an element of the set {'A', 'B'}.",
+         "[facet 'enumeration'] The value '...' is not an element of the set {'A', 'B'}."),
+        ("[facet 'minInclusive'] The value '-5' is less than the minimum value allowed ('0').",
+         "[facet 'minInclusive'] The value '...' is less than the minimum value allowed ('0')."),
+        ("[facet 'maxLength'] The value has a length of '9'; this exceeds the allowed maximum length of '3'.",
+         "[facet 'maxLength'] The value has a length of '9'; this exceeds the allowed maximum length of '3'."),
+        ("Duplicate key-sequence ['x'] in unique identity-constraint 'k'.",
+         "Duplicate key-sequence '...' in unique identity-constraint 'k'."),
+        ("The attribute 'contactURI' is required but missing.", "The attribute 'contactURI' is required but missing."),
+    ],
+)  # fmt: skip
+def test_the_validators_words_keep_names_and_what_is_expected(said: str, kept: str) -> None:
+    """Only the value is cut out."""
+    assert complaint(f"Element '{{{PWS}}}a': {said}") == f"Element 'a': {kept}"
+
+
 def test_a_reason_is_one_short_line() -> None:
-    """Whatever value it quotes."""
-    reason = read(envelope(fetch().replace(">1<", ">" + "x\n" * 5000 + "<")), LENIENT).reason
+    """Whatever name it has in it."""
+    reason = read(envelope(fetch().replace("<subscriptionID", f"<{'x' * 5000}/><subscriptionID")), STRICT).reason
+    assert "xxx" in reason
     assert len(reason) < 400
     assert "\n" not in reason
 

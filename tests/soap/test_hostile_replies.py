@@ -20,7 +20,7 @@ from pws_soap.client import PwsClient
 from pws_soap.connection import Connection, TooLarge
 from pws_soap.envelope import SLICE
 from pws_soap.errors import ContractError, NotXml, ReplyTooLarge, UnexpectedReply, UnreadableReply
-from pws_soap.markup import MAX_MARKUP, MAX_NODES, Markup
+from pws_soap.markup import MAX_MARKUP, MAX_NODES, Markup, most_nodes
 from pws_soap.memory import MemoryTransport
 from pws_soap.pidf import read_list, read_list_in_steps
 from pws_soap.pidf.model import MAX_NODES as MAX_NODES_OF_A_DOCUMENT
@@ -161,6 +161,36 @@ def test_long_cdata_is_given_to_the_parser_in_sections_and_reads_the_same() -> N
     assert longest <= SLICE + 30
     long = "é" * SLICE + "]" * SLICE
     assert envelope.parse(f"<a><![CDATA[{long}]]></a>".encode()).text == long
+
+
+@pytest.mark.parametrize("at", range(-3, 4))
+def test_line_end_in_cdata_may_lie_across_the_end_of_a_slice(at: int) -> None:
+    begin = b"<a><![CDATA["
+    before = b"x" * (SLICE - len(begin) + at)
+    for end, read in ((b"\r\n", "\n"), (b"\r", "\n"), (b"\r\r\n", "\n\n"), (b"]\r\n", "]\n")):
+        for after in (b"y", b""):
+            root = envelope.parse(begin + before + end + after + b"]]></a>")
+            assert root.text == f"{before.decode()}{read}{after.decode()}"
+
+
+def test_equals_signs_in_text_are_no_attributes() -> None:
+    """Whatever the slices; in a reply and in a document."""
+    for size in (1, 7, 1000):
+        markup, text = Markup(100), b"<a b='c=d'>" + b"=" * 500 + b"</a>" + b"="
+        for at in range(0, len(text), size):
+            markup.take(text[at : at + size])
+        assert (size, markup.left) == (size, 100 - 3)
+    note = document(b"<note>" + b"=" * 25_000 + b"</note>")
+    assert envelope.parse(reply(note, rich=True)) is not None
+    assert [reading.problem for reading in read_list(note)] == [None]
+
+
+@pytest.mark.parametrize("before", [b"", b"<? ", b"<![CDATA[\x01", b"<!-- -- ", b"<b '", b"&"])
+def test_attributes_behind_an_error_count(before: bytes) -> None:
+    """A parser that passes over errors could make attributes of them."""
+    more = MAX_NODES_OF_A_DOCUMENT + 1
+    tag = b"<a " + b" ".join(b"a%d=''" % number for number in range(more)) + b"/>"
+    assert most_nodes(document(before + tag)) > MAX_NODES_OF_A_DOCUMENT
 
 
 def test_markup_knows_its_bound_whatever_the_length_of_a_reply() -> None:

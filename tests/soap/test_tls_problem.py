@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from cryptography import x509
 
-from pws_soap.certificate import Shown
+from pws_soap.certificate import Shown, moment
 from pws_soap.client import PwsClient
 from pws_soap.errors import Disconnected, PwsError, TlsFailed, UntrustedServer
 from pws_soap.tls_problem import tls_problem
@@ -301,3 +301,13 @@ def test_settings_are_named_as_whoever_configured_them_does() -> None:
     problem = tls_problem(error, "imp1", Trust(section="server."))
     assert "set server.ca_file to that authority's certificate, or server.fingerprint" in problem.cure
     assert "set ca_file to that authority's certificate, or fingerprint" in tls_problem(error, "imp1", Trust()).cure
+
+
+@pytest.mark.parametrize("text", [None, "", "Bad time value", "Foo 13 99:99:99 2026 GMT"])
+def test_date_of_a_certificate_that_cannot_be_read_is_none(text: str | None) -> None:
+    """A certificate with a thirteenth month is still shown, and refused for what it is."""
+    assert moment(text) is None
+
+
+def test_date_of_a_certificate_is_read() -> None:
+    assert moment("Jan  2 00:00:00 1970 GMT") == 86400.0

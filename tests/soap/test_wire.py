@@ -209,6 +209,20 @@ async def test_compressed_reply_is_read() -> None:
         await login(server)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_bytes_behind_the_end_of_a_compression_are_refused(chunked: bool) -> None:
+    """Whether they come with the last compressed bytes or after them; they are not taken in first."""
+    good, junk = gzip.compress(GOOD), b"x" * 2_000_000
+    reply = http(good + junk, 200, "Content-Encoding: gzip")
+    if chunked:
+        reply = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(
+            b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (good, junk, b"")
+        )
+    async with Loopback([reply]) as server:
+        with pytest.raises(errors.UnreadableReply, match="behind the end of the compression"):
+            await login(server, max_reply_bytes=65_536)
+
+
 async def test_fault_over_http_500_and_a_throttle_over_503() -> None:
     """As the other forms, over the wire."""
     async with Loopback([http(fault(description(114)), 500)]) as server:

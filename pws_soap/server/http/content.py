@@ -17,6 +17,10 @@ from pws_soap.server.codes import Refused
 
 _GZIP: Final = b"\x1f\x8b"
 """How compressed content begins. No XML does, so it is recognised without a header too."""
+_MAX_ENCODINGS: Final = 4
+"""Of one body, one around the other; further ones are refused, since each is unpacked on its own."""
+_MAX_MEMBERS: Final = 16
+"""Members of gzip that one body may have one after the other; the rest of the body is copied for each."""
 _MAX_PARTS: Final = 64
 """Parts of one message that are looked through for the one with the envelope."""
 
@@ -44,6 +48,8 @@ def _header(content_type: str) -> email.message.Message:
 def _unpacked(body: bytes, encodings: str, limit: int) -> bytes:
     names = [name.strip().lower() for name in encodings.split(",")]
     names = [name for name in names if name not in ("", "identity")]
+    if len(names) > _MAX_ENCODINGS:
+        raise Refused(150, f"The Content-Encoding names more than {_MAX_ENCODINGS} encodings.")
     for name in reversed(names):
         if name in ("gzip", "x-gzip"):
             body = _inflated(body, 16 + zlib.MAX_WBITS, limit) if body.startswith(_GZIP) else body
@@ -59,6 +65,8 @@ def _inflated(body: bytes, window: int, limit: int) -> bytes:
     parts: list[bytes] = []
     room = limit + 1
     while body and room > 0:
+        if len(parts) == _MAX_MEMBERS:
+            raise Refused(150, f"The compressed body has more than {_MAX_MEMBERS} members.")
         unpacker = zlib.decompressobj(window)
         try:
             parts.append(unpacker.decompress(body, room))

@@ -5,6 +5,7 @@ The code is that of the first mistake which has one of its own, else 102 (protoc
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from lxml import etree
@@ -14,11 +15,21 @@ from pws_soap.server.soap.contract import PWS
 
 _SETTABLE: Final = frozenset(State) - {State.UNKNOWN}
 _LONGEST: Final = 300
-"""Characters of a reason that are given; a value in it may be of any length."""
+"""Characters of a reason that are given; a name in it may be of any length."""
+_VALUE: Final = re.compile(
+    r"(^|\bvalue )'(?:.*'(?= (?:is|must|has|does|of)\b)|.*)|(\bkey-sequence )\[.*\]", flags=re.DOTALL
+)
+"""A value from the request in the validator's words, up to the last quote that can end it, else up to the end."""
+
+
+def complaint(text: str) -> str:
+    """The validator's words without the values of the request, any of which may be a password."""
+    place, colon, what = text.partition("': ")
+    return words(place + colon + _VALUE.sub(r"\1\2'...'", what))
 
 
 def words(text: str) -> str:
-    """A parser's or validator's words, fit for a fault and a log: one line, not too long, without our namespace."""
+    """Words about names in a request, fit for a fault and a log: one line, not too long, without our namespace."""
     plain = "".join(letter if letter.isprintable() else " " for letter in text.replace(f"{{{PWS}}}", ""))
     return plain if len(plain) <= _LONGEST else plain[:_LONGEST] + "..."
 

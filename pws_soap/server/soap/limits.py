@@ -27,6 +27,19 @@ MAX_TAG: Final = 262_144
 _SLICE: Final = 65_536
 """Bytes that expat is given at once, so that a tag too long is noticed before it is read whole."""
 
+_ERRORS: Final[dict[int, str]] = {
+    etree.ErrorTypes.ERR_UNDECLARED_ENTITY: "an entity is not declared",
+    etree.ErrorTypes.ERR_NAME_TOO_LONG: "a name is too long",
+    etree.ErrorTypes.ERR_NS_DECL_ERROR: "the URI of a namespace is not valid",
+    etree.ErrorTypes.ERR_TAG_NAME_MISMATCH: "mismatched tag",
+    etree.ErrorTypes.ERR_RESOURCE_LIMIT: "a text or a name is too long",
+    etree.ErrorTypes.NS_ERR_XML_NAMESPACE: "a namespace may not be declared like this",
+    etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE: "the prefix of a name is not declared",
+    etree.ErrorTypes.NS_ERR_QNAME: "a name has a colon in the wrong place",
+    etree.ErrorTypes.NS_ERR_ATTRIBUTE_REDEFINED: "an element has the same attribute twice",
+}
+"""What lxml's errors say, by code. Its own words are not given, since they repeat the text, perhaps of a password."""
+
 
 class _Counter:
     """Counts while expat reads."""
@@ -94,5 +107,7 @@ def parsed(content: bytes, code: int, *, strict: bool = False) -> etree._Element
     )  # fmt: skip
     try:
         return etree.fromstring(content, tree)
-    except (etree.XMLSyntaxError, ValueError) as error:  # a prefix that is not declared, for instance
-        raise Refused(code, f"{error}.") from None
+    except etree.XMLSyntaxError as error:  # a prefix that is not declared, for instance
+        raise Refused(code, f"Line {error.lineno}: {_ERRORS.get(error.code, 'not well-formed')}.") from None
+    except ValueError:
+        raise Refused(code, "The XML is not well-formed.") from None

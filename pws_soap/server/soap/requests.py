@@ -18,7 +18,7 @@ from pws_soap.server.options import ServerOptions
 from pws_soap.server.presence import State
 from pws_soap.server.soap import headers, shapes
 from pws_soap.server.soap.contract import PWS, new_schema, schema
-from pws_soap.server.soap.diagnosis import diagnosis, words
+from pws_soap.server.soap.diagnosis import complaint, diagnosis, words
 from pws_soap.server.soap.encoding import as_utf8
 from pws_soap.server.soap.limits import parsed
 
@@ -105,7 +105,7 @@ def _call(
     checker = (new_schema if in_thread else schema)(options.contacts_per_list)
     if not checker.validate(root):
         mistake = checker.error_log[0]
-        raise Refused(diagnosis(operation, root), f"Line {mistake.line}: {words(mistake.message)}")
+        raise Refused(diagnosis(operation, root), f"Line {mistake.line}: {complaint(mistake.message)}")
     made.complete()
     return _READERS[operation](root)
 

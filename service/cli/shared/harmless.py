@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
+from typing import Final
+
+_KEPT: Final = frozenset("\n\u200c\u200d")
+"""The line end, and what keeps letters apart or joins them: it is part of names in some scripts."""
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
@@ -34,7 +39,12 @@ def harmless_json(text: str) -> str:
 def printable(text: str) -> str:
     """The text with each character that does not print replaced: controls, and what changes the direction of text.
 
-    Line ends stay."""
+    Line ends stay, other white space becomes a space, and letters and emoji may be joined or kept apart.
+    """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+    return "".join(char if char.isprintable() or char in _KEPT else _replaced(char) for char in text)
+
+
+def _replaced(char: str) -> str:
+    return " " if char == "\t" or unicodedata.category(char) == "Zs" else "�"

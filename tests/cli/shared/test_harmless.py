@@ -168,3 +168,18 @@ def test_a_command_that_cannot_open_anything_says_so(
         monkeypatch.setattr(service.cli.cli, "main", fail)
         assert run(["poll"]) == 1
         assert capsys.readouterr().err.startswith(f"Error: {code}")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("山田　太郎", "山田 太郎"),
+        ("a\u00a0b\tc", "a b c"),
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+        ("a\u202eb\u200fc\u2028d\x1be", "a�b�c�d�e"),
+        ("one\ntwo", "one\ntwo"),
+    ],
+)
+def test_letters_of_every_script_stay_and_controls_do_not(text: str, shown: str) -> None:
+    assert printable(text) == shown
