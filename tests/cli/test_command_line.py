@@ -257,7 +257,13 @@ def called(
     )
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437", "ascii", "utf-8"])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "cp1252",
+        *(pytest.param(name, marks=pytest.mark.long(ci=True)) for name in ("latin-1", "cp437", "ascii", "utf-8")),
+    ],
+)
 @pytest.mark.parametrize(
     "words", [["explain", "rich.xml"], ["explain", "--json", "rich.xml"], ["--help"], ["key", "new"]]
 )
@@ -273,7 +279,14 @@ def test_what_an_encoding_does_not_have_is_replaced(elsewhere: Path, encoding: s
 
 @pytest.mark.skipif(not _FULL.exists(), reason="only Linux has a disk that is always full")
 @pytest.mark.parametrize(
-    "words", [["explain", "rich.xml"], ["explain", "--json", "rich.xml"], ["--help"], ["--version"]]
+    "words",
+    [
+        ["explain", "rich.xml"],
+        *(
+            pytest.param(words, marks=pytest.mark.long(ci=True))
+            for words in (["explain", "--json", "rich.xml"], ["--help"], ["--version"])
+        ),
+    ],
 )
 def test_a_full_disk_is_told_and_is_no_bug(elsewhere: Path, words: list[str]) -> None:
     with _FULL.open("wb") as full:

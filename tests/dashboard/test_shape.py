@@ -20,6 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 LAPTOP = {"viewport": {"width": 1440, "height": 900}}
 
 
+@pytest.mark.long(ci=True)
 async def test_two_hundred_people_fit_on_a_wall_in_large_type(opened: Opener) -> None:
     """On a full screen of 1920 by 1080 the wall comes by itself, without scrolling, and every name is a name."""
     async with served(crowd(200)) as it:

@@ -137,6 +137,7 @@ def test_a_port_in_use_is_told_with_the_right_key(tmp_path: Path, which: str) ->
             assert f"cannot listen on 127.0.0.1:{used} ({keys}): it is in use" in service.output
 
 
+@pytest.mark.long(ci=True)
 def test_what_migrate_writes_starts(server: Server, tmp_path: Path) -> None:
     """The scripts' files lead to a service that runs, with nothing set by hand but where the test's server is."""
     callback = Site(free_port())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Certificates, fingerprint
 from tests.e2e.processes import eventually
 from tests.e2e.simulated import EVERYTHING, NOTHING, Server, Service, configure
@@ -49,6 +51,7 @@ def test_the_same_over_tls_with_a_private_authority(
         follow_a_change(tls_server, service)
 
 
+@pytest.mark.long(ci=True)
 def test_the_same_with_a_pinned_certificate_that_is_signed_by_itself(
     certificates: Certificates, tmp_path: Path
 ) -> None:
@@ -89,6 +92,7 @@ def test_every_contact_of_a_long_list_arrives(server: Server, tmp_path: Path) ->
     assert server.holds() == NOTHING
 
 
+@pytest.mark.long(ci=True)
 def test_ctrl_c_ends_it_as_cleanly(server: Server, tmp_path: Path) -> None:
     with Service(tmp_path, configure(tmp_path, server.port)) as service:
         service.ready()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+import pytest
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -139,6 +140,7 @@ class Client:
         return {uri: {**each, "as_of": None} for uri, each in self.board.contacts.items()}
 
 
+@pytest.mark.long(ci=True)
 async def test_ten_thousand_changes_and_clients_that_come_and_go() -> None:
     """Each ends with everybody's final state; nothing out of order (the board checks), nothing twice or missing."""
     clients = [

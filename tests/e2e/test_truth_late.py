@@ -119,9 +119,9 @@ def of_an_old_release(chain: Chain) -> None:
     ("remembers", "kind", "ahead"),
     [
         (as_it_was, Service, 0.0),
-        (deleted, Service, 0.0),
-        (of_a_clean_stop, Service, 0.0),
-        (of_an_old_release, Ahead, TWO_HOURS),
+        pytest.param(deleted, Service, 0.0, marks=pytest.mark.long(ci=True)),
+        pytest.param(of_a_clean_stop, Service, 0.0, marks=pytest.mark.long(ci=True)),
+        pytest.param(of_an_old_release, Ahead, TWO_HOURS, marks=pytest.mark.long(ci=True)),
     ],
     ids=["same file", "no file", "file of a clean stop", "old file, clock two hours ahead"],
 )

@@ -48,6 +48,7 @@ def test_the_mended_rules_keep_the_promise_in_a_larger_world(case: Case) -> None
     holds(case, at_least=50_000)
 
 
+@IN_CI
 @pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
 def test_each_mended_rule_is_needed(case: Case) -> None:
     """With the earlier rule a wrong state is called live."""

@@ -241,7 +241,7 @@ def test_a_mark_during_a_fetch_leads_to_another_fetch() -> None:
     run(story())
 
 
-@pytest.mark.parametrize("contacts", [500, pytest.param(5000, marks=pytest.mark.long(ci=True))])
+@pytest.mark.parametrize("contacts", [100, pytest.param(5000, marks=pytest.mark.long(ci=True))])
 def test_a_day_with_many_contacts_asks_what_the_intervals_say(contacts: int) -> None:
     """24 hours: no expiry is missed, and requests stay within 5 % of what the settings say.
 
