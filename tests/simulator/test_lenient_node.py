@@ -54,9 +54,11 @@ async def test_the_reason_is_in_the_faults_message() -> None:
     body = fetch().replace(">1<", ">one<")
     for key in (user, None):
         message = (await post(simulator, body, key)).text("message")
-        assert message.startswith("The XML of the request cannot be parsed. Line 1: Element 'subscriptionID': '...' is")
+        assert "cannot be parsed. Line 1: Element 'subscriptionID': '...' is not a valid value" in message
     body = subscribe(ANN).replace(">3600<", ">soon<")
-    assert "Line 1: Element 'expiration': '...' is not a valid value" in (await post(simulator, body, user)).text("message")
+    assert "Line 1: Element 'expiration': '...' is not a valid value" in (await post(simulator, body, user)).text(
+        "message"
+    )
     assert (await post(simulator, body)).text("message") == "The request has no session key."
 
 
