@@ -39,6 +39,7 @@ class MemoryStore:
         self._clock = clock
         self._changes: ChangeBus = changes if changes is not None else LocalBus()
         self._revision = revision
+        self._version = 0
         self._order = 0
         self._records: dict[str, Record] = {}
         self._keys: list[str] = []  # sorted
@@ -54,7 +55,12 @@ class MemoryStore:
     def revision(self) -> int:
         return self._revision
 
+    @property
+    def version(self) -> int:
+        return self._version
+
     def stamp(self) -> int:
+        self._version += 1
         self._revision += 1
         return self._revision
 
@@ -91,6 +97,7 @@ class MemoryStore:
                 del self._keys[bisect_left(self._keys, key)]
                 self._unsettled[record.feed].discard(key)
                 self._lapsing.pop(key, None)
+                self._version += 1
                 self._revision += 1
                 changes.append(Change(self._revision, ChangeKind.REMOVED, record, record))
         self._changes.publish(changes)
@@ -165,7 +172,7 @@ class MemoryStore:
     def confirm(self, feed: str, reading: ReadingStart) -> None:
         known = self._feed(feed)
         if known.confirmed is None or known.confirmed < reading.at:
-            self._feeds[feed] = replace(known, confirmed=reading.at)
+            self._set_feed(replace(known, confirmed=reading.at))
 
     # --- what is doubted
 
@@ -176,7 +183,7 @@ class MemoryStore:
             since = min(since, known.doubt.since)
         # What was confirmed while the feed was broken already is no confirmation.
         confirmed = known.confirmed if known.confirmed is not None and known.confirmed <= since else None
-        self._feeds[feed] = Feed(feed, confirmed, Doubt(reason, since, self._next()), known.bound)
+        self._set_feed(Feed(feed, confirmed, Doubt(reason, since, self._next()), known.bound))
         if known.doubt is None:
             self._changes.doubted()
 
@@ -186,7 +193,7 @@ class MemoryStore:
             for record in self.records():
                 if record.feed == feed and (record.reading is None or record.reading.order < anew.order):
                     self._keep(replace(record, doubt=self._new_doubt(record, MADE_ANEW, anew.order)))
-        self._feeds[feed] = Feed(feed, known.confirmed, None, known.bound)
+        self._set_feed(Feed(feed, known.confirmed, None, known.bound))
         if known.doubt is not None:
             self._changes.doubted()
 
@@ -200,7 +207,7 @@ class MemoryStore:
     def limit(self, feed: str, bound: float | None) -> None:
         known = self._feed(feed)
         if known.bound != bound:
-            self._feeds[feed] = replace(known, bound=bound)
+            self._set_feed(replace(known, bound=bound))
             self._changes.doubted()
 
     def lapse(self) -> float | None:
@@ -242,9 +249,14 @@ class MemoryStore:
     def _feed(self, name: str) -> Feed:
         feed = self._feeds.get(name)
         if feed is None:
-            feed = self._feeds[name] = Feed(name, None, Doubt(NOT_SUBSCRIBED, Moment.of(self._clock), self._next()))
+            feed = Feed(name, None, Doubt(NOT_SUBSCRIBED, Moment.of(self._clock), self._next()))
+            self._set_feed(feed)
             self._unsettled[name] = set()
         return feed
+
+    def _set_feed(self, feed: Feed) -> None:
+        self._version += 1
+        self._feeds[feed.name] = feed
 
     def _new_doubt(self, record: Record, reason: str, order: int) -> Doubt:
         """The doubt that `record` is in from now on: the one that is harder to settle of the old and the new."""
@@ -261,6 +273,7 @@ class MemoryStore:
 
     def _keep(self, record: Record) -> None:
         before = self._records.get(record.key)
+        self._version += 1
         self._records[record.key] = record
         if record.presence is not None and record.presence.valid_until is not None:
             if before is None or before.reading is not record.reading:

@@ -36,6 +36,12 @@ class Store(Protocol):
         """Counts changes; each change takes the next number."""
         ...
 
+    @property
+    def version(self) -> int:
+        """Grows whenever a record, a feed or the revision changes: as long as it is the same, only time and claims can
+        change an answer."""
+        ...
+
     def stamp(self) -> int:
         """Take the next revision for something that happened beside the contacts: its place in the order."""
         ...
