@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from pws_soap import lifecycle
@@ -23,7 +22,7 @@ from service.core.engine import (
     Status,
     Watched,
 )
-from service.core.presence.freshness import Level, assess
+from service.core.presence.freshness import Level
 from service.core.presence.store import Store
 from service.sync import status as reporting
 from service.sync.commands import Credentials
@@ -184,7 +183,7 @@ class SyncEngine:
         if self.driver.state.stopping:
             return False, STOPPING
         levels = self._levels()
-        if levels[Level.LIVE] or not sum(levels.values()):
+        if levels.get(Level.LIVE) or not sum(levels.values()):
             return True, "live"
         found = reporting.problems(self.driver, self.subscriptions, self._store, levels, self._clock)
         reason = "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
@@ -230,9 +229,8 @@ class SyncEngine:
         )
         self.subscriptions.wake()
 
-    def _levels(self) -> Counter[Level]:
-        now, feeds = self._clock.monotonic(), self._store.feeds()
-        return Counter(assess(each, feeds[each.feed], now, self._bound).level for each in self._store.records())
+    def _levels(self) -> Mapping[Level, int]:
+        return self._store.levels(self._bound)
 
     def _retry_after(self) -> float | None:
         due = lifecycle.next_due(self.driver.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -11,8 +12,9 @@ from msgspec.structs import replace
 from pws_soap.models import Presence, same_contact
 from service.core.clock import Clock, Moment
 from service.core.presence.changes import ChangeBus, LocalBus
-from service.core.presence.freshness import LAPSED, last_known
+from service.core.presence.freshness import LAPSED, Level, last_known
 from service.core.presence.intake import Intake
+from service.core.presence.levels import count_levels
 from service.core.presence.record_table import RecordTable
 from service.core.presence.records import (
     Change,
@@ -252,6 +254,16 @@ class MemoryStore:
     def unsettled(self, feed: str | None = None) -> list[str]:
         records = map(self._table.get, sorted(self._table.unsettled(feed)))
         return [record.contact for record in records if record is not None]
+
+    def unknown(self, feed: str) -> Collection[str]:
+        return self._table.unknown(feed)
+
+    def known(self, feed: str) -> int:
+        return len(self._table.of_feed(feed)) - self._table.unread(feed) - len(self._table.unknown(feed))
+
+    def levels(self, bound: float) -> Mapping[Level, int]:
+        now = self._clock.monotonic()
+        return sum((count_levels(self._table, feed, now, bound) for feed in self._feeds.values()), Counter())
 
     def summary(self) -> StoreSummary:
         odd = (self._strangers, self._contested, self._unreadable)

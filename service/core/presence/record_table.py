@@ -7,10 +7,14 @@ reading are kept up to date. It decides nothing about presence.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import overload
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import Final, overload
 
+from pws_soap.models import PresenceState
 from service.core.presence.records import Record
+
+_NOBODY: Final[Set[str]] = frozenset()
 
 
 class SortedRecords(Sequence[Record]):
@@ -50,12 +54,17 @@ class RecordTable:
         self._keys: list[str] = []  # sorted
         self._of_feed: dict[str, set[str]] = {}
         self._unsettled: dict[str, set[str]] = {}  # by feed: asked for at every turn, and mostly empty
+        self._unknown: dict[str, set[str]] = {}  # by feed: those whose state was read as UNKNOWN
+        self._unread: Counter[str] = Counter()  # by feed
         self._lapsing: dict[str, float] = {}  # those whose document says until when it holds: mostly empty
 
     def __len__(self) -> int:
         return len(self._records)
 
     # --- reading
+
+    def __getitem__(self, key: str) -> Record:
+        return self._records[key]
 
     def get(self, key: str) -> Record | None:
         """The record under a key."""
@@ -65,9 +74,21 @@ class RecordTable:
         """All in the order of their keys, those beyond the key `after`."""
         return SortedRecords(self._records, self._keys, bisect_right(self._keys, after) if after else 0)
 
-    def of_feed(self, feed: str) -> Collection[str]:
+    def of_feed(self, feed: str) -> Set[str]:
         """The keys of a feed's contacts, in no order."""
-        return self._of_feed.get(feed, ())
+        return self._of_feed.get(feed, _NOBODY)
+
+    def unsettled_of(self, feed: str) -> Set[str]:
+        """The keys of a feed's contacts that want reading, in no order."""
+        return self._unsettled.get(feed, _NOBODY)
+
+    def unknown(self, feed: str) -> Set[str]:
+        """The keys of a feed's contacts whose state was read as UNKNOWN, in no order."""
+        return self._unknown.get(feed, _NOBODY)
+
+    def unread(self, feed: str) -> int:
+        """How many of a feed's contacts were never read."""
+        return self._unread[feed]
 
     def unsettled(self, feed: str | None = None) -> list[str]:
         """The keys of contacts (of one feed) that want reading: never read, or in doubt. In no order."""
@@ -119,6 +140,9 @@ class RecordTable:
             if before is not None:
                 self._leave_feed(before)
             self._of_feed.setdefault(record.feed, set()).add(key)
+            self._unread[record.feed] += record.presence is None
+        elif before.presence is None and record.presence is not None:
+            self._unread[record.feed] -= 1
         if read and (until := record.holds_until) is not None:
             self._lapsing[key] = until
         elif read and self._lapsing:
@@ -127,6 +151,10 @@ class RecordTable:
             self._unsettled.setdefault(record.feed, set()).add(key)
         elif unsettled := self._unsettled.get(record.feed):
             unsettled.discard(key)
+        if record.presence is not None and record.presence.state is PresenceState.UNKNOWN:
+            self._unknown.setdefault(record.feed, set()).add(key)
+        elif unknown := self._unknown.get(record.feed):
+            unknown.discard(key)
         return before
 
     def moved(self) -> None:
@@ -139,9 +167,10 @@ class RecordTable:
         self._lapsing.pop(key, None)
 
     def _leave_feed(self, record: Record) -> None:
-        self._of_feed[record.feed].discard(record.key)
-        if unsettled := self._unsettled.get(record.feed):
-            unsettled.discard(record.key)
+        self._unread[record.feed] -= record.presence is None
+        for by_feed in (self._of_feed, self._unsettled, self._unknown):
+            if keys := by_feed.get(record.feed):
+                keys.discard(record.key)
 
 
 def _count(record: Record, one: int) -> None:

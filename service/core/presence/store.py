@@ -21,6 +21,7 @@ from typing import Protocol
 from pws_soap.models import Presence
 from service.core.clock import Moment
 from service.core.presence.changes import ChangeBus
+from service.core.presence.freshness import Level
 from service.core.presence.records import Change, Feed, PutReport, ReadingStart, Record, Source, StoreSummary
 
 
@@ -125,6 +126,18 @@ class Store(Protocol):
 
     def unsettled(self, feed: str | None = None) -> list[str]:
         """Contacts (of one feed) that want reading: never read, or in doubt."""
+        ...
+
+    def unknown(self, feed: str) -> Collection[str]:
+        """The keys of a feed's contacts whose state was read as UNKNOWN, in no order: a view, as `keys`."""
+        ...
+
+    def known(self, feed: str) -> int:
+        """How many of a feed's contacts have a state that is not UNKNOWN."""
+        ...
+
+    def levels(self, bound: float) -> Mapping[Level, int]:
+        """How many contacts are live, stale and unknown now; `bound` as in `service.core.presence.freshness`."""
         ...
 
     def summary(self) -> StoreSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 
 from hypothesis import given, settings
@@ -16,13 +17,14 @@ from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import PutReport, ReadingStart, Record, Source
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
 
+UNTIL = datetime.fromtimestamp(ManualClock().now() + 9, UTC)
 PEOPLE = [f"p{number}@example.com" for number in range(6)]
 Told = tuple[tuple[str, PresenceState, bool], ...]
 
 told = st.one_of(
     st.just(tuple((contact, BUSY, False) for contact in PEOPLE)),
     st.lists(
-        st.tuples(st.sampled_from(PEOPLE), st.sampled_from([BUSY, AWAY]), st.booleans()),
+        st.tuples(st.sampled_from(PEOPLE), st.sampled_from([BUSY, AWAY, PresenceState.UNKNOWN]), st.booleans()),
         max_size=6,
         unique_by=lambda each: each[0],
     ).map(tuple),
@@ -37,7 +39,7 @@ steps = st.one_of(
     st.tuples(st.just("watch"), told, st.integers(0, 1)),
     st.tuples(st.just("unwatch"), told, st.just(0)),
     st.tuples(st.just("confirm"), st.just(()), st.integers(0, 2)),
-    st.tuples(st.just("anew"), st.just(()), st.just(0)),
+    st.tuples(st.sampled_from(["anew", "feed", "untold"]), st.just(()), st.just(0)),
     st.tuples(st.just("lapse"), st.just(()), st.just(0)),
 )
 
@@ -70,7 +72,13 @@ class Replies:
         """The reply that says this."""
         if words not in self._lists:
             self._lists[words] = [
-                presence(contact, state, problem="broken" if broken else None) for contact, state, broken in words
+                presence(
+                    contact,
+                    state,
+                    problem="broken" if broken else None,
+                    valid_until=UNTIL if state is AWAY else None,
+                )
+                for contact, state, broken in words
             ]
         return self._lists[words]
 
@@ -119,11 +127,32 @@ def _step(
             store.unwatch(contacts)
         case "confirm":
             store.confirm("f", reading)
+        case "feed":
+            store.doubt("f", "lost")
+        case "untold":
+            store.trust("f")
         case "anew":
             store.trust("f", anew=store.begin())
         case _:
             store.lapse()
     return None
+
+
+def _check_what_is_kept(store: MemoryStore, clock: ManualClock) -> None:
+    """What is kept beside the records is what a walk over all of them gives."""
+    records, feeds = list(store.records()), store.feeds()
+    for bound in (BOUND, 3.0):
+        levels = Counter(assess(each, feeds[each.feed], clock.monotonic(), bound).level for each in records)
+        assert +Counter(store.levels(bound)) == levels
+    for feed in feeds:
+        mine = [each for each in records if each.feed == feed]
+        assert set(store.keys(feed)) == {each.key for each in mine}
+        assert set(store.unsettled(feed)) == {each.contact for each in mine if not each.presence or each.doubt}
+        unknown = {each.key for each in mine if each.presence and each.presence.state is PresenceState.UNKNOWN}
+        assert set(store.unknown(feed)) == unknown
+        assert store.known(feed) == sum(each.state is not PresenceState.UNKNOWN for each in mine)
+    for shared in {id(each.rests_on): each.rests_on for each in records if each.rests_on}.values():
+        assert shared.sure == sum(each.rests_on is shared and not each.doubt for each in records)
 
 
 @settings(max_examples=400, deadline=None)
@@ -143,6 +172,7 @@ def test_moving_a_reading_on_is_the_same_as_reading_each_contact_again(history: 
         for store, clock, own in zip(stores, clocks, begun, strict=True):
             clock.advance(1)
             both.append((_step(store, replies, what, words, number, own), _shown(store, clock)))
+            _check_what_is_kept(store, clock)
         assert both[0] == both[1]
 
 
