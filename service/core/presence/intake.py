@@ -63,7 +63,7 @@ class Intake:
                 continue
             (same if _is_just_the_same(record.presence, presence) else other)[record.rests_on] += 1
         moved = max(same, key=same.__getitem__, default=None)
-        if moved is None or not self._may_follow(moved) or same[moved] + other[moved] != moved.sure > 2 * other[moved]:
+        if moved is None or not self._may_follow(moved) or not _pays(same[moved], other[moved], moved.sure):
             self.rest = list(named.items())
             return False
         if len(named) > same[moved]:
@@ -160,6 +160,11 @@ class Intake:
     def _spans_after(self, record: Record, presence: Presence) -> Spans:
         spans = spans_after(record, presence, self.reading.at)
         return spans if spans is record.spans else self._spans.setdefault(spans, spans)
+
+
+def _pays(same: int, other: int, sure: int) -> bool:
+    """Whether all that rest on a reading were named again, so that it may move on, and most of them as they were."""
+    return same + other == sure and same > other
 
 
 def _is_just_the_same(known: Presence, presence: Presence) -> bool:

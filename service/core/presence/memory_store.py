@@ -88,9 +88,9 @@ class MemoryStore:
                     unread = Doubt(NOT_READ, Moment.of(self._clock), self._next())
                     spelling = _spelling(contact)
                     self._revision += 1
-                    # One text where both are the same: there may be a hundred thousand.
-                    contact = key if spelling == key else spelling
-                    added[key] = Record(key, contact, feed, self._revision, doubt=unread)
+                    # One text where both are the same, the caller's: there may be a hundred thousand.
+                    key = spelling if spelling == key else key
+                    added[key] = Record(key, spelling, feed, self._revision, doubt=unread)
             elif record.feed != feed:
                 self._replace(replace(record, feed=feed, doubt=self._new_doubt(record, MOVED, self._next())))
         records = list(added.values())
