@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from typing import Any, Final
 from lxml import etree
 from msgspec.structs import replace
 
-from pws_soap import codec, envelope, replies
+from pws_soap import codec, entries, envelope, replies
 from pws_soap import contract as contracts
 from pws_soap.contract import Contract, SoapVersion
 from pws_soap.errors import (
@@ -30,12 +31,14 @@ from pws_soap.errors import (
     UnreadableReply,
 )
 from pws_soap.models import Presence, PresenceState, PresenceType, Session, same_contact
+from pws_soap.pidf import KeptReadings
 from pws_soap.transport import Reply, Transport
 
 PATH: Final = "/presence-service/soap"
 MAX_FIXED: Final = 4 * 1024 * 1024
 """Bytes of a live WSDL, or of the reply to a call whose reply does not grow with the contacts: honest ones have some
 thousands."""
+_OK: Final = 200
 _GROWING: Final = frozenset({"getPolledPresence", "getSubscribedPresence"})
 _TWICE: Final = "the reply names it twice, with different presence"
 
@@ -63,6 +66,7 @@ class Calls:
         self._transport = transport
         self._loaded: Contract | None = None
         self._loading = asyncio.Lock()
+        self._readings = KeptReadings()
         # zeep logs a value that does not fit its type, with a traceback; it is a piece of a reply, and may be a secret.
         logging.getLogger("zeep.xsd.types.simple").addFilter(_nothing)
 
@@ -129,25 +133,18 @@ class Calls:
 
         A contact that the reply names twice with different presence gets a problem, since either may be true.
         """
-        payload = await self._call(operation, sent, session, repeatable=repeatable)
-        found: dict[str, Presence] = {}
-        nameless: list[Presence] = []
         asked = PresenceType(sent["presenceType"])
+        request, reply = await self._exchange(operation, sent, session, repeatable=repeatable)
+        cut = entries.cut(reply.body) if reply.status == _OK else None
+        if cut is not None:
+            with suppress(entries.NotCut, UnreadableReply, Fault):  # read as a whole, it shows what it is
+                rest = await self._payload(request, Reply(reply.status, cut.rest), session)
+                return await _each_once(replies.presences_of_cut(rest, cut, self._readings, asked, self._now()), asked)
+        payload = await self._payload(request, reply, session)
         try:
-            for each in replies.presences_in_steps(payload, asked, self._now()):
-                if each is None:
-                    await asyncio.sleep(0)
-                elif not each.contact:
-                    nameless.append(each)
-                else:
-                    known = found.setdefault(same_contact(each.contact), each)
-                    if known is not each and known != replace(each, contact=known.contact):
-                        found[same_contact(each.contact)] = Presence(
-                            known.contact, PresenceState.UNKNOWN, asked, problem=_TWICE
-                        )
+            return await _each_once(replies.presences_in_steps(payload, asked, self._now()), asked)
         except UnreadableReply as error:
             raise self._named(error, operation) from None
-        return [*found.values(), *nameless]
 
     async def _call(
         self,
@@ -158,17 +155,33 @@ class Calls:
         repeatable: bool,
         rich: etree._Element | None = None,
     ) -> etree._Element:
+        request, reply = await self._exchange(operation, sent, session, repeatable=repeatable, rich=rich)
+        return await self._payload(request, reply, session)
+
+    async def _exchange(
+        self,
+        operation: str,
+        sent: dict[str, Any],
+        session: Session | None,
+        *,
+        repeatable: bool,
+        rich: etree._Element | None = None,
+    ) -> tuple[codec.EncodedRequest, Reply]:
         loaded = await self.contract()
         request = codec.encode(loaded, operation, sent, session.key if session else None, rich)
         try:
             try:
-                reply = await self._send(request)
+                return request, await self._send(request)
             except Disconnected:
                 if not repeatable:
                     raise
-                reply = await self._send(request)
+                return request, await self._send(request)
         except TransportError as error:
             raise self._named(error, operation, secrets=request.secrets) from None
+
+    async def _payload(self, request: codec.EncodedRequest, reply: Reply, session: Session | None) -> etree._Element:
+        """The element inside the body of a reply."""
+        operation = request.operation
         try:
             if not reply.body[: envelope.MAX_PROLOG].strip() and len(reply.body) <= envelope.MAX_PROLOG:
                 raise codec.no_envelope(operation, reply.status)
@@ -208,3 +221,23 @@ class Calls:
         if status != 200 and "HTTP" not in text:
             text = f"HTTP {status}: {text}"
         return type(error)(text, node=self.node, operation=operation)
+
+
+async def _each_once(steps: Iterator[list[Presence]], asked: PresenceType) -> list[Presence]:
+    """Each contact once, and behind them what names none; with a pause after each step."""
+    found: dict[str, Presence] = {}
+    nameless: list[Presence] = []
+    for some in steps:
+        keys = [same_contact(entry.contact) for entry in some]
+        if "" not in keys and len(set(keys)) == len(keys) and found.keys().isdisjoint(keys):
+            found.update(zip(keys, some, strict=True))
+        else:
+            for key, entry in zip(keys, some, strict=True):
+                if not entry.contact:
+                    nameless.append(entry)
+                    continue
+                known = found.setdefault(key, entry)
+                if known is not entry and known != replace(entry, contact=known.contact):
+                    found[key] = Presence(known.contact, PresenceState.UNKNOWN, asked, problem=_TWICE)
+        await asyncio.sleep(0)
+    return [*found.values(), *nameless]
