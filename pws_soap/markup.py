@@ -64,7 +64,8 @@ def is_plain(text: bytes, allowed: int) -> Generator[None, None, bool]:
             counted = end
         if left < 0:
             return False
-        yield
+        if end < len(text):
+            yield
     return True
 
 

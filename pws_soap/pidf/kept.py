@@ -37,6 +37,9 @@ _PROLOG: Final = re.compile(
 _TIMES: Final = re.compile(rb"(?:from|until)\s*=")
 
 
+_MAX_SEARCHED: Final = 2 * 1024 * 1024
+
+
 class KeptReadings:
     """Reads documents, and remembers the last of each contact."""
 
@@ -47,6 +50,8 @@ class KeptReadings:
         self._last: dict[str, bytes] = {}  # the digest of each contact's document
         self.read = 0
         """Documents that were read, since they were not known."""
+        self.passing = 0
+        """Those of them whose reading is not kept."""
 
     def __repr__(self) -> str:
         return f"<KeptReadings of {len(self)} documents>"
@@ -96,8 +101,10 @@ class KeptReadings:
         if reading.contact is None:
             return None
         presence = to_presence(reading)
-        if presence.problem is None and not _has_times(lowered):
+        if presence.problem is None and is_timeless(document):
             self._keep(sha256(piece).digest(), presence)
+        else:
+            self.passing += 1
         return presence
 
     def _keep(self, digest: bytes, presence: Presence) -> None:
@@ -120,9 +127,15 @@ def _is_one(document: bytes, lowered: bytes) -> bool:
     return openings == [0]
 
 
-def _has_times(lowered: bytes) -> bool:
-    """Whether a document may say from or until when something holds."""
-    return (b"until" in lowered or b"from" in lowered) and _TIMES.search(lowered) is not None
+def is_timeless(text: bytes) -> bool:
+    """Whether documents, or a reply with documents, say nowhere from or until when something holds.
+
+    Where they might, which is as good as never, one search decides; a text too long for that is taken as if they did.
+    """
+    if len(text) > _MAX_SEARCHED:
+        return False
+    lowered = text.lower()
+    return (b"until" not in lowered and b"from" not in lowered) or _TIMES.search(lowered) is None
 
 
 def _is_text(document: bytes) -> bool:

@@ -159,7 +159,7 @@ def test_parsing_pauses_after_each_slice() -> None:
     """So that an event loop can go on: while it is looked through first, and while it is parsed."""
     body = basic([(uri, "BUSY") for uri in people(2000)])
     slices = (len(body) - 1) // envelope.SLICE
-    for text, looks in ((body, slices + 1), (body.replace(b"<contact", b"<!-- --><contact", 1), 0)):
+    for text, looks in ((body, slices), (body.replace(b"<contact", b"<!-- --><contact", 1), 0)):
         pauses = sum(1 for _ in envelope.parse_in_slices(text))
         assert pauses == looks + slices > 1
 
