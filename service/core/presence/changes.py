@@ -7,7 +7,7 @@ buffer owns it and bounds it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol, TypeVar
 
 from service.core.presence.records import Change
@@ -41,6 +41,14 @@ class ChangeBus(Protocol):
         """Hear of that from now on; call what is returned to stop. RuntimeError: too many listeners."""
         ...
 
+    def replaced(self, keys: Collection[str]) -> None:
+        """Call the listeners of replaced records: these have a new one that was not published; never raises."""
+        ...
+
+    def listen_for_replaced(self, listener: Callable[[Collection[str]], None]) -> Callable[[], None]:
+        """Hear of that from now on; call what is returned to stop. RuntimeError: too many listeners."""
+        ...
+
 
 class LocalBus:
     """The bus of one process."""
@@ -49,9 +57,10 @@ class LocalBus:
         self._limit = limit
         self._listeners: dict[object, Listener] = {}
         self._doubters: dict[object, Callable[[], None]] = {}
+        self._replacers: dict[object, Callable[[Collection[str]], None]] = {}
 
     def __len__(self) -> int:
-        return len(self._listeners) + len(self._doubters)
+        return len(self._listeners) + len(self._doubters) + len(self._replacers)
 
     def publish(self, changes: Sequence[Change]) -> None:
         if not changes:
@@ -69,11 +78,23 @@ class LocalBus:
             except Exception:  # noqa: BLE001  as above
                 _log.exception("a listener of doubts failed")
 
+    def replaced(self, keys: Collection[str]) -> None:
+        if not keys:
+            return
+        for listener in tuple(self._replacers.values()):
+            try:
+                listener(keys)
+            except Exception:  # noqa: BLE001  as above
+                _log.exception("a listener of replaced records failed")
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._add(self._listeners, listener)
 
     def listen_for_doubts(self, listener: Callable[[], None]) -> Callable[[], None]:
         return self._add(self._doubters, listener)
+
+    def listen_for_replaced(self, listener: Callable[[Collection[str]], None]) -> Callable[[], None]:
+        return self._add(self._replacers, listener)
 
     def _add(self, among: dict[object, T], listener: T) -> Callable[[], None]:
         if len(self) >= self._limit:

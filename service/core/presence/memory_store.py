@@ -46,6 +46,7 @@ class MemoryStore:
         self._feeds: dict[str, Feed] = {}
         self._unsettled: dict[str, set[str]] = {}  # keys by feed: asked for at every turn, and mostly empty
         self._lapsing: dict[str, float] = {}  # keys of those whose document says until when it holds: mostly empty
+        self._replaced: list[str] = []  # keys whose record was replaced without a change, not told yet
         self._strangers = self._contested = self._unreadable = 0
 
     def __repr__(self) -> str:
@@ -85,8 +86,8 @@ class MemoryStore:
             elif record.feed != feed:
                 doubt = self._new_doubt(record, MOVED, self._next())
                 self._unsettled[record.feed].discard(key)
-                self._keep(replace(record, feed=feed, doubt=doubt))
-        self._changes.publish(changes)
+                self._replace(replace(record, feed=feed, doubt=doubt))
+        self._publish(changes)
         return changes
 
     def unwatch(self, contacts: Iterable[str]) -> list[Change]:
@@ -100,7 +101,7 @@ class MemoryStore:
                 self._version += 1
                 self._revision += 1
                 changes.append(Change(self._revision, ChangeKind.REMOVED, record, record))
-        self._changes.publish(changes)
+        self._publish(changes)
         return changes
 
     # --- what is read
@@ -121,7 +122,7 @@ class MemoryStore:
             elif presence.problem is not None:
                 reason = f"its document could not be read: {presence.problem}"
                 doubt = self._new_doubt(record, reason, order)
-                self._keep(replace(record, problem=presence.problem, doubt=doubt))
+                self._replace(replace(record, problem=presence.problem, doubt=doubt))
                 unreadable.append(record.contact)
             else:
                 change, agreed = self._take(record, presence, reading, source, order)
@@ -132,7 +133,7 @@ class MemoryStore:
         self._strangers += strangers
         self._contested += len(contested)
         self._unreadable += len(unreadable)
-        self._changes.publish(changes)
+        self._publish(changes)
         return PutReport(tuple(changes), tuple(contested), tuple(unreadable), strangers)
 
     def _take(
@@ -146,7 +147,7 @@ class MemoryStore:
         if not agreed:
             held = self._new_doubt(record, CONTESTED, order)
             if not newer:
-                self._keep(replace(record, settled=order, doubt=held))
+                self._replace(replace(record, settled=order, doubt=held))
                 return None, False
         elif held is not None and held.order <= reading.order:
             held = None
@@ -165,7 +166,7 @@ class MemoryStore:
             spans_after(record, presence, reading.at) if newer or not same else record.spans,
         )
         if same:
-            self._keep(updated)
+            self._replace(updated)
             return None, agreed
         return self._changed(ChangeKind.CHANGED, updated, record), agreed
 
@@ -192,7 +193,8 @@ class MemoryStore:
         if anew is not None:
             for record in self.records():
                 if record.feed == feed and (record.reading is None or record.reading.order < anew.order):
-                    self._keep(replace(record, doubt=self._new_doubt(record, MADE_ANEW, anew.order)))
+                    self._replace(replace(record, doubt=self._new_doubt(record, MADE_ANEW, anew.order)))
+        self._publish()
         self._set_feed(Feed(feed, known.confirmed, None, known.bound))
         if known.doubt is not None:
             self._changes.doubted()
@@ -202,7 +204,8 @@ class MemoryStore:
         for key in map(same_contact, contacts):
             record = self._records.get(key)
             if record is not None:
-                self._keep(replace(record, doubt=self._new_doubt(record, reason, order)))
+                self._replace(replace(record, doubt=self._new_doubt(record, reason, order)))
+        self._publish()
 
     def limit(self, feed: str, bound: float | None) -> None:
         known = self._feed(feed)
@@ -265,6 +268,17 @@ class MemoryStore:
             return held
         since = held.since if held is not None else Moment.of(self._clock)
         return Doubt(reason, since, order, last_known(record, self._feeds[record.feed]))
+
+    def _publish(self, changes: Sequence[Change] = ()) -> None:
+        """Hand out the changes, and tell whose record was replaced without one."""
+        replaced, self._replaced = self._replaced, []
+        self._changes.replaced(replaced)
+        self._changes.publish(changes)
+
+    def _replace(self, record: Record) -> None:
+        """Keep a record that makes no change."""
+        self._replaced.append(record.key)
+        self._keep(record)
 
     def _changed(self, kind: ChangeKind, record: Record, before: Record | None) -> Change:
         self._revision = record.revision
