@@ -15,6 +15,7 @@ from service.api.context import Context
 from service.api.parameters.presence import FilterQuery
 from service.api.problems import ProblemView
 from service.api.responses import INVALID
+from service.api.sse.broadcast import Broadcast
 from service.api.sse.response import EventStream
 from service.api.sse.resume import MAX_LENGTH
 from service.api.sse.subscriber import Subscriber
@@ -75,6 +76,7 @@ def router(context: Context, keep_alive: float) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["events"])
     reads = Depends(context.authenticator.require(Scope.READ))
     frames = FrameCache()
+    broadcast = Broadcast(context.log, context.clock)
 
     @routes.get(
         "/events",
@@ -99,6 +101,6 @@ def router(context: Context, keep_alive: float) -> APIRouter:
         view = SubscriberView(context.reader, context.store, context.json, frames, query.filter(who), who)
         subscriber = Subscriber(context.log, view, last_event_id or query.last_event_id or None)
         slot = partial(context.authenticator.slots.take, context.authenticator.client(request, who))
-        return EventStream(subscriber, slot, context.clock, keep_alive)
+        return EventStream(subscriber, slot, broadcast, context.clock, keep_alive)
 
     return routes
