@@ -20,7 +20,8 @@ Rest = Callable[[Receive, Send], Awaitable[None]]
 
 
 def continue_with(scope: Scope, rest: Rest, held: AbstractContextManager[Any]) -> None:
-    """Have `rest` send the answer, of which nothing may have been sent. `held` is entered, and is left at its end."""
+    """Have `rest` send the answer, of which nothing may have been sent. `held` is entered now, and left at the end."""
+    held.__enter__()
     scope[_REST] = (rest, held)
 
 
@@ -31,14 +32,16 @@ class LongAnswers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen: Scope = {**scope}  # the framework keeps its own things in it
         try:
-            await self._app(scope, receive, send)
+            await self._app(seen, receive, send)
         except BaseException:
-            if _REST in scope:
-                scope.pop(_REST)[1].__exit__(None, None, None)
+            if _REST in seen:
+                seen[_REST][1].__exit__(None, None, None)
             raise
-        if _REST in scope:
-            rest, held = scope.pop(_REST)
+        if _REST in seen:
+            rest, held = seen[_REST]
+            del seen
             try:
                 await rest(receive, send)
             finally:

@@ -23,7 +23,7 @@ _SLICE: Final = 500
 """Streams that are served in one turn of the event loop."""
 
 
-class Stream(Protocol):
+class ServedStream(Protocol):
     """What is served."""
 
     @property
@@ -55,12 +55,12 @@ class Broadcast:
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._streams: dict[ViewKey, dict[Stream, None]] = {}
-        self._round: deque[tuple[Stream, Written]] = deque()
+        self._streams: dict[ViewKey, dict[ServedStream, None]] = {}
+        self._round: deque[tuple[ServedStream, Written]] = deque()
         """Who is to be served in this round, with what was written for its view in it."""
         self._has_more = False
         self._is_called = False
-        self._checks: list[tuple[float, int, Stream]] = []
+        self._checks: list[tuple[float, int, ServedStream]] = []
         self._numbers = itertools.count()
         self._checking: asyncio.Task[None] | None = None
         self._stop: Callable[[], None] | None = None
@@ -71,7 +71,12 @@ class Broadcast:
     def __len__(self) -> int:
         return sum(map(len, self._streams.values()))
 
-    def join(self, stream: Stream) -> None:
+    def shared(self, view_key: ViewKey) -> ViewKey:
+        """An equal key, that of the streams that are served already where there are some: a filter may be long."""
+        group = self._streams.get(view_key)
+        return view_key if group is None else next(iter(group)).view_key
+
+    def join(self, stream: ServedStream) -> None:
         """Serve it from now on, and check on it, first at once."""
         if self._stop is None:
             self._stop = self._log.ring(self._rung)
@@ -79,7 +84,7 @@ class Broadcast:
         self._streams.setdefault(stream.view_key, {})[stream] = None
         self._plan(stream)
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, stream: ServedStream) -> None:
         """It has ended."""
         group = self._streams[stream.view_key]
         del group[stream]
@@ -116,7 +121,7 @@ class Broadcast:
         if self._round or self._has_more:
             self._rung()
 
-    def _all(self) -> Iterator[tuple[Stream, Written]]:
+    def _all(self) -> Iterator[tuple[ServedStream, Written]]:
         for group in self._streams.values():
             written: Written = {}
             for stream in group:
@@ -133,5 +138,5 @@ class Broadcast:
                     self._plan(stream)
             await self._clock.sleep(self._checks[0][0] - now)
 
-    def _plan(self, stream: Stream) -> None:
+    def _plan(self, stream: ServedStream) -> None:
         heapq.heappush(self._checks, (stream.check(), next(self._numbers), stream))

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, aclosing
+from contextlib import AbstractContextManager, aclosing
 from functools import partial
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.access.authentication import Authenticator
 from service.api.disconnect import wait_for_disconnect
 from service.api.middleware.long_answers import continue_with
-from service.api.sse import wire_format
+from service.api.sse import at_once, wire_format
+from service.api.sse.at_once import WriteAtOnce
 from service.api.sse.broadcast import Broadcast
 from service.api.sse.send_now import Unfinished, begin
 from service.api.sse.subscriber import Subscriber, Written
@@ -30,6 +32,8 @@ STALLED: Final = 60.0
 """Seconds after which a client that reads nothing is disconnected."""
 _CHECK_EVERY: Final = 15.0
 """Seconds between two checks of that, at most."""
+
+_HEADERS: Final = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in wire_format.HEADERS.items()]
 
 _log = logging.getLogger("pws.stream")
 
@@ -46,44 +50,60 @@ class EventStream(Response):
         subscriber: Subscriber,
         slot: Callable[[], AbstractContextManager[None]],
         broadcast: Broadcast,
+        authenticator: Authenticator,
         clock: Clock,
         keep_alive: float,
     ) -> None:
-        self.status_code = 200
+        self.status_code = 200  # for the framework; what is sent is `StreamConnection`'s
         self.background = None
-        self.init_headers(wire_format.HEADERS)
+        self.raw_headers = _HEADERS
         self._subscriber = subscriber
         self._slot = slot
         self._broadcast = broadcast
+        self._authenticator = authenticator
         self._clock = clock
         self._keep_alive = keep_alive
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        held = ExitStack()
-        held.enter_context(self._slot())
-        connection = Connection(self._subscriber, self._broadcast, self._clock, self._keep_alive)
-        continue_with(scope, partial(connection.run, self.raw_headers), held)
+        connection = StreamConnection(
+            self._subscriber, self._broadcast, self._authenticator, at_once.of(scope), self._clock, self._keep_alive
+        )
+        continue_with(scope, connection.run, self._slot())
 
 
-class Connection:
+class StreamConnection:
     """The stream on its connection."""
 
     __slots__ = (
+        "_authenticator",
         "_blocked_since",
         "_broadcast",
         "_clock",
         "_has_stalled",
         "_keep_alive",
         "_lifetime",
+        "_rules",
         "_send",
         "_sent_at",
         "_subscriber",
         "_unfinished",
+        "_write_at_once",
     )
 
-    def __init__(self, subscriber: Subscriber, broadcast: Broadcast, clock: Clock, keep_alive: float) -> None:
+    def __init__(
+        self,
+        subscriber: Subscriber,
+        broadcast: Broadcast,
+        authenticator: Authenticator,
+        write_at_once: WriteAtOnce,
+        clock: Clock,
+        keep_alive: float,
+    ) -> None:
         self._subscriber = subscriber
         self._broadcast = broadcast
+        self._authenticator = authenticator
+        self._rules = authenticator.rules
+        self._write_at_once = write_at_once
         self._clock = clock
         self._keep_alive = keep_alive
         self._sent_at = clock.monotonic()
@@ -93,14 +113,14 @@ class Connection:
         self._send: Send
         self._lifetime: asyncio.Timeout | None = None
 
-    async def run(self, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
+    async def run(self, receive: Receive, send: Send) -> None:
         """Send until the log is closed or the client goes. Raises NotRead."""
         self._send = send
         gone = asyncio.create_task(wait_for_disconnect(receive))
         try:
             async with asyncio.timeout(None) as self._lifetime:
                 gone.add_done_callback(self._end)
-                await self._write(headers)
+                await self._write()
         except TimeoutError:
             if self._has_stalled:
                 raise NotRead from None
@@ -114,10 +134,10 @@ class Connection:
                 self._unfinished.close()
             await asyncio.gather(gone, return_exceptions=True)
 
-    async def _write(self, headers: list[tuple[bytes, bytes]]) -> None:
+    async def _write(self) -> None:
         self._broadcast.join(self)
         try:
-            await self._send_waiting({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._send_waiting({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             async with aclosing(self._subscriber.frames()) as pieces:
                 async for piece in pieces:
                     await self._send_waiting(_body(piece))
@@ -130,9 +150,6 @@ class Connection:
         await self._send(message)
         self._sent_at, self._blocked_since = self._clock.monotonic(), None
 
-    async def _send_at_once(self, piece: bytes) -> None:
-        await self._send(_body(piece))
-
     def _end(self, _gone: object = None) -> None:
         """Break off whatever is waited for."""
         if self._lifetime is not None and not self._lifetime.expired():
@@ -142,24 +159,24 @@ class Connection:
 
     @property
     def view_key(self) -> ViewKey:
-        """See broadcast.Stream."""
+        """See broadcast.ServedStream."""
         return self._subscriber.view_key
 
     @property
     def is_waiting(self) -> bool:
-        """See broadcast.Stream."""
+        """See broadcast.ServedStream."""
         return self._subscriber.is_waiting
 
     def wake(self) -> None:
-        """See broadcast.Stream."""
+        """See broadcast.ServedStream."""
         self._subscriber.wake()
 
     def serve(self, written: Written) -> bool:
-        """See broadcast.Stream."""
+        """See broadcast.ServedStream."""
         try:
             piece = self._subscriber.take(written)
-            if piece:
-                self._unfinished = begin(self._send_at_once(piece))
+            if piece and not self._is_written(piece):
+                self._unfinished = begin(self._send(_body(piece)))
         except Exception as error:  # noqa: BLE001  it ends this stream, in its own task, and no other
             self._subscriber.wake(partial(_fail, error))
             return False
@@ -174,6 +191,10 @@ class Connection:
             self._sent_at = self._clock.monotonic()
         return self._subscriber.is_behind
 
+    def _is_written(self, piece: bytes) -> bool:
+        """As long as the rules are those that let it in, nothing that wraps `send` has a say about a piece."""
+        return self._authenticator.rules is self._rules and self._write_at_once(piece)
+
     async def _finish(self) -> None:
         """Wait until what was begun is sent."""
         unfinished = self._unfinished
@@ -183,7 +204,7 @@ class Connection:
         self._sent_at, self._blocked_since = self._clock.monotonic(), None
 
     def check(self) -> float:
-        """See broadcast.Stream."""
+        """See broadcast.ServedStream."""
         now = self._clock.monotonic()
         if self._blocked_since is not None:
             due = self._blocked_since + STALLED

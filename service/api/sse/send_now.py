@@ -6,19 +6,17 @@ Where it waits, what is left of it is handed to the task of that one stream.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Generator
 from functools import partial
 from typing import Any
-
-# Any: what a coroutine of an event loop waits for is the loop's own affair.
-Sending = Coroutine[Any, Any, None]
 
 
 class Unfinished:
     """What is left of a coroutine that waits. It is to be awaited in a task, or closed."""
 
-    def __init__(self, coroutine: Sending, waits_for: Any) -> None:
-        self._coroutine = coroutine
+    # Any: what a coroutine waits for is the event loop's own affair.
+    def __init__(self, steps: Generator[Any, Any, None], waits_for: Any) -> None:
+        self._steps = steps
         self._waits_for = waits_for
 
     def __await__(self) -> Generator[Any, Any, None]:
@@ -28,9 +26,9 @@ class Unfinished:
             try:
                 result = yield waits_for
             except BaseException as error:  # noqa: BLE001  such as a cancellation, which is the coroutine's
-                step = partial(self._coroutine.throw, error)
+                step = partial(self._steps.throw, error)
             else:
-                step = partial(self._coroutine.send, result)
+                step = partial(self._steps.send, result)
             try:
                 waits_for = step()
             except StopIteration:
@@ -38,13 +36,14 @@ class Unfinished:
 
     def close(self) -> None:
         """It is awaited no more."""
-        self._coroutine.close()
+        self._steps.close()
 
 
-def begin(sending: Sending) -> Unfinished | None:
+def begin(sending: Awaitable[None]) -> Unfinished | None:
     """Carry out `sending` until it is done or waits. What is left of it; None when it is done."""
+    steps = sending.__await__()
     try:
-        waits_for = sending.send(None)
+        waits_for = next(steps)
     except StopIteration:
         return None
-    return Unfinished(sending, waits_for)
+    return Unfinished(steps, waits_for)

@@ -29,6 +29,8 @@ LAG: Final = 500
 """Events that may happen while sending is held up, before the client counts as slow."""
 
 
+_NOTHING: Final[deque[VisibleEvent]] = deque(maxlen=0)
+"""An empty list takes as much memory as all the rest of a stream that waits, so that all have the same one."""
 Written = dict[int, tuple[bytes, int] | None]
 """What follows a place in the log, for one view: a piece and the place behind it; None: it is kept no longer."""
 Sending = Callable[[], Awaitable[None]]
@@ -51,7 +53,7 @@ class Subscriber:
         self._resumed = None if last_event_id is None else StreamPosition.parse(last_event_id)
         self._place = None if self._resumed is None else self._resumed.revision
         self._reason = Reason.START if last_event_id is None else Reason.NOT_KEPT
-        self._rest: deque[VisibleEvent] = deque()
+        self._rest = _NOTHING
         """What comes next, as far as it is known already."""
         self._coalesced_until = 0
         """The revision as of which a client has everything once `_rest` is sent: the end of a coalesced range."""
@@ -163,7 +165,7 @@ class Subscriber:
         events = self._log.since(position.known)
         if events is None:
             return False
-        self._rest.extend(await replay(events, position, self._view.visible))
+        self._rest = deque(await replay(events, position, self._view.visible))
         self._coalesced_until = position.newest
         return True
 
@@ -173,11 +175,11 @@ class Subscriber:
             return True
         if self._held > LAG and (events := self._log.since(place)):
             self._held = 0
-            self._rest.extend(await coalesce(events, place, self._view.visible))
+            self._rest = deque(await coalesce(events, place, self._view.visible))
             self._coalesced_until = events[-1].id
             return True
         found = self._log.since(place, TURN)
-        self._rest.extend(one_by_one(found or ()))
+        self._rest = deque(one_by_one(found)) if found else _NOTHING
         return found is not None
 
     def _piece(self) -> bytes:
@@ -185,7 +187,9 @@ class Subscriber:
         if self._place is None:
             return b""
         piece, place = self._written(self._rest, self._place)
-        self._place = place if self._rest else max(place, self._coalesced_until)
+        self._place = place
+        if not self._rest:
+            self._rest, self._place = _NOTHING, max(place, self._coalesced_until)
         return piece
 
     def _written(self, steps: deque[VisibleEvent], place: int) -> tuple[bytes, int]:
