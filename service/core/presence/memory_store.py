@@ -13,7 +13,7 @@ from pws_soap.models import Presence, same_contact
 from service.core.clock import Clock, Moment
 from service.core.presence.changes import ChangeBus, LocalBus
 from service.core.presence.freshness import LAPSED, Level, last_known
-from service.core.presence.intake import Intake
+from service.core.presence.intake import Intake, repeated_by
 from service.core.presence.levels import count_levels
 from service.core.presence.record_table import RecordTable
 from service.core.presence.records import (
@@ -186,6 +186,9 @@ class MemoryStore:
         self._revision = updated.revision
         self._keep(updated, read=True)
         return Change(updated.revision, ChangeKind.CHANGED, updated, record), agreed
+
+    def repeats(self, presences: Sequence[Presence]) -> bool:
+        return repeated_by(self._table, presences) is not None
 
     def confirm(self, feed: str, reading: ReadingStart) -> None:
         known = self._feed(feed)
