@@ -70,6 +70,9 @@ class Agenda:
         `among`: of these keys only.
         """
         self.refresh(now, feeds)
+        if not self._suspects:
+            self._suspects = {}  # one that held thousands is as long as it was, also to go through
+            return []
         if among is None:
             return sorted(self._suspects)
         if len(among) < len(self._suspects):
@@ -102,6 +105,11 @@ class Agenda:
     def suspect(self, keys: Iterable[str]) -> None:
         """Something happened to these that was not told as an event."""
         self._suspects.update(dict.fromkeys(keys))
+
+    def suspect_aged(self) -> None:
+        """Some contacts were read again, and are as they were: those that only their age made stale may be live."""
+        for seen in self._feeds.values():
+            self._suspects.update(dict.fromkeys(seen.aged))
 
     def cleared(self, key: str) -> None:
         """It was looked at, and is as it was."""

@@ -75,6 +75,7 @@ class EventLog:
         store.changes.listen(self._changed)
         store.changes.listen_for_doubts(self._doubted.set)
         store.changes.listen_for_replaced(self._agenda.suspect)
+        store.changes.listen_for_reread(self._agenda.suspect_aged)
 
     def __repr__(self) -> str:
         return f"<EventLog {len(self._events)} events up to {self._last}>"

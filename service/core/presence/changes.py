@@ -49,6 +49,15 @@ class ChangeBus(Protocol):
         """Hear of that from now on; call what is returned to stop. RuntimeError: too many listeners."""
         ...
 
+    def reread(self) -> None:
+        """Call the listeners of readings: contacts were read again and are the same, so that their records stay, and
+        what was stale by its age alone may be live; never raises."""
+        ...
+
+    def listen_for_reread(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Hear of that from now on; call what is returned to stop. RuntimeError: too many listeners."""
+        ...
+
 
 class LocalBus:
     """The bus of one process."""
@@ -58,9 +67,10 @@ class LocalBus:
         self._listeners: dict[object, Listener] = {}
         self._doubters: dict[object, Callable[[], None]] = {}
         self._replacers: dict[object, Callable[[Collection[str]], None]] = {}
+        self._readers: dict[object, Callable[[], None]] = {}
 
     def __len__(self) -> int:
-        return len(self._listeners) + len(self._doubters) + len(self._replacers)
+        return len(self._listeners) + len(self._doubters) + len(self._replacers) + len(self._readers)
 
     def publish(self, changes: Sequence[Change]) -> None:
         if not changes:
@@ -87,6 +97,13 @@ class LocalBus:
             except Exception:  # noqa: BLE001  as above
                 _log.exception("a listener of replaced records failed")
 
+    def reread(self) -> None:
+        for listener in tuple(self._readers.values()):
+            try:
+                listener()
+            except Exception:  # noqa: BLE001  as above
+                _log.exception("a listener of readings failed")
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._add(self._listeners, listener)
 
@@ -95,6 +112,9 @@ class LocalBus:
 
     def listen_for_replaced(self, listener: Callable[[Collection[str]], None]) -> Callable[[], None]:
         return self._add(self._replacers, listener)
+
+    def listen_for_reread(self, listener: Callable[[], None]) -> Callable[[], None]:
+        return self._add(self._readers, listener)
 
     def _add(self, among: dict[object, T], listener: T) -> Callable[[], None]:
         if len(self) >= self._limit:
