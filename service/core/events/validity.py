@@ -104,6 +104,18 @@ def is_certainly_the_same(snapshot: GroupedSnapshot, record: Record, claim: Clai
     return contact.record is record and contact.claim is claim and depends_on_doubt_alone(record)
 
 
+def says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:
+    """Whether a query would answer the same, `as_of` and `source` aside."""
+    one, other = before.contact, after.contact
+    return (
+        one.record.revision == other.record.revision
+        and one.freshness.level is other.freshness.level
+        and one.verdict == other.verdict
+        and one.claim == other.claim
+        and before.opinions == after.opinions
+    )
+
+
 def _shorter(bound: float, feed: Feed) -> float:
     return bound if feed.bound is None else min(bound, feed.bound)
 
