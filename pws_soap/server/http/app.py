@@ -100,7 +100,11 @@ class SoapApp:
         if len(length) > _DIGITS or int(length) > most:
             return self._service.refuse(150, f"Its body has more than {most} bytes.")
         body = await _read(receive)
-        return None if body is None else await self._service.answer(body, headers)
+        if body is None:
+            return None
+        if len(body) != int(length):  # never carried out as if nothing had been announced
+            return self._service.refuse(150, f"Its Content-Length is {int(length)}, and {len(body)} bytes were read.")
+        return await self._service.answer(body, headers)
 
 
 async def _read(receive: Receive) -> bytes | None:

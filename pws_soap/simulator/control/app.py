@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from pws_soap.simulator.cluster.simulator import Simulator
 from pws_soap.simulator.control import views
-from pws_soap.simulator.control.values import Json, integer, json_object, number, query_number
+from pws_soap.simulator.control.values import Json, integer, json_object, number, query_number, whole_body
 from pws_soap.simulator.scripts import scenario
 from pws_soap.simulator.scripts.actions import KINDS, inject
 from pws_soap.simulator.scripts.contact_values import fields_from, plain, valid_contact
@@ -175,7 +175,7 @@ class Control:
     async def play(self, request: Request) -> Json:
         """Play a scenario in the background; the one before is stopped."""
         try:
-            steps = scenario.parse((await request.body()).decode())
+            steps = scenario.parse((await whole_body(request)).decode())
         except UnicodeDecodeError:
             raise HTTPException(400, "the body is not UTF-8") from None
         for step in steps:

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 async def json_object(request: Request, *keys: str) -> Json:
     """The body as a JSON object; no body is an empty object. With `keys`, other keys are refused."""
-    body = await request.body()
+    body = await whole_body(request)
     try:
         values = json.loads(body, parse_int=_whole) if body else {}
     except RecursionError:
@@ -34,6 +34,15 @@ async def json_object(request: Request, *keys: str) -> Json:
         if key not in keys:
             raise ValueError(f"{key}: no such key, expected some of {', '.join(keys)}")
     return values
+
+
+async def whole_body(request: Request) -> bytes:
+    """The body; 400 where another length was announced, since a request must not be obeyed as one without a body."""
+    body = await request.body()
+    announced = request.headers.get("content-length", "")[:_DIGITS]
+    if announced.isascii() and announced.isdigit() and int(announced) != len(body):
+        raise HTTPException(400, f"the body has {len(body)} bytes, its Content-Length is {announced}")
+    return body
 
 
 def query_number(request: Request, name: str, default: int) -> int:
