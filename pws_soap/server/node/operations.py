@@ -82,7 +82,7 @@ class Node:
             if not isinstance(request.call, m.Login):
                 raise Refused(request.problem or 102, request.reason)
             return m.Outcome(self._logins.answer(request.call, self.registry, now))
-        session = self._session(request.key, now)
+        session = self._session(request, now)
         if request.call is None or isinstance(request.call, m.Login):
             raise Refused(request.problem or 102, request.reason)
         return self._dispatch(request.call, session, now)
@@ -109,10 +109,10 @@ class Node:
             raise Refused(212)
         self._recent.append(now)
 
-    def _session(self, key: str | None, now: float) -> Session:
-        if not key:
-            raise Refused(100)
-        session = self.registry.sessions.get(key)
+    def _session(self, request: m.Request, now: float) -> Session:
+        if not request.key:
+            raise Refused(100, "" if request.problem else request.reason)
+        session = self.registry.sessions.get(request.key)
         if session is None:
             raise Refused(101)
         session.used = now

@@ -34,6 +34,13 @@ def words(text: str) -> str:
     return plain if len(plain) <= _LONGEST else plain[:_LONGEST] + "..."
 
 
+def outside(element: etree._Element) -> str:
+    """Says that an element is not in our namespace, the most frequent mistake of all."""
+    name = etree.QName(element)
+    where = f"in the namespace {name.namespace}" if name.namespace else "in no namespace"
+    return words(f"{name.localname} is {where}") + f", and {PWS} is expected."
+
+
 def _child(parent: etree._Element, name: str) -> etree._Element | None:
     return parent.find(f"{{{PWS}}}{name}")
 
