@@ -142,7 +142,7 @@ class PresenceWebService:
         _log.warning("node %s: %s is refused with code %d: %s", self.node.name, what, code, reason)
 
     async def _read(self, body: bytes, headers: Mapping[str, str]) -> m.Request:
-        if len(body) > _SMALL or headers.get("content-encoding") or body[:1] == b"\x1f":
+        if len(body) > _SMALL or headers.get("content-encoding"):
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._reader, _request_in_thread, body, headers, self.options)
         return _request_in(body, headers, self.options)
