@@ -225,15 +225,17 @@ async def test_strict_takes_no_packed_body_and_no_parts() -> None:
             assert etree.fromstring(reply.body).findtext(".//{*}code") == "102"
 
 
-async def test_headers_that_must_be_understood_over_a_socket() -> None:
+async def test_headers_that_must_be_understood_over_a_socket(caplog: pytest.LogCaptureFixture) -> None:
     """A fault of SOAP, counted as such; the connection is closed as after every fault."""
     header = '<w:Security xmlns:w="urn:wsse" e:mustUnderstand="1"/>'
+    caplog.set_level(logging.WARNING, "pws.server")
     async with served_board() as served, aiohttp.ClientSession() as http:
         async with http.post(served.url + PATH, data=envelope(login(), header=header)) as answer:
             assert b"SOAP-ENV:MustUnderstand</faultcode>" in await answer.read()
             assert answer.headers["Connection"] == "close"
         assert served.service.counters.replies["MustUnderstand"] == 1
         assert not served.service.node.registry.sessions
+    assert "node board: headers must be understood and are not: Security (urn:wsse)" in caplog.text
 
 
 async def test_a_long_request_is_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:

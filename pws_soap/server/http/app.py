@@ -84,9 +84,9 @@ class SoapApp:
 
     async def _reply(self, scope: Scope, receive: Receive) -> HttpReply | None:
         """The reply to a request, or None when the client has gone."""
-        if scope["path"] != PATH:
+        if scope["path"].removesuffix("/") != PATH:
             return _plain(404, f"No such path; the service is at {PATH}.")
-        if scope["method"] == "GET":
+        if scope["method"] in ("GET", "HEAD"):
             if scope["query_string"].lower().split(b"&")[0].rstrip(b"=") != b"wsdl":
                 return _plain(404, "Ask for ?wsdl, or POST a SOAP request.")
             return HttpReply(200, "text/xml; charset=utf-8", wsdl())

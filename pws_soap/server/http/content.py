@@ -1,8 +1,8 @@
 """From the body of an HTTP request to the XML in it: compression, a message of several parts, the charset.
 
 gSOAP takes some of these forms (protocol section 2, Transport), and what it refuses is refused here, so that a program
-that works here works there: more than one member of gzip, deflate without zlib's wrapping, parts in base64. The limit of
-the body holds for the unpacked one too.
+that works here works there: more than one member of gzip, deflate without zlib's wrapping, parts in base64. The limit
+of the body holds for the unpacked one too.
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ def _root_part(body: bytes, kind: email.message.Message) -> tuple[bytes, email.m
     start = kind.get_param("start")
     if isinstance(start, str) and start:
         root = next((part for part in found if _identity(part[1].get("content-id", "")) == _identity(start)), None)
+        if root is None and found and "content-id" not in found[0][1]:
+            root = found[0]  # a part without an id is any
         if root is None:
             raise Refused(150, "No part of the message has the Content-ID that start names.")
     else:

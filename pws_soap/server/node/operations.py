@@ -238,18 +238,20 @@ class Node:
         until = now + call.expiration
         if call.type == "RICH_PRESENCE":
             if not call.rich:
-                raise Refused(120)
+                raise Refused(120, "RICH_PRESENCE needs a richPresence with a document in it.")
             read = pidf_reader.read(call.rich, override=call.override)
-            state, activities, note = read.state, read.activities, read.note
+            state, activities, note, device = read.state, read.activities, read.note, read.device
         else:
             if call.basic is None:
                 raise Refused(115)
-            state, activities, note = call.basic, (), None
+            state, activities, note, device = call.basic, (), None, None
         if state is State.AVAILABLE and call.override:
             raise Refused(121)
         if state is State.DND and not call.override:
             raise Refused(122)
-        manual = None if state is None else ManualPresence(state, call.override, until, activities, note)
+        manual = None
+        if state is not None:
+            manual = ManualPresence(state, call.override, until, activities, note, None if call.override else device)
         return m.Outcome(m.Done("setPresence"), presence_set=m.PresenceSet(session.user, manual))
 
     # Checks
@@ -263,5 +265,5 @@ class Node:
                 raise Refused(124)
             checked.setdefault(self._presence.contact_key(contact), contact)
         if len(checked) > self.options.max_contacts:
-            raise Refused(135)
+            raise Refused(135, f"There are {len(checked)} of them; {self.options.max_contacts} are the limit.")
         return checked

@@ -15,11 +15,9 @@ from pws_soap.server.soap.diagnosis import outside
 from pws_soap.server.soap.mixed import at_line, elements_before_text, whole_text
 from pws_soap.server.soap.shapes import is_nil
 
-_OURS: Final = frozenset({
-    None,
-    "http://schemas.xmlsoap.org/soap/actor/next",
-    "http://www.w3.org/2003/05/soap-envelope/role/next",
-})  # fmt: skip
+_SOAP_1_1: Final = "http://schemas.xmlsoap.org/soap/envelope/"
+_SOAP_1_2: Final = "http://www.w3.org/2003/05/soap-envelope"
+_OURS: Final = frozenset({None, "http://schemas.xmlsoap.org/soap/actor/next", f"{_SOAP_1_2}/role/next"})
 """The actors and roles that are ours; a header without any is for us too.
 
 An empty one, and the ultimateReceiver of SOAP 1.2, are not, although they should be: gSOAP does not know them.
@@ -50,9 +48,7 @@ def not_understood(header: etree._Element | None, namespace: str, options: Serve
     """The headers for us that must be understood and that this server does not know, as `{namespace}name`."""
     known = {f"{{{PWS}}}session-key"} | ({f"{{{TPI}}}session-key"} if options.accept_tpi_header else set())
     return tuple(
-        str(block.tag)
-        for block in _blocks(header, namespace)
-        if block.tag not in known and block.get(f"{{{namespace}}}mustUnderstand") in ("1", "true")
+        str(block.tag) for block in _blocks(header, namespace) if block.tag not in known and _must_be_understood(block)
     )
 
 
@@ -63,4 +59,10 @@ def _blocks(header: etree._Element | None, namespace: str) -> list[etree._Elemen
 
 
 def _actor(block: etree._Element, namespace: str) -> str | None:
-    return block.get(f"{{{namespace}}}actor", block.get(f"{{{namespace}}}role"))
+    """The actor of a header in SOAP 1.1, its role in 1.2; the attribute may have the namespace of either."""
+    name = "actor" if namespace == _SOAP_1_1 else "role"
+    return block.get(f"{{{_SOAP_1_1}}}{name}", block.get(f"{{{_SOAP_1_2}}}{name}"))
+
+
+def _must_be_understood(block: etree._Element) -> bool:
+    return any(block.get(f"{{{space}}}mustUnderstand") in ("1", "true") for space in (_SOAP_1_1, _SOAP_1_2))

@@ -171,6 +171,11 @@ def _text(parent: etree._Element, name: str) -> str | None:
     return None if element is None else element.text or ""
 
 
+def _normalized(text: str | None) -> str | None:
+    """A string as xsd:normalizedString has it."""
+    return None if text is None else re.sub("[\t\r\n]", " ", text)
+
+
 def _int(parent: etree._Element, name: str) -> int:
     return int(_text(parent, name) or 0)
 
@@ -195,7 +200,7 @@ def _login(root: etree._Element) -> m.Call:
     app_session = _text(root, "app-session-id")
     return m.Login(
         username,
-        _text(root, "password"),
+        _normalized(_text(root, "password")),
         None if app_session is None else app_session.strip(),  # as the key in a header is
         _bool(root.get("force")),
     )

@@ -252,7 +252,13 @@ def control_app(control: Control) -> Starlette:
     """The control interface as an ASGI program; `Control.aclose` ends what it has started."""
     return Starlette(
         routes=[
-            Route(path, _answered(getattr(control, name)), methods=[method], name=name)
+            # A user's name may have a slash in it, plain or as %2F.
+            Route(
+                path.replace("{contact}", "{contact:path}"),
+                _answered(getattr(control, name)),
+                methods=[method],
+                name=name,
+            )
             for method, path, name, _ in ROUTES
         ],
         exception_handlers={HTTPException: _on_http_error},

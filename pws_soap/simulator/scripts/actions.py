@@ -88,11 +88,14 @@ def check(values: Mapping[str, Any]) -> None:
             raise ValueError(f"{key}: expected {keys[key][0].__name__}, got {shown(value)}")  # noqa: TRY004 - a file's value
         if key in _LIMITS and isinstance(value, int | float):
             bounded(key, value, *_LIMITS[key])
+    cleared = values.get("kind")
+    if kind == "clear" and cleared is not None and cleared not in {**REQUEST_FAULTS, **NOTIFICATION_FAULTS}:
+        raise ValueError(
+            f"kind: expected one of {', '.join({**REQUEST_FAULTS, **NOTIFICATION_FAULTS})}, got {shown(cleared)}"
+        )
     required = _REQUIRED.get(kind)
     if required is not None and required not in values:
         raise ValueError(f"{required}: {kind} needs it")
-    if values.get("per_second", 1) < 1:
-        raise ValueError(f"per_second: expected at least 1, got {shown(values['per_second'])}")
     bounded("per_second", values.get("per_second", 1), 1, MAX_COUNT)
 
 
