@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from pws_soap.server.codes import TEXTS
 from pws_soap.server.messages import OPERATIONS
-from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown
+from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown, type_words
 
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     "replace-reply": ("fault", "fault-1.2", "fault-code", "half-fault", "html-502", "html-503", "html-504", "json-502",
@@ -185,7 +185,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if key not in _TYPES or key not in known:
             raise ValueError(f"{key}: {kind} takes no such key, only {', '.join(sorted(known - {'kind'}))}")
         if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
-            expected = _TYPES[key][0].__name__
+            expected = type_words(_TYPES[key])
             raise ValueError(f"{key}: expected {expected}, got {shown(value)}")  # noqa: TRY004 - a value from a file
         if key in _MOST and isinstance(value, int | float) and not value < 0:  # what is below 0 `Fault` refuses
             bounded(key, value, 0, _MOST[key])
