@@ -476,3 +476,9 @@ def test_a_reason_is_one_short_line() -> None:
 def test_an_empty_url_beside_an_id_is_kept_apart_from_none() -> None:
     """What it means is the node's to decide."""
     assert read(envelope(register("").replace(">0<", ">3<"), "key"), LENIENT).call == m.RegisterEndPoint("", 3, 3600)
+
+
+def test_a_password_is_read_as_the_schema_has_it() -> None:
+    """A normalizedString has spaces for tabs and line ends, and keeps all of them; gSOAP reads it so."""
+    call = read(envelope(login("  a \n b ", " p\n\tq ")), LENIENT).call
+    assert call == m.Login("a b", " p  q ")

@@ -197,6 +197,12 @@ def test_no_contacts_at_all_is_possible(start: Start) -> None:
     assert "end users    " in running.out.all
 
 
+def test_names_and_passwords_are_those_that_a_request_can_hold() -> None:
+    """A name is a token, a password a normalizedString: so a request that gives the same text logs in."""
+    users = simulate_words.users_of(" pws  app ", "a\tb", (), ("imp1",), ("wall  board : x\n",))
+    assert [(user.name, user.password) for user in users] == [("pws app", "a b"), ("wall board", " x ")]
+
+
 # What is wrong is said
 
 
