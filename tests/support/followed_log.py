@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +89,9 @@ class Held:
 
     def release(self, key: str) -> None:
         self._claims.pop(key, None)
+
+    def taken(self) -> Mapping[str, Claim]:
+        return dict(self._claims)
 
     def held(self, key: str) -> Claim | None:
         claim = self._claims.get(key)

@@ -88,8 +88,8 @@ def router(context: Context) -> APIRouter:
 
         client = context.authenticator.client(request, who)
 
-        def make(bound: float | None = None) -> Representation:
-            page = context.reader.page(
+        async def make(bound: float | None = None) -> Representation:
+            page = await context.reader.page_in_turns(
                 wanted, query.limit, query.cursor, bound, sort=sort, key_name=who.name, client=client
             )
             if not who.details:
@@ -98,8 +98,9 @@ def router(context: Context) -> APIRouter:
 
         if query.max_age is not None:
             began = context.clock.monotonic()
-            story = await _read_through(context, who, context.reader.not_confirmed_within(query.max_age, wanted))
-            representation = make(query.max_age + context.clock.monotonic() - began)
+            older = await context.reader.not_confirmed_within(query.max_age, wanted)
+            story = await _read_through(context, who, older)
+            representation = await make(query.max_age + context.clock.monotonic() - began)
             return _at_once(context, request, who, representation, story, form)
         seen = visibility.visible_state(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen), form)
@@ -134,7 +135,7 @@ def router(context: Context) -> APIRouter:
                 raise ContactNotWatched([uri])
             return snapshot
 
-        def make(bound: float | None = None) -> Representation:
+        async def make(bound: float | None = None) -> Representation:
             snapshot = find(bound)
             if not who.details:
                 snapshot = context.brief(snapshot, who.groups)
@@ -147,9 +148,10 @@ def router(context: Context) -> APIRouter:
         snapshot = find()
         if query.max_age is not None:
             began = context.clock.monotonic()
-            older = context.reader.not_confirmed_within(query.max_age, Filter(text=snapshot.record.key))
+            older = await context.reader.not_confirmed_within(query.max_age, Filter(text=snapshot.record.key))
             story = await _read_through(context, who, [each for each in older if each == snapshot.record.contact])
-            return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
+            representation = await make(query.max_age + context.clock.monotonic() - began)
+            return _at_once(context, request, who, representation, story)
         key = snapshot.record.key
         shown = visibility.visible_state(
             context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details
@@ -171,8 +173,8 @@ def router(context: Context) -> APIRouter:
         """`by_state` counts the last known state of each contact; `by_freshness` says how many of them are live."""
         view = SummaryView if who.details else BriefSummaryView
 
-        def make() -> Representation:
-            counts = context.reader.summary(who.groups)
+        async def make() -> Representation:
+            counts = await context.reader.summary_in_turns(who.groups)
             return Representation(view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode())
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
