@@ -40,7 +40,7 @@ async def answer(
     media_type: str = JSON,
 ) -> Response:
     """What `make` says, now or as soon as it is worth telling. `concerns`: whether an event may change what it says."""
-    tags = Tags(request, who, media_type)
+    tags = Tags.of_request(request, who, media_type)
     wait = seconds_to_wait(request.headers.getlist("prefer"))
     revision = context.log.last  # before: what happens while it is made is news
     representation = await make()

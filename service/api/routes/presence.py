@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from service.access.principal import Principal, Scope
 from service.api import visibility
+from service.api.answers import ContactAnswer, contact_answer
 from service.api.context import Context
 from service.api.etags import JSON, Representation, Tags, tagged
 from service.api.long_poll import answer
@@ -34,7 +35,6 @@ from service.api.writers import csv_table
 from service.api.writers.fields import COLUMNS, FIELDS
 from service.core.engine import NotAvailable
 from service.core.presence.query import Filter, Page, Unknown
-from service.core.presence.snapshot import ContactSnapshot
 
 _FORMS: Final = (JSON, csv_table.MEDIA_TYPE)
 _PREFER: Final[dict[str, Any]] = {  # Any: a fragment of OpenAPI
@@ -89,12 +89,16 @@ def router(context: Context) -> APIRouter:
         client = context.authenticator.client(request, who)
 
         async def make(bound: float | None = None) -> Representation:
+            stamp = context.kept.stamp
             page = await context.reader.page_in_turns(
                 wanted, query.limit, query.cursor, bound, sort=sort, key_name=who.name, client=client
             )
             if not who.details:
                 page = replace(page, contacts=tuple(context.brief(snapshot, who.groups) for snapshot in page.contacts))
-            return _represent(context, page, form, fields, _next(request, page.cursor))
+            representation = _represent(context, page, form, fields, _next(request, page.cursor))
+            if form == JSON and bound is None:
+                context.kept.keep(*_question(request, who), representation, page.until, stamp, order=page.order)
+            return representation
 
         if query.max_age is not None:
             began = context.clock.monotonic()
@@ -129,23 +133,24 @@ def router(context: Context) -> APIRouter:
         check_query(request, "max_age", "explain")
         uri, fields = path_contact(contact), query.shown(who)
 
-        def find(bound: float | None = None) -> ContactSnapshot:
-            snapshot = context.reader.one(uri, bound, who.groups)
-            if snapshot is None:
+        def find(bound: float | None = None) -> ContactAnswer:
+            found = contact_answer(context, who, uri, fields, bound)
+            if found is None:
                 raise ContactNotWatched([uri])
-            return snapshot
+            return found
 
         async def make(bound: float | None = None) -> Representation:
-            snapshot = find(bound)
-            if not who.details:
-                snapshot = context.brief(snapshot, who.groups)
-            body = context.json.one(snapshot) if fields is None else context.json.some(snapshot, fields)
+            stamp = context.kept.stamp
+            snapshot, representation, until = find(bound)
             if query.explain:
                 why = ExplainView.of(snapshot, context.reader.opinions(snapshot, who.groups), context.reader.bound)
-                body = b'%b,"explain":%b}' % (body[:-1], why.model_dump_json().encode())
-            return Representation(body)
+                body = b'%b,"explain":%b}' % (representation.body[:-1], why.model_dump_json().encode())
+                return Representation(body)
+            if bound is None:
+                context.kept.keep(*_question(request, who), representation, until, stamp, contact=uri)
+            return representation
 
-        snapshot = find()
+        snapshot = find().snapshot
         if query.max_age is not None:
             began = context.clock.monotonic()
             older = await context.reader.not_confirmed_within(query.max_age, Filter(text=snapshot.record.key))
@@ -174,13 +179,21 @@ def router(context: Context) -> APIRouter:
         view = SummaryView if who.details else BriefSummaryView
 
         async def make() -> Representation:
+            stamp = context.kept.stamp
             counts = await context.reader.summary_in_turns(who.groups)
-            return Representation(view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode())
+            body = view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode()
+            context.kept.keep(*_question(request, who), Representation(body), counts.until, stamp)
+            return Representation(body)
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))
 
     return routes
+
+
+def _question(request: Request, who: Principal) -> tuple[str, bytes, Principal]:
+    """Who asks for what."""
+    return request.scope["path"], request.scope["query_string"], who
 
 
 def _represent(
@@ -206,7 +219,7 @@ def _at_once(
     context: Context, request: Request, who: Principal, representation: Representation, story: str, form: str = JSON
 ) -> Response:
     """An answer that reads through: it has asked the server, and does not wait for a change as well."""
-    return tagged(representation, Tags(request, who, form), context.log.last, {"Cache-Status": story})
+    return tagged(representation, Tags.of_request(request, who, form), context.log.last, {"Cache-Status": story})
 
 
 async def _read_through(context: Context, who: Principal, older: list[str]) -> str:
