@@ -10,7 +10,7 @@ import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from fastapi import Request, Security
@@ -58,6 +58,16 @@ class AccessRules:
     hosts: Collection[str] = ()
     origins: tuple[str, ...] = ()
 
+    @cached_property
+    def has_keys(self) -> bool:
+        """Whether there is any key."""
+        return len(self.keys) > 0
+
+    @cached_property
+    def keyless(self) -> Admission | None:
+        """What is let in without a key."""
+        return None if self.anonymous is None else Admission(self.anonymous)
+
 
 class Authenticator:
     """Applies the rules, the rate limits and the limit on open connections. By default everybody may do everything."""
@@ -92,19 +102,13 @@ class Authenticator:
         """The same, of an ASGI scope. Whoever asks again for the same request gets the same: it is counted once."""
         if (refused := scope.pop(_REFUSED, None)) is not None:
             raise refused
-        if _ADMITTED not in scope:
-            admission = scope[_ADMITTED] = self._admit(scope, method, headers)
-            client = _client(scope, admission)
-            wait = self._rate_limiter.take(client) if self._rate_limiter is not None else 0.0
-            if wait:
-                raise RateLimited("There were more requests than limits.requests_per_second allows one client", wait)
-        admitted: Admission = scope[_ADMITTED]
-        return admitted.principal
+        admitted: Admission | None = scope.get(_ADMITTED)
+        return (admitted or self._count(scope, method, headers)).principal
 
     def admit_early(self, scope: MutableMapping[str, Any], method: str, headers: AccessHeaders) -> Principal | None:
-        """The same, before the middleware asks; None where it will refuse the request, with the reason found here."""
+        """The same, before anybody else asks; None where the request will be refused, for the reason found here."""
         try:
-            return self.admit(scope, method, headers)
+            return self._count(scope, method, headers).principal
         except RequestRefused as refused:
             scope[_REFUSED] = refused.with_traceback(None)  # else it would hold the scope, and the scope it
             return None
@@ -160,6 +164,12 @@ class Authenticator:
 
     # --- inside
 
+    def _count(self, scope: MutableMapping[str, Any], method: str, headers: AccessHeaders) -> Admission:
+        admission = scope[_ADMITTED] = self._admit(scope, method, headers)
+        if self._rate_limiter is not None and (wait := self._rate_limiter.take(_client(scope, admission))):
+            raise RateLimited("There were more requests than limits.requests_per_second allows one client", wait)
+        return admission
+
     def _admit(self, scope: Mapping[str, Any], method: str, headers: AccessHeaders) -> Admission:
         try:
             admission = self._identify(headers)
@@ -178,23 +188,24 @@ class Authenticator:
         return admission
 
     def _check_browser(self, method: str, headers: AccessHeaders) -> None:
-        if self.rules.anonymous is not None:
-            browser_checks.check(method, headers, self.rules.hosts, self.rules.origins)
+        rules = self.rules
+        if rules.anonymous is not None:
+            browser_checks.check(method, headers, rules.hosts, rules.origins)
 
     def _identify(self, headers: AccessHeaders) -> Admission:
         """Where no keys are configured, one that is sent is ignored: it may be meant for a proxy."""
         rules = self.rules
-        key = presented(headers) if rules.keys else None
+        key = presented(headers) if rules.has_keys else None
         if key is not None:
             admission = rules.keys.find(key)
             if admission is None:
                 raise KeyRequired("Nobody has this key: it is mistyped, or it was revoked")
             return admission
-        if rules.anonymous is None:
-            if not rules.keys:
+        if rules.keyless is None:
+            if not rules.has_keys:
                 raise KeyRequired(NO_KEY_ANY_MORE)
             raise KeyRequired(f"This needs a key: {HOW}")
-        return Admission(rules.anonymous)
+        return rules.keyless
 
 
 def client_of(scope: Mapping[str, Any]) -> str:

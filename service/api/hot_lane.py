@@ -10,7 +10,8 @@ added there needs nothing here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -23,7 +24,7 @@ from service.access.principal import Principal
 from service.api.answers import contact_answer
 from service.api.context import Context
 from service.api.etags import JSON, Tags
-from service.api.kept_answers import KeptAnswer
+from service.api.kept_answers import KeptAnswer, RawHeaders
 from service.api.middleware.root_path import path_below
 from service.api.parameters.checks import path_contact
 from service.api.parameters.presence import ContactQuery
@@ -86,46 +87,51 @@ class PresenceLane:
         return {(method, path): handler for path, handler in handlers.items() for method in ("GET", "HEAD")}
 
     def _list(self, scope: Scope, _receive: Receive, send: Send) -> Awaitable[None] | None:
-        headers = _read(scope)
-        if headers is None or headers.get(b"accept") not in _ANY_FORM:
-            return None
-        return self._kept_answer(scope, send, headers)
+        return self._answer(scope, send, None, _ANY_FORM)
 
     def _summary(self, scope: Scope, _receive: Receive, send: Send) -> Awaitable[None] | None:
-        headers = _read(scope)
-        return None if headers is None else self._kept_answer(scope, send, headers)
+        return self._answer(scope, send)
 
     def _contact(self, scope: Scope, _receive: Receive, send: Send) -> Awaitable[None] | None:
-        headers = _read(scope)
-        return None if headers is None else self._kept_answer(scope, send, headers, self._make_contact)
+        return self._answer(scope, send, self._make_contact)
 
-    def _kept_answer(
+    def _answer(
         self,
         scope: Scope,
         send: Send,
-        headers: Mapping[bytes, bytes],
         make: Callable[[str, Principal], KeptAnswer | None] | None = None,
+        forms: Collection[bytes | None] | None = None,
     ) -> Awaitable[None] | None:
+        """The kept answer, or else what `make` gives. `forms`: the values of Accept that mean JSON; None: all do."""
+        raw: list[tuple[bytes, bytes]] = scope["headers"]
+        headers = dict(raw)
+        if len(headers) != len(raw) or not _ONLY_THERE.isdisjoint(headers):
+            return None
+        if forms is not None and headers.get(b"accept") not in forms:
+            return None
         who = self._authenticator.admit_early(scope, "GET", _access(headers))
         if who is None or _READ not in who.scopes:
             return None
-        path, query = path_below(scope["path"], self._root_path), scope["query_string"]
+        path, query = scope["path"], scope["query_string"]
+        if self._root_path:
+            path = path_below(path, self._root_path)
         kept = self._kept.find(path, query, who)
         if kept is None and make is not None and not query:
             kept = make(path, who)
         if kept is None or (kept.order is not None and not self._context.reader.use(kept.order, client_of(scope))):
             return None
-        asked, last = headers.get(b"if-none-match"), self._log.last
+        status, headers_sent, body = self._written(kept, headers.get(b"if-none-match"))
+        return _send(send, status, headers_sent, body if scope["method"] == "GET" else b"")
+
+    def _written(self, kept: KeptAnswer, asked: bytes | None) -> tuple[int, RawHeaders, bytes]:
+        """Status, headers and body of the answer to a client that names these tags."""
         if asked is None:
-            tag, is_known = f'"{last}-{kept.content}"', False
-        else:
-            tags = Tags(kept.question, (asked.decode("latin-1"),))
-            tag = tags.of_content(kept.content, last)
-            is_known = tags.any_will_do or tags.has(tag)
-        if is_known:
-            return _send(send, 304, [(b"etag", tag.encode("latin-1")), *kept.unchanged], b"")
-        body = kept.body if scope["method"] == "GET" else b""
-        return _send(send, 200, [(b"etag", tag.encode("latin-1")), *kept.whole], body)
+            return 200, [(b"etag", b'"%d-%b"' % (self._log.last, kept.content)), *kept.whole], kept.body
+        tags = Tags(kept.question, (asked.decode("latin-1"),))
+        tag = tags.of_content(kept.content.decode(), self._log.last)
+        if tags.any_will_do or tags.has(tag):
+            return 304, [(b"etag", tag.encode("latin-1")), *kept.unchanged], b""
+        return 200, [(b"etag", tag.encode("latin-1")), *kept.whole], kept.body
 
     def _make_contact(self, path: str, who: Principal) -> KeptAnswer | None:
         """Make the answer about a contact, without any parameters, as its route does."""
@@ -140,19 +146,23 @@ class PresenceLane:
         return self._kept.keep(path, b"", who, made.representation, made.until, stamp, contact=uri)
 
 
-def _read(scope: Scope) -> dict[bytes, bytes] | None:
-    """The headers of a request; None where one comes twice, or means something that is not known here."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    found = dict(headers)
-    return found if len(found) == len(headers) and _ONLY_THERE.isdisjoint(found) else None
-
-
 def _access(headers: Mapping[bytes, bytes]) -> AccessHeaders:
     """Those that decide whether the request may be made; Origin and Sec-Fetch-Site do not where nothing is changed."""
-    names = (b"host", b"x-api-key", b"authorization")
-    return AccessHeaders(*((headers[name].decode("latin-1"),) if name in headers else () for name in names))
+    host, key, authorization = headers.get(b"host"), headers.get(b"x-api-key"), headers.get(b"authorization")
+    if key is None and authorization is None:
+        return _without_key(host)
+    return AccessHeaders(
+        () if host is None else (host.decode("latin-1"),),
+        () if key is None else (key.decode("latin-1"),),
+        () if authorization is None else (authorization.decode("latin-1"),),
+    )
 
 
-async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+@lru_cache(maxsize=64)
+def _without_key(host: bytes | None) -> AccessHeaders:
+    return AccessHeaders(() if host is None else (host.decode("latin-1"),))
+
+
+async def _send(send: Send, status: int, headers: RawHeaders, body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 
 from service.access.principal import Principal
-from service.api.etags import Representation, content_of, question_of, with_tag
+from service.api.etags import JSON, Representation, content_of, question_of, with_tag
 from service.api.middleware.limits import complete
 from service.core.presence.boundaries import SLACK
 from service.core.presence.paging import OrderUse
@@ -50,7 +51,7 @@ class KeptAnswer:
 
     who: Principal
     question: str
-    content: str
+    content: bytes
     body: bytes
     whole: RawHeaders
     unchanged: RawHeaders
@@ -122,10 +123,9 @@ class KeptAnswers:
         kept = KeptAnswer(
             who,
             question,
-            content_of(question, representation.body),
+            content_of(question, representation.body).encode(),
             representation.body,
-            _behind_the_tag(with_tag(representation, "", is_known=False)),
-            _behind_the_tag(with_tag(representation, "", is_known=True)),
+            *_headers(representation),
             until,
             order,
             contact,
@@ -159,6 +159,21 @@ def _size(key: tuple[str, bytes, str], kept: KeptAnswer) -> int:
 
 def _is_same(one: Basis | None, other: Basis | None) -> bool:
     return one is not None and other is not None and all(a is b for a, b in zip(one, other, strict=True))
+
+
+def _headers(representation: Representation) -> tuple[RawHeaders, RawHeaders]:
+    """The headers behind the tag, of the answer and of a 304."""
+    if not representation.headers and representation.media_type == JSON:
+        return _headers_of(len(representation.body))
+    whole, unchanged = (_behind_the_tag(with_tag(representation, "", is_known=known)) for known in (False, True))
+    return whole, unchanged
+
+
+@lru_cache(maxsize=1024)  # they differ in the length alone, and contacts are of few lengths
+def _headers_of(length: int) -> tuple[RawHeaders, RawHeaders]:
+    example = Representation(b" " * length)
+    whole, unchanged = (_behind_the_tag(with_tag(example, "", is_known=known)) for known in (False, True))
+    return whole, unchanged
 
 
 def _behind_the_tag(response: Response) -> RawHeaders:
