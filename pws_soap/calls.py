@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from lxml import etree
+from msgspec.structs import replace
 
 from pws_soap import codec, envelope, replies
 from pws_soap import contract as contracts

@@ -11,12 +11,12 @@ Nothing in a reply is passed over in silence: whatever is not an entry about one
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Final, TypeAlias
 
 from lxml import etree
+from msgspec.structs import replace
 
 from pws_soap import pidf
 from pws_soap.envelope import local, local_of

@@ -6,10 +6,11 @@ keeps who said what, so that a decision can be explained afterwards from the val
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from pws_soap.models import PresenceState
 
@@ -64,8 +65,7 @@ def kind_of(tuple_id: str) -> DeviceKind:
     return DeviceKind.OTHER
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(msgspec.Struct, frozen=True, gc=False):
     """One tuple (RFC 3863 section 4.1.2). What the document does not say is None.
 
     `basic` is its basic status: True for open, False for closed, None when it says neither; `open` asks only for the
@@ -96,8 +96,7 @@ class Device:
         return self.basic is True
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One document, read.
 
     `contact` is `user@domain`, or None when the entity is missing or no such thing. `state` and `decided_by` (the

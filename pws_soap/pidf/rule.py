@@ -40,10 +40,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from pws_soap.models import PresenceState
-from pws_soap.pidf.model import Device, Reading
+from pws_soap.models import Presence, PresenceState
+from pws_soap.pidf.model import Reading
 
 SCALE: Final = (
     PresenceState.UNAVAILABLE,
@@ -130,6 +130,19 @@ RINGING: Final = frozenset({"alerting", "ringing"})
 CALLS: Final = IN_CALL | RINGING
 """Words of the phone itself, which count for a closed device too."""
 MEETINGS: Final = frozenset({"meeting", "in-meeting", "in-a-meeting", "presentation"})
+
+
+class Device(Protocol):
+    """What the rule asks of a device, in a `Reading` or in a `Presence`."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def basic(self) -> bool | None: ...
+
+    @property
+    def activities(self) -> tuple[str, ...]: ...
 
 
 class Weight(StrEnum):
@@ -268,13 +281,22 @@ def explain(reading: Reading) -> tuple[str, ...]:
     """
     if reading.problem is not None:
         return (f"{reading.state}: the document could not be read: {reading.problem}",)
-    found = statements(reading.said, reading.phone_status, reading.im_status, reading.devices, reading.basic)
+    return _lines(reading, reading.said)
+
+
+def explanation(presence: Presence) -> tuple[str, ...]:
+    """The same for a presence that was made of a reading; empty for any other, and for one with a problem."""
+    return () if presence.said is None else _lines(presence, presence.said)
+
+
+def _lines(read: Reading | Presence, said: tuple[str, ...]) -> tuple[str, ...]:
+    found = statements(said, read.phone_status, read.im_status, read.devices, read.basic)
     state, by = decide(found)
     if by is None:
-        return (f"{state}: neither the person nor a device says anything about the state", *reading.times)
+        return (f"{state}: neither the person nor a device says anything about the state", *read.times)
     lines = [f"{state}: decided by {by.where} ({by.weight.value})"]
     lines += [f"{one.where} says {one.state}: {_against(one, by)}" for one in found if one is not by]
-    return (*lines, *reading.times)
+    return (*lines, *read.times)
 
 
 def _against(one: Statement, by: Statement) -> str:

@@ -145,7 +145,9 @@ class KeptAnswers:
         if record is None:
             return None
         marks = None if who.details else self._log.snapshot(record.key)
-        return (record, self._store.feeds()[record.feed], self._reader.held(record.key), marks)
+        feed, claim = self._store.feeds()[record.feed], self._reader.held(record.key)
+        # A reading that several contacts share moves on while the record stays.
+        return (record, record.reading, record.source, feed, claim, marks)
 
     def _drop(self, key: tuple[str, bytes, str]) -> None:
         kept = self._kept.pop(key, None)

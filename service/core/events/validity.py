@@ -13,7 +13,7 @@ from typing import NamedTuple
 from service.core.presence.availability import Rule
 from service.core.presence.boundaries import SLACK, unchanged_until
 from service.core.presence.claim import Claim
-from service.core.presence.freshness import Level
+from service.core.presence.freshness import Level, last_known
 from service.core.presence.records import Feed, Record
 from service.core.presence.snapshot import GroupedSnapshot
 
@@ -40,6 +40,8 @@ def is_still_valid(cached: CachedSnapshot, record: Record, feed: Feed, claim: Cl
     if record.reading is None or record.presence is None or record.doubt is not None:
         return True  # unknown or stale, whatever becomes of the feed
     live = contact.freshness.level is Level.LIVE
+    if not live and feed.doubt is None and last_known(record, feed) != contact.freshness.as_of:
+        return False  # it was stale by its age, and has been read again
     if feed is not cached.feed:
         if feed.bound != cached.feed.bound:
             return False

@@ -12,7 +12,7 @@ from service.core.presence.freshness import Level
 from service.core.presence.look import Look
 from service.core.presence.records import Record
 from service.core.presence.snapshot import with_claim
-from service.core.presence.steps import Steps, slices
+from service.core.presence.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,9 @@ def count(
 ) -> Steps[tuple[Counts, dict[str, Counts]]]:
     """Count all contacts that somebody sees who may see the groups `within`, and those of each of `groups`."""
     whole, by_group = Tally(), {name: Tally() for name in groups}
-    records = look.records()
-    for some in slices(records):
+    parts = look.parts()
+    some = next(parts, None)
+    while some is not None:
         for record, freshness in look.assessed(some):
             groups_of = availability.groups(record.key)
             if within is not None and not any(name in within for name, _ in groups_of):
@@ -80,6 +81,7 @@ def count(
                 if name in by_group:
                     verdict = decide(record, freshness, rule, look.now)
                     by_group[name].add(record, level, available=with_claim(verdict, claim).available)
-        if len(some) < len(records):
+        some = next(parts, None)
+        if some is not None:
             yield
     return whole.counts(), {name: tally.counts() for name, tally in by_group.items()}

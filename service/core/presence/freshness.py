@@ -54,9 +54,9 @@ def default_bound(safety_interval: float) -> float:
 
 def last_known(record: Record, feed: Feed) -> Moment | None:
     """The last moment for which the state is known to have been true, or None."""
-    if record.presence is None or record.reading is None:
+    if record.presence is None or record.rests_on is None:
         return None
-    own = record.reading.at
+    own = record.rests_on.start.at
     other = feed.confirmed if record.doubt is None else record.doubt.as_of
     return own if other is None or own >= other else other
 

@@ -1,7 +1,8 @@
 """What is said of contacts at one moment, however long it takes to say it.
 
 Records and feeds are values. So whoever takes them, the claims and the time once, can go through thousands of contacts
-with pauses between, and everything that it finds is true for that one moment.
+with pauses between, and everything that it finds is true for that one moment. One thing may move on meanwhile: a
+reading that records share. That is counted, and such a look is not believed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from service.core.presence.boundaries import unchanged_until
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness, assess
 from service.core.presence.records import Feed, Record
+from service.core.presence.steps import SLICE, slices
 from service.core.presence.store import Store
 
 Held = Callable[[str], Claim | None]
@@ -27,23 +29,37 @@ class Look:
     what was said of the contacts so far.
     """
 
-    def __init__(self, store: Store, availability: Availability, held: Held, bound: float, now: float) -> None:
+    def __init__(
+        self, store: Store, availability: Availability, held: Held, bound: float, now: float, moves: Callable[[], int]
+    ) -> None:
+        """`moves` counts how often shared readings have moved on."""
         self._store = store
         self._version = store.version
         self._feeds = dict(store.feeds())
         self._availability = availability
         self._held = held
         self._bound = bound
-        self._records: Sequence[Record] = ()
+        self._moves, self._moved = moves, moves()
+        self._records: list[Record] = []
         self._after = ""
         self.now = now
         self.revision = store.revision
         self.until = inf
 
-    def records(self, after: str = "") -> Sequence[Record]:
-        """All contacts of that moment beyond the key `after`; to be asked for in the turn in which the look begins."""
-        self._records, self._after = self._store.records(after), after
+    def records(self) -> list[Record]:
+        """All contacts of that moment; to be asked for in the turn in which the look begins."""
+        self._records = list(self._store.records())
         return self._records
+
+    def parts(self, after: str = "") -> Iterator[Sequence[Record]]:
+        """The contacts beyond the key `after` in parts. The second is to be asked for before the first pause."""
+        self._after = after
+        records = self._store.records(after)
+        first = records[:SLICE]
+        yield first
+        if len(records) > SLICE:
+            self._records = list(records)
+            yield from slices(self._records[SLICE:])
 
     def assessed(self, records: Iterable[Record]) -> Iterator[tuple[Record, Freshness]]:
         """How sure the state of each is."""
@@ -72,6 +88,8 @@ class Look:
         """Whether something that may have been called live is in doubt by now."""
         if self._store.version == self._version:
             return False
+        if self._moves() != self._moved:
+            return True
         feeds = self._store.feeds()
         if any(_is_less_sure(feeds[name], feed) for name, feed in self._feeds.items()):
             return True

@@ -112,8 +112,8 @@ class Pager:
     ) -> Steps[tuple[list[ContactSnapshot], str | None]]:
         """By contact: nothing has to be kept."""
         key = begin.key if isinstance(begin, After) else ""
-        records = _descending(look.records(), key) if sort.descending else look.records(key)
-        found = yield from _first_of(self._passing(look, slices(records), wanted), limit + 1)
+        parts = slices(_descending(look.records(), key)) if sort.descending else look.parts(key)
+        found = yield from _first_of(self._passing(look, parts, wanted), limit + 1)
         following = cursor_after(question, found[limit - 1].record.key) if len(found) > limit else None
         return found[:limit], following
 
@@ -143,7 +143,7 @@ class Pager:
         """The first page, whose order is kept where others follow."""
         by_key: dict[str, ContactSnapshot] = {}
         values: list[tuple[str, str | float | None]] = []
-        for contact in self._passing(look, slices(look.records()), wanted):
+        for contact in self._passing(look, look.parts(), wanted):
             if contact is None:
                 yield
                 continue

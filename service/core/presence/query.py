@@ -18,7 +18,7 @@ from service.core.presence.paging import OrderUse, Page, Pager
 from service.core.presence.records import Record
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, with_claim
 from service.core.presence.sorting import BY_CONTACT, Sort
-from service.core.presence.steps import Steps, at_once, in_turns, slices
+from service.core.presence.steps import Steps, at_once, in_turns
 from service.core.presence.store import Store
 
 __all__ = ["ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
@@ -59,6 +59,11 @@ class Reader:
         self._claims = claims or NoClaims()
         self._members_of: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
         self._pager = Pager(store, clock, self._passing)
+        self._reread = 0
+        store.changes.listen_for_reread(self._count_rereading)
+
+    def _count_rereading(self) -> None:
+        self._reread += 1
 
     @property
     def groups(self) -> Mapping[str, frozenset[str]]:
@@ -142,18 +147,20 @@ class Reader:
 
         State, activity, freshness and availability do not count: whether they hold is what is to be found out.
         """
-        found, _ = await in_turns(self._not_confirmed_within(max_age, wanted), self._clock)
-        return found
+        return (await in_turns(self._not_confirmed_within(max_age, wanted), self._clock))[0]
 
     def _not_confirmed_within(self, max_age: float, wanted: Filter) -> Steps[list[str]]:
         look, members, found = self._look(), self.members(wanted), list[str]()
         asked = Filter(groups=wanted.groups, text=wanted.text)
-        for some in slices(look.records()):
+        parts = look.parts()
+        some = next(parts, None)
+        while some is not None:
             found += [
                 record.contact
                 for record, freshness in look.assessed(some)
                 if passes(record, freshness, asked, members) and not _is_younger(freshness, max_age, look.now)
             ]
+            some = next(parts, None)
             yield
         return found
 
@@ -229,7 +236,7 @@ class Reader:
     def _look(self, bound: float | None = None, held: Held | None = None) -> Look:
         bound = self._bound if bound is None else min(bound, self._bound)
         held = self._claims.taken().get if held is None else held
-        return Look(self._store, self._availability, held, bound, self._clock.monotonic())
+        return Look(self._store, self._availability, held, bound, self._clock.monotonic(), lambda: self._reread)
 
     async def _in_turns(self, asked: Callable[[Look], Steps[T]], bound: float | None = None) -> T:
         """What was so when it was asked, and that nothing of it that is called live is in doubt by now.
