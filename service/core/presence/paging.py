@@ -29,7 +29,7 @@ from service.core.presence.look import Look
 from service.core.presence.records import Record
 from service.core.presence.snapshot import ContactSnapshot
 from service.core.presence.sorting import BY_CONTACT, Sort, SortBy, arranged, sort_value
-from service.core.presence.steps import Steps, slices
+from service.core.presence.steps import SLICE, Steps, slices
 from service.core.presence.store import Store
 
 Passing = Callable[[Look, Iterable[Sequence[Record]], Filter], Iterator[ContactSnapshot | None]]
@@ -141,19 +141,24 @@ class Pager:
         self, look: Look, wanted: Filter, limit: int, sort: Sort, question: bytes, client: str
     ) -> Steps[tuple[list[ContactSnapshot], str | None, OrderUse | None]]:
         """The first page, whose order is kept where others follow."""
-        by_key: dict[str, ContactSnapshot] = {}
+        records: dict[str, Record] = {}
         values: list[tuple[str, str | float | None]] = []
         for contact in self._passing(look, look.parts(), wanted):
             if contact is None:
                 yield
                 continue
-            by_key[contact.record.key] = contact
-            values.append((contact.record.key, sort_value(sort.by, contact.record, contact.verdict)))
+            record = contact.record
+            records[record.key] = record
+            values.append((record.key, sort_value(sort.by, record, contact.verdict)))
         keys = yield from arranged(values, descending=sort.descending)
-        found = [by_key[key] for key in keys[:limit]]
+        # Of very many contacts only those of the page are worth keeping while the others are looked at.
+        page = [records[key] for key in keys[:limit]]
+        found = yield from _first_of(self._passing(look, slices(page), wanted), limit)
         if len(keys) <= limit:
             return found, None, None
         order = OrderUse(question, self._orders.keep(question, client, keys), begins=True)
+        if len(keys) > SLICE:
+            yield
         return found, cursor_at(question, order.name, limit), order
 
 

@@ -25,8 +25,6 @@ __all__ = ["ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Re
 
 _MAX_KEPT_MEMBERS: Final = 64
 """Combinations of groups whose members are kept."""
-
-
 _ANY: Final = Filter()
 _TRIES: Final = 3
 """Times that very many contacts are asked in turns, before they are asked in one."""

@@ -86,6 +86,8 @@ def arranged(contacts: Iterable[tuple[str, str | float | None]], *, descending: 
         else:
             valued.append((value, key))
     ordered = yield from in_order(valued, _value, descending=descending)
+    if len(ordered) > _RUN:
+        yield
     return (*(key for _, key in ordered), *others)
 
 
