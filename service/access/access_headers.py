@@ -5,7 +5,6 @@ Whoever reads requests fills them in: the middleware from Starlette's headers, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
@@ -14,13 +13,14 @@ from starlette.datastructures import Headers
 class AccessHeaders(NamedTuple):
     """All values of each: Host, X-API-Key, Authorization, Origin and Sec-Fetch-Site."""
 
-    hosts: Sequence[str] = ()
-    api_keys: Sequence[str] = ()
-    authorizations: Sequence[str] = ()
-    origins: Sequence[str] = ()
-    sites: Sequence[str] = ()
+    hosts: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = ()
+    authorizations: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, headers: Headers) -> AccessHeaders:
         """Of a request with these headers."""
-        return cls(*map(headers.getlist, ("host", "x-api-key", "authorization", "origin", "sec-fetch-site")))
+        names = ("host", "x-api-key", "authorization", "origin", "sec-fetch-site")
+        return cls(*(tuple(headers.getlist(name)) for name in names))

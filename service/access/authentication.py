@@ -38,10 +38,14 @@ NO_KEY_ANY_MORE: Final = (
     "There is no key any more, so nobody is let in: add one to the configuration (pws key new) and send SIGHUP, or "
     "restart the service"
 )
+_HOSTS: Final = 256
+"""Values of Host that are remembered, of 300 characters at most; for others it is decided each time."""
 _FAILURES: Final = 20
 """Wrong keys that one address may send in a row; further ones are answered with 429."""
 _FORGIVEN_AFTER: Final = 3.0
 """Seconds after which one address may send one more wrong key."""
+
+_NOBODY: Final = Admission(Principal("", frozenset()))
 
 log = logging.getLogger("pws.service")
 
@@ -57,6 +61,11 @@ class AccessRules:
     anonymous: Principal | None = ANYBODY
     hosts: Collection[str] = ()
     origins: tuple[str, ...] = ()
+
+    @cached_property
+    def let_in(self) -> set[tuple[str, ...]]:
+        """Values of Host under which requests without a key, that change nothing, were let in: at most `_HOSTS`."""
+        return set()
 
     @cached_property
     def has_keys(self) -> bool:
@@ -166,17 +175,30 @@ class Authenticator:
 
     def _count(self, scope: MutableMapping[str, Any], method: str, headers: AccessHeaders) -> Admission:
         admission = scope[_ADMITTED] = self._admit(scope, method, headers)
-        if self._rate_limiter is not None and (wait := self._rate_limiter.take(_client(scope, admission))):
+        limiter = self._rate_limiter
+        if limiter is not None and limiter.limited and (wait := limiter.take(_client(scope, admission))):
             raise RateLimited("There were more requests than limits.requests_per_second allows one client", wait)
         return admission
 
     def _admit(self, scope: Mapping[str, Any], method: str, headers: AccessHeaders) -> Admission:
+        """What is let in. Where a request without a key only reads, its host alone decides, so that is remembered."""
+        hosts, api_keys, authorizations, _, _ = headers
+        keyless, let_in = self.rules.keyless, self.rules.let_in
+        if keyless is None or api_keys or authorizations or method not in browser_checks.SAFE:
+            return self._admit_anew(scope, method, headers)
+        if hosts not in let_in:
+            self._admit_anew(scope, method, headers)
+            if len(let_in) < _HOSTS:
+                let_in.add(hosts)
+        return keyless
+
+    def _admit_anew(self, scope: Mapping[str, Any], method: str, headers: AccessHeaders) -> Admission:
         try:
             admission = self._identify(headers)
         except KeyRequired as refused:
             if not (headers.authorizations or headers.api_keys):
                 raise
-            source = _source(scope)
+            source = _client(scope, _NOBODY)
             wait = self._failures.take(source) if self._failures is not None else 0.0
             if wait:
                 raise RateLimited("There were too many requests with a wrong key from this address", wait) from None
@@ -214,12 +236,10 @@ def client_of(scope: Mapping[str, Any]) -> str:
 
 
 def _client(scope: Mapping[str, Any], admission: Admission) -> str:
-    return f"key {admission.principal.name}" if admission.digest else _source(scope)
-
-
-def _source(scope: Mapping[str, Any]) -> str:
+    if admission.digest:
+        return f"key {admission.principal.name}"
     client = scope.get("client")
-    return _network(client[0] if client is not None else None)
+    return _network(None if client is None else client[0])
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,8 @@ from service.access import authority
 from service.access.access_headers import AccessHeaders
 from service.access.errors import HostNotAllowed, OriginNotAllowed
 
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
 
 
 def check(method: str, headers: AccessHeaders, hosts: Collection[str], origins: Collection[str]) -> None:
@@ -26,7 +27,7 @@ def check(method: str, headers: AccessHeaders, hosts: Collection[str], origins: 
             "Without a key this service answers to addresses, to localhost, and to the names in http.allowed_hosts: "
             "add the name that this request is for, or ask with a key"
         )
-    if method in _SAFE:
+    if method in SAFE:
         return
     given = headers.origins
     sites = ",".join(headers.sites).lower().split(",")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -80,24 +80,16 @@ class PresenceLane:
     def entries(self) -> Entries:
         """By method and path."""
         handlers: dict[str, Handler] = {
-            "/v1/presence": self._list,
-            "/v1/presence/": self._contact,
-            "/v1/summary": self._summary,
+            "/v1/presence": partial(self._answer, forms=_ANY_FORM),
+            "/v1/presence/": partial(self._answer, make=self._make_contact),
+            "/v1/summary": self._answer,
         }
         return {(method, path): handler for path, handler in handlers.items() for method in ("GET", "HEAD")}
-
-    def _list(self, scope: Scope, _receive: Receive, send: Send) -> Awaitable[None] | None:
-        return self._answer(scope, send, None, _ANY_FORM)
-
-    def _summary(self, scope: Scope, _receive: Receive, send: Send) -> Awaitable[None] | None:
-        return self._answer(scope, send)
-
-    def _contact(self, scope: Scope, _receive: Receive, send: Send) -> Awaitable[None] | None:
-        return self._answer(scope, send, self._make_contact)
 
     def _answer(
         self,
         scope: Scope,
+        _receive: Receive,
         send: Send,
         make: Callable[[str, Principal], KeptAnswer | None] | None = None,
         forms: Collection[bytes | None] | None = None,
@@ -126,7 +118,7 @@ class PresenceLane:
     def _written(self, kept: KeptAnswer, asked: bytes | None) -> tuple[int, RawHeaders, bytes]:
         """Status, headers and body of the answer to a client that names these tags."""
         if asked is None:
-            return 200, [(b"etag", b'"%d-%b"' % (self._log.last, kept.content)), *kept.whole], kept.body
+            return 200, kept.tagged(self._log.last), kept.body
         tags = Tags(kept.question, (asked.decode("latin-1"),))
         tag = tags.of_content(kept.content.decode(), self._log.last)
         if tags.any_will_do or tags.has(tag):

@@ -60,6 +60,14 @@ class KeptAnswer:
     contact: str | None
     basis: Basis | None
     stamp: Stamp
+    _event: int = -1
+    _tagged: RawHeaders = ()
+
+    def tagged(self, event: int) -> RawHeaders:
+        """All headers of the answer, with the tag that it has when `event` is the newest one."""
+        if event != self._event:
+            self._event, self._tagged = event, ((b"etag", b'"%d-%b"' % (event, self.content)), *self.whole)
+        return self._tagged
 
 
 class KeptAnswers:

@@ -55,6 +55,17 @@ TARGETS = (
     "/v1/summary",
     "/v1/summary?x=1",
 )
+KEPT = (
+    "/v1/presence?limit=3",
+    "/v1/presence?sort=-available&limit=2",
+    "/v1/presence?available=true",
+    "/v1/presence/ann@example.com",
+    "/v1/presence/bob@example.com",
+    "/v1/presence/joe@example.com?fields=available",
+    "/v1/presence/zoe@example.com",
+    "/v1/summary",
+)
+"""Questions that are asked again and again from the beginning of a history."""
 WHO = st.sampled_from([None, "unknown", "reader", "claimer", "root", "sales", "board"])
 CONTACT = st.sampled_from(CONTACTS)
 SECONDS = st.sampled_from([0.0005, 0.5, 1.0, 4.0, 5.0, 10.0, 19.9995, 20.0, 30.0, 60.0, 601.0, 1260.0])
@@ -85,10 +96,19 @@ class Histories(RuleBasedStateMachine):
             usual, plain = asyncio.run(self.twins.ask(target, headers))
             assert _shown(usual) == _shown(plain)
 
-    @initialize()
-    def opens(self) -> None:
+    @initialize(
+        states=st.lists(st.sampled_from(PresenceState), min_size=len(CONTACTS), max_size=len(CONTACTS)),
+        questions=st.lists(st.tuples(st.sampled_from(KEPT), st.sampled_from(["reader", "root", "sales", "board"]))),
+    )
+    def opens(self, states: list[PresenceState], questions: list[tuple[str, str]]) -> None:
+        """All are read, and something was asked already."""
         self.both(lambda each: each.store.watch(CONTACTS, "dispatcher"))
         self.both(lambda each: each.store.trust("dispatcher"))
+        found = [presence(contact, state) for contact, state in zip(CONTACTS, states, strict=True)]
+        self.both(lambda each: each.store.put(found, each.store.begin(), source=Source.SUBSCRIBED))
+        for target, who in questions[-ASKED_AGAIN:]:
+            self.asked[target + who] = target, {"Host": "localhost", **bearer(who)}
+        self.ask_again()
 
     # --- what happens
 
@@ -169,6 +189,11 @@ class Histories(RuleBasedStateMachine):
 
         self.both(change)
 
+    @rule(seconds=st.sampled_from([4.5, 5.0, 20.0, 60.0]))
+    def waits_for_a_boundary(self, seconds: float) -> None:
+        self.twins.clock.advance(seconds)
+        self.ask_again()
+
     @rule(seconds=SECONDS)
     def waits(self, seconds: float) -> None:
         self.twins.clock.advance(seconds)
@@ -246,5 +271,5 @@ def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
     return answer.status, list(answer.headers.items()), answer.body
 
 
-Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Histories.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 test_the_lane_says_what_the_routes_say = Histories.TestCase

@@ -15,7 +15,7 @@ from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter, Reader
 from service.core.presence.records import Source
 from service.core.presence.sorting import Sort, SortBy
-from service.core.presence.steps import SLICE, at_once, slices
+from service.core.presence.steps import SLICE, Steps, at_once, slices
 
 MANY = 2 * SLICE + 500
 NAMES = [f"user{number:05d}@example.com" for number in range(MANY)]
@@ -171,7 +171,7 @@ def test_slices_are_the_whole() -> None:
 def test_at_once_runs_all_steps() -> None:
     seen: list[int] = []
 
-    def steps():  # type: ignore[no-untyped-def]
+    def steps() -> Steps[str]:
         for number in range(3):
             seen.append(number)
             yield
