@@ -19,6 +19,8 @@ DECISIONS = {
     "pws_soap.arguments",
     "pws_soap.codec",
     "pws_soap.contract",
+    "pws_soap.entries",
+    "pws_soap.kept_replies",
     "pws_soap.envelope",
     "pws_soap.lifecycle",
     "pws_soap.markup",

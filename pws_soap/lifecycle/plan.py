@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.table import SESSIONS, USABLE, Kind, Phase, ResourceEvent
@@ -145,7 +145,12 @@ def _fill(slots: tuple[frozenset[str], ...], missing: Collection[str], most: int
     ordered, given, filled = sorted(missing), 0, []
     for slot in slots:
         room = max(0, min(most - len(slot), len(ordered) - given))
-        filled.append(slot.union(ordered[given : given + room]) if room else slot)
+        filled.append(_compact(slot.union(ordered[given : given + room])) if room else slot)
         given += room
-    filled += [frozenset(ordered[start : start + most]) for start in range(given, len(ordered), most)]
+    filled += [_compact(set(ordered[start : start + most])) for start in range(given, len(ordered), most)]
     return tuple(filled)
+
+
+def _compact(contacts: Set[str]) -> frozenset[str]:
+    """The same, kept for long: a set that was filled one by one has room for four times as many, a copy for twice."""
+    return frozenset(set(contacts))

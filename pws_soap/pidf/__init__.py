@@ -10,6 +10,7 @@ word that decides a state into `rule`.
 from pws_soap.errors import PidfError
 from pws_soap.pidf.carrier import Content, Document, read_document, read_list, read_list_in_steps, to_presence
 from pws_soap.pidf.elements import moment
+from pws_soap.pidf.kept import KeptReadings, is_timeless
 from pws_soap.pidf.model import Device, DeviceKind, Reading
 from pws_soap.pidf.rule import explain, explanation
 
@@ -18,10 +19,12 @@ __all__ = [
     "Device",
     "DeviceKind",
     "Document",
+    "KeptReadings",
     "PidfError",
     "Reading",
     "explain",
     "explanation",
+    "is_timeless",
     "moment",
     "read_document",
     "read_list",

@@ -152,7 +152,7 @@ def _piece(source: DocumentParser, data: bytes, piece: Piece, now: datetime | No
         if piece.end - piece.start > MAX_DOCUMENT:
             raise PidfError(f"longer than {MAX_DOCUMENT} bytes")  # noqa: TRY301  # as above
         prolog = data[max(piece.prolog, piece.start - _MAX_PROLOG) : piece.start]
-        return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)), now)
+        return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)), now, counted=True)
     except PidfError as error:
         raise PidfError(error.reason, _contact(data, piece)) from None
 

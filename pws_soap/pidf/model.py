@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -58,7 +59,12 @@ _KINDS: Final[tuple[tuple[str, DeviceKind], ...]] = (
 
 def kind_of(tuple_id: str) -> DeviceKind:
     """The kind of device that a tuple's id names: the first prefix that fits, without regard to case."""
-    lowered = tuple_id[:MAX_WORD].strip().lower()
+    return _kind_of(tuple_id[:MAX_WORD])
+
+
+@lru_cache(maxsize=1024)
+def _kind_of(tuple_id: str) -> DeviceKind:
+    lowered = tuple_id.strip().lower()
     for prefix, kind in _KINDS:
         if lowered.startswith(prefix):
             return kind

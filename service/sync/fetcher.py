@@ -228,7 +228,7 @@ class Fetcher:
     ) -> int | None:
         """Take a reply in; how many contacts changed. None where the subscription was lost on the way: the rest of the
         reply counts as little as one that comes after the loss, and what was taken in is doubted with the feed."""
-        unattributed = [each for each in presences if not each.contact or not tracked.may_carry(each.contact)]
+        unattributed = [] if self._store.repeats(presences) else _unattributed(tracked, presences)
         if unattributed:  # nothing of this reply is called live, not between two steps of it either
             self._doubt_all(tracked, unattributed)
         steps = self._poller.take_in_steps(tracked, presences, reading, Source.SUBSCRIBED)
@@ -309,3 +309,10 @@ class Fetcher:
 def _names(unattributed: list[Presence]) -> str:
     """The first name among entries of a reply, quoted; empty where they have none."""
     return next((f"{each.contact[:_SHOWN]!a}" for each in unattributed if each.contact), "")
+
+
+def _unattributed(tracked: TrackedSubscription, presences: Sequence[Presence]) -> list[Presence]:
+    """What is about nobody whom the subscription may carry."""
+    if tracked.subscription.contacts.issuperset([each.contact for each in presences]):  # nearly always
+        return []
+    return [each for each in presences if not each.contact or not tracked.may_carry(each.contact)]

@@ -76,7 +76,7 @@ class Poller:
         What this subscription does not carry was true just now, and no notification ends that: it is in doubt from the
         first step on, and for that reason after the last one, whatever the reply says of it.
         """
-        others = self._others(tracked, presences)
+        others = [] if self._store.repeats(presences) else self._others(tracked, presences)
         self._doubt(others)
         report = yield from self._store.put_in_steps(presences, reading, source=source)
         self._doubt(others)

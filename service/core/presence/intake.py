@@ -1,8 +1,8 @@
 """One reply on its way into the store: what it says of each contact, beside what is known of it.
 
 Most of a reply is what the reply before it has said. What is the same in every field needs no new record: the records
-share a reading (`SharedReading`), and that one moves on. A reply that is the very one before it, which a client that
-keeps the last one can prove, is not even looked through.
+share a reading (`SharedReading`), and that one moves on. A reply of the very objects of the one before it is not even
+looked through: the client does not read equal bytes again.
 
 Moving it on says the same as reading each contact again would: `tests/core/presence/test_intake.py` holds them equal.
 It is right only where all records that rest on the reading and are in no doubt were named again, so they are counted;
@@ -11,8 +11,8 @@ those of which something else is said leave it before it moves.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import is_
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -49,36 +49,42 @@ class Intake:
 
     def moves_on(self, order: int) -> bool:
         """Whether a reading that records rest on was moved on; sets `rest`. `order`: that of being taken in."""
-        if (whole := self._is_the_last_one()) is not None:
+        if (whole := repeated_by(self._table, self._presences)) is not None and self._may_follow(whole):
             self._named = whole.named
             self._move(whole, order)
             return True
         named = {same_contact(each.contact): each for each in self._presences}
         self._named = len(named)
-        same: Counter[SharedReading] = Counter()
-        other: Counter[SharedReading] = Counter()
-        for key, presence in named.items():
-            record = self._table.get(key)
-            if record is None or record.rests_on is None or record.doubt is not None or record.presence is None:
-                continue
-            (same if _is_just_the_same(record.presence, presence) else other)[record.rests_on] += 1
+        same, other = self._compare(named)
         moved = max(same, key=same.__getitem__, default=None)
-        if moved is None or not self._may_follow(moved) or same[moved] + other[moved] != moved.sure > 2 * other[moved]:
+        if moved is None or not self._may_follow(moved) or not _pays(same[moved], other.get(moved, 0), moved.sure):
             self.rest = list(named.items())
             return False
-        if len(named) > same[moved]:
+        if len(same) > 1:
             self.rest = [each for each in named.items() if not self._is_the_same_on(moved, *each)]
-            self._leave_behind(moved)
+        self._leave_behind(moved)
         self._move(moved, order)
         return True
 
-    def _is_the_last_one(self) -> SharedReading | None:
-        """The reading that this very reply was already, where all of it still rests on that."""
-        record = self._table.get(same_contact(self._presences[0].contact)) if self._presences else None
-        shared = None if record is None else record.rests_on
-        if shared is None or shared.reply is not self._presences or shared.sure != shared.named:
-            return None
-        return shared if self._may_follow(shared) else None
+    def _compare(self, named: Mapping[str, Presence]) -> tuple[dict[SharedReading, int], dict[SharedReading, int]]:
+        """By the readings that those named rest on without doubt: how many are as they were, and how many are not.
+
+        Sets `rest` to all but the former.
+        """
+        same: dict[SharedReading, int] = {}
+        other: dict[SharedReading, int] = {}
+        rest, get = self.rest, self._table.get
+        for key, presence in named.items():
+            record = get(key)
+            shared = None if record is None or record.doubt is not None else record.rests_on
+            if shared is None or record is None or record.presence is None:
+                rest.append((key, presence))
+            elif _is_just_the_same(record.presence, presence):
+                same[shared] = same.get(shared, 0) + 1
+            else:
+                rest.append((key, presence))
+                other[shared] = other.get(shared, 0) + 1
+        return same, other
 
     def _may_follow(self, shared: SharedReading) -> bool:
         return shared.source is self._source and shared.start.order <= self.reading.order
@@ -107,7 +113,7 @@ class Intake:
         """All is taken in: where all of the reply rests on one reading, the next one may be the same."""
         shared = self._shared
         if shared is not None and shared.start is self.reading and shared.sure == self._named:
-            shared.reply, shared.named = self._presences, self._named
+            shared.reply, shared.named = tuple(self._presences), self._named
 
     # --- what is not
 
@@ -160,6 +166,20 @@ class Intake:
     def _spans_after(self, record: Record, presence: Presence) -> Spans:
         spans = spans_after(record, presence, self.reading.at)
         return spans if spans is record.spans else self._spans.setdefault(spans, spans)
+
+
+def repeated_by(table: RecordTable, presences: Sequence[Presence]) -> SharedReading | None:
+    """The reading that consisted of these very presences, where all of whom it told still rest on it, without doubt."""
+    record = table.get(same_contact(presences[0].contact)) if presences else None
+    shared = None if record is None else record.rests_on
+    if shared is None or shared.reply is None or shared.sure != shared.named or len(shared.reply) != len(presences):
+        return None
+    return shared if all(map(is_, shared.reply, presences)) else None
+
+
+def _pays(same: int, other: int, sure: int) -> bool:
+    """Whether all that rest on a reading were named again, so that it may move on, and most of them as they were."""
+    return same + other == sure and same > other
 
 
 def _is_just_the_same(known: Presence, presence: Presence) -> bool:

@@ -13,7 +13,7 @@ from pws_soap.models import Presence, same_contact
 from service.core.clock import Clock, Moment
 from service.core.presence.changes import ChangeBus, LocalBus
 from service.core.presence.freshness import LAPSED, Level, last_known
-from service.core.presence.intake import Intake
+from service.core.presence.intake import Intake, repeated_by
 from service.core.presence.levels import count_levels
 from service.core.presence.record_table import RecordTable
 from service.core.presence.records import (
@@ -88,9 +88,9 @@ class MemoryStore:
                     unread = Doubt(NOT_READ, Moment.of(self._clock), self._next())
                     spelling = _spelling(contact)
                     self._revision += 1
-                    # One text where both are the same: there may be a hundred thousand.
-                    contact = key if spelling == key else spelling
-                    added[key] = Record(key, contact, feed, self._revision, doubt=unread)
+                    # One text where both are the same, the caller's: there may be a hundred thousand.
+                    key = spelling if spelling == key else key
+                    added[key] = Record(key, spelling, feed, self._revision, doubt=unread)
             elif record.feed != feed:
                 self._replace(replace(record, feed=feed, doubt=self._new_doubt(record, MOVED, self._next())))
         records = list(added.values())
@@ -186,6 +186,9 @@ class MemoryStore:
         self._revision = updated.revision
         self._keep(updated, read=True)
         return Change(updated.revision, ChangeKind.CHANGED, updated, record), agreed
+
+    def repeats(self, presences: Sequence[Presence]) -> bool:
+        return repeated_by(self._table, presences) is not None
 
     def confirm(self, feed: str, reading: ReadingStart) -> None:
         known = self._feed(feed)

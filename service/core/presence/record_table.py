@@ -52,7 +52,7 @@ class RecordTable:
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
         self._keys: list[str] = []  # sorted
-        self._of_feed: dict[str, set[str]] = {}
+        self._of_feed: dict[str, dict[str, None]] = {}  # a dict takes less memory than a set
         self._unsettled: dict[str, set[str]] = {}  # by feed: asked for at every turn, and mostly empty
         self._unknown: dict[str, set[str]] = {}  # by feed: those whose state was read as UNKNOWN
         self._unread: Counter[str] = Counter()  # by feed
@@ -76,7 +76,8 @@ class RecordTable:
 
     def of_feed(self, feed: str) -> Set[str]:
         """The keys of a feed's contacts, in no order."""
-        return self._of_feed.get(feed, _NOBODY)
+        keys = self._of_feed.get(feed)
+        return _NOBODY if keys is None else keys.keys()
 
     def unsettled_of(self, feed: str) -> Set[str]:
         """The keys of a feed's contacts that want reading, in no order."""
@@ -139,7 +140,7 @@ class RecordTable:
         if before is None or before.feed != record.feed:
             if before is not None:
                 self._leave_feed(before)
-            self._of_feed.setdefault(record.feed, set()).add(key)
+            self._of_feed.setdefault(record.feed, {})[key] = None
             self._unread[record.feed] += record.presence is None
         elif before.presence is None and record.presence is not None:
             self._unread[record.feed] -= 1
@@ -149,12 +150,12 @@ class RecordTable:
             self._lapsing.pop(key, None)
         if record.presence is None or record.doubt is not None:
             self._unsettled.setdefault(record.feed, set()).add(key)
-        elif unsettled := self._unsettled.get(record.feed):
-            unsettled.discard(key)
+        else:
+            _discard(self._unsettled, record)
         if record.presence is not None and record.presence.state is PresenceState.UNKNOWN:
             self._unknown.setdefault(record.feed, set()).add(key)
-        elif unknown := self._unknown.get(record.feed):
-            unknown.discard(key)
+        else:
+            _discard(self._unknown, record)
         return before
 
     def moved(self) -> None:
@@ -168,9 +169,16 @@ class RecordTable:
 
     def _leave_feed(self, record: Record) -> None:
         self._unread[record.feed] -= record.presence is None
-        for by_feed in (self._of_feed, self._unsettled, self._unknown):
-            if keys := by_feed.get(record.feed):
-                keys.discard(record.key)
+        self._of_feed[record.feed].pop(record.key, None)
+        _discard(self._unsettled, record)
+        _discard(self._unknown, record)
+
+
+def _discard(by_feed: dict[str, set[str]], record: Record) -> None:
+    if keys := by_feed.get(record.feed):
+        keys.discard(record.key)
+        if not keys:  # an empty set keeps the room of all that it had
+            del by_feed[record.feed]
 
 
 def _count(record: Record, one: int) -> None:

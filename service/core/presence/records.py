@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -41,7 +40,7 @@ class SharedReading(msgspec.Struct, eq=False, gc=False):
     settled: int
     source: Source
     sure: int = 0
-    reply: Sequence[Presence] | None = None
+    reply: tuple[Presence, ...] | None = None
     named: int = 0
 
 

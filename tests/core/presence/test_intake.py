@@ -155,7 +155,7 @@ def _check_what_is_kept(store: MemoryStore, clock: ManualClock) -> None:
         assert shared.sure == sum(each.rests_on is shared and not each.doubt for each in records)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(steps, max_size=25))
 def test_moving_a_reading_on_is_the_same_as_reading_each_contact_again(history: list[tuple[str, Told, int]]) -> None:
     """Whatever is read, polled, doubted and watched in between: both ways show the same at every step."""
