@@ -92,7 +92,9 @@ def depends_on_doubt_alone(record: Record) -> bool:
 def is_certainly_the_same(snapshot: GroupedSnapshot, record: Record, claim: Claim | None) -> bool:
     """Whether the same would be said now, by a look at the record and the claim alone; no costs a closer look."""
     contact = snapshot.contact
-    return contact.record is record and contact.claim is claim and depends_on_doubt_alone(record)
+    if claim is not None or contact.claim is not None:
+        return False  # a claim ends, and its moment has to be entered anew
+    return contact.record is record and depends_on_doubt_alone(record)
 
 
 def says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
@@ -149,7 +149,14 @@ def thousands(count: int = 3000, feeds: int = 3) -> tuple[FollowedLog, list[str]
 # --- nothing is missed
 
 
+LONG_HOLD = [("read", ANN, AVAILABLE, False, None, None), ("hold", ANN, 30.0), ("garble", ANN)]
+"""A claim that lasts longer than the moment that its contact had before."""
+
+
 @settings(max_examples=600, deadline=None)
+@example(
+    [*((step, False) for step in LONG_HOLD[:2]), (LONG_HOLD[2], True), (("wait", 20.0), True), (("wait", 20.0), False)]
+)
 @given(st.lists(st.tuples(STEPS, st.booleans()), max_size=40))
 def test_after_a_look_a_look_at_all_finds_nothing_more(steps: list[tuple[Any, bool]]) -> None:
     """Whatever happened since the look before, and however long ago that was."""
