@@ -27,11 +27,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
 from starlette.types import Message
 
 if __package__ in {None, ""}:  # run as a file: the checkout is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from starlette.types import ASGIApp
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
@@ -81,7 +82,7 @@ class InProcess:
         """There is nothing to close."""
 
 
-async def get(app: FastAPI, path: str, query: str = "") -> int:
+async def get(app: ASGIApp, path: str, query: str = "") -> int:
     """A GET as the HTTP server passes it on; the status of the answer."""
     status = 0
 

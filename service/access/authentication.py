@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cached_property, lru_cache
+from typing import Any, Final
 
 from fastapi import Request, Security
 from fastapi.openapi.models import APIKey, HTTPBearer
@@ -19,7 +20,8 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from service.access import browser_checks
-from service.access.errors import KeyRequired, NotAllowed, RateLimited
+from service.access.access_headers import AccessHeaders
+from service.access.errors import KeyRequired, NotAllowed, RateLimited, RequestRefused
 from service.access.keys import HOW, Admission, KeyRing, presented
 from service.access.log_limit import LogThrottle
 from service.access.networks import address
@@ -30,14 +32,20 @@ from service.core.clock import Clock
 
 _ADMITTED: Final = "pws.admitted"
 """The key of a request's scope under which its `Admission` is kept."""
+_REFUSED: Final = "pws.refused"
+"""The key of a request's scope under which the `RequestRefused` is kept that `admit_early` found."""
 NO_KEY_ANY_MORE: Final = (
     "There is no key any more, so nobody is let in: add one to the configuration (pws key new) and send SIGHUP, or "
     "restart the service"
 )
+_HOSTS: Final = 256
+"""Values of Host that are remembered, of 300 characters at most; for others it is decided each time."""
 _FAILURES: Final = 20
 """Wrong keys that one address may send in a row; further ones are answered with 429."""
 _FORGIVEN_AFTER: Final = 3.0
 """Seconds after which one address may send one more wrong key."""
+
+_NOBODY: Final = Admission(Principal("", frozenset()))
 
 log = logging.getLogger("pws.service")
 
@@ -53,6 +61,21 @@ class AccessRules:
     anonymous: Principal | None = ANYBODY
     hosts: Collection[str] = ()
     origins: tuple[str, ...] = ()
+
+    @cached_property
+    def let_in(self) -> set[tuple[str, ...]]:
+        """Values of Host under which requests without a key, that change nothing, were let in: at most `_HOSTS`."""
+        return set()
+
+    @cached_property
+    def has_keys(self) -> bool:
+        """Whether there is any key."""
+        return len(self.keys) > 0
+
+    @cached_property
+    def keyless(self) -> Admission | None:
+        """What is let in without a key."""
+        return None if self.anonymous is None else Admission(self.anonymous)
 
 
 class Authenticator:
@@ -82,18 +105,26 @@ class Authenticator:
 
     def authenticate(self, connection: HTTPConnection, method: str) -> Principal:
         """The principal of a request, which is counted. Raises RequestRefused."""
-        admission = self._admit(connection, method)
-        connection.scope[_ADMITTED] = admission
-        client = self.client(connection, admission.principal)
-        wait = self._rate_limiter.take(client) if self._rate_limiter is not None else 0.0
-        if wait:
-            raise RateLimited("There were more requests than limits.requests_per_second allows one client", wait)
-        return admission.principal
+        return self.admit(connection.scope, method, AccessHeaders.of(connection.headers))
+
+    def admit(self, scope: MutableMapping[str, Any], method: str, headers: AccessHeaders) -> Principal:
+        """The same, of an ASGI scope. Whoever asks again for the same request gets the same: it is counted once."""
+        if (refused := scope.pop(_REFUSED, None)) is not None:
+            raise refused
+        admitted: Admission | None = scope.get(_ADMITTED)
+        return (admitted or self._count(scope, method, headers)).principal
+
+    def admit_early(self, scope: MutableMapping[str, Any], method: str, headers: AccessHeaders) -> Principal | None:
+        """The same, before anybody else asks; None where the request will be refused, for the reason found here."""
+        try:
+            return self._count(scope, method, headers).principal
+        except RequestRefused as refused:
+            scope[_REFUSED] = refused.with_traceback(None)  # else it would hold the scope, and the scope it
+            return None
 
     def check_browser(self, connection: HTTPConnection, method: str) -> None:
         """Where no key is needed: refuse what a page elsewhere may have made a browser do. Raises RequestRefused."""
-        if self.rules.anonymous is not None:
-            browser_checks.check(method, connection.headers, self.rules.hosts, self.rules.origins)
+        self._check_browser(method, AccessHeaders.of(connection.headers))
 
     def is_still_in(self, connection: HTTPConnection) -> bool:
         """Whether a request that was let in would be let in again: its key may have been revoked meanwhile."""
@@ -105,7 +136,7 @@ class Authenticator:
     def principal(self, connection: HTTPConnection) -> Principal | None:
         """The principal of a request that needs none; None where it would not be let in."""
         try:
-            return self._identify(connection).principal
+            return self._identify(AccessHeaders.of(connection.headers)).principal
         except KeyRequired:
             return None
 
@@ -113,9 +144,7 @@ class Authenticator:
 
     def client(self, connection: HTTPConnection, principal: Principal) -> str:
         """Whose limits a request counts against: a key's, or those of the address it comes from."""
-        if connection.scope.get(_ADMITTED, Admission(principal)).digest:
-            return f"key {principal.name}"
-        return _source(connection)
+        return _client(connection.scope, connection.scope.get(_ADMITTED) or Admission(principal))
 
     def require(self, scope: Scope) -> Callable[..., Awaitable[Principal]]:
         """A dependency that lets in principals with `scope`."""
@@ -144,13 +173,32 @@ class Authenticator:
 
     # --- inside
 
-    def _admit(self, connection: HTTPConnection, method: str) -> Admission:
+    def _count(self, scope: MutableMapping[str, Any], method: str, headers: AccessHeaders) -> Admission:
+        admission = scope[_ADMITTED] = self._admit(scope, method, headers)
+        limiter = self._rate_limiter
+        if limiter is not None and limiter.limited and (wait := limiter.take(_client(scope, admission))):
+            raise RateLimited("There were more requests than limits.requests_per_second allows one client", wait)
+        return admission
+
+    def _admit(self, scope: Mapping[str, Any], method: str, headers: AccessHeaders) -> Admission:
+        """What is let in. Where a request without a key only reads, its host alone decides, so that is remembered."""
+        hosts, api_keys, authorizations, _, _ = headers
+        keyless, let_in = self.rules.keyless, self.rules.let_in
+        if keyless is None or api_keys or authorizations or method not in browser_checks.SAFE:
+            return self._admit_anew(scope, method, headers)
+        if hosts not in let_in:
+            self._admit_anew(scope, method, headers)
+            if len(let_in) < _HOSTS:
+                let_in.add(hosts)
+        return keyless
+
+    def _admit_anew(self, scope: Mapping[str, Any], method: str, headers: AccessHeaders) -> Admission:
         try:
-            admission = self._identify(connection)
+            admission = self._identify(headers)
         except KeyRequired as refused:
-            if _has_no_key(connection):
+            if not (headers.authorizations or headers.api_keys):
                 raise
-            source = _source(connection)
+            source = _client(scope, _NOBODY)
             wait = self._failures.take(source) if self._failures is not None else 0.0
             if wait:
                 raise RateLimited("There were too many requests with a wrong key from this address", wait) from None
@@ -158,32 +206,46 @@ class Authenticator:
                 log.warning("refused a request from %s: %s", source, refused.detail)
             raise
         if not admission.digest:
-            self.check_browser(connection, method)
+            self._check_browser(method, headers)
         return admission
 
-    def _identify(self, connection: HTTPConnection) -> Admission:
+    def _check_browser(self, method: str, headers: AccessHeaders) -> None:
+        rules = self.rules
+        if rules.anonymous is not None:
+            browser_checks.check(method, headers, rules.hosts, rules.origins)
+
+    def _identify(self, headers: AccessHeaders) -> Admission:
         """Where no keys are configured, one that is sent is ignored: it may be meant for a proxy."""
         rules = self.rules
-        key = presented(connection.headers) if rules.keys else None
+        key = presented(headers) if rules.has_keys else None
         if key is not None:
             admission = rules.keys.find(key)
             if admission is None:
                 raise KeyRequired("Nobody has this key: it is mistyped, or it was revoked")
             return admission
-        if rules.anonymous is None:
-            if not rules.keys:
+        if rules.keyless is None:
+            if not rules.has_keys:
                 raise KeyRequired(NO_KEY_ANY_MORE)
             raise KeyRequired(f"This needs a key: {HOW}")
-        return Admission(rules.anonymous)
+        return rules.keyless
 
 
-def _has_no_key(connection: HTTPConnection) -> bool:
-    return not {"authorization", "x-api-key"} & set(connection.headers)
+def client_of(scope: Mapping[str, Any]) -> str:
+    """Whose limits a request counts against that was let in."""
+    return _client(scope, scope[_ADMITTED])
 
 
-def _source(connection: HTTPConnection) -> str:
+def _client(scope: Mapping[str, Any], admission: Admission) -> str:
+    if admission.digest:
+        return f"key {admission.principal.name}"
+    client = scope.get("client")
+    return _network(None if client is None else client[0])
+
+
+@lru_cache(maxsize=4096)
+def _network(host: str | None) -> str:
     """The address of the client; of IPv6 its /64 network, in which one client has as many addresses as it likes."""
-    found = address(connection.client.host if connection.client is not None else None)
+    found = address(host)
     if found is None:
         return "unknown"
     return str(ipaddress.ip_network((int(found), 64), strict=False)) if found.version == 6 else str(found)

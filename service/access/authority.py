@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,254})(?::(?P<port>[1-9][0-9]{0,4}|))?")
+_MOST: Final = 300
+"""Characters that are looked at: more than an authority can have."""
 _ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#@]+)")
 _PORTS: Final = {"http": 80, "https": 443}
 """What a missing port means."""
@@ -44,7 +47,12 @@ class Origin(NamedTuple):
 
 def read(text: str) -> Authority | None:
     """What `text` names; None where it is malformed."""
-    found = _AUTHORITY.fullmatch(text.lower())
+    return _read(text.lower()) if len(text) <= _MOST else None
+
+
+@lru_cache(maxsize=1024)  # few names and addresses are ours, and each request is for one of them
+def _read(text: str) -> Authority | None:
+    found = _AUTHORITY.fullmatch(text)
     if found is None:
         return None
     host, digits = found["host"], found["port"]

@@ -11,26 +11,26 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from starlette.datastructures import Headers
-
 from service.access import authority
+from service.access.access_headers import AccessHeaders
 from service.access.errors import HostNotAllowed, OriginNotAllowed
 
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
 
 
-def check(method: str, headers: Headers, hosts: Collection[str], origins: Collection[str]) -> None:
+def check(method: str, headers: AccessHeaders, hosts: Collection[str], origins: Collection[str]) -> None:
     """Raises HostNotAllowed or OriginNotAllowed. `hosts` are our names, in lower case; `origins` may use the API."""
-    named = headers.getlist("host")
-    if len(named) > 1 or not all(_is_ours(each, hosts) for each in named):  # none at all: no browser
+    named = headers.hosts
+    if named and (len(named) > 1 or not _is_ours(named[0], hosts)):  # none at all: no browser
         raise HostNotAllowed(
             "Without a key this service answers to addresses, to localhost, and to the names in http.allowed_hosts: "
             "add the name that this request is for, or ask with a key"
         )
-    if method in _SAFE:
+    if method in SAFE:
         return
-    given = headers.getlist("origin")
-    sites = ",".join(headers.getlist("sec-fetch-site")).lower().split(",")
+    given = headers.origins
+    sites = ",".join(headers.sites).lower().split(",")
     is_cross_site = "cross-site" in map(str.strip, sites)
     if not given and not is_cross_site:
         return

@@ -14,9 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from starlette.datastructures import Headers
-
 from pws_soap.models import Secret
+from service.access.access_headers import AccessHeaders
 from service.access.errors import KeyRequired
 from service.access.principal import Principal
 
@@ -80,10 +79,10 @@ class KeyRing:
         return found
 
 
-def presented(headers: Headers) -> str | None:
+def presented(headers: AccessHeaders) -> str | None:
     """The key that a request brings, None where it brings none. Raises KeyRequired for what is no key."""
-    given = {value.strip() for value in headers.getlist("x-api-key")}
-    for value in headers.getlist("authorization"):
+    given = {value.strip() for value in headers.api_keys}
+    for value in headers.authorizations:
         scheme, _, rest = value.strip().partition(" ")
         if scheme.lower() != "bearer":
             raise KeyRequired(f"Authorization is of another kind than Bearer: leave it out, or {HOW}")

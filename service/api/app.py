@@ -5,19 +5,23 @@ The server that runs it must not write an access log: the callback's path holds 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
 
 from pws_soap.models import Secret
 from service.access.authentication import Authenticator
 from service.access.networks import Sources
 from service.api import error_handlers
 from service.api.context import Context
+from service.api.hot_lane import HotLane, PresenceLane
+from service.api.kept_answers import KeptAnswers
 from service.api.middleware.authentication import AuthenticationMiddleware
 from service.api.middleware.head import HeadMiddleware
 from service.api.middleware.limits import MAX_BODY, RequestLimits
@@ -61,6 +65,28 @@ _READ: Final = (
 """Headers that pages of other origins may send and read, where there are such origins."""
 
 
+class Program:
+    """The HTTP program: the hot lane, and behind it the framework's program."""
+
+    def __init__(self, framework: FastAPI, hot_lane: HotLane) -> None:
+        self._framework = framework
+        self._hot_lane = hot_lane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or see to the lifespan."""
+        taken = self._hot_lane.take(scope, receive, send)
+        await (self._framework(scope, receive, send) if taken is None else taken)
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """The framework's routes: whatever the hot lane answers has one of them as well."""
+        return self._framework.routes
+
+    def openapi(self) -> dict[str, Any]:
+        """The description of the API."""
+        return self._framework.openapi()
+
+
 def create_app(
     engine: Engine,
     core: Core,
@@ -75,7 +101,7 @@ def create_app(
     keep_alive: float = 15.0,
     lifespan: Lifespan | None = None,
     simulator: demo.Playground | None = None,
-) -> FastAPI:
+) -> Program:
     """The program.
 
     `authenticator` says who may ask; without one everybody may. Without a `callback_secret` notifications come in
@@ -87,7 +113,7 @@ def create_app(
     json, clock = ContactJson(), core.clock
     core.store.changes.listen(json.forget)
     authenticator = authenticator or Authenticator()
-    context = Context(engine, core, json, authenticator, version)
+    context = Context(engine, core, json, KeptAnswers(core), authenticator, version)
     app = FastAPIOffline(
         _DOCS,
         None,
@@ -128,4 +154,4 @@ def create_app(
     app.add_middleware(WithoutPrefix, prefix=callback_prefix)
     app.add_middleware(RootPathMiddleware, root_path=root_path)
     describe(app, authenticator)
-    return app
+    return Program(app, HotLane(PresenceLane(context, root_path).entries(), root_path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.access.authentication import Authenticator
+from service.api.kept_answers import KeptAnswers
 from service.api.writers.contact import ContactJson
 from service.core.clock import Clock
 from service.core.engine import Engine
@@ -23,6 +24,7 @@ class Context:
     engine: Engine
     core: Core
     json: ContactJson
+    kept: KeptAnswers
     authenticator: Authenticator
     version: str
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,11 +38,17 @@ class Tags:
     strong, as it has to be for answers whose freshness may change without any revision.
     """
 
-    def __init__(self, request: Request, who: Principal, media_type: str = JSON) -> None:
-        question = (who.name, media_type, request.scope["path"], request.scope["query_string"])
-        self._query = _hash(repr(question).encode(errors="backslashreplace"), 4)
-        self._asked = request.headers.getlist("if-none-match")
-        self._given = _TAG.findall(",".join(self._asked))[:_MOST]
+    def __init__(self, question: str, asked: Sequence[str]) -> None:
+        """`question` as `question_of` gives it, `asked` are the values of each `If-None-Match`."""
+        self._query = question
+        self._asked = asked
+        self._given = _TAG.findall(",".join(asked))[:_MOST]
+
+    @classmethod
+    def of_request(cls, request: Request, who: Principal, media_type: str = JSON) -> Tags:
+        """Those of a request."""
+        path, query = request.scope["path"], request.scope["query_string"]
+        return cls(question_of(who, path, query, media_type), request.headers.getlist("if-none-match"))
 
     @property
     def any_will_do(self) -> bool:
@@ -62,7 +68,10 @@ class Tags:
 
     def of(self, body: bytes, revision: int) -> str:
         """The tag of an answer. For the same bytes it is the one that the client has."""
-        rest = self._query + _hash(body, 12)
+        return self.of_content(content_of(self._query, body), revision)
+
+    def of_content(self, rest: str, revision: int) -> str:
+        """The same, where `content_of` the answer is known."""
         for revision_known, rest_known in map(_split, self._given):
             if rest_known == rest:
                 return f'"{revision_known}-{rest}"'
@@ -71,6 +80,16 @@ class Tags:
     def has(self, tag: str) -> bool:
         """Whether the client has the answer with this tag."""
         return tag in self._given
+
+
+def question_of(who: Principal, path: str, query: bytes, media_type: str = JSON) -> str:
+    """The part of a tag that says who asks for what."""
+    return _hash(repr((who.name, media_type, path, query)).encode(errors="backslashreplace"), 4)
+
+
+def content_of(question: str, body: bytes) -> str:
+    """All of a tag but its revision."""
+    return question + _hash(body, 12)
 
 
 def _split(tag: str) -> tuple[str, str]:
@@ -88,9 +107,16 @@ def tagged(
 ) -> Response:
     """An answer with its entity tag, or 304 when the client has it already. `revision` is the log's last."""
     tag = tags.of(representation.body, revision)
+    return with_tag(representation, tag, is_known=tags.any_will_do or tags.has(tag), headers=headers)
+
+
+def with_tag(
+    representation: Representation, tag: str, *, is_known: bool, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer with this entity tag, or 304 where the client knows it. The tag is the first header."""
     # May be kept by the caller alone, and must be asked for each time: that is what makes the tag useful.
     sent = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY, **(headers or {})}
-    if tags.any_will_do or tags.has(tag):
+    if is_known:
         return Response(status_code=304, headers=sent)
     return Response(representation.body, 200, sent | dict(representation.headers), representation.media_type)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from fastapi import Request
@@ -35,18 +35,19 @@ async def answer(
     context: Context,
     request: Request,
     who: Principal,
-    make: Callable[[], Representation],
+    make: Callable[[], Awaitable[Representation]],
     concerns: Concerns,
     media_type: str = JSON,
 ) -> Response:
     """What `make` says, now or as soon as it is worth telling. `concerns`: whether an event may change what it says."""
-    tags = Tags(request, who, media_type)
+    tags = Tags.of_request(request, who, media_type)
     wait = seconds_to_wait(request.headers.getlist("prefer"))
-    representation, revision = make(), context.log.last
+    revision = context.log.last  # before: what happens while it is made is news
+    representation = await make()
     if wait is None:
         return tagged(representation, tags, revision)
     applied = {"Preference-Applied": f"wait={wait}"}
-    after = _knows(context, tags, representation, concerns)
+    after = _knows(context, tags, representation, revision, concerns)
     if after is None:
         return tagged(representation, tags, revision, applied)
     with context.authenticator.slots.take(context.authenticator.client(request, who)):
@@ -61,19 +62,21 @@ async def answer(
                     gone.result()  # a body over the cap is answered with 413
                     return Response(status_code=GONE)
                 happened, after = arrived.done(), context.log.last
-                representation = make()
+                representation = await make()
                 if happened and not tags.has(tags.of(representation.body, after)):
                     break  # else what happened had changed nothing for this client
         finally:
             await _end(gone, slept, arrived)
     if not context.authenticator.is_still_in(request):
         raise KeyRequired("The key was revoked meanwhile")
-    return tagged(representation, tags, context.log.last, applied)
+    return tagged(representation, tags, after, applied)
 
 
-def _knows(context: Context, tags: Tags, representation: Representation, concerns: Concerns) -> int | None:
-    """The event up to which the client knows everything; None when there is an event for it already."""
-    last = context.log.last
+def _knows(context: Context, tags: Tags, representation: Representation, last: int, concerns: Concerns) -> int | None:
+    """The event up to which the client knows everything; None when there is an event for it already.
+
+    `last` was the newest event when the representation was made.
+    """
     if not tags.are_given or tags.any_will_do or tags.has(tags.of(representation.body, last)):
         return last
     known = tags.known

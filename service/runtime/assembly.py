@@ -23,7 +23,7 @@ from pws_soap.trust import Trust
 from service import __version__
 from service.access.authentication import Authenticator
 from service.access.networks import Sources
-from service.api.app import create_app
+from service.api.app import Program, create_app
 from service.api.routes.callback import Callback, alone
 from service.api.routes.demo import Playground
 from service.config import Config
@@ -50,7 +50,7 @@ log = logging.getLogger("pws.service")
 class Assembly:
     """The parts that belong together. `callback` is the program of the second listener, where there is one."""
 
-    app: FastAPI
+    app: Program
     engine: SyncEngine
     core: Core
     authenticator: Authenticator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
+from service.access.access_headers import AccessHeaders
 from service.access.browser_checks import check
 from service.access.errors import HostNotAllowed, OriginNotAllowed
 
@@ -14,7 +15,7 @@ ORIGINS = ("https://board.example.com",)
 
 def ask(method: str = "GET", **headers: str) -> None:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    check(method, Headers(raw=raw), HOSTS, ORIGINS)
+    check(method, AccessHeaders.of(Headers(raw=raw)), HOSTS, ORIGINS)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_any_other_name_is_refused(host: str) -> None:
 
 def test_two_names_are_refused() -> None:
     with pytest.raises(HostNotAllowed):
-        check("GET", Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")]), HOSTS, ORIGINS)
+        check("GET", AccessHeaders(hosts=("localhost", "evil.example")), HOSTS, ORIGINS)
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH"])
@@ -195,13 +196,13 @@ def test_two_origins_are_refused(first: str, second: str) -> None:
     """Whoever reads only one of them may read the wrong one."""
     raw = [(b"host", b"127.0.0.1:8080"), (b"origin", first.encode()), (b"origin", second.encode())]
     with pytest.raises(OriginNotAllowed):
-        check("POST", Headers(raw=raw), HOSTS, ORIGINS)
+        check("POST", AccessHeaders.of(Headers(raw=raw)), HOSTS, ORIGINS)
 
 
 def test_a_second_header_that_tells_of_another_site_counts() -> None:
     raw = [(b"host", b"localhost"), (b"sec-fetch-site", b"same-origin"), (b"sec-fetch-site", b"cross-site")]
     with pytest.raises(OriginNotAllowed):
-        check("POST", Headers(raw=raw), HOSTS, ORIGINS)
+        check("POST", AccessHeaders.of(Headers(raw=raw)), HOSTS, ORIGINS)
 
 
 @pytest.mark.parametrize(

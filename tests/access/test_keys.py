@@ -9,6 +9,7 @@ import re
 import pytest
 from starlette.datastructures import Headers
 
+from service.access.access_headers import AccessHeaders
 from service.access.errors import KeyRequired
 from service.access.keys import KeyRing, hash_of, new_key, presented
 from service.access.principal import Principal, Scope
@@ -43,15 +44,15 @@ def test_the_hash_is_of_the_whole_key() -> None:
     ],
 )
 def test_a_key_comes_in_one_of_two_headers(pair: tuple[str, str]) -> None:
-    assert presented(headers(pair)) == KEY
+    assert presented(AccessHeaders.of(headers(pair))) == KEY
 
 
 def test_the_same_key_in_both_is_one_key() -> None:
-    assert presented(headers(("Authorization", f"Bearer {KEY}"), ("X-API-Key", KEY))) == KEY
+    assert presented(AccessHeaders.of(headers(("Authorization", f"Bearer {KEY}"), ("X-API-Key", KEY)))) == KEY
 
 
 def test_no_key_is_none() -> None:
-    assert presented(headers(("Host", "x"))) is None
+    assert presented(AccessHeaders.of(headers(("Host", "x")))) is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_no_key_is_none() -> None:
 )
 def test_what_is_no_key_is_told_without_repeating_it(pairs: list[tuple[str, str]], told: str) -> None:
     with pytest.raises(KeyRequired, match=told) as caught:
-        presented(headers(*pairs))
+        presented(AccessHeaders.of(headers(*pairs)))
     assert KEY[:-1] not in caught.value.detail
     assert caught.value.headers == {"WWW-Authenticate": 'Bearer realm="presence"'}
 

@@ -124,6 +124,15 @@ def test_nothing_is_kept_of_who_is_no_longer_watched() -> None:
     assert len(writer) == 0
 
 
+def test_what_is_kept_of_contacts_is_bounded() -> None:
+    """However many contacts are written."""
+    writer = ContactJson(most=3)
+    for number in range(10):
+        record = Record(f"{number}@x", f"{number}@x", "f", number)
+        writer.one(ContactSnapshot(record, Freshness(Level.UNKNOWN), NO))
+    assert len(writer) == 3
+
+
 text = st.text(st.characters(codec="utf-8"), max_size=12)
 maybe = st.none() | st.booleans()
 moments = st.builds(Moment, st.floats(0, 1e6), st.floats(0, 4e9).map(lambda wall: round(wall, 3)))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fastapi import FastAPI
-
 from pws_soap.models import Presence, PresenceState, Secret
 from service.access.authentication import Authenticator
-from service.api.app import create_app
+from service.api.app import Program, create_app
 from service.core.clock import ManualClock
 from service.core.presence.availability import Availability
 from service.core.presence.memory_store import MemoryStore
@@ -44,7 +42,7 @@ class BareService:
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         self.core = Core.of(self.store, self.clock, BOUND, self.groups, self.availability)
-        self.app: FastAPI = create_app(
+        self.app: Program = create_app(
             self.engine,
             self.core,
             callback_secret=Secret(SECRET),

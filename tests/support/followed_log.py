@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,6 +93,9 @@ class Held:
     def release(self, key: str) -> None:
         self._claims.pop(key, None)
         self.changed([key])
+
+    def taken(self) -> Mapping[str, Claim]:
+        return dict(self._claims)
 
     def held(self, key: str) -> Claim | None:
         claim = self._claims.get(key)

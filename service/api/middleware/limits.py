@@ -27,6 +27,12 @@ DOCS_POLICY: Final = (
 _log = logging.getLogger("pws.http")
 
 
+def complete(headers: MutableHeaders) -> None:
+    """Add the headers that every answer has."""
+    headers.setdefault("Cache-Control", "no-store")
+    headers["X-Content-Type-Options"] = "nosniff"
+
+
 class RequestLimits:
     """Wraps an ASGI program."""
 
@@ -47,8 +53,7 @@ class RequestLimits:
             if message["type"] == "http.response.start":
                 begun = True
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("Cache-Control", "no-store")
-                headers["X-Content-Type-Options"] = "nosniff"
+                complete(headers)
                 if path == "/docs" and message["status"] == 200:
                     headers.setdefault("Content-Security-Policy", DOCS_POLICY)
             await send(message)

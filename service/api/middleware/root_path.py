@@ -10,6 +10,13 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
+def path_below(path: str, root_path: str) -> str:
+    """The path of a request below `root_path`, whether a proxy took that off or not."""
+    if not root_path or path.startswith(f"{root_path}/"):
+        return path
+    return f"{path}/" if path == root_path else root_path + path
+
+
 class RootPathMiddleware:
     """Wraps an ASGI program. `root_path` begins with a slash and does not end with one, or is empty."""
 
@@ -19,10 +26,6 @@ class RootPathMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._root_path:
-            path = str(scope["path"])
-            if path == self._root_path:
-                path += "/"
-            elif not path.startswith(f"{self._root_path}/"):
-                path = self._root_path + path
+            path = path_below(str(scope["path"]), self._root_path)
             scope = {**scope, "path": path, "raw_path": quote(path).encode(), "root_path": self._root_path}
         await self._app(scope, receive, send)

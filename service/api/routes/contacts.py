@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.responses import Response
 
 from pws_soap.models import MAX_CONTACTS_PER_SUBSCRIPTION, same_contact
@@ -16,7 +16,11 @@ from service.api.models import AddedView, WatchedListView, WatchedView
 from service.api.parameters.checks import ContactPath, ContactText, no_query, path_contact
 from service.api.problems import ContactNotWatched, InvalidParameters, WrongParameter
 from service.api.responses import INVALID, NOT_WATCHED, TOO_LARGE
-from service.core.engine import NoSuchEndUser
+from service.core.engine import NoSuchEndUser, Watched
+from service.core.presence.sorting import in_order
+from service.core.presence.steps import Steps, in_turns, slices
+
+_VIEWS: Final = TypeAdapter(list[WatchedView])
 
 
 class AddBody(BaseModel):
@@ -62,15 +66,8 @@ def router(context: Context) -> APIRouter:
 
         A key that is limited to groups sees their contacts only.
         """
-        found = [
-            WatchedView(
-                contact=each.contact, end_user=None if who.limited else each.end_user, configured=each.configured
-            )
-            for each in context.engine.watched()
-            if context.reader.is_visible(same_contact(each.contact), who.groups)
-        ]
-        found.sort(key=lambda each: each.contact.casefold())
-        return plain(WatchedListView(contacts=found, total=len(found)).model_dump_json().encode())
+        body, _ = await in_turns(_listed(context, who), context.clock)
+        return plain(body)
 
     @routes.post(
         "/contacts",
@@ -119,6 +116,26 @@ def router(context: Context) -> APIRouter:
         return Response(status_code=204)
 
     return routes
+
+
+def _listed(context: Context, who: Principal) -> Steps[bytes]:
+    """A `WatchedListView` of what `who` may see, made in steps: there may be very many contacts."""
+    visible: list[Watched] = []
+    for part in slices(context.engine.watched()):
+        visible += [each for each in part if context.reader.is_visible(same_contact(each.contact), who.groups)]
+        yield
+    ordered = yield from in_order(visible, lambda each: each.contact.casefold())
+    written: list[bytes] = []
+    for part in slices(ordered):
+        views = [
+            WatchedView.model_construct(
+                contact=each.contact, end_user=None if who.limited else each.end_user, configured=each.configured
+            )
+            for each in part
+        ]
+        written.append(_VIEWS.dump_json(views)[1:-1])
+        yield
+    return b'{"contacts":[%b],"total":%d}' % (b",".join(written), len(ordered))
 
 
 def _one_of(known: tuple[str, ...]) -> str:

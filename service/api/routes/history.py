@@ -67,6 +67,6 @@ def router(context: Context) -> APIRouter:
             transitions=[TransitionView.of(each) for each in past.transitions],
             complete=past.complete,
         )
-        return tagged(Representation(view.model_dump_json().encode()), Tags(request, who), context.log.last)
+        return tagged(Representation(view.model_dump_json().encode()), Tags.of_request(request, who), context.log.last)
 
     return routes

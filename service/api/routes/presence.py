@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from service.access.principal import Principal, Scope
 from service.api import visibility
+from service.api.answers import ContactAnswer, contact_answer
 from service.api.context import Context
 from service.api.etags import JSON, Representation, Tags, tagged
 from service.api.long_poll import answer
@@ -34,7 +35,6 @@ from service.api.writers import csv_table
 from service.api.writers.fields import COLUMNS, FIELDS
 from service.core.engine import NotAvailable
 from service.core.presence.query import Filter, Page, Unknown
-from service.core.presence.snapshot import ContactSnapshot
 
 _FORMS: Final = (JSON, csv_table.MEDIA_TYPE)
 _PREFER: Final[dict[str, Any]] = {  # Any: a fragment of OpenAPI
@@ -88,18 +88,23 @@ def router(context: Context) -> APIRouter:
 
         client = context.authenticator.client(request, who)
 
-        def make(bound: float | None = None) -> Representation:
-            page = context.reader.page(
+        async def make(bound: float | None = None) -> Representation:
+            stamp = context.kept.stamp
+            page = await context.reader.page_in_turns(
                 wanted, query.limit, query.cursor, bound, sort=sort, key_name=who.name, client=client
             )
             if not who.details:
                 page = replace(page, contacts=tuple(context.brief(snapshot, who.groups) for snapshot in page.contacts))
-            return _represent(context, page, form, fields, _next(request, page.cursor))
+            representation = _represent(context, page, form, fields, _next(request, page.cursor))
+            if form == JSON and bound is None:
+                context.kept.keep(*_question(request, who), representation, page.until, stamp, order=page.order)
+            return representation
 
         if query.max_age is not None:
             began = context.clock.monotonic()
-            story = await _read_through(context, who, context.reader.not_confirmed_within(query.max_age, wanted))
-            representation = make(query.max_age + context.clock.monotonic() - began)
+            older = await context.reader.not_confirmed_within(query.max_age, wanted)
+            story = await _read_through(context, who, older)
+            representation = await make(query.max_age + context.clock.monotonic() - began)
             return _at_once(context, request, who, representation, story, form)
         seen = visibility.visible_state(context.reader, wanted, {*(fields or FIELDS), sort.by}, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen), form)
@@ -128,28 +133,30 @@ def router(context: Context) -> APIRouter:
         check_query(request, "max_age", "explain")
         uri, fields = path_contact(contact), query.shown(who)
 
-        def find(bound: float | None = None) -> ContactSnapshot:
-            snapshot = context.reader.one(uri, bound, who.groups)
-            if snapshot is None:
+        def find(bound: float | None = None) -> ContactAnswer:
+            found = contact_answer(context, who, uri, fields, bound)
+            if found is None:
                 raise ContactNotWatched([uri])
-            return snapshot
+            return found
 
-        def make(bound: float | None = None) -> Representation:
-            snapshot = find(bound)
-            if not who.details:
-                snapshot = context.brief(snapshot, who.groups)
-            body = context.json.one(snapshot) if fields is None else context.json.some(snapshot, fields)
+        async def make(bound: float | None = None) -> Representation:
+            stamp = context.kept.stamp
+            snapshot, representation, until = find(bound)
             if query.explain:
                 why = ExplainView.of(snapshot, context.reader.opinions(snapshot, who.groups), context.reader.bound)
-                body = b'%b,"explain":%b}' % (body[:-1], why.model_dump_json().encode())
-            return Representation(body)
+                body = b'%b,"explain":%b}' % (representation.body[:-1], why.model_dump_json().encode())
+                return Representation(body)
+            if bound is None:
+                context.kept.keep(*_question(request, who), representation, until, stamp, contact=uri)
+            return representation
 
-        snapshot = find()
+        snapshot = find().snapshot
         if query.max_age is not None:
             began = context.clock.monotonic()
-            older = context.reader.not_confirmed_within(query.max_age, Filter(text=snapshot.record.key))
+            older = await context.reader.not_confirmed_within(query.max_age, Filter(text=snapshot.record.key))
             story = await _read_through(context, who, [each for each in older if each == snapshot.record.contact])
-            return _at_once(context, request, who, make(query.max_age + context.clock.monotonic() - began), story)
+            representation = await make(query.max_age + context.clock.monotonic() - began)
+            return _at_once(context, request, who, representation, story)
         key = snapshot.record.key
         shown = visibility.visible_state(
             context.reader, Filter(within=who.groups), fields or FIELDS, details=who.details
@@ -171,14 +178,22 @@ def router(context: Context) -> APIRouter:
         """`by_state` counts the last known state of each contact; `by_freshness` says how many of them are live."""
         view = SummaryView if who.details else BriefSummaryView
 
-        def make() -> Representation:
-            counts = context.reader.summary(who.groups)
-            return Representation(view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode())
+        async def make() -> Representation:
+            stamp = context.kept.stamp
+            counts = await context.reader.summary_in_turns(who.groups)
+            body = view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode()
+            context.kept.keep(*_question(request, who), Representation(body), counts.until, stamp)
+            return Representation(body)
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))
 
     return routes
+
+
+def _question(request: Request, who: Principal) -> tuple[str, bytes, Principal]:
+    """Who asks for what."""
+    return request.scope["path"], request.scope["query_string"], who
 
 
 def _represent(
@@ -204,7 +219,7 @@ def _at_once(
     context: Context, request: Request, who: Principal, representation: Representation, story: str, form: str = JSON
 ) -> Response:
     """An answer that reads through: it has asked the server, and does not wait for a change as well."""
-    return tagged(representation, Tags(request, who, form), context.log.last, {"Cache-Status": story})
+    return tagged(representation, Tags.of_request(request, who, form), context.log.last, {"Cache-Status": story})
 
 
 async def _read_through(context: Context, who: Principal, older: list[str]) -> str:

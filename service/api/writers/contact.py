@@ -7,6 +7,7 @@ moment are set between and behind. `service.api.writers.fields` says which are w
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Final
@@ -26,11 +27,16 @@ _BEHIND_AS_OF: Final = b',"%b":' % _NAMES[_NAMES.index("as_of") + 1].encode()
 _NO_CLAIM: Final = b',"claim":null}'
 
 
-class ContactJson:
-    """Writes contacts, and keeps what it wrote of each."""
+MOST_KEPT: Final = 20_000
+"""Contacts whose bytes are kept, some 800 bytes each; of more, those that were written last."""
 
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[int, Source | None, bytes, bytes]] = {}
+
+class ContactJson:
+    """Writes contacts, and keeps what it wrote of `most` of them."""
+
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self._most = most
+        self._kept: OrderedDict[str, tuple[int, Source | None, bytes, bytes]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -41,6 +47,8 @@ class ContactJson:
         kept = self._kept.get(record.key)
         if kept is None or kept[0] != record.revision or kept[1] is not record.source:
             kept = self._kept[record.key] = (record.revision, record.source, *_kept_parts(snapshot))
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
         time = f'"{rfc3339(as_of.wall)}"' if as_of is not None else "null"
         return b'{%b,"freshness":"%b","as_of":%b,%b,%b%b' % (
             kept[2],

@@ -8,7 +8,7 @@ nobody from its very moment on, whether it was swept out already or not.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from service.core.claims.model import ClaimRequest, Lease, Person
@@ -23,6 +23,7 @@ class LeaseTable:
         self._clock = clock
         self._leases: dict[str, Lease] = {}
         self._claims: dict[str, Claim] = {}  # by person's key
+        self._version = 0
         self._due: list[tuple[float, str]] = []  # a heap; entries of leases that are over or renewed are passed over
 
     def __repr__(self) -> str:
@@ -34,6 +35,15 @@ class LeaseTable:
         """The claim on a contact, None when nobody holds it."""
         claim = self._claims.get(key)
         return claim if claim is not None and claim.expires.monotonic > self._clock.monotonic() else None
+
+    def taken(self) -> Mapping[str, Claim]:
+        """The claims by contact, as a copy; some may have expired."""
+        return dict(self._claims)
+
+    @property
+    def version(self) -> int:
+        """Grows whenever who is held changes but by time."""
+        return self._version
 
     def __contains__(self, key: str) -> bool:
         """Whether a person is in a lease that was neither ended nor swept out yet: the clock may have moved since."""
@@ -87,6 +97,7 @@ class LeaseTable:
         """Let them go; None when it is not in the table any more."""
         lease = self._leases.pop(name, None)
         if lease is not None:
+            self._version += 1
             for person in lease.people:
                 del self._claims[person.key]
         return lease
@@ -99,6 +110,7 @@ class LeaseTable:
         claim = self._claims.pop(key, None)
         if claim is None:
             return None
+        self._version += 1
         lease = self._leases[claim.id]
         left = replace(lease, people=tuple(each for each in lease.people if each.key != key))
         self._leases[claim.id] = left
@@ -115,6 +127,7 @@ class LeaseTable:
         return over
 
     def _keep(self, lease: Lease) -> None:
+        self._version += 1
         self._leases[lease.id] = lease
         for person in lease.people:
             self._claims[person.key] = lease.of(person)

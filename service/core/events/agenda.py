@@ -15,7 +15,8 @@ from typing import Final
 from msgspec import Struct
 
 from service.core.events.moments import Moments
-from service.core.events.validity import SLACK, FeedOutlook, FeedPhase, feed_outlook, is_aged
+from service.core.events.validity import FeedOutlook, FeedPhase, feed_outlook, is_aged
+from service.core.presence.boundaries import SLACK
 from service.core.presence.records import Feed
 from service.core.presence.snapshot import GroupedSnapshot
 

@@ -21,7 +21,8 @@ from typing import Final
 from service.core.clock import Clock, Moment
 from service.core.events.agenda import Agenda
 from service.core.events.event import CHANGE, REMOVED, Event, EventData
-from service.core.events.validity import SLACK, is_certainly_the_same, next_moment, says_the_same
+from service.core.events.validity import is_certainly_the_same, next_moment, says_the_same
+from service.core.presence.boundaries import SLACK
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
 from service.core.presence.query import Reader

@@ -14,16 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum, auto
 from math import inf
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from service.core.presence.availability import Rule
+from service.core.presence.boundaries import earlier, earlier_by_rules, shorter
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Level
 from service.core.presence.records import Feed, Record
 from service.core.presence.snapshot import GroupedSnapshot
-
-SLACK: Final = 1e-3
-"""Seconds around a boundary in which it is asked anew: sums and differences of times are rounded differently."""
 
 
 class FeedPhase(Enum):
@@ -55,35 +53,28 @@ def feed_outlook(feed: Feed, bound: float, now: float) -> FeedOutlook:
     if feed.confirmed is None:
         return FeedOutlook(FeedPhase.UNCONFIRMED, inf)
     begins = feed.confirmed.monotonic
-    ends = begins + _shorter(bound, feed)
+    ends = begins + shorter(bound, feed)
     if now < begins:
         return FeedOutlook(FeedPhase.EARLY, begins)
-    return FeedOutlook(FeedPhase.LIVE if now <= ends else FeedPhase.LAPSED, _earlier(inf, ends, now))
+    return FeedOutlook(FeedPhase.LIVE if now <= ends else FeedPhase.LAPSED, earlier(inf, ends, now))
 
 
 def next_moment(snapshot: GroupedSnapshot, feed: Feed, rules: Iterable[Rule], bound: float, now: float) -> float:
     """Until when time alone changes nothing about what was said just now, the feed's own phase left aside."""
     contact = snapshot.contact
     record, claim = contact.record, contact.claim
-    until = inf if claim is None else _earlier(inf, claim.expires.monotonic, now)
+    until = inf if claim is None else earlier(inf, claim.expires.monotonic, now)
     if depends_on_doubt_alone(record) or record.reading is None or feed.doubt is not None:
         return until
     own, confirmed = record.reading.at.monotonic, feed.confirmed
     if own > now:
         return min(until, own)
     if confirmed is None or own > confirmed.monotonic:
-        until = _earlier(until, own + _shorter(bound, feed), now)
+        until = earlier(until, own + shorter(bound, feed), now)
     if (lapses := record.holds_until) is not None:
-        until = _earlier(until, lapses, now)
-    spans = record.spans
-    if spans is not None and contact.freshness.level is Level.LIVE:
-        for rule in rules:
-            if rule.dwell:
-                until = _earlier(until, spans.same + rule.dwell, now)
-            if rule.wrap_up and spans.call_ended is not None:
-                until = _earlier(until, spans.call_ended + rule.wrap_up, now)
-            if rule.max_idle is not None and spans.idle is not None:
-                until = _earlier(until, spans.idle + rule.max_idle, now)
+        until = earlier(until, lapses, now)
+    if contact.freshness.level is Level.LIVE:
+        until = earlier_by_rules(until, record, rules, now)
     return until
 
 
@@ -116,12 +107,3 @@ def says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:
         and one.claim == other.claim
         and before.opinions == after.opinions
     )
-
-
-def _shorter(bound: float, feed: Feed) -> float:
-    return bound if feed.bound is None else min(bound, feed.bound)
-
-
-def _earlier(until: float, at: float, now: float) -> float:
-    """The earlier of the two, unless the new one is over."""
-    return at if now - SLACK < at < until else until

@@ -193,6 +193,10 @@ class Availability:
         """What the rule of one group says. KeyError: there is no such group."""
         return decide(record, freshness, self._rules[group], now)
 
+    def groups(self, key: str) -> tuple[tuple[str, Rule], ...]:
+        """The groups of a contact and their rules, by its key."""
+        return self._of.get(key, ())
+
     def rules(self, key: str) -> tuple[Rule, ...]:
         """The rules that a contact goes by, by its key."""
         return self._rules_of.get(key, self._commonly)

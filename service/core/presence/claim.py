@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -39,6 +40,10 @@ class Claims(Protocol):
         """The claim on a contact, None when nobody holds it. Expired claims hold nobody."""
         ...
 
+    def taken(self) -> Mapping[str, Claim]:
+        """The claims by contact as they are now, which later ones do not change; some may have expired."""
+        ...
+
 
 class NoClaims:
     """The twin without any claims."""
@@ -46,3 +51,7 @@ class NoClaims:
     def held(self, key: str) -> Claim | None:
         """See Claims."""
         return None
+
+    def taken(self) -> Mapping[str, Claim]:
+        """See Claims."""
+        return {}

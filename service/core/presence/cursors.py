@@ -147,6 +147,18 @@ class KeptOrders:
     def keep(self, question: bytes, client: str, keys: tuple[str, ...]) -> bytes:
         """Keep an order; its name. `client` is whose room it takes."""
         name = blake2b("\n".join(keys).encode(errors="backslashreplace"), digest_size=_NAME, key=question).digest()
+        self._put(question, name, client, keys)
+        return name
+
+    def keep_on(self, question: bytes, name: bytes, client: str) -> bool:
+        """Keep an order that was asked for again, as `keep` does; False where it is kept no longer."""
+        order = self._kept.get((question, name))
+        if order is None or order.used < self._oldest():
+            return False
+        self._put(question, name, client, order.keys)
+        return True
+
+    def _put(self, question: bytes, name: bytes, client: str, keys: tuple[str, ...]) -> None:
         self._kept.pop((question, name), None)
         self._drop_old()
         own = [each for each, order in self._kept.items() if order.client == client]
@@ -156,7 +168,6 @@ class KeptOrders:
         while self._kept and (len(self._kept) >= self._most or self.keys > room):
             self._drop_one(client)
         self._kept[question, name] = _Order(client, keys, self._clock.monotonic())
-        return name
 
     def get(self, question: bytes, name: bytes) -> tuple[str, ...]:
         """The keys of an order. Raises CursorExpired when it is kept no longer."""
@@ -174,6 +185,9 @@ class KeptOrders:
         del self._kept[max(self._kept, key=lambda each: held[self._kept[each].client])]
 
     def _drop_old(self) -> None:
-        oldest = self._clock.monotonic() - self._age
+        oldest = self._oldest()
         while self._kept and next(iter(self._kept.values())).used < oldest:
             self._kept.popitem(last=False)
+
+    def _oldest(self) -> float:
+        return self._clock.monotonic() - self._age

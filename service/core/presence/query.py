@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from pws_soap.models import same_contact
 from service.core.clock import Clock
 from service.core.presence.availability import Availability, AvailabilityVerdict, Opinion, Rule, among, together
 from service.core.presence.claim import Claim, Claims, NoClaims
-from service.core.presence.counts import Counts, Judge, Summary, count
+from service.core.presence.counts import Counts, Summary, count
 from service.core.presence.filters import Filter, Unknown, passes
 from service.core.presence.freshness import Freshness, Level, assess
-from service.core.presence.paging import Page, Pager
+from service.core.presence.look import Held, Look
+from service.core.presence.paging import OrderUse, Page, Pager
 from service.core.presence.records import Record
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, with_claim
 from service.core.presence.sorting import BY_CONTACT, Sort
+from service.core.presence.steps import Steps, at_once, in_turns
 from service.core.presence.store import Store
 
 __all__ = ["ContactSnapshot", "Counts", "Filter", "GroupedSnapshot", "Page", "Reader", "Summary", "Unknown"]
 
 _MAX_KEPT_MEMBERS: Final = 64
 """Combinations of groups whose members are kept."""
-
-
 _ANY: Final = Filter()
+_TRIES: Final = 3
+"""Times that very many contacts are asked in turns, before they are asked in one."""
+T = TypeVar("T")
+_Judge = Callable[[Record, Freshness, float], AvailabilityVerdict]
+"""A rule for who is free, at a moment of the monotonic clock."""
 
 
 class Reader:
@@ -52,6 +57,11 @@ class Reader:
         self._claims = claims or NoClaims()
         self._members_of: dict[tuple[frozenset[str], frozenset[str] | None], frozenset[str] | None] = {}
         self._pager = Pager(store, clock, self._passing)
+        self._reread = 0
+        store.changes.listen_for_reread(self._count_rereading)
+
+    def _count_rereading(self) -> None:
+        self._reread += 1
 
     @property
     def groups(self) -> Mapping[str, frozenset[str]]:
@@ -65,11 +75,20 @@ class Reader:
 
         A `bound` below the usual one is the client's own.
         """
+        found = self.one_until(contact, bound, within)
+        return None if found is None else found[0]
+
+    def one_until(
+        self, contact: str, bound: float | None = None, within: frozenset[str] | None = None
+    ) -> tuple[ContactSnapshot, float] | None:
+        """The same, and the monotonic moment up to which time alone changes nothing of it."""
         record = self._store.get(contact)
         if record is None or (within is not None and not self.is_visible(record.key, within)):
             return None
-        now, (_, freshness) = self._clock.monotonic(), next(self._assessed([record], bound))
-        return self._contact(record, freshness, self._availability.judge(record, freshness, now, within), within)
+        look = self._look(bound, self._claims.held)
+        _, freshness = next(look.assessed((record,)))
+        verdict = self._availability.judge(record, freshness, look.now, within)
+        return _contact(look, record, freshness, verdict, within), look.until
 
     def is_visible(self, key: str, within: frozenset[str] | None) -> bool:
         """Whether a client that may see the groups `within` may see the contact."""
@@ -80,14 +99,6 @@ class Reader:
         found = self._availability.opinions(contact.record, contact.freshness, self._clock.monotonic())
         return [each for each in found if within is None or each.group in within]
 
-    def _contact(
-        self, record: Record, freshness: Freshness, verdict: AvailabilityVerdict, within: frozenset[str] | None = None
-    ) -> ContactSnapshot:
-        claim = self._claims.held(record.key)
-        if claim is None:
-            return ContactSnapshot(record, freshness, verdict)
-        return ContactSnapshot(record, freshness, with_claim(verdict, claim), claim.limited_to(within))
-
     def snapshot(self, record: Record) -> GroupedSnapshot:
         """The contact now, with the opinions of all its groups."""
         now = self._clock.monotonic()
@@ -95,7 +106,8 @@ class Reader:
         opinions = tuple(self._availability.opinions(record, freshness, now))
         # What is not live is so for every group.
         verdict = together(opinions) if freshness.level is Level.LIVE else opinions[0].verdict
-        return GroupedSnapshot(self._contact(record, freshness, verdict), opinions)
+        claim = self._claims.held(record.key)
+        return GroupedSnapshot(ContactSnapshot(record, freshness, with_claim(verdict, claim), claim), opinions)
 
     def rules(self, key: str) -> tuple[Rule, ...]:
         """The rules that a contact goes by, by its key."""
@@ -128,18 +140,27 @@ class Reader:
         """Seconds without confirmation after which a state is stale."""
         return self._bound
 
-    def not_confirmed_within(self, max_age: float, wanted: Filter) -> list[str]:
+    async def not_confirmed_within(self, max_age: float, wanted: Filter) -> list[str]:
         """The contacts that `wanted` may be about and that were not confirmed within `max_age` seconds.
 
         State, activity, freshness and availability do not count: whether they hold is what is to be found out.
         """
-        now, members = self._clock.monotonic(), self.members(wanted)
+        return (await in_turns(self._not_confirmed_within(max_age, wanted), self._clock))[0]
+
+    def _not_confirmed_within(self, max_age: float, wanted: Filter) -> Steps[list[str]]:
+        look, members, found = self._look(), self.members(wanted), list[str]()
         asked = Filter(groups=wanted.groups, text=wanted.text)
-        return [
-            record.contact
-            for record, freshness in self._assessed(self._store.records())
-            if passes(record, freshness, asked, members) and not _is_younger(freshness, max_age, now)
-        ]
+        parts = look.parts()
+        some = next(parts, None)
+        while some is not None:
+            found += [
+                record.contact
+                for record, freshness in look.assessed(some)
+                if passes(record, freshness, asked, members) and not _is_younger(freshness, max_age, look.now)
+            ]
+            some = next(parts, None)
+            yield
+        return found
 
     def page(
         self,
@@ -152,55 +173,87 @@ class Reader:
         key_name: str = "",
         client: str = "",
     ) -> Page:
-        """At most `limit` contacts that pass; see `Pager.page`."""
-        return self._pager.page(wanted, limit, cursor, bound, sort=sort, key_name=key_name, client=client)
+        """At most `limit` contacts that pass, in one turn; see `Pager.page`."""
+        asked = partial(self._pager.page, wanted=wanted, limit=limit, cursor=cursor)
+        return at_once(asked(self._look(bound), sort=sort, key_name=key_name, client=client))
+
+    async def page_in_turns(
+        self,
+        wanted: Filter,
+        limit: int,
+        cursor: str | None = None,
+        bound: float | None = None,
+        *,
+        sort: Sort = BY_CONTACT,
+        key_name: str = "",
+        client: str = "",
+    ) -> Page:
+        """The same, in several turns where there are very many contacts."""
+        asked = partial(self._pager.page, wanted=wanted, limit=limit, cursor=cursor)
+        return await self._in_turns(partial(asked, sort=sort, key_name=key_name, client=client), bound)
+
+    def use(self, order: OrderUse, client: str) -> bool:
+        """Use the order of a page that is shown once more; False where it is kept no longer."""
+        return self._pager.use(order, client)
 
     def _passing(
-        self, records: Iterable[Record], wanted: Filter, bound: float | None = None
-    ) -> Iterator[ContactSnapshot]:
-        """Those that pass, in the order in which they come."""
-        members, now = self.members(wanted), self._clock.monotonic()
-        judge, available = self._judge(wanted), wanted.available
+        self, look: Look, parts: Iterable[Sequence[Record]], wanted: Filter
+    ) -> Iterator[ContactSnapshot | None]:
+        """Those that pass, in the order in which they come; None between two parts."""
+        members, judge, available = self.members(wanted), self._judge(wanted), wanted.available
         any_will_do = wanted == _ANY
-        for record, freshness in self._assessed(records, bound):
-            if not (any_will_do or passes(record, freshness, wanted, members)):
-                continue
-            contact = self._contact(record, freshness, judge(record, freshness, now), wanted.within)
-            if available is None or contact.verdict.available is available:
-                yield contact
+        rest = iter(parts)
+        some = next(rest, None)
+        while some is not None:
+            for record, freshness in look.assessed(some):
+                if not (any_will_do or passes(record, freshness, wanted, members)):
+                    continue
+                contact = _contact(look, record, freshness, judge(record, freshness, look.now), wanted.within)
+                if available is None or contact.verdict.available is available:
+                    yield contact
+            some = next(rest, None)  # before the pause: what it is made of is taken now
+            if some is not None:
+                yield None
 
     def summary(self, within: frozenset[str] | None = None) -> Summary:
         """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule.
 
-        Of the groups `within` only, where given.
+        Of the groups `within` only, where given. In one turn.
         """
-        now, availability, held = self._clock.monotonic(), self._availability, self._claims.held
-        every = {
-            record.key: (record, freshness)
-            for record, freshness in self._assessed(self._store.records())
-            if self.is_visible(record.key, within)
-        }
-        groups = {
-            name: count(
-                (every[key] for key in contacts if key in every), partial(availability.judge_for, name), now, held
-            )
-            for name, contacts in self._groups.items()
-            if within is None or name in within
-        }
-        judge = partial(availability.judge, within=within)
-        return Summary(count(every.values(), judge, now, held), groups, self._store.revision)
+        return at_once(self._summary(self._look(), within))
 
-    def _judge(self, wanted: Filter) -> Judge:
+    async def summary_in_turns(self, within: frozenset[str] | None = None) -> Summary:
+        """The same, in several turns where there are very many contacts."""
+        return await self._in_turns(partial(self._summary, within=within))
+
+    def _summary(self, look: Look, within: frozenset[str] | None) -> Steps[Summary]:
+        groups = [name for name in self._groups if within is None or name in within]
+        counts, by_group = yield from count(look, self._availability, groups, within)
+        return Summary(counts, by_group, look.revision, look.until)
+
+    def _look(self, bound: float | None = None, held: Held | None = None) -> Look:
+        bound = self._bound if bound is None else min(bound, self._bound)
+        held = self._claims.taken().get if held is None else held
+        return Look(self._store, self._availability, held, bound, self._clock.monotonic(), lambda: self._reread)
+
+    async def _in_turns(self, asked: Callable[[Look], Steps[T]], bound: float | None = None) -> T:
+        """What was so when it was asked, and that nothing of it that is called live is in doubt by now.
+
+        It is asked anew where something is. In the end it is asked in one turn: an answer may hold up others, but it
+        may not be wrong.
+        """
+        for _ in range(_TRIES):
+            look = self._look(bound)
+            found, has_paused = await in_turns(asked(look), self._clock)
+            if not (has_paused and look.is_refuted()):
+                return found
+        return at_once(asked(self._look(bound)))
+
+    def _judge(self, wanted: Filter) -> _Judge:
         if len(wanted.groups) == 1:
             (group,) = wanted.groups
             return partial(self._availability.judge_for, group)
         return partial(self._availability.judge, within=wanted.within) if wanted.within else self._availability.judge
-
-    def _assessed(self, records: Iterable[Record], bound: float | None = None) -> Iterator[tuple[Record, Freshness]]:
-        now, feeds = self._clock.monotonic(), self._store.feeds()
-        bound = self._bound if bound is None else min(bound, self._bound)
-        for record in records:
-            yield record, assess(record, feeds[record.feed], now, bound)
 
     def members(self, wanted: Filter) -> frozenset[str] | None:
         """The keys that the groups asked for, or else those that may be seen, have; None: all. Raises Unknown."""
@@ -221,6 +274,19 @@ class Reader:
             (name,) = asked
             return visible[name]
         return _union(visible[name] for name in asked or ()) if asked or wanted.within is not None else None
+
+
+def _contact(
+    look: Look,
+    record: Record,
+    freshness: Freshness,
+    verdict: AvailabilityVerdict,
+    within: frozenset[str] | None = None,
+) -> ContactSnapshot:
+    claim = look.held(record.key)
+    if claim is None:
+        return ContactSnapshot(record, freshness, verdict)
+    return ContactSnapshot(record, freshness, with_claim(verdict, claim), claim.limited_to(within))
 
 
 def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from itertools import chain
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pws_soap.models import PresenceState
 from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.records import Record
+from service.core.presence.steps import Steps, slices
 
 _STATES: Final = {
     state: place
@@ -52,6 +55,13 @@ class Sort(NamedTuple):
 BY_CONTACT: Final = Sort()
 
 
+_Valued = tuple[str | float, str]
+_value: Final = itemgetter(0)
+_RUN: Final = 5000
+"""Items that are sorted in one step."""
+V = TypeVar("V")
+
+
 def sort_value(by: SortBy, record: Record, verdict: AvailabilityVerdict) -> str | float | None:
     """What decides a contact's place; None where it has no such value."""
     if by is SortBy.STATE:
@@ -66,14 +76,35 @@ def sort_value(by: SortBy, record: Record, verdict: AvailabilityVerdict) -> str 
     return record.key
 
 
-def arranged(contacts: Iterable[tuple[str, str | float | None]], *, descending: bool) -> tuple[str, ...]:
+def arranged(contacts: Iterable[tuple[str, str | float | None]], *, descending: bool) -> Steps[tuple[str, ...]]:
     """The keys in order of their values. They come in the order of the keys themselves, which equals keep."""
-    valued: list[tuple[str | float, str]] = []
+    valued: list[_Valued] = []
     others: list[str] = []
     for key, value in contacts:
         if value is None:
             others.append(key)
         else:
             valued.append((value, key))
-    valued.sort(key=lambda pair: pair[0], reverse=descending)  # stable in both directions
-    return (*(key for _, key in valued), *others)
+    ordered = yield from in_order(valued, _value, descending=descending)
+    if len(ordered) > _RUN:
+        yield
+    return (*(key for _, key in ordered), *others)
+
+
+def in_order(items: Sequence[V], by: Callable[[V], Any], *, descending: bool = False) -> Steps[list[V]]:
+    """The items sorted, equals in the order in which they come, whichever the direction.
+
+    Sorted in runs, which are then merged two by two: Python's sort finds the two runs, and merges them in linear time.
+    """
+    runs: list[list[V]] = []
+    for items_of_run in slices(items, _RUN):
+        runs.append(sorted(items_of_run, key=by, reverse=descending))
+        if len(items) > _RUN:
+            yield
+    while len(runs) > 1:
+        merged: list[list[V]] = []
+        for place in range(0, len(runs), 2):
+            merged.append(sorted(chain(*runs[place : place + 2]), key=by, reverse=descending))
+            yield
+        runs = merged
+    return runs[0] if runs else []

@@ -14,7 +14,8 @@ from pws_soap.models import PresenceState
 from service.core.clock import Moment
 from service.core.events.agenda import Agenda
 from service.core.events.moments import Moments
-from service.core.events.validity import SLACK, says_the_same
+from service.core.events.validity import says_the_same
+from service.core.presence.boundaries import SLACK
 from service.core.presence.freshness import Level
 from service.core.presence.records import ReadingStart, Source
 from service.core.presence.snapshot import GroupedSnapshot

@@ -1,0 +1,33 @@
+"""Answers about one contact, which the route and the hot lane give: made in one place for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.access.principal import Principal
+from service.api.context import Context
+from service.api.etags import Representation
+from service.core.presence.snapshot import ContactSnapshot
+
+
+class ContactAnswer(NamedTuple):
+    """A contact, and what is said of it. Time alone changes nothing of it up to `until`, a monotonic moment."""
+
+    snapshot: ContactSnapshot
+    representation: Representation
+    until: float
+
+
+def contact_answer(
+    context: Context, who: Principal, uri: str, fields: Sequence[str] | None, bound: float | None = None
+) -> ContactAnswer | None:
+    """What is said to `who` of a contact now, these fields or all; None where it sees no such contact."""
+    found = context.reader.one_until(uri, bound, who.groups)
+    if found is None:
+        return None
+    snapshot, until = found
+    if not who.details:
+        snapshot = context.brief(snapshot, who.groups)
+    body = context.json.one(snapshot) if fields is None else context.json.some(snapshot, fields)
+    return ContactAnswer(snapshot, Representation(body), until)
