@@ -66,9 +66,10 @@ class LimitedHttpConnection(BoundedHttpProtocol):
         self._is_whole = not self._request_parser.is_provisional
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        # Weakly: a request that held itself would be left to the collection of garbage.
-        write = partial(_write_at_once, weakref.ref(cycle))
-        cycle.scope["extensions"] = {at_once.EXTENSION: {at_once.WRITE: write}}
+        if cycle.scope["method"] == "GET":
+            # Weakly: a request that held itself would be left to the collection of garbage.
+            write = partial(_write_at_once, weakref.ref(cycle))
+            cycle.scope["extensions"] = {at_once.EXTENSION: {at_once.WRITE: write}}
         is_old = cycle.scope["http_version"] in {"0.9", "1.0"}
         super()._start_asgi_task(cycle, _for_http_1_0(cycle, app) if is_old else app)
 
@@ -88,7 +89,7 @@ def _write_at_once(known: weakref.ref[RequestResponseCycle], body: bytes) -> boo
     cycle = known()
     if cycle is None or not cycle.response_started or cycle.response_complete or not cycle.chunked_encoding:
         return False
-    if cycle.disconnected or cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+    if cycle.disconnected or cycle.flow.write_paused:
         return False
     cycle.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
     return True
