@@ -83,8 +83,6 @@ VALUE = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
         "x' y='z",
         'x" y="z',
         "a" * 5000,
-    ]
-    + [
         "presence",
         "from=",
         "until = ",
