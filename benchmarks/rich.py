@@ -44,7 +44,7 @@ MOST: Final = 20.0
 GAP: Final = 0.05
 NODE: Final = "http://imp1.example.com:8082"
 
-_CASES: Final[tuple[tuple[truth.State, tuple[str, ...]], ...]] = (
+CASES: Final[tuple[tuple[truth.State, tuple[str, ...]], ...]] = (
     (truth.State.AVAILABLE, ()),
     (truth.State.BUSY, ("on-the-phone",)),
     (truth.State.BUSY, ("meeting",)),
@@ -79,7 +79,7 @@ def people(contacts: int) -> list[truth.Presence]:
     devices = (truth.Device("JabberWin", text=True), truth.Device("cmp-8001-162", audio=True, priority="0.8"))
     found = []
     for number in range(contacts):
-        state, activities = _CASES[number % len(_CASES)]
+        state, activities = CASES[number % len(CASES)]
         found.append(
             truth.Presence(
                 f"p{number:05d}@example.com",
