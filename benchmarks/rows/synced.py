@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
+from benchmarks.rich import Carrier
 from benchmarks.rows.processes import Child
+from benchmarks.rows.samples import OPERATION, Office
 from pws_soap import lifecycle
+from pws_soap.calls import PATH
 from pws_soap.client import PwsClient
+from pws_soap.codec import encode
+from pws_soap.contract import bundled
 from pws_soap.models import Notification, Secret
 from pws_soap.transport import HttpTransport
 from pws_soap.trust import Trust
@@ -45,8 +50,12 @@ class CannedServer:
         """Where it listens."""
         return self.child.port
 
+    def change(self, states: Mapping[str, str]) -> None:
+        """People of the simulator change."""
+        assert self.child.ask("change", states=dict(states)) == len(states)
+
     def reply(self, body: bytes) -> None:
-        """Answer fetches so from now on."""
+        """Answer fetches so from now on, whoever asks."""
         self._file.write_bytes(body)
         assert self.child.ask("reply", file=str(self._file)) == len(body)
 
@@ -123,10 +132,12 @@ class Synced:
 
 
 @contextlib.asynccontextmanager
-async def synced(port: int, contacts: Sequence[str], *, rich: bool) -> AsyncIterator[Synced]:
+async def synced(server: CannedServer, office: Office, carrier: Carrier | None) -> AsyncIterator[Synced]:
     """A service that has read everybody once; it is stopped in the end."""
-    service = Synced(port, contacts, rich=rich)
+    service = Synced(server.port, office.contacts, rich=carrier is not None)
     try:
+        if carrier is not None:  # the simulator's people have neither names nor notes
+            server.reply(office.reply(carrier))
         await service.start()
         yield service
     finally:
@@ -167,12 +178,26 @@ class BareConnection(asyncio.Protocol):
         self._transport.close()
 
 
-_BODY: Final = b"<e:Envelope>" + b"x" * 500 + b"getSubscribedPresenc</e:Envelope>"
-BARE_REQUEST: Final = (
-    b"POST /bare HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml; charset=utf-8\r\n"
-    b"Content-Length: %d\r\n\r\n" % len(_BODY)
-) + _BODY
-"""About as long as a fetch."""
+def request(body: bytes, path: str = "/bare") -> bytes:
+    """A POST as a client sends it."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml; charset=utf-8\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+BARE_REQUEST: Final = request(b"<e:Envelope>" + b"x" * 500 + b"</e:Envelope>")
+"""About as long as a fetch; answered with what the next fetch gets."""
+
+
+async def fetch_request(port: int, contacts: Sequence[str]) -> bytes:
+    """The request that fetches a new subscription of another end user, for a client that sends it by itself."""
+    async with PwsClient(f"http://127.0.0.1:{port}") as client:
+        application = await client.login("pwsapp", "secret")
+        user = await client.login_end_user(application, "supervisor")
+        endpoint = await client.register_endpoint(application, "http://127.0.0.1:9/another-path")
+        subscription = await client.subscribe(user, endpoint, contacts)
+        await client.get_subscribed_presence(user, subscription)
+    sent = {"subscriptionID": subscription.id, "presenceType": "BASIC_PRESENCE"}
+    return request(encode(bundled("1.1"), OPERATION, sent, user.key).body, PATH)
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
-"""A server whose replies to fetches are given: everything else is answered by the simulator.
+"""A server whose replies to fetches may be given: everything else is answered by the simulator.
 
-    {"do": "reply", "file": PATH}   the reply to every fetch from now on
+    {"do": "change", "states": {CONTACT: STATE}}   people of the simulator change; nobody is notified
+    {"do": "reply", "file": PATH}   the reply to every fetch from now on, instead of the simulator's
     {"do": "hold"}, {"do": "let"}   fetches wait meanwhile; how many have come is in the answer to `let`
 
 `POST /bare` is answered with the same reply, whatever is sent: the bare round trip.
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from benchmarks.rows.programs import control
-from pws_soap.simulator import Simulator
+from pws_soap.simulator import Simulator, State
 
 NODE: Final = "imp1"
 _FETCH: Final = b"getSubscribedPresence"
@@ -36,6 +37,10 @@ class Server:
         body = Path(words["file"]).read_bytes()
         self.reply = _HEAD % len(body) + body
         return len(body)
+
+    async def change(self, words: dict[str, Any]) -> object:
+        """The command `change`."""
+        return self.simulator.change_many({name: {"state": State(state)} for name, state in words["states"].items()})
 
     async def hold(self, _words: dict[str, Any]) -> object:
         """The command `hold`."""
@@ -73,7 +78,7 @@ class Connection(asyncio.Protocol):
             return
         whole, self._received = bytes(self._received[:end]), self._received[end:]
         body = whole[len(head) + 4 :]
-        is_fetch = _FETCH in body
+        is_fetch = self._server.reply != b"" and _FETCH in body
         if (is_fetch or whole.startswith(b"POST /bare")) and self._server.open.is_set():
             self._server.fetches += is_fetch
             self._transport.write(self._server.reply)
@@ -98,7 +103,8 @@ async def main() -> None:
     listening = await asyncio.get_running_loop().create_server(lambda: Connection(server), "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     try:
-        await control.obey({"reply": server.take, "hold": server.hold, "let": server.let}, {"port": port})
+        commands = {"change": server.change, "reply": server.take, "hold": server.hold, "let": server.let}
+        await control.obey(commands, {"port": port})
     finally:
         listening.close()
         await server.simulator.aclose()
