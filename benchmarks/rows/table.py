@@ -26,6 +26,9 @@ ROWS: Final[dict[int, Row]] = {
     4: Row("fetch to stored", "bare round trip and lxml", "fetching", "changed"),
     5: Row("one change in a large subscription", "bare round trip and lxml", "fetching", "one_change"),
     6: Row("a reply identical to the last", "bare round trip", "fetching", "unchanged"),
+    8: Row("GET of one contact", "a raw ASGI program, same bytes", "answering", "contact"),
+    9: Row("GET of lists and counts", "a raw ASGI program, same bytes", "answering", "lists"),
+    10: Row("304 of the list", "200 of the list", "answering", "not_modified"),
 }
 
 
