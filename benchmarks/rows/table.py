@@ -29,6 +29,7 @@ ROWS: Final[dict[int, Row]] = {
     8: Row("GET of one contact", "a raw ASGI program, same bytes", "answering", "contact"),
     9: Row("GET of lists and counts", "a raw ASGI program, same bytes", "answering", "lists"),
     10: Row("304 of the list", "200 of the list", "answering", "not_modified"),
+    11: Row("one change to all streams, and the memory of one", "a loop over transport.write", "streaming", "fan_out"),
     14: Row("claim and release", "a raw ASGI program, same bytes", "claiming", "claims"),
     15: Row("a second in which nothing happens", "the same with few contacts", "idling", "seconds"),
     17: Row("starting", "Python and imports", "starting", "starts"),
