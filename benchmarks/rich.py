@@ -74,11 +74,11 @@ class Figures:
         return not self.wrong and (quick or results_only)
 
 
-def people(contacts: int) -> list[truth.Presence]:
-    """Who is in the reply, and how they are."""
+def people(contacts: int, start: int = 0) -> list[truth.Presence]:
+    """Who is in the reply, and how they are; the first has the number `start`."""
     devices = (truth.Device("JabberWin", text=True), truth.Device("cmp-8001-162", audio=True, priority="0.8"))
     found = []
-    for number in range(contacts):
+    for number in range(start, start + contacts):
         state, activities = CASES[number % len(CASES)]
         found.append(
             truth.Presence(

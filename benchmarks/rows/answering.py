@@ -34,26 +34,34 @@ _BEFORE: Final = 0.046
 
 
 class Server:
-    """A server, and connections to it."""
+    """A server. Connections are opened when they are needed: it closes those that are idle for some seconds."""
 
-    def __init__(self, child: Child, opened: list[Connection]) -> None:
+    def __init__(self, child: Child) -> None:
         self.child = child
-        self.opened = opened
 
     def ask(self, request: bytes) -> Answer:
         """One request."""
-        return self.opened[0].ask(request)
+        with connections(self.child.port, 1) as (connection,):
+            return connection.ask(request)
+
+    def ask_all(self, requests: Sequence[bytes]) -> list[Answer]:
+        """Several."""
+        with connections(self.child.port, 1) as (connection,):
+            return [connection.ask(request) for request in requests]
 
     def cost(self, requests: Sequence[bytes], status: bytes = b"200") -> float:
         """CPU time of one of them."""
-        return cost(self.child, self.opened, requests, status)
+        with connections(self.child.port) as opened:
+            for connection in opened:  # the server has taken them all in before the time begins
+                connection.ask(requests[0])
+            return cost(self.child, opened, requests, status)
 
 
 @contextlib.contextmanager
 def server(name: str, **settings: object) -> Iterator[Server]:
-    """A program of `benchmarks.rows.programs`, and connections to it."""
-    with Child(name, **settings) as child, connections(child.port) as opened:
-        yield Server(child, opened)
+    """A program of `benchmarks.rows.programs`."""
+    with Child(name, **settings) as child:
+        yield Server(child)
 
 
 def teach(limit: Server, answers: Mapping[str, Answer]) -> None:
@@ -92,9 +100,12 @@ def _contact(scale: Scale, *, key: bool, target: float) -> list[Figure]:
         names = [f"p{number:06d}@example.com" for number in range(scale.contacts)]
         targets = [f"/v1/presence/{name}" for name in names]
         requests = [get(each, headers) for each in targets]
-        answers = {f"GET {each}": product.ask(request) for each, request in zip(targets, requests, strict=True)}
+
+        def answers() -> dict[str, Answer]:
+            return {f"GET {each}": answer for each, answer in zip(targets, product.ask_all(requests), strict=True)}
+
         for each in (raw, plain):
-            teach(each, answers)
+            teach(each, answers())
         sample = requests[:: max(1, len(requests) // 50)]
         wrong = _same("raw ASGI", product, raw, sample)
         for request in sample:
@@ -117,8 +128,7 @@ def _contact(scale: Scale, *, key: bool, target: float) -> list[Figure]:
         costs = both(lambda _number: hot, {PRODUCT: product, LIMIT: raw, PLAIN: plain})
         product.child.ask("change", times=len(names))  # what is remembered of anybody is wrong from now on
         cold = both(every, {PRODUCT: product, LIMIT: raw})
-        after = {f"GET {each}": product.ask(request) for each, request in zip(targets, requests, strict=True)}
-        teach(raw, after)
+        teach(raw, answers())
         wrong += _same("raw ASGI, later", product, raw, sample)
     name = f"one contact, {'with' if key else 'without'} a key"
     return [
@@ -166,13 +176,18 @@ def _listed(
         return _same(name, product, raw, requests)
 
     def changing(asked: Server) -> Way:
-        def way(_number: int) -> float:
+        def measured(opened: list[Connection]) -> float:
             taken = 0.0
             times = scale.times(20)
             for number in range(times):
                 product.child.ask("change", times=1)
-                taken += asked.cost([requests[number % len(requests)]])
+                taken += cost(asked.child, opened, [requests[number % len(requests)]])
             return taken / times
+
+        def way(_number: int) -> float:
+            with connections(asked.child.port, 1) as opened:
+                opened[0].ask(get("/livez" if asked is product else targets[0]))
+                return measured(opened)
 
         return way
 

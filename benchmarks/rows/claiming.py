@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from benchmarks.rows.answering import LIMIT, PRODUCT, Server, server, teach
-from benchmarks.rows.http_load import CONNECTIONS, Answer, get, read, with_body
+from benchmarks.rows.http_load import CONNECTIONS, Answer, connections, get, read, with_body
 from benchmarks.rows.measure import Figure, Scale, Target, differences, share, spreads, take_turns
 
 _GROUP: Final = 200
@@ -22,18 +22,21 @@ _CLAIM: Final = with_body("POST", "/v1/claims", b'{"group":"support","count":1,"
 def _pairs(asked: Server, times: int, release: Callable[[Answer], bytes]) -> tuple[float, list[list[Answer]]]:
     """The CPU time of one pair, and the claims that were held at the same time."""
     held: list[list[Answer]] = []
-    began = asked.child.cpu()
-    for _ in range(times):
-        for connection in asked.opened:
-            connection.send(_CLAIM)
-        claims = [read(*connection.receive()) for connection in asked.opened]
-        for connection, claim in zip(asked.opened, claims, strict=True):
-            connection.send(release(claim))
-        for connection in asked.opened:
-            head, body = connection.receive()
-            assert (head[9:12], body) == (b"204", b""), head
-        held.append(claims)
-    return (asked.child.cpu() - began) / times / len(asked.opened), held
+    began = 0.0
+    with connections(asked.child.port) as opened:
+        for number in range(-1, times):  # at first the server takes in all connections
+            if not number:
+                began = asked.child.cpu()
+            for connection in opened:
+                connection.send(_CLAIM)
+            claims = [read(*connection.receive()) for connection in opened]
+            for connection, claim in zip(opened, claims, strict=True):
+                connection.send(release(claim))
+            for connection in opened:
+                head, body = connection.receive()
+                assert (head[9:12], body) == (b"204", b""), head
+            held.append(claims)
+        return (asked.child.cpu() - began) / times / len(opened), held
 
 
 def _release(claim: Answer) -> bytes:

@@ -80,6 +80,23 @@ class Connection:
         self.send(request)
         return read(*self.receive())
 
+    def stream(self, request: bytes, end: bytes) -> bytes:
+        """Send a request whose answer has no end; all that comes until `end`."""
+        self.send(request)
+        text = self._more()
+        while end not in text[-2 * len(end) - 2**20 :]:
+            text += self._more()
+        return text
+
+    def more_of(self, word: bytes, count: int) -> int:
+        """Read on until `word` has come so often; how often it has."""
+        found, text = 0, b""
+        while found < count:
+            text += self._more()
+            found += text.count(word)
+            text = text[text.rfind(word) + len(word) :] if word in text else text
+        return found
+
     def close(self) -> None:
         """Close it."""
         self._socket.close()

@@ -54,6 +54,11 @@ class Child:
         """Its CPU time so far, in seconds."""
         return cpu_time(self.pid)
 
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._process.kill()
+        self._process.wait()
+
     def close(self) -> None:
         """End it: its standard input ends."""
         assert self._process.stdin is not None

@@ -23,8 +23,9 @@ OPERATION: Final = "getSubscribedPresence"
 class Office:
     """So many people. `changed` names those of the last change."""
 
-    def __init__(self, contacts: int) -> None:
-        self.people = people(contacts)
+    def __init__(self, contacts: int, start: int = 0) -> None:
+        """`start` is the number of the first."""
+        self.people = people(contacts, start)
         self.changed: list[str] = []
         self._dice = random.Random(1)  # noqa: S311  the same work every time
         self._numbers = itertools.count(1)

@@ -26,12 +26,15 @@ ROWS: Final[dict[int, Row]] = {
     4: Row("fetch to stored", "bare round trip and lxml", "fetching", "changed"),
     5: Row("one change in a large subscription", "bare round trip and lxml", "fetching", "one_change"),
     6: Row("a reply identical to the last", "bare round trip", "fetching", "unchanged"),
+    7: Row("longest hold of the event loop by a first reading", "-", "holding", "first_reading"),
     8: Row("GET of one contact", "a raw ASGI program, same bytes", "answering", "contact"),
     9: Row("GET of lists and counts", "a raw ASGI program, same bytes", "answering", "lists"),
     10: Row("304 of the list", "200 of the list", "answering", "not_modified"),
     11: Row("one change to all streams, and the memory of one", "a loop over transport.write", "streaming", "fan_out"),
+    13: Row("memory of a contact", "one dict of the same fields", "retained", "contacts"),
     14: Row("claim and release", "a raw ASGI program, same bytes", "claiming", "claims"),
     15: Row("a second in which nothing happens", "the same with few contacts", "idling", "seconds"),
+    16: Row("longest hold of the event loop by an action", "-", "holding", "actions"),
     17: Row("starting", "Python and imports", "starting", "starts"),
 }
 

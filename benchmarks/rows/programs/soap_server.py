@@ -2,7 +2,8 @@
 
     {"do": "change", "states": {CONTACT: STATE}}   people of the simulator change; nobody is notified
     {"do": "reply", "file": PATH}   the reply to every fetch from now on, instead of the simulator's
-    {"do": "hold"}, {"do": "let"}   fetches wait meanwhile; how many have come is in the answer to `let`
+    {"do": "hold"}, {"do": "let"}   fetches wait meanwhile
+    {"do": "fetches"}               how many have come; `hold` and `let` answer the same
 
 `POST /bare` is answered with the same reply, whatever is sent: the bare round trip.
 """
@@ -42,14 +43,18 @@ class Server:
         """The command `change`."""
         return self.simulator.change_many({name: {"state": State(state)} for name, state in words["states"].items()})
 
-    async def hold(self, _words: dict[str, Any]) -> object:
+    async def hold(self, words: dict[str, Any]) -> object:
         """The command `hold`."""
         self.open.clear()
-        return self.fetches
+        return await self.count(words)
 
-    async def let(self, _words: dict[str, Any]) -> object:
+    async def let(self, words: dict[str, Any]) -> object:
         """The command `let`."""
         self.open.set()
+        return await self.count(words)
+
+    async def count(self, _words: dict[str, Any]) -> object:
+        """The command `fetches`."""
         return self.fetches
 
 
@@ -103,7 +108,13 @@ async def main() -> None:
     listening = await asyncio.get_running_loop().create_server(lambda: Connection(server), "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     try:
-        commands = {"change": server.change, "reply": server.take, "hold": server.hold, "let": server.let}
+        commands = {
+            "change": server.change,
+            "reply": server.take,
+            "hold": server.hold,
+            "let": server.let,
+            "fetches": server.count,
+        }
         await control.obey(commands, {"port": port})
     finally:
         listening.close()
