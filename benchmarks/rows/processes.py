@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +28,15 @@ class Child:
     def __init__(self, name: str, **settings: object) -> None:
         words = [sys.executable, "-m", f"benchmarks.rows.programs.{name}", json.dumps(settings)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PWS_", "COV"))}
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # as long as the process
         self._process = subprocess.Popen(
-            words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            words,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
         )
         self.said: Any = self._answer()  # JSON
 
@@ -70,12 +78,15 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+        self._errors.close()
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()}")
+            code = self._process.wait()
+            self._errors.seek(0)
+            raise RuntimeError(f"{self._process.args!r} ended with {code}: {self._errors.read()[-2000:]}")
         return json.loads(line)
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.processes import free_port
-from benchmarks.rows.http_load import Connection, get
+from benchmarks.rows.http_load import Answer, connections, get
 from benchmarks.rows.processes import Child
 
 _PATIENCE: Final = 300.0
@@ -59,11 +59,16 @@ class Whole:
         blocks += [_WATCH.format(user=f"user{number}", file=file.name) for number, file in enumerate(self.files)]
         config.write_text("\n".join(blocks), "utf-8")
         self.child = Child("whole_service", config=str(config))
-        self.connection = self._connected()
+        self._begun()
+
+    def ask(self, request: bytes) -> Answer:
+        """What it answers, on a new connection: it closes those that are idle for some seconds."""
+        with connections(self.port, 1) as (connection,):
+            return connection.ask(request)
 
     def get(self, target: str) -> Any:  # JSON
         """What it answers."""
-        answer = self.connection.ask(get(target))
+        answer = self.ask(get(target))
         assert answer.status == 200, answer
         return json.loads(answer.body)
 
@@ -77,8 +82,7 @@ class Whole:
 
     def is_live(self) -> bool:
         """Whether everybody is."""
-        counts = self.get("/v1/summary")["all"]
-        return bool(counts["by_freshness"]["live"] == len(self.names))
+        return bool(self.get("/v1/summary")["by_freshness"]["live"] == len(self.names))
 
     def has_read_all(self) -> bool:
         """Whether the last contact of each end user was read, which says less and costs the service less."""
@@ -94,17 +98,15 @@ class Whole:
 
     def close(self) -> None:
         """End both."""
-        self.connection.close()
         self.child.close()
         self.simulator.close()
 
-    def _connected(self) -> Connection:
+    def _begun(self) -> None:
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
             with contextlib.suppress(ConnectionRefusedError):
-                connection = Connection(self.port)
-                connection.ask(get("/livez"))
-                return connection
+                self.ask(get("/livez"))
+                return
             time.sleep(0.02)
         raise TimeoutError("pws serve does not listen")
 

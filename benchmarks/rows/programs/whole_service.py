@@ -68,7 +68,8 @@ def main() -> None:
         return loop
 
     uvloop.new_event_loop = watched_loop
-    pws(["serve", "--config", json.loads(sys.argv[1])["config"], "--log-level", "error"])
+    sys.argv = ["pws", "serve", "--config", json.loads(sys.argv[1])["config"], "--log-level", "error"]
+    pws()
 
 
 if __name__ == "__main__":
