@@ -24,7 +24,7 @@ from service.core.presence.records import Source
 from service.core.wiring import Core
 
 _FEED: Final = "dispatcher"
-_DWELL: Final = 60.0
+_DWELL: Final = 5.0
 _BOUND: Final = 1e6
 _TURNS: Final = 50
 """Turns of the event loop after each second: more than anything takes that runs because of it."""
@@ -66,7 +66,7 @@ class Idle:
 
 @contextlib.asynccontextmanager
 async def running(contacts: int) -> AsyncIterator[Idle]:
-    """An idle service with its tasks, after a minute of its time."""
+    """An idle service with its tasks, after some seconds of its time."""
     idle = Idle(contacts)
     tasks = [asyncio.create_task(work()) for work in (idle.core.log.run, idle.core.claim_service.run)]
     try:

@@ -22,10 +22,14 @@ Unit = Literal["x", "%", "ms", "KB"]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured. `quick` is for correctness only: its times mean nothing."""
+    """How much is measured. `quick` is for correctness only: its times mean nothing.
+
+    `most`: contacts of the largest service.
+    """
 
     rounds: int = 9
     quick: bool = False
+    most: int = 100_000
 
     @property
     def contacts(self) -> int:
@@ -35,7 +39,7 @@ class Scale:
     @property
     def all_contacts(self) -> int:
         """Contacts of the largest service that is measured."""
-        return 600 if self.quick else 100_000
+        return 600 if self.quick else self.most
 
     @property
     def streams(self) -> int:
