@@ -1,9 +1,10 @@
 """How fast it is, beside what the machine allows: the table of docs/performance.md, measured.
 
-    python benchmarks/performance.py [--rows 1,4] [--rounds 9] [--contacts 100000] [--quick] [--targets] [--json | --markdown]
+    python benchmarks/performance.py [--rows 1,4] [--rounds 9] [--contacts 100000] [--quick] [--targets]
+                                     [--json | --markdown]
 
-Every row is a ratio to a limit that is measured in the same round: lxml on the same bytes, a program that sends the same
-bytes. Both are first proved to give the same. Exit code 1 when any result is wrong. Times decide nothing, unless
+Every row is a ratio to a limit that is measured in the same round: lxml on the same bytes, a program that sends the
+same bytes. Both are proved to give the same. Exit code 1 when any result is wrong. Times decide nothing, unless
 --targets is given: then a target that is missed is a failure as well.
 """
 

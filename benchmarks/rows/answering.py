@@ -79,9 +79,7 @@ def _authorized(product: Server, *, key: bool) -> dict[str, str]:
 def _same(name: str, product: Server, other: Server, requests: Sequence[bytes]) -> tuple[str, ...]:
     """Where the answers differ, headers included."""
     return tuple(
-        problem
-        for request in requests
-        for problem in differences(name, product.ask(request), other.ask(request))
+        problem for request in requests for problem in differences(name, product.ask(request), other.ask(request))
     )
 
 
@@ -229,6 +227,23 @@ def not_modified(scale: Scale) -> list[Figure]:
     before = ratio(costs, LIMIT, "304").times(1 / _BEFORE)
     note = f"200 as it was: {100 * _BEFORE:.1f} % of the raw program's speed"
     return [
-        Figure(10, "304 beside 200", ratio(costs, "200", "304"), "x", Target(3.0, at_least=True), spreads(costs), wrong=wrong),
-        Figure(10, "304 beside 200 of 0.1.0", before, "x", Target(8.0, at_least=True), spreads(costs), wrong=wrong, note=note),
+        Figure(
+            10,
+            "304 beside 200",
+            ratio(costs, "200", "304"),
+            "x",
+            Target(3.0, at_least=True),
+            spreads(costs),
+            wrong=wrong,
+        ),
+        Figure(
+            10,
+            "304 beside 200 of 0.1.0",
+            before,
+            "x",
+            Target(8.0, at_least=True),
+            spreads(costs),
+            wrong=wrong,
+            note=note,
+        ),
     ]

@@ -55,7 +55,8 @@ def _wrong(held: Sequence[Sequence[Answer]]) -> tuple[str, ...]:
 
 def claims(scale: Scale) -> list[Figure]:
     """Row 14."""
-    times, wrong = scale.times(50), []
+    times = scale.times(50)
+    wrong: list[str] = []
     with (
         server("service", contacts=scale.contacts, group=_GROUP) as product,
         server("plain_http", app="raw") as raw,

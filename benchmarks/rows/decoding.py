@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -98,7 +98,7 @@ async def _compared(
     carrier: Carrier | None,
     change: Callable[[], None],
     limit: Callable[[bytes], float],
-    peers: dict[str, Callable[[bytes], float]],
+    peers: Mapping[str, Callable[[bytes], float]],
     check: Callable[[list[Presence]], tuple[str, ...]],
 ) -> tuple[dict[str, list[float]], tuple[str, ...]]:
     """The costs of all ways of reading, round by round, and what was wrong. The reply is new in each round."""

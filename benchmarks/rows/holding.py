@@ -55,7 +55,7 @@ def first_reading(scale: Scale) -> list[Figure]:
         try:
             service.engine.start({"dispatcher": office.contacts})
             async with asyncio.timeout(_PATIENCE):
-                while server.child.ask("fetches") == came:
+                while server.child.ask("fetches") == came:  # noqa: ASYNC110  # the event is another process's
                     await asyncio.sleep(0.05)
                 loop = asyncio.get_running_loop()
                 with watched_turns(loop) as turns:
@@ -121,7 +121,9 @@ class Actions:
 
     def sorted_page(self) -> tuple[str, ...]:
         """A page in another order."""
-        found = [each["changed_at"] for each in self._service.get("/v1/presence?sort=-changed_at&limit=1000")["contacts"]]
+        found = [
+            each["changed_at"] for each in self._service.get("/v1/presence?sort=-changed_at&limit=1000")["contacts"]
+        ]
         return differences("order", found, sorted(found, reverse=True))
 
     def summary(self) -> tuple[str, ...]:

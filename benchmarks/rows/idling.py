@@ -119,5 +119,13 @@ def seconds(scale: Scale) -> list[Figure]:
     (costs,) = found
     value = ratio(costs, idle, small)
     return [
-        Figure(15, f"an idle second, {many} contacts beside {few}", value, "x", Target(2.0), spreads(costs), wrong=tuple(wrong)),
+        Figure(
+            15,
+            f"an idle second, {many} contacts beside {few}",
+            value,
+            "x",
+            Target(2.0),
+            spreads(costs),
+            wrong=tuple(wrong),
+        ),
     ]

@@ -27,7 +27,9 @@ def _part(scale: Scale, kind: str, target: float) -> Figure:
     one, other = found["service"], found["dicts"]
     wrong = differences("fields", one["sample"], other["sample"])
     costs = {name: Spread.of([each["traced"] / scale.all_contacts / 1000]) for name, each in found.items()}
-    costs |= {f"{name} (resident)": Spread.of([each["resident"] / scale.all_contacts / 1000]) for name, each in found.items()}
+    costs |= {
+        f"{name} (resident)": Spread.of([each["resident"] / scale.all_contacts / 1000]) for name, each in found.items()
+    }
     value = Spread.of([one["traced"] / other["traced"]])
     part = f"{scale.all_contacts} contacts, {kind}"
     return Figure(13, part, value, "x", Target(target), costs, "KB", wrong=wrong)

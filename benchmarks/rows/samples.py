@@ -13,7 +13,6 @@ from typing import Final
 
 from benchmarks.rich import CASES, Carrier, people
 from pws_soap.server import messages
-from pws_soap.server import presence as truth
 from pws_soap.server.soap import pidf_writer, replies
 from pws_soap.simulator import Options
 

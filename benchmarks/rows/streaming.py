@@ -87,13 +87,13 @@ class Streams:
         cpu = self.child.cpu()
         told: dict[str, Any] = self.child.ask("change", times=1)
         at = self.listeners.wait(b"event: change")
-        return at - told["at"], self.child.cpu() - cpu
+        return at - float(told["at"]), self.child.cpu() - cpu
 
     def round(self, times: int) -> float:
         """Several changes; the shortest time, and as much of the CPU is kept."""
-        walls, cpu = zip(*(self.change() for _ in range(times)), strict=True)
-        self.cpu.append(min(cpu))
-        return min(walls)
+        measures = [self.change() for _ in range(times)]
+        self.cpu.append(min(cpu for _, cpu in measures))
+        return min(wall for wall, _ in measures)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,9 @@ class Row(NamedTuple):
 
 ROWS: Final[dict[int, Row]] = {
     1: Row("client call with basic presence, to objects", "lxml on the bytes", "decoding", "basic"),
-    2: Row("client call with rich presence, to objects", "lxml on the reply and each document", "decoding", "documents"),
+    2: Row(
+        "client call with rich presence, to objects", "lxml on the reply and each document", "decoding", "documents"
+    ),
     3: Row("the same, 1 % of the documents changed", "lxml on each document", "decoding", "few_changed"),
     4: Row("fetch to stored", "bare round trip and lxml", "fetching", "changed"),
     5: Row("one change in a large subscription", "bare round trip and lxml", "fetching", "one_change"),
@@ -31,6 +33,7 @@ ROWS: Final[dict[int, Row]] = {
     9: Row("GET of lists and counts", "a raw ASGI program, same bytes", "answering", "lists"),
     10: Row("304 of the list", "200 of the list", "answering", "not_modified"),
     11: Row("one change to all streams, and the memory of one", "a loop over transport.write", "streaming", "fan_out"),
+    12: Row("from a change to an answer with it", "the sample scripts' way", "notifying", "notifications"),
     13: Row("memory of a contact", "one dict of the same fields", "retained", "contacts"),
     14: Row("claim and release", "a raw ASGI program, same bytes", "claiming", "claims"),
     15: Row("a second in which nothing happens", "the same with few contacts", "idling", "seconds"),

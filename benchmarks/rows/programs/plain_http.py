@@ -108,7 +108,8 @@ async def main() -> None:
     program: Raw | Plain = Raw() if kind == "raw" else Plain()
 
     async def learn(words: dict[str, Any]) -> object:
-        for target, answer in json.loads(Path(words["file"]).read_text("utf-8")).items():
+        text = Path(words["file"]).read_text("utf-8")  # noqa: ASYNC240  # nobody else is served now
+        for target, answer in json.loads(text).items():
             program.learn(target, *answer)
         gc.collect()
         gc.freeze()

@@ -48,7 +48,7 @@ def with_the_standard_library(server: str, port: int) -> None:
     from urllib.parse import parse_qs, urlsplit
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802  # the library's name
+        def do_GET(self) -> None:  # the library's name
             parts = urlsplit(self.path)
             body = b""
             if parts.path == "/pws":

@@ -1,17 +1,18 @@
 """What a sample script does for one notification: log in twice, fetch, print. With requests and texts, as they do.
 
-    sample_fetch.py HOST:PORT SUBSCRIPTION BASIC_PRESENCE
+sample_fetch.py HOST:PORT SUBSCRIPTION BASIC_PRESENCE
 """
 
 from __future__ import annotations
 
 import sys
-import xml.etree.ElementTree as ElementTree  # noqa: S405  # as the sample does, with the simulator's replies
+import xml.etree.ElementTree as ElementTree  # as the sample does, with the simulator's replies
 
 import requests
 
 _ENVELOPE = (
-    '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:urn="urn:cisco:cup:presence:soap">'
+    '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
+    ' xmlns:urn="urn:cisco:cup:presence:soap">'
     "<soapenv:Header>{header}</soapenv:Header><soapenv:Body>{body}</soapenv:Body></soapenv:Envelope>"
 )
 
@@ -37,7 +38,9 @@ def text(element: ElementTree.Element, name: str) -> str:
 def main() -> None:
     """Fetch, and print the contacts."""
     server, subscription, kind = sys.argv[1:]
-    login = '<urn:login force="false"><urn:username>pwsapp</urn:username><urn:password>secret</urn:password></urn:login>'
+    login = (
+        '<urn:login force="false"><urn:username>pwsapp</urn:username><urn:password>secret</urn:password></urn:login>'
+    )
     application = text(call(server, "login", login), "session-key")
     login = (
         '<urn:login force="false"><urn:username>dispatcher</urn:username>'

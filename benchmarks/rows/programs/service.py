@@ -1,4 +1,4 @@
-"""The service over HTTP, with a store that is filled by hand: its routes, access, streams and claims, without an engine.
+"""The service over HTTP, with a store that is filled by hand: routes, access, streams and claims, without an engine.
 
     {"do": "change", "times": N}    that many contacts change, one after the other; `at`: the clock before, `names`: who
     {"do": "memory"}                the resident set in bytes

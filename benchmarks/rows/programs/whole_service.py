@@ -67,7 +67,7 @@ def main() -> None:
         watchers.append(Watcher(loop))
         return loop
 
-    uvloop.new_event_loop = watched_loop
+    uvloop.new_event_loop = watched_loop  # type: ignore[assignment]  # it gives uvloop's own loop
     sys.argv = ["pws", "serve", "--config", json.loads(sys.argv[1])["config"], "--log-level", "error"]
     pws()
 
