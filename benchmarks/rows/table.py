@@ -79,16 +79,18 @@ def costs(figure: Figure) -> str:
     return ", ".join(f"{name} {number(each.median, figure.cost_unit)}" for name, each in figure.costs.items())
 
 
-HEADS: Final = ("#", "what", "ratio", "spread", "target", "met", "medians")
+HEADS: Final = ("#", "what", "beside", "figure", "spread", "target", "met", "medians")
 
 
 def cells(figure: Figure) -> tuple[str, ...]:
     """One line."""
     value = number(figure.value.median, figure.unit)
     note = f" ({figure.note})" if figure.note else ""
+    row = ROWS[figure.row]
     return (
         str(figure.row),
-        figure.part,
+        f"{row.what}: {figure.part}",
+        row.beside,
         value,
         spread(figure.value, figure.unit),
         wanted(figure),
