@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true", help="print the table for docs/performance.md")
     asked = parser.parse_args()
     scale = Scale(asked.rounds or (2 if asked.quick else 9), asked.quick, asked.contacts)
+    logging.getLogger("pws").setLevel(logging.ERROR)  # a server whose notifications are ours to make is no news
     figures: list[Figure] = []
     for row in asked.rows:
         if sys.stderr.isatty():
