@@ -9,9 +9,9 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 Curve = Sequence[tuple[float, float]]
-_WIDTH: Final = 430
+_WIDTH: Final = 440
 _HEIGHT: Final = 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 34, 92
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 26, 34, 92
 _COLOURS: Final = ("#1b6ca8", "#c1440e", "#2e7d32", "#6a3d9a", "#8a6d00", "#444444")
 _STYLE: Final = "text{font:11px sans-serif;fill:#222}.grid{stroke:#ddd}.axis{stroke:#555}"
 
