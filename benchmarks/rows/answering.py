@@ -7,7 +7,8 @@ a server takes for a request, since the client's would hide it.
 
 The figures of the table are of a state that does not change between requests. For lists and counts there is a second
 figure each: something changes before every request, so that nothing that is remembered of the last answer holds; the
-change itself is not in the time. For single contacts the second figure asks for every contact once.
+change itself is not in the time. For single contacts the first figure asks for a hundred of them again and again, the
+second for each once, after everybody has changed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.rows.http_load import Answer, Connection, connections, cost, get
-from benchmarks.rows.measure import Costs, Figure, Scale, Target, Way, differences, ratio, share, spreads, take_turns
+from benchmarks.rows.measure import Figure, Scale, Target, Way, differences, ratio, share, spreads, take_turns
 from benchmarks.rows.processes import Child
 
 PRODUCT: Final = "service"
@@ -113,19 +114,24 @@ def _contact(scale: Scale, *, key: bool, target: float) -> list[Figure]:
         hot = [requests[number % _HOT] for number in range(times)]
 
         def every(number: int) -> list[bytes]:
-            """Others in each round, as long as there are any."""
+            """Others in each round, as long as there are any; each of them once in it."""
             start = (number + 1) * times % len(requests)
             return (requests * 2)[start : start + times]
 
-        def both(kind: Callable[[int], list[bytes]], others: Mapping[str, Server]) -> Costs:
-            def way(asked: Server) -> Way:
-                return lambda number: asked.cost(kind(number))
+        costs = take_turns(
+            scale.rounds,
+            {
+                PRODUCT: lambda _number: product.cost(hot),
+                LIMIT: lambda _number: raw.cost(hot),
+                PLAIN: lambda _number: plain.cost(hot),
+            },
+        )
 
-            return take_turns(scale.rounds, {name: way(each) for name, each in others.items()})
+        def first_time(number: int) -> float:
+            product.child.ask("change", times=len(names))  # what is remembered of anybody is wrong from now on
+            return product.cost(every(number))
 
-        costs = both(lambda _number: hot, {PRODUCT: product, LIMIT: raw, PLAIN: plain})
-        product.child.ask("change", times=len(names))  # what is remembered of anybody is wrong from now on
-        cold = both(every, {PRODUCT: product, LIMIT: raw})
+        cold = take_turns(scale.rounds, {PRODUCT: first_time, LIMIT: lambda number: raw.cost(every(number))})
         teach(raw, answers())
         wrong += _same("raw ASGI, later", product, raw, sample)
     name = f"one contact, {'with' if key else 'without'} a key"

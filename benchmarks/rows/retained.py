@@ -1,7 +1,7 @@
 """Row 13: the memory of a contact, of many, beside one dict of the same fields.
 
 In processes of their own, so that nothing else is counted. The service has read everybody from replies of the server,
-and has everything that it keeps: store, event log, and the JSON of every contact, which was asked for once. The dicts
+and has everything that it keeps: store, event log, and what its routes keep after all pages were asked for. The dicts
 are what `json.loads` makes of the service's answers, field for field; that they are the same is checked.
 
 Counted is what tracemalloc sees as still held, garbage collected; it says the same each time, so that one round is

@@ -1,4 +1,4 @@
-"""Keeps many contacts, as the service does or as dicts, and says how much memory that takes.
+"""Keeps many contacts, as the service with its routes does or as dicts, and says how much memory that takes.
 
 Settings: `contacts`; `kind`, basic or rich; `keep`, service or dicts. First it reads everybody in memory that is not
 counted, so that the interpreter, the modules and what they keep are there before.
@@ -11,7 +11,7 @@ import gc
 import json
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from benchmarks.rich import NODE
@@ -20,12 +20,13 @@ from benchmarks.rows.samples import Office
 from pws_soap.client import PwsClient
 from pws_soap.memory import MemoryTransport
 from pws_soap.models import Secret, Session, SessionKind
-from service.api.writers.contact import ContactJson
+from service.api.app import create_app
 from service.core.clock import ManualClock
 from service.core.presence.memory_store import MemoryStore
-from service.core.presence.query import Filter
 from service.core.presence.records import Source
 from service.core.wiring import Core
+from tests.support.asgi import call
+from tests.support.fake_engine import FakeEngine
 
 _FEED: Final = "dispatcher"
 _AT_ONCE: Final = 5000
@@ -40,8 +41,7 @@ class Kept:
         clock = ManualClock()
         self.store = MemoryStore(clock)
         self.core = Core.of(self.store, clock, 1e9, {})
-        self.json = ContactJson()
-        self.store.changes.listen(self.json.forget)
+        self._app = create_app(FakeEngine(), self.core, callback_secret=None, version="0")
 
     async def read(self, client: PwsClient, names: list[str], *, rich: bool) -> None:
         """Watch these, and read them."""
@@ -51,15 +51,15 @@ class Kept:
         self.store.put(await client.get_subscribed_presence(_SESSION, 1, rich=rich), reading, source=Source.SUBSCRIBED)
         self.store.confirm(_FEED, reading)
 
-    def pages(self) -> Iterator[bytes]:
-        """Everybody's JSON, page by page, as the routes write it."""
-        cursor = None
-        while True:
-            page = self.core.reader.page(Filter(), _PAGE, cursor)
-            yield self.json.page(page, None)
-            cursor = page.cursor
-            if cursor is None:
-                return
+    async def everybody(self) -> AsyncIterator[dict[str, Any]]:
+        """Everybody's fields, as the routes answer, page by page."""
+        cursor: str | None = ""
+        while cursor is not None:
+            answer = await call(self._app, "GET", f"/v1/presence?limit={_PAGE}" + (cursor and f"&cursor={cursor}"))
+            page = json.loads(answer.body)
+            for contact in page["contacts"]:
+                yield contact
+            cursor = page["next_cursor"]
 
 
 async def filled(contacts: int, *, rich: bool) -> Kept:
@@ -70,14 +70,14 @@ async def filled(contacts: int, *, rich: bool) -> Kept:
         body = office.reply("cdata" if rich else None)
         async with PwsClient(NODE, transport=MemoryTransport([body])) as client:
             await kept.read(client, office.contacts, rich=rich)
-    for _ in kept.pages():
+    async for _ in kept.everybody():
         pass
     return kept
 
 
-def as_dicts(kept: Kept) -> dict[str, Any]:
+async def as_dicts(kept: Kept) -> dict[str, Any]:
     """The same fields as dicts, by contact."""
-    return {each["contact"]: each for page in kept.pages() for each in json.loads(page)["contacts"]}
+    return {each["contact"]: each async for each in kept.everybody()}
 
 
 async def main() -> None:
@@ -92,12 +92,12 @@ async def main() -> None:
     if source is None:
         kept = await filled(contacts, rich=rich)
     else:
-        kept = as_dicts(source)
+        kept = await as_dicts(source)
     gc.collect()
     traced = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     grown = control.resident() - resident
-    found = kept if isinstance(kept, dict) else as_dicts(kept)
+    found = kept if isinstance(kept, dict) else await as_dicts(kept)
     sample = [found[name] for name in sorted(found)[:: max(1, contacts // 20)]]
     assert len(found) == contacts
     said = {"traced": traced, "resident": grown, "sample": sample}
