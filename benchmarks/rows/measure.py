@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 Unit = Literal["x", "%", "ms", "KB"]
 """Of a figure: times its limit, a share of its limit's speed, milliseconds, kilobytes."""
@@ -169,6 +169,9 @@ def _short(value: object) -> str:
     return text if len(text) < 200 else f"{text[:190]}... ({len(text)} characters)"
 
 
+_LOOK: Final = 0.001
+
+
 @dataclass(slots=True)
 class Turns:
     """The longest turn of an event loop so far, in CPU time of its thread."""
@@ -180,24 +183,21 @@ class Turns:
 def watched_turns(loop: asyncio.AbstractEventLoop) -> Iterator[Turns]:
     """Measures how long the loop is held by anything, garbage collection included, until the end of the `with`.
 
-    A callback that calls itself at every turn sees what the thread did since the last one.
+    A timer that is due after a millisecond sees what the thread did until it got its turn: at most that much too much.
     """
     turns = Turns()
     last = time.thread_time()
-    stopped = False
 
     def look() -> None:
-        nonlocal last
+        nonlocal last, timer
         now = time.thread_time()
         turns.longest = max(turns.longest, now - last)
-        if not stopped:
-            last = now
-            loop.call_soon(look)
+        last = now
+        timer = loop.call_later(_LOOK, look)
 
-    loop.call_soon(look)
+    timer = loop.call_later(_LOOK, look)
     try:
         yield turns
     finally:
-        now = time.thread_time()
-        turns.longest = max(turns.longest, now - last)
-        stopped = True
+        timer.cancel()
+        turns.longest = max(turns.longest, time.thread_time() - last)
