@@ -187,6 +187,7 @@ def watched_turns(loop: asyncio.AbstractEventLoop) -> Iterator[Turns]:
     """
     turns = Turns()
     last = time.thread_time()
+    timer: asyncio.TimerHandle
 
     def look() -> None:
         nonlocal last, timer
