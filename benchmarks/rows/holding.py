@@ -219,6 +219,8 @@ def actions(scale: Scale) -> list[Figure]:
     return figures
 
 
-def _held(part: str, holds: list[float], wrong: tuple[str, ...], target: float | None = 50.0) -> Figure:
+def _held(part: str, holds: list[list[float]], wrong: tuple[str, ...], target: float | None = 50.0) -> Figure:
+    """A figure of several holds, each with the longest collection of garbage meanwhile."""
     wanted = None if target is None else Target(target)
-    return Figure(16, part, Spread.of(holds).times(1000.0), "ms", wanted, wrong=wrong)
+    turns, collections = (Spread.of(times).times(1000.0) for times in zip(*holds, strict=True))
+    return Figure(16, part, turns, "ms", wanted, {"collection of garbage": collections}, wrong=wrong)

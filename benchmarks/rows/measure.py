@@ -174,9 +174,10 @@ _LOOK: Final = 0.001
 
 @dataclass(slots=True)
 class Turns:
-    """The longest turn of an event loop so far, in CPU time of its thread."""
+    """The longest turn of an event loop so far, and the longest collection of garbage, in CPU time of the thread."""
 
     longest: float = 0.0
+    collection: float = 0.0
 
 
 @contextlib.contextmanager
@@ -188,6 +189,14 @@ def watched_turns(loop: asyncio.AbstractEventLoop) -> Iterator[Turns]:
     turns = Turns()
     last = time.thread_time()
     timer: asyncio.TimerHandle
+    began = 0.0
+
+    def collecting(phase: str, _info: dict[str, int]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = time.thread_time()
+        else:
+            turns.collection = max(turns.collection, time.thread_time() - began)
 
     def look() -> None:
         nonlocal last, timer
@@ -197,8 +206,10 @@ def watched_turns(loop: asyncio.AbstractEventLoop) -> Iterator[Turns]:
         timer = loop.call_later(_LOOK, look)
 
     timer = loop.call_later(_LOOK, look)
+    gc.callbacks.append(collecting)
     try:
         yield turns
     finally:
+        gc.callbacks.remove(collecting)
         timer.cancel()
         turns.longest = max(turns.longest, time.thread_time() - last)

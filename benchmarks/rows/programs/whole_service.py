@@ -1,7 +1,7 @@
 """`pws serve` with its own configuration, and with somebody who watches how long its event loop is held.
 
     {"do": "watch"}     the longest turn is measured from now on
-    {"do": "longest"}   it, in seconds of CPU time, since `watch`; nothing is measured any more
+    {"do": "longest"}   it, and the longest collection of garbage, in seconds of CPU time, since `watch`, which ends
     {"do": "hangup"}    the process gets SIGHUP
 
 Settings: `config`. From the first turn of the loop on it is watched as well.
@@ -48,7 +48,7 @@ class Watcher:
 
     async def _longest(self, _words: dict[str, Any]) -> object:
         self._stack.close()
-        return self._turns.longest
+        return [self._turns.longest, self._turns.collection]
 
     async def _hangup(self, _words: dict[str, Any]) -> object:
         os.kill(os.getpid(), signal.SIGHUP)
