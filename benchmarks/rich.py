@@ -44,7 +44,7 @@ MOST: Final = 20.0
 GAP: Final = 0.05
 NODE: Final = "http://imp1.example.com:8082"
 
-_CASES: Final[tuple[tuple[truth.State, tuple[str, ...]], ...]] = (
+CASES: Final[tuple[tuple[truth.State, tuple[str, ...]], ...]] = (
     (truth.State.AVAILABLE, ()),
     (truth.State.BUSY, ("on-the-phone",)),
     (truth.State.BUSY, ("meeting",)),
@@ -74,12 +74,12 @@ class Figures:
         return not self.wrong and (quick or results_only)
 
 
-def people(contacts: int) -> list[truth.Presence]:
-    """Who is in the reply, and how they are."""
+def people(contacts: int, start: int = 0) -> list[truth.Presence]:
+    """Who is in the reply, and how they are; the first has the number `start`."""
     devices = (truth.Device("JabberWin", text=True), truth.Device("cmp-8001-162", audio=True, priority="0.8"))
     found = []
-    for number in range(contacts):
-        state, activities = _CASES[number % len(_CASES)]
+    for number in range(start, start + contacts):
+        state, activities = CASES[number % len(CASES)]
         found.append(
             truth.Presence(
                 f"p{number:05d}@example.com",
