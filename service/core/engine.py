@@ -204,7 +204,11 @@ class Engine(Protocol):
         ...
 
     def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
-        """Watch these no longer; those that were watched. They leave the store at once."""
+        """Watch these no longer; those that were watched."""
+        ...
+
+    async def followed(self) -> None:
+        """Wait until the store has all that is watched, and nothing else: many contacts are taken in by steps."""
         ...
 
     def move(self, node: str, end_user: str | None) -> str:

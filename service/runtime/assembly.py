@@ -145,6 +145,9 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
         try:
+            await (
+                engine.followed()
+            )  # so that no contact of the configuration is ever answered as one that is not watched
             yield
         finally:
             ticking.cancel()

@@ -172,6 +172,10 @@ class SyncEngine:
         self._adjust(drop=gone)
         return [watched.contact for watched in gone]
 
+    async def followed(self) -> None:
+        """See Engine."""
+        await self._follower.followed()
+
     def status(self) -> Status:
         """See Engine."""
         received = self._inbox.counters()

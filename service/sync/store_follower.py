@@ -77,6 +77,11 @@ class StoreFollower:
         if self._task is None and next(self._steps(), False) is None:
             self._task = asyncio.create_task(self._finish(), name="contacts")
 
+    async def followed(self) -> None:
+        """Wait until the store follows all that was wanted."""
+        while self._task is not None:
+            await asyncio.shield(self._task)
+
     async def close(self) -> None:
         """Leave the rest undone: the service stops."""
         self._work.clear()

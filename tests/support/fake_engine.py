@@ -51,6 +51,9 @@ class FakeEngine:
     def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
         return [watched.contact for watched in self.watching.remove(contacts)]
 
+    async def followed(self) -> None:
+        pass
+
     def move(self, node: str, end_user: str | None) -> str:
         if node not in self.nodes:
             raise NoSuchNode(node, self.nodes)

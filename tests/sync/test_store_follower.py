@@ -99,3 +99,25 @@ def test_a_stop_leaves_the_rest_undone() -> None:
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(story())
+
+
+def test_who_waits_for_it_finds_all_of_them() -> None:
+    """Also those who were added while many others were being taken in."""
+
+    async def story() -> None:
+        store = MemoryStore(ManualClock())
+        follower = StoreFollower(store)
+        many = frozenset(f"q{number}@example.com" for number in range(3 * STEP))
+        follower.follow({"a": many})
+        follower.follow({"a": many, "b": frozenset(PEOPLE)})
+        assert not knows(store, PEOPLE)
+        await follower.followed()
+        assert knows(store, [*many, *PEOPLE])
+        await follower.followed()  # at once
+        await follower.close()
+
+    asyncio.run(story())
+
+
+def knows(store: MemoryStore, contacts: list[str]) -> bool:
+    return all(store.get(contact) is not None for contact in contacts)

@@ -82,6 +82,7 @@ def router(context: Context) -> APIRouter:
             added = context.engine.watch(asked, body.end_user)
         except NoSuchEndUser as error:
             raise InvalidParameters(WrongParameter("body", "end_user", _one_of(error.known))) from None
+        await context.engine.followed()
         new = set(added)
         view = AddedView(added=list(added), known=[each for each in asked if each not in new])
         return plain(view.model_dump_json().encode())
@@ -98,6 +99,7 @@ def router(context: Context) -> APIRouter:
         uri = path_contact(contact)
         if not context.engine.unwatch([uri]):
             raise ContactNotWatched([uri])
+        await context.engine.followed()
         return Response(status_code=204)
 
     @routes.delete(
@@ -109,10 +111,12 @@ def router(context: Context) -> APIRouter:
     )
     async def remove_several(query: Annotated[RemoveQuery, Query()]) -> Response:
         """All or none: one that is not watched makes it 404 and leaves the others."""
+        await context.engine.followed()
         strangers = [each for each in query.contact if context.store.get(each) is None]
         if strangers:
             raise ContactNotWatched(strangers)
         context.engine.unwatch(query.contact)
+        await context.engine.followed()
         return Response(status_code=204)
 
     return routes
