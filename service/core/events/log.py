@@ -126,8 +126,8 @@ class EventLog:
         latest = last_known(record, self._store.feeds()[record.feed])
         if latest == as_of:
             return snapshot
-        contact = ContactSnapshot(record, Freshness(level, latest, reason), contact.verdict, contact.claim)
-        return GroupedSnapshot(contact, snapshot.opinions, snapshot.marks)
+        fresh = ContactSnapshot(record, Freshness(level, latest, reason), contact.verdict, contact.claim)
+        return GroupedSnapshot(fresh, snapshot.opinions, snapshot.marks)
 
     async def wait_for_event(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
@@ -156,7 +156,7 @@ class EventLog:
         self._look_at(self._agenda.due(self._clock.monotonic(), self._store.feeds()) if keys is None else keys)
 
     def catch_up(self, among: Collection[str]) -> None:
-        """Look at those of some contacts that may have changed."""
+        """The same of those of some contacts that may have changed."""
         self._look_at(self._agenda.due(self._clock.monotonic(), self._store.feeds(), among))
 
     async def settle(self) -> None:
@@ -295,7 +295,7 @@ class EventLog:
             del self._events[:gone]
 
     def _wake(self) -> None:
-        self._arrived.set()
-        self._arrived = asyncio.Event()
+        arrived, self._arrived = self._arrived, asyncio.Event()
+        arrived.set()
         for bell in tuple(self._bells.values()):
             bell()
