@@ -36,8 +36,7 @@ TICK: Final = 1.0
 GAP: Final = 0.05
 """Seconds between two looks at least, however often the store has doubts."""
 DEFAULT_SIZE: Final = 10_000
-_SLICE: Final = 500
-"""Contacts looked at closely in one turn of the event loop."""
+_SLICE: Final = 500  # contacts looked at closely in one turn of the event loop
 
 _log = logging.getLogger("pws.events")
 
@@ -144,8 +143,7 @@ class EventLog:
         `weight`: how many contacts `data` holds. Such an event takes the room of as many events.
         """
         about = None if keys is None else frozenset(keys)
-        if about is None or about != self._about:  # of a feed of thousands: the same set for all of its events
-            self._about = about
+        self._about = self._about if about == self._about else about  # of a feed of thousands one set for all events
         event = Event(
             self._store.stamp(), name, Moment.of(self._clock), data=data, keys=self._about, weight=max(1, weight)
         )
