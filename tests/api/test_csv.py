@@ -146,7 +146,9 @@ def test_a_claim_is_told_by_holder_and_purpose() -> None:
     moment = Moment(0.0, 0.0)
     claim = Claim("id", BOB, BOB, "support", "ticket 4711", "desk", moment, moment)
     held = ContactSnapshot(known.record, known.freshness, CLAIMED, claim)
-    anybodys = held._replace(claim=Claim("id", BOB, BOB, "support", "", "=desk", moment, moment))
+    anybodys = ContactSnapshot(
+        known.record, known.freshness, CLAIMED, Claim("id", BOB, BOB, "support", "", "=desk", moment, moment)
+    )
     lines = csv_table.table([held, anybodys], ["contact", "claim"]).decode("utf-8-sig").splitlines()
     assert lines == ["contact,claim", f"{BOB},desk: ticket 4711", f"{BOB},'=desk"]
 

@@ -10,7 +10,8 @@ from service.core.presence.snapshot import ContactSnapshot
 
 def contact_view(snapshot: ContactSnapshot) -> ContactView:
     """The whole contact."""
-    record, (level, as_of, _), verdict, claim = snapshot
+    record, verdict, claim = snapshot.record, snapshot.verdict, snapshot.claim
+    level, as_of, _ = snapshot.freshness
     presence = record.presence
     fields: dict[str, Any] = {  # of the model, which checks them
         "contact": record.contact,

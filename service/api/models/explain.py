@@ -58,7 +58,7 @@ class ExplainView(View):
     @classmethod
     def of(cls, contact: ContactSnapshot, opinions: Sequence[Opinion], bound: float) -> ExplainView:
         """`bound` is the freshness bound in seconds."""
-        record, freshness, *_ = contact
+        record, freshness = contact.record, contact.freshness
         presence = record.presence
         lasting = f"its subscription works, and it was confirmed within {bound:g} s"
         return cls(

@@ -43,7 +43,8 @@ class ContactJson:
 
     def one(self, snapshot: ContactSnapshot) -> bytes:
         """A `ContactView`."""
-        record, (level, as_of, _), verdict, claim = snapshot
+        record, verdict, claim = snapshot.record, snapshot.verdict, snapshot.claim
+        level, as_of, _ = snapshot.freshness
         kept = self._kept.get(record.key)
         if kept is None or kept[0] != record.revision or kept[1] is not record.source:
             kept = self._kept[record.key] = (record.revision, record.source, *_kept_parts(snapshot))

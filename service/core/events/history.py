@@ -137,7 +137,8 @@ class History:
 
 
 def _kept(event: Event, snapshot: GroupedSnapshot) -> _Kept:
-    record, freshness, verdict, _ = snapshot.contact
+    contact = snapshot.contact
+    record, freshness, verdict = contact.record, contact.freshness, contact.verdict
     presence = record.presence
     transition = Transition(
         event.at,

@@ -27,7 +27,7 @@ from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
 from service.core.presence.query import Reader
 from service.core.presence.records import Change, ChangeKind, Feed, Record
-from service.core.presence.snapshot import GroupedSnapshot
+from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
 from service.core.presence.store import Store
 from service.core.wakeup import sleep_until_woken
 
@@ -36,8 +36,7 @@ TICK: Final = 1.0
 GAP: Final = 0.05
 """Seconds between two looks at least, however often the store has doubts."""
 DEFAULT_SIZE: Final = 10_000
-_SLICE: Final = 500
-"""Contacts looked at closely in one turn of the event loop."""
+_SLICE: Final = 500  # contacts looked at closely in one turn of the event loop
 
 _log = logging.getLogger("pws.events")
 
@@ -120,14 +119,14 @@ class EventLog:
 
     def confirmed(self, snapshot: GroupedSnapshot) -> GroupedSnapshot:
         """The same, known to be true until later where it was confirmed since."""
-        contact = snapshot.contact
-        record, (level, as_of, reason) = contact.record, contact.freshness
+        contact, record, (level, as_of, reason) = snapshot.contact, snapshot.contact.record, snapshot.contact.freshness
         if self._store.get(record.key) is not record:
             return snapshot
         latest = last_known(record, self._store.feeds()[record.feed])
         if latest == as_of:
             return snapshot
-        return snapshot._replace(contact=contact._replace(freshness=Freshness(level, latest, reason)))
+        fresh = ContactSnapshot(record, Freshness(level, latest, reason), contact.verdict, contact.claim)
+        return GroupedSnapshot(fresh, snapshot.opinions, snapshot.marks)
 
     async def wait_for_event(self, after: int) -> None:
         """Wait until there is an event after `after`, or the log is closed."""
@@ -144,20 +143,18 @@ class EventLog:
         `weight`: how many contacts `data` holds. Such an event takes the room of as many events.
         """
         about = None if keys is None else frozenset(keys)
-        if about is not None and about == self._about:
-            about = self._about  # of a feed of thousands: the same set for all of its events
-        self._about = about
-        event = Event(self._store.stamp(), name, Moment.of(self._clock), data=data, keys=about, weight=max(1, weight))
+        self._about = self._about if about == self._about else about  # of a feed of thousands one set for all events
+        event = Event(
+            self._store.stamp(), name, Moment.of(self._clock), data=data, keys=self._about, weight=max(1, weight)
+        )
         self._append([event])
 
     def touch(self, keys: Iterable[str] | None = None) -> None:
-        """Look at these contacts now (by default at all that may have changed), and tell what changed about them
-        without a reading."""
-        now, feeds = self._clock.monotonic(), self._store.feeds()
-        self._look_at(self._agenda.due(now, feeds) if keys is None else keys)
+        """Look at these contacts (by default at all that may have changed), and tell what changed without a reading."""
+        self._look_at(self._agenda.due(self._clock.monotonic(), self._store.feeds()) if keys is None else keys)
 
     def catch_up(self, among: Collection[str]) -> None:
-        """Look at those of some contacts that may have changed."""
+        """The same of those of some contacts that may have changed."""
         self._look_at(self._agenda.due(self._clock.monotonic(), self._store.feeds(), among))
 
     async def settle(self) -> None:
@@ -168,7 +165,7 @@ class EventLog:
             await asyncio.sleep(0)
 
     def suspect(self, keys: Iterable[str]) -> None:
-        """Have the next look ask about these: something beside their records has changed, such as a claim."""
+        """Have the next look ask about these: something beside their records, such as a claim, has changed."""
         self._agenda.suspect(keys)
 
     def follow(self, follower: Follower) -> Callable[[], None]:
@@ -231,7 +228,7 @@ class EventLog:
             return None
         snapshot = self._reader.snapshot(record)
         if before is not None and says_the_same(before, snapshot):
-            self._keep(snapshot._replace(marks=before.marks), feeds, at.monotonic)
+            self._keep(GroupedSnapshot(snapshot.contact, snapshot.opinions, before.marks), feeds, at.monotonic)
             return None
         id = self._store.stamp()  # noqa: A001  # as in Event
         after = self._keep(marked(before, snapshot, id), feeds, at.monotonic)
@@ -296,7 +293,7 @@ class EventLog:
             del self._events[:gone]
 
     def _wake(self) -> None:
-        self._arrived.set()
-        self._arrived = asyncio.Event()
+        arrived, self._arrived = self._arrived, asyncio.Event()
+        arrived.set()
         for bell in tuple(self._bells.values()):
             bell()

@@ -18,11 +18,11 @@ def marked(before: GroupedSnapshot | None, snapshot: GroupedSnapshot, id: int) -
     """The snapshot of the event `id`, with the marks that follow from the snapshot before."""
     free = snapshot.available_by_group()
     if before is None or len(before.opinions) != len(free):
-        return snapshot._replace(marks=Marks(id, (id,) * len(free)))
+        return GroupedSnapshot(snapshot.contact, snapshot.opinions, Marks(id, (id,) * len(free)))
     shown = before.marks.shown if _shown(before) == _shown(snapshot) else id
     were_free = before.available_by_group()
     marks = tuple(mark if was == now else id for mark, was, now in zip(before.marks.free, were_free, free, strict=True))
-    return snapshot._replace(marks=Marks(shown, marks))
+    return GroupedSnapshot(snapshot.contact, snapshot.opinions, Marks(shown, marks))
 
 
 def revision(snapshot: GroupedSnapshot, within: frozenset[str] | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, TypeVar
 
 from pws_soap.models import same_contact
@@ -103,7 +103,7 @@ class Reader:
         """The contact now, with the opinions of all its groups."""
         now = self._clock.monotonic()
         freshness = assess(record, self._store.feeds()[record.feed], now, self._bound)
-        opinions = tuple(self._availability.opinions(record, freshness, now))
+        opinions = _shared(tuple(self._availability.opinions(record, freshness, now)))
         # What is not live is so for every group.
         verdict = together(opinions) if freshness.level is Level.LIVE else opinions[0].verdict
         claim = self._claims.held(record.key)
@@ -122,8 +122,8 @@ class Reader:
 
         Raises Unknown for an unknown group.
         """
-        contact, opinions, _ = snapshot
-        record, freshness, verdict, claim = contact
+        contact, opinions = snapshot.contact, snapshot.opinions
+        record, freshness, verdict, claim = contact.record, contact.freshness, contact.verdict, contact.claim
         members = self.members(wanted)
         if not passes(record, freshness, wanted, members):
             return None
@@ -287,6 +287,12 @@ def _contact(
     if claim is None:
         return ContactSnapshot(record, freshness, verdict)
     return ContactSnapshot(record, freshness, with_claim(verdict, claim), claim.limited_to(within))
+
+
+@lru_cache(maxsize=4096)
+def _shared(opinions: tuple[Opinion, ...]) -> tuple[Opinion, ...]:
+    """The same for all contacts of whom the same is said: there are few, and the event log keeps them."""
+    return opinions
 
 
 def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
