@@ -107,7 +107,7 @@ class MemoryStore(KnownContacts):
     def put_in_steps(
         self, presences: Sequence[Presence], reading: ReadingStart, *, source: Source
     ) -> Generator[None, None, PutReport]:
-        intake = Intake(self._table, presences, reading, source)
+        intake = Intake(self._table, presences, reading, source, self._clock.monotonic())
         order = self._next()
         if intake.moves_on(order):
             self._version += 1
