@@ -20,6 +20,7 @@ from pws_soap.trust import Trust, read_fingerprint
 from service.cli.doctor import certificate
 from service.cli.doctor.findings import Blame, Notebook, Tell
 from service.cli.shared.sessions import client_of
+from service.cli.shared.sockets import Sockets
 from service.config import Config
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ async def _http(config: Config, url: str, host: str, port: int, note: Notebook, 
     server = config.server
     timeout = aiohttp.ClientTimeout(total=server.read_timeout, sock_connect=server.connect_timeout)
     pinned = aiohttp.Fingerprint(read_fingerprint(server.fingerprint)) if server.fingerprint else None
-    connector = aiohttp.TCPConnector(ssl=(pinned or Trust(server.ca_file).context()) if server.tls else False)
+    tls, sockets = (pinned or Trust(server.ca_file).context()) if server.tls else False, Sockets()
+    connector = aiohttp.TCPConnector(ssl=tls, socket_factory=sockets.make)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as http,
@@ -175,6 +177,8 @@ async def _http(config: Config, url: str, host: str, port: int, note: Notebook, 
         else:
             note.problem(f"no answer to a request: {type(error).__name__}", "is this the port of the service?")
         return False
+    finally:
+        await sockets.close()
     _clock(date, note, now)
     fix = "is this an IM and Presence node, with its Presence Web Service running?"
     if status != 200:

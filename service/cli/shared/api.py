@@ -22,6 +22,7 @@ from pws_soap.models import Secret
 from pws_soap.tls_problem import tls_problem
 from pws_soap.trust import Trust
 from service.cli.shared.output import printable
+from service.cli.shared.sockets import Sockets
 
 CONNECT: Final = 5.0
 ANSWER: Final = 5.0
@@ -90,12 +91,14 @@ class Api:
                 raise ServiceRefused(f"--ca-file {place.ca_file}: not a file with certificates in PEM: {reason}",
                               is_mistake=True) from None  # fmt: skip
         self._http: aiohttp.ClientSession | None = None
+        self._sockets = Sockets()
         self._stream: aiohttp.ClientResponse | None = None
 
     async def close(self) -> None:
         """Close all connections."""
         if self._http is not None:
             await self._http.close()
+            await self._sockets.close()
 
     async def get(self, path: str) -> Json:
         """A document. Raises NoAnswer or ServiceRefused."""
@@ -193,7 +196,7 @@ class Api:
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
             self._http = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls, limit=4),
+                connector=aiohttp.TCPConnector(ssl=self._tls, limit=4, socket_factory=self._sockets.make),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 headers={"User-Agent": "pws-watch"},
