@@ -61,6 +61,11 @@ def attribute(element: etree._Element, name: str) -> str | None:
     return value
 
 
+def is_space(text: str | None) -> bool:
+    """Whether a text is white space as XML has it, or nothing: other characters that show nothing are text."""
+    return not text or not text.strip(" \t\r\n")
+
+
 def text_of(element: etree._Element) -> str | None:
     """The element's text, stripped and at most MAX_TEXT long, with that of elements in it; None when it is empty."""
     text = element.text
@@ -146,3 +151,11 @@ def contact_of(uri: str | None) -> str | None:
         return None
     contact = bare_contact(uri)
     return contact if is_contact(contact) else None
+
+
+def entity_of(document: etree._Element) -> str | None:
+    """The contact that a document names in its entity; None where it names none, or has two entities."""
+    keys = document.keys()
+    if len(keys) > 1 and sum((NAMES.get(key) or local_name(key)) == "entity" for key in keys) > 1:
+        return None
+    return contact_of(attribute(document, "entity"))
