@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from lxml import etree
 
 from pws_soap.models import Presence, PresenceState
-from pws_soap.pidf.elements import is_space
+from pws_soap.pidf.elements import SPACE, is_space
 from pws_soap.pidf.kept import KeptReadings
 from pws_soap.pidf.source import DocumentParser
 
@@ -44,8 +44,7 @@ _MARK: Final = "entries-are-cut-out-here"
 
 _DECLARED: Final = re.compile(rb"""\s*(?:\xef\xbb\xbf)?\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([^"']*)""")
 _FIRST: Final = re.compile(rb"(?P<sign><|&lt;)(?P<name>contact|(?:[A-Za-z_][\w.-]{0,63}:)?presence)(?=\s)")
-_SPACE: Final = b" \t\r\n"
-"""White space of XML; `\\s` has two more, which XML cannot have."""
+# Not `\s`, which has two characters more than the white space of XML.
 _BEFORE: Final = re.compile(rb"[ \t\r\n]*<contact[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*")
 _WITHIN: Final = re.compile(rb"[ \t\r\n]+presenceStatus[ \t\r\n]*=[ \t\r\n]*")
 _BEHIND: Final = re.compile(rb"[ \t\r\n]*/>")
@@ -131,7 +130,7 @@ def _carrier(first: re.Match[bytes], *, in_section: bool) -> Carrier | None:
 def is_place(cut: Cut, element: etree._Element) -> bool:
     """Whether the entries of `cut`, and nothing else, stand in this list."""
     if cut.carrier in _IN_TEXT:
-        return len(element) == 0 and (element.text or "").strip(_SPACE.decode()) == _MARK
+        return len(element) == 0 and (element.text or "").strip(SPACE) == _MARK
     if len(element) != 1 or not is_space(element.text) or not is_space(element[0].tail):
         return False
     tag = element[0].tag
@@ -188,7 +187,7 @@ def _usual(part: bytes) -> list[Presence] | None:
 
 def _odd(piece: bytes) -> Presence:
     """A contact of which only a parser knows what it says: by two attributes, as any other."""
-    if not piece.lstrip(_SPACE).startswith(b"<contact"):
+    if not piece.lstrip(SPACE.encode()).startswith(b"<contact"):
         raise NotCut
     try:
         node = etree.fromstring(piece, etree.XMLParser(resolve_entities=False, no_network=True))

@@ -23,7 +23,7 @@ from pws_soap import entries, pidf, surroundings
 from pws_soap.envelope import local, local_of
 from pws_soap.errors import UnexpectedReply
 from pws_soap.models import Presence, PresenceState, PresenceType
-from pws_soap.pidf.elements import is_space
+from pws_soap.pidf.elements import SPACE, is_space
 
 MAX_ENTRIES: Final = 50_000
 """Entries of one reply that are read: ten times the contacts of the largest subscription."""
@@ -114,7 +114,7 @@ def _entries(
         raise UnexpectedReply(f"the reply has {what}", operation=operation)
     (response,) = responses
     stated = next((each for each in islice(response, _LOOKED_AT) if local(each).lower() == "presencetype"), None)
-    kind = (stated.text or "").strip() if stated is not None else ""
+    kind = (stated.text or "").strip(SPACE) if stated is not None else ""
     if asked is not None and kind and kind != asked:
         raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
     entries, beside = 0, "" if kind else "no presenceType"

@@ -17,6 +17,8 @@ from lxml import etree
 from pws_soap.contact import bare_contact, is_contact
 from pws_soap.pidf.model import MAX_TEXT, MAX_WORD
 
+SPACE: Final = " \t\r\n"
+"""White space as XML has it."""
 _NUMBER: Final = re.compile(r"[01]?\.?[0-9]{0,9}")
 _MIDNIGHT: Final = re.compile(r"(?<=[T ])24(?=:00)")
 """The end of a day as xs:dateTime may write it."""
@@ -63,7 +65,7 @@ def attribute(element: etree._Element, name: str) -> str | None:
 
 def is_space(text: str | None) -> bool:
     """Whether a text is white space as XML has it, or nothing: other characters that show nothing are text."""
-    return not text or not text.strip(" \t\r\n")
+    return not text or not text.strip(SPACE)
 
 
 def text_of(element: etree._Element) -> str | None:
