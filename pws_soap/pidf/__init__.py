@@ -12,7 +12,7 @@ from pws_soap.pidf.carrier import Content, Document, read_document, read_list, r
 from pws_soap.pidf.elements import moment
 from pws_soap.pidf.kept import KeptReadings, is_timeless
 from pws_soap.pidf.model import Device, DeviceKind, Reading
-from pws_soap.pidf.rule import explain, explanation
+from pws_soap.pidf.reasons import explain, explanation
 
 __all__ = [
     "Content",

@@ -20,8 +20,10 @@ from lxml import etree
 
 from pws_soap.errors import PidfError
 from pws_soap.models import Presence
+from pws_soap.pidf import shapes
 from pws_soap.pidf.carrier import is_single, read_list, to_presence
 from pws_soap.pidf.reader import read_element
+from pws_soap.pidf.shapes import KnownShapes
 from pws_soap.pidf.source import DocumentParser
 from pws_soap.pidf.split import START
 
@@ -40,6 +42,15 @@ _TIMES: Final = re.compile(rb"(?:from|until)\s*=")
 _MAX_SEARCHED: Final = 2 * 1024 * 1024
 
 
+def digest_of(piece: bytes, in_text: bool) -> bytes:
+    """The digest of a document without its end tag, which its first tag names.
+
+    Of a document in a text another than of an element: wrong namespaces are allowed to the first alone.
+    """
+    digest = sha256(piece).digest()
+    return digest + b"t" if in_text else digest
+
+
 class KeptReadings:
     """Reads documents, and remembers the last of each contact."""
 
@@ -47,6 +58,7 @@ class KeptReadings:
         self._most = most // 2
         self._young: dict[bytes, Presence] = {}  # by digest
         self._old: dict[bytes, Presence] = {}
+        self._shapes = KnownShapes()
         self._last: dict[str, bytes] = {}  # the digest of each contact's document
         self.read = 0
         """Documents that were read, since they were not known."""
@@ -59,31 +71,45 @@ class KeptReadings:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def known(self, piece: bytes) -> Presence | None:
-        """What these very bytes (of a document without its end tag, which its first tag names) were last read as."""
-        digest = sha256(piece).digest()
+    def known(self, digest: bytes) -> Presence | None:
+        """What a document with this digest was read as, if it is the last of its contact."""
         presence = self._young.get(digest)
         if presence is None and (presence := self._old.get(digest)) is not None:
             self._keep(digest, presence)
         return presence
 
     def presence(
-        self, source: DocumentParser, piece: bytes, last: bytes, now: datetime, *, in_text: bool, escaped: bool = False
+        self,
+        source: DocumentParser,
+        document: bytes,
+        digest: bytes,
+        now: datetime,
+        *,
+        in_text: bool,
+        escaped: bool = False,
     ) -> Presence | None:
-        """What a document means: `piece` and its end tag `last`, where nothing but white space precedes it (and a
-        declaration, where it is `in_text`).
+        """What a document with this `digest` means, before which nothing but white space stands (and a declaration,
+        where it is `in_text`).
 
         None where that cannot be told from these bytes alone.
         """
         try:
-            document = _unescaped(piece + last) if escaped else piece + last
-        except etree.XMLSyntaxError:
+            document = source.unescaped(document) if escaped else document
+        except PidfError:
             return None
         prolog = _PROLOG.match(document)
         start = prolog.end() if prolog is not None else 0
         if prolog is None or (start and not in_text and not document[:start].isspace()):
             return None
         document = document[start:]
+        divided = shapes.divided(document)
+        if divided is not None:
+            shape = self._shapes.get(divided[0], in_text=in_text)
+            presence = shape.presence_of(divided[1]) if shape is not None else None
+            if presence is not None:
+                self.read += 1
+                self._keep(digest, presence)
+                return presence
         lowered = document.lower()
         plain = is_single(lowered)
         if not (START.match(document) and (plain or _is_one(document))) or b"<?" in document:
@@ -103,7 +129,9 @@ class KeptReadings:
             return None
         presence = to_presence(reading)
         if presence.problem is None and is_timeless(document):
-            self._keep(sha256(piece).digest(), presence)
+            self._keep(digest, presence)
+            if divided is not None and self._shapes.is_to_learn(divided[0], in_text=in_text):
+                self._shapes.put(divided[0], shapes.learned(*divided, presence), in_text=in_text)
         else:
             self.passing += 1
         return presence
@@ -143,11 +171,3 @@ def _is_text(document: bytes) -> bool:
     except etree.XMLSyntaxError:
         return False
     return True
-
-
-def _unescaped(piece: bytes) -> bytes:
-    """The text that a piece of XML without tags stands for."""
-    root = etree.fromstring(b"<t>" + piece + b"</t>", etree.XMLParser(resolve_entities=False, no_network=True))
-    if len(root):
-        raise etree.XMLSyntaxError("a tag in text", 0, 0, 0)
-    return (root.text or "").encode()

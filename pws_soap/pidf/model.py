@@ -1,7 +1,7 @@
 """What a PIDF document says of one contact, as frozen values: one `Reading` per document, one `Device` per tuple.
 
 This model is richer than `pws_soap.models.Presence`, which is what travels through the rest of the library: it also
-keeps who said what, so that a decision can be explained afterwards from the values alone (`rule.explain`).
+keeps who said what, so that a decision can be explained afterwards from the values alone (`reasons.explain`).
 """
 
 from __future__ import annotations

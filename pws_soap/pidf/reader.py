@@ -16,6 +16,7 @@ from pws_soap.errors import PidfError
 from pws_soap.pidf import rule
 from pws_soap.pidf.elements import NAMES, entity_of, language_of, local_name, text_of, word_of
 from pws_soap.pidf.model import MAX_NODES, MAX_WORD, Device, Reading
+from pws_soap.pidf.sense import sense_of
 from pws_soap.pidf.times import Times
 from pws_soap.pidf.tuples import Aside, Idle, activity_of, basic_of, read_tuple
 
@@ -163,7 +164,7 @@ class _Found:
         """All of it, and what follows from it."""
         said = tuple(self.said)
         devices = tuple(self.devices)
-        sense = rule.sense_of(said, self.phone_status, self.im_status, devices, self.basic)
+        sense = sense_of(said, self.phone_status, self.im_status, devices, self.basic)
         idle, since = self.idle.idle, self.idle.since
         if idle is None:
             idle, since = _idle_of(devices, self.inputs)

@@ -9,7 +9,7 @@ document whose only faults are such is read, any other fault is an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -23,6 +23,7 @@ _ENCODING: Final = re.compile(rb"<\?xml[^>]{0,80}?encoding\s*=\s*[\"']([A-Za-z0-
 _LEGACY: Final = re.compile(r"(iso-?8859-?\d{1,2}|windows-125\d|cp125\d|latin-?1)", re.IGNORECASE)
 """Encodings that keep ASCII and are met in old documents. All else is taken as UTF-8, and must be."""
 _UNESCAPED_AT_ONCE: Final = 256 * 1024
+_ENTITIES: Final = ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&quot;", b'"'), (b"&apos;", b"'"), (b"&amp;", b"&"))
 _LONGEST_ENTITY: Final = 6
 _BOMS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"<\x00", "utf-16-le"), (b"\x00<", "utf-16-be"))
 
@@ -58,15 +59,17 @@ def to_bytes_in_steps(content: bytes | bytearray | str) -> Generator[None, None,
         end = start + _UNESCAPED_AT_ONCE
         cut = data.rfind(b"&", end - _LONGEST_ENTITY + 1, end)  # no entity may be cut
         end = cut if cut > start and end < len(data) else end
-        pieces.append(_unescaped(data[start:end]))
+        pieces.append(without_escapes(data[start:end]))
         start = end
         yield
     return b"".join(pieces)
 
 
-def _unescaped(data: bytes) -> bytes:
-    for entity, character in ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&quot;", b'"'), (b"&apos;", b"'"), (b"&amp;", b"&")):
-        data = data.replace(entity, character)
+def without_escapes(data: bytes, entities: Sequence[tuple[bytes, bytes]] = _ENTITIES) -> bytes:
+    """The text with the five entities that XML knows replaced, and no other."""
+    for entity, character in entities:
+        if entity in data:
+            data = data.replace(entity, character)
     return data
 
 
@@ -117,6 +120,18 @@ class DocumentParser:
             if strict:
                 raise PidfError(f"not well-formed XML: {error.msg}") from None
             return _without_namespaces(document)
+
+    def unescaped(self, text: bytes) -> bytes:
+        """What a text without tags stands for, as it lies in XML. Raises PidfError."""
+        if b"<" not in text and b"]]>" not in text:
+            nearly = without_escapes(text, _ENTITIES[:-1])
+            plain = without_escapes(nearly, _ENTITIES[-1:])
+            if plain.count(b"&") * 4 == len(nearly) - len(plain):  # every one that is left was an `&amp;`
+                return plain
+        root = self.parse(b"<t>" + text + b"</t>", strict=True)
+        if len(root):
+            raise PidfError("a tag in text")
+        return (root.text or "").encode()
 
 
 def _without_namespaces(document: bytes) -> etree._Element:
