@@ -164,11 +164,12 @@ class Calls:
                 rest = await self._payload(request, Reply(reply.status, cut.rest), session)
                 before = self._readings.passing
                 steps = replies.presences_of_cut(rest, cut, self._readings, asked, self._now())
-                return await _each_once(steps, asked), self._readings.passing == before
+                found = await _each_once(steps, asked)
+                return found + await _hidden(cut.rest), self._readings.passing == before
         payload = await self._payload(request, reply, session)
         try:
             found = await _each_once(replies.presences_in_steps(payload, asked, self._now()), asked)
-            return found, pidf.is_timeless(reply.body)
+            return found + await _hidden(reply.body), pidf.is_timeless(reply.body)
         except UnreadableReply as error:
             raise self._named(error, request.operation) from None
 
@@ -261,6 +262,12 @@ async def _with_pauses(steps: Generator[None, None, T]) -> T:
             made: T = done.value
             return made
         await asyncio.sleep(0)
+
+
+async def _hidden(reply: bytes) -> list[Presence]:
+    """An entry about nobody, where a reply holds what its tree does not show and what may be about anybody."""
+    what = await _with_pauses(envelope.passed_over(reply))
+    return [] if what is None else [replies.nameless(what)]
 
 
 async def _each_once(steps: Iterator[list[Presence]], asked: PresenceType) -> list[Presence]:

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 from lxml import etree
 
 from pws_soap.models import Presence, PresenceState
+from pws_soap.pidf.elements import SPACE, is_space
 from pws_soap.pidf.kept import KeptReadings, digest_of
 from pws_soap.pidf.source import DocumentParser
 
@@ -43,10 +44,11 @@ _MARK: Final = "entries-are-cut-out-here"
 
 _DECLARED: Final = re.compile(rb"""\s*(?:\xef\xbb\xbf)?\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([^"']*)""")
 _FIRST: Final = re.compile(rb"(?P<sign><|&lt;)(?P<name>contact|(?:[A-Za-z_][\w.-]{0,63}:)?presence)(?=\s)")
-_BEFORE: Final = re.compile(rb"\s*<contact\s+contactURI\s*=\s*")
-_WITHIN: Final = re.compile(rb"\s+presenceStatus\s*=\s*")
-_BETWEEN: Final = re.compile(rb"\s*/>\s*<contact\s+contactURI\s*=\s*")
-_BEHIND: Final = re.compile(rb"\s*/>")
+# Not `\s`, which has two characters more than the white space of XML.
+_BEFORE: Final = re.compile(rb"[ \t\r\n]*<contact[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*")
+_WITHIN: Final = re.compile(rb"[ \t\r\n]+presenceStatus[ \t\r\n]*=[ \t\r\n]*")
+_BEHIND: Final = re.compile(rb"[ \t\r\n]*/>")
+_BETWEEN: Final = re.compile(_BEHIND.pattern + _BEFORE.pattern)
 _SAFE: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'"&<>')))
 """What an attribute may hold that needs no parser to read it."""
 _STATES: Final = {state.value.encode(): state for state in PresenceState}
@@ -127,10 +129,9 @@ def _carrier(first: re.Match[bytes], *, in_section: bool) -> Carrier | None:
 
 def is_place(cut: Cut, element: etree._Element) -> bool:
     """Whether the entries of `cut`, and nothing else, stand in this list."""
-    text = (element.text or "").strip()
     if cut.carrier in _IN_TEXT:
-        return len(element) == 0 and text == _MARK
-    if len(element) != 1 or text or (element[0].tail or "").strip():
+        return len(element) == 0 and (element.text or "").strip(SPACE) == _MARK
+    if len(element) != 1 or not is_space(element.text) or not is_space(element[0].tail):
         return False
     tag = element[0].tag
     return isinstance(tag, str) and tag[tag.rfind("}") + 1 :] == _MARK
@@ -185,13 +186,15 @@ def _usual(part: bytes) -> list[Presence] | None:
 
 
 def _odd(piece: bytes) -> Presence:
-    """A contact of which only a parser knows what it says."""
+    """A contact of which only a parser knows what it says: by two attributes, as any other."""
+    if not piece.lstrip(SPACE.encode()).startswith(b"<contact"):
+        raise NotCut
     try:
         node = etree.fromstring(piece, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:
         raise NotCut from None
     uri, state = node.get("contactURI"), _STATES.get((node.get("presenceStatus") or "").encode())
-    if node.tag != "contact" or not uri or uri != uri.strip() or state is None:
+    if node.tag != "contact" or len(node.attrib) > 2 or not uri or uri != uri.strip() or state is None:
         raise NotCut
     return Presence(uri, state)
 

@@ -28,6 +28,13 @@ one for each 17. Each takes up to 300 bytes of memory, whatever its size in the 
 MAX_PROLOG: Final = 64 * 1024
 """Bytes that may stand before the first element."""
 
+_SEARCHED: Final = 1024 * 1024
+"""Bytes that are searched for a sign between two yields."""
+_INSTRUCTION: Final = b"<?"
+_DECLARATION: Final = re.compile(rb"<\?xml[ \t\r\n]")
+_ENTRY: Final = re.compile(rb"(?:<|&lt;)(?:[^\s<>/:!?'\"=&]{1,64}:)?(?:presence|contact)[\s/>]", re.IGNORECASE)
+_LONGEST_ENTRY: Final = 128
+"""Bytes that `_ENTRY` matches at most, in which one may have been cut off."""
 _BOM: Final = b"\xef\xbb\xbf"
 _DECLARED: Final = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
 _ENCODINGS: Final = frozenset({b"utf-8", b"us-ascii", b"iso-8859-1", b"windows-1252"})
@@ -66,6 +73,40 @@ def child(node: etree._Element, name: str) -> etree._Element | None:
     """The first child of that local name, without regard to case or namespace."""
     wanted = name.lower()
     return next((each for each in node if local(each).lower() == wanted), None)
+
+
+def passed_over(body: bytes) -> Generator[None, None, str | None]:
+    """What the parser passes over that may not be nothing: an instruction, or a comment with an entry of a list in it.
+
+    None where there is no such thing. With a yield after each part. It is looked for in text as well, where it may be
+    found though it is none.
+    """
+    at = 0
+    while (found := (yield from _found(body, _INSTRUCTION, at))) is not None:
+        if not _DECLARATION.match(body, found):
+            return "a processing instruction"
+        at = found + len(_INSTRUCTION)
+    at = 0
+    while (found := (yield from _found(body, b"<!--", at))) is not None:
+        end = yield from _found(body, b"-->", found)
+        if end is None:
+            return None
+        for part in range(found, end, SLICE):
+            if _ENTRY.search(body, part, min(end, part + SLICE + _LONGEST_ENTRY)):
+                return "an entry in a comment"
+            yield
+        at = end
+    return None
+
+
+def _found(body: bytes, sign: bytes, at: int) -> Generator[None, None, int | None]:
+    """Where a sign is next, with a yield after each part without one and now and then."""
+    for start in range(at, len(body), _SEARCHED):
+        found = body.find(sign, start, start + _SEARCHED + len(sign) - 1)
+        yield
+        if found >= 0:
+            return found
+    return None
 
 
 def parse(body: bytes) -> etree._Element:

@@ -19,10 +19,11 @@ from typing import Final, TypeAlias
 from lxml import etree
 from msgspec.structs import replace
 
-from pws_soap import entries, pidf
+from pws_soap import entries, pidf, surroundings
 from pws_soap.envelope import local, local_of
 from pws_soap.errors import UnexpectedReply
 from pws_soap.models import Presence, PresenceState, PresenceType
+from pws_soap.pidf.elements import SPACE, is_space
 
 MAX_ENTRIES: Final = 50_000
 """Entries of one reply that are read: ten times the contacts of the largest subscription."""
@@ -37,6 +38,13 @@ Steps: TypeAlias = Generator[list[Presence], None, None]
 
 _STATES: Final = {state.value: state for state in PresenceState}
 _LISTS: Final = {"basicpresencelist": PresenceType.BASIC, "richpresencelist": PresenceType.RICH}
+_LIST_TYPES: Final = {
+    PresenceType.BASIC: frozenset({"basicpresencelist"}),
+    PresenceType.RICH: frozenset({"anytype", "string"}),
+}
+"""The types that the WSDL gives the lists; in a list of anyType a text is a string."""
+_RESPONSE_TYPES: Final = frozenset({"presenceresponse"})
+_PARTS: Final = frozenset({"contacturi", "presencestatus"})
 _ENTRIES: Final = frozenset({"contact", "presence"})
 _OTHER_TYPE: Final = "{} where {} was asked for"
 
@@ -106,10 +114,13 @@ def _entries(
         raise UnexpectedReply(f"the reply has {what}", operation=operation)
     (response,) = responses
     stated = next((each for each in islice(response, _LOOKED_AT) if local(each).lower() == "presencetype"), None)
-    kind = (stated.text or "").strip() if stated is not None else ""
+    kind = (stated.text or "").strip(SPACE) if stated is not None else ""
     if asked is not None and kind and kind != asked:
         raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
     entries, beside = 0, "" if kind else "no presenceType"
+    more = surroundings.more_around(payload) or surroundings.more_in(response, _RESPONSE_TYPES)
+    space = _space(payload)
+    more = more or ("" if _space(response) in {"", space} else "a presenceResponse in another namespace")
     for count, element in enumerate(response, 1):
         if count % _PER_STEP == 0:
             yield []
@@ -121,17 +132,28 @@ def _entries(
                 yield found if asked in {None, kind_of_list} else [_as_other_type(entry, asked) for entry in found]
             if asked not in {None, _LISTS[name]}:
                 beside = f"a <{name}>"
-        elif name and name != "presencetype":
-            beside = f"an element <{name[:40]}>"
+            more = more or surroundings.more_in(element, _LIST_TYPES[kind_of_list])
+        elif name == "presencetype":
+            more = more or ("" if element is stated and not len(element) else "more than one presenceType")
+            more = more or surroundings.more_in(element, frozenset({"presencetype"}))
+        elif name:
             inside = list(islice(element.iter(), _LOOKED_AT))
-            if len(inside) == _LOOKED_AT or any(local(inner).lower() in _ENTRIES for inner in inside):
-                entries += 1
-                yield [_nameless(f"{beside} that holds presence and is no list of it")]
-    if any(local_of(key) == "nil" for key in response.attrib):
-        beside = "xsi:nil"
-    if not entries and beside:  # "nothing changed" confirms every contact, so the reply has to say it explicitly
-        yield [_nameless(f"{beside} and no entry")]
-    yield from _texts(response)
+            holds = len(inside) == _LOOKED_AT or any(local(inner).lower() in _ENTRIES for inner in inside)
+            more = more or f"an element <{name[:40]}>{' that holds presence and is no list of it' if holds else ''}"
+        if name and _space(element) not in {"", space}:
+            more = more or f"a <{name[:40]}> in another namespace"
+    more = more or (yield from _text_in(response))
+    # A reply confirms every contact that it does not name, so it has to say explicitly that it is all.
+    if not entries and (more or beside):
+        yield [nameless(f"{more or beside} and no entry")]
+    elif more:
+        yield [nameless(more)]
+
+
+def _space(node: etree._Element) -> str:
+    """The namespace of an element; empty for one in none."""
+    tag = str(node.tag)
+    return tag[1 : tag.rfind("}")] if tag.startswith("{") else ""
 
 
 def _as_other_type(entry: Presence, asked: PresenceType | None) -> Presence:
@@ -142,54 +164,72 @@ def _as_other_type(entry: Presence, asked: PresenceType | None) -> Presence:
 def _basic(contacts: etree._Element) -> Steps:
     found: list[Presence] = []
     tag = None  # of the contacts: of all the same, so that its parts are looked at once
+    spaces = {"", _space(contacts)}
     for count, node in enumerate(contacts, 1):
         if count % _PER_STEP == 0:
             yield found
             found = []
         name = node.tag
-        if name != tag and local(node).lower() == "contact":
+        if name != tag and local(node).lower() == "contact" and _space(node) in spaces:
             tag = name
         if name == tag:
             found.append(_contact(node))
+            if (len(node) or node.text) and (what := _more_in_contact(node)):
+                found.append(nameless(what))
         elif local(node):
-            found.append(_nameless(f"an element <{local(node)[:40]}> that is no contact"))
+            found.append(nameless(f"an element <{local(node)[:40]}> that is no contact"))
     yield found
-    yield from _texts(contacts)
+    if what := (yield from _text_in(contacts)):
+        yield [nameless(what)]
 
 
 def _contact(node: etree._Element) -> Presence:
     uri = node.get("contactURI")
     state = _STATES.get(node.get("presenceStatus") or "")
-    if uri and state is not None and uri == uri.strip():
+    if uri and state is not None and uri == uri.strip() and len(node.attrib) == 2 and not len(node):
         return Presence(uri, state)
+    names = [local_of(str(key)).lower() for key in node.attrib]
+    names += [local(each).lower() for each in islice(node, _LOOKED_AT)]
     uri = _value(node, "contactURI")
     status = _value(node, "presenceStatus")
     state = _STATES.get(status.upper())
     problem = None
     if not uri:
         problem = "a contact without contactURI"
+    elif names.count("contacturi") > 1:
+        uri, problem = "", "a contact with more than one contactURI"
     elif not status:
         problem = "no presenceStatus"
     elif state is None:
         problem = f"presenceStatus {status[:40]!r} is none of the seven states"
+    elif names.count("presencestatus") > 1 or surroundings.is_elsewhere(node):
+        state, problem = None, "a contact that may say something else in another place"
     return Presence(uri, state or PresenceState.UNKNOWN, problem=problem)
 
 
-def _nameless(problem: str) -> Presence:
+def _more_in_contact(node: etree._Element) -> str:
+    """What stands in a contact beside its own parts."""
+    if any(local(each).lower() not in _PARTS or len(each) for each in islice(node, _LOOKED_AT)):
+        return "an element in a contact"
+    texts = (node.text, *(each.tail for each in islice(node, _LOOKED_AT)))
+    return "" if all(map(is_space, texts)) and len(node) <= _LOOKED_AT else "text in a contact"
+
+
+def nameless(problem: str) -> Presence:
+    """What a reply holds and may be about anybody."""
     return Presence("", PresenceState.UNKNOWN, problem=problem)
 
 
-def _texts(place: etree._Element) -> Steps:
-    """A text where only elements belong."""
-    found = bool(place.text and not place.text.isspace())
+def _text_in(place: etree._Element) -> Generator[list[Presence], None, str]:
+    """A text where only elements belong; empty where there is none."""
+    found = not is_space(place.text)
     for count, node in enumerate(place, 1):
         if found:
             break
-        found = bool(node.tail and not node.tail.isspace())
+        found = not is_space(node.tail)
         if count % _LOOKED_AT == 0:
             yield []
-    if found:
-        yield [_nameless("text between the elements")]
+    return "text between the elements" if found else ""
 
 
 def _value(contact: etree._Element, name: str) -> str:

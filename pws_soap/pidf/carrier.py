@@ -16,13 +16,13 @@ from typing import Final, TypeAlias
 from lxml.etree import _Element
 from msgspec.structs import replace
 
-from pws_soap.contact import decoded
+from pws_soap.contact import decoded, same_contact
 from pws_soap.errors import PidfError
 from pws_soap.models import Device as PlainDevice
 from pws_soap.models import Presence, PresenceState, PresenceType
-from pws_soap.pidf.elements import attribute, contact_of, local_name
+from pws_soap.pidf.elements import attribute, contact_of, is_space, local_name
 from pws_soap.pidf.model import MAX_DOCUMENT, MAX_TEXT, MAX_WORD, Device, Reading
-from pws_soap.pidf.reader import read_element
+from pws_soap.pidf.reader import Nested, read_element
 from pws_soap.pidf.source import DocumentParser, as_utf8, to_bytes, to_bytes_in_steps
 from pws_soap.pidf.split import Piece, found_in_steps, split, split_in_steps
 
@@ -33,6 +33,7 @@ Content: TypeAlias = Document | Iterable[Document] | None
 Steps: TypeAlias = Generator["Reading | None", None, None]
 """Readings, and None as a place to pause."""
 
+_LIST: Final = "richpresencelist"
 _CHILDREN_PER_STEP: Final = 1000
 """Children of an element that are passed over between two places to pause."""
 _MAX_PROLOG: Final = 1024
@@ -42,6 +43,8 @@ _UNKNOWN: Final = "unknown"
 _MAX_WRAPPERS: Final = 8
 """How deep documents may be wrapped inside a list; no known server wraps them at all."""
 _ENTITY: Final = re.compile(rb"[^<>]{0,2000}?\sentity\s*=\s*(?:\"([^\"<>]{0,400})\"|'([^'<>]{0,400})')", re.IGNORECASE)
+
+_ENTITIES: Final = re.compile(rb"[\s:]entity\s*=", re.IGNORECASE)
 
 
 def read_list(content: Content, now: datetime | None = None) -> Iterator[Reading]:
@@ -140,6 +143,8 @@ def _texts(source: DocumentParser, content: bytes | bytearray | str, now: dateti
             continue
         try:
             yield _piece(source, data, piece, now)
+        except Nested as error:
+            yield from _nested(error)
         except PidfError as error:
             yield Reading(error.contact, problem=error.reason)
             yield from _swallowed(data, piece)
@@ -152,9 +157,21 @@ def _piece(source: DocumentParser, data: bytes, piece: Piece, now: datetime | No
         if piece.end - piece.start > MAX_DOCUMENT:
             raise PidfError(f"longer than {MAX_DOCUMENT} bytes")  # noqa: TRY301  # as above
         prolog = data[max(piece.prolog, piece.start - _MAX_PROLOG) : piece.start]
-        return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)), now, counted=True)
+        document = data[piece.start : piece.end]
+        return read_element(source.parse(as_utf8(document, prolog)), now, plain=is_single(document.lower()))
     except PidfError as error:
-        raise PidfError(error.reason, _contact(data, piece)) from None
+        raise type(error)(error.reason, _contact(data, piece)) from None
+
+
+def is_single(lowered: bytes) -> bool:
+    """Whether a document, given in lower case, has no element `presence` but its own; perhaps so even where not."""
+    return lowered.count(b"<presence") + lowered.count(b":presence") == 1
+
+
+def _nested(error: Nested) -> Iterator[Reading]:
+    """A document that holds another: whom it is about is in doubt, and it is not known whom else it is about."""
+    yield Reading(error.contact, problem=error.reason)
+    yield Reading(None, problem="lies in the document of another")
 
 
 def _contact(data: bytes, piece: Piece) -> str | None:
@@ -164,7 +181,8 @@ def _contact(data: bytes, piece: Piece) -> str | None:
 
 def _contact_at(data: bytes, start: int) -> str | None:
     tag = _ENTITY.match(data, start + 1, start + MAX_TEXT)
-    if tag is None:
+    first_tag = data[start : start + MAX_TEXT].partition(b">")[0]
+    if tag is None or len(_ENTITIES.findall(first_tag)) > 1:
         return None
     return contact_of(decoded(tag[1] or tag[2] or b""))
 
@@ -191,21 +209,40 @@ def _elements(source: DocumentParser, element: _Element, depth: int, now: dateti
     if name == "presence":
         try:
             yield read_element(element, now)
+        except Nested as error:
+            yield from _nested(error)
         except PidfError as error:
             yield Reading(error.contact, problem=error.reason)
         return
     if depth > _MAX_WRAPPERS:
         yield Reading(None, problem="wrapped too deeply")
         return
-    empty = True
+    empty, accounted_for = True, depth == 0 or _is_wrapper(name, element)
+    named, told = _named_by(element), False
     for reading in _inside(source, element, depth, now):
         if reading is None:
             yield None
             continue
         empty = False
-        yield reading if reading.contact is not None else replace(reading, contact=_named_by(element))
-    if empty and depth and name != "richpresencelist":
-        yield Reading(_named_by(element), problem=f"<{name[:MAX_WORD]}> holds no presence document")
+        if reading.contact is None and named is not None:
+            reading = replace(reading, contact=named)
+        told = told or named is None or reading.contact is None or same_contact(reading.contact) == same_contact(named)
+        accounted_for = accounted_for or reading.contact is None
+        yield reading
+    if empty and depth:
+        yield Reading(named, problem=f"<{name[:MAX_WORD]}> holds no presence document")
+        accounted_for = accounted_for or named is None
+    elif not told and not empty:
+        yield Reading(named, problem=f"<{name[:MAX_WORD]}> names it, and holds the document of another")
+    if not accounted_for:
+        yield Reading(None, problem=f"<{name[:MAX_WORD]}> may say more than its documents")
+
+
+def _is_wrapper(name: str, element: _Element) -> bool:
+    """Whether an element in a list is known to say nothing but its documents and whom they are about: the list once
+    more, or a contact as a basic list has it."""
+    names = [local_name(key) for key in element.keys()]  # noqa: SIM118  # an element is no mapping
+    return not names if name == _LIST else name == "contact" and names in ([], ["contacturi"])
 
 
 def _inside(source: DocumentParser, element: _Element, depth: int, now: datetime | None) -> Steps:
@@ -227,7 +264,7 @@ def _named_by(wrapper: _Element) -> str | None:
 
 
 def _says_something(text: str | None) -> bool:
-    return bool(text) and (len(text or "") > _MAX_PROLOG or not (text or "").isspace())
+    return bool(text) and (len(text or "") > _MAX_PROLOG or not is_space(text))
 
 
 def _texts_in(element: _Element) -> Iterator[str | None]:

@@ -17,6 +17,8 @@ from lxml import etree
 from pws_soap.contact import bare_contact, is_contact
 from pws_soap.pidf.model import MAX_TEXT, MAX_WORD
 
+SPACE: Final = " \t\r\n"
+"""White space as XML has it."""
 _NUMBER: Final = re.compile(r"[01]?\.?[0-9]{0,9}")
 _MIDNIGHT: Final = re.compile(r"(?<=[T ])24(?=:00)")
 """The end of a day as xs:dateTime may write it."""
@@ -59,6 +61,11 @@ def attribute(element: etree._Element, name: str) -> str | None:
             if (NAMES.get(key) or local_name(key)) == name:
                 return element.get(key)
     return value
+
+
+def is_space(text: str | None) -> bool:
+    """Whether a text is white space as XML has it, or nothing: other characters that show nothing are text."""
+    return not text or not text.strip(SPACE)
 
 
 def text_of(element: etree._Element) -> str | None:
@@ -146,3 +153,11 @@ def contact_of(uri: str | None) -> str | None:
         return None
     contact = bare_contact(uri)
     return contact if is_contact(contact) else None
+
+
+def entity_of(document: etree._Element) -> str | None:
+    """The contact that a document names in its entity; None where it names none, or has two entities."""
+    keys = document.keys()
+    if len(keys) > 1 and sum((NAMES.get(key) or local_name(key)) == "entity" for key in keys) > 1:
+        return None
+    return contact_of(attribute(document, "entity"))

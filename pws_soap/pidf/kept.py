@@ -21,7 +21,7 @@ from lxml import etree
 from pws_soap.errors import PidfError
 from pws_soap.models import Presence
 from pws_soap.pidf import shapes
-from pws_soap.pidf.carrier import read_list, to_presence
+from pws_soap.pidf.carrier import is_single, read_list, to_presence
 from pws_soap.pidf.reader import read_element
 from pws_soap.pidf.shapes import KnownShapes
 from pws_soap.pidf.source import DocumentParser
@@ -31,8 +31,8 @@ MAX_KEPT: Final = 131_072
 """Documents whose reading is kept, in some 300 bytes each beside the presence itself; beyond, the oldest go."""
 
 _PROLOG: Final = re.compile(
-    rb"\s*(?:<\?xml\s+version\s*=\s*[\"']1\.[01][\"'](?:\s+encoding\s*=\s*[\"'](?:utf-8|us-ascii)[\"'])?"
-    rb"(?:\s+standalone\s*=\s*[\"'](?:yes|no)[\"'])?\s*\?>\s*)?(?=<)",
+    rb"[ \t\r\n]*(?:<\?xml\s+version\s*=\s*[\"']1\.[01][\"'](?:\s+encoding\s*=\s*[\"'](?:utf-8|us-ascii)[\"'])?"
+    rb"(?:\s+standalone\s*=\s*[\"'](?:yes|no)[\"'])?\s*\?>[ \t\r\n]*)?(?=<)",
     re.IGNORECASE,
 )
 """What may precede a document in a text: white space, and a declaration of an encoding that is UTF-8."""
@@ -111,11 +111,12 @@ class KeptReadings:
                 self._keep(digest, presence)
                 return presence
         lowered = document.lower()
-        if not _is_one(document, lowered) or (in_text and b"<?" in document):
+        plain = is_single(lowered)
+        if not (START.match(document) and (plain or _is_one(document))) or b"<?" in document:
             return None  # a text is divided into documents by rules of its own (`split`)
         self.read += 1
         try:
-            reading = read_element(source.parse(document, strict=not in_text), now, counted=True)
+            reading = read_element(source.parse(document, strict=not in_text), now, plain=plain)
         except PidfError:
             # What is wrong with it may be another's fault, or the whole reply's.
             if not in_text or b"<!" in document or not _is_text(document):
@@ -147,12 +148,9 @@ class KeptReadings:
         self._last[presence.contact] = digest
 
 
-def _is_one(document: bytes, lowered: bytes) -> bool:
-    """Whether the document begins at once, and no other in it."""
-    if START.match(document) and lowered.count(b"<presence") + lowered.count(b":presence") == 1:
-        return True  # nearly all, and found much faster than by the expression
-    openings = [opening.start() for opening in islice(START.finditer(document), 2)]
-    return openings == [0]
+def _is_one(document: bytes) -> bool:
+    """Whether no other document begins in it."""
+    return len(list(islice(START.finditer(document), 2))) == 1
 
 
 def is_timeless(text: bytes) -> bool:

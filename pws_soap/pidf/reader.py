@@ -8,14 +8,13 @@ not decided here but in `rule`, nor which element counts at the moment, but in `
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import islice
 from typing import Final
 
 from lxml import etree
 
 from pws_soap.errors import PidfError
 from pws_soap.pidf import rule
-from pws_soap.pidf.elements import attribute, contact_of, language_of, local_name, text_of, word_of
+from pws_soap.pidf.elements import NAMES, entity_of, language_of, local_name, text_of, word_of
 from pws_soap.pidf.model import MAX_NODES, MAX_WORD, Device, Reading
 from pws_soap.pidf.sense import sense_of
 from pws_soap.pidf.times import Times
@@ -24,16 +23,17 @@ from pws_soap.pidf.tuples import Aside, Idle, activity_of, basic_of, read_tuple
 _NAMES: Final = frozenset({"display-name", "displayname", "display_name"})
 
 
-def read_element(root: etree._Element, now: datetime | None, *, counted: bool = False) -> Reading:
-    """The reading of one `presence` element as of `now`. Raises PidfError when it is something else.
+def read_element(root: etree._Element, now: datetime | None, *, plain: bool = False) -> Reading:
+    """The reading of one `presence` element as of `now`. Raises PidfError when it is something else, and `Nested` when
+    another document lies in it, at whatever depth: whose words are whose is not known then.
 
-    `counted`: it is known to have no more than MAX_NODES elements.
+    `plain`: it is known to have no more than MAX_NODES elements, and no other `presence` among them.
     """
     name = local_name(root.tag)
     if name != "presence":
         raise PidfError(f"the root is <{name[:MAX_WORD]}>, not <presence>")
-    if not counted and next(islice(root.iter(), MAX_NODES, None), None) is not None:
-        raise PidfError(f"more than {MAX_NODES} elements", contact_of(attribute(root, "entity")))
+    if not plain:
+        _look_through(root)
     found = _Found(Times(now))
     for name, child in found.times.children(root, ""):
         if name == "tuple":
@@ -50,7 +50,19 @@ def read_element(root: etree._Element, now: datetime | None, *, counted: bool = 
             found.take_device(child)
         elif not found.take_state(name, child):
             found.aside.put("presence", name)
-    return found.reading(contact_of(attribute(root, "entity")))
+    return found.reading(entity_of(root))
+
+
+class Nested(PidfError):
+    """A document in which another lies."""
+
+
+def _look_through(root: etree._Element) -> None:
+    for count, element in enumerate(root.iter()):
+        if count == MAX_NODES:
+            raise PidfError(f"more than {MAX_NODES} elements", entity_of(root))
+        if count and (NAMES.get(element.tag) or local_name(element.tag)) == "presence":
+            raise Nested("holds another document", entity_of(root))
 
 
 class _Found:

@@ -70,7 +70,7 @@ def test_any_offset_of_the_moment_is_the_same_moment() -> None:
     assert read_document(document, zone) == read_document(document, NOON)
 
 
-@pytest.mark.parametrize("carrier", ["{0}", "<l>{0}</l>"])
+@pytest.mark.parametrize("carrier", ["{0}", "<richPresenceList>{0}</richPresenceList>"])
 def test_each_document_of_a_list_has_its_own_times(carrier: str) -> None:
     """What is past in one says nothing of the next."""
     documents = call("", "2026-05-30T12:00:01Z") + call("", "2026-05-30T11:00:00Z") + call("", "2027-01-01T00:00:00Z")

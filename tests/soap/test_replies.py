@@ -293,14 +293,24 @@ async def test_prefixes_are_the_server_s_own() -> None:
     assert by_zeep(reply) == EXPECTED
 
 
-async def test_extensions_of_another_release_are_no_obstacle() -> None:
-    """Unknown attributes and elements beside what we know."""
-    reply = (
-        basic(CONTACTS)
-        .replace(b"<contact ", b'<contact since="2026" ')
-        .replace(b"<basicPresenceList>", b"<novelty><x/></novelty><basicPresenceList more='true'>")
-    )
+async def test_an_extension_of_another_release_in_a_contact_is_no_obstacle() -> None:
+    """It is about that contact."""
+    reply = basic(CONTACTS).replace(b"<contact ", b'<contact since="2026" ')
     assert [(each.contact, str(each.state)) for each in await fetched(reply)] == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"<basicPresenceList>", b"<basicPresenceList more='true'>"),
+        (b"<basicPresenceList>", b"<novelty><x/></novelty><basicPresenceList>"),
+    ],
+)
+async def test_an_extension_of_another_release_may_say_more(old: bytes, new: bytes) -> None:
+    """All contacts are read, and whoever is not named may be meant by the rest."""
+    *named, rest = await fetched(basic(CONTACTS).replace(old, new))
+    assert [(each.contact, str(each.state)) for each in named] == EXPECTED
+    assert (rest.contact, rest.problem is None) == ("", False)
 
 
 async def test_reply_without_presence_response_is_unexpected() -> None:
