@@ -186,8 +186,12 @@ def _pays(same: int, other: int, sure: int) -> bool:
 
 
 def _is_just_the_same(known: Presence, presence: Presence) -> bool:
-    """Whether all fields are the same, also those that do not count when two presences are compared."""
-    return known is presence or (presence.problem is None and Struct.__eq__(known, presence))
+    """Whether all fields are the same, also those of it and its devices that do not count in a comparison with `==`."""
+    return known is presence or (
+        presence.problem is None
+        and Struct.__eq__(known, presence)
+        and all(map(Struct.__eq__, known.devices, presence.devices))
+    )
 
 
 def _says_the_same(one: Presence, other: Presence) -> bool:
