@@ -6,7 +6,32 @@ proxy took it off or not; in a scope `root_path` and `path` are then as ASGI has
 
 from __future__ import annotations
 
+from typing import Final
+
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import Scope
+
+
+class _ContactConvertor(Convertor[str]):
+    """See CONTACT."""
+
+    regex = r"(?:[^/]+|.*@[^/@]+)"
+
+    def convert(self, value: str) -> str:
+        """The text as it is (starlette)."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """The text as it is (starlette)."""
+        return value
+
+
+register_url_convertor("contact", _ContactConvertor())
+CONTACT: Final = "{contact:contact}"
+"""A contact in the path of a route: its user part may hold slashes (RFC 3261), its domain none.
+
+A server decodes `%2F` before anybody can look for parts, so both spellings arrive as a slash.
+"""
 
 
 def root_of(scope: Scope) -> str:

@@ -34,6 +34,27 @@ async def test_contacts_are_added_listed_and_removed() -> None:
     assert (answer.status, answer.json()["type"]) == (404, "/problems/contact-not-watched")
 
 
+@pytest.mark.parametrize("name", ["a/b@x.y", "/@x.y", "a//b@x.y", "desk/2@mail.x@x.y"])
+async def test_a_contact_with_a_slash_is_named_in_a_path_escaped_or_not(name: str) -> None:
+    """RFC 3261 allows slashes in the user part; servers decode `%2F` before anybody looks for the parts of a path."""
+    office = BareService()
+    added = await call(office.app, "POST", "/v1/contacts", json_body={"contacts": [name]})
+    assert added.json()["added"] == [name]
+    office.watch(name)
+    office.read([presence(name, BUSY)])
+    for path in (name, name.replace("/", "%2F")):
+        answer = await office.get(f"/v1/presence/{path}")
+        assert (answer.status, answer.json()["contact"], answer.json()["state"]) == (200, name, "BUSY")
+        history = await office.get(f"/v1/presence/{path}/history")
+        assert history.json()["type"] == "/problems/history-off"
+        stranger = await office.get(f"/v1/presence/x/{path}")
+        assert (stranger.status, stranger.json()["type"]) == (404, "/problems/contact-not-watched")
+        nothing = await office.get(f"/v1/presence/{path}/more")
+        assert (nothing.status, nothing.json()["type"]) == (404, "/problems/not-found")
+    removed = await call(office.app, "DELETE", f"/v1/contacts/{name}")
+    assert removed.status == 204
+
+
 async def test_several_are_removed_or_none() -> None:
     office = BareService()
     office.watch("ann@x.y", "joe@x.y")

@@ -14,6 +14,7 @@ from service.api.context import Context
 from service.api.etags import plain
 from service.api.models import AddedView, WatchedListView, WatchedView
 from service.api.parameters.checks import ContactPath, ContactText, no_query, path_contact
+from service.api.paths import CONTACT
 from service.api.problems import ContactNotWatched, InvalidParameters, WrongParameter
 from service.api.responses import INVALID, NOT_WATCHED, TOO_LARGE
 from service.core.engine import NoSuchEndUser, Watched
@@ -88,7 +89,7 @@ def router(context: Context) -> APIRouter:
         return plain(view.model_dump_json().encode())
 
     @routes.delete(
-        "/contacts/{contact}",
+        f"/contacts/{CONTACT}",
         summary="Watch a contact no longer",
         status_code=204,
         responses={**NOT_WATCHED, **INVALID},

@@ -19,6 +19,7 @@ from service.access.principal import Scope
 from service.api.context import Context
 from service.api.etags import plain
 from service.api.parameters.checks import no_query, path_contact
+from service.api.paths import CONTACT
 from service.api.problems import ContactNotWatched, InvalidParameters, WrongParameter
 
 
@@ -97,7 +98,7 @@ def router(context: Context, playground: Playground) -> APIRouter:
         tricks = [TrickView.model_validate(each) for each in playground.tricks]
         return plain(PlaygroundView(states=list(PresenceState), tricks=tricks).model_dump_json().encode())
 
-    @routes.post("/contacts/{contact}", status_code=204, dependencies=may_change)
+    @routes.post(f"/contacts/{CONTACT}", status_code=204, dependencies=may_change)
     async def change(contact: Annotated[str, Path()], body: Annotated[ChangeBody, Body()]) -> Response:
         uri = path_contact(contact)
         note = (body.note or "").strip() or None

@@ -14,6 +14,7 @@ from service.api.context import Context
 from service.api.etags import Representation, Tags, tagged
 from service.api.models import HistoryView, TransitionView
 from service.api.parameters.checks import ContactPath, check_query, path_contact
+from service.api.paths import CONTACT
 from service.api.problems import ContactNotWatched, ProblemView
 from service.api.responses import INVALID, documented
 from service.core.events.history import HistoryOff
@@ -37,7 +38,7 @@ def router(context: Context) -> APIRouter:
     reads = Depends(context.authenticator.require(Scope.READ))
 
     @routes.get(
-        "/presence/{contact}/history",
+        f"/presence/{CONTACT}/history",
         summary="The last transitions of a contact",
         responses={**documented(HistoryView, "Transitions, the newest first"), **_NONE, **INVALID},
     )

@@ -29,6 +29,7 @@ from service.api.models.explain import ExplainedContactView, ExplainView
 from service.api.negotiation import preferred
 from service.api.parameters.checks import ContactPath, check_query, no_query, path_contact
 from service.api.parameters.presence import ContactQuery, ListQuery
+from service.api.paths import CONTACT
 from service.api.problems import ContactNotWatched, shortened
 from service.api.responses import EXPIRED, INVALID, NOT_ACCEPTABLE, NOT_WATCHED, documented
 from service.api.writers import csv_table
@@ -110,7 +111,7 @@ def router(context: Context) -> APIRouter:
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen), form)
 
     @routes.get(
-        "/presence/{contact}",
+        f"/presence/{CONTACT}",
         summary="One contact",
         responses={
             **documented(ExplainedContactView | ChosenContactView | BriefContactView, "The contact"),
