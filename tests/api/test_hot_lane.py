@@ -16,7 +16,9 @@ from service.api.app import Program
 from service.api.etags import Representation
 from service.api.hot_lane import HotLane
 from service.api.kept_answers import KeptAnswers
+from service.core.claims.model import ClaimRequest, Person
 from service.core.clock import ManualClock
+from service.core.presence.cursors import MAX_AGE
 from service.core.presence.records import Source
 from tests.support.asgi import Answer, call
 from tests.support.bare_service import AVAILABLE, BOUND, BUSY, FEED, BareService, presence
@@ -95,6 +97,41 @@ async def test_nothing_kept_outlives_its_time(target: str) -> None:
     assert shown_freshness(await office.get(target)) == {"live"}
     office.clock.advance(BOUND + 1)
     assert shown_freshness(await office.get(target)) == {"stale"}
+
+
+@pytest.mark.parametrize("target", [LIST, ONE, SUMMARY])
+async def test_nothing_kept_outlives_a_claim(target: str) -> None:
+    office = BareService()
+    office.watch(ANN)
+    office.read([presence(ANN, AVAILABLE)])
+    free = (await office.get(target)).body
+    office.core.leases.make("c1", ClaimRequest("support", 1, 30.0, "", "root"), [Person(ANN, ANN)])
+    held = (await office.get(target)).body
+    assert (await office.get(target)).body == held != free
+    office.clock.advance(30.0)
+    assert (await office.get(target)).body == free
+
+
+async def test_a_reading_that_moves_on_is_shown() -> None:
+    office = filled(BareService())
+    before = (await office.get(ONE)).json()
+    office.clock.advance(5.0)
+    again = [record.presence for record in office.store.records() if record.presence is not None]
+    office.store.put(again, office.store.begin(), source=Source.SUBSCRIBED)
+    assert (await office.get(ONE)).json()["as_of"] > before["as_of"]
+
+
+async def test_a_kept_page_keeps_the_order_that_it_leads_into() -> None:
+    office = filled(BareService())
+    framework, target = counted(office), "/v1/presence?sort=state&limit=1"
+    cursor = (await office.get(target)).json()["next_cursor"]
+    for _ in range(2):
+        office.clock.advance(MAX_AGE - 10)
+        assert (await framework.during(office, target))[0] == 0
+    assert (await office.get(f"{target}&cursor={cursor}")).status == 200
+    office.clock.advance(MAX_AGE + 1)
+    reached, _ = await framework.during(office, target)
+    assert reached == 1, "whoever asks for the page again gets one whose cursor is good"
 
 
 @pytest.mark.parametrize("target", [LIST, ONE, SUMMARY])

@@ -194,6 +194,21 @@ class Histories(RuleBasedStateMachine):
         self.twins.clock.advance(seconds)
         self.ask_again()
 
+    @rule(seconds=st.sampled_from([4.5, 5.0, 20.0]))
+    def waits_for_a_tick(self, seconds: float) -> None:
+        """What changed with time is said at once, and told by the log only then."""
+        self.twins.clock.advance(seconds)
+        self.ask_again()
+        self.both(lambda each: each.core.log.touch())
+
+    @rule()
+    def reads_the_same_again(self) -> None:
+        """Of everybody in one reply, whose reading then moves on while the records stay."""
+        found = [
+            record.presence for record in self.twins.plain.store.records() if record.presence and not record.problem
+        ]
+        self.both(lambda each: each.store.put(found, each.store.begin(), source=Source.SUBSCRIBED))
+
     @rule(seconds=SECONDS)
     def waits(self, seconds: float) -> None:
         self.twins.clock.advance(seconds)
