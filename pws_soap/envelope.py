@@ -85,6 +85,8 @@ def passed_over(body: bytes) -> Generator[None, None, str | None]:
     while (found := (yield from _found(body, _INSTRUCTION, at))) is not None:
         if not _DECLARATION.match(body, found):
             return "a processing instruction"
+        if found:
+            yield  # only the first of them is expected
         at = found + len(_INSTRUCTION)
     at = 0
     while (found := (yield from _found(body, b"<!--", at))) is not None:
@@ -100,10 +102,11 @@ def passed_over(body: bytes) -> Generator[None, None, str | None]:
 
 
 def _found(body: bytes, sign: bytes, at: int) -> Generator[None, None, int | None]:
-    """Where a sign is next, with a yield after each part without one and now and then."""
+    """Where a sign is next, with a yield after each part without one."""
     for start in range(at, len(body), _SEARCHED):
+        if start > at:
+            yield
         found = body.find(sign, start, start + _SEARCHED + len(sign) - 1)
-        yield
         if found >= 0:
             return found
     return None
