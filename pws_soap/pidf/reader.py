@@ -34,7 +34,7 @@ def read_element(root: etree._Element, now: datetime | None, *, plain: bool = Fa
         raise PidfError(f"the root is <{name[:MAX_WORD]}>, not <presence>")
     if not plain:
         _look_through(root)
-    if is_nil(root):
+    if len(root.attrib) > 1 and is_nil(root):
         raise PidfError("says that it is nil", entity_of(root))
     found = _Found(Times(now))
     for name, child in found.times.children(root, ""):
