@@ -32,6 +32,7 @@ _SEARCHED: Final = 1024 * 1024
 """Bytes that are searched for a sign between two yields."""
 _INSTRUCTION: Final = b"<?"
 _DECLARATION: Final = re.compile(rb"<\?xml[ \t\r\n]")
+_LONGEST_DECLARATION: Final = 256
 _ENTRY: Final = re.compile(rb"(?:<|&lt;)(?:[^\s<>/:!?'\"=&]{1,64}:)?(?:presence|contact)[\s/>]", re.IGNORECASE)
 _LONGEST_ENTRY: Final = 128
 """Bytes that `_ENTRY` matches at most, in which one may have been cut off."""
@@ -87,7 +88,8 @@ def passed_over(body: bytes) -> Generator[None, None, str | None]:
             return "a processing instruction"
         if found:
             yield  # only the first of them is expected
-        at = found + len(_INSTRUCTION)
+        close = body.find(b"?>", found, found + _LONGEST_DECLARATION)
+        at = close + 2 if close >= 0 else found + len(_INSTRUCTION)
     at = 0
     while (found := (yield from _found(body, b"<!--", at))) is not None:
         end = yield from _found(body, b"-->", found)
@@ -106,7 +108,9 @@ def _found(body: bytes, sign: bytes, at: int) -> Generator[None, None, int | Non
     for start in range(at, len(body), _SEARCHED):
         if start > at:
             yield
-        found = body.find(sign, start, start + _SEARCHED + len(sign) - 1)
+        end = start + _SEARCHED + len(sign) - 1
+        # One byte is found much faster than two, and these are rare.
+        found = body.find(sign, start, end) if body.find(sign[1:2], start, end) >= 0 else -1
         if found >= 0:
             return found
     return None

@@ -27,6 +27,7 @@ DECISIONS = {
     "pws_soap.notification",
     "pws_soap.pidf",
     "pws_soap.replies",
+    "pws_soap.surroundings",
 }
 SERVER = {"pws_soap.server"}
 SIMULATOR = {"pws_soap.simulator"}

@@ -81,7 +81,7 @@ def read_document(document: Document, now: datetime | None = None) -> Reading:
     pieces = list(islice(split(data), 2))
     if not pieces:
         raise PidfError("no document")
-    if len(pieces) > 1:
+    if len(pieces) > 1 and pieces[0].problem is None:
         raise PidfError("more than one document", _contact(data, pieces[0]))
     return _piece(DocumentParser(), data, pieces[0], now)
 

@@ -161,3 +161,8 @@ def entity_of(document: etree._Element) -> str | None:
     if len(keys) > 1 and sum((NAMES.get(key) or local_name(key)) == "entity" for key in keys) > 1:
         return None
     return contact_of(attribute(document, "entity"))
+
+
+def is_nil(element: etree._Element) -> bool:
+    """Whether an element says that it is absent (`xsi:nil`)."""
+    return (attribute(element, "nil") or "").strip(SPACE) in ("true", "1")

@@ -14,7 +14,7 @@ from lxml import etree
 
 from pws_soap.errors import PidfError
 from pws_soap.pidf import rule
-from pws_soap.pidf.elements import NAMES, entity_of, language_of, local_name, text_of, word_of
+from pws_soap.pidf.elements import NAMES, entity_of, is_nil, language_of, local_name, text_of, word_of
 from pws_soap.pidf.model import MAX_NODES, MAX_WORD, Device, Reading
 from pws_soap.pidf.sense import sense_of
 from pws_soap.pidf.times import Times
@@ -34,6 +34,8 @@ def read_element(root: etree._Element, now: datetime | None, *, plain: bool = Fa
         raise PidfError(f"the root is <{name[:MAX_WORD]}>, not <presence>")
     if not plain:
         _look_through(root)
+    if len(root.attrib) > 1 and is_nil(root):
+        raise PidfError("says that it is nil", entity_of(root))
     found = _Found(Times(now))
     for name, child in found.times.children(root, ""):
         if name == "tuple":

@@ -69,6 +69,7 @@ class Piece(NamedTuple):
 
 
 _BROKEN_OFF: Final = "broken off: its end is missing"
+_CUT: Final = "the text ends within a document, and may be cut off"
 _COMMENTED_OUT: Final = "stands in a comment"
 _FORBIDDEN: Final = "a document type declaration, which no honest document has"
 _STRAY: Final = "text that is no presence document"
@@ -218,8 +219,8 @@ def split_in_steps(data: bytes) -> Iterator[Piece | None]:
             wrong = _FORBIDDEN
     if start >= 0:
         yield Piece(gap, start, len(data), wrong or _BROKEN_OFF)
-        gap = len(data)
-    if (wrong is not None and start < 0) or around.are_stray_at_end(gap):
+        yield Piece(len(data), len(data), len(data), _CUT, stray=True)  # of what may have followed
+    elif wrong is not None or around.are_stray_at_end(gap):
         yield _stray(gap, len(data))
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from lxml import etree
 
 from pws_soap.pidf import rule
-from pws_soap.pidf.elements import NAMES, attribute, local_name, moment
+from pws_soap.pidf.elements import NAMES, attribute, is_nil, local_name, moment
 from pws_soap.pidf.model import MAX_UNKNOWN, MAX_WORD
 
 _READ: Final = frozenset(
@@ -64,13 +64,15 @@ class Times:
         return tuple(self._lines)
 
     def children(self, parent: etree._Element, where: str) -> Iterator[tuple[str, etree._Element]]:
-        """The child elements that count, with their local names. `where` is the path of the parent."""
+        """The child elements that count and are not nil, with their local names. `where` is the path of the parent."""
         timeless = self._now is None
         for child in parent:
             name = NAMES.get(child.tag) or local_name(child.tag)
             # Nearly all elements have no attributes, or none of a time, so this is asked first.
             if name and (
-                timeless or not (keys := child.keys()) or _TIMELESS.issuperset(keys) or self._counts(name, child, where)
+                not (keys := child.keys())
+                or _TIMELESS.issuperset(keys)
+                or (not is_nil(child) and (timeless or self._counts(name, child, where)))
             ):
                 yield name, child
 

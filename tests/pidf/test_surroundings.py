@@ -167,6 +167,25 @@ def test_whom_a_document_is_about_has_to_be_certain(entity: str, contact: str | 
         assert next(iter(read_list(element(document)))).contact == contact
 
 
+XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("<busy/>", f"<busy {XSI} xsi:nil='true'/>", None),
+        ("<busy/>", f"<activities {XSI} xsi:nil='1'><busy/></activities>", None),
+        ("<presence ", f"<presence {XSI} xsi:nil='true' ", "says that it is nil"),
+    ],
+)
+def test_what_says_that_it_is_absent_does_not_count(old: str, new: str, problem: str | None) -> None:
+    """A state that is nil is not said."""
+    (reading,) = read_list(ANN.replace(old, new))
+    assert (reading.contact, reading.state, reading.problem) == ("ann@example.com", "UNKNOWN", problem)
+    (said,) = read_list(ANN.replace("<busy/>", f"<busy {XSI} xsi:nil='false'/>"))
+    assert said.state == "BUSY"
+
+
 @pytest.mark.parametrize(
     ("content", "named", "without"),
     [

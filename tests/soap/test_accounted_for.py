@@ -170,6 +170,8 @@ for _form, _text in {
     "a doctype": "<!DOCTYPE presence>",
     "a document and more": ANN + "<more/>",
     "a list that counts": f"<richPresenceList count='2'>{ANN}</richPresenceList>",
+    "a document that does not end": ANN[:-5],
+    "a document whose first tag does not end": ANN[:80],
     "a list that does not end": f"<richPresenceList>{ANN}",
 }.items():
     MAY_SAY_MORE[f"{_form}, escaped"] = in_list(escape(_text))
