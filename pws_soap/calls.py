@@ -169,7 +169,8 @@ class Calls:
         payload = await self._payload(request, reply, session)
         try:
             found = await _each_once(replies.presences_in_steps(payload, asked, self._now()), asked)
-            return found + await _hidden(reply.body), pidf.is_timeless(reply.body)
+            lasting = pidf.is_timeless(reply.body) and all(each.valid_until is None for each in found)
+            return found + await _hidden(reply.body), lasting
         except UnreadableReply as error:
             raise self._named(error, request.operation) from None
 

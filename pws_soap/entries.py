@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 from lxml import etree
 
+from pws_soap.envelope import local, namespace, passed_over
 from pws_soap.models import Presence, PresenceState
 from pws_soap.pidf.elements import SPACE, is_space
 from pws_soap.pidf.kept import KeptReadings, digest_of
@@ -42,7 +43,7 @@ _BYTES: Final = 100
 """Between two places to pause 400 documents are known, or 24 of a thousand bytes are new: one to three milliseconds."""
 _MARK: Final = "entries-are-cut-out-here"
 
-_DECLARED: Final = re.compile(rb"""\s*(?:\xef\xbb\xbf)?\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([^"']*)""")
+_DECLARED: Final = re.compile(rb"""\s*(?:\xef\xbb\xbf)?\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
 _FIRST: Final = re.compile(rb"(?P<sign><|&lt;)(?P<name>contact|(?:[A-Za-z_][\w.-]{0,63}:)?presence)(?=\s)")
 # Not `\s`, which has two characters more than the white space of XML.
 _BEFORE: Final = re.compile(rb"[ \t\r\n]*<contact[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*")
@@ -52,7 +53,7 @@ _BETWEEN: Final = re.compile(_BEHIND.pattern + _BEFORE.pattern)
 _SAFE: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'"&<>')))
 """What an attribute may hold that needs no parser to read it."""
 _STATES: Final = {state.value.encode(): state for state in PresenceState}
-_LANGUAGE: Final = re.compile(rb"\blang\s*=")
+_LANGUAGE: Final = re.compile(rb"\blang\s*=", re.IGNORECASE)
 
 
 class NotCut(Exception):  # no error: the reply is read as a whole
@@ -87,7 +88,7 @@ def cut(body: bytes) -> Cut | None:
     """The reply with its entries cut out; None for one that is short, or has no entries in a form that we know."""
     if len(body) < SHORTEST:
         return None
-    declared = _DECLARED.match(body)
+    declared = _DECLARED.match(body, 0, _MAX_HEAD)
     first = _FIRST.search(body, 0, _MAX_HEAD)
     if first is None or (declared is not None and declared[1].lower() != b"utf-8"):
         return None
@@ -109,7 +110,9 @@ def cut(body: bytes) -> Cut | None:
         return None  # a note has the language of the elements around it
     mark = _MARK.encode() if carrier in _IN_TEXT else b"<" + _MARK.encode() + b"/>"
     rest = body[:start] + mark + body[end:]
-    return Cut(body, rest, start, end, carrier, last) if len(rest) < _MAX_HEAD else None
+    if len(rest) >= _MAX_HEAD or rest.count(_MARK.encode()) > 1:
+        return None
+    return Cut(body, rest, start, end, carrier, last)
 
 
 def _ends_in(body: bytes, start: int, end: int) -> bool:
@@ -133,8 +136,10 @@ def is_place(cut: Cut, element: etree._Element) -> bool:
         return len(element) == 0 and (element.text or "").strip(SPACE) == _MARK
     if len(element) != 1 or not is_space(element.text) or not is_space(element[0].tail):
         return False
-    tag = element[0].tag
-    return isinstance(tag, str) and tag[tag.rfind("}") + 1 :] == _MARK
+    mark = element[0]
+    # A contact is one in the namespace of its list, or in none; the mark is in that of the contacts.
+    is_theirs = cut.carrier is Carrier.ELEMENTS or namespace(mark) in {"", namespace(element)}
+    return local(mark) == _MARK and is_theirs
 
 
 def contacts(cut: Cut) -> Generator[list[Presence], None, None]:
@@ -210,6 +215,8 @@ def documents(cut: Cut, kept: KeptReadings, now: datetime) -> Generator[list[Pre
             digest = digest_of(piece, in_text)
             presence = kept.known(digest)
             if presence is None:
+                if _hides_something(piece) or (escaped and b"<" in piece):
+                    raise NotCut
                 work += _NEW + len(piece) // _BYTES
                 presence = kept.presence(source, piece + cut.last, digest, now, in_text=in_text, escaped=escaped)
                 if presence is None:
@@ -220,3 +227,17 @@ def documents(cut: Cut, kept: KeptReadings, now: datetime) -> Generator[list[Pre
                 yield found
                 found, work = [], 0
     yield found
+
+
+def _hides_something(piece: bytes) -> bool:
+    """Whether a comment in it holds what looks like an entry, which may be about anybody."""
+    return b"<!--" in piece and _result(passed_over(piece)) is not None
+
+
+def _result(steps: Generator[None, None, str | None]) -> str | None:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: str | None = done.value
+            return found

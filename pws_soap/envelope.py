@@ -70,6 +70,12 @@ def local_of(name: str) -> str:
     return name[name.rfind("}") + 1 :]
 
 
+def namespace(node: etree._Element) -> str:
+    """The namespace of an element; empty for one in none."""
+    tag = str(node.tag)
+    return tag[1 : tag.rfind("}")] if tag.startswith("{") else ""
+
+
 def child(node: etree._Element, name: str) -> etree._Element | None:
     """The first child of that local name, without regard to case or namespace."""
     wanted = name.lower()

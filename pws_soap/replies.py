@@ -20,7 +20,7 @@ from lxml import etree
 from msgspec.structs import replace
 
 from pws_soap import entries, pidf, surroundings
-from pws_soap.envelope import local, local_of
+from pws_soap.envelope import local, local_of, namespace
 from pws_soap.errors import UnexpectedReply
 from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.pidf.elements import SPACE, is_space
@@ -125,8 +125,8 @@ def _entries(
         raise UnexpectedReply(f"the reply has {_OTHER_TYPE.format(kind[:40], asked)}", operation=operation)
     entries, beside = 0, "" if kind else "no presenceType"
     more = surroundings.more_around(payload) or surroundings.more_in(response, _RESPONSE_TYPES)
-    space = _space(payload)
-    more = more or ("" if _space(response) in {"", space} else "a presenceResponse in another namespace")
+    space = namespace(payload)
+    more = more or ("" if namespace(response) in {"", space} else "a presenceResponse in another namespace")
     for count, element in enumerate(response, 1):
         if count % _PER_STEP == 0:
             yield []
@@ -146,7 +146,7 @@ def _entries(
             inside = list(islice(element.iter(), _LOOKED_AT))
             holds = len(inside) == _LOOKED_AT or any(local(inner).lower() in _ENTRIES for inner in inside)
             more = more or f"an element <{name[:40]}>{' that holds presence and is no list of it' if holds else ''}"
-        if name and _space(element) not in {"", space}:
+        if name and namespace(element) not in {"", space}:
             more = more or f"a <{name[:40]}> in another namespace"
     more = more or (yield from _text_in(response))
     # A reply confirms every contact that it does not name, so it has to say explicitly that it is all.
@@ -154,12 +154,6 @@ def _entries(
         yield [nameless(f"{more or beside} and no entry")]
     elif more:
         yield [nameless(more)]
-
-
-def _space(node: etree._Element) -> str:
-    """The namespace of an element; empty for one in none."""
-    tag = str(node.tag)
-    return tag[1 : tag.rfind("}")] if tag.startswith("{") else ""
 
 
 def _as_other_type(entry: Presence, asked: PresenceType | None) -> Presence:
@@ -170,7 +164,7 @@ def _as_other_type(entry: Presence, asked: PresenceType | None) -> Presence:
 def _basic(contacts: etree._Element) -> Steps:
     found: list[Presence] = []
     tag = None  # of the contacts: of all the same, so that its parts are looked at once
-    spaces = {"", _space(contacts)}
+    spaces = {"", namespace(contacts)}
     is_large = len(contacts) > MAX_ENTRIES  # and refused; in one go they would hold up others
     is_bare = not is_large and not _MORE_ATTRIBUTES(contacts)
     is_empty = not is_large and not _CONTENT(contacts)
@@ -179,7 +173,7 @@ def _basic(contacts: etree._Element) -> Steps:
             yield found
             found = []
         name = node.tag
-        if name != tag and local(node).lower() == "contact" and _space(node) in spaces:
+        if name != tag and local(node).lower() == "contact" and namespace(node) in spaces:
             tag = name
         if name == tag:
             found.append(_contact(node, is_bare=is_bare and is_empty))

@@ -204,13 +204,14 @@ def _with_values(key: Key, values: list[str]) -> bytes:
 
 
 def _is_sound(root: etree._Element, probes: list[str]) -> bool:
-    """Whether each value that is a text is that of its element alone: what is around it is never read as a text."""
+    """Whether each value that is a text is that of its element alone: what is around it is never read as a text, and
+    none stands behind an element that is empty."""
     return all(
         local_name(outer.tag) in _CONTAINERS
         for element in root.iter()
         if any(probe in (element.text or "") for probe in probes)
         for outer in element.iterancestors()
-    )
+    ) and not any(probe in (element.tail or "") for element in root.iter() for probe in probes)
 
 
 def _fields(presence: Presence) -> tuple[object, ...]:

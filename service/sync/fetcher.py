@@ -226,7 +226,7 @@ class Fetcher:
     ) -> int | None:
         """Take a reply in; how many contacts changed. None where the subscription was lost on the way: the rest of the
         reply counts as little as one that comes after the loss, and what was taken in is doubted with the feed."""
-        unattributed = [] if self._store.repeats(presences) else attribution.unattributed(tracked, presences)
+        unattributed = attribution.unattributed(tracked, presences)
         if unattributed:  # nothing of this reply is called live, not between two steps of it either
             self._doubt_all(tracked, unattributed)
         steps = self._poller.take_in_steps(tracked, presences, reading, Source.SUBSCRIBED)

@@ -134,6 +134,8 @@ ODD = st.sampled_from(
         "<note><![CDATA[{}]]></note>",
         "<?x <note>{}?>",
         "<show>{}</show>",
+        "<status><basic><note />{}</basic></status>",
+        "<activities><user-input><contact priority='1'/>{}</user-input></activities>",
     ]
 )
 
@@ -153,6 +155,14 @@ def test_wherever_the_values_stand_the_meaning_is_the_same(odd: list[str], place
     _, presence = by_shape(*documents)
     if presence is not None:
         assert values(presence) == values(plainly(documents[1]))
+
+
+def test_a_text_behind_an_empty_element_is_no_value() -> None:
+    """It is one of the word around it: the same with another word there means something else."""
+    inside = "<tuple id='x'><status><basic><note />{}</basic></status></tuple><display-name"
+    documents = [USUAL.format(*WORDS).replace("<display-name", inside.format(word), 1) for word in ("on", "open")]
+    _, presence = by_shape(*(text.encode() for text in documents))
+    assert presence is None
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)

@@ -202,9 +202,64 @@ def test_damaged_documents_are_the_same(parts: list[tuple[str, int]], carrier: s
 def test_a_language_around_the_documents_is_theirs_as_well() -> None:
     """So such a reply is read as a whole."""
     noted = [text.replace("<tuple", "<note>x</note><tuple") for text in MANY]
-    body = rich(noted, "elements").replace(b"<richPresenceList>", b'<richPresenceList xml:lang="de">')
-    assert one_by_one(body, PresenceType.RICH) is None
-    assert {each.note_language for each in as_a_whole(body, PresenceType.RICH)} == {"de"}
+    for name in (b"xml:lang", b"Lang"):
+        body = rich(noted, "elements").replace(b"<richPresenceList>", b'<richPresenceList %b="de">' % name)
+        assert one_by_one(body, PresenceType.RICH) is None
+        assert {each.note_language for each in as_a_whole(body, PresenceType.RICH) if each.contact} == {"de"}
+
+
+def test_contacts_in_another_namespace_than_their_list_are_none() -> None:
+    """A prefix of the list, and beside it a namespace for all that has none."""
+    body = basic([(uri, "BUSY") for uri in people(150)])
+    for space, is_read in ((b"urn:cisco:cup:presence:soap", True), (b"urn:other", False)):
+        named = b'<p:basicPresenceList xmlns:p="urn:cisco:cup:presence:soap" xmlns="%b">' % space
+        other = body.replace(b"<basicPresenceList>", named).replace(b"</basicP", b"</p:basicP")
+        assert other != body
+        assert (one_by_one(other, PresenceType.BASIC) is not None) is is_read
+        assert {each.contact == "" for each in as_a_whole(other, PresenceType.BASIC)} == {not is_read}
+
+
+def test_an_encoding_is_known_however_far_from_the_beginning_it_is_declared() -> None:
+    """Else the entries would be read as UTF-8, and the rest of the reply as what it declares."""
+    far = b'<?xml version="1.0" %b encoding="ISO-8859-1"?>' % (b" " * 300)
+    assert entries.cut(basic([(uri, "BUSY") for uri in people(150)]).replace(b"UTF-8", b"ISO-8859-1")) is None
+    body = basic([(uri, "BUSY") for uri in people(150)])
+    assert entries.cut(far + body[body.index(b"?>") + 2 :]) is None
+
+
+HIDDEN = "<!-- <contact contactURI='eve@example.com'/> -->"
+
+
+@pytest.mark.parametrize(
+    ("carrier", "hidden"),
+    [
+        ("elements", HIDDEN),
+        ("cdata", HIDDEN),
+        ("escaped", "<!-- &lt;presence entity='sip:eve@example.com'/> -->"),
+        ("escaped", "<?x y?>"),
+    ],
+)
+async def test_what_a_document_hides_is_found_as_in_a_whole_reply(carrier: str, hidden: str) -> None:
+    """An entry in a comment, or an instruction: it may be about anybody, so the reply has an entry about nobody."""
+    body = rich(MANY, carrier)
+    place = body.index(b"presence ", body.index(b"user0003")) + len(b"presence ")
+    if carrier != "escaped":  # behind the tag
+        place = body.index(b">", place) + 1
+    changed = body[:place] + hidden.encode() + body[place:]
+    async with PwsClient(NODE, transport=MemoryTransport([body, changed, changed])) as pws:
+        read = [await pws.get_subscribed_presence(end_user(), 7, rich=True) for _ in range(3)]
+    assert [len(each) for each in read] == [30, 31, 31]
+    assert not read[1][-1].contact
+    assert not read[2][-1].contact
+
+
+def test_a_reply_with_our_own_mark_is_read_as_a_whole() -> None:
+    """Its entries may stand elsewhere, and the mark where the list is."""
+    body = rich(MANY, "cdata")
+    start, end = body.index(b"<![CDATA["), body.index(b"]]>") + 3
+    marked = b"<!-- " + body[start:end] + b" -->"
+    moved = body[:start] + b"entries-are-cut-out-here" + body[end:]
+    assert one_by_one(moved.replace(b"<richPresenceList>", marked + b"<richPresenceList>"), PresenceType.RICH) is None
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)

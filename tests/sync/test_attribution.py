@@ -143,6 +143,29 @@ def test_a_fetch_that_names_somebody_else_confirms_nobody(rich: bool) -> None:
     run(story())
 
 
+@pytest.mark.parametrize("rich", [False, True], ids=["basic", "rich"])
+def test_a_fetch_that_repeats_the_reply_to_another_subscription_confirms_nobody(rich: bool) -> None:
+    """The server has forgotten one, and given its id to one like the other, whose documents the client has kept."""
+
+    async def story() -> None:
+        office = VirtualOffice(names(40), rich=rich, users=("ann", "bob"), safety=3600.0, reconcile=0.0)
+        engine = await settled(office)
+        tracked = {each.feed: each for each in engine.subscriptions}
+        there = office.simulator.places["imp1"].node.registry.subscriptions
+        forgotten, like = there[tracked["ann"].ref.id], there[tracked["bob"].ref.id]
+        office.simulator.faults.add(Fault("drop-notification"))
+        office.simulator.faults.add(Fault("http-503", operation=POLL))
+        for contact in tracked["ann"].subscription.contacts:
+            office.change(contact, Wire.DND)
+        forgotten.contacts, forgotten.pending = dict(like.contacts), dict.fromkeys(like.contacts)
+        await engine.fetcher.fetch(tracked["ann"])
+        office.check()
+        assert engine.status().reading.unattributed == len(like.contacts)
+        assert {fresh(office, contact).level for contact in tracked["ann"].subscription.contacts} == {Level.STALE}
+
+    run(story())
+
+
 def test_a_poll_that_answers_about_somebody_else_settles_nobody() -> None:
     """The contacts that were asked for stay stale, and are polled again with growing pauses until they are named."""
 

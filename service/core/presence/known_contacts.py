@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from pws_soap.models import Presence, same_contact
+from pws_soap.models import same_contact
 from service.core.clock import Clock
 from service.core.presence.freshness import Level
-from service.core.presence.intake import repeated_by
 from service.core.presence.levels import count_levels
 from service.core.presence.record_table import RecordTable
 from service.core.presence.records import Feed, Record, StoreSummary
@@ -37,9 +36,6 @@ class KnownContacts:
     @property
     def version(self) -> int:
         return self._version
-
-    def repeats(self, presences: Sequence[Presence]) -> bool:
-        return repeated_by(self._table, presences) is not None
 
     def get(self, contact: str) -> Record | None:
         return self._table.get(same_contact(contact))

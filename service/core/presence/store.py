@@ -82,11 +82,6 @@ class Store(Protocol):
         """
         ...
 
-    def repeats(self, presences: Sequence[Presence]) -> bool:
-        """Whether a reply is the very one that was taken in last, and whom it names were sure since: nothing has to be
-        asked of any of them again."""
-        ...
-
     def confirm(self, feed: str, reading: ReadingStart) -> None:
         """A change-only fetch succeeded: whatever of this feed it did not name had not changed when it began."""
         ...
