@@ -212,7 +212,7 @@ def documents(cut: Cut, kept: KeptReadings, now: datetime) -> Generator[list[Pre
     work = 0
     for part in _parts(cut, _MANY):
         for piece in part.split(cut.last)[:-1]:
-            digest = digest_of(piece, in_text)
+            digest = digest_of(piece, in_text=in_text, escaped=escaped)
             presence = kept.known(digest)
             if presence is None:
                 if _hides_something(piece) or (escaped and b"<" in piece):

@@ -42,13 +42,14 @@ _TIMES: Final = re.compile(rb"(?:from|until)\s*=")
 _MAX_SEARCHED: Final = 2 * 1024 * 1024
 
 
-def digest_of(piece: bytes, in_text: bool) -> bytes:
+def digest_of(piece: bytes, *, in_text: bool, escaped: bool = False) -> bytes:
     """The digest of a document without its end tag, which its first tag names.
 
-    Of a document in a text another than of an element: wrong namespaces are allowed to the first alone.
+    The same bytes mean another thing in a text than as an element, since wrong namespaces are allowed to the first
+    alone, and another where they are not escaped.
     """
     digest = sha256(piece).digest()
-    return digest + b"t" if in_text else digest
+    return digest + (b"e" if escaped else b"t") if in_text else digest
 
 
 class KeptReadings:

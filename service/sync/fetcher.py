@@ -182,6 +182,8 @@ class Fetcher:
     # One fetch
 
     async def _fetch(self, tracked: TrackedSubscription) -> None:
+        if not self._subscriptions.holds(tracked):
+            return  # lost before this began, and perhaps made anew under the same key and id
         ticket = self._inbox.begin(tracked.ref)
         reading = self._store.begin()
         waiters, tracked.waiters = tracked.waiters, []

@@ -277,6 +277,16 @@ def test_a_document_that_comes_again_is_not_read_again(carrier: str) -> None:
     assert kept.read == len(MANY) + 2
 
 
+def test_what_is_known_of_an_escaped_document_is_not_taken_for_the_same_bytes_in_a_section() -> None:
+    """There they are text between documents."""
+    kept = KeptReadings()
+    escaped = rich(MANY, "escaped")
+    assert one_by_one(escaped, PresenceType.RICH, kept) is not None
+    start = escaped.index(b"&lt;presence")
+    text = escaped[start : escaped.index(b"&lt;/presence&gt;", start)].decode() + "</presence>"
+    assert one_by_one(rich([MANY[1], text, *MANY[2:]], "cdata"), PresenceType.RICH, kept) is None
+
+
 def test_a_document_with_times_is_read_each_time() -> None:
     """It says something else from a certain moment on."""
     timed = [*MANY, pidf("zoe@example.com").replace("<busy/>", "<busy until='2026-05-30T13:00:00Z'/><away/>")]

@@ -13,6 +13,7 @@ from pws_soap.simulator import State as Wire
 from service.core.presence import memory_store
 from service.core.presence.freshness import Level, assess
 from service.core.presence.records import PutReport, ReadingStart, Source
+from service.sync.schedule import Work
 from tests.support.virtual_office import BOUND, VirtualOffice, all_faults, names
 from tests.support.virtual_time import run
 
@@ -100,5 +101,29 @@ def test_a_subscription_that_is_lost_on_the_way_ends_the_reply() -> None:
         engine._tracker.sync()
         await office.heal()
         await office.stop()
+
+    run(story())
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_subscription_that_is_lost_before_its_fetch_begins_is_not_fetched(
+    anew: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is the one that has its id by then: that one has a fetch of its own."""
+
+    async def story() -> None:
+        office = VirtualOffice(names(2))
+        engine = office.start()
+        await office.heal()
+        (tracked,) = engine.subscriptions
+        fetches = engine.subscriptions.counters.fetches
+        engine.fetcher._begin(tracked, Work.FETCH)
+        engine._tracker._close(tracked)
+        if anew:
+            engine._inbox.known(tracked.ref)
+        await asyncio.gather(*engine.fetcher._tasks)
+        assert engine.subscriptions.counters.fetches == fetches
+        assert not [each for each in caplog.records if each.exc_info]
+        await office.kill()
 
     run(story())

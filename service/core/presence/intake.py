@@ -107,8 +107,7 @@ class Intake:
                 self._table.keep(replace(record, rests_on=behind))
 
     def _move(self, shared: SharedReading, order: int) -> None:
-        shared.start, shared.settled = self.reading, order
-        shared.reply = None
+        shared.move(self.reading, order)
         self._shared = shared
         self._table.moved()
 
@@ -130,7 +129,10 @@ class Intake:
         known, last = record.presence, record.rests_on
         same = known is not None and _says_the_same(known, presence)
         newer = last is None or self.reading.order >= last.start.order
-        rests_on = self._reading(order) if newer or last is None else SharedReading(last.start, order, last.source)
+        if newer or last is None:
+            rests_on = self._reading(order) if doubt is None else SharedReading(self.reading, order, self._source)
+        else:
+            rests_on = SharedReading(last.start, order, last.source)
         if not newer and not same and known is not None:
             # It was read at the same time, and the one that began later stays.
             return Record(

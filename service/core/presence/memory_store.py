@@ -71,7 +71,7 @@ class MemoryStore(KnownContacts):
                     key = spelling if spelling == key else key
                     added[key] = Record(key, spelling, feed, self._revision, doubt=unread)
             elif record.feed != feed:
-                self._replace(replace(record, feed=feed, doubt=self._new_doubt(record, MOVED, self._next())))
+                self._replace(self._doubted_anew(record, MOVED, self._next(), feed))
         records = list(added.values())
         if records:
             self._version += 1
@@ -134,8 +134,7 @@ class MemoryStore(KnownContacts):
                 strangers += 1
             elif presence.problem is not None:
                 reason = f"its document could not be read: {presence.problem}"
-                doubt = self._new_doubt(record, reason, order)
-                self._replace(replace(record, problem=presence.problem, doubt=doubt))
+                self._replace(replace(self._doubted_anew(record, reason, order), problem=presence.problem))
                 unreadable.append(record.contact)
             else:
                 change, agreed = self._take(intake, record, presence, order)
@@ -189,7 +188,7 @@ class MemoryStore(KnownContacts):
             for key in self._table.of_feed(feed):
                 record = self._table.get(key)
                 if record is not None and (record.reading is None or record.reading.order < anew.order):
-                    self._replace(replace(record, doubt=self._new_doubt(record, MADE_ANEW, anew.order)))
+                    self._replace(self._doubted_anew(record, MADE_ANEW, anew.order))
         self._set_feed(Feed(feed, known.confirmed, None, known.bound))
         self._publish(doubted=known.doubt is not None)
 
@@ -198,7 +197,7 @@ class MemoryStore(KnownContacts):
         for key in map(same_contact, contacts):
             record = self._table.get(key)
             if record is not None:
-                self._replace(replace(record, doubt=self._new_doubt(record, reason, order)))
+                self._replace(self._doubted_anew(record, reason, order))
         self._publish()
 
     def limit(self, feed: str, bound: float | None) -> None:
@@ -232,6 +231,13 @@ class MemoryStore(KnownContacts):
     def _set_feed(self, feed: Feed) -> None:
         self._version += 1
         self._feeds[feed.name] = feed
+
+    def _doubted_anew(self, record: Record, reason: str, order: int, feed: str | None = None) -> Record:
+        """The record in doubt. What it rests on does not move on with what is sure."""
+        doubt, rests_on = self._new_doubt(record, reason, order), record.rests_on
+        if record.doubt is None and rests_on is not None:
+            rests_on = rests_on.at_rest()
+        return replace(record, doubt=doubt, rests_on=rests_on, feed=feed or record.feed)
 
     def _new_doubt(self, record: Record, reason: str, order: int) -> Doubt:
         """The doubt that `record` is in from now on: the one that is harder to settle of the old and the new."""

@@ -32,8 +32,9 @@ class SharedReading(msgspec.Struct, eq=False, gc=False):
     """A reading that all records share of which a reply told, as long as nothing else is read of them.
 
     So a reply that says the same as the one before moves one value on, not thousands of records. Only the store changes
-    it. `settled` is the order at which it was taken in. `sure` counts the records of the store that rest on it and are
-    not in doubt; where `reply` is set, it told of `named` contacts, and all of them were sure then.
+    it. `settled` is the order at which it was taken in. `sure` counts the records of the store that rest on it; none of
+    them is in doubt, since one that is rests on what stays as it was (`at_rest`). Where `reply` is set, it told of
+    `named` contacts, and all of them were sure then.
     """
 
     start: ReadingStart
@@ -42,6 +43,18 @@ class SharedReading(msgspec.Struct, eq=False, gc=False):
     sure: int = 0
     reply: tuple[Presence, ...] | None = None
     named: int = 0
+    _at_rest: SharedReading | None = None
+
+    def at_rest(self) -> SharedReading:
+        """The same as it is now, which does not move on: for those that are in doubt."""
+        if self._at_rest is None or self._at_rest.settled != self.settled:
+            self._at_rest = SharedReading(self.start, self.settled, self.source)
+        return self._at_rest
+
+    def move(self, start: ReadingStart, settled: int) -> None:
+        """All that rest on it were read again, and are as they were."""
+        self.start, self.settled = start, settled
+        self.reply = self._at_rest = None
 
 
 class Doubt(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from msgspec.structs import replace as changed
 from pws_soap.models import Presence, PresenceState, PresenceType
 from service.core.clock import ManualClock
 from service.core.presence import memory_store
-from service.core.presence.freshness import assess
+from service.core.presence.freshness import Level, assess
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import PutReport, ReadingStart, Record, Source
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
@@ -23,6 +23,7 @@ Told = tuple[tuple[str, PresenceState, bool], ...]
 
 told = st.one_of(
     st.just(tuple((contact, BUSY, False) for contact in PEOPLE)),
+    st.just(tuple((contact, BUSY, False) for contact in PEOPLE[:4])),
     st.lists(
         st.tuples(st.sampled_from(PEOPLE), st.sampled_from([BUSY, AWAY, PresenceState.UNKNOWN]), st.booleans()),
         max_size=6,
@@ -152,7 +153,9 @@ def _check_what_is_kept(store: MemoryStore, clock: ManualClock) -> None:
         assert set(store.unknown(feed)) == unknown
         assert store.known(feed) == sum(each.state is not PresenceState.UNKNOWN for each in mine)
     for shared in {id(each.rests_on): each.rests_on for each in records if each.rests_on}.values():
-        assert shared.sure == sum(each.rests_on is shared and not each.doubt for each in records)
+        doubted = [each.doubt is not None for each in records if each.rests_on is shared]
+        assert shared.sure == doubted.count(False)
+        assert len(set(doubted)) == 1  # what may move on takes nobody along who is in doubt
 
 
 @settings(max_examples=500, deadline=None)
@@ -192,6 +195,28 @@ def _store(count: int = 1000) -> tuple[MemoryStore, list[Presence]]:
     reply = [presence(contact, AVAILABLE) for contact in people]
     _read(store, reply)
     return store, reply
+
+
+def test_who_is_in_doubt_is_not_moved_on_with_those_who_are_sure() -> None:
+    """Neither as long as it is stale, nor once a poll that began before has settled it."""
+    store, reply = _store(3)
+    clock = store._clock
+    assert isinstance(clock, ManualClock)
+    was = store.get(reply[2].contact)
+    assert was is not None
+    known = was.reading
+    clock.advance(1)
+    store.doubt_contacts([reply[2].contact], "a reply was lost")
+    clock.advance(1)
+    poll = store.begin()
+    clock.advance(1)
+    _read(store, reply[:2])
+    last = assess(_records(store)[2], store.feeds()["f"], clock.monotonic(), BOUND)
+    assert known is not None
+    assert (last.level, last.as_of) == (Level.STALE, known.at)
+    store.put(reply[2:], poll, source=Source.SUBSCRIBED)
+    last = assess(_records(store)[2], store.feeds()["f"], clock.monotonic(), BOUND)
+    assert (last.level, last.as_of) == (Level.LIVE, poll.at)
 
 
 def test_a_reply_that_says_the_same_leaves_every_record_as_it_is() -> None:
