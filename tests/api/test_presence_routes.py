@@ -150,7 +150,7 @@ async def test_a_contact_that_is_too_long_is_told_so() -> None:
     assert (answer.status, error["expected"]) == (422, "a contact URI of at most 320 characters")
 
 
-@pytest.mark.parametrize("path", ["/v1/presence/a%2Fb@c", "/v1/presence/", "/v1/presence/a@b/c", "/v2"])
+@pytest.mark.parametrize("path", ["/v1/presence/a%2Fb@c/d", "/v1/presence/", "/v1/presence/a@b/c", "/v2"])
 async def test_paths_that_do_not_exist(path: str) -> None:
     """404 of its own type."""
     answer = await office().get(path)

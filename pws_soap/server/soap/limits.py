@@ -58,6 +58,10 @@ class _Counter:
         """Where the root's end tag begins, in bytes; 0 before it has been met."""
         self.parser = expat.ParserCreate("utf-8")
         self.parser.ordered_attributes = True
+        # Newer ones wait for more of a long tag before they say where it began. With slices this large nothing is gained.
+        at_once = getattr(self.parser, "SetReparseDeferralEnabled", None)
+        if at_once is not None:
+            at_once(False)
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.StartDoctypeDeclHandler = self._doctype
