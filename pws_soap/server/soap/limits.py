@@ -58,7 +58,7 @@ class _Counter:
         """Where the root's end tag begins, in bytes; 0 before it has been met."""
         self.parser = expat.ParserCreate("utf-8")
         self.parser.ordered_attributes = True
-        # Newer ones wait for more of a long tag before they say where it began. With slices this large nothing is gained.
+        # Newer ones wait for more of a long tag before they say where it began. With such slices that gains nothing.
         at_once = getattr(self.parser, "SetReparseDeferralEnabled", None)
         if at_once is not None:
             at_once(False)
