@@ -162,7 +162,7 @@ def wrong(found: list[Presence], expected: list[truth.Presence]) -> int:
             or one.display_name != person.display_name
             or one.note != person.note
             or len(one.devices) != 2
-            or not one.explanation
+            or not pidf.explanation(one)
         )
     return bad
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from lxml import etree
+from msgspec.structs import replace
 
-from pws_soap import codec, envelope, replies
+from pws_soap import codec, entries, envelope, pidf, replies
 from pws_soap import contract as contracts
 from pws_soap.contract import Contract, SoapVersion
 from pws_soap.errors import (
@@ -29,14 +31,22 @@ from pws_soap.errors import (
     UnexpectedReply,
     UnreadableReply,
 )
-from pws_soap.models import Presence, PresenceState, PresenceType, Session, same_contact
+from pws_soap.kept_replies import KeptReplies, digest_in_steps
+from pws_soap.models import Presence, PresenceState, PresenceType, Secret, Session, same_contact
+from pws_soap.pidf import KeptReadings
 from pws_soap.transport import Reply, Transport
+
+T = TypeVar("T")
 
 PATH: Final = "/presence-service/soap"
 MAX_FIXED: Final = 4 * 1024 * 1024
 """Bytes of a live WSDL, or of the reply to a call whose reply does not grow with the contacts: honest ones have some
 thousands."""
-_GROWING: Final = frozenset({"getPolledPresence", "getSubscribedPresence"})
+_OK: Final = 200
+_FETCH: Final = "getSubscribedPresence"
+_MAX_FETCHES: Final = 256
+"""Fetches whose request is kept, each in a thousand bytes. It holds the session key, and is never shown."""
+_GROWING: Final = frozenset({"getPolledPresence", _FETCH})
 _TWICE: Final = "the reply names it twice, with different presence"
 
 
@@ -63,6 +73,9 @@ class Calls:
         self._transport = transport
         self._loaded: Contract | None = None
         self._loading = asyncio.Lock()
+        self._readings = KeptReadings()
+        self._replies = KeptReplies()
+        self._fetch = lru_cache(maxsize=_MAX_FETCHES)(_fetch)
         # zeep logs a value that does not fit its type, with a traceback; it is a piece of a reply, and may be a secret.
         logging.getLogger("zeep.xsd.types.simple").addFilter(_nothing)
 
@@ -129,25 +142,35 @@ class Calls:
 
         A contact that the reply names twice with different presence gets a problem, since either may be true.
         """
-        payload = await self._call(operation, sent, session, repeatable=repeatable)
-        found: dict[str, Presence] = {}
-        nameless: list[Presence] = []
         asked = PresenceType(sent["presenceType"])
+        request, reply = await self._exchange(operation, sent, session, repeatable=repeatable)
+        if reply.status != _OK:
+            return (await self._read(request, reply, session, asked))[0]
+        digest = await _with_pauses(digest_in_steps(reply.body))
+        known = self._replies.known(request.body, digest)
+        if known is None:
+            known, lasting = await self._read(request, reply, session, asked)
+            if lasting:
+                self._replies.keep(request.body, digest, known)
+        return known
+
+    async def _read(
+        self, request: codec.EncodedRequest, reply: Reply, session: Session, asked: PresenceType
+    ) -> tuple[list[Presence], bool]:
+        """Entry by entry where that can be, else as a whole; and whether the same bytes mean the same at any time."""
+        cut = entries.cut(reply.body) if reply.status == _OK else None
+        if cut is not None:
+            with suppress(entries.NotCut, UnreadableReply, Fault):  # read as a whole, it shows what it is
+                rest = await self._payload(request, Reply(reply.status, cut.rest), session)
+                before = self._readings.passing
+                steps = replies.presences_of_cut(rest, cut, self._readings, asked, self._now())
+                return await _each_once(steps, asked), self._readings.passing == before
+        payload = await self._payload(request, reply, session)
         try:
-            for each in replies.presences_in_steps(payload, asked, self._now()):
-                if each is None:
-                    await asyncio.sleep(0)
-                elif not each.contact:
-                    nameless.append(each)
-                else:
-                    known = found.setdefault(same_contact(each.contact), each)
-                    if known is not each and known != replace(each, contact=known.contact):
-                        found[same_contact(each.contact)] = Presence(
-                            known.contact, PresenceState.UNKNOWN, asked, problem=_TWICE
-                        )
+            found = await _each_once(replies.presences_in_steps(payload, asked, self._now()), asked)
+            return found, pidf.is_timeless(reply.body)
         except UnreadableReply as error:
-            raise self._named(error, operation) from None
-        return [*found.values(), *nameless]
+            raise self._named(error, request.operation) from None
 
     async def _call(
         self,
@@ -158,30 +181,44 @@ class Calls:
         repeatable: bool,
         rich: etree._Element | None = None,
     ) -> etree._Element:
+        request, reply = await self._exchange(operation, sent, session, repeatable=repeatable, rich=rich)
+        return await self._payload(request, reply, session)
+
+    async def _exchange(
+        self,
+        operation: str,
+        sent: dict[str, Any],
+        session: Session | None,
+        *,
+        repeatable: bool,
+        rich: etree._Element | None = None,
+    ) -> tuple[codec.EncodedRequest, Reply]:
         loaded = await self.contract()
-        request = codec.encode(loaded, operation, sent, session.key if session else None, rich)
+        key = session.key if session else None
+        if operation == _FETCH and key is not None:
+            request = self._fetch(loaded, key, *sent.values())
+        else:
+            request = codec.encode(loaded, operation, sent, key, rich)
         try:
             try:
-                reply = await self._send(request)
+                return request, await self._send(request)
             except Disconnected:
                 if not repeatable:
                     raise
-                reply = await self._send(request)
+                return request, await self._send(request)
         except TransportError as error:
             raise self._named(error, operation, secrets=request.secrets) from None
+
+    async def _payload(self, request: codec.EncodedRequest, reply: Reply, session: Session | None) -> etree._Element:
+        """The element inside the body of a reply."""
+        operation = request.operation
         try:
             if not reply.body[: envelope.MAX_PROLOG].strip() and len(reply.body) <= envelope.MAX_PROLOG:
                 raise codec.no_envelope(operation, reply.status)
             if operation not in _GROWING and len(reply.body) > MAX_FIXED:
                 raise ReplyTooLarge(f"the reply is larger than {MAX_FIXED} bytes, which none to this call is")
-            steps = envelope.parse_in_slices(reply.body)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as done:
-                    key = session.key if session else None
-                    return codec.payload(done.value, operation, reply.status, request.secrets, key)
-                await asyncio.sleep(0)
+            root = await _with_pauses(envelope.parse_in_slices(reply.body))
+            return codec.payload(root, operation, reply.status, request.secrets, session.key if session else None)
         except UnreadableReply as error:
             if reply.status == 503:
                 raise Fault.of(None, status=503, operation=operation, node=self.node) from None
@@ -208,3 +245,40 @@ class Calls:
         if status != 200 and "HTTP" not in text:
             text = f"HTTP {status}: {text}"
         return type(error)(text, node=self.node, operation=operation)
+
+
+def _fetch(loaded: Contract, key: Secret, subscription: int, kind: str) -> codec.EncodedRequest:
+    """The request of a fetch, which is made again and again, word for word."""
+    return codec.encode(loaded, _FETCH, {"subscriptionID": subscription, "presenceType": kind}, key)
+
+
+async def _with_pauses(steps: Generator[None, None, T]) -> T:
+    """What `steps` come to, with a turn of the loop for others between them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            made: T = done.value
+            return made
+        await asyncio.sleep(0)
+
+
+async def _each_once(steps: Iterator[list[Presence]], asked: PresenceType) -> list[Presence]:
+    """Each contact once, and behind them what names none; with a pause after each step."""
+    found: dict[str, Presence] = {}
+    nameless: list[Presence] = []
+    for number, some in enumerate(steps):
+        if number:
+            await asyncio.sleep(0)
+        keys = [same_contact(entry.contact) for entry in some]
+        if "" not in keys and len(set(keys)) == len(keys) and found.keys().isdisjoint(keys):
+            found.update(zip(keys, some, strict=True))
+        else:
+            for key, entry in zip(keys, some, strict=True):
+                if not entry.contact:
+                    nameless.append(entry)
+                    continue
+                known = found.setdefault(key, entry)
+                if known is not entry and known != replace(entry, contact=known.contact):
+                    found[key] = Presence(known.contact, PresenceState.UNKNOWN, asked, problem=_TWICE)
+    return [*found.values(), *nameless]

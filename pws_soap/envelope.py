@@ -16,7 +16,7 @@ from lxml import etree
 
 from pws_soap.contact import windows_1252
 from pws_soap.errors import ForbiddenXml, NotXml, TruncatedReply, UnreadableReply
-from pws_soap.markup import Markup
+from pws_soap.markup import Markup, is_plain
 
 SLICE: Final = 32 * 1024
 """Bytes parsed between two yields: about a third of a millisecond."""
@@ -101,15 +101,18 @@ def _feed(body: bytes, *, repaired: bool = False, recover: bool = False) -> Gene
         remove_comments=True,
         remove_pis=True,
         huge_tree=True,
+        collect_ids=False,
         encoding="utf-8" if repaired else None,
         recover=recover,
     )
-    markup = Markup(MIN_NODES + len(body) // BYTES_PER_NODE)
+    allowed = MIN_NODES + len(body) // BYTES_PER_NODE
+    plain = not repaired and (yield from is_plain(body, allowed))
+    markup = Markup(allowed)
     pieces = _repaired(body) if repaired else _slices(body)
     for number, piece in enumerate(pieces):
         if number:
             yield
-        fed = markup.take(piece)
+        fed = piece if plain else markup.take(piece)
         try:
             parser.feed(fed)
         except etree.XMLSyntaxError as error:

@@ -3,11 +3,16 @@
 A parser fed in slices takes a tag, a comment or an instruction only when it is whole, and then in one piece; and each
 element and attribute takes far more memory than its bytes. So both are counted here, slice by slice, by the few signs
 that tell one from the other. That a text is XML at all is the parser's to say.
+
+To tell tags from text takes twice as long as to parse. So a text is first looked through as a whole (`is_plain`) for
+what makes that needless: it has nothing but tags and text, all tags are short, and even if everything that looks like
+an element or an attribute were one, they would be few. Nearly every reply is so.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from typing import Final
 
 from pws_soap.errors import NotXml
@@ -29,12 +34,44 @@ _TOKENS: Final = re.compile(
     rb"|<!--(?:[^-]++|-(?!->))*-->"
     rb"|<\?(?:[^?]++|\?(?!>))*\?>)*"
 )
+_DECLARATION: Final = re.compile(rb"\s*<\?xml[^<>]{0,200}\?>")
 _NOT_TEXT: Final = re.compile(
     rb"<(?:[^<>\"'!?](?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*>"
     rb"|!--(?:[^-]++|-(?!->))*-->"
     rb"|\?(?:[^?]++|\?(?!>))*\?>)"
 )
 """A token that is no text, within what `_TOKENS` matched. A `=` in text is no attribute."""
+
+
+def is_plain(text: bytes, allowed: int) -> Generator[None, None, bool]:
+    """Whether `text` has at most so many elements and attributes, no long tag, and no section to be fed with care:
+    then a parser may have it slice by slice as it is. With a yield after each part.
+
+    A `<` cannot stand in a tag. So no tag is longer than MAX_MARKUP where each half of that has one, unless a section
+    (a comment, an instruction, CDATA) hides it.
+    """
+    declaration = _DECLARATION.match(text)
+    counted = start = declaration.end() if declaration is not None else 0
+    left = min(allowed, MAX_NODES)
+    for at in range(start, len(text), MAX_MARKUP // 2):
+        end = at + MAX_MARKUP // 2
+        signs = text.count(b"<", at, end)
+        if not signs or _has_sections(text, at, end + 1):  # one byte more: `<!` may lie across the end
+            return False
+        left -= signs + text.count(b"=", at, end)
+        if left < 0:
+            left += text.count(b"</", counted, end)
+            counted = end
+        if left < 0:
+            return False
+        if end < len(text):
+            yield
+    return True
+
+
+def _has_sections(text: bytes, start: int, end: int) -> bool:
+    # One byte is found much faster than two, and these are rare.
+    return any(text.find(sign[1:], start, end) >= 0 and text.find(sign, start, end) >= 0 for sign in (b"<!", b"<?"))
 
 
 class Markup:

@@ -10,29 +10,30 @@ Nothing in a reply is passed over in silence: whatever is not an entry about one
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Final, TypeAlias
 
 from lxml import etree
+from msgspec.structs import replace
 
-from pws_soap import pidf
+from pws_soap import entries, pidf
 from pws_soap.envelope import local, local_of
 from pws_soap.errors import UnexpectedReply
 from pws_soap.models import Presence, PresenceState, PresenceType
 
 MAX_ENTRIES: Final = 50_000
 """Entries of one reply that are read: ten times the contacts of the largest subscription."""
-_PER_STEP: Final = 50
-"""Contacts read between two places to pause: well under a millisecond."""
-_DOCUMENTS_PER_STEP: Final = 5
+_PER_STEP: Final = 500
+"""Contacts read between two places to pause, in about a millisecond."""
+_DOCUMENTS_PER_STEP: Final = 10
 """Rich documents read between two places to pause: about a millisecond; much more for the largest that are read."""
 _LOOKED_AT: Final = 1000
 """Elements that are looked through at a time for what a reply has once."""
-Steps: TypeAlias = Generator["Presence | None", None, None]
-"""Entries, and None as a place to pause."""
+Steps: TypeAlias = Generator[list[Presence], None, None]
+"""Entries, some at a time, perhaps none: where one ends is a place to pause."""
 
 _STATES: Final = {state.value: state for state in PresenceState}
 _LISTS: Final = {"basicpresencelist": PresenceType.BASIC, "richpresencelist": PresenceType.RICH}
@@ -49,22 +50,53 @@ def presences(
     twice comes twice. Raises UnexpectedReply for a reply without content, or of another type than `asked`: that is the
     reply to another request. `now` (in UTC) is the moment as of which the times in rich documents are read.
     """
-    return (entry for entry in presences_in_steps(payload, asked, now) if entry is not None)
+    return chain.from_iterable(presences_in_steps(payload, asked, now))
 
 
 def presences_in_steps(
-    payload: etree._Element, asked: PresenceType | None = None, now: datetime | None = None
-) -> Iterator[Presence | None]:
-    """As `presences`; None is a place to pause: after some milliseconds of work at most."""
-    entries = 0
-    for entry in _entries(payload, asked, now):
-        entries += entry is not None
-        if entries > MAX_ENTRIES:
+    payload: etree._Element,
+    asked: PresenceType | None = None,
+    now: datetime | None = None,
+    lists: Callable[[etree._Element, PresenceType], Steps] | None = None,
+) -> Iterator[list[Presence]]:
+    """As `presences`, some at a time: each after some milliseconds of work at most.
+
+    `lists` reads a list, where that is not to be done from its elements.
+    """
+    count = 0
+    for found in _entries(payload, asked, lists or partial(_from_elements, now=now)):
+        count += len(found)
+        if count > MAX_ENTRIES:
             raise UnexpectedReply(f"the reply has more than {MAX_ENTRIES} entries")
-        yield entry
+        yield found
 
 
-def _entries(payload: etree._Element, asked: PresenceType | None, now: datetime | None) -> Steps:
+def presences_of_cut(
+    payload: etree._Element, cut: entries.Cut, kept: pidf.KeptReadings, asked: PresenceType, now: datetime
+) -> Iterator[list[Presence]]:
+    """As `presences_in_steps`, of a reply whose entries are cut out. Raises NotCut."""
+    places = 0
+
+    def listed(element: etree._Element, kind: PresenceType) -> Steps:
+        nonlocal places
+        basic = cut.carrier is entries.Carrier.CONTACTS
+        if not entries.is_place(cut, element) or basic is not (kind is PresenceType.BASIC):
+            raise entries.NotCut
+        places += 1
+        return entries.contacts(cut) if basic else entries.documents(cut, kept, now)
+
+    yield from presences_in_steps(payload, asked, now, listed)
+    if places != 1:
+        raise entries.NotCut
+
+
+def _from_elements(element: etree._Element, kind: PresenceType, now: datetime | None) -> Steps:
+    return _basic(element) if kind is PresenceType.BASIC else _rich(element, now)
+
+
+def _entries(
+    payload: etree._Element, asked: PresenceType | None, lists: Callable[[etree._Element, PresenceType], Steps]
+) -> Steps:
     operation = local(payload).removesuffix("Response")
     if str(payload.tag).startswith("{") and not str(payload.tag).startswith("{urn:cisco:"):
         raise UnexpectedReply("the reply is in another namespace", operation=operation)
@@ -80,13 +112,13 @@ def _entries(payload: etree._Element, asked: PresenceType | None, now: datetime 
     entries, beside = 0, "" if kind else "no presenceType"
     for count, element in enumerate(response, 1):
         if count % _PER_STEP == 0:
-            yield None
+            yield []
         name = local(element).lower()
         if name in _LISTS:
-            found = _basic(element) if _LISTS[name] is PresenceType.BASIC else _rich(element, now)
-            for entry in _typed(found, asked):
-                entries += entry is not None
-                yield entry
+            kind_of_list = _LISTS[name]
+            for found in lists(element, kind_of_list):
+                entries += len(found)
+                yield found if asked in {None, kind_of_list} else [_as_other_type(entry, asked) for entry in found]
             if asked not in {None, _LISTS[name]}:
                 beside = f"a <{name}>"
         elif name and name != "presencetype":
@@ -94,49 +126,57 @@ def _entries(payload: etree._Element, asked: PresenceType | None, now: datetime 
             inside = list(islice(element.iter(), _LOOKED_AT))
             if len(inside) == _LOOKED_AT or any(local(inner).lower() in _ENTRIES for inner in inside):
                 entries += 1
-                yield _nameless(f"{beside} that holds presence and is no list of it")
+                yield [_nameless(f"{beside} that holds presence and is no list of it")]
     if any(local_of(key) == "nil" for key in response.attrib):
         beside = "xsi:nil"
     if not entries and beside:  # "nothing changed" confirms every contact, so the reply has to say it explicitly
-        yield _nameless(f"{beside} and no entry")
+        yield [_nameless(f"{beside} and no entry")]
     yield from _texts(response)
 
 
-def _typed(entries: Steps, asked: PresenceType | None) -> Steps:
-    """The entries; one of another presence type than requested gets a problem."""
-    for entry in entries:
-        if entry is None or asked is None or entry.type is asked or entry.problem is not None:
-            yield entry
-        else:
-            yield replace(entry, problem=_OTHER_TYPE.format(entry.type, asked))
+def _as_other_type(entry: Presence, asked: PresenceType | None) -> Presence:
+    """An entry of a list of another type than requested: with a problem, and be it only that."""
+    return replace(entry, problem=entry.problem or _OTHER_TYPE.format(entry.type, asked))
 
 
 def _basic(contacts: etree._Element) -> Steps:
+    found: list[Presence] = []
+    tag = None  # of the contacts: of all the same, so that its parts are looked at once
     for count, node in enumerate(contacts, 1):
         if count % _PER_STEP == 0:
-            yield None
-        name = local(node)
-        if not name:
-            continue
-        if name.lower() != "contact":
-            yield _nameless(f"an element <{name[:40]}> that is no contact")
-            continue
-        uri = _value(node, "contactURI")
-        status = _value(node, "presenceStatus")
-        state = _STATES.get(status.upper())
-        problem = None
-        if not uri:
-            problem = "a contact without contactURI"
-        elif not status:
-            problem = "no presenceStatus"
-        elif state is None:
-            problem = f"presenceStatus {status[:40]!r} is none of the seven states"
-        yield Presence(uri, state or PresenceState.UNKNOWN, PresenceType.BASIC, problem=problem)
+            yield found
+            found = []
+        name = node.tag
+        if name != tag and local(node).lower() == "contact":
+            tag = name
+        if name == tag:
+            found.append(_contact(node))
+        elif local(node):
+            found.append(_nameless(f"an element <{local(node)[:40]}> that is no contact"))
+    yield found
     yield from _texts(contacts)
 
 
+def _contact(node: etree._Element) -> Presence:
+    uri = node.get("contactURI")
+    state = _STATES.get(node.get("presenceStatus") or "")
+    if uri and state is not None and uri == uri.strip():
+        return Presence(uri, state)
+    uri = _value(node, "contactURI")
+    status = _value(node, "presenceStatus")
+    state = _STATES.get(status.upper())
+    problem = None
+    if not uri:
+        problem = "a contact without contactURI"
+    elif not status:
+        problem = "no presenceStatus"
+    elif state is None:
+        problem = f"presenceStatus {status[:40]!r} is none of the seven states"
+    return Presence(uri, state or PresenceState.UNKNOWN, problem=problem)
+
+
 def _nameless(problem: str) -> Presence:
-    return Presence("", PresenceState.UNKNOWN, PresenceType.BASIC, problem=problem)
+    return Presence("", PresenceState.UNKNOWN, problem=problem)
 
 
 def _texts(place: etree._Element) -> Steps:
@@ -147,9 +187,9 @@ def _texts(place: etree._Element) -> Steps:
             break
         found = bool(node.tail and not node.tail.isspace())
         if count % _LOOKED_AT == 0:
-            yield None
+            yield []
     if found:
-        yield _nameless("text between the elements")
+        yield [_nameless("text between the elements")]
 
 
 def _value(contact: etree._Element, name: str) -> str:
@@ -162,7 +202,11 @@ def _value(contact: etree._Element, name: str) -> str:
 
 
 def _rich(documents: etree._Element, now: datetime | None) -> Steps:
-    for count, reading in enumerate(pidf.read_list_in_steps(documents, now), 1):
-        yield pidf.to_presence(reading) if reading is not None else None
-        if count % _DOCUMENTS_PER_STEP == 0:
-            yield None
+    found: list[Presence] = []
+    for reading in pidf.read_list_in_steps(documents, now):
+        if reading is not None:
+            found.append(pidf.to_presence(reading))
+        if reading is None or len(found) == _DOCUMENTS_PER_STEP:
+            yield found
+            found = []
+    yield found

@@ -5,3 +5,5 @@ module belongs into one of them; there is none beside them. What is true is core
 access, what is asked and answered api, what an operator sets config. docs/architecture.md draws it,
 docs/contributing.md has recipes.
 """
+
+__version__ = "0.1.0"

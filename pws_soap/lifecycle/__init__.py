@@ -9,6 +9,7 @@ PWS code of a known class needs no change here.
 from __future__ import annotations
 
 from pws_soap.lifecycle.events import (
+    Adjust,
     CallReported,
     Command,
     Event,
@@ -44,6 +45,7 @@ __all__ = [
     "UNKNOWN",
     "USABLE",
     "Act",
+    "Adjust",
     "CallReported",
     "Command",
     "EndUser",

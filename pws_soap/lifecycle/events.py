@@ -25,6 +25,15 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjust:
+    """What is wanted of a user that is watched: these contacts as well, and those no longer."""
+
+    user: str
+    add: frozenset[str] = frozenset()
+    drop: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """The operator's wish: take this user, or all, to a node."""
 
@@ -99,7 +108,7 @@ class Removed:
     failure: Failure | None = None
 
 
-Event = Tick | Want | Move | Stop | Succeeded | Failed | LoginRedirected | CallReported | Removed
+Event = Tick | Want | Adjust | Move | Stop | Succeeded | Failed | LoginRedirected | CallReported | Removed
 
 
 @dataclass(frozen=True, slots=True)

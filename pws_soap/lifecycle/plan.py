@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
 
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.table import SESSIONS, USABLE, Kind, Phase, ResourceEvent
@@ -126,16 +126,31 @@ def next_due(state: State) -> float | None:
 
 def spread(slots: tuple[frozenset[str], ...], contacts: Iterable[str], most: int) -> tuple[frozenset[str], ...]:
     """Spread `contacts` over subscriptions of at most `most` each; a contact stays where it is."""
-    missing = set(contacts)
-    new: list[set[str]] = []
+    wanted = frozenset(contacts)
+    kept = tuple(slot if slot <= wanted else slot & wanted for slot in slots)
+    return _fill(kept, wanted.difference(*kept), most)
+
+
+def adjust(
+    slots: tuple[frozenset[str], ...], add: frozenset[str], drop: frozenset[str], most: int
+) -> tuple[frozenset[str], ...]:
+    """As if those of `slots` were spread, with these added and those taken out; a slot that stays is the very one."""
+    gone = drop.difference(add)
+    kept = tuple(slot if slot.isdisjoint(gone) else slot - gone for slot in slots)
+    return _fill(kept, {each for each in add if not any(each in slot for slot in kept)}, most)
+
+
+def _fill(slots: tuple[frozenset[str], ...], missing: Collection[str], most: int) -> tuple[frozenset[str], ...]:
+    """Give each contact in order to the first subscription with room, and to new ones when all are full."""
+    ordered, given, filled = sorted(missing), 0, []
     for slot in slots:
-        kept = slot & missing
-        missing -= kept
-        new.append(set(kept))
-    for contact in sorted(missing):
-        place = next((slot for slot in new if len(slot) < most), None)
-        if place is None:
-            place = set()
-            new.append(place)
-        place.add(contact)
-    return tuple(frozenset(slot) for slot in new)
+        room = max(0, min(most - len(slot), len(ordered) - given))
+        filled.append(_compact(slot.union(ordered[given : given + room])) if room else slot)
+        given += room
+    filled += [_compact(set(ordered[start : start + most])) for start in range(given, len(ordered), most)]
+    return tuple(filled)
+
+
+def _compact(contacts: Set[str]) -> frozenset[str]:
+    """The same, kept for long: a set that was filled one by one has room for four times as many, a copy for twice."""
+    return frozenset(set(contacts))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pws_soap.lifecycle import nodes
 from pws_soap.lifecycle.backoff import pause, renewal
 from pws_soap.lifecycle.events import Failed, LoginRedirected, Removed, Succeeded
-from pws_soap.lifecycle.plan import owner, parents, session_of, wanted
+from pws_soap.lifecycle.plan import contacts_of, owner, parents, session_of, wanted
 from pws_soap.lifecycle.table import SESSIONS, USABLE, Kind, Phase, ResourceEvent
 from pws_soap.lifecycle.values import (
     LOST_OF,
@@ -42,7 +42,8 @@ class Results(StepInProgress):
             due = event.asked_at + renewal(self.state.settings, life, key, event.seq)
             changed = replace(changed, expires_at=expires_at, outlasts=expires_at, due=due)
         if event.contacts is not None:
-            changed = replace(changed, contacts=event.contacts, unsure=frozenset())
+            want = contacts_of(key, self.state)  # the very set where it is the same: it is compared at every step
+            changed = replace(changed, contacts=want if event.contacts == want else event.contacts, unsure=frozenset())
         if failure := event.failure:
             alter_due = self.now + pause(self.state.settings, failure.kind, 1, key, event.seq)
             unsure = resource.unsure - changed.contacts

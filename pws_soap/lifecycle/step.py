@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pws_soap.lifecycle.events import (
+    Adjust,
     CallReported,
     Command,
     Event,
@@ -23,7 +24,7 @@ from pws_soap.lifecycle.events import (
 )
 from pws_soap.lifecycle.memory import NOTHING_LEFT, Memory
 from pws_soap.lifecycle.nodes import may_go_to
-from pws_soap.lifecycle.plan import next_due, session_of, spread
+from pws_soap.lifecycle.plan import adjust, next_due, session_of, spread
 from pws_soap.lifecycle.results import Results
 from pws_soap.lifecycle.table import Kind
 from pws_soap.lifecycle.values import (
@@ -54,6 +55,8 @@ def step(state: State, event: Event, now: float) -> tuple[State, list[Command]]:
     match event:
         case Want():
             work.want(event)
+        case Adjust():
+            work.adjust(event)
         case Move():
             work.move(event)
         case Stop():
@@ -83,6 +86,11 @@ class _Step(Results):
             slots = spread(old.slots if old else (), contacts, settings.contacts_per_subscription)
             users[name] = EndUser(slots, settings.nodes[0]) if old is None else replace(old, slots=slots)
         self.state = replace(self.state, users=users)
+
+    def adjust(self, event: Adjust) -> None:
+        user = self.state.users[event.user]
+        slots = adjust(user.slots, event.add, event.drop, self.state.settings.contacts_per_subscription)
+        self.state = replace(self.state, users={**self.state.users, event.user: replace(user, slots=slots)})
 
     def move(self, event: Move) -> None:
         users = {

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Final, TypeAlias
 
 from lxml.etree import _Element
+from msgspec.structs import replace
 
 from pws_soap.contact import decoded
 from pws_soap.errors import PidfError
@@ -23,7 +23,6 @@ from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.pidf.elements import attribute, contact_of, local_name
 from pws_soap.pidf.model import MAX_DOCUMENT, MAX_TEXT, MAX_WORD, Device, Reading
 from pws_soap.pidf.reader import read_element
-from pws_soap.pidf.rule import explain
 from pws_soap.pidf.source import DocumentParser, as_utf8, to_bytes, to_bytes_in_steps
 from pws_soap.pidf.split import Piece, found_in_steps, split, split_in_steps
 
@@ -110,8 +109,10 @@ def to_presence(reading: Reading, *, contact: str | None = None) -> Presence:
         im_status=reading.im_status,
         manual=reading.manual,
         note_language=reading.note_language,
-        explanation=explain(reading),
         valid_until=reading.valid_until,
+        said=reading.said,
+        basic=reading.basic,
+        times=reading.times,
     )
 
 
@@ -127,6 +128,7 @@ def _plain(one: Device) -> PlainDevice:
         one.activities,
         one.timestamp,
         one.source,
+        one.basic,
     )
 
 
@@ -150,7 +152,7 @@ def _piece(source: DocumentParser, data: bytes, piece: Piece, now: datetime | No
         if piece.end - piece.start > MAX_DOCUMENT:
             raise PidfError(f"longer than {MAX_DOCUMENT} bytes")  # noqa: TRY301  # as above
         prolog = data[max(piece.prolog, piece.start - _MAX_PROLOG) : piece.start]
-        return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)), now)
+        return read_element(source.parse(as_utf8(data[piece.start : piece.end], prolog)), now, counted=True)
     except PidfError as error:
         raise PidfError(error.reason, _contact(data, piece)) from None
 

@@ -6,10 +6,12 @@ keeps who said what, so that a decision can be explained afterwards from the val
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from pws_soap.models import PresenceState
 
@@ -57,15 +59,19 @@ _KINDS: Final[tuple[tuple[str, DeviceKind], ...]] = (
 
 def kind_of(tuple_id: str) -> DeviceKind:
     """The kind of device that a tuple's id names: the first prefix that fits, without regard to case."""
-    lowered = tuple_id[:MAX_WORD].strip().lower()
+    return _kind_of(tuple_id[:MAX_WORD])
+
+
+@lru_cache(maxsize=1024)
+def _kind_of(tuple_id: str) -> DeviceKind:
+    lowered = tuple_id.strip().lower()
     for prefix, kind in _KINDS:
         if lowered.startswith(prefix):
             return kind
     return DeviceKind.OTHER
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(msgspec.Struct, frozen=True, gc=False):
     """One tuple (RFC 3863 section 4.1.2). What the document does not say is None.
 
     `basic` is its basic status: True for open, False for closed, None when it says neither; `open` asks only for the
@@ -96,8 +102,7 @@ class Device:
         return self.basic is True
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One document, read.
 
     `contact` is `user@domain`, or None when the entity is missing or no such thing. `state` and `decided_by` (the

@@ -23,13 +23,15 @@ from pws_soap.pidf.tuples import Aside, Idle, activity_of, basic_of, read_tuple
 _NAMES: Final = frozenset({"display-name", "displayname", "display_name"})
 
 
-def read_element(root: etree._Element, now: datetime | None) -> Reading:
-    """The reading of one `presence` element as of `now`. Raises PidfError when it is something else."""
-    tag = root.tag
-    name = local_name(tag) if isinstance(tag, str) else ""
+def read_element(root: etree._Element, now: datetime | None, *, counted: bool = False) -> Reading:
+    """The reading of one `presence` element as of `now`. Raises PidfError when it is something else.
+
+    `counted`: it is known to have no more than MAX_NODES elements.
+    """
+    name = local_name(root.tag)
     if name != "presence":
         raise PidfError(f"the root is <{name[:MAX_WORD]}>, not <presence>")
-    if next(islice(root.iter(), MAX_NODES, None), None) is not None:
+    if not counted and next(islice(root.iter(), MAX_NODES, None), None) is not None:
         raise PidfError(f"more than {MAX_NODES} elements", contact_of(attribute(root, "entity")))
     found = _Found(Times(now))
     for name, child in found.times.children(root, ""):
@@ -149,18 +151,17 @@ class _Found:
         """All of it, and what follows from it."""
         said = tuple(self.said)
         devices = tuple(self.devices)
-        state, by = rule.decide(rule.statements(said, self.phone_status, self.im_status, devices, self.basic))
+        sense = rule.sense_of(said, self.phone_status, self.im_status, devices, self.basic)
         idle, since = self.idle.idle, self.idle.since
         if idle is None:
             idle, since = _idle_of(devices, self.inputs)
         note, language = self.notes.get("person") or self.notes.get("presence") or _note_of(devices)
-        activities = rule.counted(said, devices)
         return Reading(
             contact,
-            state,
-            activities,
-            rule.is_on_the_phone(activities, self.phone_status, self.im_status),
-            not rule.MEETINGS.isdisjoint(activities),
+            sense.state,
+            sense.activities,
+            sense.on_the_phone,
+            sense.in_meeting,
             idle,
             since,
             self.phone_status,
@@ -170,7 +171,7 @@ class _Found:
             language,
             self.display_name,
             devices,
-            "" if by is None else by.where,
+            sense.decided_by,
             said,
             self.basic,
             tuple(self.aside.paths),

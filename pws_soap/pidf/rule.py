@@ -40,10 +40,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
 
-from pws_soap.models import PresenceState
-from pws_soap.pidf.model import Device, Reading
+from pws_soap.models import Presence, PresenceState
+from pws_soap.pidf.model import Reading
 
 SCALE: Final = (
     PresenceState.UNAVAILABLE,
@@ -130,6 +131,19 @@ RINGING: Final = frozenset({"alerting", "ringing"})
 CALLS: Final = IN_CALL | RINGING
 """Words of the phone itself, which count for a closed device too."""
 MEETINGS: Final = frozenset({"meeting", "in-meeting", "in-a-meeting", "presentation"})
+
+
+class Device(Protocol):
+    """What the rule asks of a device, in a `Reading` or in a `Presence`."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def basic(self) -> bool | None: ...
+
+    @property
+    def activities(self) -> tuple[str, ...]: ...
 
 
 class Weight(StrEnum):
@@ -261,6 +275,60 @@ def is_on_the_phone(activities: Iterable[str], phone_status: str | None, im_stat
     return phone_status in IN_CALL or im_status in IN_CALL or not IN_CALL.isdisjoint(activities)
 
 
+class DeviceKey(NamedTuple):
+    """A device as far as the rule knows it."""
+
+    id: str
+    basic: bool | None
+    activities: tuple[str, ...]
+
+
+class Sense(NamedTuple):
+    """What follows from the words of a document: the state, the element that decided it (empty for none), and what
+    stands for the contact."""
+
+    state: PresenceState
+    decided_by: str
+    activities: tuple[str, ...]
+    on_the_phone: bool
+    in_meeting: bool
+
+
+_MAX_REMEMBERED: Final = 16
+"""Words and devices of a document whose sense is remembered: as many as real ones have at most, so that little memory
+is taken."""
+
+
+def sense_of(
+    said: tuple[str, ...],
+    phone_status: str | None,
+    im_status: str | None,
+    devices: Sequence[Device],
+    basic: bool | None,
+) -> Sense:
+    """What the words of a document come to. Most documents have the same few, so it is remembered."""
+    places = tuple([DeviceKey(one.id, one.basic, one.activities) for one in devices])
+    words = len(said) + len(places) + sum([len(one.activities) for one in places])
+    make = _remembered if words <= _MAX_REMEMBERED else _sense_of
+    return make(said, phone_status, im_status, places, basic)
+
+
+def _sense_of(
+    said: tuple[str, ...],
+    phone_status: str | None,
+    im_status: str | None,
+    places: tuple[DeviceKey, ...],
+    basic: bool | None,
+) -> Sense:
+    state, by = decide(statements(said, phone_status, im_status, places, basic))
+    activities = counted(said, places)
+    on_the_phone = is_on_the_phone(activities, phone_status, im_status)
+    return Sense(state, "" if by is None else by.where, activities, on_the_phone, not MEETINGS.isdisjoint(activities))
+
+
+_remembered = lru_cache(maxsize=2048)(_sense_of)
+
+
 def explain(reading: Reading) -> tuple[str, ...]:
     """Why the reading has its state, one line per element that bears on it; the first names the one that decided.
 
@@ -268,13 +336,22 @@ def explain(reading: Reading) -> tuple[str, ...]:
     """
     if reading.problem is not None:
         return (f"{reading.state}: the document could not be read: {reading.problem}",)
-    found = statements(reading.said, reading.phone_status, reading.im_status, reading.devices, reading.basic)
+    return _lines(reading, reading.said)
+
+
+def explanation(presence: Presence) -> tuple[str, ...]:
+    """The same for a presence that was made of a reading; empty for any other, and for one with a problem."""
+    return () if presence.said is None else _lines(presence, presence.said)
+
+
+def _lines(read: Reading | Presence, said: tuple[str, ...]) -> tuple[str, ...]:
+    found = statements(said, read.phone_status, read.im_status, read.devices, read.basic)
     state, by = decide(found)
     if by is None:
-        return (f"{state}: neither the person nor a device says anything about the state", *reading.times)
+        return (f"{state}: neither the person nor a device says anything about the state", *read.times)
     lines = [f"{state}: decided by {by.where} ({by.weight.value})"]
     lines += [f"{one.where} says {one.state}: {_against(one, by)}" for one in found if one is not by]
-    return (*lines, *reading.times)
+    return (*lines, *read.times)
 
 
 def _against(one: Statement, by: Statement) -> str:

@@ -103,8 +103,8 @@ class DocumentParser:
     def __init__(self) -> None:
         self._strict = _parser()
 
-    def parse(self, document: bytes) -> etree._Element:
-        """The root of one document. Raises PidfError."""
+    def parse(self, document: bytes, *, strict: bool = False) -> etree._Element:
+        """The root of one document, with wrong namespaces too unless `strict`. Raises PidfError."""
         if len(document) > MAX_DOCUMENT:
             raise PidfError(f"longer than {MAX_DOCUMENT} bytes")
         signs = document.count(b"<") + document.count(b"=")  # the quick look, enough for any usual document
@@ -112,8 +112,10 @@ class DocumentParser:
             raise PidfError(f"more than {MAX_NODES} elements and attributes")
         try:
             return etree.fromstring(document, self._strict)
-        except etree.XMLSyntaxError:
+        except etree.XMLSyntaxError as error:
             self._strict = _parser()
+            if strict:
+                raise PidfError(f"not well-formed XML: {error.msg}") from None
             return _without_namespaces(document)
 
 

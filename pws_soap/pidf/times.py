@@ -11,13 +11,14 @@ it says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 from lxml import etree
 
 from pws_soap.pidf import rule
-from pws_soap.pidf.elements import attribute, children, moment
+from pws_soap.pidf.elements import NAMES, attribute, local_name, moment
 from pws_soap.pidf.model import MAX_UNKNOWN, MAX_WORD
 
 _READ: Final = frozenset(
@@ -41,6 +42,9 @@ _READ: Final = frozenset(
 read change nothing. Nor does a `timed-status` (RFC 4481): it is never about the present."""
 
 
+_TIMELESS: Final = frozenset({"id", "priority", "since", "{http://www.w3.org/XML/1998/namespace}lang"})
+
+
 class Times:
     """Judges the times of one document, and keeps what became of them."""
 
@@ -59,13 +63,16 @@ class Times:
         """For the explanation: what does not count and why, and what is no time."""
         return tuple(self._lines)
 
-    def children(self, parent: etree._Element, where: str) -> list[tuple[str, etree._Element]]:
+    def children(self, parent: etree._Element, where: str) -> Iterator[tuple[str, etree._Element]]:
         """The child elements that count, with their local names. `where` is the path of the parent."""
-        found = children(parent)
-        if self._now is None:
-            return found
-        # Nearly all elements have no attributes, so this is asked first.
-        return [(name, child) for name, child in found if not child.keys() or self._counts(name, child, where)]
+        timeless = self._now is None
+        for child in parent:
+            name = NAMES.get(child.tag) or local_name(child.tag)
+            # Nearly all elements have no attributes, or none of a time, so this is asked first.
+            if name and (
+                timeless or not (keys := child.keys()) or _TIMELESS.issuperset(keys) or self._counts(name, child, where)
+            ):
+                yield name, child
 
     def _counts(self, name: str, element: etree._Element, where: str) -> bool:
         if name not in _READ and name not in rule.WORDS and not where.endswith("activities"):

@@ -11,10 +11,11 @@ from datetime import datetime
 from lxml import etree
 
 from pws_soap.pidf.elements import (
+    NAMES,
     attribute,
-    children,
     input_of,
     language_of,
+    local_name,
     moment,
     priority_of,
     since_of,
@@ -142,7 +143,8 @@ class _Tuple:
             self.aside.put("tuple", name)
 
     def _capabilities(self, element: etree._Element) -> None:
-        for name, child in children(element):
+        for child in element:
+            name = NAMES.get(child.tag) or local_name(child.tag)
             if name == "audio":
                 self.audio = truth_of(child)
             elif name == "video":

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from lxml import etree
+from msgspec.structs import replace
 
 from pws_soap.errors import ArgumentError
 from pws_soap.models import SETTABLE_STATES, PresenceState, is_contact

@@ -21,6 +21,7 @@ from service.api.context import Context
 from service.api.middleware.authentication import AuthenticationMiddleware
 from service.api.middleware.head import HeadMiddleware
 from service.api.middleware.limits import MAX_BODY, RequestLimits
+from service.api.middleware.long_answers import LongAnswers
 from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
 from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
@@ -112,6 +113,7 @@ def create_app(
         # They are whole: `include_router` would work out each route's parameters a second time.
         app.router.routes.extend(router.routes)
     error_handlers.install(app)
+    app.add_middleware(LongAnswers)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
     app.add_middleware(RequestLimits, max_body=max_body)
     app.add_middleware(HeadMiddleware)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from pws_soap.models import Notification, SessionKind
 
 
@@ -230,8 +232,7 @@ class NoSuchEndUser(ValueError):
         super().__init__(f"no end user {end_user!r}; there are: {', '.join(self.known)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(msgspec.Struct, frozen=True, gc=False):
     """A contact and the end user it is watched through. `configured`: whether the configuration names it."""
 
     contact: str

@@ -1,19 +1,51 @@
-"""Sleeping until something wants attention, or until a time has passed."""
+"""Giving way: sleeping until something wants attention or a time has passed, and long work done in many turns."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Generator
+from typing import TypeVar, overload
 
 from service.core.clock import Clock
 
+T = TypeVar("T")
+
 
 async def sleep_until_woken(woken: asyncio.Event, clock: Clock, seconds: float | None) -> None:
-    """Return when `woken` is set, or after `seconds` of the clock; None: only then. Clearing it is the caller's."""
-    waits: list[asyncio.Future[object]] = [asyncio.ensure_future(woken.wait())]
-    if seconds is not None:
-        waits.append(asyncio.ensure_future(clock.sleep(seconds)))
+    """Return when `woken` is set, or after `seconds` of the clock, which sets it; None: only then. Clearing it is the
+    caller's."""
+    if woken.is_set():
+        await asyncio.sleep(0)
+        return
+    if seconds is None:
+        await woken.wait()
+        return
+
+    def time_is_over(_: object) -> None:
+        woken.set()
+
+    timer = asyncio.ensure_future(clock.sleep(seconds))
+    timer.add_done_callback(time_is_over)
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await woken.wait()
     finally:
-        for wait in waits:
-            wait.cancel()
+        timer.remove_done_callback(time_is_over)
+        timer.cancel()
+
+
+@overload
+async def in_turns(steps: Generator[None, None, T]) -> T: ...
+@overload
+async def in_turns(steps: Generator[None, None, T], goes_on: Callable[[], bool]) -> T | None: ...
+async def in_turns(steps: Generator[None, None, T], goes_on: Callable[[], bool] = lambda: True) -> T | None:
+    """Take the steps, each in a turn of the event loop; their result. None where it did not go on after one of them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        await asyncio.sleep(0)
+        if not goes_on():
+            steps.close()
+            return None

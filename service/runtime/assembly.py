@@ -9,7 +9,6 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from pws_soap.client import PwsClient
 from pws_soap.models import PresenceType, Secret
 from pws_soap.transport import HttpTransport, Transport
 from pws_soap.trust import Trust
+from service import __version__
 from service.access.authentication import Authenticator
 from service.access.networks import Sources
 from service.api.app import create_app
@@ -65,14 +65,6 @@ class Assembly:
         """The service is about to stop: end the streams, and answer the requests that wait."""
         self.core.claim_service.close()
         self.core.log.close()
-
-
-def package_version() -> str:
-    """The installed version, or a word for a checkout that is not installed."""
-    try:
-        return version("pws-presence")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 def state_path(config: Config) -> Path | None:
@@ -172,7 +164,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         callback_secret=None if config.callback.is_apart else secret,
         callback_prefix=config.callback.prefix,
         root_path=config.http.root_path,
-        version=package_version(),
+        version=__version__,
         authenticator=authenticator,
         sources=sources,
         max_body=config.limits.max_body_bytes,

@@ -7,19 +7,25 @@ for ever, and their number is limited.
 Rules (RFC 9110, 9112): a request to change the protocol (`Upgrade: h2c`, as Java's client sends it with every request)
 is ignored, and the body behind it is read; an answer to HTTP/1.0 is never chunked, it ends with the connection; and
 HTTP/1.0 is not told to continue.
+
+And an extension of ASGI, `service.api.sse.at_once`: a part of a body without the steps that `send` takes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, Protocol
 
 import httptools
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.api.sse import at_once
 
 MAX_HEAD: Final = 65536
 """Bytes that may come without an end of the headers or a part of a body: browsers and proxies send far less."""
@@ -165,6 +171,9 @@ class LimitedHttpConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        # Weakly: a request that held itself would be left to the collection of garbage.
+        write = partial(_write_at_once, weakref.ref(cycle))
+        cycle.scope["extensions"] = {at_once.EXTENSION: {at_once.WRITE: write}}
         is_old = cycle.scope["http_version"] in {"0.9", "1.0"}
         super()._start_asgi_task(cycle, _for_http_1_0(cycle, app) if is_old else app)
 
@@ -182,6 +191,17 @@ class LimitedHttpConnection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _write_at_once(known: weakref.ref[RequestResponseCycle], body: bytes) -> bool:
+    """See `at_once`. As uvicorn's `send` writes it, where that would not wait."""
+    cycle = known()
+    if cycle is None or not cycle.response_started or cycle.response_complete or not cycle.chunked_encoding:
+        return False
+    if cycle.disconnected or cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+        return False
+    cycle.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+    return True
 
 
 def _for_http_1_0(cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:

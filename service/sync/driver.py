@@ -13,6 +13,7 @@ from typing import Final
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.lifecycle import Command, Event, Failure, FailureKind, Key, Kind, Phase, Resource, State
+from pws_soap.models import Session
 from service.core.clock import Clock
 from service.core.wakeup import sleep_until_woken
 from service.sync.commands import CommandRunner, Credentials, RefusedContact, internal_error, name_of
@@ -51,6 +52,7 @@ class LifecycleDriver:
         self._commands = CommandRunner(credentials, connect, clock, lambda: self.state.resources)
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
+        self._live: dict[Key, LiveSubscription] = {}
         memory = file.read()
         self.state = lifecycle.begin(settings, clock.monotonic(), memory)
         if ignored := len(memory.nodes - self.state.suspected):
@@ -84,13 +86,20 @@ class LifecycleDriver:
             owner = Key(Kind.END_USER, key.node, key.user)
             session = self._commands.session(owner)
             if session is not None:
-                # What is just being added or taken out may be in it or not: nothing keeps that true.
-                carried, perhaps = resource.contacts - self.refused.keys() - resource.unsure, resource.unsure
                 generation = self.state.resources[owner].generation
-                found[key] = LiveSubscription(
-                    key, resource.generation, resource.id, session, generation, carried, perhaps
-                )
+                found[key] = self._live_subscription(resource, resource.id, session, generation)
+        self._live = found
         return found
+
+    def _live_subscription(self, resource: Resource, id: int, session: Session, generation: int) -> LiveSubscription:  # noqa: A002  # the server's own word
+        """The very one that was given out before, where it is the same: it may have thousands of contacts."""
+        # What is just being added or taken out may be in it or not: nothing keeps that true.
+        carried, perhaps = resource.contacts, resource.unsure
+        if perhaps or not self.refused.keys().isdisjoint(carried):
+            carried = carried - self.refused.keys() - perhaps
+        now = LiveSubscription(resource.key, resource.generation, id, session, generation, carried, perhaps)
+        before = self._live.get(resource.key)
+        return now if before != now or before is None else before
 
     def want(self, contacts: Mapping[str, frozenset[str]]) -> None:
         """Watch these contacts, by end user."""
@@ -142,7 +151,8 @@ class LifecycleDriver:
             task = asyncio.create_task(self._carry_out(command), name=f"{command.act} {command.key.kind}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._woken.set()
+        if self.state is not before:  # else nothing is due at another time than before
+            self._woken.set()
 
     async def _carry_out(self, command: Command) -> None:
         event = await self._commands.run(command)

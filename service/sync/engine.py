@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.errors import PwsError
 from pws_soap.lifecycle import FailureKind, Kind, State
-from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification, same_contact
+from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification
 from service.core.clock import Clock
 from service.core.engine import (
     NoSuchEndUser,
@@ -23,7 +22,7 @@ from service.core.engine import (
     Status,
     Watched,
 )
-from service.core.presence.freshness import Level, assess
+from service.core.presence.freshness import Level
 from service.core.presence.store import Store
 from service.sync import status as reporting
 from service.sync.commands import Credentials
@@ -34,6 +33,7 @@ from service.sync.poller import Poller
 from service.sync.read_through import ReadThrough
 from service.sync.silence import Silence
 from service.sync.state_file import StateFile
+from service.sync.store_follower import StoreFollower
 from service.sync.subscription_events import Publish, Publisher
 from service.sync.subscriptions import FetchSettings, SubscriptionGone, Subscriptions, TrackedSubscription, feed_of
 from service.sync.tracker import SubscriptionTracker
@@ -82,6 +82,7 @@ class SyncEngine:
         self.fetcher = Fetcher(*shared, self._inbox, clock, silence, poller)
         self._watchlist = Watchlist({})
         self._read_through = ReadThrough(self.refresh, patience)
+        self._follower = StoreFollower(store)
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server is not trusted: only the operator can mend it."""
@@ -91,7 +92,8 @@ class SyncEngine:
     def start(self, contacts: Mapping[str, Sequence[str]]) -> None:
         """Begin to watch `contacts`, by end user."""
         self._watchlist = Watchlist(contacts)
-        self._apply()
+        self.driver.want(self._watchlist.wanted())
+        self._follow()
         self._tasks = [
             asyncio.create_task(self._forever("lifecycle", self.driver.run), name="lifecycle"),
             asyncio.create_task(self._forever("fetches", self.fetcher.run), name="fetches"),
@@ -100,11 +102,13 @@ class SyncEngine:
     def reload(self, contacts: Mapping[str, Sequence[str]]) -> None:
         """The configuration was read again: watch these contacts, by end user, beside those that the API added."""
         self._watchlist.reload(contacts)
-        self._apply()
+        self.driver.want(self._watchlist.wanted())
+        self._follow()
 
     async def stop(self, limit: float) -> None:
         """Unsubscribe, unregister and log out, for `limit` seconds at most."""
         clean = await self.driver.stop(limit)
+        await self._follower.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -159,16 +163,14 @@ class SyncEngine:
     def watch(self, contacts: Sequence[str], end_user: str | None) -> Sequence[str]:
         """See Engine."""
         added = self._watchlist.add(contacts, end_user)
-        if added:
-            self._apply()
-        return added
+        self._adjust(add=added.values())
+        return list(added)
 
     def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
         """See Engine."""
         gone = self._watchlist.remove(contacts)
-        if gone:
-            self._apply()
-        return gone
+        self._adjust(drop=gone)
+        return [watched.contact for watched in gone]
 
     def status(self) -> Status:
         """See Engine."""
@@ -181,7 +183,7 @@ class SyncEngine:
         if self.driver.state.stopping:
             return False, STOPPING
         levels = self._levels()
-        if levels[Level.LIVE] or not sum(levels.values()):
+        if levels.get(Level.LIVE) or not sum(levels.values()):
             return True, "live"
         found = reporting.problems(self.driver, self.subscriptions, self._store, levels, self._clock)
         reason = "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
@@ -204,20 +206,31 @@ class SyncEngine:
 
     # Inside
 
-    def _apply(self) -> None:
-        """Let the lifecycle and the store follow what is wanted."""
-        self.driver.want(self._watchlist.wanted())
-        stays: set[str] = set()
-        for user, each in self.driver.state.users.items():
-            for slot, contacts in enumerate(each.slots):
-                stays.update(map(same_contact, contacts))
-                self._store.watch(sorted(contacts), feed_of(lifecycle.Key(Kind.SUBSCRIPTION, "", user, slot)))
-        self._store.unwatch([each.contact for each in self._store.records() if each.key not in stays])
+    def _adjust(self, *, add: Iterable[Watched] = (), drop: Iterable[Watched] = ()) -> None:
+        """Let the lifecycle and the store follow what was added to or taken from what is wanted."""
+        changes: dict[str, tuple[set[str], set[str]]] = {}
+        for which, watched in enumerate((add, drop)):
+            for each in watched:
+                changes.setdefault(each.end_user, (set(), set()))[which].add(each.contact)
+        for user, (more, fewer) in changes.items():
+            self.driver.post(lifecycle.Adjust(user, frozenset(more), frozenset(fewer)))
+        if changes:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Let the store follow the subscriptions that are wanted."""
+        users = self.driver.state.users.items()
+        self._follower.follow(
+            {
+                feed_of(lifecycle.Key(Kind.SUBSCRIPTION, "", user, slot)): contacts
+                for user, each in users
+                for slot, contacts in enumerate(each.slots)
+            }
+        )
         self.subscriptions.wake()
 
-    def _levels(self) -> Counter[Level]:
-        now, feeds = self._clock.monotonic(), self._store.feeds()
-        return Counter(assess(each, feeds[each.feed], now, self._bound).level for each in self._store.records())
+    def _levels(self) -> Mapping[Level, int]:
+        return self._store.levels(self._bound)
 
     def _retry_after(self) -> float | None:
         due = lifecycle.next_due(self.driver.state)

@@ -7,11 +7,13 @@ causes. It is reported only where other contacts of the end user are known: wher
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from pws_soap.models import Presence, PresenceState, PresenceType
 from service.core.engine import HealthProblem
 from service.core.presence.records import Record
+from service.core.presence.store import Store
 
 SHOWN: Final = 3
 """Names that a problem lists; further ones are counted."""
@@ -37,25 +39,22 @@ def unknown_in(presences: Iterable[Presence]) -> list[str]:
     )
 
 
-def problems(records: Iterable[Record], users: Mapping[str, str]) -> list[HealthProblem]:
+def problems(store: Store, users: Mapping[str, str]) -> list[HealthProblem]:
     """One for each end user with contacts that are UNKNOWN with basic presence while others are known.
 
     `users` gives the end user of each feed.
     """
-    unknown: dict[str, list[Record]] = {}
-    known: set[str] = set()
-    for record in records:
-        presence = record.presence
-        user = users.get(record.feed)
-        if presence is None or user is None:
-            continue
-        if presence.state is not PresenceState.UNKNOWN:
-            known.add(user)
-        elif presence.type is PresenceType.BASIC:
-            unknown.setdefault(user, []).append(record)
-    found = []
-    for user, each in unknown.items():
+    found: dict[str, list[Record]] = {}
+    for feed in filter(users.__contains__, store.feeds()):
+        records = map(store.get, store.unknown(feed))
+        basic = [each for each in records if each and each.presence and each.presence.type is PresenceType.BASIC]
+        if basic:
+            found.setdefault(users[feed], []).extend(basic)
+    known = {user for feed, user in users.items() if store.known(feed)}
+    problems = []
+    for user, unknown in sorted(found.items(), key=lambda each: min(record.key for record in each[1])):
         if user in known:
-            since = min(record.changed_at.wall for record in each if record.changed_at is not None)
-            found.append(HealthProblem(since, hint(user, [record.contact for record in each])))
-    return found
+            since = min(record.changed_at.wall for record in unknown if record.changed_at is not None)
+            names = [record.contact for record in sorted(unknown, key=attrgetter("key"))]
+            problems.append(HealthProblem(since, hint(user, names)))
+    return problems

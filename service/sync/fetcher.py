@@ -20,16 +20,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from pws_soap.errors import PwsError
 from pws_soap.lifecycle import LOST_OF, Failure, FailureKind, failure_of
-from pws_soap.models import Presence, same_contact
+from pws_soap.models import Presence
 from service.core.clock import Clock
 from service.core.presence.records import PutReport, ReadingStart, Source
 from service.core.presence.store import Store
-from service.core.wakeup import sleep_until_woken
+from service.core.wakeup import in_turns, sleep_until_woken
 from service.sync.driver import LifecycleDriver
 from service.sync.inbox import Inbox
 from service.sync.poller import Poller
@@ -198,7 +198,8 @@ class Fetcher:
             session, id_ = tracked.subscription.session, tracked.subscription.id
             presences = await client.get_subscribed_presence(session, id_, rich=rich)
             if self._subscriptions.holds(tracked):
-                changed = self._fetched(tracked, presences, reading, expected)
+                changed = await self._fetched(tracked, presences, reading, expected)
+            if changed is not None:
                 self._inbox.finish(ticket, ok=True)
         except Exception as error:  # noqa: BLE001  # even a bug of ours must neither stop nor trust this subscription
             failed = error
@@ -222,13 +223,18 @@ class Fetcher:
             failure = Failure(FailureKind.SERVER, "the reply was not read", may_have_acted=True)
         self._poller.report(tracked, failure, consumes=True)
 
-    def _fetched(
-        self, tracked: TrackedSubscription, presences: list[Presence], reading: ReadingStart, expected: bool
-    ) -> int:
-        unattributed = [
-            each for each in presences if not each.contact or same_contact(each.contact) not in tracked.carried
-        ]
-        report = self._poller.take(tracked, presences, reading, Source.SUBSCRIBED)
+    async def _fetched(
+        self, tracked: TrackedSubscription, presences: Sequence[Presence], reading: ReadingStart, expected: bool
+    ) -> int | None:
+        """Take a reply in; how many contacts changed. None where the subscription was lost on the way: the rest of the
+        reply counts as little as one that comes after the loss, and what was taken in is doubted with the feed."""
+        unattributed = [] if self._store.repeats(presences) else _unattributed(tracked, presences)
+        if unattributed:  # nothing of this reply is called live, not between two steps of it either
+            self._doubt_all(tracked, unattributed)
+        steps = self._poller.take_in_steps(tracked, presences, reading, Source.SUBSCRIBED)
+        report = await in_turns(steps, partial(self._subscriptions.holds, tracked))
+        if report is None:
+            return None
         is_newest = self._subscriptions.is_newest(tracked)
         if unattributed:
             self._found_unattributed(tracked, unattributed)
@@ -248,20 +254,23 @@ class Fetcher:
 
     def _found_unattributed(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
         """The reply names somebody whom the subscription does not carry: it may be any of its contacts."""
-        problem = unattributed[0].problem
-        named = next((f"{each.contact[:_SHOWN]!a}" for each in unattributed if each.contact), "")
-        what = f"{named}, which is not one of its contacts" if named else f"an entry without a contact ({problem})"
+        named = _names(unattributed)
+        without = f"an entry without a contact ({unattributed[0].problem})"
+        what = f"{named}, which is not one of its contacts" if named else without
         if not tracked.unattributed:
             tracked.unattributed_since = self._clock.monotonic()
             log.warning("%s: a fetch returned %s: all its contacts are polled", tracked.feed, what)
         tracked.unattributed += 1
         tracked.unattributed_entry = what
         self._subscriptions.counters.unattributed += len(unattributed)
-        about = named or f"nobody that is named ({problem})"
+        self._doubt_all(tracked, unattributed)
+        tracked.poll_due = 0.0
+
+    def _doubt_all(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
+        about = _names(unattributed) or f"nobody that is named ({unattributed[0].problem})"
         self._store.doubt_contacts(
             tracked.subscription.contacts, f"a reply told of {about}, which may have been about this contact"
         )
-        tracked.poll_due = 0.0
 
     def _failed(self, tracked: TrackedSubscription, error: Exception) -> None:
         now = self._clock.monotonic()
@@ -295,3 +304,15 @@ class Fetcher:
                     other.subscription.contacts, "a fetch of an older subscription came in between"
                 )
                 other.poll_due = 0.0
+
+
+def _names(unattributed: list[Presence]) -> str:
+    """The first name among entries of a reply, quoted; empty where they have none."""
+    return next((f"{each.contact[:_SHOWN]!a}" for each in unattributed if each.contact), "")
+
+
+def _unattributed(tracked: TrackedSubscription, presences: Sequence[Presence]) -> list[Presence]:
+    """What is about nobody whom the subscription may carry."""
+    if tracked.subscription.contacts.issuperset([each.contact for each in presences]):  # nearly always
+        return []
+    return [each for each in presences if not each.contact or not tracked.may_carry(each.contact)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
 
 from pws_soap import lifecycle
 from pws_soap.errors import PwsError, UnexpectedReply
@@ -16,6 +16,7 @@ from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
 from service.core.clock import Clock
 from service.core.presence.records import PutReport, ReadingStart, Source
 from service.core.presence.store import Store
+from service.core.wakeup import in_turns
 from service.sync.driver import LifecycleDriver
 from service.sync.inbox import Inbox
 from service.sync.schedule import retry_pause
@@ -65,35 +66,38 @@ class Poller:
         self._subscriptions.counters.unattributed += len(presences) - len(answers)
         if contacts and not answers:
             raise UnexpectedReply("the reply names nobody who was asked for", operation="getPolledPresence")
-        return self.take(tracked, answers, reading, Source.POLLED)
+        return await in_turns(self.take_in_steps(tracked, answers, reading, Source.POLLED))
 
-    def take(
-        self, tracked: TrackedSubscription, presences: list[Presence], reading: ReadingStart, source: Source
-    ) -> PutReport:
-        """Take a reply in. What this subscription does not carry was true just now, and no notification ends that."""
-        report = self._store.put(presences, reading, source=source)
-        mine = self._mine(tracked)
-        others = [each.contact for each in presences if same_contact(each.contact) not in mine]
-        if others:
-            self._store.doubt_contacts(others, "no subscription carries it yet")
+    def take_in_steps(
+        self, tracked: TrackedSubscription, presences: Sequence[Presence], reading: ReadingStart, source: Source
+    ) -> Generator[None, None, PutReport]:
+        """Take a reply in; see `Store.put_in_steps`.
+
+        What this subscription does not carry was true just now, and no notification ends that: it is in doubt from the
+        first step on, and for that reason after the last one, whatever the reply says of it.
+        """
+        others = [] if self._store.repeats(presences) else self._others(tracked, presences)
+        self._doubt(others)
+        report = yield from self._store.put_in_steps(presences, reading, source=source)
+        self._doubt(others)
         return report
 
-    def _mine(self, tracked: TrackedSubscription) -> set[str]:
-        """The contacts that a subscription carries and that are read through it."""
-        found = set()
-        for contact in tracked.subscription.contacts:
-            record = self._store.get(contact)
-            if record is not None and record.feed == tracked.feed:
-                found.add(record.key)
-        return found
+    def _others(self, tracked: TrackedSubscription, presences: Sequence[Presence]) -> list[str]:
+        """The contacts of a reply that the subscription does not carry, or that are not read through it."""
+        feed = self._store.keys(tracked.feed)
+        return [
+            each.contact
+            for each in presences
+            if not (same_contact(each.contact) in feed and tracked.carries(each.contact))
+        ]
+
+    def _doubt(self, others: Sequence[str]) -> None:
+        if others:
+            self._store.doubt_contacts(others, "no subscription carries it yet")
 
     def unsettled(self, tracked: TrackedSubscription) -> list[str]:
         """What must be read again: in doubt, and in the subscription, so that what is read stays true."""
-        unsettled = self._store.unsettled(tracked.feed)
-        if not unsettled:
-            return []
-        mine = {same_contact(contact) for contact in tracked.subscription.contacts}
-        return [contact for contact in unsettled if same_contact(contact) in mine]
+        return list(filter(tracked.carries, self._store.unsettled(tracked.feed)))
 
     async def read_again(self, tracked: TrackedSubscription) -> None:
         """Poll what is in doubt, then what the sweep has left, in lists as long as a request may be."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from pws_soap.lifecycle import USABLE, FailureKind, Key, Kind, Phase, Resource, State
@@ -36,7 +36,7 @@ def status(
     driver: LifecycleDriver,
     subscriptions: Subscriptions,
     store: Store,
-    levels: dict[Level, int],
+    levels: Mapping[Level, int],
     counters: NotificationCounters,
     clock: Clock,
 ) -> Status:
@@ -54,7 +54,7 @@ def status(
     )
 
 
-def overall(state: State, levels: dict[Level, int], *, muted: bool = False) -> EngineState:
+def overall(state: State, levels: Mapping[Level, int], *, muted: bool = False) -> EngineState:
     """One word for it. `muted`: the server's notifications do not come."""
     if state.stopping:
         return EngineState.STOPPING
@@ -66,7 +66,7 @@ def overall(state: State, levels: dict[Level, int], *, muted: bool = False) -> E
 
 
 def problems(
-    driver: LifecycleDriver, subscriptions: Subscriptions, store: Store, levels: dict[Level, int], clock: Clock
+    driver: LifecycleDriver, subscriptions: Subscriptions, store: Store, levels: Mapping[Level, int], clock: Clock
 ) -> Iterator[Problem]:
     """What is wrong, and since when, the most general first."""
     state = driver.state
@@ -121,7 +121,7 @@ def problems(
     for feed, (_, began, why) in subscriptions.failing.items():
         if feed in users:
             yield Problem(_wall(clock, began), f"{feed} could not be fetched, and is subscribed anew: {why}")
-    yield from federation.problems(store.records(), users)
+    yield from federation.problems(store, users)
     for contact, refused in driver.refused.items():
         yield Problem(
             _wall(clock, refused.since), f"{contact} is not subscribed to, the server refuses it: {refused.why}"
@@ -144,8 +144,8 @@ def _failed(calls: int) -> str:
 
 def _stale_since(store: Store) -> Moment | None:
     """When the oldest doubt began that is still there; None where it is age alone."""
-    feeds = store.feeds()
-    doubts = [doubt for record in store.records() for doubt in (record.doubt, feeds[record.feed].doubt)]
+    doubts = [feed.doubt for feed in store.feeds().values() if store.keys(feed.name)]
+    doubts += [record.doubt for record in map(store.get, store.unsettled()) if record is not None]
     return min((doubt.since for doubt in doubts if doubt is not None), default=None)
 
 

@@ -149,5 +149,4 @@ class Publisher:
         self._publish(event.name, event.data(), self._keys(event.slots))
 
     def _keys(self, slots: Iterable[Slot]) -> list[str]:
-        feeds = {slot.feed for slot in slots}
-        return [record.key for record in self._store.records() if record.feed in feeds]
+        return [key for slot in slots for key in self._store.keys(slot.feed)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from pws_soap.lifecycle import Key
-from pws_soap.models import Secret, Session
+from pws_soap.models import Secret, Session, same_contact
 from service.core.clock import Moment
 from service.sync.inbox import SubscriptionRef
 
@@ -57,6 +57,22 @@ class FetchTarget(NamedTuple):
     session_key: Secret
 
 
+class KeysOf:
+    """The keys of a set of contacts, made when they are first asked for: replies spell nearly all contacts as we do."""
+
+    __slots__ = ("_contacts", "_keys")
+
+    def __init__(self) -> None:
+        self._contacts: frozenset[str] = frozenset()
+        self._keys: frozenset[str] = frozenset()
+
+    def have(self, contact: str, contacts: frozenset[str]) -> bool:
+        """Whether `contacts` has this one in any spelling."""
+        if contacts is not self._contacts:
+            self._contacts, self._keys = contacts, frozenset(map(same_contact, contacts))
+        return same_contact(contact) in self._keys
+
+
 @dataclass(slots=True)
 class TrackedSubscription:
     """One subscription that can be fetched, and how reading it goes. Times are those of the monotonic clock."""
@@ -73,8 +89,10 @@ class TrackedSubscription:
     heartbeats: int = 0
     sweep_left: list[str] = field(default_factory=list)
     """What a sweep that is under way has still to poll."""
-    carried: set[str] = field(default_factory=set)
-    """Keys of all contacts that this subscription may ever have carried: whom its replies may name."""
+    once: set[str] = field(default_factory=set)
+    """Keys of contacts that it may have carried, and carries no longer: its replies may still name them."""
+    keys: KeysOf = field(default_factory=lambda: KeysOf())
+    keys_perhaps: KeysOf = field(default_factory=lambda: KeysOf())
     first_notification_due: float | None = None
     """Until when its first notification must come; None once one has come, or is overdue."""
     silent_since: float = 0.0
@@ -117,6 +135,15 @@ class TrackedSubscription:
     def name(self) -> str:
         """What people call it."""
         return f"subscription {self.subscription.id} of {self.feed}"
+
+    def carries(self, contact: str) -> bool:
+        """Whether it carries a contact, in any spelling, for certain."""
+        return contact in self.subscription.contacts or self.keys.have(contact, self.subscription.contacts)
+
+    def may_carry(self, contact: str) -> bool:
+        """Whether its replies may name a contact: it carries it, or may ever have done so."""
+        perhaps = self.subscription.perhaps
+        return self.carries(contact) or self.keys_perhaps.have(contact, perhaps) or same_contact(contact) in self.once
 
     @property
     def target(self) -> FetchTarget:

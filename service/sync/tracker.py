@@ -54,12 +54,15 @@ class SubscriptionTracker:
             if now is None or now.generation != before.generation or now.id != before.id:
                 self._close(tracked)
                 continue
+            if now is before:
+                continue
             if now.contacts != before.contacts:
                 # What joins is notified from now on, what leaves no longer: what was read of either does not count.
                 self._store.doubt_contacts(now.contacts ^ before.contacts, "its subscription was just altered")
                 tracked.poll_due = 0.0
             tracked.subscription = now
-            tracked.carried.update(map(same_contact, now.contacts | now.perhaps))
+            gone = (before.contacts | before.perhaps) - now.contacts - now.perhaps
+            tracked.once.update(map(same_contact, gone))
         for key, subscription in live.items():
             if self._subscriptions.get(key) is None:
                 self._open(key, subscription)
@@ -90,7 +93,6 @@ class SubscriptionTracker:
             fetch_due=now,
             sweep_due=now + sweep * (0.5 + 0.5 * self._random.random()),
         )
-        tracked.carried.update(map(same_contact, subscription.contacts | subscription.perhaps))
         if not self._inbox.has_early(tracked.ref):
             self._silence.expect_first(tracked, now)
         failing = self._subscriptions.failing.pop(tracked.feed, None)

@@ -16,13 +16,14 @@ from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness, Level
 from service.core.presence.query import Page
-from service.core.presence.records import Change, ChangeKind, ReadingStart, Record, Source
+from service.core.presence.records import Change, ChangeKind, ReadingStart, Record, SharedReading, Source
 from service.core.presence.snapshot import ContactSnapshot
 from tests.support.plain_contacts import contact_view
 
 NO = AvailabilityVerdict(False, "stale")
 AS_OF = Moment(5.0, 1_795_255_203.12)
 CHANGED = Moment(1.0, 1_795_255_120.001)
+POLLED = SharedReading(ReadingStart(2, AS_OF), 3, Source.POLLED)
 
 ANN = ContactSnapshot(
     Record(
@@ -40,9 +41,8 @@ ANN = ContactSnapshot(
             idle=False,
             devices=(Device("cmp-8001-162", open=True, audio=True, video=False, text=False),),
         ),
-        reading=ReadingStart(1, AS_OF),
+        rests_on=SharedReading(ReadingStart(1, AS_OF), 2, Source.SUBSCRIBED),
         changed_at=CHANGED,
-        source=Source.SUBSCRIBED,
     ),
     Freshness(Level.LIVE, AS_OF),
     AvailabilityVerdict(False, "on the phone"),
@@ -106,8 +106,8 @@ def test_what_was_kept_is_not_shown_for_something_newer() -> None:
     writer = ContactJson()
     writer.one(ANN)
     record = ANN.record
-    polled = Record("ann@example.com", "ann@example.com", "f", 4711, record.presence, source=Source.POLLED)
-    newer = Record("ann@example.com", "ann@example.com", "f", 4712, source=Source.POLLED)
+    polled = Record("ann@example.com", "ann@example.com", "f", 4711, record.presence, POLLED)
+    newer = Record("ann@example.com", "ann@example.com", "f", 4712, rests_on=POLLED)
     assert json.loads(writer.one(ContactSnapshot(polled, Freshness(Level.STALE, AS_OF), NO)))["source"] == "polled"
     assert json.loads(writer.one(ContactSnapshot(newer, Freshness(Level.UNKNOWN), NO)))["state"] == "UNKNOWN"
     assert len(writer) == 1
@@ -148,7 +148,8 @@ contacts = st.builds(
         revision=st.integers(0, 2**40),
         presence=st.none() | presences,
         changed_at=st.none() | moments,
-        source=st.none() | st.sampled_from(Source),
+        rests_on=st.none()
+        | st.builds(SharedReading, st.builds(ReadingStart, st.just(1), moments), st.just(2), st.sampled_from(Source)),
     ),
     st.builds(Freshness, st.sampled_from(Level), st.none() | moments),
     st.builds(AvailabilityVerdict, st.booleans(), text),

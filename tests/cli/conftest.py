@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from pws_soap.simulator import Options, Simulator, SimulatorServer, User
-from service.cli import run
+from service.cli.command_line import run
 
 T = TypeVar("T")
 

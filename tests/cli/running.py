@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 import pytest
 
-from service.cli import run
+from service.cli.command_line import run
 
 PATIENCE: Final = 20.0
 """Seconds: far more than anything takes."""

@@ -19,7 +19,7 @@ import pytest
 import service.cli
 from pws_soap import errors
 from pws_soap.errors import ArgumentError, ContractError
-from service.cli import COMMANDS, cli, run
+from service.cli.command_line import COMMANDS, cli, run
 from service.cli.shared import sessions
 from tests.cli.configured import configure
 
@@ -64,7 +64,7 @@ def test_the_help_of_each_command_teaches(name: str, capsys: Capture) -> None:
 def test_the_overview_needs_nothing_heavy() -> None:
     """`pws --help` imports neither zeep nor pydantic nor aiohttp."""
     code = (
-        "import sys; from service.cli import run; assert run(['--help']) == 0; "
+        "import sys; from service.cli.command_line import run; assert run(['--help']) == 0; "
         "heavy = {'zeep', 'pydantic', 'aiohttp', 'rich'} & set(sys.modules); assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from service.cli import COMMANDS
+from service.cli.command_line import COMMANDS
 from service.config import load
 from service.config.load import _BLOCKS
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from service.runtime.assembly import package_version
+from service import __version__
 
 pytestmark = [pytest.mark.long(ci=True), pytest.mark.timeout(600)]
 
@@ -95,7 +95,7 @@ def test_the_wsdl_is_found_without_the_checkout(installed: Installed) -> None:
 
 def test_it_tells_its_version(installed: Installed) -> None:
     told = run([installed.pws, "--version"], installed.elsewhere, 60)
-    assert (told.returncode, told.stdout) == (0, f"pws {package_version()}\n")
+    assert (told.returncode, told.stdout) == (0, f"pws {__version__}\n")
 
 
 def test_the_demo_shows_changes_and_ends_by_itself(installed: Installed) -> None:

@@ -7,7 +7,7 @@ from lxml import etree
 
 from pws_soap.errors import PwsError
 from pws_soap.models import Device, Presence, PresenceState, PresenceType
-from pws_soap.pidf import PidfError, Reading, read_document, read_list, to_presence
+from pws_soap.pidf import PidfError, Reading, explanation, read_document, read_list, to_presence
 from pws_soap.pidf.source import DocumentParser
 
 
@@ -219,7 +219,7 @@ def test_a_reading_becomes_a_presence() -> None:
         in_meeting=False,
         manual=False,
     )
-    assert presence.explanation[0] == "BUSY: decided by person/activities/busy (the person says so)"
+    assert explanation(presence)[0] == "BUSY: decided by person/activities/busy (the person says so)"
 
 
 def test_a_problem_stays_a_problem_and_says_nothing_else() -> None:

@@ -61,7 +61,7 @@ class BareService:
     def read(self, presences: Iterable[Presence], source: Source = Source.SUBSCRIBED) -> PutReport:
         """A fetch that begins and ends now."""
         reading = self.store.begin()
-        report = self.store.put(presences, reading, source=source)
+        report = self.store.put(list(presences), reading, source=source)
         if source is Source.SUBSCRIBED:
             self.store.confirm(FEED, reading)
         return report

@@ -46,10 +46,10 @@ class FakeEngine:
         return self.watching.all()
 
     def watch(self, contacts: Sequence[str], end_user: str | None) -> Sequence[str]:
-        return self.watching.add(contacts, end_user)
+        return list(self.watching.add(contacts, end_user))
 
     def unwatch(self, contacts: Sequence[str]) -> Sequence[str]:
-        return self.watching.remove(contacts)
+        return [watched.contact for watched in self.watching.remove(contacts)]
 
     def move(self, node: str, end_user: str | None) -> str:
         if node not in self.nodes:

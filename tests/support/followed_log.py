@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,7 @@ class FollowedLog:
         self.claims = Held(self.clock)
         self.reader = Reader(self.store, self.clock, BOUND, GROUPS, self.availability, self.claims)
         self.log = EventLog(self.store, self.reader, self.clock, self.size)
+        self.claims.changed = self.log.suspect
 
     def watch(self, *contacts: str) -> FollowedLog:
         """Watch contacts on a feed that works."""
@@ -75,9 +77,10 @@ class FollowedLog:
 
 
 class Held:
-    """Claims that a test makes and ends."""
+    """Claims that a test makes and ends; `changed` hears whose."""
 
     def __init__(self, clock: ManualClock) -> None:
+        self.changed: Callable[[Iterable[str]], None] = lambda _: None
         self._clock = clock
         self._claims: dict[str, Claim] = {}
 
@@ -85,9 +88,11 @@ class Held:
         now = Moment.of(self._clock)
         until = Moment(now.monotonic + seconds, now.wall + seconds)
         self._claims[key] = Claim("c1", key, key, group, "", "anonymous", now, until)
+        self.changed([key])
 
     def release(self, key: str) -> None:
         self._claims.pop(key, None)
+        self.changed([key])
 
     def held(self, key: str) -> Claim | None:
         claim = self._claims.get(key)

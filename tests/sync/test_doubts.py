@@ -175,13 +175,13 @@ def test_a_bug_in_a_fetch_neither_stops_nor_trusts_the_subscription(caplog: pyte
         office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
-        put = office.store.put
+        put = office.store.put_in_steps
 
         def broken(*words, **more):  # type: ignore[no-untyped-def]
-            office.store.put = put  # type: ignore[method-assign]
+            office.store.put_in_steps = put  # type: ignore[method-assign]
             raise RuntimeError("a bug")
 
-        office.store.put = broken  # type: ignore[method-assign]
+        office.store.put_in_steps = broken  # type: ignore[method-assign]
         office.change("p0000@example.com", Wire.BUSY)
         logouts = office.simulator.counters.requests["logout"]
         await office.heal(30)

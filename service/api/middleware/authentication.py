@@ -52,10 +52,16 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, send)
             return
 
+        authenticator = self._authenticator
+        rules = authenticator.rules  # by which it was let in
+
         async def watched(message: Message) -> None:
             """A request may wait for minutes, a stream lasts for days: is its key still valid?"""
+            if authenticator.rules is rules:
+                await send(message)
+                return
             begins = message["type"] == "http.response.start"
-            if (begins or message.get("more_body")) and not self._authenticator.is_still_in(connection):
+            if (begins or message.get("more_body")) and not authenticator.is_still_in(connection):
                 if begins:
                     await problems.problem(_REVOKED, path, root)(scope, receive, send)
                 else:

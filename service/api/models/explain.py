@@ -12,6 +12,7 @@ from datetime import datetime
 from pydantic import ConfigDict, Field
 
 from pws_soap.models import PresenceType
+from pws_soap.pidf import explanation
 from service.api.models import ContactView, DeviceView, View
 from service.core.presence.availability import Opinion
 from service.core.presence.freshness import Level
@@ -92,7 +93,7 @@ def _state(record: Record) -> Sequence[str]:
         return (f"UNKNOWN: {record.problem or 'it was never read'}",)
     if presence.type is PresenceType.BASIC:
         return (f"{presence.state}: the server's own word (basic presence says no more)",)
-    lines = presence.explanation or (f"{presence.state}: as it was read",)
+    lines = explanation(presence) or (f"{presence.state}: as it was read",)
     if presence.valid_until is not None:
         ends = presence.valid_until.isoformat().replace("+00:00", "Z")
         lines += (f"valid until {ends}: from then on the same document says something else, by its own times",)

@@ -15,10 +15,11 @@ from service.api.context import Context
 from service.api.parameters.presence import FilterQuery
 from service.api.problems import ProblemView
 from service.api.responses import INVALID
+from service.api.sse.broadcast import Broadcast
 from service.api.sse.response import EventStream
 from service.api.sse.resume import MAX_LENGTH
 from service.api.sse.subscriber import Subscriber
-from service.api.sse.view import FrameCache, SubscriberView
+from service.api.sse.view import FrameCache, SubscriberView, ViewKey
 
 _EXAMPLE: Final = """\
 retry: 1000
@@ -75,6 +76,7 @@ def router(context: Context, keep_alive: float) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["events"])
     reads = Depends(context.authenticator.require(Scope.READ))
     frames = FrameCache()
+    broadcast = Broadcast(context.log, context.clock)
 
     @routes.get(
         "/events",
@@ -96,9 +98,10 @@ def router(context: Context, keep_alive: float) -> APIRouter:
         snapshot that says why: `not-kept`. One that reads too slowly gets the last change of each contact, under ids of
         the form `REVISION.BEGIN.END`, and in the end a snapshot with the reason `behind`. Send ids back as they came.
         """
-        view = SubscriberView(context.reader, context.store, context.json, frames, query.filter(who), who)
+        wanted = broadcast.shared(ViewKey(query.filter(who), who.details)).wanted
+        view = SubscriberView(context.reader, context.store, context.json, frames, wanted, who)
         subscriber = Subscriber(context.log, view, last_event_id or query.last_event_id or None)
         slot = partial(context.authenticator.slots.take, context.authenticator.client(request, who))
-        return EventStream(subscriber, slot, context.clock, keep_alive)
+        return EventStream(subscriber, slot, broadcast, context.authenticator, context.clock, keep_alive)
 
     return routes

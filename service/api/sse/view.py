@@ -129,6 +129,11 @@ class SubscriberView:
         self._view_key = ViewKey(wanted, who.details)
         self._members = reader.members(wanted)
 
+    @property
+    def key(self) -> ViewKey:
+        """Clients with the same key are sent the same."""
+        return self._view_key
+
     def __repr__(self) -> str:
         return f"<SubscriberView of {self._who.name}>"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.shared import logs, output
+from service.cli.shared.garbage import collection_off
 from service.cli.shared.options import config_option, settings
 from service.cli.shared.signals import stop_at_signals
 from service.config import Config, ConfigError, load
@@ -53,7 +53,8 @@ def command(config_path: Path, log_level: str) -> None:
       curl http://127.0.0.1:8080/v1/presence
       curl http://127.0.0.1:8080/v1/status
     """
-    from service.runtime import access_rules  # as everything about HTTP it takes a moment
+    with collection_off():
+        from service.runtime import access_rules, assembly, server  # noqa: F401  as everything about HTTP they take a moment
 
     config = settings(config_path, callback=True)
     if refusal := access_rules.refusal(config):
@@ -104,9 +105,8 @@ async def _serve_alone(config: Config) -> str:
         for listening in sockets:
             listening.close()
         return str(error)
-    assembly = assemble(config)
-    # The WSDL's types stay until the end; going through them at each garbage collection would delay answers.
-    gc.freeze()
+    with collection_off():  # the WSDL's types stay until the end
+        assembly = assemble(config)
     watched = sum(len(each.contacts) for each in config.watch)
     output.note(f"Serving {_shown(sockets[0])}  ({watched} contacts; API at /docs, health at /v1/status)")
     beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]

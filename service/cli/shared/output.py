@@ -1,6 +1,7 @@
 """What the commands print: one document or one table on standard output, everything else on standard error.
 
 What comes from the server is data: it is never read as markup, and control characters in it never reach a terminal.
+Tables are drawn by rich, which is imported where one is drawn: the service draws none.
 """
 
 from __future__ import annotations
@@ -10,18 +11,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from pws_soap.models import Presence, PresenceState
 from service.cli.shared.harmless import json_text as json_text
 from service.cli.shared.harmless import printable as printable
 from service.sync import federation
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 PATIENCE: Final = 1.0
 """Seconds after which a wait is shown."""
@@ -79,6 +79,11 @@ def document(value: object) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Rows as a table: framed in a terminal, bare and never cut elsewhere."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console()
     terminal = console.is_terminal
     shown = Table(box=box.ROUNDED if terminal else None, header_style="bold", pad_edge=terminal)
@@ -96,6 +101,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
 
 def state(value: PresenceState) -> Text:
     """The word of a state in its colour."""
+    from rich.text import Text
+
     return Text(value.value, style=_STYLES[value])
 
 
@@ -159,6 +166,9 @@ def as_json(presence: Presence) -> dict[str, object]:
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
     """Show in a terminal that something takes longer than a second, and what."""
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield

@@ -112,7 +112,7 @@ class ClaimService:
         """
         if self._closed:
             return Ticket(0, request, 0.0, RejectReason.STOPPING)
-        self._log.touch(self._reader.groups[request.group])
+        self._log.catch_up(self._reader.groups[request.group])
         ticket = self._allocator.ask(request, wait)
         self._flush()
         self._woken.set()
@@ -175,7 +175,7 @@ class ClaimService:
 
     def _attend(self) -> None:
         for group in self._allocator.out_of_patience():  # no request is refused for what the log has not seen yet
-            self._log.touch(self._reader.groups[group])
+            self._log.catch_up(self._reader.groups[group])
         self._allocator.tick()
         self._flush()
         self._log_coverage()

@@ -2,9 +2,9 @@
 
 Contacts change in two ways. Their presence changes, and the store publishes that; and what is said of them changes with
 time, a lost subscription or a claim, without any reading: live becomes stale, somebody's dwell is over. The log looks
-for the second kind at every tick, and at once when the store says that something is in doubt, or no longer. So a client
-that follows it and keeps the last event of each contact knows at most a tick later what a query would answer now
-(`as_of` aside, which moves on with every confirmation).
+for the second kind at every tick, and at once when the store says that something is in doubt, or no longer; whom it has
+to look at is decided by `agenda`. So a client that follows it and keeps the last event of each contact knows at most a
+tick later what a query would answer now (`as_of` aside, which moves on with every confirmation).
 
 Each event has a revision of its own, its id. Ids ascend; a follower's whole state is the id of the last event it took,
 so that a slow one costs nothing but its own delay. The list is bounded: a client behind its beginning starts over.
@@ -15,16 +15,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from service.core.clock import Clock, Moment
+from service.core.events.agenda import Agenda
 from service.core.events.event import CHANGE, REMOVED, Event, EventData
-from service.core.events.validity import CachedSnapshot, cached, is_still_valid
+from service.core.events.validity import is_certainly_the_same, next_moment
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
 from service.core.presence.query import Reader
-from service.core.presence.records import Change, ChangeKind, Feed, Record
+from service.core.presence.records import Change, ChangeKind, Feed
 from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
 from service.core.wakeup import sleep_until_woken
@@ -36,6 +38,8 @@ GAP: Final = 0.05
 DEFAULT_SIZE: Final = 10_000
 _SLICE: Final = 500
 """Contacts looked at closely in one turn of the event loop."""
+
+_KEY: Final = attrgetter("key")
 
 _log = logging.getLogger("pws.events")
 
@@ -62,7 +66,7 @@ class EventLog:
         self._about: frozenset[str] | None = None
         self._floor = store.revision
         self._last = store.revision
-        self._cached: dict[str, CachedSnapshot] = {}
+        self._agenda = Agenda(reader.bound)
         self._followers: list[Follower] = []
         self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
@@ -73,6 +77,8 @@ class EventLog:
         self.touch(record.key for record in store.records())
         store.changes.listen(self._changed)
         store.changes.listen_for_doubts(self._doubted.set)
+        store.changes.listen_for_replaced(self._agenda.suspect)
+        store.changes.listen_for_reread(self._agenda.suspect_aged)
 
     def __repr__(self) -> str:
         return f"<EventLog {len(self._events)} events up to {self._last}>"
@@ -99,13 +105,12 @@ class EventLog:
 
     def snapshot(self, key: str) -> GroupedSnapshot | None:
         """The contact as of its last event; None when it is not watched."""
-        found = self._cached.get(key)
-        return None if found is None else found.snapshot
+        return self._agenda.snapshot(key)
 
     def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
         self.touch()
-        return [self._cached[record.key].snapshot for record in self._store.records()]
+        return list(self._agenda.snapshots(map(_KEY, self._store.records())))
 
     def confirmed(self, snapshot: GroupedSnapshot) -> GroupedSnapshot:
         """The same, known to be true until later where it was confirmed since."""
@@ -140,21 +145,25 @@ class EventLog:
         self._append([event])
 
     def touch(self, keys: Iterable[str] | None = None) -> None:
-        """Look at these contacts (all by default) now, and tell what changed about them without a reading."""
-        events: list[Event] = []
-        at, feeds = Moment.of(self._clock), self._store.feeds()
-        for key in self._due() if keys is None else keys:
-            record = self._store.get(key)
-            if record is None or self._holds(record, feeds, at.monotonic):
-                continue
-            before, snapshot = self.snapshot(record.key), self._reader.snapshot(record)
-            if before is not None and _says_the_same(before, snapshot):
-                self._look(snapshot._replace(marks=before.marks), feeds[record.feed], at.monotonic)
-                continue
-            id = self._store.stamp()  # noqa: A001  # as in Event
-            after = self._look(marked(before, snapshot, id), feeds[record.feed], at.monotonic)
-            events.append(Event(id, CHANGE, at, record.key, after, before))
-        self._append(events)
+        """Look at these contacts now (by default at all that may have changed), and tell what changed about them
+        without a reading."""
+        now, feeds = self._clock.monotonic(), self._store.feeds()
+        self._look_at(self._agenda.due(now, feeds) if keys is None else keys)
+
+    def catch_up(self, among: Collection[str]) -> None:
+        """Look at those of some contacts that may have changed."""
+        self._look_at(self._agenda.due(self._clock.monotonic(), self._store.feeds(), among))
+
+    async def settle(self) -> None:
+        """Look at all that may have changed, and let others do their work in between."""
+        due = self._agenda.due(self._clock.monotonic(), self._store.feeds())
+        for start in range(0, len(due), _SLICE):
+            self._look_at(due[start : start + _SLICE])
+            await asyncio.sleep(0)
+
+    def suspect(self, keys: Iterable[str]) -> None:
+        """Have the next look ask about these: something beside their records has changed, such as a claim."""
+        self._agenda.suspect(keys)
 
     def follow(self, follower: Follower) -> Callable[[], None]:
         """Hand over all events from now on; call what is returned to stop."""
@@ -181,10 +190,7 @@ class EventLog:
         while True:
             await self._pause()
             try:
-                due = self._due()
-                for start in range(0, len(due), _SLICE):
-                    self.touch(due[start : start + _SLICE])
-                    await asyncio.sleep(0)
+                await self.settle()
             except Exception:  # noqa: BLE001  a bug must not end the looking: nothing would become stale any more
                 _log.exception("unexpected error, going on")
             await self._clock.sleep(GAP)
@@ -196,18 +202,39 @@ class EventLog:
 
     # --- inside
 
-    def _due(self) -> list[str]:
-        """Whom to look at: all of whom it is not certain that the same would be said now."""
-        now, feeds = self._clock.monotonic(), self._store.feeds()
-        return [record.key for record in self._store.records() if not self._holds(record, feeds, now)]
+    def _look_at(self, keys: Iterable[str]) -> None:
+        events: list[Event] = []
+        at, feeds = Moment.of(self._clock), self._store.feeds()
+        try:
+            for key in keys:
+                event = self._look(key, at, feeds)
+                if event is not None:
+                    events.append(event)
+        finally:
+            self._append(events)
 
-    def _holds(self, record: Record, feeds: Mapping[str, Feed], now: float) -> bool:
-        last = self._cached.get(record.key)
-        return last is not None and is_still_valid(last, record, feeds[record.feed], self._reader.held(record.key), now)
+    def _look(self, key: str, at: Moment, feeds: Mapping[str, Feed]) -> Event | None:
+        """What changed about a contact without a reading; None when nothing did."""
+        record = self._store.get(key)
+        if record is None:
+            return None
+        before = self.snapshot(record.key)
+        if before is not None and is_certainly_the_same(before, record, self._reader.held(record.key)):
+            self._agenda.cleared(record.key)
+            return None
+        snapshot = self._reader.snapshot(record)
+        if before is not None and _says_the_same(before, snapshot):
+            self._keep(snapshot._replace(marks=before.marks), feeds, at.monotonic)
+            return None
+        id = self._store.stamp()  # noqa: A001  # as in Event
+        after = self._keep(marked(before, snapshot, id), feeds, at.monotonic)
+        return Event(id, CHANGE, at, record.key, after, before)
 
-    def _look(self, snapshot: GroupedSnapshot, feed: Feed, now: float) -> GroupedSnapshot:
-        key = snapshot.contact.record.key
-        self._cached[key] = cached(snapshot, feed, self._reader.rules(key), self._reader.bound, now)
+    def _keep(self, snapshot: GroupedSnapshot, feeds: Mapping[str, Feed], now: float) -> GroupedSnapshot:
+        record = snapshot.contact.record
+        feed = feeds[record.feed]
+        moment = next_moment(snapshot, feed, self._reader.rules(record.key), self._reader.bound, now)
+        self._agenda.seen(record.key, snapshot, feed, moment, now)
         return snapshot
 
     async def _pause(self) -> None:
@@ -224,10 +251,10 @@ class EventLog:
             id = change.revision if change.revision > self._last else self._store.stamp()  # noqa: A001  # as in Event
             before = self.snapshot(record.key)
             if change.kind is ChangeKind.REMOVED:
-                self._cached.pop(record.key, None)
+                self._agenda.forget(record.key)
                 events.append(Event(id, REMOVED, at, record.key, before=before))
             else:
-                after = self._look(marked(before, self._reader.snapshot(record), id), feeds[record.feed], at.monotonic)
+                after = self._keep(marked(before, self._reader.snapshot(record), id), feeds, at.monotonic)
                 events.append(Event(id, CHANGE, at, record.key, after, before))
         self._append(events)
 

@@ -1,13 +1,18 @@
-"""Whether what was said of a contact still holds, without asking anew: most of it does, at every look.
+"""When what is said of a contact can change merely because time passes, or because of its feed.
 
-What is said follows from the record, the feed, the claim and the time. A record or claim is the same as long as it is
-the same object; a feed may be confirmed meanwhile, which only makes a live contact live for longer; and of time it
-matters only whether a boundary has come: the end of the bound, of somebody's dwell, wrap-up or time to idle.
+What is said follows from the record, the claim, the feed and the time. The log hears of a record that is replaced and
+of a claim that is made or ended. Of time only the next boundary matters: the end of the bound, of somebody's dwell,
+wrap-up or time to idle, of a claim, of what a document says. Of a feed only its phase matters: a confirmation that
+follows another makes live contacts live for longer, and says nothing new of any of them.
+
+So a contact has a moment of its own (`next_moment`), and what its feed's confirmation keeps live has the feed's
+(`feed_outlook`): thousands of contacts, one moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum, auto
 from math import inf
 from typing import Final, NamedTuple
 
@@ -21,27 +26,57 @@ SLACK: Final = 1e-3
 """Seconds around a boundary in which it is asked anew: sums and differences of times are rounded differently."""
 
 
-class CachedSnapshot(NamedTuple):
-    """What was said, the feed it was said with, and the monotonic time until which time alone changes nothing."""
+class FeedPhase(Enum):
+    """What a feed says of its contacts, as far as it is the same for all of them."""
 
-    snapshot: GroupedSnapshot
-    feed: Feed
+    DOUBTED = auto()
+    """None of them is live."""
+    UNCONFIRMED = auto()
+    """Each is live by its own reading."""
+    EARLY = auto()
+    """It was confirmed at a moment that has not come yet."""
+    LIVE = auto()
+    """All that are not in doubt themselves are live."""
+    LAPSED = auto()
+    """Its confirmation is too old: each is live by its own later reading."""
+
+
+class FeedOutlook(NamedTuple):
+    """The phase, and the monotonic moment until which it stays the same by time alone."""
+
+    phase: FeedPhase
     until: float
 
 
-def cached(snapshot: GroupedSnapshot, feed: Feed, rules: Iterable[Rule], bound: float, now: float) -> CachedSnapshot:
-    """What was said just now, and for how long it lasts. `bound` as in `service.core.presence.freshness`."""
-    record, (level, as_of, _), _, _ = snapshot.contact
-    if as_of is None:
-        return CachedSnapshot(snapshot, feed, inf)
-    if level is not Level.LIVE:
-        # What is known for a moment that has not come yet becomes live then.
-        return CachedSnapshot(snapshot, feed, as_of.monotonic if as_of.monotonic > now else inf)
-    until = as_of.monotonic + (bound if feed.bound is None else min(bound, feed.bound))
+def feed_outlook(feed: Feed, bound: float, now: float) -> FeedOutlook:
+    """What the feed says now, and for how long. `bound` as in `service.core.presence.freshness`."""
+    if feed.doubt is not None:
+        return FeedOutlook(FeedPhase.DOUBTED, inf)
+    if feed.confirmed is None:
+        return FeedOutlook(FeedPhase.UNCONFIRMED, inf)
+    begins = feed.confirmed.monotonic
+    ends = begins + _shorter(bound, feed)
+    if now < begins:
+        return FeedOutlook(FeedPhase.EARLY, begins)
+    return FeedOutlook(FeedPhase.LIVE if now <= ends else FeedPhase.LAPSED, _earlier(inf, ends, now))
+
+
+def next_moment(snapshot: GroupedSnapshot, feed: Feed, rules: Iterable[Rule], bound: float, now: float) -> float:
+    """Until when time alone changes nothing about what was said just now, the feed's own phase left aside."""
+    contact = snapshot.contact
+    record, claim = contact.record, contact.claim
+    until = inf if claim is None else _earlier(inf, claim.expires.monotonic, now)
+    if depends_on_doubt_alone(record) or record.reading is None or feed.doubt is not None:
+        return until
+    own, confirmed = record.reading.at.monotonic, feed.confirmed
+    if own > now:
+        return min(until, own)
+    if confirmed is None or own > confirmed.monotonic:
+        until = _earlier(until, own + _shorter(bound, feed), now)
     if (lapses := record.holds_until) is not None:
         until = _earlier(until, lapses, now)
     spans = record.spans
-    if spans is not None:
+    if spans is not None and contact.freshness.level is Level.LIVE:
         for rule in rules:
             if rule.dwell:
                 until = _earlier(until, spans.same + rule.dwell, now)
@@ -49,31 +84,28 @@ def cached(snapshot: GroupedSnapshot, feed: Feed, rules: Iterable[Rule], bound: 
                 until = _earlier(until, spans.call_ended + rule.wrap_up, now)
             if rule.max_idle is not None and spans.idle is not None:
                 until = _earlier(until, spans.idle + rule.max_idle, now)
-    return CachedSnapshot(snapshot, feed, until)
+    return until
 
 
-def is_still_valid(cached: CachedSnapshot, record: Record, feed: Feed, claim: Claim | None, now: float) -> bool:
-    """Whether the same would be said now. Never yes when it would not; no costs a closer look."""
-    contact = cached.snapshot.contact
-    if contact.record is not record or (contact.claim is not claim and contact.claim != claim):
-        return False
-    if record.reading is None or record.presence is None or record.doubt is not None:
-        return True  # unknown or stale, whatever becomes of the feed
-    live = contact.freshness.level is Level.LIVE
-    if feed is not cached.feed:
-        if feed.bound != cached.feed.bound:
-            return False
-        if feed.doubt is not None:
-            return not live
-        if not (live and cached.feed.doubt is None and _was_confirmed(cached.feed, feed, now)):
-            return False
-    return now + SLACK < cached.until
+def is_aged(snapshot: GroupedSnapshot, feed: Feed) -> bool:
+    """Whether nothing but a confirmation of its feed is missing for the contact to be live."""
+    contact = snapshot.contact
+    return contact.freshness.level is Level.STALE and contact.record.doubt is None and feed.doubt is None
 
 
-def _was_confirmed(old: Feed, new: Feed, now: float) -> bool:
-    if new.confirmed is None:
-        return old.confirmed is None
-    return (old.confirmed is None or old.confirmed <= new.confirmed) and new.confirmed.monotonic <= now
+def depends_on_doubt_alone(record: Record) -> bool:
+    """Whether it is unknown or stale by itself, whatever the time is and whatever becomes of its feed."""
+    return record.reading is None or record.presence is None or record.doubt is not None
+
+
+def is_certainly_the_same(snapshot: GroupedSnapshot, record: Record, claim: Claim | None) -> bool:
+    """Whether the same would be said now, by a look at the record and the claim alone; no costs a closer look."""
+    contact = snapshot.contact
+    return contact.record is record and contact.claim is claim and depends_on_doubt_alone(record)
+
+
+def _shorter(bound: float, feed: Feed) -> float:
+    return bound if feed.bound is None else min(bound, feed.bound)
 
 
 def _earlier(until: float, at: float, now: float) -> float:

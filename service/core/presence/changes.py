@@ -7,7 +7,7 @@ buffer owns it and bounds it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol, TypeVar
 
 from service.core.presence.records import Change
@@ -41,6 +41,23 @@ class ChangeBus(Protocol):
         """Hear of that from now on; call what is returned to stop. RuntimeError: too many listeners."""
         ...
 
+    def replaced(self, keys: Collection[str]) -> None:
+        """Call the listeners of replaced records: these have a new one that was not published; never raises."""
+        ...
+
+    def listen_for_replaced(self, listener: Callable[[Collection[str]], None]) -> Callable[[], None]:
+        """Hear of that from now on; call what is returned to stop. RuntimeError: too many listeners."""
+        ...
+
+    def reread(self) -> None:
+        """Call the listeners of readings: contacts were read again and are the same, so that their records stay, and
+        what was stale by its age alone may be live; never raises."""
+        ...
+
+    def listen_for_reread(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Hear of that from now on; call what is returned to stop. RuntimeError: too many listeners."""
+        ...
+
 
 class LocalBus:
     """The bus of one process."""
@@ -49,9 +66,11 @@ class LocalBus:
         self._limit = limit
         self._listeners: dict[object, Listener] = {}
         self._doubters: dict[object, Callable[[], None]] = {}
+        self._replacers: dict[object, Callable[[Collection[str]], None]] = {}
+        self._readers: dict[object, Callable[[], None]] = {}
 
     def __len__(self) -> int:
-        return len(self._listeners) + len(self._doubters)
+        return len(self._listeners) + len(self._doubters) + len(self._replacers) + len(self._readers)
 
     def publish(self, changes: Sequence[Change]) -> None:
         if not changes:
@@ -69,11 +88,33 @@ class LocalBus:
             except Exception:  # noqa: BLE001  as above
                 _log.exception("a listener of doubts failed")
 
+    def replaced(self, keys: Collection[str]) -> None:
+        if not keys:
+            return
+        for listener in tuple(self._replacers.values()):
+            try:
+                listener(keys)
+            except Exception:  # noqa: BLE001  as above
+                _log.exception("a listener of replaced records failed")
+
+    def reread(self) -> None:
+        for listener in tuple(self._readers.values()):
+            try:
+                listener()
+            except Exception:  # noqa: BLE001  as above
+                _log.exception("a listener of readings failed")
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._add(self._listeners, listener)
 
     def listen_for_doubts(self, listener: Callable[[], None]) -> Callable[[], None]:
         return self._add(self._doubters, listener)
+
+    def listen_for_replaced(self, listener: Callable[[Collection[str]], None]) -> Callable[[], None]:
+        return self._add(self._replacers, listener)
+
+    def listen_for_reread(self, listener: Callable[[], None]) -> Callable[[], None]:
+        return self._add(self._readers, listener)
 
     def _add(self, among: dict[object, T], listener: T) -> Callable[[], None]:
         if len(self) >= self._limit:

@@ -22,6 +22,7 @@ Ages are differences of monotonic time, so that no change of the wall clock can 
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from service.core.clock import Moment
@@ -54,11 +55,17 @@ def default_bound(safety_interval: float) -> float:
 
 def last_known(record: Record, feed: Feed) -> Moment | None:
     """The last moment for which the state is known to have been true, or None."""
-    if record.presence is None or record.reading is None:
+    if record.presence is None or record.rests_on is None:
         return None
-    own = record.reading.at
+    own = record.rests_on.start.at
     other = feed.confirmed if record.doubt is None else record.doubt.as_of
     return own if other is None or own >= other else other
+
+
+@lru_cache(maxsize=1024)
+def _live(as_of: Moment) -> Freshness:
+    """One for all contacts of a reply: there may be a hundred thousand."""
+    return Freshness(Level.LIVE, as_of)
 
 
 def assess(record: Record, feed: Feed, monotonic: float, bound: float) -> Freshness:
@@ -78,7 +85,7 @@ def assess(record: Record, feed: Feed, monotonic: float, bound: float) -> Freshn
         bound = min(bound, feed.bound)
     age = monotonic - as_of.monotonic
     if 0 <= age <= bound:
-        return Freshness(Level.LIVE, as_of)
+        return _live(as_of)
     if age < 0:
         return Freshness(Level.STALE, as_of, "last known for a moment that has not come yet")
     return Freshness(Level.STALE, as_of, f"not confirmed for {age:.0f} seconds")

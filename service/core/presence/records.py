@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+import msgspec
 
 from pws_soap.models import Presence, PresenceState
 from service.core.clock import Moment
@@ -27,8 +28,23 @@ class ReadingStart(NamedTuple):
     at: Moment
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class SharedReading(msgspec.Struct, eq=False, gc=False):
+    """A reading that all records share of which a reply told, as long as nothing else is read of them.
+
+    So a reply that says the same as the one before moves one value on, not thousands of records. Only the store changes
+    it. `settled` is the order at which it was taken in. `sure` counts the records of the store that rest on it and are
+    not in doubt; where `reply` is set, it told of `named` contacts, and all of them were sure then.
+    """
+
+    start: ReadingStart
+    settled: int
+    source: Source
+    sure: int = 0
+    reply: tuple[Presence, ...] | None = None
+    named: int = 0
+
+
+class Doubt(msgspec.Struct, frozen=True, gc=False):
     """Why a state may no longer be true.
 
     `order` is its place in the store's order of events: only a reading that began later can settle it. `as_of` is the
@@ -41,8 +57,7 @@ class Doubt:
     as_of: Moment | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(msgspec.Struct, frozen=True, gc=False):
     """What keeps contacts up to date: the subscription of one end user, whatever its id at the moment.
 
     `confirmed` is when the last successful change-only fetch began: what it did not name had not changed until then.
@@ -95,13 +110,12 @@ def _idle_from(presence: Presence, at: Moment) -> float | None:
     return at.monotonic - max(0.0, at.wall - presence.idle_since.timestamp())
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A watched contact and what is known of it.
 
     `contact` is its spelling as first watched, `key` the form to compare. `presence` is None until the first reading;
-    `reading` is the last one that counts, `settled` the order at which it was taken in. `problem` says why the
-    last document could not be read; the presence is then an older one.
+    `rests_on` is the last reading that counts. `problem` says why the last document could not be read; the presence is
+    then an older one.
     """
 
     key: str
@@ -109,13 +123,21 @@ class Record:
     feed: str
     revision: int
     presence: Presence | None = None
-    reading: ReadingStart | None = None
-    settled: int = 0
+    rests_on: SharedReading | None = None
     changed_at: Moment | None = None
-    source: Source | None = None
     doubt: Doubt | None = None
     problem: str | None = None
     spans: Spans | None = None
+
+    @property
+    def reading(self) -> ReadingStart | None:
+        """When the last reading that counts began."""
+        return None if self.rests_on is None else self.rests_on.start
+
+    @property
+    def source(self) -> Source | None:
+        """How the state was last read."""
+        return None if self.rests_on is None else self.rests_on.source
 
     @property
     def holds_until(self) -> float | None:
@@ -139,8 +161,7 @@ class ChangeKind(StrEnum):
     REMOVED = "removed"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One step of the global revision. `record` is the contact afterwards; for a removal, as it was last."""
 
     revision: int
@@ -149,8 +170,7 @@ class Change:
     before: Record | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PutReport:
+class PutReport(msgspec.Struct, frozen=True, gc=False):
     """What became of a reply.
 
     `contested` and `unreadable` name contacts that must be read again: their state stays in doubt until then.
@@ -163,8 +183,7 @@ class PutReport:
     strangers: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSummary:
+class StoreSummary(msgspec.Struct, frozen=True, gc=False):
     """The store in numbers: contacts watched, how many were ever read, and what was odd since the start."""
 
     contacts: int

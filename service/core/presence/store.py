@@ -15,12 +15,13 @@ How a fetch uses it:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pws_soap.models import Presence
 from service.core.clock import Moment
 from service.core.presence.changes import ChangeBus
+from service.core.presence.freshness import Level
 from service.core.presence.records import Change, Feed, PutReport, ReadingStart, Record, Source, StoreSummary
 
 
@@ -34,6 +35,12 @@ class Store(Protocol):
     @property
     def revision(self) -> int:
         """Counts changes; each change takes the next number."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Grows whenever a record, a feed or the revision changes: as long as it is the same, only time and claims can
+        change an answer."""
         ...
 
     def stamp(self) -> int:
@@ -61,8 +68,23 @@ class Store(Protocol):
         """To be called before a fetch is sent."""
         ...
 
-    def put(self, presences: Iterable[Presence], reading: ReadingStart, *, source: Source) -> PutReport:
+    def put(self, presences: Sequence[Presence], reading: ReadingStart, *, source: Source) -> PutReport:
         """Take in a reply. Of a contact that it names twice, the last one counts; strangers are counted."""
+        ...
+
+    def put_in_steps(
+        self, presences: Sequence[Presence], reading: ReadingStart, *, source: Source
+    ) -> Generator[None, None, PutReport]:
+        """The same, so that a long reply holds nobody up: between two steps anything else may be done.
+
+        Each contact is taken in as if the reply had come at its step. What is said of all that the reply does not name
+        (`confirm`, `trust`) is true only after the last one. Who gives up on the way has the rest of it lost.
+        """
+        ...
+
+    def repeats(self, presences: Sequence[Presence]) -> bool:
+        """Whether a reply is the very one that was taken in last, and whom it names were sure since: nothing has to be
+        asked of any of them again."""
         ...
 
     def confirm(self, feed: str, reading: ReadingStart) -> None:
@@ -95,7 +117,12 @@ class Store(Protocol):
         ...
 
     def records(self, after: str = "") -> Sequence[Record]:
-        """All contacts in the order of their keys, those beyond the key `after`."""
+        """All contacts in the order of their keys, those beyond the key `after`. A view, valid until the store
+        changes."""
+        ...
+
+    def keys(self, feed: str) -> Collection[str]:
+        """The keys of a feed's contacts, in no order: a view, valid until the store changes."""
         ...
 
     def feeds(self) -> Mapping[str, Feed]:
@@ -104,6 +131,18 @@ class Store(Protocol):
 
     def unsettled(self, feed: str | None = None) -> list[str]:
         """Contacts (of one feed) that want reading: never read, or in doubt."""
+        ...
+
+    def unknown(self, feed: str) -> Collection[str]:
+        """The keys of a feed's contacts whose state was read as UNKNOWN, in no order: a view, as `keys`."""
+        ...
+
+    def known(self, feed: str) -> int:
+        """How many of a feed's contacts have a state that is not UNKNOWN."""
+        ...
+
+    def levels(self, bound: float) -> Mapping[Level, int]:
+        """How many contacts are live, stale and unknown now; `bound` as in `service.core.presence.freshness`."""
         ...
 
     def summary(self) -> StoreSummary:

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from pws_soap import pidf
-from service.cli import run
+from service.cli.command_line import run
 
 ANN = (
     '<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:ann@example.com"><person><activities>'

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import run
+from service.cli.command_line import run
 from service.cli.demo import command as demo
 from service.cli.demo import loopback
 from tests.cli.at_terminal import FULL_SCREEN, ORDINARY_SCREEN, PROGRAM, at_terminal

@@ -544,7 +544,7 @@ def test_a_timeout_that_is_none(seconds: str, office: CommandOffice) -> None:
 
 def test_the_environment_alone_will_do(office: CommandOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with every other command."""
-    from service.cli import run
+    from service.cli.command_line import run
 
     port = free_port()
     for name, value in {

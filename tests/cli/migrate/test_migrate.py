@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import run
+from service.cli.command_line import run
 from service.config import load
 from tests.support.sample_scripts import samples
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.cli import run
+from service.cli.command_line import run
 from service.cli.shared import duration
 
 

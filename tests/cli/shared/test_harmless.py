@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import service.cli
+import service.cli.command_line
 from pws_soap.client import PwsClient
 from pws_soap.errors import NO_DESCRIPTORS_LEFT, Unreachable
 from pws_soap.models import Presence, PresenceState, PresenceType
-from service.cli import run
+from service.cli.command_line import run
 from service.cli.shared import hints, logs
 from service.cli.shared.harmless import harmless_json, json_text, printable
 from tests.cli.configured import configure
@@ -165,7 +165,7 @@ def test_a_command_that_cannot_open_anything_says_so(
         def fail(*_args: object, number: int = number, **_options: object) -> None:
             raise OSError(number, "no")
 
-        monkeypatch.setattr(service.cli.cli, "main", fail)
+        monkeypatch.setattr(service.cli.command_line.cli, "main", fail)
         assert run(["poll"]) == 1
         assert capsys.readouterr().err.startswith(f"Error: {code}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from service.cli import run
+from service.cli.command_line import run
 from service.cli.shared.ranges import Real, Whole
 
 

@@ -11,7 +11,7 @@ import pytest
 from pws_soap import errors
 from pws_soap.errors import Fault, Redirected
 from pws_soap.models import Secret, Session, SessionKind
-from service.cli import run
+from service.cli.command_line import run
 from service.cli.shared import output, sessions
 from service.config import load
 from tests.cli.configured import configure

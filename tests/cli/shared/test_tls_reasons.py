@@ -15,7 +15,7 @@ from cryptography import x509
 
 from pws_soap import lifecycle
 from pws_soap.models import Secret
-from service.cli import run
+from service.cli.command_line import run
 from service.cli.shared.sessions import client_of
 from service.config import load
 from service.core.clock import SystemClock

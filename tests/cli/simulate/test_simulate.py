@@ -18,7 +18,7 @@ import trustme
 from pws_soap.client import PwsClient
 from pws_soap.errors import Fault, Redirected
 from pws_soap.simulator import KNOWN_CALLBACK_PORTS, Options
-from service.cli import run
+from service.cli.command_line import run
 from service.cli.shared.signals import stop_at_signals
 from service.cli.simulate import command as simulate
 from service.cli.simulate import words as simulate_words

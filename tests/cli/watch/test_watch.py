@@ -15,7 +15,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from service.cli import run
+from service.cli.command_line import run
 from service.cli.terminal import lines
 from service.cli.terminal.contact import read
 from service.cli.terminal.follow import StreamEvent

@@ -6,7 +6,7 @@ import pytest
 
 from service.core.clock import Moment
 from service.core.presence.freshness import Freshness, Level, assess, default_bound, last_known
-from service.core.presence.records import Doubt, Feed, ReadingStart, Record
+from service.core.presence.records import Doubt, Feed, ReadingStart, Record, SharedReading, Source
 from tests.support.bare_service import BUSY, presence
 
 BOUND = 100.0
@@ -28,7 +28,7 @@ def record(
         "dispatcher",
         1,
         presence=presence("ann@example.com", BUSY) if readable and read is not None else None,
-        reading=ReadingStart(1, at(read)) if read is not None else None,
+        rests_on=SharedReading(ReadingStart(1, at(read)), 2, Source.POLLED) if read is not None else None,
         doubt=doubt,
         problem=problem,
     )
@@ -81,7 +81,12 @@ def test_row(row: tuple[Record, Feed, Level, float | None, str | None]) -> None:
 def test_wall_time_has_no_say() -> None:
     """A state that was read when the wall clock stood a year ahead is live all the same, and as old as it is."""
     ahead = Record(
-        "a", "a", "dispatcher", 1, presence("a@b"), ReadingStart(1, Moment(950.0, 1_830_000_000)), doubt=None
+        "a",
+        "a",
+        "dispatcher",
+        1,
+        presence("a@b"),
+        SharedReading(ReadingStart(1, Moment(950.0, 1_830_000_000)), 2, Source.POLLED),
     )
     assert assess(ahead, feed(), NOW, BOUND).level is Level.LIVE
     assert assess(ahead, feed(), NOW + 51, BOUND).level is Level.STALE

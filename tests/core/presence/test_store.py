@@ -73,7 +73,7 @@ def test_records_are_ordered_and_can_begin_after_a_key() -> None:
     assert [record.key for record in case.store.records()] == [ANN, "b@example.com", CID]
     assert [record.key for record in case.store.records(after=ANN)] == ["b@example.com", CID]
     assert [record.key for record in case.store.records(after="b")] == ["b@example.com", CID]
-    assert case.store.records(after=CID) == []
+    assert list(case.store.records(after=CID)) == []
 
 
 def test_watching_and_unwatching_are_changes() -> None:

@@ -1,0 +1,155 @@
+"""Remembers what documents mean, by their bytes: a document that comes again unchanged is not read again.
+
+A reply names everybody who is watched when a subscription is new or contacts are polled, and hardly any of them has
+changed. Of each document a digest is kept, not the document, beside the presence that was read of it; of each contact
+the last document alone.
+
+Only a reading that depends on nothing but the document is kept. One with a `from` or `until` depends on the moment (RFC
+4480), so such a document is read each time.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from hashlib import sha256
+from itertools import islice
+from typing import Final
+
+from lxml import etree
+
+from pws_soap.errors import PidfError
+from pws_soap.models import Presence
+from pws_soap.pidf.carrier import read_list, to_presence
+from pws_soap.pidf.reader import read_element
+from pws_soap.pidf.source import DocumentParser
+from pws_soap.pidf.split import START
+
+MAX_KEPT: Final = 131_072
+"""Documents whose reading is kept, in some 300 bytes each beside the presence itself; beyond, the oldest go."""
+
+_PROLOG: Final = re.compile(
+    rb"\s*(?:<\?xml\s+version\s*=\s*[\"']1\.[01][\"'](?:\s+encoding\s*=\s*[\"'](?:utf-8|us-ascii)[\"'])?"
+    rb"(?:\s+standalone\s*=\s*[\"'](?:yes|no)[\"'])?\s*\?>\s*)?(?=<)",
+    re.IGNORECASE,
+)
+"""What may precede a document in a text: white space, and a declaration of an encoding that is UTF-8."""
+_TIMES: Final = re.compile(rb"(?:from|until)\s*=")
+
+
+_MAX_SEARCHED: Final = 2 * 1024 * 1024
+
+
+class KeptReadings:
+    """Reads documents, and remembers the last of each contact."""
+
+    def __init__(self, most: int = MAX_KEPT) -> None:
+        self._most = most // 2
+        self._young: dict[bytes, Presence] = {}  # by digest
+        self._old: dict[bytes, Presence] = {}
+        self._last: dict[str, bytes] = {}  # the digest of each contact's document
+        self.read = 0
+        """Documents that were read, since they were not known."""
+        self.passing = 0
+        """Those of them whose reading is not kept."""
+
+    def __repr__(self) -> str:
+        return f"<KeptReadings of {len(self)} documents>"
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def known(self, piece: bytes) -> Presence | None:
+        """What these very bytes (of a document without its end tag, which its first tag names) were last read as."""
+        digest = sha256(piece).digest()
+        presence = self._young.get(digest)
+        if presence is None and (presence := self._old.get(digest)) is not None:
+            self._keep(digest, presence)
+        return presence
+
+    def presence(
+        self, source: DocumentParser, piece: bytes, last: bytes, now: datetime, *, in_text: bool, escaped: bool = False
+    ) -> Presence | None:
+        """What a document means: `piece` and its end tag `last`, where nothing but white space precedes it (and a
+        declaration, where it is `in_text`).
+
+        None where that cannot be told from these bytes alone.
+        """
+        try:
+            document = _unescaped(piece + last) if escaped else piece + last
+        except etree.XMLSyntaxError:
+            return None
+        prolog = _PROLOG.match(document)
+        start = prolog.end() if prolog is not None else 0
+        if prolog is None or (start and not in_text and not document[:start].isspace()):
+            return None
+        document = document[start:]
+        lowered = document.lower()
+        if not _is_one(document, lowered) or (in_text and b"<?" in document):
+            return None  # a text is divided into documents by rules of its own (`split`)
+        self.read += 1
+        try:
+            reading = read_element(source.parse(document, strict=not in_text), now, counted=True)
+        except PidfError:
+            # What is wrong with it may be another's fault, or the whole reply's.
+            if not in_text or b"<!" in document or not _is_text(document):
+                return None
+            readings = list(read_list(document, now))
+            if len(readings) != 1:
+                return None
+            (reading,) = readings
+        if reading.contact is None:
+            return None
+        presence = to_presence(reading)
+        if presence.problem is None and is_timeless(document):
+            self._keep(sha256(piece).digest(), presence)
+        else:
+            self.passing += 1
+        return presence
+
+    def _keep(self, digest: bytes, presence: Presence) -> None:
+        before = self._last.get(presence.contact)
+        if before is not None:
+            self._young.pop(before, None)
+            self._old.pop(before, None)
+        elif len(self._young) >= self._most:
+            self._young, self._old = {}, self._young
+            self._last = {kept.contact: each for each, kept in self._old.items()}
+        self._young[digest] = presence
+        self._last[presence.contact] = digest
+
+
+def _is_one(document: bytes, lowered: bytes) -> bool:
+    """Whether the document begins at once, and no other in it."""
+    if START.match(document) and lowered.count(b"<presence") + lowered.count(b":presence") == 1:
+        return True  # nearly all, and found much faster than by the expression
+    openings = [opening.start() for opening in islice(START.finditer(document), 2)]
+    return openings == [0]
+
+
+def is_timeless(text: bytes) -> bool:
+    """Whether documents, or a reply with documents, say nowhere from or until when something holds.
+
+    Where they might, which is as good as never, one search decides; a text too long for that is taken as if they did.
+    """
+    if len(text) > _MAX_SEARCHED:
+        return False
+    lowered = text.lower()
+    return (b"until" not in lowered and b"from" not in lowered) or _TIMES.search(lowered) is None
+
+
+def _is_text(document: bytes) -> bool:
+    """Whether XML can have these characters at all."""
+    try:
+        etree.fromstring(b"<t><![CDATA[" + document + b"]]></t>")
+    except etree.XMLSyntaxError:
+        return False
+    return True
+
+
+def _unescaped(piece: bytes) -> bytes:
+    """The text that a piece of XML without tags stands for."""
+    root = etree.fromstring(b"<t>" + piece + b"</t>", etree.XMLParser(resolve_entities=False, no_network=True))
+    if len(root):
+        raise etree.XMLSyntaxError("a tag in text", 0, 0, 0)
+    return (root.text or "").encode()
