@@ -245,6 +245,8 @@ class Fetcher:
             self._store.trust(tracked.feed)
         tracked.fetches += 1
         tracked.fetch_failures = 0
+        if not (unattributed or tracked.sweep_left or self._poller.unsettled(tracked)):  # nothing is left to poll
+            tracked.poll_failures, tracked.poll_error = 0, None
         tracked.last_error = None
         tracked.last_fetch = reading.at
         if not expected:
@@ -264,7 +266,7 @@ class Fetcher:
         tracked.unattributed_entry = what
         self._subscriptions.counters.unattributed += len(unattributed)
         self._doubt_all(tracked, unattributed)
-        tracked.poll_due = 0.0
+        tracked.poll_soon()
 
     def _doubt_all(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
         about = _names(unattributed) or f"nobody that is named ({unattributed[0].problem})"
@@ -303,7 +305,7 @@ class Fetcher:
                 self._store.doubt_contacts(
                     other.subscription.contacts, "a fetch of an older subscription came in between"
                 )
-                other.poll_due = 0.0
+                other.poll_soon()
 
 
 def _names(unattributed: list[Presence]) -> str:

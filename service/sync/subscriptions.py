@@ -150,6 +150,17 @@ class TrackedSubscription:
         """The session key and id under which it is fetched."""
         return FetchTarget(self.ref, self.subscription.session.key)
 
+    @property
+    def fails(self) -> bool:
+        """Whether its last fetch or poll failed, left contacts in doubt, or named somebody else."""
+        return bool(self.fetch_failures or self.poll_failures or self.unattributed)
+
+    def poll_soon(self) -> None:
+        """What it carries is in doubt: poll it at once, unless polls are failing. Then their pause is kept, since a
+        server that lets polls fail may give cause for doubt as often as it is asked."""
+        if self.poll_error is None:
+            self.poll_due = 0.0
+
 
 @dataclass(slots=True)
 class FetcherCounters:
@@ -165,11 +176,15 @@ class FetcherCounters:
 
 
 class FailingFeed(NamedTuple):
-    """A feed whose last fetch failed, and whose subscription is gone since."""
+    """A feed whose last fetch or poll failed, and whose subscription is gone since."""
 
     failures: int
     since: float
     error: str | None
+    poll_failures: int
+    polls_failing_since: float
+    poll_error: str | None
+    poll_due: float
 
 
 class Subscriptions:
