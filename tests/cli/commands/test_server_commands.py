@@ -226,6 +226,27 @@ def test_poll_completes_names_and_needs_no_subscription(office: CommandOffice) -
 
 
 @pytest.mark.parametrize(
+    "spelling",
+    [
+        "ann@example.com:5060",
+        "ann@example.com.",
+        "%61nn@example.com",
+        "\uff41nn@example.com",
+        "Ann <sip:ann@example.com>",
+        "sips:ann@example.com;transport=tls",
+        "ann@example.com/laptop",
+        "ann:5060",
+    ],
+)
+def test_poll_reads_a_contact_in_any_spelling(office: CommandOffice, spelling: str) -> None:
+    """The server knows one of them; the others would come back as UNKNOWN."""
+    office.at_server(lambda: office.simulator.change("ann@example.com", state=State.BUSY))
+    result = office.pws("poll", spelling, "--type", "BASIC_PRESENCE")
+    assert [line.split() for line in result.out.splitlines()[1:]] == [["ann@example.com", "BUSY"]]
+    assert result.code == 0
+
+
+@pytest.mark.parametrize(
     ("answered", "said"),
     [
         ([], "the server said nothing about ann@example.com, joe@example.com"),
