@@ -1,9 +1,9 @@
 // Prints the presence of contacts, with what Mono's wsdl makes of the WSDL (wsdl.exe of .NET Framework does the same).
 //
-//     PWS_PASSWORD=secret mono PresenceClient.exe http://127.0.0.1:8082/presence-service/soap ann@example.com
+//     SOAP_PASSWORD=secret mono PresenceClient.exe http://127.0.0.1:8082/presence-service/soap ann@example.com
 //
-// PWS_USER, PWS_PASSWORD: the application user. PWS_END_USER: who subscribes. PWS_CALLBACK: where notifications go.
-// PWS_SOAP=1.2: that version instead of 1.1.
+// SOAP_USER, SOAP_PASSWORD: the application user. SOAP_END_USER: who subscribes. SOAP_CALLBACK: where notifications go.
+// SOAP_VERSION=1.2: that version instead of 1.1.
 
 using System;
 using System.Linq;
@@ -22,7 +22,7 @@ public static class PresenceClient
         return new PresenceSoapService
         {
             Url = url, // the address in the WSDL is a placeholder
-            SoapVersion = Setting("PWS_SOAP", "1.1") == "1.2" ? SoapProtocolVersion.Soap12 : SoapProtocolVersion.Soap11,
+            SoapVersion = Setting("SOAP_VERSION", "1.1") == "1.2" ? SoapProtocolVersion.Soap12 : SoapProtocolVersion.Soap11,
             // "string" is how wsdl calls the header's class, after the type of the element session-key.
             sessionkey = key == null ? null : new @string { Text = new[] { key } },
         };
@@ -58,16 +58,16 @@ public static class PresenceClient
         var url = arguments[0];
         var contacts = arguments.Skip(1).Select(uri => new Contact { contactURI = uri }).ToArray();
 
-        var key = Login(url, Setting("PWS_USER", "pwsapp"), Setting("PWS_PASSWORD", "secret"), ItemChoiceType.password);
+        var key = Login(url, Setting("SOAP_USER", "pwsapp"), Setting("SOAP_PASSWORD", "secret"), ItemChoiceType.password);
         var application = Server(url, key);
         try
         {
-            var user = Server(url, Login(url, Setting("PWS_END_USER", "dispatcher"), key, ItemChoiceType.appsessionid));
+            var user = Server(url, Login(url, Setting("SOAP_END_USER", "dispatcher"), key, ItemChoiceType.appsessionid));
             Console.WriteLine("logged in");
 
             var endpoint = application.registerEndPoint(new registerEndPoint
             {
-                url = Setting("PWS_CALLBACK", "http://127.0.0.1:8080/presence"), endPointID = 0, expiration = 3600,
+                url = Setting("SOAP_CALLBACK", "http://127.0.0.1:8080/presence"), endPointID = 0, expiration = 3600,
             }).endPointID;
             var subscription = user.subscribe(new subscribe
             {

@@ -18,9 +18,9 @@ import presence.Unsubscribe;
 /**
  * Prints the presence of contacts, with JAX-WS and what wsimport makes of the WSDL.
  *
- * <pre>PWS_PASSWORD=secret java ... PresenceClient http://127.0.0.1:8082/presence-service/soap ann@example.com</pre>
+ * <pre>SOAP_PASSWORD=secret java ... PresenceClient http://127.0.0.1:8082/presence-service/soap ann@example.com</pre>
  *
- * PWS_USER, PWS_PASSWORD: the application user. PWS_END_USER: who subscribes. PWS_CALLBACK: where notifications go.
+ * SOAP_USER, SOAP_PASSWORD: the application user. SOAP_END_USER: who subscribes. SOAP_CALLBACK: where notifications go.
  */
 public final class PresenceClient {
     private static final int SESSION_KEY_NOT_VALID = 101;
@@ -42,18 +42,18 @@ public final class PresenceClient {
         uris.stream().map(PresenceClient::contact).forEach(contacts.getContact()::add);
 
         Login password = new Login();
-        password.setUsername(setting("PWS_USER", "pwsapp"));
-        password.setPassword(setting("PWS_PASSWORD", "secret"));
+        password.setUsername(setting("SOAP_USER", "pwsapp"));
+        password.setPassword(setting("SOAP_PASSWORD", "secret"));
         String application = login(password);
         try {
             Login endUser = new Login();
-            endUser.setUsername(setting("PWS_END_USER", "dispatcher"));
+            endUser.setUsername(setting("SOAP_END_USER", "dispatcher"));
             endUser.setAppSessionId(application);
             String user = login(endUser);
             System.out.println("logged in");
 
             Holder<Integer> endpoint = new Holder<>(0); // 0: a new one
-            String callback = setting("PWS_CALLBACK", "http://127.0.0.1:8080/presence");
+            String callback = setting("SOAP_CALLBACK", "http://127.0.0.1:8080/presence");
             server.registerEndPoint(callback, endpoint, 3600, application);
             Holder<Integer> subscription = new Holder<>(0);
             server.subscribe(contacts, "PRESENCE_NOTIFICATION", 3600, endpoint.value, subscription, user);

@@ -1,10 +1,10 @@
 /**
  * Prints the presence of contacts, with node-soap (npm install soap).
  *
- *     PWS_PASSWORD=secret node presence.mjs http://127.0.0.1:8082/presence-service/soap ann@example.com joe@example.com
+ *     SOAP_PASSWORD=secret node presence.mjs http://127.0.0.1:8082/presence-service/soap ann@example.com joe@example.com
  *
- * PWS_USER, PWS_PASSWORD: the application user. PWS_END_USER: who subscribes. PWS_CALLBACK: where notifications go.
- * PWS_SOAP=1.2: that version instead of 1.1.
+ * SOAP_USER, SOAP_PASSWORD: the application user. SOAP_END_USER: who subscribes. SOAP_CALLBACK: where notifications go.
+ * SOAP_VERSION=1.2: that version instead of 1.1.
  */
 
 import soap from 'soap';
@@ -12,11 +12,11 @@ import soap from 'soap';
 const PWS = 'urn:cisco:cup:presence:soap';
 const SESSION_KEY_NOT_VALID = 101;
 const {
-    PWS_USER = 'pwsapp',
-    PWS_PASSWORD = 'secret',
-    PWS_END_USER = 'dispatcher',
-    PWS_CALLBACK = 'http://127.0.0.1:8080/presence',
-    PWS_SOAP = '1.1',
+    SOAP_USER = 'pwsapp',
+    SOAP_PASSWORD = 'secret',
+    SOAP_END_USER = 'dispatcher',
+    SOAP_CALLBACK = 'http://127.0.0.1:8080/presence',
+    SOAP_VERSION = '1.1',
 } = process.env;
 
 const [url, ...uris] = process.argv.slice(2);
@@ -55,15 +55,15 @@ function printPresence(how, { presenceResponse }) {
 async function main() {
     client = await soap.createClientAsync(`${url}?wsdl`, {
         endpoint: url, // the address in the WSDL is a placeholder
-        forceSoap12Headers: PWS_SOAP === '1.2',
+        forceSoap12Headers: SOAP_VERSION === '1.2',
     });
-    const application = await login({ username: PWS_USER, password: PWS_PASSWORD });
+    const application = await login({ username: SOAP_USER, password: SOAP_PASSWORD });
     try {
-        const user = await login({ username: PWS_END_USER, 'app-session-id': application });
+        const user = await login({ username: SOAP_END_USER, 'app-session-id': application });
         console.log('logged in');
 
         const { endPointID } = await call('registerEndPoint', {
-            url: PWS_CALLBACK, endPointID: 0, expiration: 3600,
+            url: SOAP_CALLBACK, endPointID: 0, expiration: 3600,
         }, application);
         const { subscriptionID } = await call('subscribe', {
             contactsList, subscriptionType: 'PRESENCE_NOTIFICATION', expiration: 3600, endPointID, subscriptionID: 0,

@@ -2,10 +2,10 @@
 /**
  * Prints the presence of contacts, with PHP's SoapClient (php-soap).
  *
- *     PWS_PASSWORD=secret php presence.php http://127.0.0.1:8082/presence-service/soap ann@example.com joe@example.com
+ *     SOAP_PASSWORD=secret php presence.php http://127.0.0.1:8082/presence-service/soap ann@example.com joe@example.com
  *
- * PWS_USER, PWS_PASSWORD: the application user. PWS_END_USER: who subscribes. PWS_CALLBACK: where notifications go.
- * PWS_SOAP=1.2: that version instead of 1.1.
+ * SOAP_USER, SOAP_PASSWORD: the application user. SOAP_END_USER: who subscribes. SOAP_CALLBACK: where notifications go.
+ * SOAP_VERSION=1.2: that version instead of 1.1.
  */
 
 declare(strict_types=1);
@@ -45,7 +45,7 @@ $contacts = ['contact' => array_map(fn (string $uri): array => ['contactURI' => 
 
 $soap = new SoapClient("$url?wsdl", [
     'location' => $url, // the address in the WSDL is a placeholder
-    'soap_version' => setting('PWS_SOAP', '1.1') === '1.2' ? SOAP_1_2 : SOAP_1_1,
+    'soap_version' => setting('SOAP_VERSION', '1.1') === '1.2' ? SOAP_1_2 : SOAP_1_1,
     'cache_wsdl' => WSDL_CACHE_NONE,
     'features' => SOAP_SINGLE_ELEMENT_ARRAYS, // a list of one contact is a list, too
 ]);
@@ -54,15 +54,15 @@ $soap = new SoapClient("$url?wsdl", [
 $call = fn (string $key, string $operation, array $content = []): object =>
     $soap->__soapCall($operation, [$content], null, new SoapHeader(PWS, 'session-key', $key));
 
-$password = ['username' => setting('PWS_USER', 'pwsapp'), 'password' => setting('PWS_PASSWORD', 'secret')];
+$password = ['username' => setting('SOAP_USER', 'pwsapp'), 'password' => setting('SOAP_PASSWORD', 'secret')];
 $application = session_key($soap->login($password + ['force' => false])); // false: the same key as before, if it lives
 try {
-    $end_user = ['username' => setting('PWS_END_USER', 'dispatcher'), 'app-session-id' => $application];
+    $end_user = ['username' => setting('SOAP_END_USER', 'dispatcher'), 'app-session-id' => $application];
     $user = session_key($soap->login($end_user + ['force' => false]));
     echo "logged in\n";
 
     $endpoint = $call($application, 'registerEndPoint', [
-        'url' => setting('PWS_CALLBACK', 'http://127.0.0.1:8080/presence'), 'endPointID' => 0, 'expiration' => 3600,
+        'url' => setting('SOAP_CALLBACK', 'http://127.0.0.1:8080/presence'), 'endPointID' => 0, 'expiration' => 3600,
     ])->endPointID;
     $subscription = $call($user, 'subscribe', [
         'contactsList' => $contacts, 'subscriptionType' => 'PRESENCE_NOTIFICATION', 'expiration' => 3600,

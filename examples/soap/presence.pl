@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 # Prints the presence of contacts, with SOAP::Lite (libsoap-lite-perl).
 #
-#     PWS_PASSWORD=secret perl presence.pl http://127.0.0.1:8082/presence-service/soap ann@example.com joe@example.com
+#     SOAP_PASSWORD=secret perl presence.pl http://127.0.0.1:8082/presence-service/soap ann@example.com joe@example.com
 #
-# PWS_USER, PWS_PASSWORD: the application user. PWS_END_USER: who subscribes. PWS_CALLBACK: where notifications go.
-# PWS_SOAP=1.2: that version instead of 1.1.
+# SOAP_USER, SOAP_PASSWORD: the application user. SOAP_END_USER: who subscribes. SOAP_CALLBACK: where notifications go.
+# SOAP_VERSION=1.2: that version instead of 1.1.
 
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ package Fault {
 
 my ($url, @uris) = @ARGV;
 
-SOAP::Lite->soapversion($ENV{PWS_SOAP} // '1.1');    # of all of them: before the first is made
+SOAP::Lite->soapversion($ENV{SOAP_VERSION} // '1.1');    # of all of them: before the first is made
 my $soap = SOAP::Lite->new(proxy => $url);
 $soap->ns(PWS, 'pws');               # every element is qualified, those inside an operation too
 $soap->autotype(0);                  # the schema knows the types: no xsi:type
@@ -76,12 +76,12 @@ sub print_presence {
 my @contacts_list = (contactsList => [map { SOAP::Data->name('pws:contact')->attr({ contactURI => $_ }) } @uris]);
 my @basic = (presenceType => 'BASIC_PRESENCE');
 
-my $application = login(username => $ENV{PWS_USER} // 'pwsapp', password => $ENV{PWS_PASSWORD} // 'secret');
+my $application = login(username => $ENV{SOAP_USER} // 'pwsapp', password => $ENV{SOAP_PASSWORD} // 'secret');
 my $done = eval {
-    my $user = login(username => $ENV{PWS_END_USER} // 'dispatcher', 'app-session-id' => $application);
+    my $user = login(username => $ENV{SOAP_END_USER} // 'dispatcher', 'app-session-id' => $application);
     say 'logged in';
 
-    my $callback = $ENV{PWS_CALLBACK} // 'http://127.0.0.1:8080/presence';
+    my $callback = $ENV{SOAP_CALLBACK} // 'http://127.0.0.1:8080/presence';
     my $endpoint = call($application, 'registerEndPoint', url => $callback, endPointID => 0, expiration => 3600)
         ->valueof('//endPointID');
     my $subscription = call($user, 'subscribe', @contacts_list, subscriptionType => 'PRESENCE_NOTIFICATION',

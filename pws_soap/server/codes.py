@@ -41,7 +41,7 @@ TEXTS: Final[dict[int, tuple[str, str]]] = {
     132: ("There is no such endpoint.", _IDS),
     133: ("There is no such subscription.", _IDS),
     134: ("The subscription type is not valid.", "Use PRESENCE_NOTIFICATION."),
-    135: ("The number of contacts is out of range.", "Give at most 5000 contacts."),
+    135: ("The number of contacts is out of range.", "Give fewer contacts, at most 5000."),
     136: ("The endpoint belongs to another session.", _IDS),
     137: ("The subscription belongs to another session.", _IDS),
     138: ("No endpoint is free.", "Unregister endpoints that are not needed."),

@@ -127,8 +127,9 @@ Call = Login | SessionCall
 class Request:
     """A request as far as it could be read. Without a `call` there is a `problem`: the code of the fault.
 
-    `reason` says what is wrong, in the validator's words. `not_understood` are the headers, as `{namespace}name`, that
-    have to be understood and are not: the request is not carried out, whatever else it says.
+    `reason` says what is wrong, in the validator's words; beside a call it says why there is no `key`. `not_understood`
+    are the headers, as `{namespace}name`, that have to be understood and are not: the request is not carried out,
+    whatever else it says.
     """
 
     version: Version = "1.1"

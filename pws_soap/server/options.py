@@ -12,6 +12,11 @@ from typing import Final, Literal, get_args, get_origin, get_type_hints
 
 KNOWN_CALLBACK_PORTS: Final = frozenset({80, 82, 8080})
 """The ports to which the real server is known to send notifications (protocol section 2)."""
+_AT_LEAST_ONE: Final = (
+    "max_endpoints", "max_subscriptions", "max_contacts", "contacts_per_list", "notification_tries",
+    "requests_per_connection", "requests_per_second", "max_request_bytes",
+)  # fmt: skip
+"""Options that make no sense below 1."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,10 @@ class ServerOptions:
                 raise ValueError(f"{option.name}: expected one of {allowed}, got {value!r}")
             if isinstance(value, float | int) and not isinstance(value, bool) and not 0 <= value < math.inf:
                 raise ValueError(f"{option.name}: expected a number of 0 or more, got {value!r}")
-        for name in ("max_endpoints", "max_subscriptions", "max_contacts", "contacts_per_list", "notification_tries"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)!r}")
+        for name in _AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: expected at least 1, got {value!r}")
+        for port in self.callback_ports or ():
+            if not 0 < port < 65536:
+                raise ValueError(f"callback_ports: expected ports from 1 to 65535, got {port!r}")

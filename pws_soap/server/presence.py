@@ -67,6 +67,8 @@ class ManualPresence:
     until: float
     activities: tuple[str, ...] = ()
     note: str | None = None
+    device: str | None = None
+    """The id of the device that sets it; None for basic presence and for an override."""
 
 
 @dataclass(frozen=True, slots=True)

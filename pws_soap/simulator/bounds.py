@@ -19,6 +19,13 @@ def bounded(name: str, value: float, least: float, most: float, what: str = "a n
     return value
 
 
+def type_words(types: tuple[type, ...]) -> str:
+    """What a value of these types is called in a message."""
+    if str in types:
+        return "text"
+    return "a number" if float in types else "a whole number"
+
+
 def shown(value: object) -> str:
     """A value for a message: Python refuses to write out whole numbers of more than 4300 digits."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:

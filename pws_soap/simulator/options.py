@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ class User:
     application: bool = False
     home: str | None = None
 
+
+_DOMAIN: Final = re.compile(r"[^\s@<>\"\x00-\x1f\ufffe\uffff]+")
 
 DEFAULT_USERS: Final = (
     User("pwsapp", "secret", application=True),
@@ -53,6 +56,8 @@ class Options(ServerOptions, UserOptions):
     def __post_init__(self) -> None:
         """Check every value; raises ValueError that names the option and what was expected."""
         super().__post_init__()
+        if not _DOMAIN.fullmatch(self.domain):
+            raise ValueError(f"domain: expected a domain such as example.com, got {self.domain!r}")
         names = [user.name for user in self.users]
         if len(set(names)) != len(names):
             raise ValueError("users: expected every name once")

@@ -141,15 +141,19 @@ class SimulatorServer:
 
     async def _stop(self) -> None:
         self.simulator.on_state = None
-        for task in list(self._opening):
+        opening = list(self._opening)
+        for task in opening:
             task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
         if self._control is not None:
             await self._control.aclose()
         await self.control.aclose()
         for listener in self._listeners.values():
             await listener.aclose()
-        await self.simulator.aclose()
+        # Before the deliveries are cancelled: TLS of a cancelled request says goodbye for up to 30 seconds, and would
+        # be left open when the loop ends. Closing the connector breaks it at once.
         await self._notifier.aclose()
+        await self.simulator.aclose()
 
     def _on_state(self, name: str, state: NodeCondition) -> None:
         listener = self._listeners[name]

@@ -30,6 +30,7 @@ from service.core.clock import Clock
 from service.core.presence.records import PutReport, ReadingStart, Source
 from service.core.presence.store import Store
 from service.core.wakeup import in_turns, sleep_until_woken
+from service.sync import attribution
 from service.sync.driver import LifecycleDriver
 from service.sync.inbox import Inbox
 from service.sync.poller import Poller
@@ -45,9 +46,6 @@ from service.sync.subscriptions import (
 )
 
 log = logging.getLogger("pws.fetch")
-
-_SHOWN = 60
-"""Characters shown of a name that no subscription carries."""
 
 
 class Fetcher:
@@ -228,7 +226,7 @@ class Fetcher:
     ) -> int | None:
         """Take a reply in; how many contacts changed. None where the subscription was lost on the way: the rest of the
         reply counts as little as one that comes after the loss, and what was taken in is doubted with the feed."""
-        unattributed = [] if self._store.repeats(presences) else _unattributed(tracked, presences)
+        unattributed = [] if self._store.repeats(presences) else attribution.unattributed(tracked, presences)
         if unattributed:  # nothing of this reply is called live, not between two steps of it either
             self._doubt_all(tracked, unattributed)
         steps = self._poller.take_in_steps(tracked, presences, reading, Source.SUBSCRIBED)
@@ -256,9 +254,7 @@ class Fetcher:
 
     def _found_unattributed(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
         """The reply names somebody whom the subscription does not carry: it may be any of its contacts."""
-        named = _names(unattributed)
-        without = f"an entry without a contact ({unattributed[0].problem})"
-        what = f"{named}, which is not one of its contacts" if named else without
+        what = attribution.described(unattributed)
         if not tracked.unattributed:
             tracked.unattributed_since = self._clock.monotonic()
             log.warning("%s: a fetch returned %s: all its contacts are polled", tracked.feed, what)
@@ -269,10 +265,7 @@ class Fetcher:
         tracked.poll_soon()
 
     def _doubt_all(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
-        about = _names(unattributed) or f"nobody that is named ({unattributed[0].problem})"
-        self._store.doubt_contacts(
-            tracked.subscription.contacts, f"a reply told of {about}, which may have been about this contact"
-        )
+        self._store.doubt_contacts(tracked.subscription.contacts, attribution.doubt(unattributed))
 
     def _failed(self, tracked: TrackedSubscription, error: Exception) -> None:
         now = self._clock.monotonic()
@@ -306,15 +299,3 @@ class Fetcher:
                     other.subscription.contacts, "a fetch of an older subscription came in between"
                 )
                 other.poll_soon()
-
-
-def _names(unattributed: list[Presence]) -> str:
-    """The first name among entries of a reply, quoted; empty where they have none."""
-    return next((f"{each.contact[:_SHOWN]!a}" for each in unattributed if each.contact), "")
-
-
-def _unattributed(tracked: TrackedSubscription, presences: Sequence[Presence]) -> list[Presence]:
-    """What is about nobody whom the subscription may carry."""
-    if tracked.subscription.contacts.issuperset([each.contact for each in presences]):  # nearly always
-        return []
-    return [each for each in presences if not each.contact or not tracked.may_carry(each.contact)]

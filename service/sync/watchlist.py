@@ -27,6 +27,8 @@ class Watchlist:
 
     def reload(self, configured: Mapping[str, Sequence[str]]) -> None:
         """Take a new configuration. What was removed by hand stays removed as long as it is configured."""
+        if self._configured and list(self._configured.items()) == list(configured.items()):
+            return
         self._configured = dict(configured)
         self._added = {key: each for key, each in self._added.items() if each[1] in self._configured}
         self._watched = self._all()

@@ -7,7 +7,8 @@ import logging
 
 import pytest
 
-from service.runtime.http_protocol import MAX_HEAD, LimitedHttpConnection
+from pws_soap.server.http.protocol import MAX_HEAD
+from service.runtime.http_protocol import LimitedHttpConnection
 from tests.support.listeners import apart, running
 
 _START = b"GET /v1 HTTP/1.1\r\nHost: x\r\n"

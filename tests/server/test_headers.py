@@ -35,6 +35,11 @@ def header(name: str, attributes: str, text: str = "key") -> str:
         (SOAP12, f'e:role="{LAST12}"', False),
         (SOAP12, f'e:role="{SOAP12}/role/none"', False),
         (SOAP12, 'e:role="urn:gateway"', False),
+        (SOAP11, 'e:role="urn:gateway"', True),  # there is no such attribute in this version
+        (SOAP12, 'e:actor="urn:gateway"', True),
+        (SOAP11, f'x:role="urn:gateway" xmlns:x="{SOAP12}"', True),
+        (SOAP11, f'x:actor="urn:gateway" xmlns:x="{SOAP12}"', False),
+        (SOAP12, f'x:role="urn:gateway" xmlns:x="{SOAP11}"', False),
         (SOAP11, 'x:nil="1" xmlns:x="http://www.w3.org/2001/XMLSchema-instance"', False),
         (SOAP11, 'x:type="y:z" xmlns:x="http://www.w3.org/2001/XMLSchema-instance"', True),
     ],
@@ -67,6 +72,10 @@ def test_a_session_key_for_another_actor_is_none_of_ours(
         (SOAP12, f'e:mustUnderstand="1" e:role="{NEXT12}"', True),
         (SOAP12, f'e:mustUnderstand="1" e:role="{LAST12}"', False),
         (SOAP11, 'e:mustUnderstand="1" e:actor=""', False),
+        # the attribute of either version counts in both
+        (SOAP11, f'x:mustUnderstand="1" xmlns:x="{SOAP12}"', True),
+        (SOAP12, f'x:mustUnderstand="1" xmlns:x="{SOAP11}"', True),
+        (SOAP12, f'x:mustUnderstand="1" x:role="urn:gateway" xmlns:x="{SOAP11}"', False),
         (SOAP11, 'e:mustUnderstand=" 1 "', False),
         (SOAP12, 'e:mustUnderstand="true" e:role="urn:gateway"', False),
     ],
@@ -97,6 +106,16 @@ def test_the_fault_of_soap_1_1() -> None:
     assert fault is not None
     assert (reply.status, fault.findtext("faultcode"), fault.find("detail")) == (200, "SOAP-ENV:MustUnderstand", None)
     assert "Security (urn:wsse)" in (fault.findtext("faultstring") or "")
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+def test_the_fault_names_the_first_few_headers(version: m.Version) -> None:
+    """And says how many more there are; a name may be of any length."""
+    many = tuple(f"{{urn:q}}x{number}" for number in range(50_000))
+    body = write(m.NotUnderstood(many), version, OPTIONS).body
+    assert len(body) < 2000
+    assert b"x4 (urn:q) and 49995 more." in body
+    assert len(write(m.NotUnderstood(("{urn:" + "q" * 100_000 + "}x",)), version, OPTIONS).body) < 2000
 
 
 def test_the_fault_of_soap_1_2_names_the_headers() -> None:

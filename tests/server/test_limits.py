@@ -39,7 +39,8 @@ TOO_MUCH = [
     (nested(60, 'xmlns:a="urn:a" xmlns:b="urn:b" xmlns:c="urn:c" xmlns:d="urn:d" xmlns:e="urn:e"'), "256 namespaces"),
     (nested(limits.MAX_DEPTH), "100 elements are inside each other"),
     ("<x/>" * (limits.MAX_ELEMENTS + 1), "more than 250000 elements"),
-    (f"<!--{'x' * 1_000_000}-->", "a tag has more than"),
+    (f"<!--{'x' * 1_000_000}-->", "a comment has more than 262144 bytes"),
+    (f"<?x {'x' * 1_000_000}?>", "a processing instruction has more than 262144 bytes"),
     (f'<x y="{"z" * 1_000_000}"/>', "a tag has more than"),
 ]
 
@@ -54,6 +55,14 @@ def test_too_much_is_refused_before_a_tree_is_made(
     request = read(envelope(content, "key"), ServerOptions(strict=strict))
     assert request.problem == 102
     assert reason in request.reason
+
+
+def test_a_comment_of_256_kilobytes_is_within_the_limits_and_one_of_400_is_not() -> None:
+    """What lies between depends on where it begins."""
+    for size, is_read in ((limits.MAX_TAG - 10, True), (400_000, False)):
+        for shift in (0, 30_000, 60_000):
+            body = envelope(" " * shift + f"<!--{'x' * size}-->" + fetch())
+            assert (read(body, OPTIONS).call is not None) is is_read
 
 
 def test_what_is_within_the_limits_is_read() -> None:

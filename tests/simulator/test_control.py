@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from pws_soap.simulator import NodeCondition, SimulatorServer, State
 from pws_soap.simulator.control.app import ROUTES
@@ -140,7 +141,7 @@ async def test_a_wrong_field_is_named(remote: Remote, body: dict[str, object], m
         ("POST", "/contacts", {"number": 1}, "number: no such key"),
         ("POST", "/contacts", {"contacts": [5]}, "contacts: expected a list of objects"),
         ("POST", "/contacts", {"contacts": [{"state": "BUSY"}]}, "contact: expected user@domain"),
-        ("GET", "/contacts?limit=many", None, "limit: expected a number"),
+        ("GET", "/contacts?limit=many", None, "limit: expected a whole number from 0 to"),
         ("POST", "/faults", {"fault": "earthquake"}, "fault: expected one of"),
         ("POST", "/faults", {"fault": "lose-reply", "node": "imp9"}, "node: expected one of imp1, imp2"),
         ("POST", "/faults", {"fault": "stale-reply", "form": "old"}, "form: stale-reply expects one of plain, age"),
@@ -148,10 +149,10 @@ async def test_a_wrong_field_is_named(remote: Remote, body: dict[str, object], m
         ("POST", "/forget", {}, "what: expected endpoints"),
         ("POST", "/sessions/kill", {"name": "x"}, "name: kill-sessions takes no such key"),
         ("POST", "/nodes/imp1/down", {"for": -1}, "for: expected"),
-        ("POST", "/clock", {}, "seconds: expected int"),
+        ("POST", "/clock", {}, "move: expected a number"),
         ("POST", "/office", {"speed": "fast"}, "speed: expected a number"),
-        ("POST", "/office", {"speed": 0}, "speed: expected a number above 0"),
-        ("POST", "/office", {"start": 5}, "start: expected a time"),
+        ("POST", "/office", {"speed": 0}, "speed: expected a number from 0.001 to 1000000000, got 0"),
+        ("POST", "/office", {"start": 5}, "start: expected an hour from 7 to below 19, got 5"),
         ("POST", "/office", {"repeat": 1}, "repeat: expected true or false"),
     ],
 )
@@ -307,3 +308,36 @@ async def test_an_office_day_is_played_and_stopped(remote: Remote) -> None:
     assert await remote.ask("DELETE", "/office") == {"running": False}
     assert not (await remote.ask("GET", "/office"))["running"]
     await remote.ask("POST", "/office")  # closing ends it
+
+
+@pytest.mark.parametrize("name", ["a/b@example.com", "a%2Fb@example.com", "a/b/c@example.com"])
+async def test_a_contact_with_a_slash_is_changed_shown_and_taken_out(remote: Remote, name: str) -> None:
+    """Plain or escaped; RFC 3261 allows it in the user's part."""
+    contact = name.replace("%2F", "/")
+    path = URL(f"{remote.server.control_url}/control/contacts/{name}", encoded=True)
+    async with aiohttp.ClientSession() as http:
+        async with http.put(path, json={"state": "BUSY"}) as answer:
+            assert (await answer.json())["contact"] == contact
+        async with http.get(path) as answer:
+            assert (await answer.json())["state"] == "BUSY"
+        async with http.delete(path) as answer:
+            assert await answer.json() == {"removed": contact}
+    assert contact not in remote.simulator.world
+
+
+@pytest.mark.parametrize(
+    ("fault", "key"),
+    [
+        ({"fault": "refuse", "code": 999}, "code"),
+        ({"fault": "lose-reply", "operation": "getPresence"}, "operation"),
+        ({"fault": "lose-reply", "seconds": 3}, "seconds"),
+        ({"fault": "drop-notification", "operation": "login"}, "operation"),
+        ({"fault": "clear", "kind": "nope"}, "kind"),
+        ({"fault": "rate-limit", "per_second": 0}, "per_second"),
+    ],
+)
+async def test_a_fault_that_could_never_hit_is_refused(remote: Remote, fault: dict[str, Any], key: str) -> None:
+    """It names the key, and nothing is switched on or off."""
+    await remote.ask("POST", "/faults", {"fault": "lose-reply"})
+    assert (await remote.error(422, "POST", "/faults", fault)).startswith(f"{key}: ")
+    assert len((await remote.ask("GET", "/faults"))["faults"]) == 1

@@ -19,7 +19,7 @@ def test_it_imports_nothing_of_the_client() -> None:
     server, simulator = (sorted((PACKAGE / name).rglob("*.py")) for name in ("server", "simulator"))
     assert len(server) > 15
     assert len(simulator) > 20
-    allowed = {"aiohttp", "lxml", "pws_soap", "starlette", "uvicorn"}
+    allowed = {"aiohttp", "httptools", "lxml", "pws_soap", "starlette", "uvicorn", "yarl"}
     standard = __import__("sys").stdlib_module_names
     for module in (*server, *simulator):
         own = ("pws_soap.server",) if module in server else ("pws_soap.server", "pws_soap.simulator")

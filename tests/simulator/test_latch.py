@@ -169,6 +169,26 @@ def test_the_server_is_fussy_about_ports(url: str, sent: bool) -> None:
     assert direct.simulator.place("imp1").node.registry.subscriptions[subscription].silent
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:5000/x", "port"),
+        ("http://127.0.0.1:99999/x", "url"),
+        ("http://127.0.0.1:port/x", "url"),
+        ("http:///x", "url"),
+        ("notaurl", "url"),
+        ("ftp://127.0.0.1:80/x", "url"),
+        ("http://127.0.0.1:8080/x#here", "url"),  # what is appended behind it is not sent
+    ],
+)
+def test_why_a_notification_is_not_sent_is_counted(url: str, reason: str) -> None:
+    """An unusable URL is told apart from a port that is not called."""
+    direct = DirectSimulator(Options(callback_ports=KNOWN_CALLBACK_PORTS))
+    application = direct.application()
+    direct.subscription(direct.end_user(application), direct.endpoint(application, url))
+    assert direct.simulator.place("imp1").node.notifications.withheld == {reason: 1}
+
+
 def test_the_parameters_are_appended_to_a_query_and_may_be_called_etype() -> None:
     """Option notification_parameter."""
     direct = DirectSimulator(Options(notification_parameter="etype"))

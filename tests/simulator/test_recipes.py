@@ -98,7 +98,7 @@ def has_soap_lite() -> bool:
 
 @pytest.mark.skipif(not has_soap_lite(), reason="SOAP::Lite is not installed")
 async def test_soap_lite(server: SimulatorServer) -> None:
-    """As it stands in the page; it sends xsi:type with everything."""
+    """As it stands in the page: without xsi:type, which it would write of the wrong types."""
     code = "use strict; use warnings; use SOAP::Lite;\n" + recipe("perl", "SOAP::Lite", server.nodes[0].url)
     assert await run("perl", "-e", code) == "ann@example.com UNAVAILABLE\n"
 

@@ -82,11 +82,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"fault": "lose-reply", "for": True}, "for: expected"),
     ({"fault": "lose-reply", "count": 0}, "count: expected"),
     ({"fault": "cpu"}, "percent: cpu needs it"),
-    ({"fault": "cpu", "percent": "high"}, "percent: expected int"),
-    ({"fault": "cpu", "percent": True}, "percent: expected int"),
+    ({"fault": "cpu", "percent": "high"}, "percent: expected a number"),
+    ({"fault": "cpu", "percent": True}, "percent: expected a number"),
     ({"fault": "cpu", "percent": 5, "user": "x"}, "user: cpu takes no such key"),
     ({"fault": "node-down"}, "node: node-down needs it"),
-    ({"fault": "rate-limit", "per_second": 0}, "per_second: expected at least 1"),
+    ({"fault": "clear", "kind": "nope"}, "kind: expected one of refuse, "),
+    ({"fault": "clear", "kind": "cpu"}, "kind: expected one of refuse, "),
+    ({"fault": "lose-reply", "operation": "nope"}, "operation: lose-reply expects one of "),
+    ({"fault": "rate-limit", "per_second": 0}, "per_second: expected a number from 1 to 1000000000, got 0"),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pws_soap.server import messages as m
-from pws_soap.simulator import State
+from pws_soap.simulator import Options, State
 
 from .talk import DirectSimulator
 
@@ -210,6 +210,32 @@ def test_a_closed_override_tuple_with_a_state_sets_it() -> None:
     content = document(device("pws-override", basic="closed", source=SOURCE), f"<person>{BUSY}</person>")
     desk.ask(rich(content, override=True), user)
     assert desk.world.get(ME).state is State.BUSY
+
+
+def test_a_device_keeps_its_id() -> None:
+    """That of the document's tuple; basic presence, which has none, makes `cisco-pws`."""
+    desk = DirectSimulator()
+    _, user, *_ = desk.ready()
+    desk.ask(basic(State.BUSY), user)
+    assert [device.id for device in desk.world.get(ME).devices] == ["cisco-pws"]
+    desk.ask(rich(document(device("wall-board", BUSY, source=SOURCE))), user)
+    assert [device.id for device in desk.world.get(ME).devices] == ["wall-board"]
+    desk.ask(basic(State.AWAY), user)
+    assert [device.id for device in desk.world.get(ME).devices] == ["cisco-pws"]
+
+
+def test_the_reason_of_120_and_135_is_told() -> None:
+    """Not only the code."""
+    desk = DirectSimulator(Options(max_contacts=3))
+    _, user, *_ = desk.ready()
+    refusal = desk.ask(rich(None), user)
+    assert isinstance(refusal, m.Refusal)
+    assert refusal.reason == "RICH_PRESENCE needs a richPresence with a document in it."
+    many = tuple(f"c{number}@example.com" for number in range(4))
+    refusal = desk.ask(m.GetPolledPresence(many), user)
+    assert refusal == m.Refusal(135, "There are 4 of them; 3 are the limit.")
+    refusal = desk.ask(m.Subscribe(many[:2], 1, 1), user)
+    assert refusal == m.Refusal(135, "The subscription would have 4 of them; 3 are the limit.")
 
 
 def test_an_end_user_with_a_domain_keeps_it() -> None:

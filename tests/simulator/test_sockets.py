@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
@@ -82,6 +83,21 @@ async def test_the_wsdl_is_served_with_its_placeholder_address(server: Simulator
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(wsdl())
     assert b'location="http://cupserver:8081/presence-service/soap"' in answer
+
+
+async def test_the_wsdl_is_there_behind_a_slash_and_for_a_head(server: SimulatorServer) -> None:
+    """gSOAP serves POST at every path and answers HEAD; a slash at the end is a common slip."""
+    (answer,) = await talk(server, request(b"", method=b"GET", path=PATH + "/?wsdl"))
+    assert answer.endswith(wsdl())
+    answer = (await talk(server, request(envelope(login()), path=PATH + "/")))[0]
+    assert b"session-key>" in answer
+    reader, writer = await asyncio.open_connection(server.nodes[0].host, server.nodes[0].port)
+    writer.write(request(b"", b"Connection: close", method=b"HEAD", path=PATH + "?wsdl"))
+    head = await reader.read()
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert head.endswith(b"\r\n\r\n")
+    assert b"content-length: %d\r\n" % len(wsdl()) in head
 
 
 @pytest.mark.parametrize(
@@ -469,3 +485,52 @@ async def test_the_program_runs_under_any_asgi_server(kind: str) -> None:
     )
     with pytest.raises(NotImplementedError):
         await node_app(simulator, "imp1")({"type": "websocket"}, receive, send)
+
+
+@pytest.mark.parametrize("text", ["/a%20b", "/%41%2f?x=%31&y=a+b", "/p;v=1", "//dd/../e", "/%zz", "/p?"])
+async def test_a_notification_goes_to_the_very_text_that_was_registered(text: str) -> None:
+    """Nothing in it is escaped, unescaped or made shorter; the parameters are appended."""
+    lines: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+        lines.put_nowait(line)
+
+    listening = await asyncio.start_server(take, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    appended = ("&" if "?" in text else "?") + "id=1&eventType=PRESENCE_NOTIFICATION"
+    async with listening, SimulatorServer(control_port=None) as server, aiohttp.ClientSession() as http:
+        server.simulator.populate(2)
+        await watch(server, http, f"http://127.0.0.1:{port}{text.replace('&', '&amp;')}")
+        async with asyncio.timeout(5):
+            assert await lines.get() == f"GET {text}{appended} HTTP/1.1".encode()
+
+
+async def test_closing_awaits_the_sockets_that_are_being_opened_and_what_is_on_its_way() -> None:
+    """A notification under way is broken off, and no task is left behind."""
+    gone = asyncio.Event()
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer nothing until the client has gone."""
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        gone.set()
+
+    listening = await asyncio.start_server(never, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with listening, aiohttp.ClientSession() as http:
+        before = asyncio.all_tasks()
+        async with SimulatorServer(Options(notification_timeout=3600), control_port=None) as server:
+            server.simulator.populate(2)
+            await watch(server, http, f"http://127.0.0.1:{port}/")
+            server.simulator.set_state("imp1", NodeCondition.DOWN)
+            server.simulator.set_state("imp1", NodeCondition.UP)
+        assert not {task for task in asyncio.all_tasks() - before if "pws_soap" in repr(task)}
+        async with asyncio.timeout(5):
+            await gone.wait()

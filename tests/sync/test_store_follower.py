@@ -21,20 +21,21 @@ def _followed(store: MemoryStore) -> dict[str, set[str]]:
     return {feed: set(store.keys(feed)) for feed in store.feeds() if store.keys(feed)}
 
 
-homes = st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from(FEEDS), max_size=8)
-"""Of whom is wanted, the feed."""
+homes = st.dictionaries(st.sampled_from(PEOPLE), st.tuples(st.sampled_from(FEEDS), st.booleans()), max_size=8)
+"""Of whom is wanted, the feed, and whether it is spelled in small letters."""
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(homes, st.integers(0, 6)), min_size=1, max_size=6))
-def test_in_the_end_the_store_has_what_was_wanted_last(history: list[tuple[dict[str, str], int]]) -> None:
+def test_in_the_end_the_store_has_what_was_wanted_last(history: list[tuple[dict[str, tuple[str, bool]], int]]) -> None:
     """However often it changes before the store has followed."""
 
     async def story() -> None:
         store = MemoryStore(ManualClock())
         follower = StoreFollower(store)
         for home, turns in history:
-            wanted = {feed: frozenset(who for who, where in home.items() if where == feed) for feed in FEEDS}
+            spelled = {(who.lower() if lower else who): where for who, (where, lower) in home.items()}
+            wanted = {feed: frozenset(who for who, where in spelled.items() if where == feed) for feed in FEEDS}
             follower.follow(wanted)
             for _ in range(turns):
                 await asyncio.sleep(0)

@@ -107,7 +107,7 @@ class Workshop:
         return None
 
     def _shell(self, command: str, environment: dict[str, str] | None = None) -> Outcome:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("PWS_")}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PWS_", "SOAP_"))}
         try:
             done = subprocess.run(
                 ["bash", "-c", command],

@@ -83,7 +83,7 @@ def wanted(workshop: Workshop, toolkit: Toolkit) -> None:
 def address(port: int, scheme: str = "http", host: str = "127.0.0.1") -> dict[str, str]:
     """Where the server is, and a callback at which nobody listens."""
     nobody = f"http://127.0.0.1:{free_port()}/presence"
-    return {"PWS_URL": f"{scheme}://{host}:{port}/presence-service/soap", "PWS_CALLBACK": nobody}
+    return {"SOAP_URL": f"{scheme}://{host}:{port}/presence-service/soap", "SOAP_CALLBACK": nobody}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_client_logs_in_subscribes_fetches_polls_and_leaves_nothing(
     wanted(workshop, toolkit)
     before = server.counters()["requests"]
     with tapped(server.port) as tap:
-        outcome = workshop.run(toolkit, **address(tap.port), PWS_SOAP=soap)
+        outcome = workshop.run(toolkit, **address(tap.port), SOAP_VERSION=soap)
     assert outcome == Outcome(0, WHOLE, "")
     assert {version for version, envelope in ENVELOPES.items() if envelope in tap.sent} == {soap}
     assert tap.sent.count(b'force="false"') == 2
@@ -128,7 +128,7 @@ def test_a_client_that_is_refused_fails_and_does_not_print_the_password(
 ) -> None:
     """It says why, in the server's words."""
     wanted(workshop, toolkit)
-    outcome = workshop.run(toolkit, **address(server.port), PWS_PASSWORD="mistyped-password")
+    outcome = workshop.run(toolkit, **address(server.port), SOAP_PASSWORD="mistyped-password")
     assert outcome.code != 0
     assert "logged in" not in outcome.output
     assert "The login failed." in outcome.errors + outcome.output

@@ -84,9 +84,9 @@ class SoapApp:
 
     async def _reply(self, scope: Scope, receive: Receive) -> HttpReply | None:
         """The reply to a request, or None when the client has gone."""
-        if scope["path"] != PATH:
+        if scope["path"].removesuffix("/") != PATH:
             return _plain(404, f"No such path; the service is at {PATH}.")
-        if scope["method"] == "GET":
+        if scope["method"] in ("GET", "HEAD"):
             if scope["query_string"].lower().split(b"&")[0].rstrip(b"=") != b"wsdl":
                 return _plain(404, "Ask for ?wsdl, or POST a SOAP request.")
             return HttpReply(200, "text/xml; charset=utf-8", wsdl())
@@ -100,7 +100,11 @@ class SoapApp:
         if len(length) > _DIGITS or int(length) > most:
             return self._service.refuse(150, f"Its body has more than {most} bytes.")
         body = await _read(receive)
-        return None if body is None else await self._service.answer(body, headers)
+        if body is None:
+            return None
+        if len(body) != int(length):  # never carried out as if nothing had been announced
+            return self._service.refuse(150, f"Its Content-Length is {int(length)}, and {len(body)} bytes were read.")
+        return await self._service.answer(body, headers)
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -11,16 +11,17 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from pws_soap.server.http.protocol import BoundedHttpProtocol
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends RST at once
 
 
-class HttpConnection(HttpToolsProtocol):
+class HttpConnection(BoundedHttpProtocol):
     """One connection. It puts itself into the scope of each request, as `scope["state"]["connection"]`."""
 
     requests = 0
@@ -29,16 +30,15 @@ class HttpConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected (asyncio)."""
         self.gone = asyncio.Event()
-        super().connection_made(cast("asyncio.Transport", transport))  # uvicorn's signature is narrower than asyncio's
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone (asyncio)."""
         super().connection_lost(exc)
         self.gone.set()
 
-    def on_message_begin(self) -> None:
-        """A request begins (httptools)."""
-        super().on_message_begin()
+    def on_request(self) -> None:
+        """The head of a request has been read."""
         self.requests += 1
         self.scope["state"]["connection"] = self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 import aiohttp
+from yarl import URL
 
 _CONNECTIONS = 64
 """At most 64 notifications are under way at once; further ones wait."""
@@ -40,7 +41,8 @@ class HttpNotifier:
         if self._session is None or self._session.closed:
             return False
         try:
-            async with self._session.get(url, allow_redirects=False) as answer:
+            # The very text that was registered is called, whatever is escaped in it and whatever is not.
+            async with self._session.get(URL(url, encoded=True), allow_redirects=False) as answer:
                 return answer.status < 300
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return False

@@ -31,6 +31,7 @@ from pws_soap.server.ports import (
     PresenceSource,
     SingleNode,
 )
+from pws_soap.server.soap.diagnosis import listed
 from pws_soap.server.soap.replies import write, write_fault
 from pws_soap.server.soap.requests import read
 
@@ -115,7 +116,7 @@ class PresenceWebService:
         elif isinstance(reply, m.NotUnderstood):
             self.counters.replies["MustUnderstand"] += 1
             close = self.options.close_after_fault
-            _log.warning("node %s: headers must be understood and are not: %s", self.node.name, reply.headers)
+            _log.warning("node %s: headers must be understood and are not: %s", self.node.name, listed(reply.headers))
         else:
             self.counters.replies[request.operation] += 1
         written = write(reply, request.version, self.options, request.key)
@@ -142,7 +143,7 @@ class PresenceWebService:
         _log.warning("node %s: %s is refused with code %d: %s", self.node.name, what, code, reason)
 
     async def _read(self, body: bytes, headers: Mapping[str, str]) -> m.Request:
-        if len(body) > _SMALL or headers.get("content-encoding") or body[:1] == b"\x1f":
+        if len(body) > _SMALL or headers.get("content-encoding"):
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._reader, _request_in_thread, body, headers, self.options)
         return _request_in(body, headers, self.options)

@@ -39,20 +39,23 @@ class Notifications:
             endpoint = registry.endpoints.get(subscription.endpoint)
             if endpoint is None:
                 self.withheld["no endpoint"] += 1
-            elif not self._may_send_to(endpoint.url):
-                self.withheld["port"] += 1
+            elif (reason := self._why_not(endpoint.url)) is not None:
+                self.withheld[reason] += 1
             else:
                 made.append(Notification(self._node, subscription.id, self._url(endpoint.url, subscription.id)))
         return tuple(made)
 
-    def _may_send_to(self, url: str) -> bool:
+    def _why_not(self, url: str) -> str | None:
+        """Why nothing can be sent to a URL: it is unusable ("url"), or has a port that is not called ("port")."""
         try:
             parts = urlsplit(url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
-            return False
+            return "url"
+        if parts.scheme not in ("http", "https") or not parts.hostname or "#" in url:
+            return "url"  # what is appended behind a fragment is not sent
         ports = self._options.callback_ports
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (ports is None or port in ports)
+        return None if ports is None or port in ports else "port"
 
     def _url(self, url: str, subscription: int) -> str:
         joint = "&" if "?" in url else "?"

@@ -82,7 +82,7 @@ class Node:
             if not isinstance(request.call, m.Login):
                 raise Refused(request.problem or 102, request.reason)
             return m.Outcome(self._logins.answer(request.call, self.registry, now))
-        session = self._session(request.key, now)
+        session = self._session(request, now)
         if request.call is None or isinstance(request.call, m.Login):
             raise Refused(request.problem or 102, request.reason)
         return self._dispatch(request.call, session, now)
@@ -109,10 +109,10 @@ class Node:
             raise Refused(212)
         self._recent.append(now)
 
-    def _session(self, key: str | None, now: float) -> Session:
-        if not key:
-            raise Refused(100)
-        session = self.registry.sessions.get(key)
+    def _session(self, request: m.Request, now: float) -> Session:
+        if not request.key:
+            raise Refused(100, "" if request.problem else request.reason)
+        session = self.registry.sessions.get(request.key)
         if session is None:
             raise Refused(101)
         session.used = now
@@ -238,18 +238,20 @@ class Node:
         until = now + call.expiration
         if call.type == "RICH_PRESENCE":
             if not call.rich:
-                raise Refused(120)
+                raise Refused(120, "RICH_PRESENCE needs a richPresence with a document in it.")
             read = pidf_reader.read(call.rich, override=call.override)
-            state, activities, note = read.state, read.activities, read.note
+            state, activities, note, device = read.state, read.activities, read.note, read.device
         else:
             if call.basic is None:
                 raise Refused(115)
-            state, activities, note = call.basic, (), None
+            state, activities, note, device = call.basic, (), None, None
         if state is State.AVAILABLE and call.override:
             raise Refused(121)
         if state is State.DND and not call.override:
             raise Refused(122)
-        manual = None if state is None else ManualPresence(state, call.override, until, activities, note)
+        manual = None
+        if state is not None:
+            manual = ManualPresence(state, call.override, until, activities, note, None if call.override else device)
         return m.Outcome(m.Done("setPresence"), presence_set=m.PresenceSet(session.user, manual))
 
     # Checks
@@ -263,5 +265,5 @@ class Node:
                 raise Refused(124)
             checked.setdefault(self._presence.contact_key(contact), contact)
         if len(checked) > self.options.max_contacts:
-            raise Refused(135)
+            raise Refused(135, f"There are {len(checked)} of them; {self.options.max_contacts} are the limit.")
         return checked

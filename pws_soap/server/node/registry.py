@@ -163,8 +163,9 @@ class Registry:
     def add_contacts(self, subscription: Subscription, contacts: dict[str, str]) -> bool:
         """Add contacts, which then count as changed; codes 135 and 211. Whether there were new ones."""
         new = {key: contact for key, contact in contacts.items() if key not in subscription.contacts}
-        if len(subscription.contacts) + len(new) > self._options.max_contacts:
-            raise Refused(135)
+        together, limit = len(subscription.contacts) + len(new), self._options.max_contacts
+        if together > limit:
+            raise Refused(135, f"The subscription would have {together} of them; {limit} are the limit.")
         self._check_sip(len(new))
         self._sip_subscriptions += len(new)
         subscription.contacts.update(new)

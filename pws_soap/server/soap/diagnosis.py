@@ -6,6 +6,7 @@ The code is that of the first mistake which has one of its own, else 102 (protoc
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from lxml import etree
@@ -16,6 +17,8 @@ from pws_soap.server.soap.contract import PWS
 _SETTABLE: Final = frozenset(State) - {State.UNKNOWN}
 _LONGEST: Final = 300
 """Characters of a reason that are given; a name in it may be of any length."""
+_NAMED: Final = 5
+"""Headers that are named where there are more of them."""
 _VALUE: Final = re.compile(
     r"(^|\bvalue )'(?:.*'(?= (?:is|must|has|does|of)\b)|.*)|(\bkey-sequence )\[.*\]", flags=re.DOTALL
 )
@@ -32,6 +35,20 @@ def words(text: str) -> str:
     """Words about names in a request, fit for a fault and a log: one line, not too long, without our namespace."""
     plain = "".join(letter if letter.isprintable() else " " for letter in text.replace(f"{{{PWS}}}", ""))
     return plain if len(plain) <= _LONGEST else plain[:_LONGEST] + "..."
+
+
+def listed(tags: Sequence[str]) -> str:
+    """Names of headers, `{namespace}name`, for a fault and a log: the first few, and how many more there are."""
+    names = [etree.QName(tag) for tag in tags[:_NAMED]]
+    text = ", ".join(words(f"{name.localname} ({name.namespace or 'no namespace'})") for name in names)
+    return text if len(tags) <= _NAMED else f"{text} and {len(tags) - _NAMED} more"
+
+
+def outside(element: etree._Element) -> str:
+    """Says that an element is not in our namespace, the most frequent mistake of all."""
+    name = etree.QName(element)
+    where = f"in the namespace {name.namespace}" if name.namespace else "in no namespace"
+    return words(f"{name.localname} is {where}") + f", and {PWS} is expected."
 
 
 def _child(parent: etree._Element, name: str) -> etree._Element | None:

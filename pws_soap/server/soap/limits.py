@@ -23,7 +23,7 @@ MAX_NAMESPACES: Final = 256
 MAX_ELEMENTS: Final = 250_000
 """Elements of one request: 50 times as many as the 5000 contacts of a list."""
 MAX_TAG: Final = 262_144
-"""Bytes of one tag or comment."""
+"""Bytes of one tag, comment or processing instruction. One up to a slice longer may pass, as it lies in the slices."""
 _SLICE: Final = 65_536
 """Bytes that expat is given at once, so that a tag too long is noticed before it is read whole."""
 
@@ -39,6 +39,11 @@ _ERRORS: Final[dict[int, str]] = {
     etree.ErrorTypes.NS_ERR_ATTRIBUTE_REDEFINED: "an element has the same attribute twice",
 }
 """What lxml's errors say, by code. Its own words are not given, since they repeat the text, perhaps of a password."""
+
+
+def _what_begins(content: bytes, at: int) -> str:
+    start = content[at : at + 4]
+    return "a comment" if start == b"<!--" else "a processing instruction" if start[:2] == b"<?" else "a tag"
 
 
 class _Counter:
@@ -95,7 +100,7 @@ def parsed(content: bytes, code: int, *, strict: bool = False) -> etree._Element
         for start in range(0, len(content), _SLICE):
             parser.Parse(content[start : start + _SLICE], False)
             if min(start + _SLICE, len(content)) - parser.CurrentByteIndex > MAX_TAG + _SLICE:
-                raise counter.refused(f"a tag has more than {MAX_TAG} bytes")
+                raise counter.refused(f"{_what_begins(content, parser.CurrentByteIndex)} has more than {MAX_TAG} bytes")
         parser.Parse(b"", True)
     except expat.ExpatError as error:
         if strict or not counter.end:

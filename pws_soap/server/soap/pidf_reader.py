@@ -40,6 +40,8 @@ class Document:
     state: State | None
     activities: tuple[str, ...]
     note: str | None
+    device: str | None = None
+    """The id of the first tuple that is a device's."""
 
 
 def read(content: bytes, *, override: bool) -> Document:
@@ -70,7 +72,8 @@ def read(content: bytes, *, override: bool) -> Document:
     elif state is None and "closed" in basic:
         state = State.UNAVAILABLE
     others = tuple(name for name in names if name.lower() not in _STATES and name not in _NOT_ACTIVITIES)
-    return Document(state, others, _text(root, "note"))
+    device = next((element.get("id") for element in tuples if element.get("id") not in _OVERRIDE_LIKE), None)
+    return Document(state, others, _text(root, "note"), device or None)
 
 
 def _parse(content: bytes) -> etree._Element:

@@ -17,8 +17,13 @@ from pws_soap.server.http_reply import HttpReply
 from pws_soap.server.options import ServerOptions
 from pws_soap.server.soap import pidf_writer
 from pws_soap.server.soap.contract import PWS
+from pws_soap.server.soap.diagnosis import listed
 from pws_soap.server.soap.requests import ENVELOPES
 
+_NAMED: Final = 5
+"""At most 5 headers that were not understood are named in a header of SOAP 1.2."""
+_LONGEST: Final = 1000
+"""Characters of a name that is named there."""
 _NAMESPACE: Final = {version: namespace for namespace, version in ENVELOPES.items()}
 _CONTENT_TYPE: Final[dict[m.Version, str]] = {
     "1.1": "text/xml; charset=utf-8",
@@ -74,9 +79,7 @@ def write_fault(code: int, version: m.Version, options: ServerOptions, reason: s
 
 def _write_not_understood(reply: m.NotUnderstood, version: m.Version, options: ServerOptions) -> HttpReply:
     """Write SOAP's own fault for headers that are not understood: no detail, in SOAP 1.2 their names in the header."""
-    names = [etree.QName(header) for header in reply.headers]
-    listed = ", ".join(f"{name.localname} ({name.namespace or 'no namespace'})" for name in names)
-    message = escape(f"These headers must be understood and are not: {listed}.")
+    message = escape(f"These headers must be understood and are not: {listed(reply.headers)}.")
     if version == "1.1":
         fault = (
             f"<SOAP-ENV:Fault><faultcode>SOAP-ENV:MustUnderstand</faultcode><faultstring>{message}</faultstring>"
@@ -87,6 +90,7 @@ def _write_not_understood(reply: m.NotUnderstood, version: m.Version, options: S
         "<SOAP-ENV:Fault><SOAP-ENV:Code><SOAP-ENV:Value>SOAP-ENV:MustUnderstand</SOAP-ENV:Value></SOAP-ENV:Code>"
         f'<SOAP-ENV:Reason><SOAP-ENV:Text xml:lang="en">{message}</SOAP-ENV:Text></SOAP-ENV:Reason></SOAP-ENV:Fault>'
     )
+    names = [etree.QName(header) for header in reply.headers if len(header) <= _LONGEST][:_NAMED]
     blocks = "".join(
         f'<SOAP-ENV:NotUnderstood qname="h:{name.localname}" xmlns:h={quoteattr(name.namespace)}/>'
         if name.namespace

@@ -18,9 +18,10 @@ from pws_soap.server.options import ServerOptions
 from pws_soap.server.presence import State
 from pws_soap.server.soap import headers, shapes
 from pws_soap.server.soap.contract import PWS, new_schema, schema
-from pws_soap.server.soap.diagnosis import complaint, diagnosis, words
+from pws_soap.server.soap.diagnosis import complaint, diagnosis, outside, words
 from pws_soap.server.soap.encoding import as_utf8
 from pws_soap.server.soap.limits import parsed
+from pws_soap.server.soap.mixed import at_line, line_text
 
 ENVELOPES: Final[dict[str, m.Version]] = {
     "http://schemas.xmlsoap.org/soap/envelope/": "1.1",
@@ -41,14 +42,15 @@ def read(body: bytes, options: ServerOptions, *, charset: str | None = None, in_
     try:
         envelope = _envelope(body, charset, options)
         namespace, version = _version(envelope)
-        strangers = headers.not_understood(envelope, namespace, options)
+        header, content = _header_and_body(envelope, namespace, strict=options.strict)
+        strangers = headers.not_understood(header, namespace, options)
         if strangers:
             return m.Request(version, not_understood=strangers)
-        content = _body(envelope, namespace)
         root = _root(content, options)
         operation = etree.QName(root).localname
-        key = headers.session_key(envelope, namespace, options)
-        return m.Request(version, operation, key, _call(operation, root, content, options, in_thread=in_thread))
+        key = headers.session_key(header, namespace, options)
+        call = _call(operation, root, content, options, in_thread=in_thread)
+        return m.Request(version, operation, key, call, reason="" if key else headers.why_no_key(header))
     except Refused as refused:
         return m.Request(version, operation, key, problem=refused.code, reason=refused.reason)
 
@@ -62,27 +64,61 @@ def _envelope(body: bytes, charset: str | None, options: ServerOptions) -> etree
 def _version(envelope: etree._Element) -> tuple[str, m.Version]:
     name = etree.QName(envelope)
     if name.localname != "Envelope" or name.namespace not in ENVELOPES:
-        raise Refused(103, f"Line {envelope.sourceline}: {words(str(envelope.tag))} is no Envelope of SOAP 1.1 or 1.2.")
+        raise Refused(103, f"{at_line(envelope)}{words(str(envelope.tag))} is no Envelope of SOAP 1.1 or 1.2.")
     return name.namespace, ENVELOPES[name.namespace]
 
 
-def _body(envelope: etree._Element, namespace: str) -> etree._Element:
-    content = envelope.find(f"{{{namespace}}}Body")
-    if content is None:
+def _header_and_body(
+    envelope: etree._Element, namespace: str, *, strict: bool
+) -> tuple[etree._Element | None, etree._Element]:
+    """A Header, which may be missing, and the Body. What follows the Body is not read, as in gSOAP, unless `strict`."""
+    header_tag, body_tag = f"{{{namespace}}}Header", f"{{{namespace}}}Body"
+    header = body = None
+    text = envelope.text
+    for element in envelope.iterchildren("*"):
+        if text and not text.isspace():
+            raise Refused(102, f"{at_line(element)}text stands in the Envelope.")
+        text = element.tail
+        if element.tag == header_tag and header is None and body is None:
+            header = element
+        elif element.tag == body_tag and body is None:
+            body = element
+            if not strict:
+                break
+        else:
+            name = words(str(element.tag))
+            raise Refused(
+                102, f"{at_line(element)}{name} stands in the Envelope, where a Header or a Body is expected."
+            )
+    if body is None:
         raise Refused(102, "The Envelope has no Body.")
-    return content
+    if strict:
+        for part in (envelope, header, body):
+            _check_no_text(part)
+    return header, body
+
+
+def _check_no_text(element: etree._Element | None) -> None:
+    texts = () if element is None else (element.text, *[child.tail for child in element])
+    if element is not None and any(text and not text.isspace() for text in texts):
+        raise Refused(102, f"{at_line(element)}text stands in the {etree.QName(element).localname}.")
 
 
 def _root(content: etree._Element, options: ServerOptions) -> etree._Element:
     """The element of the operation: the first. Others may only stand beside it for it to refer to."""
     elements = list(content.iterchildren("*"))
     if not elements:
-        raise Refused(102, f"Line {content.sourceline}: the Body is empty.")
+        raise Refused(102, f"{at_line(content)}the Body is empty.")
+    if content.text and not content.text.isspace():
+        raise Refused(102, f"{at_line(content)}text stands in the Body, before the operation.")
     more = [each for each in elements[1:] if options.strict or _is_operation(each)]
     if more:
-        raise Refused(102, f"Line {more[0].sourceline}: the Body has more than one operation.")
+        raise Refused(102, f"{at_line(more[0])}the Body has more than one operation.")
+    name = etree.QName(elements[0])
+    if name.localname in m.OPERATIONS and name.namespace != PWS:
+        raise Refused(103, f"{at_line(elements[0])}{outside(elements[0])}")
     if not _is_operation(elements[0]):
-        raise Refused(103, f"Line {elements[0].sourceline}: {words(str(elements[0].tag))} is no operation in {PWS}.")
+        raise Refused(103, f"{at_line(elements[0])}{words(str(elements[0].tag))} is no operation in {PWS}.")
     return elements[0]
 
 
@@ -95,6 +131,7 @@ def _call(
     operation: str, root: etree._Element, content: etree._Element, options: ServerOptions, *, in_thread: bool
 ) -> m.Call:
     _check_lists(root, options)
+    given = root
     made = shapes.Canonical(root) if options.strict else shapes.canonical(root, content)
     root = made.root
     if operation == "subscribe":
@@ -105,7 +142,11 @@ def _call(
     checker = (new_schema if in_thread else schema)(options.contacts_per_list)
     if not checker.validate(root):
         mistake = checker.error_log[0]
-        raise Refused(diagnosis(operation, root), f"Line {mistake.line}: {complaint(mistake.message)}")
+        reason = f"{line_text(mistake.line)}{complaint(mistake.message)}"
+        stray = shapes.outside_namespace(given, shapes.shapes()[operation])
+        if stray is not None:
+            reason = f"{reason} {at_line(stray)}{outside(stray)}"
+        raise Refused(diagnosis(operation, root), reason)
     made.complete()
     return _READERS[operation](root)
 
@@ -128,6 +169,11 @@ def _child(parent: etree._Element, name: str) -> etree._Element | None:
 def _text(parent: etree._Element, name: str) -> str | None:
     element = _child(parent, name)
     return None if element is None else element.text or ""
+
+
+def _normalized(text: str | None) -> str | None:
+    """A string as xsd:normalizedString has it."""
+    return None if text is None else re.sub("[\t\r\n]", " ", text)
 
 
 def _int(parent: etree._Element, name: str) -> int:
@@ -154,7 +200,7 @@ def _login(root: etree._Element) -> m.Call:
     app_session = _text(root, "app-session-id")
     return m.Login(
         username,
-        _text(root, "password"),
+        _normalized(_text(root, "password")),
         None if app_session is None else app_session.strip(),  # as the key in a header is
         _bool(root.get("force")),
     )

@@ -17,11 +17,11 @@ from starlette.routing import Route
 
 from pws_soap.simulator.cluster.simulator import Simulator
 from pws_soap.simulator.control import views
-from pws_soap.simulator.control.values import Json, integer, json_object, number, query_number
+from pws_soap.simulator.control.values import Json, integer, json_object, number, query_number, whole_body
 from pws_soap.simulator.scripts import scenario
 from pws_soap.simulator.scripts.actions import KINDS, inject
 from pws_soap.simulator.scripts.contact_values import fields_from, plain, valid_contact
-from pws_soap.simulator.scripts.office_day import HOUR, OfficeDay
+from pws_soap.simulator.scripts.office_day import DAY_ENDS, DAY_STARTS, HOUR, MAX_SPEED, MIN_SPEED, OfficeDay
 
 ROUTES: Final = (
     ("GET", "/control", "index", "this list, and all faults"),
@@ -175,12 +175,14 @@ class Control:
     async def play(self, request: Request) -> Json:
         """Play a scenario in the background; the one before is stopped."""
         try:
-            steps = scenario.parse((await request.body()).decode())
+            steps = scenario.parse((await whole_body(request)).decode())
         except UnicodeDecodeError:
             raise HTTPException(400, "the body is not UTF-8") from None
         for step in steps:
-            if step.values.get("node") is not None:
-                self._simulator.place(step.values["node"])
+            node = step.values.get("node")
+            if node is not None and node not in self._simulator.places:
+                known = ", ".join(self._simulator.places)
+                raise ValueError(f"the step at {step.at:g} s: node: expected one of {known}, got {node!r}")
         await self.stop_playing(request)
         self._playing = asyncio.get_running_loop().create_task(scenario.play(self._simulator, steps))
         return {"steps": len(steps), "seconds": steps[-1].at if steps else 0.0}
@@ -201,7 +203,11 @@ class Control:
     async def move(self, request: Request) -> Json:
         """Move the clock."""
         values = await json_object(request, "move")
-        inject(self._simulator, {"fault": "move-clock", "seconds": values.get("move")})
+        seconds = number(values, "move", None)
+        try:
+            self._simulator.move_clock(seconds)
+        except ValueError as error:
+            raise ValueError(str(error).replace("seconds:", "move:", 1)) from None
         return await self.clock(request)
 
     async def office(self, request: Request) -> Json:
@@ -217,11 +223,15 @@ class Control:
         repeat = values.get("repeat", True)
         if not isinstance(repeat, bool):
             raise ValueError(f"repeat: expected true or false, got {repeat!r}")  # noqa: TRY004 - becomes 422
+        start = number(values, "start", 9.0)
+        if not DAY_STARTS <= start * HOUR < DAY_ENDS:
+            first, last = DAY_STARTS / HOUR, DAY_ENDS / HOUR
+            raise ValueError(f"start: expected an hour from {first:g} to below {last:g}, got {start:g}")
         day = OfficeDay(
             self._simulator,
-            speed=number(values, "speed", 60.0),
+            speed=number(values, "speed", 60.0, MIN_SPEED, MAX_SPEED),
             seed=integer(values, "seed", 1, 0, 2**31),
-            start=number(values, "start", 9.0) * HOUR,
+            start=start * HOUR,
             repeat=repeat,
         )
         await self.close_office(request)
@@ -252,7 +262,13 @@ def control_app(control: Control) -> Starlette:
     """The control interface as an ASGI program; `Control.aclose` ends what it has started."""
     return Starlette(
         routes=[
-            Route(path, _answered(getattr(control, name)), methods=[method], name=name)
+            # A user's name may have a slash in it, plain or as %2F.
+            Route(
+                path.replace("{contact}", "{contact:path}"),
+                _answered(getattr(control, name)),
+                methods=[method],
+                name=name,
+            )
             for method, path, name, _ in ROUTES
         ],
         exception_handlers={HTTPException: _on_http_error},

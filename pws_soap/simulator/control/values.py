@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 async def json_object(request: Request, *keys: str) -> Json:
     """The body as a JSON object; no body is an empty object. With `keys`, other keys are refused."""
-    body = await request.body()
+    body = await whole_body(request)
     try:
         values = json.loads(body, parse_int=_whole) if body else {}
     except RecursionError:
@@ -36,11 +36,20 @@ async def json_object(request: Request, *keys: str) -> Json:
     return values
 
 
+async def whole_body(request: Request) -> bytes:
+    """The body; 400 where another length was announced, since a request must not be obeyed as one without a body."""
+    body = await request.body()
+    announced = request.headers.get("content-length", "")[:_DIGITS]
+    if announced.isascii() and announced.isdigit() and int(announced) != len(body):
+        raise HTTPException(400, f"the body has {len(body)} bytes, its Content-Length is {announced}")
+    return body
+
+
 def query_number(request: Request, name: str, default: int) -> int:
     """A number of the query."""
     text = request.query_params.get(name, str(default))
     if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS or int(text) > MAX_COUNT:
-        raise ValueError(f"{name}: expected a number, got {shown(text)}")
+        raise ValueError(f"{name}: expected a whole number from 0 to {MAX_COUNT}, got {shown(text)}")
     return int(text)
 
 
@@ -52,12 +61,14 @@ def integer(values: Json, name: str, default: int | None, least: int, most: int)
     return value
 
 
-def number(values: Json, name: str, default: float) -> float:
-    """A number that is neither infinite nor beyond all bounds."""
+def number(
+    values: Json, name: str, default: float | None, least: float = -MAX_SECONDS, most: float = MAX_SECONDS
+) -> float:
+    """A number within bounds; without a default it must be there."""
     value = values.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name}: expected a number, got {shown(value)}")  # noqa: TRY004 - becomes 422
-    return float(bounded(name, value, -MAX_SECONDS, MAX_SECONDS))
+    return float(bounded(name, value, least, most))
 
 
 def _whole(text: str) -> float:

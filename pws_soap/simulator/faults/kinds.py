@@ -13,7 +13,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
-from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown
+from pws_soap.server.codes import TEXTS
+from pws_soap.server.messages import OPERATIONS
+from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown, type_words
 
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     "replace-reply": ("fault", "fault-1.2", "fault-code", "half-fault", "html-502", "html-503", "html-504", "json-502",
@@ -25,6 +27,8 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """The kinds that have a `form`, each with its forms; the first is the default."""
 
+_PRESENCE_OPERATIONS: Final = ("getPolledPresence", "getSubscribedPresence")
+"""The operations whose replies hold presence."""
 _SECONDS: Final = {"double-reply": 0.03}
 """The default of `seconds`; for every other kind it is 1."""
 
@@ -69,6 +73,28 @@ NOTIFICATION_FAULTS: Final[dict[str, str]] = {
 """What can happen to a notification."""
 
 
+_EVERY: Final = frozenset({"kind", "node", "count", "probability"})
+"""What every fault of requests and notifications takes."""
+_OWN: Final[dict[str, frozenset[str]]] = {
+    "refuse": frozenset({"code"}),
+    "http-503": frozenset({"body", "code"}),
+    "truncate-reply": frozenset({"fraction"}),
+    "replace-reply": frozenset({"form", "code"}),
+    **dict.fromkeys(("stale-reply", "rename-entry", "empty-state"), frozenset({"form"})),
+    **dict.fromkeys(
+        ("delay-request", "delay-reply", "slow-reply", "double-reply", "delay-notification", "reorder-notification"),
+        frozenset({"seconds"}),
+    ),
+}
+"""What a kind takes beside that; faults of requests take an `operation` as well."""
+
+
+def keys_of(kind: str) -> frozenset[str]:
+    """The keys that a kind of fault takes."""
+    operation = frozenset({"operation"}) if kind in REQUEST_FAULTS else frozenset[str]()
+    return _EVERY | operation | _OWN.get(kind, frozenset())
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A fault to inject.
@@ -104,6 +130,12 @@ class Fault:
             raise ValueError(f"form: {self.kind} has no forms, got {self.form!r}")
         if forms and self.form not in forms:
             raise ValueError(f"form: {self.kind} expects one of {', '.join(forms)}, got {self.form!r}")
+        operations = sorted(_PRESENCE_OPERATIONS if self.kind in PRESENCE_FAULTS else OPERATIONS)
+        if self.operation is not None and self.operation not in operations:
+            expected = ", ".join(operations)
+            raise ValueError(f"operation: {self.kind} expects one of {expected}, got {shown(self.operation)}")
+        if self.kind in ("refuse", "http-503") and self.code not in TEXTS:
+            raise ValueError(f"code: {self.kind} expects a code of the server, such as 200, got {shown(self.code)}")
         if self.count is not None and self.count < 1:
             raise ValueError(f"count: expected at least 1, got {self.count!r}")
         if not 0 <= self.probability <= 1:
@@ -119,7 +151,7 @@ class Fault:
             raise ValueError(f"fraction: expected 0 up to 1, got {self.fraction!r}")
 
     def shown(self) -> dict[str, Any]:
-        """The fault as plain values."""
+        """The fault as plain values, those that its kind does not take (`keys_of`) included."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @staticmethod
@@ -147,11 +179,13 @@ _MOST: Final[dict[str, float]] = {"count": MAX_COUNT, "seconds": MAX_SECONDS, "c
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    kind = values.get("kind")
+    known = keys_of(kind) if isinstance(kind, str) else frozenset(_TYPES)
     for key, value in values.items():
-        if key not in _TYPES:
-            raise ValueError(f"{key}: no such key, expected some of {', '.join(_TYPES)}")
+        if key not in _TYPES or key not in known:
+            raise ValueError(f"{key}: {kind} takes no such key, only {', '.join(sorted(known - {'kind'}))}")
         if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
-            expected = _TYPES[key][0].__name__
+            expected = type_words(_TYPES[key])
             raise ValueError(f"{key}: expected {expected}, got {shown(value)}")  # noqa: TRY004 - a value from a file
         if key in _MOST and isinstance(value, int | float) and not value < 0:  # what is below 0 `Fault` refuses
             bounded(key, value, 0, _MOST[key])

@@ -14,6 +14,8 @@ from pws_soap.server.presence import Device, ManualPresence, Presence, State
 _REACHABLE: Final = (State.AVAILABLE, State.AWAY, State.BUSY, State.DND, State.VACATION)
 """From the most to the least available. Of a person's own state and one set by hand, the later in this list holds."""
 
+PWS_DEVICE: Final = "cisco-pws"
+"""The id of the device that basic presence makes; a rich document names its own."""
 _OCCUPIED: Final = frozenset({"on-the-phone", "meeting"})
 """Activities that make an AVAILABLE contact BUSY, as on the real server."""
 
@@ -134,7 +136,7 @@ def _composed(own: Presence) -> Presence:
 
 def _with_device(own: Presence, manual: ManualPresence) -> Presence:
     """A presence with what was set without override: the less available counts, unless one of them is not there."""
-    device = Device("cisco-pws", manual.state is not State.UNAVAILABLE, source="Presence Web Service")
+    device = Device(manual.device or PWS_DEVICE, manual.state is not State.UNAVAILABLE, source="Presence Web Service")
     state = own.state
     if state not in _REACHABLE:
         state = manual.state

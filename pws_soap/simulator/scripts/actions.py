@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown
+from pws_soap.simulator.bounds import MAX_COUNT, MAX_SECONDS, bounded, shown, type_words
 from pws_soap.simulator.cluster.simulator import Simulator
 from pws_soap.simulator.faults.kinds import NOTIFICATION_FAULTS, REQUEST_FAULTS, Fault
 from pws_soap.simulator.faults.outages import NodeCondition
@@ -85,14 +85,17 @@ def check(values: Mapping[str, Any]) -> None:
         if key not in keys:
             raise ValueError(f"{key}: {kind} takes no such key, only {', '.join(keys)}")
         if isinstance(value, bool) or not isinstance(value, keys[key]):
-            raise ValueError(f"{key}: expected {keys[key][0].__name__}, got {shown(value)}")  # noqa: TRY004 - a file's value
+            raise ValueError(f"{key}: expected {type_words(keys[key])}, got {shown(value)}")  # noqa: TRY004 - a file's value
         if key in _LIMITS and isinstance(value, int | float):
             bounded(key, value, *_LIMITS[key])
+    cleared = values.get("kind")
+    if kind == "clear" and cleared is not None and cleared not in {**REQUEST_FAULTS, **NOTIFICATION_FAULTS}:
+        raise ValueError(
+            f"kind: expected one of {', '.join({**REQUEST_FAULTS, **NOTIFICATION_FAULTS})}, got {shown(cleared)}"
+        )
     required = _REQUIRED.get(kind)
     if required is not None and required not in values:
         raise ValueError(f"{required}: {kind} needs it")
-    if values.get("per_second", 1) < 1:
-        raise ValueError(f"per_second: expected at least 1, got {shown(values['per_second'])}")
     bounded("per_second", values.get("per_second", 1), 1, MAX_COUNT)
 
 

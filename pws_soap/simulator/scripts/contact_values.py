@@ -16,6 +16,11 @@ _FLAGS: Final = ("audio", "video", "text")
 _TEXTS: Final = ("address", "priority", "source")
 
 
+def is_xml(text: str) -> bool:
+    """Whether XML can hold a text."""
+    return _NOT_XML.search(text) is None
+
+
 def valid_contact(value: object) -> str:
     """A contact URI. Raises ValueError."""
     if not isinstance(value, str) or not _CONTACT.fullmatch(value) or _NOT_XML.search(value):

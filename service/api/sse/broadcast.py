@@ -31,13 +31,9 @@ class ServedStream(Protocol):
         """Streams with the same key are sent the same bytes."""
         ...
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it waits for events."""
-        ...
-
-    def serve(self, written: Written) -> bool:
-        """Send the next events; whether there are more. `written` are those of its key in this round."""
+    def serve(self, written: Written, now: float) -> bool:
+        """Send the next events, if it waits for some; whether there are more. `written` are those of its key in this
+        round, `now` is monotonic."""
         ...
 
     def wake(self) -> None:
@@ -114,9 +110,10 @@ class Broadcast:
         if not self._round:
             self._has_more = False
             self._round.extend(self._all())
+        now = self._clock.monotonic()
         for _ in range(min(len(self._round), _SLICE)):
             stream, written = self._round.popleft()
-            if stream.is_waiting and stream.serve(written):
+            if stream.serve(written, now):
                 self._has_more = True
         if self._round or self._has_more:
             self._rung()

@@ -162,34 +162,32 @@ class StreamConnection:
         """See broadcast.ServedStream."""
         return self._subscriber.view_key
 
-    @property
-    def is_waiting(self) -> bool:
-        """See broadcast.ServedStream."""
-        return self._subscriber.is_waiting
-
     def wake(self) -> None:
         """See broadcast.ServedStream."""
         self._subscriber.wake()
 
-    def serve(self, written: Written) -> bool:
+    def serve(self, written: Written, now: float) -> bool:
         """See broadcast.ServedStream."""
+        subscriber = self._subscriber
+        if not subscriber.is_waiting:
+            return False
         try:
-            piece = self._subscriber.take(written)
+            piece = subscriber.take(written)
             if piece and not self._is_written(piece):
                 self._unfinished = begin(self._send(_body(piece)))
         except Exception as error:  # noqa: BLE001  it ends this stream, in its own task, and no other
-            self._subscriber.wake(partial(_fail, error))
+            subscriber.wake(partial(_fail, error))
             return False
         if piece is None:
-            self._subscriber.wake()
+            subscriber.wake()
             return False
         if self._unfinished is not None:
-            self._blocked_since = self._clock.monotonic()
-            self._subscriber.wake(self._finish)
+            self._blocked_since = now
+            subscriber.wake(self._finish)
             return False
         if piece:
-            self._sent_at = self._clock.monotonic()
-        return self._subscriber.is_behind
+            self._sent_at = now
+        return subscriber.is_behind
 
     def _is_written(self, piece: bytes) -> bool:
         """As long as the rules are those that let it in, nothing that wraps `send` has a say about a piece."""

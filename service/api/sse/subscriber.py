@@ -75,7 +75,7 @@ class Subscriber:
     @property
     def is_waiting(self) -> bool:
         """Whether it was sent everything there is, and waits: for `take`, or to be woken."""
-        return self._waiting is not None and not self._waiting.done()
+        return self._waiting is not None
 
     @property
     def is_behind(self) -> bool:
@@ -84,9 +84,10 @@ class Subscriber:
 
     def wake(self, sending: Sending | None = None) -> None:
         """Let `frames` go on, where it waits. `sending` is awaited first: what was taken is not sent yet."""
-        if self._waiting is not None and not self._waiting.done():
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
             self._sending = sending
-            self._waiting.set_result(None)
+            waiting.set_result(None)
 
     def take(self, written: Written) -> bytes | None:
         """The next piece for a stream that waits, which may be empty; None: `frames` must find out what comes next.

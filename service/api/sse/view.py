@@ -140,6 +140,7 @@ class SubscriberView:
     async def everybody(self, log: EventLog) -> tuple[Sequence[GroupedSnapshot], int]:
         """All contacts, and the id as of which they are so; where many streams begin, one after the other."""
         async with self._frames.turn:
+            await log.settle()  # of thousands that have just become stale, some in each turn
             found = log.everybody(), log.last
             await asyncio.sleep(0)
         return found

@@ -8,6 +8,7 @@ see details sees its own claims, with the short form of contacts.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from service.access.principal import Principal
 from service.api.models import rfc3339
@@ -40,7 +41,8 @@ class ClaimJson:
 
     def made(self, lease: Lease, passed_over: Iterable[PassedOver], who: Principal) -> bytes:
         """A `MadeClaimView`."""
-        return b'{%b,"passed_over":%b}' % (self._members(lease, who), compact(reasons(passed_over, who)))
+        why = b",".join(_reason(each, details=who.details) for each in passed_over)
+        return b'{%b,"passed_over":[%b]}' % (self._members(lease, who), why)
 
     def many(self, leases: Iterable[Lease], since: float, who: Principal) -> bytes:
         """A `ClaimListView`; `since` is wall time."""
@@ -73,7 +75,14 @@ def lease_members(lease: Lease, contacts: bytes) -> bytes:
 
 def reasons(passed_over: Iterable[PassedOver], who: Principal) -> list[dict[str, str]]:
     """Why the others were not picked; to a key that sees no details, only whether they were available."""
-    if who.details:
-        return [{"contact": each.contact, "reason": each.reason} for each in passed_over]
-    words = {True: "available, and not picked", False: "not available"}
-    return [{"contact": each.contact, "reason": words[each.free]} for each in passed_over]
+    return [_why(each, details=who.details) for each in passed_over]
+
+
+def _why(passed_over: PassedOver, *, details: bool) -> dict[str, str]:
+    told = "available, and not picked" if passed_over.free else "not available"
+    return {"contact": passed_over.contact, "reason": passed_over.reason if details else told}
+
+
+@lru_cache(maxsize=4096)
+def _reason(passed_over: PassedOver, *, details: bool) -> bytes:
+    return compact(_why(passed_over, details=details))

@@ -115,7 +115,7 @@ def command(
     else:
         place = "above all" if override else "as one of"
         says = f"says {wanted.value} for {expires} s, {place} the devices" if wanted else ""
-        what = says or f"has a note for {expires} s"
+        what = says or (f"has a note for {expires} s" if note else f"has an empty note for {expires} s")
         done = f"taken back what was set for {end_user}" if clear else f"{end_user} {what}"
         click.echo(f"{done}{' (override)' if override else ''}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from pws_soap.simulator import Options, User, options_from
-from pws_soap.simulator.scripts.contact_values import valid_contact
+from pws_soap.simulator.scripts.contact_values import is_xml, valid_contact
 from pws_soap.simulator.scripts.scenario import Step, parse
 from service.cli.shared import output
 
@@ -79,11 +80,18 @@ def users_of(
 
     `application_users` are further ones beside `user`, as NAME:PASSWORD; the first colon ends the name.
     """
-    found = [User(user, password, application=True)]
+    found = [
+        User(
+            _loggable("--user", "a name", " ".join(user.split())),
+            _loggable("--password", "a password", _normalized(password)),
+            application=True,
+        )
+    ]
     for given in application_users:
         name, _, secret = given.partition(":")
-        if not name.strip() or not secret:
-            raise output.Mistake("--application-user: expected NAME:PASSWORD, both not empty")  # it may be a password
+        name, secret = " ".join(name.split()), _normalized(secret)
+        for text in (name, secret):
+            _loggable("--application-user", "NAME:PASSWORD, both not empty", text)
         if name in {other.name for other in found}:
             raise output.Mistake(f"--application-user: {name!r} is given twice")
         found.append(User(name, secret, application=True))
@@ -99,6 +107,20 @@ def users_of(
             raise output.Mistake(f"--end-user: {name!r} is given twice")
         found.append(User(name, home=home))
     return tuple(found)
+
+
+def _normalized(text: str) -> str:
+    """A password as requests have it: xsd:normalizedString has spaces for tabs and line ends."""
+    return re.sub("[\t\r\n]", " ", text)
+
+
+def _loggable(option: str, expected: str, text: str) -> str:
+    """A name or password with which a request can log in. It is not printed: it may be a password."""
+    if not text:
+        raise output.Mistake(f"{option}: expected {expected}")
+    if not is_xml(text):
+        raise output.Mistake(f"{option}: expected {expected}, without control characters: no request could hold them")
+    return text
 
 
 def steps_of(path: Path | None, nodes: Sequence[str]) -> tuple[Step, ...]:

@@ -1,6 +1,7 @@
 """What the rule of a group says of its members at this moment: the only thing that picking goes by.
 
-Read from the store through the reader, each time anew: the last event of the log may be a tick old.
+Each time as of this very moment: the last event of the log may be a tick old, and is taken only where the log is
+certain that the same would be said now.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from service.core.claims.model import Person
+from service.core.events.log import EventLog
 from service.core.presence.availability import AvailabilityVerdict
 from service.core.presence.query import Reader
 from service.core.presence.store import Store
@@ -37,11 +39,12 @@ class MemberLookup(Protocol):
 
 
 class ReaderMembers:
-    """Looks through the reader."""
+    """Looks through the reader and its log."""
 
-    def __init__(self, store: Store, reader: Reader) -> None:
+    def __init__(self, store: Store, reader: Reader, log: EventLog) -> None:
         self._store = store
         self._reader = reader
+        self._log = log
 
     def members(self, group: str) -> frozenset[str]:
         return self._reader.groups[group]
@@ -53,7 +56,7 @@ class ReaderMembers:
         record = self._store.get(key)
         if record is None:
             return None
-        for opinion in self._reader.snapshot(record).opinions:
+        for opinion in self._log.as_now(record).opinions:
             if opinion.group == group:
                 return MemberOpinion(Person(record.key, record.contact), opinion.verdict)
         return None

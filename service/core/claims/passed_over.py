@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 from service.core.claims.leases import LeaseTable
@@ -28,7 +29,7 @@ def passed_over(
     `kept` are kept for requests that came before; `behind` is the reason of those who could have been picked.
     """
     found: list[PassedOver] = []
-    for key in sorted(members.members(group)):
+    for key in _in_order(members.members(group)):
         if key in picked:
             continue
         opinion = members.at(group, key)
@@ -41,3 +42,8 @@ def passed_over(
         else:
             found.append(PassedOver(opinion.person.contact, KEPT if key in kept else behind, free=True))
     return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _in_order(keys: frozenset[str]) -> list[str]:
+    return sorted(keys)

@@ -73,7 +73,7 @@ class ClaimService:
         self._clock = clock
         self._leases = leases
         self._allocator = Allocator(
-            leases, PickOrder(picks), ReaderMembers(store, reader), clock, new_id, rules.max_waiting, rules.reserve
+            leases, PickOrder(picks), ReaderMembers(store, reader, log), clock, new_id, rules.max_waiting, rules.reserve
         )
         self._coverage = Coverage(reader.groups, rules.floors)
         self._store = store

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import inf
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ from service.core.events.validity import SLACK, FeedOutlook, FeedPhase, feed_out
 from service.core.presence.records import Feed
 from service.core.presence.snapshot import GroupedSnapshot
 
+_SNAPSHOT: Final = attrgetter("snapshot")
 _SPARE: Final = 64
 """Entries of past moments that are left in the heap in any case."""
 
@@ -60,13 +62,37 @@ class Agenda:
 
     def snapshots(self, keys: Iterable[str]) -> Iterator[GroupedSnapshot]:
         """Those of some contacts, all of which have been seen."""
-        return (found.snapshot for found in map(self._contacts.__getitem__, keys))
+        return map(_SNAPSHOT, map(self._contacts.__getitem__, keys))
 
     def due(self, now: float, feeds: Mapping[str, Feed], among: Collection[str] | None = None) -> list[str]:
         """Whom to look at now, in the order of their keys. Each stays due until it is `seen`, `cleared` or `forgotten`.
 
         `among`: of these keys only.
         """
+        self.refresh(now, feeds)
+        if not self._suspects:
+            self._suspects = {}  # one that held thousands is as long as it was, also to go through
+            return []
+        if among is None:
+            return sorted(self._suspects)
+        if len(among) < len(self._suspects):
+            return sorted(key for key in among if key in self._suspects)
+        return sorted(key for key in self._suspects if key in among)
+
+    def certain(self, key: str) -> GroupedSnapshot | None:
+        """The contact as it was last seen, where it would be the same at the time of the last `refresh`; else None."""
+        return None if key in self._suspects else self.snapshot(key)
+
+    @property
+    def next_moment(self) -> float:
+        """Until when time alone adds nobody to those who are due, since the last `refresh`."""
+        untils = (seen.outlook.until for seen in self._feeds.values())
+        return min(self._moments.next_moment, min(untils, default=inf))
+
+    # --- writing
+
+    def refresh(self, now: float, feeds: Mapping[str, Feed]) -> None:
+        """Add those who are due by now."""
         for seen in self._feeds.values():
             self._follow(seen, feeds[seen.feed.name], now)
         for moment, keys in self._moments.come(now + SLACK):
@@ -75,13 +101,6 @@ class Agenda:
                 if contact is not None and contact.moment == moment:
                     contact.moment = inf
                     self._suspects[key] = None
-        if among is None:
-            return sorted(self._suspects)
-        if len(among) < len(self._suspects):
-            return sorted(key for key in among if key in self._suspects)
-        return sorted(key for key in self._suspects if key in among)
-
-    # --- writing
 
     def suspect(self, keys: Iterable[str]) -> None:
         """Something happened to these that was not told as an event."""

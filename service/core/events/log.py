@@ -16,17 +16,16 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Final
 
 from service.core.clock import Clock, Moment
 from service.core.events.agenda import Agenda
 from service.core.events.event import CHANGE, REMOVED, Event, EventData
-from service.core.events.validity import is_certainly_the_same, next_moment
+from service.core.events.validity import SLACK, is_certainly_the_same, next_moment, says_the_same
 from service.core.presence.brief import marked
 from service.core.presence.freshness import Freshness, last_known
 from service.core.presence.query import Reader
-from service.core.presence.records import Change, ChangeKind, Feed
+from service.core.presence.records import Change, ChangeKind, Feed, Record
 from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
 from service.core.wakeup import sleep_until_woken
@@ -39,10 +38,7 @@ DEFAULT_SIZE: Final = 10_000
 _SLICE: Final = 500
 """Contacts looked at closely in one turn of the event loop."""
 
-_KEY: Final = attrgetter("key")
-
 _log = logging.getLogger("pws.events")
-
 
 Follower = Callable[[Sequence[Event]], None]
 """Takes events in their order, in the log's own turn. Must be quick and must not raise; it may `tell` and `touch`."""
@@ -67,6 +63,7 @@ class EventLog:
         self._floor = store.revision
         self._last = store.revision
         self._agenda = Agenda(reader.bound)
+        self._certain_of, self._certain_until = -1, 0.0
         self._followers: list[Follower] = []
         self._bells: dict[object, Bell] = {}
         self._pending: list[Event] = []
@@ -107,10 +104,18 @@ class EventLog:
         """The contact as of its last event; None when it is not watched."""
         return self._agenda.snapshot(key)
 
+    def as_now(self, record: Record) -> GroupedSnapshot:
+        """What would be said of a contact now, its claim left aside: as of its last event, where that is certain."""
+        now = self._clock.monotonic()
+        if self._store.version != self._certain_of or now + SLACK >= self._certain_until:
+            self._agenda.refresh(now, self._store.feeds())
+            self._certain_of, self._certain_until = self._store.version, self._agenda.next_moment
+        return self._agenda.certain(record.key) or self._reader.snapshot(record)
+
     def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
         self.touch()
-        return list(self._agenda.snapshots(map(_KEY, self._store.records())))
+        return list(self._agenda.snapshots([record.key for record in self._store.records()]))
 
     def confirmed(self, snapshot: GroupedSnapshot) -> GroupedSnapshot:
         """The same, known to be true until later where it was confirmed since."""
@@ -188,7 +193,8 @@ class EventLog:
     async def run(self) -> None:
         """Look for what changes with time, for ever."""
         while True:
-            await self._pause()
+            await sleep_until_woken(self._doubted, self._clock, TICK - GAP)
+            self._doubted.clear()
             try:
                 await self.settle()
             except Exception:  # noqa: BLE001  a bug must not end the looking: nothing would become stale any more
@@ -223,7 +229,7 @@ class EventLog:
             self._agenda.cleared(record.key)
             return None
         snapshot = self._reader.snapshot(record)
-        if before is not None and _says_the_same(before, snapshot):
+        if before is not None and says_the_same(before, snapshot):
             self._keep(snapshot._replace(marks=before.marks), feeds, at.monotonic)
             return None
         id = self._store.stamp()  # noqa: A001  # as in Event
@@ -236,11 +242,6 @@ class EventLog:
         moment = next_moment(snapshot, feed, self._reader.rules(record.key), self._reader.bound, now)
         self._agenda.seen(record.key, snapshot, feed, moment, now)
         return snapshot
-
-    async def _pause(self) -> None:
-        """Until the next tick, or the next doubt."""
-        await sleep_until_woken(self._doubted, self._clock, TICK - GAP)
-        self._doubted.clear()
 
     def _changed(self, changes: Sequence[Change]) -> None:
         events: list[Event] = []
@@ -298,15 +299,3 @@ class EventLog:
         self._arrived = asyncio.Event()
         for bell in tuple(self._bells.values()):
             bell()
-
-
-def _says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:
-    """Whether a query would answer the same, `as_of` and `source` aside."""
-    one, other = before.contact, after.contact
-    return (
-        one.record.revision == other.record.revision
-        and one.freshness.level is other.freshness.level
-        and one.verdict == other.verdict
-        and one.claim == other.claim
-        and before.opinions == after.opinions
-    )

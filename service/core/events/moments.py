@@ -27,6 +27,11 @@ class Moments:
         """How many entries there are, those that are passed over included."""
         return self._entries
 
+    @property
+    def next_moment(self) -> float:
+        """That of the next entry; infinity where there is none."""
+        return self._heap[0] if self._heap else inf
+
     def enter(self, key: str, moment: float) -> None:
         """Have the key come up at this moment. One that never comes is not entered."""
         if moment == inf:

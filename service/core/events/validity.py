@@ -101,7 +101,21 @@ def depends_on_doubt_alone(record: Record) -> bool:
 def is_certainly_the_same(snapshot: GroupedSnapshot, record: Record, claim: Claim | None) -> bool:
     """Whether the same would be said now, by a look at the record and the claim alone; no costs a closer look."""
     contact = snapshot.contact
-    return contact.record is record and contact.claim is claim and depends_on_doubt_alone(record)
+    if claim is not None or contact.claim is not None:
+        return False  # a claim ends, and its moment has to be entered anew
+    return contact.record is record and depends_on_doubt_alone(record)
+
+
+def says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:
+    """Whether a query would answer the same, `as_of` and `source` aside."""
+    one, other = before.contact, after.contact
+    return (
+        one.record.revision == other.record.revision
+        and one.freshness.level is other.freshness.level
+        and one.verdict == other.verdict
+        and one.claim == other.claim
+        and before.opinions == after.opinions
+    )
 
 
 def _shorter(bound: float, feed: Feed) -> float:

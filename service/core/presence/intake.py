@@ -34,12 +34,13 @@ class Intake:
     """A reply that is being taken in. `rest` is what has to be taken contact by contact."""
 
     def __init__(
-        self, table: RecordTable, presences: Sequence[Presence], reading: ReadingStart, source: Source
+        self, table: RecordTable, presences: Sequence[Presence], reading: ReadingStart, source: Source, now: float
     ) -> None:
         self._table = table
         self._presences = presences
         self.reading = reading
         self._source = source
+        self._now = now
         self._shared: SharedReading | None = None
         self._spans: dict[Spans, Spans] = {}
         self._named = 0
@@ -87,7 +88,9 @@ class Intake:
         return same, other
 
     def _may_follow(self, shared: SharedReading) -> bool:
-        return shared.source is self._source and shared.start.order <= self.reading.order
+        """Whether a reading may move on to this one: it is as old or older, and this one has begun by our clock."""
+        begun = self.reading.at.monotonic <= self._now
+        return begun and shared.source is self._source and shared.start.order <= self.reading.order
 
     def _is_the_same_on(self, shared: SharedReading, key: str, presence: Presence) -> bool:
         record = self._table.get(key)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Generator, Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -12,10 +10,9 @@ from msgspec.structs import replace
 from pws_soap.models import Presence, same_contact
 from service.core.clock import Clock, Moment
 from service.core.presence.changes import ChangeBus, LocalBus
-from service.core.presence.freshness import LAPSED, Level, last_known
-from service.core.presence.intake import Intake, repeated_by
-from service.core.presence.levels import count_levels
-from service.core.presence.record_table import RecordTable
+from service.core.presence.freshness import LAPSED, last_known
+from service.core.presence.intake import Intake
+from service.core.presence.known_contacts import KnownContacts
 from service.core.presence.records import (
     Change,
     ChangeKind,
@@ -25,7 +22,6 @@ from service.core.presence.records import (
     ReadingStart,
     Record,
     Source,
-    StoreSummary,
 )
 
 NOT_SUBSCRIBED: Final = "not subscribed yet"
@@ -37,33 +33,16 @@ STEP: Final = 250
 """Records that one step of `put_in_steps` replaces: a few milliseconds, with all that listens."""
 
 
-class MemoryStore:
+class MemoryStore(KnownContacts):
     """The store of one process and one event loop: no method waits, so none needs a lock."""
 
     def __init__(self, clock: Clock, changes: ChangeBus | None = None, revision: int = 0) -> None:
         """`revision` is where counting begins: higher at each start of a service, so that none ever comes twice."""
-        self._clock = clock
+        super().__init__(clock, revision)
         self._changes: ChangeBus = changes if changes is not None else LocalBus()
-        self._revision = revision
-        self._version = 0
         self._order = 0
-        self._table = RecordTable()
-        self._feeds: dict[str, Feed] = {}
         self._replaced: list[str] = []  # keys whose record was replaced without a change, not told yet
         self._doubted = False  # whether something is in doubt now, or no longer, that was not told yet
-        self._read = 0
-        self._strangers = self._contested = self._unreadable = 0
-
-    def __repr__(self) -> str:
-        return f"<MemoryStore {len(self._table)} contacts, revision {self._revision}>"
-
-    @property
-    def revision(self) -> int:
-        return self._revision
-
-    @property
-    def version(self) -> int:
-        return self._version
 
     def stamp(self) -> int:
         self._version += 1
@@ -128,7 +107,7 @@ class MemoryStore:
     def put_in_steps(
         self, presences: Sequence[Presence], reading: ReadingStart, *, source: Source
     ) -> Generator[None, None, PutReport]:
-        intake = Intake(self._table, presences, reading, source)
+        intake = Intake(self._table, presences, reading, source, self._clock.monotonic())
         order = self._next()
         if intake.moves_on(order):
             self._version += 1
@@ -187,9 +166,6 @@ class MemoryStore:
         self._keep(updated, read=True)
         return Change(updated.revision, ChangeKind.CHANGED, updated, record), agreed
 
-    def repeats(self, presences: Sequence[Presence]) -> bool:
-        return repeated_by(self._table, presences) is not None
-
     def confirm(self, feed: str, reading: ReadingStart) -> None:
         known = self._feed(feed)
         if known.confirmed is None or known.confirmed < reading.at:
@@ -239,38 +215,6 @@ class MemoryStore:
             for key in over:
                 self._table.lapsed(key)
         return min((until for _, until in self._table.lapsing()), default=None)
-
-    # --- what is known
-
-    def get(self, contact: str) -> Record | None:
-        return self._table.get(same_contact(contact))
-
-    def records(self, after: str = "") -> Sequence[Record]:
-        return self._table.ordered(after)
-
-    def feeds(self) -> Mapping[str, Feed]:
-        return MappingProxyType(self._feeds)
-
-    def keys(self, feed: str) -> Collection[str]:
-        return self._table.of_feed(feed)
-
-    def unsettled(self, feed: str | None = None) -> list[str]:
-        records = map(self._table.get, sorted(self._table.unsettled(feed)))
-        return [record.contact for record in records if record is not None]
-
-    def unknown(self, feed: str) -> Collection[str]:
-        return self._table.unknown(feed)
-
-    def known(self, feed: str) -> int:
-        return len(self._table.of_feed(feed)) - self._table.unread(feed) - len(self._table.unknown(feed))
-
-    def levels(self, bound: float) -> Mapping[Level, int]:
-        now = self._clock.monotonic()
-        return sum((count_levels(self._table, feed, now, bound) for feed in self._feeds.values()), Counter())
-
-    def summary(self) -> StoreSummary:
-        odd = (self._strangers, self._contested, self._unreadable)
-        return StoreSummary(len(self._table), self._read, self._revision, *odd)
 
     # --- inside
 

@@ -82,7 +82,8 @@ def test_a_note_alone_and_its_document(office: CommandOffice) -> None:
     assert 'entity="sip:dispatcher@example.com"' in told["document"]
     assert "Presence Web Service" in told["document"]
     assert read(office)["note"] == "In room 4"
-    assert office.pws("set", "dispatcher", "--note", "").code == 0
+    emptied = office.pws("set", "dispatcher", "--note", "")
+    assert (emptied.code, emptied.out) == (0, "dispatcher has an empty note for 3600 s\n")
     assert read(office)["note"] is None
 
 

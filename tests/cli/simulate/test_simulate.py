@@ -197,6 +197,12 @@ def test_no_contacts_at_all_is_possible(start: Start) -> None:
     assert "end users    " in running.out.all
 
 
+def test_names_and_passwords_are_those_that_a_request_can_hold() -> None:
+    """A name is a token, a password a normalizedString: so a request that gives the same text logs in."""
+    users = simulate_words.users_of(" pws  app ", "a\tb", (), ("imp1",), ("wall  board : x\n",))
+    assert [(user.name, user.password) for user in users] == [("pws app", "a b"), ("wall board", " x ")]
+
+
 # What is wrong is said
 
 
@@ -224,6 +230,14 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (("--application-user", "other"), "--application-user: expected NAME:PASSWORD"),
         (("--application-user", ":secret"), "--application-user: expected NAME:PASSWORD"),
         (("--application-user", "other:"), "--application-user: expected NAME:PASSWORD"),
+        (("--application-user", " :secret"), "--application-user: expected NAME:PASSWORD, both not empty"),
+        (("--application-user", "other:a\x01b"), "without control characters: no request could hold them"),
+        (("--application-user", " pwsapp :x"), "--application-user: 'pwsapp' is given twice"),
+        (("--user", " "), "--user: expected a name"),
+        (("--password", ""), "--password: expected a password"),
+        (("--option", "domain="), "domain: expected a domain such as example.com, got ''"),
+        (("--option", "callback_ports=70000"), "callback_ports: expected ports from 1 to 65535, got 70000"),
+        (("--option", "requests_per_connection=0"), "requests_per_connection: expected at least 1, got 0"),
         (("--application-user", "pwsapp:x"), "--application-user: 'pwsapp' is given twice"),
         (("--application-user", "a:x", "--application-user", "a:y"), "--application-user: 'a' is given twice"),
         (("--application-user", "joe:x", "--end-user", "joe"), "--end-user: 'joe' is given twice"),

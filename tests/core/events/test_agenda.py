@@ -7,15 +7,14 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
 from service.core.clock import Moment
 from service.core.events.agenda import Agenda
-from service.core.events.log import _says_the_same
 from service.core.events.moments import Moments
-from service.core.events.validity import SLACK
+from service.core.events.validity import SLACK, says_the_same
 from service.core.presence.freshness import Level
 from service.core.presence.records import ReadingStart, Source
 from service.core.presence.snapshot import GroupedSnapshot
@@ -149,7 +148,14 @@ def thousands(count: int = 3000, feeds: int = 3) -> tuple[FollowedLog, list[str]
 # --- nothing is missed
 
 
+LONG_HOLD = [("read", ANN, AVAILABLE, False, None, None), ("hold", ANN, 30.0), ("garble", ANN)]
+"""A claim that lasts longer than the moment that its contact had before."""
+
+
 @settings(max_examples=600, deadline=None)
+@example(
+    [*((step, False) for step in LONG_HOLD[:2]), (LONG_HOLD[2], True), (("wait", 20.0), True), (("wait", 20.0), False)]
+)
 @given(st.lists(st.tuples(STEPS, st.booleans()), max_size=40))
 def test_after_a_look_a_look_at_all_finds_nothing_more(steps: list[tuple[Any, bool]]) -> None:
     """Whatever happened since the look before, and however long ago that was."""
@@ -162,7 +168,7 @@ def test_after_a_look_a_look_at_all_finds_nothing_more(steps: list[tuple[Any, bo
         for record in followed.store.records():
             told, now = followed.log.snapshot(record.key), followed.reader.snapshot(record)
             assert told is not None
-            assert _says_the_same(told, now), (step, told.contact, now.contact)
+            assert says_the_same(told, now), (step, told.contact, now.contact)
             assert followed.log.confirmed(told).contact.freshness[:2] == now.contact.freshness[:2]
 
 
@@ -178,7 +184,35 @@ def test_those_that_are_caught_up_with_are_as_a_look_at_all_has_them(steps: list
         if record.key in some:
             told = followed.log.snapshot(record.key)
             assert told is not None
-            assert _says_the_same(told, followed.reader.snapshot(record))
+            assert says_the_same(told, followed.reader.snapshot(record))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=30))
+def test_what_is_certain_now_is_what_the_reader_says(steps: list[Any]) -> None:
+    """At every moment, with or without a look before; claims left aside."""
+    followed = FollowedLog(size=10_000).watch(ANN, BOB, CID)
+    for step in steps:
+        carry_out(followed, step)
+        for record in followed.store.records():
+            told, now = followed.log.as_now(record), followed.reader.snapshot(record)
+            assert told.opinions == now.opinions
+            assert told.contact.freshness.level is now.contact.freshness.level
+
+
+def test_what_is_certain_is_not_asked_again() -> None:
+    """Neither of hundreds, nor at each of many moments; what happens to one is asked of that one."""
+    followed, names = thousands(300)
+    asked = asked_by(followed)
+    for _ in range(50):
+        followed.clock.advance(0.1)
+        for record in followed.store.records():
+            followed.log.as_now(record)
+    assert asked == []
+    followed.store.doubt_contacts([names[7]], "a reply was lost")
+    for record in followed.store.records():
+        followed.log.as_now(record)
+    assert asked == [names[7]]
 
 
 # --- few are asked about

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pws_soap.models import PresenceState
 from service.core.clock import Moment
 from service.core.events.event import CHANGE, REMOVED, Event, EventData
-from service.core.events.log import GAP, TICK, EventLog, _says_the_same
+from service.core.events.log import GAP, TICK, EventLog
+from service.core.events.validity import says_the_same
 from service.core.presence.freshness import Level
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter, Reader
@@ -447,7 +448,7 @@ def test_no_change_is_missed_and_none_is_told_twice(steps: list[Any]) -> None:
             for record in followed.store.records():
                 told = followed.log.snapshot(record.key)
                 assert told is not None
-                assert _says_the_same(told, followed.reader.snapshot(record)), step
+                assert says_the_same(told, followed.reader.snapshot(record)), step
                 assert (
                     followed.log.confirmed(told).contact.freshness[:2]
                     == followed.reader.snapshot(record).contact.freshness[:2]
@@ -461,11 +462,11 @@ def test_no_change_is_missed_and_none_is_told_twice(steps: list[Any]) -> None:
             continue
         before = known.get(event.key)
         assert (before is None) == (event.before is None)
-        assert before is None or event.before is None or _says_the_same(before, event.before)
+        assert before is None or event.before is None or says_the_same(before, event.before)
         if event.after is None:
             del known[event.key]
         else:
-            assert before is None or not _says_the_same(before, event.after), "nothing changed"
+            assert before is None or not says_the_same(before, event.after), "nothing changed"
             known[event.key] = event.after
 
 
