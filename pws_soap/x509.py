@@ -79,7 +79,7 @@ def read(der: bytes) -> Certificate:
         return bare
 
 
-class _Part(NamedTuple):
+class _Element(NamedTuple):
     tag: int
     content: bytes
 
@@ -103,13 +103,13 @@ def _read(der: bytes, bare: Certificate) -> Certificate:
     )
 
 
-def _first(content: bytes) -> _Part:
+def _first(content: bytes) -> _Element:
     for part in _parts(content):
         return part
     raise ValueError("nothing where something must be")
 
 
-def _parts(content: bytes) -> Iterator[_Part]:
+def _parts(content: bytes) -> Iterator[_Element]:
     """The parts one after the other. Raises IndexError or ValueError where their lengths are wrong."""
     at = 0
     while at < len(content):
@@ -121,7 +121,7 @@ def _parts(content: bytes) -> Iterator[_Part]:
             at += octets
         if at + size > len(content):
             raise ValueError("a part that is longer than what holds it")
-        yield _Part(tag, content[at : at + size])
+        yield _Element(tag, content[at : at + size])
         at += size
 
 
@@ -140,12 +140,12 @@ def _name(content: bytes) -> str:
     return ", ".join(f"{short}={value}" for short, value in sorted(found))
 
 
-def _text(part: _Part) -> str:
+def _text(part: _Element) -> str:
     encoding = {_BMP_STRING: "utf-16-be", _T61_STRING: "latin-1"}.get(part.tag, "utf-8")
     return part.content.decode(encoding, "replace")
 
 
-def _moment(part: _Part) -> float:
+def _moment(part: _Element) -> float:
     """Seconds since the epoch. A year of two digits is one of 1950 to 2049 (RFC 5280 section 4.1.2.5.1)."""
     text = part.content.decode("ascii")
     if part.tag == _UTC_TIME:

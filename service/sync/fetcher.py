@@ -142,7 +142,7 @@ class Fetcher:
             backs_off=tracked.fetch_failures > 0,
             fetching=tracked.fetching,
             polling=tracked.polling,
-            in_doubt=may_poll and bool(self._poller.unsettled(tracked)),
+            in_doubt=may_poll and self._poller.has_unsettled(tracked),
             sweeping=bool(tracked.sweep_left),
             fetched=tracked.fetches > 0,
             has_contacts=bool(tracked.subscription.contacts),
@@ -243,7 +243,7 @@ class Fetcher:
             self._store.trust(tracked.feed)
         tracked.fetches += 1
         tracked.fetch_failures = 0
-        if not (unattributed or tracked.sweep_left or self._poller.unsettled(tracked)):  # nothing is left to poll
+        if not (unattributed or tracked.sweep_left or self._poller.has_unsettled(tracked)):  # nothing is left to poll
             tracked.poll_failures, tracked.poll_error = 0, None
         tracked.last_error = None
         tracked.last_fetch = reading.at

@@ -111,6 +111,10 @@ class Poller:
         """What must be read again: in doubt, and in the subscription, so that what is read stays true."""
         return list(filter(tracked.carries, self._store.unsettled(tracked.feed)))
 
+    def has_unsettled(self, tracked: TrackedSubscription) -> bool:
+        """Whether there is any of those. It is asked at every turn, of every subscription."""
+        return tracked.carries_any(self._store.unsettled_keys(tracked.feed))
+
     async def read_again(self, tracked: TrackedSubscription) -> None:
         """Poll what is in doubt, then what the sweep has left, in lists as long as a request may be."""
         try:
@@ -130,7 +134,7 @@ class Poller:
                 if not tracked.sweep_left:
                     tracked.sweep_due = self._clock.monotonic() + self._settings.reconcile_interval
             # A document that stays unreadable is polled ever more slowly.
-            tracked.poll_failures = tracked.poll_failures + 1 if self.unsettled(tracked) else 0
+            tracked.poll_failures = tracked.poll_failures + 1 if self.has_unsettled(tracked) else 0
             tracked.poll_error = None
         except PwsError as error:
             if tracked.poll_error is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -66,11 +66,15 @@ class KeysOf:
         self._contacts: frozenset[str] = frozenset()
         self._keys: frozenset[str] = frozenset()
 
-    def have(self, contact: str, contacts: frozenset[str]) -> bool:
-        """Whether `contacts` has this one in any spelling."""
+    def of(self, contacts: frozenset[str]) -> frozenset[str]:
+        """The keys of `contacts`."""
         if contacts is not self._contacts:
             self._contacts, self._keys = contacts, frozenset(map(same_contact, contacts))
-        return same_contact(contact) in self._keys
+        return self._keys
+
+    def have(self, contact: str, contacts: frozenset[str]) -> bool:
+        """Whether `contacts` has this one in any spelling."""
+        return same_contact(contact) in self.of(contacts)
 
 
 @dataclass(slots=True)
@@ -139,6 +143,10 @@ class TrackedSubscription:
     def carries(self, contact: str) -> bool:
         """Whether it carries a contact, in any spelling, for certain."""
         return contact in self.subscription.contacts or self.keys.have(contact, self.subscription.contacts)
+
+    def carries_any(self, keys: Set[str]) -> bool:
+        """Whether it carries one of these for certain."""
+        return bool(keys) and not self.keys.of(self.subscription.contacts).isdisjoint(keys)
 
     def may_carry(self, contact: str) -> bool:
         """Whether its replies may name a contact: it carries it, or may ever have done so."""
