@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
-from pws_soap.contact import is_contact, same_contact, without_scheme
+from pws_soap.contact import is_contact, same_contact, sent_contact
 from pws_soap.errors import ArgumentError
 from pws_soap.models import (
     MAX_CONTACTS_PER_REQUEST,
@@ -89,12 +89,12 @@ def endpoint_url(value: str | Secret) -> Secret:
 
 
 def contacts(value: Iterable[str], *, most: int = MAX_CONTACTS_PER_SUBSCRIPTION) -> tuple[str, ...]:
-    """Contact URIs, `user@domain` (124, 143, 135): each once, as it is written but without `sip:` or another scheme."""
+    """Contact URIs (124, 143, 135): each once, in any spelling, as `user@domain` (`contact.sent_contact`)."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ArgumentError("contacts", "a list of contact URIs, not one string", value)
     found: dict[str, str] = {}
     for index, each in enumerate(value):
-        uri = without_scheme(each) if isinstance(each, str) else ""
+        uri = sent_contact(each) if isinstance(each, str) else ""
         if not is_contact(uri):
             raise ArgumentError(f"contacts[{index}]", "a contact URI, user@domain", each)
         found.setdefault(same_contact(uri), uri)

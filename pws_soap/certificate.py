@@ -8,16 +8,14 @@ connections.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
-from pws_soap.trust import strictness, unchecked
+from pws_soap.trust import unchecked
+from pws_soap.x509 import Certificate, read
 
-_NO_CHECK_TIME: Final = 0x200000
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the module ssl has no name for."""
 _MAX_HANDSHAKE: Final = 256 * 1024
 """Bytes of one server's side of a handshake that are read; more are no handshake."""
 CLIENT_CERTIFICATE: Final = frozenset(
@@ -36,36 +34,6 @@ _RECORD_ALERT: Final = 21
 _RECORD_HANDSHAKE: Final = 22
 _CERTIFICATE_REQUEST: Final = 13
 """Content types of TLS records and the type of a handshake message (RFC 5246 sections 6.2.1 and 7.4)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """`digest` is its SHA-256 in hexadecimal. The rest is empty where it could not be read.
-
-    `since` and `until` are in seconds since the epoch.
-    """
-
-    digest: str
-    subject: str = ""
-    issuer: str = ""
-    names: tuple[str, ...] = ()
-    since: float | None = None
-    until: float | None = None
-    pem: str = field(default="", repr=False)
-
-    def days(self, now: float) -> int | None:
-        """Whole days that it is still good for."""
-        return None if self.until is None else int((self.until - now) // 86400)
-
-    @property
-    def is_self_signed(self) -> bool:
-        """Whether it is its own authority."""
-        return bool(self.subject) and self.subject == self.issuer
-
-    @property
-    def fingerprint(self) -> str:
-        """The SHA-256 as tools print it."""
-        return bytes.fromhex(self.digest).hex(":").upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,45 +67,7 @@ async def look(host: str, port: int, limit: float) -> Shown:
     """What a server shows, within `limit` seconds. Raises OSError or TimeoutError where nothing can be seen."""
     async with asyncio.timeout(limit):
         shown, der = await _shake_hands(host, port, unchecked(), min(limit / 2, _LATE))
-        if der is None:
-            return shown
-        pem = ssl.DER_cert_to_PEM_cert(der)
-        certificate = Certificate(hashlib.sha256(der).hexdigest(), pem=pem)
-        # ssl describes only a certificate that it has verified: so this one alone is trusted, whatever is wrong with it
-        with suppress(OSError):
-            certificate = await _described(host, port, certificate)
-    return Shown(shown.answered, shown.speaks_tls, shown.chose, shown.asked_for_ours, certificate, shown.error)
-
-
-async def _described(host: str, port: int, certificate: Certificate) -> Certificate:
-    """The certificate with what it says of itself; as it was where ssl does not say."""
-    alone = strictness(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    alone.check_hostname = False
-    alone.set_ciphers("DEFAULT:@SECLEVEL=0")
-    alone.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
-    alone.load_verify_locations(cadata=certificate.pem)
-    _, writer = await asyncio.open_connection(host, port, ssl=alone)
-    try:
-        read = writer.get_extra_info("ssl_object").getpeercert() or {}
-    finally:
-        writer.transport.abort()
-    return Certificate(
-        certificate.digest,
-        name(read.get("subject", ())),
-        name(read.get("issuer", ())),
-        tuple(str(value) for _, value in read.get("subjectAltName", ())),
-        moment(read.get("notBefore")),
-        moment(read.get("notAfter")),
-        certificate.pem,
-    )
-
-
-def moment(text: object) -> float | None:
-    """Seconds since the epoch of a date in a certificate; None where there is none, or none that can be read."""
-    try:
-        return ssl.cert_time_to_seconds(str(text)) if text is not None else None
-    except ValueError:
-        return None
+    return shown if der is None else replace(shown, certificate=read(der))
 
 
 async def _shake_hands(host: str, port: int, context: ssl.SSLContext, late: float) -> tuple[Shown, bytes | None]:
@@ -200,11 +130,3 @@ def _message_types(received: bytes) -> set[int]:
         found.add(messages[0])
         messages = messages[4 + int.from_bytes(messages[1:4]) :]
     return found
-
-
-# Any: ssl describes a certificate in nested tuples
-def name(parts: Any) -> str:
-    """A name in a certificate in one line: `CN=imp1.example.com, O=Example`."""
-    short = {"commonName": "CN", "organizationName": "O", "organizationalUnitName": "OU"}
-    found = [(short[key], value) for part in parts for key, value in part if key in short]
-    return ", ".join(f"{key}={value}" for key, value in sorted(found))

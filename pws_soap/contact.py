@@ -2,9 +2,10 @@
 
 A contact is a user at a host. The server takes and gives `user@host`, and what stands around that varies with the
 writer: a scheme (`sip:`, `pres:` of RFC 3859, `im:` of RFC 3860), a display name and angle brackets, a password, a
-port, parameters, headers, a resource, percent-escapes, another case, another Unicode form, `xn--`. Three functions
+port, parameters, headers, a resource, percent-escapes, another case, another Unicode form, `xn--`. Four functions
 decide what that means:
 
+- `sent_contact`: the spelling that is sent to the server,
 - `is_contact`: whether a text can be sent to the server as a contact,
 - `bare_contact`: `user@host` without all that surrounds it, in the writer's case, to show,
 - `same_contact`: the form under which contacts are compared. Two spellings of one contact have the same form, two
@@ -104,8 +105,24 @@ def bare_contact(text: str) -> str:
     return user if host is None else _joined(user, host)
 
 
+def sent_contact(text: str) -> str:
+    """The spelling that the server is sent: it knows a contact as `user@host`, and any other spelling as nobody.
+
+    A contact as it is written, in the writer's case, but without what `same_contact` ignores around it. What is no
+    contact, or is perhaps several (`a@b;c@d`), comes back as it is, without a scheme: `is_contact` refuses it.
+    """
+    stripped = without_scheme(text)
+    if _PLAIN.fullmatch(stripped) and is_contact(stripped):
+        return stripped
+    form, bare = same_contact(text), bare_contact(text)
+    if bare.isascii() or bare.casefold() == form:
+        form = bare  # a domain stays `xn--`, and letters keep their case
+    guessed = form.count("@") < stripped.count("@") or ("%" in form and "%" not in stripped)
+    return stripped if guessed else form
+
+
 def without_scheme(text: str) -> str:
-    """The text without white space and without a scheme before it, else as it is: what is sent to the server."""
+    """The text without white space and without a scheme before it, else as it is."""
     text = text.strip()
     scheme = _SCHEME.match(text)
     return text if scheme is None else text[scheme.end() :]

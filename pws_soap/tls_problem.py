@@ -6,32 +6,32 @@ server speaks TLS: the application user's password would travel in the clear.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pws_soap.certificate import CLIENT_CERTIFICATE, Certificate, Shown, moment, name
-from pws_soap.errors import ArgumentError, TlsFailed, UntrustedServer
+from pws_soap.certificate import CLIENT_CERTIFICATE, Shown
+from pws_soap.errors import TlsFailed, UntrustedServer
 from pws_soap.trust import Trust, WrongCertificate
+from pws_soap.x509 import Certificate, read
 
 _SIGNED_BY_OTHERS: Final = frozenset({2, 19, 20, 21, 30, 31})
 _EXPIRED, _NOT_YET_VALID, _SELF_SIGNED = 10, 9, 18
 _WRONG_NAME: Final = frozenset({62, 64})
-_WEAK: Final = {
-    66: "its key is too weak",
-    67: "the key of its authority is too weak",
-    68: "its signature, or its authority's, is too weak (SHA-1 or MD5)",
-}
-_NO_AUTHORITY: Final = frozenset({24, 25, 32, 79})
-_PURPOSE: Final = 26
+_WEAK_KEY, _WEAK_AUTHORITY, _WEAK_SIGNATURE = 66, 67, 68
+_NO_AUTHORITY: Final = frozenset({24, 32, 79})
+_TOO_MANY_AUTHORITIES, _PURPOSE, _UNKNOWN_EXTENSION = 25, 26, 34
+_NOT_FOR_THIS_NAME: Final = frozenset({47, 48, 49, 50, 51, 52, 53})
 _BAD_SIGNATURE: Final = 7
 """OpenSSL's verification codes (x509_vfy.h)."""
+
+_LEAST_RSA_BITS: Final = 2048
+"""What OpenSSL's security level 2 asks for."""
 
 _OLD_VERSION: Final = frozenset(
     {"TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION", "VERSION_TOO_LOW", "UNKNOWN_PROTOCOL"}
@@ -114,29 +114,54 @@ def _not_verified(
         names = ", ".join(known.names) or known.subject or "none that can be read"
         what = f"name the node in {trust.section}nodes as it does, or set {pin}"
         return _untrusted(f"it names another host: {names} ({why})", what, certificate)
-    if code in _WEAK:
+    signer = f" ({known.issuer})" if known.issuer else ""
+    if code == _WEAK_KEY or (code == _WEAK_SIGNATURE and (known.signature_is_weak or not known.digest)):
+        which = "key is too weak" if code == _WEAK_KEY else "signature is too weak (SHA-1 or MD5)"
         what = f"make a new `cup` certificate with RSA of 2048 bits or more and SHA-256 on the server, or set {pin}"
-        return _untrusted(f"{_WEAK[code]}: {why}", what, certificate)
+        return _untrusted(f"its {which}: {why}", what, certificate)
+    if code in {_WEAK_AUTHORITY, _WEAK_SIGNATURE}:
+        weak = _weak_authority(trust)
+        whose = f"its authority, {weak} in ca_file," if weak else f"its authority{signer}, or of one above that,"
+        which = "key" if code == _WEAK_AUTHORITY else "signature"
+        what = (
+            "make a new certificate of that authority with RSA of 2048 bits or more and SHA-256, have it sign the "
+            f"`cup` certificate, and set {trust.section}ca_file to it; or set {pin}"
+        )
+        return _untrusted(f"the {which} of {whose} is too weak: {why}", what, certificate)
     if code == _PURPOSE:
         what = f"make a new `cup` certificate for a server (extended key usage serverAuth), or set {pin}"
         return _untrusted(f"{why}: it is not for a server, or its authority may not sign it", what, certificate)
+    if code in _NO_AUTHORITY:
+        what = (
+            "have a certificate authority sign the `cup` certificate, and set "
+            f"{trust.section}ca_file to that authority's certificate; or set {pin}"
+        )
+        return _untrusted(
+            f"{why}: what signed it{signer}, or one above that, is not marked as a certificate authority",
+            what,
+            certificate,
+        )
+    if code == _TOO_MANY_AUTHORITIES:
+        what = f"set {trust.section}ca_file to the certificate of what signed it{signer}, or {pin}"
+        reason = f"{why}: an authority above it allows fewer authorities below itself than there are"
+        return _untrusted(reason, what, certificate)
+    if code in _NOT_FOR_THIS_NAME:
+        what = f"have an authority sign the `cup` certificate that may sign for the name, or set {pin}"
+        return _untrusted(f"{why}: {known.issuer or 'what signed it'}, or one above that, may not", what, certificate)
+    if code == _UNKNOWN_EXTENSION:
+        what = f"make a new `cup` certificate without that extension, or set {pin}"
+        reason = f"{why}: it, or an authority above it, has an extension that must be understood and is not"
+        return _untrusted(reason, what, certificate)
     if code == _SELF_SIGNED or (known.is_self_signed and code in _SIGNED_BY_OTHERS):
         what = f"set {trust.section}ca_file to that certificate, or {pin}"
         return _untrusted(f"{why}: the server has signed it itself", what, certificate)
-    signer = f" ({known.issuer})" if known.issuer else ""
-    if code in _NO_AUTHORITY or code == _BAD_SIGNATURE:
+    if code == _BAD_SIGNATURE:
         what = f"set {trust.section}ca_file to the present certificate of what signed it{signer}, or {pin}"
         return _untrusted(f"{why}: the authority of that name in ca_file has not signed it", what, certificate)
-    own = trust.ca_file is not None and known.digest and known.digest in _digests(trust)
-    if own:
-        what = f"set {trust.section}ca_file to that authority's certificate; or set no ca_file, and {pin}"
-        return _untrusted(
-            f"{why}: its authority{signer} is not known; ca_file holds the server's own", what, certificate
-        )
     if code in _SIGNED_BY_OTHERS:
         what = f"set {trust.section}ca_file to that authority's certificate, or {pin}"
         return _untrusted(f"{why}: its authority{signer} is not known", what, certificate)
-    return _untrusted(why, f"set {trust.section}ca_file to the authority that signed it, or {pin}", certificate)
+    return _untrusted(why, f"make a new `cup` certificate on the server, or set {pin}", certificate)
 
 
 def _untrusted(reason: str, cure: str, certificate: Certificate | None) -> TlsProblem:
@@ -210,32 +235,30 @@ def _date(seconds: float) -> str:
 def _out_of_date(trust: Trust, now: float) -> str:
     """The first authority of ca_file that has expired, with its date; empty where none has."""
     for authority in _authorities(trust):
-        until = moment(authority.get("notAfter"))
-        if until is not None and until <= now:
-            return f"{name(authority['subject']) or 'without a name'}, expired on {_date(until)}"
+        if authority.until is not None and authority.until <= now:
+            return f"{authority.subject or 'without a name'}, expired on {_date(authority.until)}"
     return ""
 
 
-def _authorities(trust: Trust) -> list[Mapping[str, object]]:
+def _weak_authority(trust: Trust) -> str:
+    """The first authority of ca_file whose key is too weak; empty where none is."""
+    for authority in _authorities(trust):
+        if authority.rsa_bits is not None and authority.rsa_bits < _LEAST_RSA_BITS:
+            return f"{authority.subject or 'without a name'} (RSA of {authority.rsa_bits} bits)"
+    return ""
+
+
+def _authorities(trust: Trust) -> list[Certificate]:
+    """What ca_file holds."""
     if trust.ca_file is None:
         return []
     try:
-        return [*trust.context().get_ca_certs()]
-    except ArgumentError:
+        text = Path(trust.ca_file).read_text("ascii", "replace")
+    except (OSError, ValueError):
         return []
-
-
-def _digests(trust: Trust) -> frozenset[str]:
-    """The SHA-256 of each certificate in ca_file."""
-    try:
-        text = Path(str(trust.ca_file)).read_text("ascii", "replace")
-    except OSError:
-        return frozenset()
     blocks = re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", text, re.DOTALL)
-    found = set()
+    found = []
     for block in blocks:
-        try:
-            found.add(hashlib.sha256(ssl.PEM_cert_to_DER_cert(block)).hexdigest())
-        except ValueError:
-            continue
-    return frozenset(found)
+        with suppress(ValueError):
+            found.append(read(ssl.PEM_cert_to_DER_cert(block)))
+    return found

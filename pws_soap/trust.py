@@ -3,8 +3,9 @@
 How strict a context of Python's is depends on its version: since 3.13 it refuses what RFC 5280 forbids and earlier
 versions take (VERIFY_X509_STRICT), and takes what they refuse (VERIFY_X509_PARTIAL_CHAIN). The certificates of
 appliances and of old private authorities often lack key identifiers or other extensions of RFC 5280, and an operator
-cannot change them. So `strictness` decides for every version: checked are the chain up to an authority that signs
-itself, the dates, the name, the strength of keys and signatures, and TLS 1.2 or later; not what RFC 5280 asks beyond.
+cannot change them. So `strictness` decides for every version: checked are the chain up to a trusted certificate,
+the dates, the name, the strength of keys and signatures, and TLS 1.2 or later; not what RFC 5280 asks beyond. What
+`ca_file` names is trusted whether it signs itself or not: an authority, one below it, the server's own certificate.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Trust:
             what = "a file with certificates in PEM"
             reason = error.strerror if isinstance(error, OSError) else None
             raise ArgumentError("ca_file", f"{what} ({reason or error})", str(self.ca_file)) from None
-        return strictness(context)
+        return strictness(context, named=self.ca_file is not None)
 
     def check(self, transport: asyncio.BaseTransport) -> None:
         """Compare the certificate of a new connection with the pinned one. Raises WrongCertificate."""
@@ -59,9 +60,14 @@ SYSTEM_AUTHORITIES: Final = Trust()
 """The certificate authorities that the system trusts."""
 
 
-def strictness(context: ssl.SSLContext) -> ssl.SSLContext:
-    """The context, as strict as this module says, in every version of Python."""
+def strictness(context: ssl.SSLContext, *, named: bool = False) -> ssl.SSLContext:
+    """The context, as strict as this module says, in every version of Python.
+
+    `named`: its authorities are those that somebody has named, and each of them may end a chain.
+    """
     context.verify_flags &= ~(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
+    if named:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

@@ -219,6 +219,7 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
         "pws_soap.tls_problem",
         "pws_soap.transport",
         "pws_soap.trust",
+        "pws_soap.x509",
         "pws_soap.server.http.listener",
         "pws_soap.server.http.notifier",
         "pws_soap.simulator.serving",

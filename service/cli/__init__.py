@@ -19,10 +19,16 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed before we began
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  until the process ends
+    if sys.argv[1:2] == ["serve"]:  # loading the rest takes a moment, in which a reload may be asked for
+        from service.cli.shared import hangup
+
+        hangup.remember()
     if sys.argv[1:] == ["--version"] and _has_written_version():
         sys.exit(0)
-    from service.cli.command_line import run
-
+    try:
+        from service.cli.command_line import run
+    except KeyboardInterrupt:  # later ones are the commands' own
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pws_soap.contact import is_contact, same_contact, without_scheme
+from pws_soap.contact import is_contact, same_contact, sent_contact, without_scheme
 from service.config.errors import Problem, path_of, shown
 from service.config.parsers import EnvText, path_of_file, split_list, wrong
 from service.config.raw import Draft
@@ -19,9 +19,9 @@ MAX_PROBLEMS: Final = 10
 
 
 def completed(name: str, domain: str | None) -> str:
-    """`name` without a scheme, with `domain` when it has none. Whether it is a contact then is another question."""
-    name = without_scheme(name)
-    return f"{name}@{domain}" if domain and name and "@" not in name else name
+    """The contact as the server is sent it, with `domain` when it has none. Whether it is one is another question."""
+    bare = without_scheme(name)
+    return sent_contact(f"{bare}@{domain}" if domain and bare and "@" not in same_contact(bare) else name)
 
 
 def as_contact(value: object) -> str:

@@ -17,17 +17,14 @@ MOST: Final = 20
 log = logging.getLogger("pws.service")
 
 
-def log_changes(before: Collection[Watched], after: Collection[Watched]) -> None:
-    """Log which contacts left and which came; as a warning where an end user has none left."""
-    left = _of_users(before, set(before) - set(after))
-    came = _of_users(after, set(after) - set(before))
-    kept = {watched.end_user for watched in after}
-    for user, contacts in left.items():
-        if user in kept:
+def log_changes(left: Iterable[Watched], came: Iterable[Watched], users: Collection[str]) -> None:
+    """Log which contacts left and which came; as a warning where an end user, of whom `users` have some, has none."""
+    for user, contacts in _of_users(left).items():
+        if user in users:
             log.info("SIGHUP: watched no longer through %s: %s", user, _named(contacts))
         else:
             log.warning("SIGHUP: %s has no contacts any more; watched no longer: %s", user, _named(contacts))
-    for user, contacts in came.items():
+    for user, contacts in _of_users(came).items():
         log.info("SIGHUP: watched from now on through %s: %s", user, _named(contacts))
 
 
@@ -38,11 +35,10 @@ def log_warnings(warnings: Iterable[str], known: Collection[str]) -> None:
             log.warning("SIGHUP: %s", warning)
 
 
-def _of_users(ordered: Iterable[Watched], changed: Collection[Watched]) -> dict[str, list[str]]:
+def _of_users(changed: Iterable[Watched]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for watched in ordered:
-        if watched in changed:
-            found.setdefault(watched.end_user, []).append(watched.contact)
+    for watched in changed:
+        found.setdefault(watched.end_user, []).append(watched.contact)
     return found
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from itertools import filterfalse
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
@@ -24,6 +25,7 @@ from service.core.engine import (
 )
 from service.core.presence.freshness import Level
 from service.core.presence.store import Store
+from service.core.wakeup import in_turns
 from service.sync import status as reporting
 from service.sync.commands import Credentials
 from service.sync.driver import LifecycleDriver
@@ -37,11 +39,13 @@ from service.sync.store_follower import StoreFollower
 from service.sync.subscription_events import Publish, Publisher
 from service.sync.subscriptions import FetchSettings, SubscriptionGone, Subscriptions, TrackedSubscription, feed_of
 from service.sync.tracker import SubscriptionTracker
-from service.sync.watchlist import Watchlist
+from service.sync.watchlist import Reloaded, Watchlist
 
 log = logging.getLogger("pws.service")
 
 STOPPING = "the service is stopping"
+STEP = 1000
+"""Contacts that come, and that go, in one step of a reload."""
 READY_GRACE = 5.0
 """Seconds for which a service that was live may have nothing live and is still called ready: a fetch and its retry."""
 
@@ -99,11 +103,26 @@ class SyncEngine:
             asyncio.create_task(self._forever("fetches", self.fetcher.run), name="fetches"),
         ]
 
-    def reload(self, contacts: Mapping[str, Sequence[str]]) -> None:
-        """The configuration was read again: watch these contacts, by end user, beside those that the API added."""
-        self._watchlist.reload(contacts)
-        self.driver.want(self._watchlist.wanted())
-        self._follow()
+    async def reload(self, contacts: Mapping[str, Sequence[str]]) -> Reloaded:
+        """The configuration was read again: watch these contacts, by end user, beside those that the API added. Many
+        are taken in by steps, with a turn of the event loop in between."""
+        changes = await in_turns(self._watchlist.reload(contacts))
+        await in_turns(self._take_in(changes))
+        return changes
+
+    def _take_in(self, changes: Reloaded) -> Generator[None, None, None]:
+        """As many go as come at each step, so that no subscription is emptied and filled again, or overflows. Those who
+        change their end user go and come in one step, so that nobody forgets them meanwhile."""
+        left, came, moved = changes.left, changes.came, changes.moved
+        for start in range(0, max(len(left), len(came), len(moved)), STEP):
+            part = slice(start, start + STEP)
+            old, new = [each for each, _ in moved[part]], [each for _, each in moved[part]]
+            # Between the steps the API may have added and removed some of them.
+            self._adjust(
+                add=filter(self._watchlist.has, [*new, *came[part]]),
+                drop=filterfalse(self._watchlist.has, [*old, *left[part]]),
+            )
+            yield
 
     async def stop(self, limit: float) -> None:
         """Unsubscribe, unregister and log out, for `limit` seconds at most."""

@@ -142,7 +142,7 @@ class Fetcher:
             backs_off=tracked.fetch_failures > 0,
             fetching=tracked.fetching,
             polling=tracked.polling,
-            in_doubt=may_poll and bool(self._poller.unsettled(tracked)),
+            in_doubt=may_poll and self._poller.has_unsettled(tracked),
             sweeping=bool(tracked.sweep_left),
             fetched=tracked.fetches > 0,
             has_contacts=bool(tracked.subscription.contacts),
@@ -245,6 +245,8 @@ class Fetcher:
             self._store.trust(tracked.feed)
         tracked.fetches += 1
         tracked.fetch_failures = 0
+        if not (unattributed or tracked.sweep_left or self._poller.has_unsettled(tracked)):  # nothing is left to poll
+            tracked.poll_failures, tracked.poll_error = 0, None
         tracked.last_error = None
         tracked.last_fetch = reading.at
         if not expected:
@@ -262,7 +264,7 @@ class Fetcher:
         tracked.unattributed_entry = what
         self._subscriptions.counters.unattributed += len(unattributed)
         self._doubt_all(tracked, unattributed)
-        tracked.poll_due = 0.0
+        tracked.poll_soon()
 
     def _doubt_all(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
         self._store.doubt_contacts(tracked.subscription.contacts, attribution.doubt(unattributed))
@@ -298,4 +300,4 @@ class Fetcher:
                 self._store.doubt_contacts(
                     other.subscription.contacts, "a fetch of an older subscription came in between"
                 )
-                other.poll_due = 0.0
+                other.poll_soon()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 
 from pws_soap import lifecycle
 from pws_soap.errors import PwsError, UnexpectedReply
@@ -24,6 +26,15 @@ from service.sync.silence import Silence
 from service.sync.subscriptions import FetchSettings, Subscriptions, TrackedSubscription
 
 log = logging.getLogger("pws.fetch")
+
+
+@dataclass(slots=True)
+class _Checks:
+    """The fetches of a node's subscriptions that its failing calls have led to, since all of them last succeeded."""
+
+    rounds: int = 0
+    due: float = 0.0
+    """Before then none is begun."""
 
 
 class Poller:
@@ -47,6 +58,7 @@ class Poller:
         self._clock = clock
         self._silence = silence
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
+        self._checks: defaultdict[str, _Checks] = defaultdict(_Checks)  # by node
 
     async def poll(self, tracked: TrackedSubscription, contacts: Iterable[str]) -> PutReport:
         """Read these contacts with getPolledPresence, through the session of a subscription. Raises PwsError."""
@@ -102,6 +114,10 @@ class Poller:
         """What must be read again: in doubt, and in the subscription, so that what is read stays true."""
         return list(filter(tracked.carries, self._store.unsettled(tracked.feed)))
 
+    def has_unsettled(self, tracked: TrackedSubscription) -> bool:
+        """Whether there is any of those. It is asked at every turn, of every subscription."""
+        return tracked.carries_any(self._store.unsettled_keys(tracked.feed))
+
     async def read_again(self, tracked: TrackedSubscription) -> None:
         """Poll what is in doubt, then what the sweep has left, in lists as long as a request may be."""
         try:
@@ -121,7 +137,7 @@ class Poller:
                 if not tracked.sweep_left:
                     tracked.sweep_due = self._clock.monotonic() + self._settings.reconcile_interval
             # A document that stays unreadable is polled ever more slowly.
-            tracked.poll_failures = tracked.poll_failures + 1 if self.unsettled(tracked) else 0
+            tracked.poll_failures = tracked.poll_failures + 1 if self.has_unsettled(tracked) else 0
             tracked.poll_error = None
         except PwsError as error:
             if tracked.poll_error is None:
@@ -158,17 +174,10 @@ class Poller:
 
         `consumes`: it was one that takes changes along.
         """
-        key = tracked.key
-        now = self._clock.monotonic()
-        for other in self._subscriptions:
-            if other.key.node != key.node:
-                continue
-            if failure is None:
-                other.heartbeat_due = now + self._settings.heartbeat_interval
-            elif failure.kind in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME} and not other.fetch_failures:
-                # A fetch finds out at once, and what cannot be confirmed is no longer called live.
-                self._inbox.mark(other.ref.id, other.ref.node)
-                self._subscriptions.wake()
+        if failure is None:
+            self._answered(tracked.key.node)
+        elif failure.kind in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME}:
+            self._check(tracked.key.node)
         if session and failure is not None and failure.kind is FailureKind.SUBSCRIPTION_LOST:
             failure = Failure(FailureKind.SERVER, failure.text, failure.code)
         live = tracked.subscription
@@ -176,3 +185,30 @@ class Poller:
             live.key, live.generation, failure, consumes=consumes, session=live.session_generation
         )
         self._driver.post(reported)
+
+    def _answered(self, node: str) -> None:
+        """A call to this node has succeeded."""
+        there = [tracked for tracked in self._subscriptions if tracked.key.node == node]
+        for tracked in there:
+            tracked.heartbeat_due = self._clock.monotonic() + self._settings.heartbeat_interval
+        if not any(tracked.fails for tracked in there):
+            self._checks.pop(node, None)
+
+    def _check(self, node: str) -> None:
+        """A call to this node has failed. A fetch finds out at once whether it answers, and what cannot be confirmed is
+        no longer called live. The fetch may succeed and lead to the next call that fails: so these fetches have pauses
+        of their own, which grow until nothing fails any more."""
+        now = self._clock.monotonic()
+        checks = self._checks[node]
+        at_once = checks.due <= now
+        if at_once:
+            checks.rounds += 1
+            checks.due = now + self.pause(checks.rounds)
+        for tracked in self._subscriptions:
+            if tracked.key.node != node or tracked.fetch_failures:
+                continue
+            if at_once:
+                self._inbox.mark(tracked.ref.id, tracked.ref.node)
+            else:
+                tracked.fetch_due = min(tracked.fetch_due, checks.due)
+        self._subscriptions.wake()

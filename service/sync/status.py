@@ -118,9 +118,10 @@ def problems(
         for user, each in state.users.items()
         for slot in range(len(each.slots))
     }
-    for feed, (_, began, why) in subscriptions.failing.items():
-        if feed in users:
-            yield Problem(_wall(clock, began), f"{feed} could not be fetched, and is subscribed anew: {why}")
+    for feed, failing in subscriptions.failing.items():
+        if feed in users and failing.failures:
+            what = f"{feed} could not be fetched, and is subscribed anew: {failing.error}"
+            yield Problem(_wall(clock, failing.since), what)
     yield from federation.problems(store, users)
     for contact, refused in driver.refused.items():
         yield Problem(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -66,11 +66,15 @@ class KeysOf:
         self._contacts: frozenset[str] = frozenset()
         self._keys: frozenset[str] = frozenset()
 
-    def have(self, contact: str, contacts: frozenset[str]) -> bool:
-        """Whether `contacts` has this one in any spelling."""
+    def of(self, contacts: frozenset[str]) -> frozenset[str]:
+        """The keys of `contacts`."""
         if contacts is not self._contacts:
             self._contacts, self._keys = contacts, frozenset(map(same_contact, contacts))
-        return same_contact(contact) in self._keys
+        return self._keys
+
+    def have(self, contact: str, contacts: frozenset[str]) -> bool:
+        """Whether `contacts` has this one in any spelling."""
+        return same_contact(contact) in self.of(contacts)
 
 
 @dataclass(slots=True)
@@ -140,6 +144,10 @@ class TrackedSubscription:
         """Whether it carries a contact, in any spelling, for certain."""
         return contact in self.subscription.contacts or self.keys.have(contact, self.subscription.contacts)
 
+    def carries_any(self, keys: Set[str]) -> bool:
+        """Whether it carries one of these for certain."""
+        return bool(keys) and not self.keys.of(self.subscription.contacts).isdisjoint(keys)
+
     def may_carry(self, contact: str) -> bool:
         """Whether its replies may name a contact: it carries it, or may ever have done so."""
         perhaps = self.subscription.perhaps
@@ -149,6 +157,17 @@ class TrackedSubscription:
     def target(self) -> FetchTarget:
         """The session key and id under which it is fetched."""
         return FetchTarget(self.ref, self.subscription.session.key)
+
+    @property
+    def fails(self) -> bool:
+        """Whether its last fetch or poll failed, left contacts in doubt, or named somebody else."""
+        return bool(self.fetch_failures or self.poll_failures or self.unattributed)
+
+    def poll_soon(self) -> None:
+        """What it carries is in doubt: poll it at once, unless polls are failing. Then their pause is kept, since a
+        server that lets polls fail may give cause for doubt as often as it is asked."""
+        if self.poll_error is None:
+            self.poll_due = 0.0
 
 
 @dataclass(slots=True)
@@ -165,11 +184,15 @@ class FetcherCounters:
 
 
 class FailingFeed(NamedTuple):
-    """A feed whose last fetch failed, and whose subscription is gone since."""
+    """A feed whose last fetch or poll failed, and whose subscription is gone since."""
 
     failures: int
     since: float
     error: str | None
+    poll_failures: int
+    polls_failing_since: float
+    poll_error: str | None
+    poll_due: float
 
 
 class Subscriptions:

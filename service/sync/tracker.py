@@ -59,7 +59,7 @@ class SubscriptionTracker:
             if now.contacts != before.contacts:
                 # What joins is notified from now on, what leaves no longer: what was read of either does not count.
                 self._store.doubt_contacts(now.contacts ^ before.contacts, "its subscription was just altered")
-                tracked.poll_due = 0.0
+                tracked.poll_soon()
             tracked.subscription = now
             gone = (before.contacts | before.perhaps) - now.contacts - now.perhaps
             tracked.once.update(map(same_contact, gone))
@@ -97,7 +97,8 @@ class SubscriptionTracker:
             self._silence.expect_first(tracked, now)
         failing = self._subscriptions.failing.pop(tracked.feed, None)
         if failing is not None:
-            tracked.fetch_failures, tracked.failing_since, tracked.last_error = failing
+            tracked.fetch_failures, tracked.failing_since, tracked.last_error = failing[:3]
+            tracked.poll_failures, tracked.polls_failing_since, tracked.poll_error, tracked.poll_due = failing[3:]
         self._subscriptions.add(tracked)
         self._inbox.known(tracked.ref, dirty=True)
         self._store.limit(tracked.feed, None)
@@ -110,9 +111,16 @@ class SubscriptionTracker:
     def _close(self, tracked: TrackedSubscription) -> None:
         was_newest = self._subscriptions.is_newest(tracked)
         self._subscriptions.remove(tracked)
-        if tracked.fetch_failures:
-            failing = FailingFeed(tracked.fetch_failures, tracked.failing_since, tracked.last_error)
-            self._subscriptions.failing[tracked.feed] = failing
+        if tracked.fetch_failures or tracked.poll_failures:
+            self._subscriptions.failing[tracked.feed] = FailingFeed(
+                tracked.fetch_failures,
+                tracked.failing_since,
+                tracked.last_error,
+                tracked.poll_failures,
+                tracked.polls_failing_since,
+                tracked.poll_error,
+                tracked.poll_due,
+            )
         # A server that lost everything gives the same small ids again, perhaps to another of our subscriptions.
         if all(other.ref != tracked.ref for other in self._subscriptions):
             self._inbox.forget(tracked.ref)

@@ -161,6 +161,13 @@ def test_contacts_are_completed_merged_and_taken_without_sip(write: Write) -> No
     )
 
 
+def test_contacts_are_taken_in_any_spelling(write: Write) -> None:
+    """The server is sent the one that it knows."""
+    text = BASE.replace('contacts = ["joe@example.com"]', 'contacts_file = "more.list"')
+    write("Joe <sip:joe@example.com>\nrita@example.com:5060\nsips:ann@example.com;transport=tls\n", "more.list")
+    assert load(write(text), {}).watch[0].contacts == ("joe@example.com", "rita@example.com", "ann@example.com")
+
+
 def test_a_list_of_contacts_may_be_a_json_array_with_a_byte_order_mark(write: Write, tmp_path: Path) -> None:
     write('\ufeff["joe", "rita"]', "contacts.list")
     text = changed('contacts = ["joe@example.com"]', 'domain = "d.example"\ncontacts_file = "contacts.list"')
@@ -600,7 +607,9 @@ def test_a_bad_contact_in_a_file_is_told_by_its_line(write: Write, content: str,
     assert str(listing) in str(problem)
 
 
-@pytest.mark.parametrize("bad", ["an n", "a@@c", "a@b c", "<a@b>", "sip:", "a\u202e@b", 7, None, {"a": 1}, "x" * 400])
+@pytest.mark.parametrize(
+    "bad", ["an n", "a@@c", "a@b c", "<a@b", "a@b;c@d", "sip:", "a\u202e@b", 7, None, {"a": 1}, "x" * 400]
+)
 def test_one_contact_that_cannot_be_used_is_told_and_left_out(write: Write, bad: object) -> None:
     """The others are watched, among them what RFC 3261 allows in a user, and an e-mail address as a user."""
     write(json.dumps(["joe", bad, "o'neil", "r&d", "rita@mail.example@im.example"]), "contacts.list")

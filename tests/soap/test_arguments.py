@@ -152,10 +152,9 @@ REFUSED: list[tuple[str, str, Call]] = [
             "ann@@c",
             "a b@example.com",
             "a%20b@example.com",
-            "ann:pw@example.com",
-            "ann@example.com;transport=tcp",
             "http://ann@example.com",
-            "<ann@example.com>",
+            "ann@example.com;bo@example.com",
+            "ann@example.com, bo@example.com",
             "ann@example.com\x00",
             "an\x01n@example.com",
             "an\ud800n@example.com",
@@ -265,7 +264,7 @@ def test_version_of_soap_is_one_of_two() -> None:
 
 
 def test_contacts_are_cleaned() -> None:
-    """Schemes and white space go, the first spelling stays as it is, order is kept."""
+    """What stands around `user@host` goes, each stays once in its first case, order is kept."""
     given_uris = [
         "sip:Ann@Example.com",
         " bo@example.com ",
@@ -276,11 +275,10 @@ def test_contacts_are_cleaned() -> None:
         "Jo@mail.example@im.example",
         "jo%40mail.example@im.example",
         "ann@example.com;transport=tls",
+        "Cy <sip:Cy@example.com:5061>",
     ]
-    with pytest.raises(ArgumentError, match=re.escape("contacts[8]")):
-        arguments.contacts(given_uris)
-    kept = ("Ann@Example.com", "bo@example.com", "o'neil@x.org", "Jo@mail.example@im.example")
-    assert arguments.contacts(given_uris[:8]) == kept
+    kept = ("Ann@Example.com", "bo@example.com", "o'neil@x.org", "Jo@mail.example@im.example", "Cy@example.com")
+    assert arguments.contacts(given_uris) == kept
     assert arguments.contacts(iter(people(5000))) == tuple(people(5000))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -125,6 +126,15 @@ async def test_poll_puts_its_lists_together() -> None:
     ]
     found = await answering(*replies).get_polled_presence(end_user(), people(101))
     assert [each.contact for each in found] == people(101)
+
+
+async def test_contacts_are_sent_as_the_server_spells_them() -> None:
+    """Each once, without a port, a scheme or parameters."""
+    transport = MemoryTransport([basic([("ann@example.com", "BUSY")], "getPolledPresence")])
+    pws = PwsClient(NODE, transport=transport)
+    spellings = ["Ann <sip:ann@example.com>", "ann@example.com:5060", "sips:ann@example.com;transport=tls"]
+    await pws.get_polled_presence(end_user(), spellings)
+    assert re.findall(rb'contactURI="([^"]*)"', transport.sent[-1].body) == [b"ann@example.com"]
 
 
 # Work done in part

@@ -10,7 +10,15 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pws_soap import contact, envelope
-from pws_soap.contact import MAX_CONTACT_LENGTH, bare_contact, decoded, is_contact, same_contact, without_scheme
+from pws_soap.contact import (
+    MAX_CONTACT_LENGTH,
+    bare_contact,
+    decoded,
+    is_contact,
+    same_contact,
+    sent_contact,
+    without_scheme,
+)
 from tests.soap.samples import basic
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -275,6 +283,7 @@ def test_hostile_text_is_compared_and_no_contact(text: str) -> None:
     assert not is_contact(text)
     bare_contact(text)
     without_scheme(text)
+    sent_contact(text)
     assert same_contact(form) == form
 
 
@@ -302,6 +311,42 @@ def test_a_bare_contact_keeps_its_writing(text: str, bare: str) -> None:
     """Its case; what would be misread or does not show stays escaped."""
     assert bare_contact(text) == bare
     assert same_contact(bare) == same_contact(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("Ann@Example.com", "Ann@Example.com"),
+        (" SIP:ann@example.com ", "ann@example.com"),
+        ("ann@example.com:5060", "ann@example.com"),
+        ("ann@example.com.", "ann@example.com"),
+        ("a%6en@example.com", "ann@example.com"),
+        ("\uff41nn\uff20example.com", "ann@example.com"),
+        ("Ann <sip:ann@example.com>", "ann@example.com"),
+        ("sips:ann@example.com;transport=tls", "ann@example.com"),
+        ("ann@example.com/laptop", "ann@example.com"),
+        ("user@mail.example@im.example", "user@mail.example@im.example"),
+        ("+49123;phone-context=example.com@gw.example", "+49123;phone-context=example.com@gw.example"),
+        ("ann@xn--bcher-kva.example", "ann@xn--bcher-kva.example"),
+        ("J\u00f6rg@example.com", "J\u00f6rg@example.com"),
+    ],
+)
+def test_the_server_is_sent_the_spelling_that_it_knows(text: str, sent: str) -> None:
+    """Any other one it takes for somebody whom it does not know: UNKNOWN, as if that were the truth."""
+    assert sent_contact(text) == sent
+    assert sent_contact(sent) == sent
+    assert is_contact(sent)
+    assert same_contact(sent) == same_contact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ann@a.example;joe@b.example", "ann@a.example, joe@b.example", '"ann"@example.com', "ann joe@example.com", "ann"],
+)
+def test_what_may_be_several_contacts_is_sent_as_none(text: str) -> None:
+    """Of two contacts in one text the second must not be dropped as if it were a parameter."""
+    assert sent_contact(text) == text
+    assert not is_contact(text)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from cryptography import x509
 
-from pws_soap.certificate import Shown, moment
+from pws_soap.certificate import Shown
 from pws_soap.client import PwsClient
 from pws_soap.errors import Disconnected, PwsError, TlsFailed, UntrustedServer
 from pws_soap.tls_problem import tls_problem
@@ -104,6 +104,33 @@ def test_strictness_is_the_same_whatever_the_version_of_python_begins_with() -> 
         assert not made.verify_flags & (ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
         assert made.minimum_version is ssl.TLSVersion.TLSv1_2
         assert made.verify_mode is ssl.CERT_REQUIRED
+        strictness(made, named=True)
+        assert made.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
+        assert not made.verify_flags & ssl.VERIFY_X509_STRICT
+
+
+def test_ca_file_may_hold_any_certificate_of_the_chain(
+    login: Login, authority: MadeCertificate, tmp_path: Path
+) -> None:
+    """What signed the server's, which somebody else has signed; what signed that; and the server's own."""
+    between = MadeCertificate("Issuing Authority", issuer=authority, authority=True)
+    issued = MadeCertificate(issuer=between, names=LOCAL)
+    for above in ((), (between,)):
+        with tls_server(context(issued, tmp_path, *above)) as port:
+            for named in (between, issued, *([authority] if above else [])):
+                assert login(port, ca_file=named.write(tmp_path / "ca.pem")) is None
+    with tls_server(context(issued, tmp_path)) as port:
+        error = login(port, ca_file=authority.write(tmp_path / "ca.pem"))
+    said = "its authority (CN=Issuing Authority) is not known; set ca_file to that authority's certificate"
+    refused(error, UntrustedServer, said)
+
+
+def test_what_ca_file_holds_is_checked_for_the_name_all_the_same(login: Login, tmp_path: Path) -> None:
+    """The server's own certificate there is no pin."""
+    other = MadeCertificate(names=(x509.DNSName("imp1.example.com"),))
+    with tls_server(context(other, tmp_path)) as port:
+        error = login(port, ca_file=other.write(tmp_path / "ca.pem"))
+    refused(error, UntrustedServer, "it names another host: imp1.example.com")
 
 
 # Certificates that are not trusted
@@ -156,7 +183,93 @@ def test_weak_key_of_the_authority(login: Login, tmp_path: Path) -> None:
     good = MadeCertificate(issuer=weak, names=LOCAL)
     with tls_server(context(good, tmp_path)) as port:
         error = login(port, ca_file=weak.write(tmp_path / "ca.pem"))
-    refused(error, UntrustedServer, "the key of its authority is too weak")
+        pinned = login(port, fingerprint=good.digest)
+    weak_one = "the key of its authority, CN=Weak Authority (RSA of 1024 bits) in ca_file, is too weak"
+    refused(error, UntrustedServer, weak_one, "make a new certificate of that authority with RSA of 2048 bits")
+    assert pinned is None
+
+
+def test_weak_key_of_an_authority_in_between(login: Login, authority: MadeCertificate, tmp_path: Path) -> None:
+    weak = MadeCertificate("Issuing Authority", issuer=authority, authority=True, bits=1024)
+    good = MadeCertificate(issuer=weak, names=LOCAL)
+    with tls_server(context(good, tmp_path, weak)) as port:
+        error = login(port, ca_file=authority.write(tmp_path / "ca.pem"))
+    said = "the key of its authority (CN=Issuing Authority), or of one above that, is too weak"
+    refused(error, UntrustedServer, said, "make a new certificate of that authority")
+
+
+def test_weak_signature(login: Login, authority: MadeCertificate, ca_file: Path, tmp_path: Path) -> None:
+    """The server's own, or that of an authority: each is cured in another place."""
+    own = MadeCertificate(issuer=authority, names=LOCAL, sha_1=True)
+    with tls_server(context(own, tmp_path)) as port:
+        error = login(port, ca_file=ca_file)
+    refused(error, UntrustedServer, "its signature is too weak (SHA-1 or MD5)", "make a new `cup` certificate")
+    weak = MadeCertificate("Issuing Authority", issuer=authority, authority=True, sha_1=True)
+    good = MadeCertificate(issuer=weak, names=LOCAL)
+    with tls_server(context(good, tmp_path, weak)) as port:
+        error = login(port, ca_file=ca_file)
+        cured = login(port, ca_file=weak.write(tmp_path / "weak.pem"))
+    refused(error, UntrustedServer, "the signature of its authority (CN=Issuing Authority), or of one above that,")
+    assert cured is None  # a signature of what is trusted itself does not count
+
+
+def test_signer_that_is_no_authority(login: Login, authority: MadeCertificate, ca_file: Path, tmp_path: Path) -> None:
+    """No ca_file cures that: the same is said where it holds the signer."""
+    signer = MadeCertificate("Not An Authority", issuer=authority, authority=False)
+    issued = MadeCertificate(issuer=signer, names=LOCAL)
+    with tls_server(context(issued, tmp_path, signer)) as port:
+        for named in (ca_file, signer.write(tmp_path / "signer.pem")):
+            refused(
+                login(port, ca_file=named),
+                UntrustedServer,
+                "what signed it (CN=Not An Authority), or one above that, is not marked as a certificate authority",
+                "have a certificate authority sign the `cup` certificate",
+            )
+        assert login(port, fingerprint=issued.digest) is None
+
+
+def test_more_authorities_than_are_allowed(login: Login, tmp_path: Path) -> None:
+    """Both cures cure: the signer named itself, and the pin."""
+    root = MadeCertificate("Root", authority=True, below=0)
+    between = MadeCertificate("Issuing Authority", issuer=root, authority=True)
+    issued = MadeCertificate(issuer=between, names=LOCAL)
+    with tls_server(context(issued, tmp_path, between)) as port:
+        error = login(port, ca_file=root.write(tmp_path / "root.pem"))
+        assert login(port, ca_file=between.write(tmp_path / "between.pem")) is None
+        assert login(port, fingerprint=issued.digest) is None
+    cure = "set ca_file to the certificate of what signed it (CN=Issuing Authority), or fingerprint"
+    refused(error, UntrustedServer, "an authority above it allows fewer authorities below itself", cure)
+
+
+def test_authority_that_may_not_sign_for_the_name(
+    login: Login, authority: MadeCertificate, ca_file: Path, tmp_path: Path
+) -> None:
+    """Its limit holds where ca_file names it, too."""
+    elsewhere = x509.IPAddress(ipaddress.ip_network("10.0.0.0/8"))
+    limited = MadeCertificate("Limited Authority", issuer=authority, authority=True, only=elsewhere)
+    issued = MadeCertificate(issuer=limited, names=LOCAL)
+    with tls_server(context(issued, tmp_path, limited)) as port:
+        for named in (ca_file, limited.write(tmp_path / "limited.pem")):
+            refused(
+                login(port, ca_file=named),
+                UntrustedServer,
+                "CN=Limited Authority, or one above that, may not",
+                "have an authority sign the `cup` certificate that may sign for the name",
+            )
+        assert login(port, fingerprint=issued.digest) is None
+
+
+def test_extension_that_nobody_understands(
+    login: Login, authority: MadeCertificate, ca_file: Path, tmp_path: Path
+) -> None:
+    """No ca_file cures that."""
+    made = MadeCertificate(issuer=authority, names=LOCAL, unknown=True)
+    with tls_server(context(made, tmp_path)) as port:
+        error = login(port, ca_file=ca_file)
+        assert login(port, fingerprint=made.digest) is None
+    refused(error, UntrustedServer, "an extension that must be understood", "make a new `cup` certificate without")
+    assert isinstance(error, UntrustedServer)
+    assert "ca_file" not in error.cure
 
 
 def test_another_name(login: Login, authority: MadeCertificate, ca_file: Path, tmp_path: Path) -> None:
@@ -183,13 +296,6 @@ def test_unknown_authority(login: Login, issued: MadeCertificate, tmp_path: Path
                 bytes.fromhex(issued.digest).hex(":").upper(),
             )
         assert login(port, fingerprint=issued.digest) is None
-
-
-def test_ca_file_with_the_server_s_own_certificate(login: Login, issued: MadeCertificate, tmp_path: Path) -> None:
-    """Which somebody else has signed: the same in every version of Python."""
-    with tls_server(context(issued, tmp_path)) as port:
-        error = login(port, ca_file=issued.write(tmp_path / "own.pem"))
-    refused(error, UntrustedServer, "ca_file holds the server's own; set ca_file to that authority's certificate")
 
 
 def test_server_that_signed_itself(login: Login, tmp_path: Path) -> None:
@@ -301,13 +407,3 @@ def test_settings_are_named_as_whoever_configured_them_does() -> None:
     problem = tls_problem(error, "imp1", Trust(section="server."))
     assert "set server.ca_file to that authority's certificate, or server.fingerprint" in problem.cure
     assert "set ca_file to that authority's certificate, or fingerprint" in tls_problem(error, "imp1", Trust()).cure
-
-
-@pytest.mark.parametrize("text", [None, "", "Bad time value", "Foo 13 99:99:99 2026 GMT"])
-def test_date_of_a_certificate_that_cannot_be_read_is_none(text: str | None) -> None:
-    """A certificate with a thirteenth month is still shown, and refused for what it is."""
-    assert moment(text) is None
-
-
-def test_date_of_a_certificate_is_read() -> None:
-    assert moment("Jan  2 00:00:00 1970 GMT") == 86400.0

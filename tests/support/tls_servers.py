@@ -16,15 +16,21 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
+_WITH_SHA_256, _WITH_SHA_1 = bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d010105")
+"""Object identifiers of signatures with RSA."""
 
 
 class MadeCertificate:
-    """A certificate with its key: `issuer` None signs itself. `bare` has no extension but the names, if any."""
+    """A certificate with its key: `issuer` None signs itself.
+
+    `below`: how many authorities may stand below this one. `only`: the one name for which it may sign. `unknown`: it
+    has an extension that must be understood, and that nobody does. `sha_1`: it is signed with SHA-1.
+    """
 
     def __init__(
         self,
@@ -37,6 +43,10 @@ class MadeCertificate:
         until: datetime.datetime = NOW + 30 * DAY,
         bits: int = 2048,
         for_clients: bool = False,
+        below: int | None = None,
+        only: x509.GeneralName | None = None,
+        unknown: bool = False,
+        sha_1: bool = False,
     ) -> None:
         self.key = rsa.generate_private_key(65537, bits)
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -52,11 +62,18 @@ class MadeCertificate:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         if authority is not None:
-            builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=below), critical=True)
+        if only is not None:
+            builder = builder.add_extension(x509.NameConstraints([only], None), critical=True)
+        if unknown:
+            strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5.6"), b"\x0c\x01x")
+            builder = builder.add_extension(strange, critical=True)
         if for_clients:
             usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
             builder = builder.add_extension(usage, critical=False)
         self.certificate = builder.sign((issuer or self).key, hashes.SHA256())
+        if sha_1:
+            self.certificate = _signed_with_sha_1(self.certificate, (issuer or self).key)
 
     @property
     def digest(self) -> str:
@@ -74,11 +91,24 @@ class MadeCertificate:
         return path
 
 
-def context(certificate: MadeCertificate, directory: Path) -> ssl.SSLContext:
-    """A server's context that shows this certificate, however weak it is."""
+def _signed_with_sha_1(certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> x509.Certificate:
+    """The certificate with another signature, one that the library no longer makes."""
+    content = certificate.tbs_certificate_bytes.replace(_WITH_SHA_256, _WITH_SHA_1)
+    signature = b"\0" + key.sign(content, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303  # weak on purpose
+    algorithm = b"\x06\x09" + _WITH_SHA_1 + b"\x05\x00"
+    whole = content + b"\x30" + bytes([len(algorithm)]) + algorithm
+    whole += b"\x03\x82" + len(signature).to_bytes(2) + signature
+    return x509.load_der_x509_certificate(b"\x30\x82" + len(whole).to_bytes(2) + whole)
+
+
+def context(certificate: MadeCertificate, directory: Path, *above: MadeCertificate) -> ssl.SSLContext:
+    """A server's context that shows this certificate, however weak it is, and those `above` it."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.set_ciphers("ALL:@SECLEVEL=0")
-    made.load_cert_chain(certificate.write(directory / f"{certificate.digest[:16]}.pem", key=True))
+    path = certificate.write(directory / f"{certificate.digest[:16]}.pem", key=True)
+    with path.open("ab") as chain:
+        chain.writelines(each.certificate.public_bytes(serialization.Encoding.PEM) for each in above)
+    made.load_cert_chain(path)
     return made
 
 

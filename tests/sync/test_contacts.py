@@ -13,6 +13,7 @@ from pws_soap.simulator import State as Wire
 from service.core.engine import NotAvailable
 from service.core.presence.freshness import Level, assess
 from service.sync.commands import refuses_contacts
+from service.sync.engine import STEP, SyncEngine
 from tests.support.virtual_office import BOUND, VirtualOffice, names
 from tests.support.virtual_time import run
 
@@ -103,12 +104,47 @@ def test_reading_the_configuration_again_changes_what_is_watched() -> None:
         office = VirtualOffice(names(4))
         engine = office.start()
         await office.heal()
-        engine.reload({"dispatcher": office.contacts[1:3]})
+        await engine.reload({"dispatcher": office.contacts[1:3]})
         assert [each.contact for each in office.store.records()] == list(office.contacts[1:3])
         await office.heal()
         assert [each.contact for each in engine.watched()] == list(office.contacts[1:3])
 
     run(story())
+
+
+def test_a_long_configuration_is_taken_in_by_steps_between_which_others_have_a_turn() -> None:
+    """What they add and remove meanwhile counts, whether its step has come or not."""
+
+    async def story() -> None:
+        office = VirtualOffice(names(4), users=("dispatcher", "supervisor"))
+        engine = office.start()
+        await office.heal()
+        old = [f"old{number:05}@example.com" for number in range(3 * STEP)]
+        new = [f"new{number:05}@example.com" for number in range(3 * STEP)]
+        await engine.reload({"dispatcher": old, "supervisor": []})
+        reload = asyncio.create_task(engine.reload({"dispatcher": [], "supervisor": [*new, old[0]]}))
+        turns = 0
+        while old[-1] in subscribed(engine, "dispatcher") and not reload.done():
+            await asyncio.sleep(0)
+            turns += 1
+            if new[0] in subscribed(engine, "supervisor"):  # the first step is done, and the last is not
+                engine.unwatch([new[0], new[-1]])
+                engine.watch([old[1], old[-1]], "dispatcher")
+                break
+        assert turns > 3
+        changes = await reload
+        assert (len(changes.left), len(changes.came)) == (len(old) - 1, len(new))
+        assert [(before.end_user, after.end_user) for before, after in changes.moved] == [("dispatcher", "supervisor")]
+        assert subscribed(engine, "dispatcher") == {old[1], old[-1]}
+        assert subscribed(engine, "supervisor") == {*new[1:-1], old[0]}
+        assert {each.contact for each in engine.watched()} == {*new[1:-1], old[0], old[1], old[-1]}
+
+    run(story())
+
+
+def subscribed(engine: SyncEngine, user: str) -> set[str]:
+    """What an end user's subscriptions are wanted to carry."""
+    return {contact for slot in engine.driver.state.users[user].slots for contact in slot}
 
 
 def test_many_who_read_through_make_one_poll() -> None:

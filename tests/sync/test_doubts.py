@@ -60,7 +60,7 @@ def test_a_contact_that_moves_to_another_end_user_is_not_settled_by_the_old_one(
         await office.heal()
         moving = office.contacts[0]
         office.simulator.faults.add(Fault("refuse", operation="subscribe", code=211))
-        engine.reload({"dispatcher": office.contacts[2:3], "supervisor": (moving, *office.contacts[1::2])})
+        await engine.reload({"dispatcher": office.contacts[2:3], "supervisor": (moving, *office.contacts[1::2])})
         office.change(moving, Wire.AWAY)
         await office.pass_time(5)
         office.change(moving, Wire.BUSY)
@@ -79,7 +79,7 @@ def test_another_spelling_of_a_contact_is_the_same_contact() -> None:
         office = VirtualOffice(names(3))
         engine = office.start()
         await office.heal()
-        engine.reload({"dispatcher": ("P0000@EXAMPLE.com", *office.contacts[1:])})
+        await engine.reload({"dispatcher": ("P0000@EXAMPLE.com", *office.contacts[1:])})
         await office.pass_time(5)
         (subscription,) = office.simulator.places["imp1"].node.registry.subscriptions.values()
         assert len(subscription.contacts) == 3

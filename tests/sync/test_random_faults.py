@@ -130,7 +130,7 @@ class Faults(RuleBasedStateMachine):
             assert self.office.engine is not None
             first, *more = self.office.users
             shares = {first: CONTACTS[:split]} | dict.fromkeys(more, CONTACTS[split:])
-            self.office.engine.reload(shares)
+            await self.office.engine.reload(shares)
 
         self.play(work())
 

@@ -10,11 +10,22 @@ from hypothesis import strategies as st
 
 from pws_soap.models import same_contact
 from service.core.engine import NoSuchEndUser, Watched
-from service.sync.watchlist import Watchlist
+from service.sync.watchlist import STEP, Reloaded, Watchlist
 
 
 def contacts(watching: Watchlist) -> list[tuple[str, str]]:
     return [(each.contact, each.end_user) for each in watching.all()]
+
+
+def reloaded(watching: Watchlist, configured: Mapping[str, Sequence[str]]) -> Reloaded:
+    """Take a new configuration to the end."""
+    steps = watching.reload(configured)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            changes: Reloaded = done.value
+            return changes
 
 
 def test_a_contact_of_two_end_users_is_watched_through_the_first() -> None:
@@ -58,9 +69,47 @@ def test_reading_again_replaces_the_configured_ones_and_keeps_the_others() -> No
     watching = Watchlist({"a": ("ann@x.y", "old@x.y")})
     watching.add(["joe@x.y"])
     watching.remove(["ann@x.y"])
-    watching.reload({"a": ("ann@x.y", "new@x.y")})
+    reloaded(watching, {"a": ("ann@x.y", "new@x.y")})
     assert contacts(watching) == [("new@x.y", "a"), ("joe@x.y", "a")]
     assert "2 contacts" in repr(watching)
+
+
+def test_a_reload_says_what_it_changed() -> None:
+    """Who left, who came and who is watched through another end user, in the order of the configurations."""
+    watching = Watchlist({"a": ("ann@x.y", "joe@x.y", "old@x.y"), "b": ("rita@x.y",)})
+    changes = reloaded(watching, {"a": ("new@x.y", "JOE@x.y", "rita@x.y"), "b": ()})
+    assert [each.contact for each in changes.left] == ["ann@x.y", "old@x.y"]
+    assert [each.contact for each in changes.came] == ["new@x.y"]
+    assert [(old.end_user, new.contact, new.end_user) for old, new in changes.moved] == [("b", "rita@x.y", "a")]
+    assert changes.users == {"a"}
+    assert all(map(watching.has, changes.came))
+    assert not any(map(watching.has, [*changes.left, *(old for old, _ in changes.moved)]))
+
+
+def test_a_long_reload_is_done_in_steps_and_hears_of_what_is_edited_meanwhile() -> None:
+    """It counts from the last step on; what is added and removed between the steps stays so."""
+    watching = Watchlist({"a": ("ann@x.y", "old@x.y")})
+    many = tuple(f"p{number}@x.y" for number in range(5 * STEP))
+    steps = watching.reload({"a": (*many, "ann@x.y")})
+    for _ in range(8):
+        next(steps)
+    assert len(watching.all()) == 2
+    watching.add(["joe@x.y"])
+    watching.remove(["ann@x.y", many[0]])
+    for _ in steps:
+        pass
+    assert contacts(watching) == [(contact, "a") for contact in (*many, "joe@x.y")]
+
+
+def test_a_reload_comes_to_an_end_however_often_the_list_is_edited() -> None:
+    watching = Watchlist({"a": ()})
+    many = tuple(f"p{number}@x.y" for number in range(3 * STEP))
+    taken = 0
+    for _ in watching.reload({"a": many}):
+        taken += 1
+        watching.add([f"q{taken}@x.y"])
+        assert taken < 100
+    assert len(watching.all()) == len(many) + taken
 
 
 class PlainWatchlist:
@@ -152,7 +201,7 @@ def test_the_list_that_is_kept_is_the_one_that_is_made_anew(
     plain.all()
     for what, value, user in history:
         if what == "reload":
-            kept.reload(value)  # type: ignore[arg-type]
+            reloaded(kept, value)  # type: ignore[arg-type]
             plain.reload(value)  # type: ignore[arg-type]
         elif what == "add" and user in kept.wanted():
             assert list(kept.add(value, user)) == plain.add(value, user)  # type: ignore[arg-type]

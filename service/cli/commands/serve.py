@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli.shared import logs, output
+from service.cli.shared import hangup, logs, output
 from service.cli.shared.garbage import collection_off
 from service.cli.shared.options import config_option, settings
 from service.cli.shared.signals import stop_at_signals
@@ -129,46 +128,58 @@ def _shown(listening: socket.socket) -> str:
 
 @contextlib.contextmanager
 def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
-    """At SIGHUP read the contacts and the keys of the configuration again. A wrong configuration changes nothing."""
+    """At SIGHUP read the contacts and the keys of the configuration again; also for one that came during the start."""
+    asked = asyncio.Event()
+    with hangup.calls(asked.set):
+        reloading = asyncio.create_task(_reload_when(asked, assembly, config), name="reload")
+        try:
+            yield
+        finally:
+            reloading.cancel()
+
+
+async def _reload_when(asked: asyncio.Event, assembly: Assembly, config: Config) -> None:
+    """Reload whenever it is asked for, one after the other. A bug in it must not end it."""
+    known = config.warnings
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            known = await _reload(assembly, config, known)
+        except Exception:
+            log.exception("SIGHUP: unexpected error; contacts and keys may be partly those of before")
+
+
+async def _reload(assembly: Assembly, config: Config, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Read the configuration again, in a thread: it may be long. A wrong one changes nothing. Its warnings."""
     from service.runtime import access_rules
     from service.runtime.reload import log_changes, log_warnings
 
-    told = config.warnings
-
-    def reload() -> None:
-        nonlocal told
-        try:
-            fresh = load(config.file, os.environ)
-        except ConfigError as error:
-            log.warning("SIGHUP: the configuration is wrong; contacts and keys stay as they are: %s", error)
-            return
-        contacts = {each.end_user: each.contacts for each in config.watch}
-        for watch in fresh.watch:
-            if watch.end_user in contacts:
-                contacts[watch.end_user] = watch.contacts
-            else:
-                log.warning("SIGHUP: the end user %s is new and is not logged in before a restart", watch.end_user)
-        for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
-            contacts[gone] = ()
-        before = assembly.engine.watched()
-        assembly.engine.reload(contacts)
-        log_changes(before, assembly.engine.watched())
-        log_warnings(fresh.warnings, told)
-        told = fresh.warnings
-        # What is allowed without a key depends on the listening address, which is not read again.
-        assembly.authenticator.rules = access_rules.kept_closed(
-            access_rules.rules(fresh, config.http.host, config.groups), assembly.authenticator.rules
-        )
-        count, keys = sum(map(len, contacts.values())), len(fresh.keys)
-        ending = "" if keys == 1 else "s"
-        log.info("SIGHUP: configuration read again: %d contacts, %d key%s", count, keys, ending)
-
-    loop = asyncio.get_running_loop()
-    hangup = getattr(signal, "SIGHUP", None)  # not everywhere
-    if hangup is not None:
-        loop.add_signal_handler(hangup, reload)
     try:
-        yield
-    finally:
-        if hangup is not None:
-            loop.remove_signal_handler(hangup)
+        fresh = await asyncio.to_thread(load, config.file, dict(os.environ))
+    except ConfigError as error:
+        log.warning("SIGHUP: the configuration is wrong; contacts and keys stay as they are: %s", error)
+        return known
+    # What is allowed without a key depends on the listening address, which is not read again.
+    assembly.authenticator.rules = access_rules.kept_closed(
+        access_rules.rules(fresh, config.http.host, config.groups), assembly.authenticator.rules
+    )
+    contacts = {each.end_user: each.contacts for each in config.watch}
+    for watch in fresh.watch:
+        if watch.end_user in contacts:
+            contacts[watch.end_user] = watch.contacts
+        else:
+            log.warning("SIGHUP: the end user %s is new and is not logged in before a restart", watch.end_user)
+    for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
+        contacts[gone] = ()
+    changes = await assembly.engine.reload(contacts)
+    log_changes(
+        [*changes.left, *(old for old, _ in changes.moved)],
+        [*changes.came, *(new for _, new in changes.moved)],
+        changes.users,
+    )
+    log_warnings(fresh.warnings, known)
+    count, keys = sum(map(len, contacts.values())), len(fresh.keys)
+    ending = "" if keys == 1 else "s"
+    log.info("SIGHUP: configuration read again: %d contacts, %d key%s", count, keys, ending)
+    return fresh.warnings

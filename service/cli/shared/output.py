@@ -77,6 +77,12 @@ def document(value: object) -> None:
     click.echo(json_text(value, indent=2))
 
 
+def written() -> None:
+    """Empty the buffer of standard output. Raises OSError where nobody takes it: a full disk, a closed pipe."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Rows as a table: framed in a terminal, bare and never cut elsewhere."""
     from rich import box

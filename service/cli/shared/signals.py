@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import click
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -26,6 +28,37 @@ def stop_at_signals() -> Iterator[asyncio.Event]:
         for number in _SIGNALS:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
+
+
+@contextmanager
+def cancelled_at_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP cancel the current task, as Ctrl-C does, so that it can clean up; then the command ends with
+    the exit code that the signal stands for."""
+    task, came = asyncio.current_task(), list[int]()
+    loop = asyncio.get_running_loop()
+
+    def end(number: int) -> None:
+        if not came and task is not None:
+            came.append(number)
+            task.cancel()
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    handled = []
+    for number in numbers:
+        with contextlib.suppress(
+            NotImplementedError, RuntimeError, ValueError
+        ):  # not everywhere, and in no other thread
+            loop.add_signal_handler(number, end, number)
+            handled.append(number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if came:
+            raise click.exceptions.Exit(128 + came[0]) from None
+        raise
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
 
 
 async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

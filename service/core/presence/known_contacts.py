@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from types import MappingProxyType
 
 from pws_soap.models import same_contact
@@ -52,6 +52,9 @@ class KnownContacts:
     def unsettled(self, feed: str | None = None) -> list[str]:
         records = map(self._table.get, sorted(self._table.unsettled(feed)))
         return [record.contact for record in records if record is not None]
+
+    def unsettled_keys(self, feed: str) -> Set[str]:
+        return self._table.unsettled_of(feed)
 
     def unknown(self, feed: str) -> Collection[str]:
         return self._table.unknown(feed)

@@ -15,7 +15,7 @@ How a fetch uses it:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence, Set
 from typing import Protocol
 
 from pws_soap.models import Presence
@@ -126,6 +126,10 @@ class Store(Protocol):
 
     def unsettled(self, feed: str | None = None) -> list[str]:
         """Contacts (of one feed) that want reading: never read, or in doubt."""
+        ...
+
+    def unsettled_keys(self, feed: str) -> Set[str]:
+        """The keys of a feed's contacts that want reading, in no order: a view, as `keys`."""
         ...
 
     def unknown(self, feed: str) -> Collection[str]:

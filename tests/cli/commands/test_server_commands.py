@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pws_soap.client import PwsClient
 from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.simulator import Fault, NodeCondition, Options, State
+from service.cli.command_line import run
 from tests.cli.conftest import USERS, CommandOffice
 
 
@@ -22,6 +27,11 @@ def held_by_another(office: CommandOffice) -> None:
             await client.login_end_user(other, "dispatcher")
 
     asyncio.run(hold())
+
+
+def pws_process(command: str, office: CommandOffice) -> list[str]:
+    """`pws` as a process of its own."""
+    return [sys.executable, "-c", "from service.cli import main; main()", command, "--config", str(office.config)]
 
 
 # create, fetch, delete
@@ -71,6 +81,47 @@ def test_create_prints_one_json_document(office: CommandOffice) -> None:
             {"id": 1, "node": node, "endpoint": 1, "end_user": "dispatcher", "contacts": 3, "expires": 3600}
         ],
     }
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["table", "json"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe")])
+def test_create_removes_what_it_cannot_print(
+    office: CommandOffice, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], error: OSError
+) -> None:
+    """Nobody would know the ids."""
+
+    def full(_self: object, _text: str = "") -> int:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stdout, "write", full, raising=False)
+        code = run(["create", *options, "--config", str(office.config)])
+    assert code == 1
+    assert office.left() == {"sessions": 2, "endpoints": 0, "subscriptions": 0}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_create_removes_what_a_full_disk_does_not_take(office: CommandOffice) -> None:
+    """In a process of its own, whose output is buffered and fails only when it is written."""
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(pws_process("create", office), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, b"no space left" in ended.stderr) == (1, True)
+    assert office.left() == {"sessions": 2, "endpoints": 0, "subscriptions": 0}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_create_removes_what_it_made_before_a_signal(office: CommandOffice, number: signal.Signals) -> None:
+    """Also what the request makes that is under way."""
+    slow = Fault("delay-reply", operation="subscribe", seconds=2.0)
+    office.at_server(lambda: office.simulator.faults.add(slow))
+    command = subprocess.Popen(pws_process("create", office), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while office.left()["subscriptions"] == 0:
+        assert command.poll() is None
+    command.send_signal(number)
+    out, err = command.communicate(timeout=30)
+    assert (command.returncode, out) == (128 + number, b"")
+    assert b"Traceback" not in err
+    assert office.left() == {"sessions": 2, "endpoints": 0, "subscriptions": 0}
 
 
 def test_rich_presence_shows_who_is_on_the_phone(office: CommandOffice) -> None:
@@ -223,6 +274,27 @@ def test_poll_completes_names_and_needs_no_subscription(office: CommandOffice) -
         ["stranger@example.com", "UNKNOWN"],
     ]
     assert office.left()["subscriptions"] == 0
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "ann@example.com:5060",
+        "ann@example.com.",
+        "%61nn@example.com",
+        "\uff41nn@example.com",
+        "Ann <sip:ann@example.com>",
+        "sips:ann@example.com;transport=tls",
+        "ann@example.com/laptop",
+        "ann:5060",
+    ],
+)
+def test_poll_reads_a_contact_in_any_spelling(office: CommandOffice, spelling: str) -> None:
+    """The server knows one of them; the others would come back as UNKNOWN."""
+    office.at_server(lambda: office.simulator.change("ann@example.com", state=State.BUSY))
+    result = office.pws("poll", spelling, "--type", "BASIC_PRESENCE")
+    assert [line.split() for line in result.out.splitlines()[1:]] == [["ann@example.com", "BUSY"]]
+    assert result.code == 0
 
 
 @pytest.mark.parametrize(

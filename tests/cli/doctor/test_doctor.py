@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import cast
 
 import pytest
 import trustme
+from cryptography.x509 import IPAddress
 
 from pws_soap.certificate import look
 from pws_soap.client import PwsClient
@@ -29,6 +31,7 @@ from service.cli.doctor.findings import Blame, Finding, Notebook, Severity
 from service.config import load
 from tests.cli.conftest import USERS, CommandOffice, Result
 from tests.cli.running import Running
+from tests.support.tls_servers import DAY, NOW, MadeCertificate, context, tls_server
 
 
 def free_port() -> int:
@@ -435,12 +438,26 @@ def test_a_good_certificate_is_described(secure: Secure, tmp_path: Path) -> None
     assert ", the pinned one" in result.out
 
 
+def test_a_certificate_is_described_whatever_is_wrong_with_it(office: CommandOffice, tmp_path: Path) -> None:
+    """Whose it is and who signed it, although nothing could verify it."""
+    authority = MadeCertificate("Example Authority", authority=True)
+    names = (IPAddress(ip_address("127.0.0.1")),)
+    strange = MadeCertificate("imp1.example.com", issuer=authority, names=names, unknown=True, until=NOW + 60 * DAY)
+    authority.write(tmp_path / "ca.pem")
+    says = "certificate CN=imp1.example.com, issued by CN=Example Authority"
+    with tls_server(context(strange, tmp_path)) as port:
+        node = f'nodes = ["127.0.0.1:{port}"]'
+        result = examine(office, server=f'{node}\nca_file = "ca.pem"')
+        assert f"{says}, SHA-256 {strange.digest.upper()}: unhandled critical extension" in result.out
+        result = examine(office, server=f'{node}\nfingerprint = "{strange.digest}"')
+        assert f"{says}, the pinned one, good for" in result.out
+
+
 @pytest.mark.parametrize(
     ("server", "said"),
     [
         ('ca_file = "other.pem"', "is not known; set server.ca_file to that authority's certificate"),
         ("", "is not known; set server.ca_file to that authority's certificate"),
-        ('ca_file = "server.pem"', "is not known"),
         (f'fingerprint = "{"ab" * 32}"', "it is not the pinned one; compare it on the server"),
         ("tls = false", "the port speaks TLS, and server.tls is false; set server.tls = true"),
     ],
