@@ -15,6 +15,7 @@ _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,254})(?::(?P<port>[1-9][0-9]{0,4}|))?")
 _ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#@]+)")
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 _PORTS: Final = {"http": 80, "https": 443}
 """What a missing port means."""
 
@@ -58,6 +59,12 @@ def read(text: str) -> Authority | None:
     except ValueError:
         is_name = len(host) <= 253 and _NAME.fullmatch(host)
         return Authority(host.removesuffix("."), False, port) if is_name else None
+
+
+def of_target(target: bytes) -> bytes | None:
+    """The authority in a request's target, as it is sent to a proxy (RFC 9112, 3.2.2); None for any other target."""
+    found = _ABSOLUTE.match(target)
+    return found[1] if found is not None else None
 
 
 def origin(text: str) -> Origin | None:
