@@ -20,6 +20,7 @@ from pws_soap.errors import (
     SubscriptionLost,
     Throttled,
     Unreachable,
+    UnreadableReply,
     UntrustedServer,
 )
 from pws_soap.lifecycle.values import Failure, FailureKind
@@ -47,4 +48,4 @@ def failure_of(error: PwsError) -> Failure:
         error = error.cause
     kind = next((kind for error_class, kind in _KINDS if isinstance(error, error_class)), FailureKind.SERVER)
     code = error.code if isinstance(error, Fault) else None
-    return Failure(kind, str(error), code, error.may_have_acted)
+    return Failure(kind, str(error), code, error.may_have_acted, isinstance(error, UnreadableReply))

@@ -27,11 +27,11 @@ def reached(state: State, node: str) -> State:
     return replace(state, nodes={**state.nodes, node: _fresh(old)})
 
 
-def missed(state: State, node: str, text: str, now: float) -> State:
-    """A call to `node` was not answered."""
+def missed(state: State, node: str, failure: Failure, now: float) -> State:
+    """A call to `node` was not answered, or with nothing that can be used."""
     old = state.nodes.get(node, NodeHealth())
     since = now if old.failing_since is None else old.failing_since
-    new = replace(old, failures=old.failures + 1, failing_since=since, error=text)
+    new = replace(old, failures=old.failures + 1, failing_since=since, error=failure.text, answered=failure.answered)
     if has_failed(new, state.settings, now):
         new = replace(new, down_until=now + state.settings.node_pause)
     return replace(state, nodes={**state.nodes, node: new})

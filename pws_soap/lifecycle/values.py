@@ -43,13 +43,15 @@ class FailureKind(StrEnum):
 class Failure:
     """A failed request: `text` is for people and holds no secret.
 
-    `may_have_acted`: the server may have carried it out, or may still do so (`pws_soap.errors.PwsError`).
+    `may_have_acted`: the server may have carried it out, or may still do so (`pws_soap.errors.PwsError`). `answered`: a
+    reply came, and cannot be used.
     """
 
     kind: FailureKind
     text: str
     code: int | None = None
     may_have_acted: bool = False
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,13 @@ class NodeHealth:
     down_until: float = 0.0
     error: str | None = None
     backup: str | None = None
+    answered: bool = False
+    """Whether a reply came to the last of the calls that failed, and could not be used."""
+
+    @property
+    def words(self) -> str:
+        """What is wrong with it, as in "imp1 does not answer"."""
+        return "answers nothing that can be used" if self.answered else "does not answer"
 
 
 @dataclass(frozen=True, slots=True)

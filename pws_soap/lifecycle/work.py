@@ -233,7 +233,7 @@ class StepInProgress:
 
     def _heard(self, node: str, failure: Failure | None) -> None:
         if failure is not None and failure.kind in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME}:
-            self.state = nodes.missed(self.state, node, failure.text, self.now)
+            self.state = nodes.missed(self.state, node, failure, self.now)
         else:
             self.state = nodes.reached(self.state, node)
 

@@ -18,6 +18,7 @@ _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,254
 _MOST: Final = 300
 """Characters that are looked at: more than an authority can have."""
 _ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#@]+)")
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 _PORTS: Final = {"http": 80, "https": 443}
 """What a missing port means."""
 
@@ -66,6 +67,12 @@ def _read(text: str) -> Authority | None:
     except ValueError:
         is_name = len(host) <= 253 and _NAME.fullmatch(host)
         return Authority(host.removesuffix("."), False, port) if is_name else None
+
+
+def of_target(target: bytes) -> bytes | None:
+    """The authority in a request's target, as it is sent to a proxy (RFC 9112, 3.2.2); None for any other target."""
+    found = _ABSOLUTE.match(target)
+    return found[1] if found is not None else None
 
 
 def origin(text: str) -> Origin | None:

@@ -22,7 +22,8 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 def check(method: str, headers: AccessHeaders, hosts: Collection[str], origins: Collection[str]) -> None:
     """Raises HostNotAllowed or OriginNotAllowed. `hosts` are our names, in lower case; `origins` may use the API."""
     named = headers.hosts
-    if named and (len(named) > 1 or not _is_ours(named[0], hosts)):  # none at all: no browser
+    # None at all is HTTP/1.0, which no browser speaks.
+    if len(named) > 1 or not all(_is_ours(each, hosts) for each in named):
         raise HostNotAllowed(
             "Without a key this service answers to addresses, to localhost, and to the names in http.allowed_hosts: "
             "add the name that this request is for, or ask with a key"

@@ -97,7 +97,7 @@ class PresenceLane:
         """The kept answer, or else what `make` gives. `forms`: the values of Accept that mean JSON; None: all do."""
         raw: list[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(raw)
-        if len(headers) != len(raw) or not _ONLY_THERE.isdisjoint(headers):
+        if len(headers) != len(raw) or b"host" not in headers or not _ONLY_THERE.isdisjoint(headers):
             return None
         if forms is not None and headers.get(b"accept") not in forms:
             return None

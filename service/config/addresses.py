@@ -10,6 +10,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from pws_soap import hosts
 from service.access import authority
 from service.config import parsers
 from service.config.errors import shown
@@ -72,14 +73,16 @@ def split_node(name: str) -> tuple[str, int | None]:
 
 
 def different(items: tuple[str, ...]) -> tuple[str, ...]:
-    """At least one, and none of them twice."""
+    """At least one, and none of them twice, whether a dot ends its name or not."""
     if not items:
         raise wrong("at least one node", "an empty list")
-    seen: set[str] = set()
+    seen: set[tuple[str, int | None]] = set()
     for item in items:
-        if item.casefold() in seen:
+        host, port = split_node(item)
+        known = hosts.bare(host), port
+        if known in seen:
             raise wrong("different nodes", f"{shown(item)} twice")
-        seen.add(item.casefold())
+        seen.add(known)
     return items
 
 

@@ -5,7 +5,8 @@ their number is limited. How much one may send, and what becomes of `Upgrade`, i
 project by `pws_soap.server.http.protocol`.
 
 Rules for HTTP/1.0 (RFC 9112): an answer is never chunked, it ends with the connection; and no client is told to
-continue.
+continue. And one for a target with a host of its own, as proxies are sent it (`GET http://host/path`): that host
+counts, and not the header's.
 
 And an extension of ASGI, `service.api.sse.at_once`: a part of a body without the steps that `send` takes.
 """
@@ -23,6 +24,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from pws_soap.server.http.protocol import BoundedHttpProtocol
+from service.access import authority
 from service.api.sse import at_once
 
 PATIENCE: Final = 60.0
@@ -64,6 +66,13 @@ class LimitedHttpConnection(BoundedHttpProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._is_whole = not self._request_parser.is_provisional
+
+    def on_request(self) -> None:
+        super().on_request()
+        named = authority.of_target(self.url)
+        # Without a header, or with two of them, it is malformed: so it is left.
+        if named is not None and sum(name == b"host" for name, _ in self.headers) == 1:
+            self.headers[:] = [(name, named if name == b"host" else value) for name, value in self.headers]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if cycle.scope["method"] == "GET":

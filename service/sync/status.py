@@ -72,7 +72,7 @@ def problems(
     state = driver.state
     for name, node in state.nodes.items():
         if node.failing_since is not None:
-            what = f"{name} does not answer ({_failed(node.failures)}): {node.error}"
+            what = f"{name} {node.words} ({_failed(node.failures)}): {node.error}"
             yield Problem(_wall(clock, node.failing_since), what)
     for key, resource in sorted(state.resources.items()):
         if resource.error is None:

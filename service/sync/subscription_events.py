@@ -88,7 +88,7 @@ def _moved(old: State, new: State, known: Collection[Slot]) -> Iterator[Subscrip
         if before is None or before.node == user.node or not slots:
             continue
         left = new.nodes.get(before.node)
-        reason = f"{before.node} does not answer: {left.error}" if left is not None and left.error else None
+        reason = f"{before.node} {left.words}: {left.error}" if left is not None and left.error else None
         yield SubscriptionEvent(FAILED_OVER, slots, user.node, reason, before.node)
 
 

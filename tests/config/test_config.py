@@ -515,6 +515,9 @@ def test_a_bad_callback_url_is_told_without_what_may_be_secret(write: Write, url
     ("line", "key"),
     [
         ("nodes = 5", "server.nodes"),
+        ('nodes = ["imp1", "IMP1"]', "server.nodes"),
+        ('nodes = ["imp1", "imp1."]', "server.nodes"),
+        ('nodes = ["imp1.:8083", "imp1:8083"]', "server.nodes"),
         ('tls = "true"', "server.tls"),
         ("read_timeout = nan", "server.read_timeout"),
         ("read_timeout = true", "server.read_timeout"),

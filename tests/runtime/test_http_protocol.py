@@ -280,3 +280,42 @@ async def test_headers_that_may_be_read_in_two_ways_are_refused(headers: bytes, 
     async with running(office, None) as (port,):
         answer = await said_to(port, b"POST /v1/refresh HTTP/1.1\r\n" + headers + close)
     assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+async def answer_to(port: int, head: bytes) -> bytes:
+    """The status line of the answer to a request with this head."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head.replace(b"\n", b"\r\n") + b"Connection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return answer.partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        pytest.param(b"GET /v1/summary HTTP/1.1\nHost: 127.0.0.1\n", 200, id="one host"),
+        pytest.param(b"GET /v1/summary HTTP/1.1\n", 400, id="no host"),
+        pytest.param(b"GET / HTTP/1.1\n", 400, id="no host, the page"),
+        pytest.param(b"GET /v1/summary HTTP/1.1\nHost: 127.0.0.1\nHost: 127.0.0.1\n", 400, id="two hosts"),
+        pytest.param(b"GET /v1/summary HTTP/1.0\n", 200, id="no host in HTTP/1.0"),
+        pytest.param(b"GET /livez HTTP/1.1\n", 200, id="no host, a probe"),
+        pytest.param(b"GET /v1/summary HTTP/1.1\nHost: evil.example\n", 421, id="another host"),
+        pytest.param(
+            b"GET http://evil.example/v1/summary HTTP/1.1\nHost: 127.0.0.1\n", 421, id="another host in the target"
+        ),
+        pytest.param(
+            b"GET http://127.0.0.1:8080/v1/summary HTTP/1.1\nHost: evil.example\n", 200, id="ours in the target"
+        ),
+        pytest.param(b"GET http://me@127.0.0.1/v1/summary HTTP/1.1\nHost: 127.0.0.1\n", 421, id="a user in the target"),
+        pytest.param(b"GET http://127.0.0.1/v1/summary HTTP/1.1\n", 400, id="no host beside the target"),
+    ],
+)
+async def test_the_host_of_a_request(head: bytes, status: int) -> None:
+    """RFC 9112, 3.2 and 3.2.2; without a key it must be ours."""
+    office, _ = apart()
+    async with running(office, None) as (port,):
+        assert await answer_to(port, head) == b"HTTP/1.1 %d %b" % (status, _REASONS[status])
+
+
+_REASONS = {200: b"OK", 400: b"Bad Request", 421: b"Misdirected Request"}

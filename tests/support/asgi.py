@@ -37,7 +37,7 @@ async def call(
 
     A body that is `bytes` has its Content-Length; one in pieces comes chunked. Raises what the program raises.
     """
-    sent = {name.lower(): value for name, value in (headers or {}).items()}
+    sent = {"host": "127.0.0.1:8080"} | {name.lower(): value for name, value in (headers or {}).items()}
     if json_body is not None:
         body = json.dumps(json_body).encode()
         sent.setdefault("content-type", "application/json")

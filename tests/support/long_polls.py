@@ -39,7 +39,8 @@ class Asking:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(name.encode(), value.encode()) for name, value in self.headers.items()],
+            "headers": [(b"host", b"127.0.0.1:8080")]
+            + [(name.encode(), value.encode()) for name, value in self.headers.items()],
             "client": ("127.0.0.1", 50000),
             "server": ("127.0.0.1", 8080),
         }

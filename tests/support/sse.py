@@ -136,7 +136,8 @@ class Listener:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in self._headers.items()],
+            "headers": [(b"host", b"127.0.0.1:8080")]
+            + [(name.lower().encode(), value.encode()) for name, value in self._headers.items()],
             "client": ("127.0.0.1", 50000),
             "server": ("127.0.0.1", 8080),
         }

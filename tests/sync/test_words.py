@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 
 import pytest
 
-from pws_soap.simulator import NodeCondition, Options, Simulator, User
+from pws_soap.errors import PwsError
+from pws_soap.simulator import Fault, NodeCondition, Options, Simulator, User
 from pws_soap.simulator import State as Wire
 from service.cli.demo import loopback
 from service.cli.demo.playground import SimulatorPlayground
+from service.core.engine import NotAvailable
 from service.core.presence.freshness import Level
 from service.sync.silence import LATE
 from tests.support.virtual_office import VirtualOffice, names
@@ -91,6 +94,28 @@ def test_one_failed_call_is_none_in_a_row() -> None:
             seen |= {each.what for each in office.engine.status().problems}
         found = {text for each in seen for text in re.findall(r"does not answer (\(.*?\))", each)}
         assert found >= {"(1 call)", "(2 calls in a row)"}
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("html-reply", operation="getPolledPresence", count=1), "answers nothing that can be used (1 call)"),
+        (Fault("delay-reply", operation="getPolledPresence", count=1, seconds=60.0), "does not answer (1 call)"),
+    ],
+    ids=["a page", "nothing"],
+)
+def test_a_node_that_answers_what_cannot_be_used_is_not_said_to_be_silent(fault: Fault, words: str) -> None:
+    async def story() -> None:
+        office = VirtualOffice(names(2), safety=loopback.SAFETY)
+        engine = office.start()
+        await office.heal()
+        office.simulator.faults.add(fault)
+        with contextlib.suppress(PwsError, NotAvailable):
+            await engine.refresh(office.contacts)
+        (problem,) = [each.what for each in engine.status().problems if each.what.startswith("http://imp1:8082 ")]
+        assert problem.startswith(f"http://imp1:8082 {words}: ")
 
     run(story())
 

@@ -27,6 +27,12 @@ class _Revoked(OSError):
     """The key was revoked while its request went on. An OSError: for the route it is as if the client had gone."""
 
 
+def _check_host(connection: HTTPConnection) -> None:
+    """Refuse what HTTP/1.1 calls malformed (RFC 9112, 3.2): a request without the header `Host`, or with several."""
+    if connection.scope["http_version"] == "1.1" and len(connection.headers.getlist("host")) != 1:
+        raise RequestRefused("A request in HTTP/1.1 names one host, in one header Host", status=400)
+
+
 class AuthenticationMiddleware:
     """Wraps an ASGI program, which sees no request that is refused."""
 
@@ -41,6 +47,7 @@ class AuthenticationMiddleware:
             return
         connection = HTTPConnection(scope)
         try:
+            _check_host(connection)
             if path.startswith(_PROTECTED):
                 self._authenticator.authenticate(connection, scope["method"])
             else:
