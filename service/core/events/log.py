@@ -239,6 +239,7 @@ class EventLog:
         feed = feeds[record.feed]
         moment = next_moment(snapshot, feed, self._reader.rules(record.key), self._reader.bound, now)
         self._agenda.seen(record.key, snapshot, feed, moment, now)
+        self._certain_until = min(self._certain_until, moment)
         return snapshot
 
     def _changed(self, changes: Sequence[Change]) -> None:

@@ -188,7 +188,17 @@ def test_those_that_are_caught_up_with_are_as_a_look_at_all_has_them(steps: list
             assert says_the_same(told, followed.reader.snapshot(record))
 
 
+LOOKED_AT_JUST_BEFORE_A_BOUNDARY: list[Any] = [
+    ("read", ANN, AVAILABLE, False, None, None),
+    ("read", ANN, AVAILABLE, False, None, None),
+    ("wait", 4.9999999),
+    ("touch", ANN),
+    ("wait", 0.0005),
+]
+
+
 @settings(max_examples=300, deadline=None)
+@example(LOOKED_AT_JUST_BEFORE_A_BOUNDARY)
 @given(st.lists(STEPS, max_size=30))
 def test_what_is_certain_now_is_what_the_reader_says(steps: list[Any]) -> None:
     """At every moment, with or without a look before; claims left aside."""
