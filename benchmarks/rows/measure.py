@@ -146,7 +146,8 @@ async def take_turns_async(rounds: int, ways: Mapping[str, Callable[[int], Await
 
 def ratio(costs: Costs, over: str, under: str) -> Spread:
     """How many times the one costs the other, made in each round."""
-    return Spread.of([one / other for one, other in zip(costs[over], costs[under], strict=True)])
+    # A clock of the system may not have moved in a short round: such a figure says nothing, and must not end the run.
+    return Spread.of([one / max(other, 1e-9) for one, other in zip(costs[over], costs[under], strict=True)])
 
 
 def share(costs: Costs, way: str, limit: str) -> Spread:
