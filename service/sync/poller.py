@@ -96,6 +96,8 @@ class Poller:
 
     def _others(self, tracked: TrackedSubscription, presences: Sequence[Presence]) -> list[str]:
         """The contacts of a reply that the subscription does not carry, or that are not read through it."""
+        if presences is tracked.attributed:
+            return []
         feed = self._store.keys(tracked.feed)
         names = [each.contact for each in presences]
         if tracked.subscription.contacts.issuperset(names) and all(map(feed.__contains__, names)):  # nearly always

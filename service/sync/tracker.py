@@ -60,7 +60,7 @@ class SubscriptionTracker:
                 # What joins is notified from now on, what leaves no longer: what was read of either does not count.
                 self._store.doubt_contacts(now.contacts ^ before.contacts, "its subscription was just altered")
                 tracked.poll_soon()
-            tracked.subscription = now
+            tracked.subscription, tracked.attributed = now, ()
             gone = (before.contacts | before.perhaps) - now.contacts - now.perhaps
             tracked.once.update(map(same_contact, gone))
         for key, subscription in live.items():
