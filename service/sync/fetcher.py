@@ -26,22 +26,17 @@ from functools import partial
 from pws_soap.errors import PwsError
 from pws_soap.lifecycle import LOST_OF, Failure, FailureKind, failure_of
 from pws_soap.models import Presence
-from service.core.clock import Clock
 from service.core.presence.records import PutReport, ReadingStart, Source
-from service.core.presence.store import Store
 from service.core.wakeup import Alarm, in_turns
 from service.sync import attribution
-from service.sync.driver import LifecycleDriver
-from service.sync.inbox import Inbox
+from service.sync.fetch_context import FetchContext
 from service.sync.poller import Poller
 from service.sync.schedule import Candidate, Limits, Work, decide
 from service.sync.silence import Silence
 from service.sync.subscriptions import (
     LOST_MEANWHILE,
-    FetchSettings,
     FetchTarget,
     SubscriptionGone,
-    Subscriptions,
     TrackedSubscription,
 )
 
@@ -49,29 +44,17 @@ log = logging.getLogger("pws.fetch")
 
 
 class Fetcher:
-    """Fetches `subscriptions` as they come due, and has the poller read again what is in doubt."""
+    """Fetches the subscriptions of a context as they come due, and has the poller read again what is in doubt."""
 
-    def __init__(
-        self,
-        settings: FetchSettings,
-        subscriptions: Subscriptions,
-        driver: LifecycleDriver,
-        store: Store,
-        inbox: Inbox,
-        clock: Clock,
-        silence: Silence,
-        poller: Poller,
-    ) -> None:
-        self._settings = settings
-        self._subscriptions = subscriptions
-        self._driver = driver
-        self._store = store
-        self._inbox = inbox
-        self._clock = clock
+    def __init__(self, context: FetchContext, silence: Silence, poller: Poller) -> None:
+        self._settings, self._subscriptions, self._driver = context.settings, context.subscriptions, context.driver
+        self._store, self._inbox, self._clock = context.store, context.inbox, context.clock
         self._silence = silence
         self._poller = poller
         self._limits = Limits(
-            settings.max_parallel, sweeps=settings.reconcile_interval > 0, heartbeats=settings.heartbeat_interval > 0
+            self._settings.max_parallel,
+            sweeps=self._settings.reconcile_interval > 0,
+            heartbeats=self._settings.heartbeat_interval > 0,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
