@@ -10,7 +10,7 @@ import pytest
 
 from service.cli.command_line import COMMANDS
 from service.config import load
-from service.config.load import _BLOCKS
+from service.config.sections import BLOCKS
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -63,9 +63,9 @@ def test_the_table_of_keys_is_that_of_the_configuration() -> None:
         elif first.startswith("`"):
             keys[first.strip("`")] = default.strip("`")
     assert {name: set(keys) for name, keys in told.items()} == {
-        name: set(block.model_fields) for name, block in _BLOCKS.items()
+        name: set(block.model_fields) for name, block in BLOCKS.items()
     }
-    for name, block in _BLOCKS.items():
+    for name, block in BLOCKS.items():
         for key, field in block.model_fields.items():
             default = told[name][key]
             if field.is_required():
