@@ -13,8 +13,7 @@ from pydantic import ValidationError
 
 from pws_soap.models import PresenceState, PresenceType, Secret
 from service.config import Config, ConfigError, Problem, ServerSection, Watch, example_toml, load
-from service.config.sections import Sections
-from service.config.value_types import Section
+from service.config.sections import BLOCKS
 from service.core.presence.availability import Rule
 from tests.support.configuration import BASE
 
@@ -125,10 +124,10 @@ def test_the_example_file_loads_and_names_every_key(write: Write) -> None:
     assert config.warnings == (
         f"application.password is in clear text in {config.file}; password_file names a separate file",
     )
-    sections: list[type[Section]] = [*Section.__subclasses__(), Sections]
-    for section in sections:
-        for key in section.model_fields:
-            assert key in example_toml(), f"{section.__name__}.{key}"
+    for name, block in BLOCKS.items():
+        assert f"[{name}" in example_toml()
+        for key in block.model_fields:
+            assert f"{key} = " in example_toml(), f"{name}.{key}"
 
 
 def test_every_default_that_the_example_shows_is_the_real_one(write: Write) -> None:
