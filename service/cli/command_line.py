@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "set": ("service.cli.commands.set_presence", "Set the presence of an end user."),
     "watch": ("service.cli.watch.command", "Watch a running service's contacts, live."),
     "doctor": ("service.cli.doctor.command", "Check everything, and say what to fix."),
+    "config": ("service.cli.config.command", "Check, show, describe or begin the configuration."),
     "explain": ("service.cli.commands.explain", "Tell what rich presence documents say, and why."),
     "key": ("service.cli.commands.key", "Make a key for the HTTP API."),
     "migrate": ("service.cli.migrate.command", "Make a pws.toml from the sample scripts' files."),

@@ -11,10 +11,11 @@ import click
 
 from pws_soap.models import PresenceState
 from service.cli.shared import output
+from service.cli.shared.config_option import config_option
 from service.cli.shared.duration import Duration
-from service.cli.shared.options import config_option
+from service.cli.shared.service_url import DEFAULT_URL
 from service.cli.shared.signals import stop_at_signals, until
-from service.cli.watch.address import DEFAULT_URL, address_of
+from service.cli.watch.address import address_of
 from service.core.presence.freshness import Level
 
 if TYPE_CHECKING:
