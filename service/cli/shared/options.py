@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from pws_soap.errors import ArgumentError, ContractError, PwsError
 from pws_soap.models import PresenceType
+from service.cli.shared import completion
 from service.cli.shared.config_option import DEFAULT_FILE as DEFAULT_FILE
 from service.cli.shared.config_option import Decorated
 from service.cli.shared.config_option import config_option as config_option
@@ -32,7 +33,10 @@ def json_option(function: Decorated) -> Decorated:
 def end_user_option(function: Decorated) -> Decorated:
     """--end-user, for every command that acts for an end user."""
     return click.option(
-        "--end-user", metavar="NAME", help="The end user, where the configuration has several [[watch]] blocks."
+        "--end-user",
+        metavar="NAME",
+        shell_complete=completion.end_users,
+        help="The end user, where the configuration has several [[watch]] blocks.",
     )(function)
 
 
