@@ -28,6 +28,7 @@ from service.config import example_toml, load, schema
 from tests.support.configuration import BASE
 
 PWS = str(Path(sys.executable).with_name("pws"))
+TAPLO = str(Path(sys.executable).with_name("taplo"))
 
 
 @dataclass(frozen=True)
@@ -363,6 +364,21 @@ def test_init_to_standard_output(pws: Pws, tmp_path: Path) -> None:
     result = pws("config", "init", "-")
     assert (result.code, result.out, result.err) == (0, example_toml(), "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_editors_find_the_schema_by_the_first_line(pws: Pws) -> None:
+    """taplo is what Even Better TOML runs."""
+    assert pws("config", "init").code == 0
+
+    def linted() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([TAPLO, "check", "pws.toml"], capture_output=True, text=True, check=False)
+
+    assert linted().returncode == 0, linted().stderr
+    write(example_toml("./pws.schema.json").replace("#port = 8080", "port = 99999").replace("#tls = true", "tls = 3"))
+    done = linted()
+    assert done.returncode == 1
+    assert "99999 is greater than the maximum of 65535" in done.stderr
+    assert '3 is not of type "boolean"' in done.stderr
 
 
 @pytest.mark.parametrize("name", ["check", "show", "schema", "init"])
