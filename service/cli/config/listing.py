@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from pws_soap.models import Secret
 from service.config import Config, Setting
 from service.config.toml_text import toml_text
+from service.runtime.assembly import state_path
 
 _SHOWN: Final = 4
 """Items of a list that are printed; JSON has them all."""
@@ -29,6 +31,13 @@ def lines(settings: Sequence[Setting]) -> Iterator[str]:
         name = setting.location[-1]
         text = f"#{name} =" if setting.value is None else f"{name} = {_text(setting)}"
         yield f"{text:<{_WIDTH}}  # {setting.place or setting.source}"
+
+
+def completed(config: Config, setting: Setting) -> Setting:
+    """The setting with the value that is in force where none is set: the state file lies beside the configuration."""
+    if setting.location == ("state", "file") and setting.value is None:
+        return replace(setting, value=state_path(config))
+    return setting
 
 
 def _header(setting: Setting) -> str:

@@ -37,9 +37,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (503, b'{"ready":false}', [], 1, "not ready: URL: HTTP 503"),
         (200, b'{"alive":true}', ["--live"], 0, "alive: URL"),
         (500, b'{"title":"x"}', ["--live"], 1, "not alive: URL: HTTP 500"),
-        (200, b"<html>", [], 1, "no answer of the service: URL/readyz says HTTP 200; is the address right?"),
-        (404, b'{"title":"x"}', [], 1, "no answer of the service: URL/readyz says HTTP 404; is the address right?"),
-        (302, b"", [], 1, "no answer of the service: URL/readyz says HTTP 302; is the address right?"),
+        (200, b"<html>", [], 1, "no answer of the service: URL: /readyz says HTTP 200; is the address right?"),
+        (404, b'{"title":"x"}', [], 1, "no answer of the service: URL: /readyz says HTTP 404; is the address right?"),
+        (302, b"", [], 1, "no answer of the service: URL: /readyz says HTTP 302; is the address right?"),
+        (200, READY, ["--json"], 0, '{"ok":true,"url":"URL","verdict":"ready","reason":null}'),
+        (503, READY, ["--json"], 1, '{"ok":false,"url":"URL","verdict":"not ready","reason":"live"}'),
     ],
 )
 def test_the_answer_is_one_line_and_a_code(
@@ -48,7 +50,7 @@ def test_the_answer_is_one_line_and_a_code(
     with small_web(status, body) as web:
         url = f"http://127.0.0.1:{web.port}"
         assert run(["health", "--url", f"{url}/", *words]) == code
-        assert web.asked == [("/livez" if words else "/readyz", None)]
+        assert web.asked == [("/livez" if "--live" in words else "/readyz", None)]
     assert capsys.readouterr() == (line.replace("URL", url) + "\n", "")
 
 
@@ -94,7 +96,10 @@ def test_over_tls_a_private_authority_is_named(elsewhere: Path, capsys: Capture)
         url = f"https://127.0.0.1:{web.port}"
         assert run(["health", "--url", url, "--ca-file", "ca.pem"]) == 0
         assert run(["health", "--url", url]) == 1
-    assert "certificate verify failed" in capsys.readouterr().out
+        assert run(["health", "--url", url, "--ca-file", __file__]) == 2
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].startswith(f"no answer: {url}: the certificate is not trusted: ")
+    assert f"--ca-file {__file__}: not a file with certificates in PEM" in err
 
 
 @pytest.mark.parametrize(
