@@ -10,7 +10,6 @@ from typing import Final
 from pws_soap.models import Secret
 from service.config import Config, Setting
 from service.config.toml_text import toml_text
-from service.runtime.assembly import state_path
 
 _SHOWN: Final = 4
 """Items of a list that are printed; JSON has them all."""
@@ -36,7 +35,7 @@ def lines(settings: Sequence[Setting]) -> Iterator[str]:
 def completed(config: Config, setting: Setting) -> Setting:
     """The setting with the value that is in force where none is set: the state file lies beside the configuration."""
     if setting.location == ("state", "file") and setting.value is None:
-        return replace(setting, value=state_path(config))
+        return replace(setting, value=config.state_path)
     return setting
 
 
