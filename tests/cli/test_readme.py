@@ -47,7 +47,7 @@ PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sort
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_links_lead_somewhere(page: Path) -> None:
     """Files that there are, and headings in them."""
-    text = re.sub(r"`[^`\n]*`", "", page.read_text("utf-8"))
+    text = re.sub(r"(?ms)^ *```.*?^ *```|`[^`\n]*`", "", page.read_text("utf-8"))
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", text):
         there = page.parent / target if target else page
         assert there.exists(), target
