@@ -29,8 +29,11 @@ from service.api.middleware.root_path import path_below
 from service.api.parameters.checks import path_contact
 from service.api.parameters.presence import ContactQuery
 
-Handler = Callable[[Scope, Receive, Send], Awaitable[None] | None]
-"""Gives the answer to a request as something to wait for; None leaves the request to the framework."""
+Handler = Callable[[Scope, Receive, Send], Awaitable[Receive | None] | None]
+"""Gives the answer to a request as something to wait for; None leaves the request to the framework.
+
+So does one that gives a `Receive` in the end: the framework then gets from it what was read already, and the rest.
+"""
 Entries = Mapping[tuple[str, str], Handler]
 """Handlers by method and path. A path that ends with a slash stands for all that have one more part."""
 
@@ -52,8 +55,8 @@ class HotLane:
         if root_path:
             self._entries |= {(method, root_path + path): handler for (method, path), handler in entries.items()}
 
-    def take(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
-        """The answer to a request, to be waited for; None where the framework is to give it."""
+    def take(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Receive | None] | None:
+        """The answer to a request, to be waited for; None where the framework is to give it. See `Handler`."""
         if scope["type"] != "http":
             return None
         method, path = scope["method"], scope["path"]
@@ -93,7 +96,7 @@ class PresenceLane:
         send: Send,
         make: Callable[[str, Principal], KeptAnswer | None] | None = None,
         forms: Collection[bytes | None] | None = None,
-    ) -> Awaitable[None] | None:
+    ) -> Awaitable[Receive | None] | None:
         """The kept answer, or else what `make` gives. `forms`: the values of Accept that mean JSON; None: all do."""
         raw: list[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(raw)
@@ -101,7 +104,7 @@ class PresenceLane:
             return None
         if forms is not None and headers.get(b"accept") not in forms:
             return None
-        who = self._authenticator.admit_early(scope, "GET", _access(headers))
+        who = self._authenticator.admit_early(scope, "GET", access_of(headers))
         if who is None or _READ not in who.scopes:
             return None
         path, query = scope["path"], scope["query_string"]
@@ -138,7 +141,7 @@ class PresenceLane:
         return self._kept.keep(path, b"", who, made.representation, made.until, stamp, contact=uri)
 
 
-def _access(headers: Mapping[bytes, bytes]) -> AccessHeaders:
+def access_of(headers: Mapping[bytes, bytes]) -> AccessHeaders:
     """Those that decide whether the request may be made; Origin and Sec-Fetch-Site do not where nothing is changed."""
     host, key, authorization = headers.get(b"host"), headers.get(b"x-api-key"), headers.get(b"authorization")
     if key is None and authorization is None:
