@@ -91,7 +91,7 @@ def router(context: Context) -> APIRouter:
 
         async def make(bound: float | None = None) -> Representation:
             stamp = context.kept.stamp
-            page = await context.reader.page_in_turns(
+            page = await context.reader.page(
                 wanted, query.limit, query.cursor, bound, sort=sort, key_name=who.name, client=client
             )
             if not who.details:
@@ -181,7 +181,7 @@ def router(context: Context) -> APIRouter:
 
         async def make() -> Representation:
             stamp = context.kept.stamp
-            counts = await context.reader.summary_in_turns(who.groups)
+            counts = await context.core.counts.summary(who.groups)
             body = view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode()
             context.kept.keep(*_question(request, who), Representation(body), counts.until, stamp)
             return Representation(body)

@@ -74,11 +74,13 @@ class Agenda:
         if not self._suspects:
             self._suspects = {}  # one that held thousands is as long as it was, also to go through
             return []
-        return sorted(self._suspects if among is None else self.suspected(among))
+        return sorted(self.suspected(among))
 
-    def suspected(self, among: Collection[str]) -> list[str]:
-        """Those of some contacts who were due at the time of the last `refresh`, or came up since, in no order."""
+    def suspected(self, among: Collection[str] | None) -> list[str]:
+        """Those who were due at the time of the last `refresh`, or came up since, in no order. `among` as for `due`."""
         suspects = self._suspects
+        if among is None:
+            return list(suspects)
         if len(among) < len(suspects):
             return [key for key in among if key in suspects]
         return [key for key in suspects if key in among]

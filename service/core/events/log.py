@@ -109,10 +109,16 @@ class EventLog:
         self._refresh()
         return self._agenda.certain(record.key) or self._reader.snapshot(record)
 
-    def uncertain(self, among: Collection[str]) -> list[str]:
-        """Those of some contacts of whom something else may be said now than in their last event."""
+    def uncertain(self, among: Collection[str] | None = None) -> list[str]:
+        """Those (of some contacts) of whom something else may be said now than in their last event."""
         self._refresh()
         return self._agenda.suspected(among)
+
+    @property
+    def certain_until(self) -> float:
+        """The monotonic moment up to which time alone makes nobody uncertain."""
+        self._refresh()
+        return self._certain_until
 
     def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
@@ -229,6 +235,7 @@ class EventLog:
         """What changed about a contact without a reading; None when nothing did."""
         record = self._store.get(key)
         if record is None:
+            self._agenda.cleared(key)
             return None
         before = self.snapshot(record.key)
         if before is not None and is_certainly_the_same(before, record, self._reader.held(record.key)):
