@@ -1,4 +1,4 @@
-"""For all tests: what Hypothesis judges, which files come first, and how the collector treats them.
+"""For all tests: what Hypothesis judges, which files come first, and how the collector and Ctrl-C are treated.
 
 Hypothesis judges what an example does, never how long it takes to run or to be made.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from typing import Final
 
 import pytest
@@ -14,6 +15,10 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("pws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("pws")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a job that a script put into the background: the programs that tests start would inherit it, and never end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIRST: Final = ("e2e", "dashboard", "benchmarks", "model", "sync", "lifecycle", "cli")
 """Rooms whose files take seconds each. They come first, so that at the end no worker waits for another's long file."""

@@ -11,6 +11,7 @@ from service.core.clock import Clock
 from service.core.events.history import History
 from service.core.events.kept_counts import KeptCounts
 from service.core.events.log import DEFAULT_SIZE, EventLog
+from service.core.events.trends import Trends
 from service.core.presence.availability import Availability
 from service.core.presence.query import Reader
 from service.core.presence.store import Store
@@ -18,7 +19,7 @@ from service.core.presence.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The parts, which belong together. `log.run()` and `claim_service.run()` are the caller's to run.
+    """The parts, which belong together. `log.run()`, `claim_service.run()` and `trends.run()` are the caller's to run.
 
     `leases` says who is held, `claim_service` claims people, `counts` says how many are in which state.
     """
@@ -31,6 +32,7 @@ class Core:
     clock: Clock
     history: History
     counts: KeptCounts
+    trends: Trends
 
     @classmethod
     def of(
@@ -44,11 +46,12 @@ class Core:
         events: int = DEFAULT_SIZE,
         rules: ClaimRules | None = None,
         history: History | None = None,
+        trends: Trends | None = None,
     ) -> Core:
         """Put them together.
 
         `bound`: seconds that a state counts as live unconfirmed; `events`: how many are kept; `rules`: of claims;
-        `history` follows what happens, and by default keeps none of it.
+        `history` follows what happens, and by default keeps none of it; `trends` counts it, by default once a minute.
         """
         leases = LeaseTable(clock)
         reader = Reader(store, clock, bound, groups, availability, leases)
@@ -58,4 +61,6 @@ class Core:
         history = History(clock) if history is None else history
         history.follow(log)
         counts = KeptCounts(store, reader, log, clock)
-        return cls(store, reader, log, leases, claim_service, clock, history, counts)
+        trends = Trends(clock, groups) if trends is None else trends
+        trends.follow(log)
+        return cls(store, reader, log, leases, claim_service, clock, history, counts, trends)
