@@ -21,9 +21,9 @@ from service.access.access_headers import AccessHeaders
 from service.access.authentication import client_of
 from service.access.errors import RequestRefused
 from service.access.principal import Principal
-from service.api.answers import contact_answer
+from service.api.answers import contact_answer, summary_answer
 from service.api.context import Context
-from service.api.etags import JSON, Tags
+from service.api.etags import JSON
 from service.api.kept_answers import KeptAnswer, RawHeaders
 from service.api.middleware.root_path import path_below
 from service.api.parameters.checks import path_contact
@@ -85,7 +85,7 @@ class PresenceLane:
         handlers: dict[str, Handler] = {
             "/v1/presence": partial(self._answer, forms=_ANY_FORM),
             "/v1/presence/": partial(self._answer, make=self._make_contact),
-            "/v1/summary": self._answer,
+            "/v1/summary": partial(self._answer, make=self._make_summary),
         }
         return {(method, path): handler for path, handler in handlers.items() for method in ("GET", "HEAD")}
 
@@ -120,13 +120,8 @@ class PresenceLane:
 
     def _written(self, kept: KeptAnswer, asked: bytes | None) -> tuple[int, RawHeaders, bytes]:
         """Status, headers and body of the answer to a client that names these tags."""
-        if asked is None:
-            return 200, kept.tagged(self._log.last), kept.body
-        tags = Tags(kept.question, (asked.decode("latin-1"),))
-        tag = tags.of_content(kept.content.decode(), self._log.last)
-        if tags.any_will_do or tags.has(tag):
-            return 304, [(b"etag", tag.encode("latin-1")), *kept.unchanged], b""
-        return 200, [(b"etag", tag.encode("latin-1")), *kept.whole], kept.body
+        known = None if asked is None else kept.known(asked, self._log.last)
+        return (200, kept.tagged(self._log.last), kept.body) if known is None else (304, known, b"")
 
     def _make_contact(self, path: str, who: Principal) -> KeptAnswer | None:
         """Make the answer about a contact, without any parameters, as its route does."""
@@ -139,6 +134,14 @@ class PresenceLane:
         if made is None:
             return None
         return self._kept.keep(path, b"", who, made.representation, made.until, stamp, contact=uri)
+
+    def _make_summary(self, path: str, who: Principal) -> KeptAnswer | None:
+        """Make the summary, as its route does."""
+        stamp = self._kept.stamp
+        summary = self._context.core.counts.summary_at_once(who.groups)
+        if summary is None:
+            return None
+        return self._kept.keep(path, b"", who, summary_answer(self._context, who, summary), summary.until, stamp)
 
 
 def access_of(headers: Mapping[bytes, bytes]) -> AccessHeaders:
