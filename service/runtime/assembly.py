@@ -72,10 +72,8 @@ class Assembly:
 
 
 def state_path(config: Config) -> Path | None:
-    """Where the state file lies: as configured, else beside the configuration file; None where there is none."""
-    if config.state.file is not None:
-        return config.state.file
-    return config.file.with_suffix(".state.json") if config.file is not None else None
+    """Where the state file lies; None where there is none."""
+    return config.state_path
 
 
 def assemble(config: Config, clock: Clock | None = None, simulator: Playground | None = None) -> Assembly:
