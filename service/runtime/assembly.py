@@ -71,6 +71,7 @@ class Assembly:
 
     def let_go(self) -> None:
         """The service is about to stop: end the streams, and answer the requests that wait."""
+        self.engine.let_go()
         self.core.claim_service.close()
         self.core.log.close()
 
