@@ -22,6 +22,6 @@ def tool(name: str) -> str:
     return found
 
 
-def run(words: Sequence[str | Path], stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a program to its end."""
-    return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+def run(words: Sequence[str | Path], stdin: str = "", at: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, in the folder `at`."""
+    return subprocess.run(words, input=stdin, cwd=at, capture_output=True, text=True, timeout=120, check=False)
