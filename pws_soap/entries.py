@@ -1,10 +1,11 @@
 """Cuts the list of a long reply into its entries by their bytes, so that it is never parsed as a whole.
 
-Such a reply is a small one with a run of entries in the middle: `<contact .../>` as our WSDL has it, or documents, as
-elements, in a CDATA section, or as escaped text. What is left when the run is taken out, with a mark in its place, is
-parsed as any reply, with every check; and each entry is read by itself, or known by its bytes. Entries that are
-well-formed one by one, in the place of the mark, make up a well-formed reply, and one with the same content: nothing in
-an entry reaches beyond it, since no namespace and no language that is declared around it bears on what we read.
+Such a reply is a small one with a run of entries in the middle: `<contact .../>` as our WSDL has it, with a prefix of
+its namespace or without, or documents, as elements, in a CDATA section, or as escaped text. What is left when the run
+is taken out, with a mark in its place, is parsed as any reply, with every check; and each entry is read by itself, or
+known by its bytes. Entries that are well-formed one by one, in the place of the mark, make up a well-formed reply,
+and one with the same content: nothing in an entry reaches beyond it, since no namespace and no language that is
+declared around it bears on what we read.
 
 Whatever is not plainly so (an entry that cannot be read alone, a mark that is not where the list is) raises NotCut; the
 reply is then read as a whole. Tests hold both readings equal.
@@ -16,6 +17,7 @@ import re
 from collections.abc import Generator, Iterator
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple
 
 from lxml import etree
@@ -44,12 +46,13 @@ _BYTES: Final = 100
 _MARK: Final = "entries-are-cut-out-here"
 
 _DECLARED: Final = re.compile(rb"""\s*(?:\xef\xbb\xbf)?\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
-_FIRST: Final = re.compile(rb"(?P<sign><|&lt;)(?P<name>contact|(?:[A-Za-z_][\w.-]{0,63}:)?presence)(?=\s)")
+_FIRST: Final = re.compile(
+    rb"(?P<sign><|&lt;)(?P<name>(?P<prefix>[A-Za-z_][\w.-]{0,63}:)?(?:(?P<contact>contact)|presence))(?=\s)"
+)
 # Not `\s`, which has two characters more than the white space of XML.
-_BEFORE: Final = re.compile(rb"[ \t\r\n]*<contact[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*")
+_BEFORE: Final = rb"[ \t\r\n]*<%b[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*"
 _WITHIN: Final = re.compile(rb"[ \t\r\n]+presenceStatus[ \t\r\n]*=[ \t\r\n]*")
 _BEHIND: Final = re.compile(rb"[ \t\r\n]*/>")
-_BETWEEN: Final = re.compile(_BEHIND.pattern + _BEFORE.pattern)
 _SAFE: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'"&<>')))
 """What an attribute may hold that needs no parser to read it."""
 _STATES: Final = {state.value.encode(): state for state in PresenceState}
@@ -74,7 +77,7 @@ _IN_TEXT: Final = frozenset({Carrier.CDATA, Carrier.ESCAPED})
 
 class Cut(NamedTuple):
     """A reply whose entries are cut out: `rest` is what remains of it, `start` and `end` bound the entries in `body`,
-    each of which ends with `last`."""
+    each of which begins with a tag of this `name`, as it is written, and ends with `last`."""
 
     body: bytes
     rest: bytes
@@ -82,6 +85,7 @@ class Cut(NamedTuple):
     end: int
     carrier: Carrier
     last: bytes
+    name: bytes
 
 
 def cut(body: bytes) -> Cut | None:
@@ -108,11 +112,14 @@ def cut(body: bytes) -> Cut | None:
         return None
     if carrier is Carrier.ELEMENTS and _LANGUAGE.search(body, 0, start):
         return None  # a note has the language of the elements around it
-    mark = _MARK.encode() if carrier in _IN_TEXT else b"<" + _MARK.encode() + b"/>"
+    mark = _MARK.encode()
+    if carrier not in _IN_TEXT:  # where the contacts have a prefix, the mark has it too, and so their namespace
+        prefix = (first["prefix"] or b"") if carrier is Carrier.CONTACTS else b""
+        mark = b"<" + prefix + mark + b"/>"
     rest = body[:start] + mark + body[end:]
     if len(rest) >= _MAX_HEAD or rest.count(_MARK.encode()) > 1:
         return None
-    return Cut(body, rest, start, end, carrier, last)
+    return Cut(body, rest, start, end, carrier, last, first["name"])
 
 
 def _ends_in(body: bytes, start: int, end: int) -> bool:
@@ -122,7 +129,7 @@ def _ends_in(body: bytes, start: int, end: int) -> bool:
 
 
 def _carrier(first: re.Match[bytes], *, in_section: bool) -> Carrier | None:
-    escaped, is_contact = first["sign"] != b"<", first["name"] == b"contact"
+    escaped, is_contact = first["sign"] != b"<", first["contact"] is not None
     if escaped:
         return None if in_section or is_contact else Carrier.ESCAPED
     if in_section:
@@ -145,17 +152,19 @@ def is_place(cut: Cut, element: etree._Element) -> bool:
 def contacts(cut: Cut) -> Generator[list[Presence], None, None]:
     """The contacts of a basic list, some at a time. Raises NotCut."""
     odd = 0
+    before = _BEFORE % re.escape(cut.name)
+    usual_of = partial(_usual, before=re.compile(before), between=re.compile(_BEHIND.pattern + before))
     for part in _parts(cut, _WINDOW):
-        found = _usual(part)
+        found = usual_of(part)
         if found is None:
             pieces = [piece + cut.last for piece in part.split(cut.last)[:-1]]
             found = []
             for piece in pieces:
-                usual = _usual(piece)
+                usual = usual_of(piece)
                 odd += usual is None
                 if odd > _MAX_ODD:
                     raise NotCut
-                found.append(_odd(piece) if usual is None else usual[0])
+                found.append(_odd(piece, cut.name) if usual is None else usual[0])
         yield found
 
 
@@ -171,16 +180,16 @@ def _parts(cut: Cut, length: int) -> Iterator[bytes]:
         at = end
 
 
-def _usual(part: bytes) -> list[Presence] | None:
-    """Contacts in the form that the WSDL gives them; None for any other."""
+def _usual(part: bytes, before: re.Pattern[bytes], between: re.Pattern[bytes]) -> list[Presence] | None:
+    """Contacts in the form that the WSDL gives them; None for any other. `before` and `between`: their texts."""
     texts = part.split(b'"')
     uris, states = texts[1::4], texts[3::4]
     if (
         len(texts) % 4 == 1
         and len(texts) > 4
-        and _BEFORE.fullmatch(texts[0])
+        and before.fullmatch(texts[0])
         and all(map(_WITHIN.fullmatch, set(texts[2::4])))
-        and all(map(_BETWEEN.fullmatch, set(texts[4:-1:4])))
+        and all(map(between.fullmatch, set(texts[4:-1:4])))
         and _BEHIND.fullmatch(texts[-1])
         and all(uris)
         and not b"".join(uris).translate(None, _SAFE)
@@ -190,10 +199,12 @@ def _usual(part: bytes) -> list[Presence] | None:
     return None
 
 
-def _odd(piece: bytes) -> Presence:
+def _odd(piece: bytes, name: bytes) -> Presence:
     """A contact of which only a parser knows what it says: by two attributes, as any other."""
-    if not piece.lstrip(SPACE.encode()).startswith(b"<contact"):
+    piece = piece.lstrip(SPACE.encode())
+    if not piece.startswith(b"<" + name) or b"xmlns" in piece:
         raise NotCut
+    piece = b"<contact" + piece.removeprefix(b"<" + name)  # its prefix is declared where it does not stand alone
     try:
         node = etree.fromstring(piece, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:

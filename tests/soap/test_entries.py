@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def one_by_one(
         return None
 
 
+def prefixed(body: bytes) -> bytes:
+    """The same, with a prefix in the names of the contacts, as gSOAP writes them."""
+    declared = body.replace(b"<SOAP-ENV:Envelope ", b'<SOAP-ENV:Envelope xmlns:ns1="urn:cisco:cup:presence:soap" ')
+    return declared.replace(b"<contact", b"<ns1:contact").replace(b"</contact", b"</ns1:contact")
+
+
 def same(body: bytes, kind: PresenceType) -> bool:
     """Whether the reply is read one by one; then both readings are equal, also of what is known by its bytes."""
     kept = KeptReadings()
@@ -76,7 +83,8 @@ CONTACT = st.tuples(
 def test_contacts_are_the_same(odd: list[tuple[str | None, str | None]], at: int) -> None:
     """Odd characters, a missing address or state, among a hundred usual contacts."""
     usual: list[tuple[str | None, str | None]] = [(uri, "BUSY") for uri in people(100)]
-    same(basic([*usual[:at], *odd, *usual[at:]]), PresenceType.BASIC)
+    body = basic([*usual[:at], *odd, *usual[at:]])
+    assert same(body, PresenceType.BASIC) is same(prefixed(body), PresenceType.BASIC)
 
 
 @pytest.mark.parametrize(
@@ -114,11 +122,52 @@ def test_an_unusual_form_is_read_the_same_or_left_alone(old: bytes, new: bytes, 
     """Once in a reply, where it may stand in one contact, or throughout."""
     body = basic([(uri, "BUSY") for uri in people(150)])
     for changed in {body.replace(old, new), body.replace(old, new, 1) if is_read else body.replace(old, new)}:
-        try:
-            read = same(changed, PresenceType.BASIC)
-        except PwsError:
-            read = False
-        assert read is is_read
+        for written in (changed, prefixed(changed)):
+            try:
+                read = same(written, PresenceType.BASIC)
+            except PwsError:
+                read = False
+            assert read is is_read
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_read"),
+    [
+        (b'"user0007@', b'"a&amp;b@', True),
+        (b"<ns1:contact ", b"<contact ", False),
+        (b"<ns1:contact ", b"<ns2:contact ", False),
+        (b"<ns1:contact ", b'<ns1:contact xmlns:ns1="urn:other" ', False),
+        (b"<ns1:contact ", b'<ns1:contact xmlns:ns1="urn:cisco:cup:presence:soap" ', False),
+        (b"<ns1:contact ", b'<contact xmlns="urn:other" ', False),
+        (b"<ns1:contact ", b"<ns1:contacts ", False),
+        (b"<ns1:contact ", b"<ns1:contact ns1:id='7' ", False),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 1, 70])
+def test_a_contact_of_another_name_is_read_the_same_or_left_alone(
+    old: bytes, new: bytes, is_read: bool, at: int
+) -> None:
+    """One among others whose names have a prefix: the first, the second, or one between two others."""
+    body = prefixed(basic([(uri, "BUSY") for uri in people(150)]))
+    places = [found.start() for found in re.finditer(re.escape(old), body)]
+    place = places[min(at, len(places) - 1)]
+    changed = body[:place] + new + body[place + len(old) :]
+    try:
+        read = same(changed, PresenceType.BASIC)
+    except PwsError:
+        read = False
+    assert read is is_read
+
+
+def test_a_prefix_that_is_bound_to_another_namespace_names_no_contacts() -> None:
+    """Bound for all of them at once, in the list or above it."""
+    body = prefixed(basic([(uri, "BUSY") for uri in people(150)]))
+    other = body.replace(b'xmlns:ns1="urn:cisco:cup:presence:soap"', b'xmlns:ns1="urn:other"')
+    within = body.replace(b"<basicPresenceList>", b'<basicPresenceList xmlns:ns1="urn:other">')
+    for changed in (other, within):
+        assert changed != body
+        assert one_by_one(changed, PresenceType.BASIC) is None
+        assert {each.contact for each in as_a_whole(changed, PresenceType.BASIC)} == {""}
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
