@@ -14,7 +14,7 @@ from pws_soap.simulator.office.people import people
 from service.cli.simulate.command import command as simulate
 from service.config import Config, load
 from service.runtime import access_rules
-from tests.deploy.files import DEPLOY
+from tests.deploy.files import DEPLOY, run, tool
 
 FOLDER = DEPLOY / "compose"
 FILE = FOLDER / "compose.yaml"
@@ -96,6 +96,16 @@ def test_prometheus_reads_the_service_and_its_rules(config: Config, services: Ya
     for rules in prometheus["rule_files"]:
         folder, _, name = rules.rpartition("/")
         assert (mounted[folder] / name).is_file()
+
+
+def test_prometheus_accepts_its_configuration(tmp_path: Path) -> None:
+    program = tool("promtool")
+    file = tmp_path / "prometheus.yml"
+    file.write_text(
+        (FOLDER / "prometheus.yml").read_text().replace("/etc/prometheus/rules", str(DEPLOY / "prometheus"))
+    )
+    done = run([program, "check", "config", file])
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_grafana_finds_prometheus_and_the_dashboards(services: Yaml) -> None:
