@@ -76,10 +76,10 @@ class Lab:
         """Inject a fault at the server."""
         self.office.at_server(lambda: inject(self.office.simulator, values))
 
-    def examine(self) -> list[dict[str, str]]:
-        """What `pws doctor` finds."""
+    def examine(self, patience: float = 10.0) -> list[dict[str, str]]:
+        """What `pws doctor` finds; it waits that many seconds for a notification."""
         self.write()
-        result = self.office.pws("doctor", "--timeout", "0.5", "--json")
+        result = self.office.pws("doctor", "--timeout", str(patience), "--json")
         found: list[dict[str, str]] = result.document["checks"]
         return found
 

@@ -67,6 +67,9 @@ class Misconfiguration:
     afterwards: bool = False
     also: tuple[str, ...] = ()
     """Words of further findings that name the same cause."""
+    patience: float = 10.0
+    """Seconds that doctor waits for a notification before the first start."""
+    slow: bool = False
 
 
 def warning(cause: str, cure: str) -> Words:
@@ -460,53 +463,53 @@ TABLE: Final = (
         "nobody at callback.url", nobody_at_callback,
         Words("does not reach it either: connection refused", "correct callback.url, or the proxy"),
         beside=Words("this machine does not reach http://127.0.0.1", "correct callback.url, or the proxy"),
-        until=SILENT, also=("the service itself is running",),
+        until=SILENT, patience=0.2, also=("the service itself is running",),
     ),
     Misconfiguration(
         "callback.url not resolved", callback(url="http://pws.invalid:{port}"),
         Words("does not reach it either: the name pws.invalid cannot be resolved", "correct callback.url"),
         beside=Words("the name pws.invalid cannot be resolved", "correct callback.url"),
-        until=SILENT, also=("the service itself is running",),
+        until=SILENT, patience=0.2, slow=True, also=("the service itself is running",),
     ),
     Misconfiguration(
         "listener on loopback only", callback(url="http://127.0.0.2:{port}"),
         Words("connection refused", "the service listens on 127.0.0.1, which only this machine reaches"),
         beside=Words("connection refused", "set callback.listen_host (or http.host)"),
-        until=SILENT, also=("the service itself is running",),
+        until=SILENT, patience=0.2, also=("the service itself is running",),
     ),
     Misconfiguration(
         "another program at callback.url", another_program_at_callback,
         Words("another program answers there, with HTTP 404", "correct callback.url, or the proxy"),
-        beside=Words("service itself", "look at callback.url"), until=SILENT,
+        beside=Words("service itself", "look at callback.url"), until=SILENT, patience=0.2, slow=True,
     ),
     Misconfiguration(
         "proxy that strips the path", stripping_proxy,
         Words("other requests", "a proxy in between may change the path: it must pass on /pws/ unchanged"),
-        beside=Words("service itself", "look at callback.url"), until=SILENT,
+        beside=Words("service itself", "look at callback.url"), until=SILENT, patience=1.0, slow=True,
     ),
     Misconfiguration(
         "https without anything that ends TLS", callback(url="https://127.0.0.1:{port}"),
         Words("the port does not speak TLS", "something before it must end TLS"),
         beside=Words("the port does not speak TLS", "something before it must end TLS"),
-        until=SILENT, also=("the service itself is running",),
+        until=SILENT, patience=0.2, slow=True, also=("the service itself is running",),
     ),
     Misconfiguration(
         "port that servers do not notify", callback(known_port=False),
         Words("servers are known that do not notify port", "give callback.url one of the ports 80, 82, 8080"),
         replace(OPTIONS, callback_ports=KNOWN_CALLBACK_PORTS),
-        beside=Words("service itself", "its port (80, 82 and 8080 are known to work)"), until=SILENT,
+        beside=Words("service itself", "its port (80, 82 and 8080 are known to work)"), until=SILENT, patience=0.2,
         also=("servers are known that notify the ports 80, 82, 8080 only",),
     ),
     Misconfiguration(
         "allow_from without the server", callback('allow_from = ["10.0.0.11"]'),
         Words("which callback.allow_from does not name", "add the server's address to callback.allow_from"),
         beside=warning("callback.allow_from names 10.0.0.11", "add that address"),
-        until=SILENT, also=("the service itself is running",),
+        until=SILENT, patience=1.0, slow=True, also=("the service itself is running",),
     ),
     Misconfiguration(
         "server too busy to notify", fault(fault="cpu", percent=90),
         Words("this machine reaches it", "above 80 % CPU it sends none"),
-        beside=Words("service itself", "the server's load"), until=SILENT,
+        beside=Words("service itself", "the server's load"), until=SILENT, patience=0.2, slow=True,
     ),
     Misconfiguration(
         "server too busy to answer", fault(fault="cpu", percent=97),
@@ -586,12 +589,15 @@ def judge(found: list[dict[str, str]], wanted: Words, *also: str) -> None:
         assert finding["level"] == "ok" or finding in named or follows, told
 
 
-@pytest.mark.parametrize("row", TABLE, ids=[row.name for row in TABLE])
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=row.name, marks=[pytest.mark.long(ci=True)] if row.slow else []) for row in TABLE],
+)
 def test_before_the_first_start(row: Misconfiguration, lab: Lab) -> None:
     """Cause and cure in one line, no other accusation, and nothing is left at the server."""
     row.arrange(lab)
     arranged = lab.office.left()
-    judge(lab.examine(), row.before, *row.also)
+    judge(lab.examine(row.patience), row.before, *row.also)
     left = lab.office.left()
     assert (left["endpoints"], left["subscriptions"]) == (arranged["endpoints"], arranged["subscriptions"])
 
