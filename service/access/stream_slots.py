@@ -30,6 +30,17 @@ class ConnectionSlots:
         self._limit = limit
         self._per_client = per_client
         self._taken: Counter[str] = Counter()
+        self._streams = 0
+
+    @property
+    def limit(self) -> int:
+        """How many there may be in all."""
+        return self._limit
+
+    @property
+    def streams(self) -> int:
+        """How many of the slots that are held are those of streams; the others are those of waiting requests."""
+        return self._streams
 
     @property
     def taken(self) -> int:
@@ -37,16 +48,18 @@ class ConnectionSlots:
         return self._taken.total()
 
     @contextmanager
-    def take(self, client: str) -> Iterator[None]:
+    def take(self, client: str, *, stream: bool = False) -> Iterator[None]:
         """Hold a slot as long as the `with` lasts. `client` is a key's name or an address. Raises TooManyStreams."""
         if self._taken[client] >= self._per_client:
             raise TooManyStreams("this client's", self._per_client)
         if self.taken >= self._limit:
             raise TooManyStreams("the service's", self._limit)
         self._taken[client] += 1
+        self._streams += stream
         try:
             yield
         finally:
+            self._streams -= stream
             self._taken[client] -= 1
             if not self._taken[client]:
                 del self._taken[client]

@@ -28,7 +28,7 @@ from service.api.middleware.limits import MAX_BODY, RequestLimits
 from service.api.middleware.long_answers import LongAnswers
 from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
-from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
+from service.api.routes import claims, contacts, dashboard, demo, events, history, metrics, presence, probes, status
 from service.api.routes.callback import Callback, WithoutPrefix
 from service.api.writers.contact import ContactJson
 from service.core.engine import Engine
@@ -101,6 +101,7 @@ def create_app(
     keep_alive: float = 15.0,
     lifespan: Lifespan | None = None,
     simulator: demo.Playground | None = None,
+    figures: metrics.MetricsPage | None = None,
 ) -> Program:
     """The program.
 
@@ -108,7 +109,8 @@ def create_app(
     elsewhere; `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `root_path` is
     the path that a proxy has the service below. `max_body`: bytes of a request's body. `keep_alive`: seconds between a
     stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what visitors of a demonstration
-    may play with. ValueError: the callback's secret is empty.
+    may play with. `figures` are what `/metrics` shows; without them there is no such path. ValueError: the callback's
+    secret is empty.
     """
     json, clock = ContactJson(), core.clock
     core.store.changes.listen(json.forget)
@@ -130,6 +132,7 @@ def create_app(
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
     routers = [module.router(context) for module in (presence, history, claims, contacts, status)]
     routers += [events.router(context, keep_alive), probes.router(context, demo=simulator is not None)]
+    routers += [] if figures is None else [metrics.router(context, figures)]
     routers += (
         [dashboard.router(root_path)]
         if simulator is None

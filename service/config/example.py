@@ -104,7 +104,7 @@ contacts = ["joe@example.com", "rita@example.com"]
 
 # [keys.wallboard]           # an API key; pws key new makes one and prints this section
 # hash = "sha256:..."
-# scopes = ["read"]          # of read, claim and admin
+# scopes = ["read"]          # of read, claim, admin and metrics
 # groups = ["support"]       # sees these groups only
 # details = true             # false: sees who is available, and nothing else
 """

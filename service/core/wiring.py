@@ -10,6 +10,7 @@ from service.core.claims.service import ClaimRules, ClaimService
 from service.core.clock import Clock
 from service.core.events.history import History
 from service.core.events.log import DEFAULT_SIZE, EventLog
+from service.core.meter import NO_METER, Meter
 from service.core.presence.availability import Availability
 from service.core.presence.query import Reader
 from service.core.presence.store import Store
@@ -19,7 +20,7 @@ from service.core.presence.store import Store
 class Core:
     """The parts, which belong together. `log.run()` and `claim_service.run()` are the caller's to run.
 
-    `leases` says who is held, `claim_service` claims people.
+    `leases` says who is held, `claim_service` claims people, `meter` counts.
     """
 
     store: Store
@@ -29,6 +30,7 @@ class Core:
     claim_service: ClaimService
     clock: Clock
     history: History
+    meter: Meter = NO_METER
 
     @classmethod
     def of(
@@ -42,6 +44,7 @@ class Core:
         events: int = DEFAULT_SIZE,
         rules: ClaimRules | None = None,
         history: History | None = None,
+        meter: Meter = NO_METER,
     ) -> Core:
         """Put them together.
 
@@ -51,7 +54,7 @@ class Core:
         leases = LeaseTable(clock)
         reader = Reader(store, clock, bound, groups, availability, leases)
         log = EventLog(store, reader, clock, events)
-        claim_service = ClaimService(store, reader, log, clock, leases, rules or ClaimRules())
+        claim_service = ClaimService(store, reader, log, clock, leases, rules or ClaimRules(), meter=meter)
         history = History(clock) if history is None else history
         history.follow(log)
-        return cls(store, reader, log, leases, claim_service, clock, history)
+        return cls(store, reader, log, leases, claim_service, clock, history, meter)

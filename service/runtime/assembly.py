@@ -30,11 +30,14 @@ from service.config import Config
 from service.core.claims.service import ClaimRules
 from service.core.clock import Clock, SystemClock
 from service.core.events.history import History
+from service.core.meter import Meter
 from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.store import Store
 from service.core.wiring import Core
+from service.metrics.collector import Connections
+from service.metrics.exposition import Metrics
 from service.runtime import access_rules
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.commands import Credentials
@@ -83,6 +86,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
     file = StateFile(state_path(config), frozenset(urlsplit(url).scheme for url in config.server.urls()))
     revisions = Revisions(file, clock)
+    metrics = Metrics(clock)
     store = MemoryStore(clock, revision=revisions.start)
     bound = default_bound(config.fetch.safety_interval)
     groups = {name: group.contacts for name, group in config.groups.items()}
@@ -107,6 +111,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             {name: group.pick for name, group in config.groups.items()},
             {name: group.min_free for name, group in config.groups.items()},
         ),
+        meter=metrics.meter,
     )
     engine = SyncEngine(
         settings=lifecycle.Settings(
@@ -128,13 +133,14 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         credentials=Credentials(
             config.application.username, config.application.password, config.callback.address(secret)
         ),
-        connect=_Connector(config, clock),
+        connect=_Connector(config, clock, metrics.meter),
         store=store,
         clock=clock,
         file=file,
         bound=bound,
         patience=config.server.read_timeout,
         publish=core.log.tell,
+        meter=metrics.meter,
     )
 
     @contextlib.asynccontextmanager
@@ -144,6 +150,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         ticking = asyncio.create_task(core.log.run(), name="log")
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
+        measuring = asyncio.create_task(metrics.loop_lag.run(), name="loop lag")
         try:
             await (
                 engine.followed()
@@ -153,10 +160,17 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             ticking.cancel()
             claiming.cancel()
             reserving.cancel()
+            measuring.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
 
     authenticator = access_rules.authenticator(config, clock)
+    slots, budget = authenticator.slots, config.lifecycle.requests_per_second
+
+    def connections() -> Connections:
+        return Connections(slots.streams, slots.taken - slots.streams, slots.limit)
+
+    metrics.observe(engine, core, connections, version=__version__, budget=budget)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
@@ -174,6 +188,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         keep_alive=config.stream.keep_alive,
         lifespan=lifespan,
         simulator=simulator,
+        figures=metrics,
     )
     return Assembly(app, engine, core, authenticator, callback)
 
@@ -181,8 +196,9 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
 class _Connector:
     """Makes the client of a node; all share one budget a node."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, clock: Clock, meter: Meter) -> None:
         self._server = config.server
+        self._meter = meter
         self._rate = config.lifecycle.requests_per_second
         self._clock = clock
 
@@ -194,7 +210,7 @@ class _Connector:
             read_timeout=server.read_timeout,
             max_reply_bytes=server.max_reply_bytes,
         )
-        budgeted = BudgetedTransport(transport, RequestBudget(self._rate, self._clock))
+        budgeted = BudgetedTransport(transport, RequestBudget(self._rate, self._clock), self._meter)
         return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)
 
     def _now(self) -> datetime:

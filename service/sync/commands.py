@@ -18,6 +18,7 @@ from pws_soap.lifecycle import Act, Command, Event, Failure, FailureKind, Key, K
 from pws_soap.models import Secret, Session, Subscription
 from service.core.callback_url import at_node
 from service.core.clock import Clock
+from service.core.meter import NO_METER, Meter
 
 log = logging.getLogger("pws.lifecycle")
 
@@ -55,11 +56,13 @@ class CommandRunner:
         connect: Callable[[str], PwsClient],
         clock: Clock,
         resources: Callable[[], Mapping[Key, Resource]],
+        meter: Meter = NO_METER,
     ) -> None:
         self._credentials = credentials
         self._connect = connect
         self._clock = clock
         self._resources = resources
+        self._meter = meter
         self._clients: dict[str, PwsClient] = {}
         self._sessions: dict[Key, Session] = {}
         self.ever_logged_in = False
@@ -95,10 +98,16 @@ class CommandRunner:
         except Exception:  # a bug must not leave a request without a result: the lifecycle would wait for it for ever
             log.exception("%s %s: unexpected error", command.act, name_of(command.key))
             event = internal_error(command)
+        self._count(command, event)
         if command.leftover:
             failure = event.failure if isinstance(event, lifecycle.Failed) else None
             event = lifecycle.Removed(command.seq, failure)
         return event
+
+    def _count(self, command: Command, event: Event) -> None:
+        failure = event.failure if isinstance(event, lifecycle.Failed | lifecycle.Succeeded) else None
+        kind = "redirected" if isinstance(event, lifecycle.LoginRedirected) else "" if failure is None else failure.kind
+        self._meter.command_ended(command.key.kind, command.act, kind, None if failure is None else failure.code)
 
     async def _send(self, command: Command) -> Event:
         key = command.key

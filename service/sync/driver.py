@@ -15,6 +15,7 @@ from pws_soap.client import PwsClient
 from pws_soap.lifecycle import Command, Event, Failure, FailureKind, Key, Kind, Phase, Resource, State
 from pws_soap.models import Session
 from service.core.clock import Clock
+from service.core.meter import NO_METER, Meter
 from service.core.wakeup import sleep_until_woken
 from service.sync.commands import CommandRunner, Credentials, RefusedContact, internal_error, name_of
 from service.sync.state_file import StateFile
@@ -44,12 +45,13 @@ class LifecycleDriver:
         clock: Clock,
         file: StateFile,
         changed: Callable[[State, State], None] = lambda _old, _new: None,
+        meter: Meter = NO_METER,
     ) -> None:
         self._username = credentials.username
         self._clock = clock
         self._file = file
         self._changed = changed
-        self._commands = CommandRunner(credentials, connect, clock, lambda: self.state.resources)
+        self._commands = CommandRunner(credentials, connect, clock, lambda: self.state.resources, meter)
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._live: dict[Key, LiveSubscription] = {}

@@ -23,6 +23,7 @@ from service.core.engine import (
     Status,
     Watched,
 )
+from service.core.meter import NO_METER, Meter, NotificationOutcome
 from service.core.presence.freshness import Level
 from service.core.presence.store import Store
 from service.core.wakeup import in_turns
@@ -70,20 +71,22 @@ class SyncEngine:
         bound: float,
         patience: float = 30.0,
         publish: Publish = lambda _name, _data, _keys: None,
+        meter: Meter = NO_METER,
     ) -> None:
         self._clock = clock
         self._store = store
         self._bound = bound
+        self._meter = meter
         self._inbox = Inbox()
         self._rejected = 0
-        self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed)
+        self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed, meter)
         self.subscriptions = Subscriptions()
         self._publisher = Publisher(store, publish)
         shared = fetch_settings, self.subscriptions, self.driver, store
         silence = Silence(*shared, clock, self._publisher.missed)
-        poller = Poller(*shared, self._inbox, clock, silence)
-        self._tracker = SubscriptionTracker(*shared, self._inbox, clock, silence)
-        self.fetcher = Fetcher(*shared, self._inbox, clock, silence, poller)
+        poller = Poller(*shared, self._inbox, clock, silence, meter)
+        self._tracker = SubscriptionTracker(*shared, self._inbox, clock, silence, meter)
+        self.fetcher = Fetcher(*shared, self._inbox, clock, silence, poller, meter)
         self._watchlist = Watchlist({})
         self._read_through = ReadThrough(self.refresh, patience)
         self._follower = StoreFollower(store)
@@ -161,6 +164,7 @@ class SyncEngine:
     def rejected(self) -> None:
         """See Engine."""
         self._rejected += 1
+        self._meter.notification_came(NotificationOutcome.REJECTED)
 
     async def refresh(self, contacts: Sequence[str] | None) -> RefreshReport:
         """See Engine."""
@@ -195,11 +199,12 @@ class SyncEngine:
         """See Engine."""
         await self._follower.followed()
 
-    def status(self) -> Status:
+    def status(self, *, problems: bool = True) -> Status:
         """See Engine."""
         received = self._inbox.counters()
         counters = NotificationCounters(received.received, received.unknown, self._rejected)
-        return reporting.status(self.driver, self.subscriptions, self._store, self._levels(), counters, self._clock)
+        parts = self.driver, self.subscriptions, self._store, self._levels()
+        return reporting.status(*parts, counters, self._clock, with_problems=problems)
 
     def ready(self) -> tuple[bool, str]:
         """See Engine. One failed fetch does not count: what was live is given a moment to be so again."""

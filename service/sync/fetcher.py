@@ -27,6 +27,7 @@ from pws_soap.errors import PwsError
 from pws_soap.lifecycle import LOST_OF, Failure, FailureKind, failure_of
 from pws_soap.models import Presence
 from service.core.clock import Clock
+from service.core.meter import NO_METER, Meter
 from service.core.presence.records import PutReport, ReadingStart, Source
 from service.core.presence.store import Store
 from service.core.wakeup import in_turns, sleep_until_woken
@@ -61,6 +62,7 @@ class Fetcher:
         clock: Clock,
         silence: Silence,
         poller: Poller,
+        meter: Meter = NO_METER,
     ) -> None:
         self._settings = settings
         self._subscriptions = subscriptions
@@ -70,6 +72,7 @@ class Fetcher:
         self._clock = clock
         self._silence = silence
         self._poller = poller
+        self._meter = meter
         self._limits = Limits(
             settings.max_parallel, sweeps=settings.reconcile_interval > 0, heartbeats=settings.heartbeat_interval > 0
         )
@@ -189,6 +192,7 @@ class Fetcher:
         waiters, tracked.waiters = tracked.waiters, []
         expected = tracked.announced or tracked.fetches == 0 or bool(waiters)
         tracked.announced = False
+        tracked.lag.fetch_begins()
         target = self._subscriptions.fetch_begins(tracked)
         failed: Exception = SubscriptionGone(LOST_MEANWHILE)
         changed = None
@@ -201,6 +205,7 @@ class Fetcher:
                 changed = await self._fetched(tracked, presences, reading, expected)
             if changed is not None:
                 self._inbox.finish(ticket, ok=True)
+                self._served(tracked)
         except Exception as error:  # noqa: BLE001  # even a bug of ours must neither stop nor trust this subscription
             failed = error
             self._inbox.finish(ticket, ok=False)
@@ -254,6 +259,11 @@ class Fetcher:
         tracked.fetch_due = reading.at.monotonic + tracked.interval
         return len(report.changes)
 
+    def _served(self, tracked: TrackedSubscription) -> None:
+        waited = tracked.lag.fetch_succeeded(self._clock.monotonic())
+        if waited is not None:
+            self._meter.notification_served(waited)
+
     def _found_unattributed(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
         """The reply names somebody whom the subscription does not carry: it may be any of its contacts."""
         what = attribution.described(unattributed)
@@ -271,6 +281,7 @@ class Fetcher:
 
     def _failed(self, tracked: TrackedSubscription, error: Exception) -> None:
         now = self._clock.monotonic()
+        tracked.lag.fetch_failed()
         unknown = not isinstance(error, PwsError) or error.may_have_acted
         self._subscriptions.counters.failures += 1
         self._subscriptions.counters.unknown_outcomes += unknown

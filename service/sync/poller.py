@@ -16,6 +16,7 @@ from pws_soap.errors import PwsError, UnexpectedReply
 from pws_soap.lifecycle import Failure, FailureKind, failure_of
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
 from service.core.clock import Clock
+from service.core.meter import NO_METER, Meter, ReadKind
 from service.core.presence.records import PutReport, ReadingStart, Source
 from service.core.presence.store import Store
 from service.core.wakeup import in_turns
@@ -49,6 +50,7 @@ class Poller:
         inbox: Inbox,
         clock: Clock,
         silence: Silence,
+        meter: Meter = NO_METER,
     ) -> None:
         self._settings = settings
         self._subscriptions = subscriptions
@@ -57,6 +59,7 @@ class Poller:
         self._inbox = inbox
         self._clock = clock
         self._silence = silence
+        self._meter = meter
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._checks: defaultdict[str, _Checks] = defaultdict(_Checks)  # by node
 
@@ -174,6 +177,8 @@ class Poller:
 
         `consumes`: it was one that takes changes along.
         """
+        ended = ("", None) if failure is None else (failure.kind, failure.code)
+        self._meter.read_ended(ReadKind.FETCH if consumes else ReadKind.POLL, *ended)
         if failure is None:
             self._answered(tracked.key.node)
         elif failure.kind in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME}:

@@ -8,6 +8,7 @@ from pws_soap.lifecycle import Key
 from pws_soap.models import same_contact
 from service.core.callback_url import token_of
 from service.core.clock import Clock, Moment
+from service.core.meter import NO_METER, Meter, NotificationOutcome
 from service.core.presence.store import Store
 from service.sync.driver import LifecycleDriver
 from service.sync.inbox import Inbox, SubscriptionRef
@@ -36,6 +37,7 @@ class SubscriptionTracker:
         inbox: Inbox,
         clock: Clock,
         silence: Silence,
+        meter: Meter = NO_METER,
     ) -> None:
         self._settings = settings
         self._subscriptions = subscriptions
@@ -44,6 +46,7 @@ class SubscriptionTracker:
         self._inbox = inbox
         self._clock = clock
         self._silence = silence
+        self._meter = meter
         self._random = random.Random()  # noqa: S311  # spreads sweeps, guards nothing
 
     def sync(self) -> None:
@@ -71,15 +74,19 @@ class SubscriptionTracker:
     def notified(self, id: int, node: str) -> None:  # noqa: A002  # the notification's own word
         """A notification came."""
         moment = Moment.of(self._clock)
-        self._inbox.mark(id, node)
+        outcome = NotificationOutcome.COALESCED if self._inbox.mark(id, node) else NotificationOutcome.UNKNOWN
         for tracked in self._subscriptions:
             if tracked.ref.id == id and node in {"", tracked.ref.node}:
+                if not tracked.announced:
+                    outcome = NotificationOutcome.TAKEN
                 tracked.announced = True
+                tracked.lag.came(moment.monotonic)
                 tracked.last_notification = moment
                 tracked.notifications += 1
                 self._silence.broken(tracked)
                 if not tracked.fetch_failures:
                     tracked.fetch_due = min(tracked.fetch_due, moment.monotonic + tracked.interval)
+        self._meter.notification_came(outcome)
         self._subscriptions.wake()
 
     def _open(self, key: Key, subscription: LiveSubscription) -> None:
@@ -99,6 +106,7 @@ class SubscriptionTracker:
         if failing is not None:
             tracked.fetch_failures, tracked.failing_since, tracked.last_error = failing[:3]
             tracked.poll_failures, tracked.polls_failing_since, tracked.poll_error, tracked.poll_due = failing[3:]
+        tracked.lag = self._subscriptions.lags.setdefault(tracked.feed, tracked.lag)
         self._subscriptions.add(tracked)
         self._inbox.known(tracked.ref, dirty=True)
         self._store.limit(tracked.feed, None)
@@ -111,6 +119,7 @@ class SubscriptionTracker:
     def _close(self, tracked: TrackedSubscription) -> None:
         was_newest = self._subscriptions.is_newest(tracked)
         self._subscriptions.remove(tracked)
+        tracked.lag.fetch_failed()
         if tracked.fetch_failures or tracked.poll_failures:
             self._subscriptions.failing[tracked.feed] = FailingFeed(
                 tracked.fetch_failures,

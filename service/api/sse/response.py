@@ -209,6 +209,7 @@ class StreamConnection:
             if now >= due:
                 if not self._has_stalled:
                     _log.warning("%r: the client has read nothing for %.0f seconds; ended", self._subscriber, STALLED)
+                    self._subscriber.count_stall()
                 self._has_stalled = True
                 self._end()
                 return now + _CHECK_EVERY
