@@ -107,6 +107,11 @@ contacts = ["joe@example.com", "rita@example.com"]
 # scopes = ["read"]          # of read, claim, admin and metrics
 # groups = ["support"]       # sees these groups only
 # details = true             # false: sees who is available, and nothing else
+
+# [canary]                   # measures the way from a change to the answer, by an end user that is nobody's
+# end_user = "pws-canary"
+# contact = "pws-canary@example.com"  # the same, as a contact of a [[watch]] block, in no group
+# interval = 300             # seconds, 10 to 3600
 """
 
 

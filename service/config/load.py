@@ -32,6 +32,7 @@ _BLOCKS: Final[Mapping[str, type[value_types.Section]]] = {
     "fetch": server_sections.Fetch,
     "lifecycle": server_sections.Lifecycle,
     "state": server_sections.StateSection,
+    "canary": server_sections.CanarySection,
     "access": api_sections.Access,
     "limits": api_sections.LimitsSection,
     "stream": api_sections.Stream,
@@ -150,11 +151,28 @@ def _check_together(draft: Draft, config: server_sections.Sections) -> None:
                 known = ", ".join(config.groups)
                 hint = f"there are: {known}" if known else "there is no [groups.NAME]"
                 draft.add(("keys", name, "groups"), "groups that exist", shown(group), hint)
+    if config.canary is not None:
+        _check_canary(draft, config, config.canary)
     if config.state.file is not None:
         _check_state_file(draft, config, config.state.file)
     host, port = config.callback.listener(config.http)
     if config.callback.is_apart and port and port == config.http.port and _overlap(host, config.http.host):
         draft.add(("callback", "listen_port"), "another port than http.port", str(port), "set http.port to another one")
+
+
+def _check_canary(draft: Draft, config: server_sections.Sections, canary: server_sections.CanarySection) -> None:
+    """It must have a session of its own, be watched, and never be given work."""
+    if canary.end_user in {config.application.username, *(watch.end_user for watch in config.watch)}:
+        hint = "presence is fetched in that one's session, which nothing else may use"
+        draft.add(("canary", "end_user"), "an end user of its own", shown(canary.end_user), hint)
+    own = same_contact(canary.contact)
+    if own not in {same_contact(contact) for watch in config.watch for contact in watch.contacts}:
+        hint = "add it to the contacts of a [[watch]] block"
+        draft.add(("canary", "contact"), "a contact that is watched", shown(canary.contact), hint)
+    for name, group in config.groups.items():
+        if own in map(same_contact, group.contacts):
+            hint = f"take it out of groups.{name}: it is nobody who could take a call"
+            draft.add(("canary", "contact"), "a contact of no group", shown(canary.contact), hint)
 
 
 def _check_state_file(draft: Draft, config: server_sections.Sections, state: Path) -> None:

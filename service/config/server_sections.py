@@ -26,6 +26,7 @@ from service.config.api_sections import (
     LimitsSection,
     Stream,
 )
+from service.config.contacts import as_contact
 from service.core import callback_url
 
 TLS_PORT: Final = 8083
@@ -171,6 +172,19 @@ class StateSection(value_types.Section):
     file: Annotated[Path, PlainValidator(parsers.any_file)] | None = None
 
 
+class CanarySection(value_types.Section):
+    """[canary]: an end user of its own, nobody's, whose presence is set anew now and then to measure the way from a
+    change to the answer. `contact` is the same one as a watched contact."""
+
+    end_user: Annotated[str, PlainValidator(parsers.text("a user name without spaces"))] = Field(
+        description="the name of an end user of its own, in no [[watch]] block"
+    )
+    contact: Annotated[str, PlainValidator(as_contact)] = Field(
+        description="the same end user as a watched contact, such as pws-canary@example.com"
+    )
+    interval: Annotated[float, PlainValidator(parsers.real(10, 3600, unit="seconds"))] = 300.0
+
+
 class Watch(value_types.Section):
     """[[watch]]: an end user and the contacts watched in that user's name.
 
@@ -203,6 +217,7 @@ class Sections(value_types.Section):
     fetch: Fetch = Fetch()
     lifecycle: Lifecycle = Lifecycle()
     state: StateSection = StateSection()
+    canary: CanarySection | None = None
     access: Access = Access()
     limits: LimitsSection = LimitsSection()
     stream: Stream = Stream()

@@ -126,9 +126,27 @@ class FetchCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryStatus:
+    """How the canary's rounds go, every `interval` seconds.
+
+    `outcome` is that of the last round, which ended `at`: one of `core.meter.CanaryOutcome`, None before the first.
+    `seconds` is how long change to answer took when it was last seen, at `last_seen_at`.
+    """
+
+    end_user: str
+    contact: str
+    interval: float
+    outcome: str | None = None
+    at: float | None = None
+    seconds: float | None = None
+    last_seen_at: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The engine at one moment. `oldest_notification` is how many seconds the oldest one has waited that no fetch has
-    served; 0 where there is none."""
+    served; 0 where there is none. `canary`: None where there is none."""
 
     state: EngineState
     problems: tuple[HealthProblem, ...] = ()
@@ -139,6 +157,7 @@ class Status:
     notifications: NotificationCounters = NotificationCounters()
     reading: FetchCounters = FetchCounters()
     oldest_notification: float = 0.0
+    canary: CanaryStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from service.core.engine import Engine, EngineState, NodeState, Status
+from service.core.engine import CanaryStatus, Engine, EngineState, NodeState, Status
 from service.core.presence.query import Summary
 from service.core.wiring import Core
 from service.metrics import table
@@ -72,6 +72,7 @@ class StateCollector(Collector):
             **self._promise(status),
             **self._contacts(),
             **self._clients(),
+            **_canary(status.canary),
         }
         for metric in table.READ:
             yield _family(metric, rows.get(metric, []))
@@ -147,6 +148,12 @@ class StateCollector(Collector):
             table.CLAIMS_WAITING: [((), claims.waiting)],
             table.CLAIMS_HELD: [((), len(claims.leases()))],
         }
+
+
+def _canary(canary: CanaryStatus | None) -> dict[Metric, _Rows]:
+    if canary is None:
+        return {}
+    return {table.CANARY_LAST_SEEN: [((), canary.last_seen_at or 0)], table.CANARY_INTERVAL: [((), canary.interval)]}
 
 
 def _family(metric: Metric, rows: _Rows) -> Family:

@@ -43,6 +43,7 @@ class PrometheusMeter:
             (self._notifications, NotificationOutcome),
             (self._claims, ClaimOutcome),
             (self._slow_clients, SlowClient),
+            (self._canary_rounds, CanaryOutcome),
         ):
             for outcome in outcomes:
                 counter.labels(outcome.value)

@@ -40,6 +40,7 @@ from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
 from service.runtime import access_rules
 from service.sync.budget import BudgetedTransport, RequestBudget
+from service.sync.canary import Canary, CanarySettings, quiet_states
 from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine
 from service.sync.revisions import Revisions
@@ -142,6 +143,11 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         publish=core.log.tell,
         meter=metrics.meter,
     )
+
+    if config.canary is not None:
+        states = quiet_states(frozenset(config.available.free_states))
+        settings = CanarySettings(config.canary.end_user, config.canary.contact, config.canary.interval, states)
+        engine.canary = Canary(settings, engine.driver, core.log, clock, metrics.meter)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

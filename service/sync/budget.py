@@ -29,7 +29,11 @@ class Priority(IntEnum):
     POLL = 2
 
 
-_PRIORITIES: Final = {"getSubscribedPresence": Priority.FETCH, "getPolledPresence": Priority.POLL}
+_PRIORITIES: Final = {
+    "getSubscribedPresence": Priority.FETCH,
+    "getPolledPresence": Priority.POLL,
+    "setPresence": Priority.POLL,  # the canary's
+}
 
 
 class RequestBudget:

@@ -79,6 +79,15 @@ class LifecycleDriver:
         """The client of a node, made when it is first needed."""
         return self._commands.client(node)
 
+    def application_sessions(self) -> dict[str, Session]:
+        """The application user's sessions that can be used now, by node."""
+        return {
+            key.node: session
+            for key, resource in self.state.resources.items()
+            if key.kind is Kind.APPLICATION and resource.phase in lifecycle.USABLE
+            if (session := self._commands.session(key)) is not None
+        }
+
     def live_subscriptions(self) -> dict[Key, LiveSubscription]:
         """The subscriptions that can be fetched now."""
         found = {}

@@ -28,6 +28,7 @@ from service.core.presence.freshness import Level
 from service.core.presence.store import Store
 from service.core.wakeup import in_turns
 from service.sync import status as reporting
+from service.sync.canary import Canary
 from service.sync.commands import Credentials
 from service.sync.driver import LifecycleDriver
 from service.sync.fetcher import Fetcher
@@ -91,6 +92,8 @@ class SyncEngine:
         self._read_through = ReadThrough(self.refresh, patience)
         self._follower = StoreFollower(store)
         self._tasks: list[asyncio.Task[None]] = []
+        self.canary: Canary | None = None
+        """Started and stopped with the engine, where there is one."""
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server is not trusted: only the operator can mend it."""
         self.refusal = ""
@@ -105,6 +108,8 @@ class SyncEngine:
             asyncio.create_task(self._forever("lifecycle", self.driver.run), name="lifecycle"),
             asyncio.create_task(self._forever("fetches", self.fetcher.run), name="fetches"),
         ]
+        if self.canary is not None:
+            self.canary.start()
 
     async def reload(self, contacts: Mapping[str, Sequence[str]]) -> Reloaded:
         """The configuration was read again: watch these contacts, by end user, beside those that the API added. Many
@@ -129,6 +134,8 @@ class SyncEngine:
 
     async def stop(self, limit: float) -> None:
         """Unsubscribe, unregister and log out, for `limit` seconds at most."""
+        if self.canary is not None:
+            await self.canary.stop()
         clean = await self.driver.stop(limit)
         await self._follower.close()
         for task in self._tasks:
@@ -204,7 +211,8 @@ class SyncEngine:
         received = self._inbox.counters()
         counters = NotificationCounters(received.received, received.unknown, self._rejected)
         parts = self.driver, self.subscriptions, self._store, self._levels()
-        return reporting.status(*parts, counters, self._clock, with_problems=problems)
+        canary = self.canary.status() if self.canary is not None else None
+        return reporting.status(*parts, counters, self._clock, canary, with_problems=problems)
 
     def ready(self) -> tuple[bool, str]:
         """See Engine. One failed fetch does not count: what was live is given a moment to be so again."""
