@@ -50,6 +50,7 @@ class StateCollector(Collector):
         self._summary: Summary | None = None
         self._counted_at = 0.0
         self._counting = asyncio.Lock()
+        self._began = core.clock.now()
 
     async def refresh(self) -> None:
         """Count the contacts, unless they were counted just now."""
@@ -72,7 +73,7 @@ class StateCollector(Collector):
             **self._promise(status),
             **self._contacts(),
             **self._clients(),
-            **_canary(status.canary),
+            **self._canary(status.canary),
         }
         for metric in table.READ:
             yield _family(metric, rows.get(metric, []))
@@ -149,11 +150,11 @@ class StateCollector(Collector):
             table.CLAIMS_HELD: [((), len(claims.leases()))],
         }
 
-
-def _canary(canary: CanaryStatus | None) -> dict[Metric, _Rows]:
-    if canary is None:
-        return {}
-    return {table.CANARY_LAST_SEEN: [((), canary.last_seen_at or 0)], table.CANARY_INTERVAL: [((), canary.interval)]}
+    def _canary(self, canary: CanaryStatus | None) -> dict[Metric, _Rows]:
+        if canary is None:
+            return {}
+        last_seen = self._began if canary.last_seen_at is None else canary.last_seen_at
+        return {table.CANARY_LAST_SEEN: [((), last_seen)], table.CANARY_INTERVAL: [((), canary.interval)]}
 
 
 def _family(metric: Metric, rows: _Rows) -> Family:

@@ -18,6 +18,10 @@ OK: Final = "ok"
 """The outcome of what did not fail."""
 OTHER: Final = "other"
 """A code that the protocol does not know."""
+_LOGINS: Final = ("application", "end-user")
+_MAKE: Final = "make"
+_REFUSED_LOGINS: Final = ("refused", "held")
+"""Words of the lifecycle, of which somebody may wait for the first one: a login that only the operator can mend."""
 
 
 class PrometheusMeter:
@@ -49,6 +53,11 @@ class PrometheusMeter:
                 counter.labels(outcome.value)
         for kind in ReadKind:
             self._reads.labels(kind.value, OK)
+        for code in (*map(str, CODES), OTHER):
+            self._faults.labels(code)
+        for resource in _LOGINS:
+            for ended in (OK, *_REFUSED_LOGINS):
+                self._commands.labels(resource, _MAKE, ended)
 
     def notification_came(self, outcome: NotificationOutcome) -> None:
         """See Meter."""

@@ -229,7 +229,9 @@ CANARY_SECONDS: Final = Metric(
     buckets=_LAGS,
 )
 CANARY_LAST_SEEN: Final = Metric(
-    "pws_canary_last_seen_timestamp_seconds", _GAUGE, "When a round of the canary was last seen; 0: never"
+    "pws_canary_last_seen_timestamp_seconds",
+    _GAUGE,
+    "When a round of the canary was last seen; before the first one, when the service was started",
 )
 CANARY_INTERVAL: Final = Metric("pws_canary_interval_seconds", _GAUGE, "Seconds between two rounds of the canary")
 
