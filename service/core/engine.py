@@ -146,7 +146,7 @@ class CanaryStatus:
 @dataclass(frozen=True, slots=True)
 class Status:
     """The engine at one moment. `oldest_notification` is how many seconds the oldest one has waited that no fetch has
-    served; 0 where there is none. `canary`: None where there is none."""
+    served; 0 where there is none. `ready`: whether any answer would be live. `canary`: None where there is none."""
 
     state: EngineState
     problems: tuple[HealthProblem, ...] = ()
@@ -157,6 +157,7 @@ class Status:
     notifications: NotificationCounters = NotificationCounters()
     reading: FetchCounters = FetchCounters()
     oldest_notification: float = 0.0
+    ready: bool = True
     canary: CanaryStatus | None = None
 
 

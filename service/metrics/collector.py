@@ -82,7 +82,7 @@ class StateCollector(Collector):
         return {
             table.BUILD: [((self._version,), 1)],
             table.STATE: [((state.value,), state is status.state) for state in EngineState],
-            table.READY: [((), self._engine.ready()[0])],
+            table.READY: [((), status.ready)],
         }
 
     def _server(self, status: Status) -> dict[Metric, _Rows]:

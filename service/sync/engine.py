@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import filterfalse
 
 from pws_soap import lifecycle
@@ -210,23 +211,22 @@ class SyncEngine:
         """See Engine."""
         received = self._inbox.counters()
         counters = NotificationCounters(received.received, received.unknown, self._rejected)
-        parts = self.driver, self.subscriptions, self._store, self._levels()
+        levels = self._levels()
+        parts = self.driver, self.subscriptions, self._store, levels
+        status = reporting.status(*parts, counters, self._clock, with_problems=problems)
         canary = self.canary.status() if self.canary is not None else None
-        return reporting.status(*parts, counters, self._clock, canary, with_problems=problems)
+        return replace(status, ready=self._is_ready(levels), canary=canary)
 
     def ready(self) -> tuple[bool, str]:
         """See Engine. One failed fetch does not count: what was live is given a moment to be so again."""
         if self.driver.state.stopping:
             return False, STOPPING
         levels = self._levels()
-        if levels.get(Level.LIVE) or not sum(levels.values()):
+        if _is_live(levels):
             return True, "live"
         found = reporting.problems(self.driver, self.subscriptions, self._store, levels, self._clock)
         reason = "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
-        doubts = [feed.doubt for feed in self._store.feeds().values()]
-        latest = max((doubt.since.monotonic for doubt in doubts if doubt is not None), default=0.0)
-        read = self._store.summary().read
-        return bool(read and all(doubts) and self._clock.monotonic() - latest < READY_GRACE), reason
+        return self._is_ready(levels), reason
 
     def move(self, node: str, end_user: str | None) -> str:
         """See Engine."""
@@ -241,6 +241,15 @@ class SyncEngine:
         return target
 
     # Inside
+
+    def _is_ready(self, levels: Mapping[Level, int]) -> bool:
+        """Without a look at any contact, and without the reason."""
+        if self.driver.state.stopping or _is_live(levels):
+            return not self.driver.state.stopping
+        doubts = [feed.doubt for feed in self._store.feeds().values()]
+        latest = max((doubt.since.monotonic for doubt in doubts if doubt is not None), default=0.0)
+        read = self._store.summary().read
+        return bool(read and all(doubts) and self._clock.monotonic() - latest < READY_GRACE)
 
     def _adjust(self, *, add: Iterable[Watched] = (), drop: Iterable[Watched] = ()) -> None:
         """Let the lifecycle and the store follow what was added to or taken from what is wanted."""
@@ -324,3 +333,8 @@ class SyncEngine:
                 await self._clock.sleep(1)
             else:
                 return
+
+
+def _is_live(levels: Mapping[Level, int]) -> bool:
+    """Whether somebody is live, or nobody is watched."""
+    return bool(levels.get(Level.LIVE)) or not sum(levels.values())

@@ -9,7 +9,6 @@ from pws_soap.lifecycle import USABLE, FailureKind, Key, Kind, Phase, Resource, 
 from pws_soap.models import SessionKind
 from service.core.clock import Clock, Moment
 from service.core.engine import (
-    CanaryStatus,
     EndpointStatus,
     EngineState,
     FetchCounters,
@@ -40,7 +39,6 @@ def status(
     levels: Mapping[Level, int],
     counters: NotificationCounters,
     clock: Clock,
-    canary: CanaryStatus | None = None,
     *,
     with_problems: bool = True,
 ) -> Status:
@@ -59,7 +57,6 @@ def status(
         notifications=counters,
         reading=FetchCounters(**asdict(subscriptions.counters)),
         oldest_notification=0.0 if oldest is None else clock.monotonic() - oldest,
-        canary=canary,
     )
 
 

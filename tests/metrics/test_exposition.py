@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
 
 from pws_soap.models import SessionKind
-from service.core.claims.model import ClaimRequest
+from service.access.stream_slots import ConnectionSlots
+from service.core.claims.model import ClaimRequest, Granted
 from service.core.engine import (
     EndpointStatus,
     EngineState,
@@ -18,9 +21,9 @@ from service.core.engine import (
     SubscriptionStatus,
 )
 from service.metrics import table
-from tests.metrics.figures import Figures, documented
 from tests.support.asgi import call
 from tests.support.bare_service import AVAILABLE, BUSY, BareService, presence
+from tests.support.figures import Figures, documented
 from tests.support.people import ANN, JOE, bearer, filled, guarded
 
 
@@ -82,6 +85,32 @@ async def test_whom_a_claim_holds_is_not_free() -> None:
     assert figures.value("pws_claims_total", outcome="not-enough-free") == 1
     assert figures.value("pws_claim_wait_seconds_count") == 1
     assert figures.value("pws_events_total", event="claim.made") == 1
+
+
+async def test_a_request_for_people_is_counted_with_its_wait_when_it_is_served() -> None:
+    """And as one whose client left, where that does not wait so long."""
+    office = filled(BareService(groups={"sales": (JOE,)}))
+    claims = office.core.claim_service
+    first = claims.ask(ClaimRequest("sales", 1, 60, "a call", "desk"))
+    assert isinstance(first.outcome, Granted)
+    tickets = [claims.ask(ClaimRequest("sales", 1, 60, "a call", "desk"), wait=30) for _ in range(2)]
+    waiting = [asyncio.create_task(claims.outcome(ticket)) for ticket in tickets]
+    await asyncio.sleep(0)
+    office.clock.advance(5)
+    claims.release(first.outcome.lease.id)
+    assert isinstance(await waiting[0], Granted)
+    waiting[1].cancel()
+    await asyncio.gather(waiting[1], return_exceptions=True)
+    assert office.counted("pws_claims_total", outcome="granted") == 2
+    assert office.counted("pws_claims_total", outcome="left") == 1
+    assert office.counted("pws_claim_wait_seconds_sum") == 5
+
+
+def test_slots_are_those_of_streams_or_of_requests_that_wait() -> None:
+    slots = ConnectionSlots(3)
+    with slots.take("board", stream=True), slots.take("desk"):
+        assert (slots.taken, slots.streams, slots.limit) == (2, 1, 3)
+    assert (slots.taken, slots.streams) == (0, 0)
 
 
 async def test_what_is_at_the_server_is_read_from_the_status() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from service.metrics import table
 from service.metrics.table import MetricKind
-from tests.metrics.figures import ROOT, documented
+from tests.support.figures import ROOT, documented
 
 PROMETHEUS: Final = ROOT / "deploy" / "prometheus"
 RULES: Final = PROMETHEUS / "pws-alerts.yml"

@@ -69,6 +69,10 @@ class BareService:
             self.store.confirm(FEED, reading)
         return report
 
+    def counted(self, name: str, **labels: str) -> float:
+        """What was counted so far under that name and those labels; 0 where nothing was."""
+        return self.metrics._registry.get_sample_value(name, labels) or 0.0
+
     async def get(self, target: str, **headers: str) -> Answer:
         """GET; `if_none_match="..."` sets that header."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
