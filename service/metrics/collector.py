@@ -1,28 +1,20 @@
-"""Reads figures from the state of the service when they are asked for. No contact is looked at here.
-
-How many contacts are in which state is counted beforehand (`refresh`), in turns of the event loop, as `/v1/summary`
-counts them.
-"""
+"""Reads figures from the state of the service when they are asked for. No contact is looked at: how many are in which
+state is counted as they change (`contact_counts`), and by feed (`service.core.presence.levels`)."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from service.core.engine import CanaryStatus, Engine, EngineState, NodeState, Status
-from service.core.presence.query import Summary
 from service.core.wiring import Core
 from service.metrics import table
+from service.metrics.contact_counts import ContactCounts
 from service.metrics.table import Metric
-
-COUNTED_FOR: Final = 2.0
-"""Seconds for which contacts that were counted are not counted again, however often somebody asks."""
 
 _Rows = list[tuple[tuple[str, ...], float]]
 
@@ -47,18 +39,9 @@ class StateCollector(Collector):
         self._connections = connections
         self._version = version
         self._budget = budget
-        self._summary: Summary | None = None
-        self._counted_at = 0.0
-        self._counting = asyncio.Lock()
+        self._contact_counts = ContactCounts(core.reader.groups)
+        core.log.follow(self._contact_counts.follow)
         self._began = core.clock.now()
-
-    async def refresh(self) -> None:
-        """Count the contacts, unless they were counted just now."""
-        async with self._counting:
-            now = self._core.clock.monotonic()
-            if self._summary is None or now - self._counted_at >= COUNTED_FOR:
-                self._summary = await self._core.reader.summary_in_turns()
-                self._counted_at = now
 
     def describe(self) -> list[Family]:
         """What it collects, without collecting it (prometheus_client)."""
@@ -125,19 +108,17 @@ class StateCollector(Collector):
         }
 
     def _contacts(self) -> dict[Metric, _Rows]:
-        if self._summary is None:
-            return {}
-        counts, groups = self._summary.counts, self._summary.groups.items()
+        counts, groups = self._contact_counts, self._core.reader.groups
         return {
-            table.CONTACTS: [((level.value,), number) for level, number in counts.by_freshness.items()],
-            table.CONTACTS_BY_STATE: [((state.value,), number) for state, number in counts.by_state.items()],
-            table.CONTACTS_FREE: [((), counts.available)],
-            table.CONTACTS_ON_THE_PHONE: [((), counts.on_the_phone)],
+            table.CONTACTS: [((level.value,), number) for level, number in counts.by_freshness().items()],
+            table.CONTACTS_BY_STATE: [((state.value,), number) for state, number in counts.by_state().items()],
+            table.CONTACTS_FREE: [((), counts.free())],
+            table.CONTACTS_ON_THE_PHONE: [((), counts.on_the_phone())],
             table.GROUP_CONTACTS: [
-                ((name, level.value), number) for name, group in groups for level, number in group.by_freshness.items()
+                ((name, level.value), number) for name in groups for level, number in counts.by_freshness(name).items()
             ],
-            table.GROUP_FREE: [((name,), group.available) for name, group in groups],
-            table.GROUP_ON_THE_PHONE: [((name,), group.on_the_phone) for name, group in groups],
+            table.GROUP_FREE: [((name,), counts.free(name)) for name in groups],
+            table.GROUP_ON_THE_PHONE: [((name,), counts.on_the_phone(name)) for name in groups],
         }
 
     def _clients(self) -> dict[Metric, _Rows]:

@@ -3,7 +3,7 @@ a client or the server sends: labels are words of our own, and codes that are kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -40,9 +40,13 @@ class LabelledCounter:
 
 
 class PrometheusMeter:
-    """`service.core.meter.Meter`, counting into a registry; it follows the event log as well."""
+    """`service.core.meter.Meter`, counting into a registry; it follows the event log as well.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    `lagged` is told how many seconds each notification took to reach the store.
+    """
+
+    def __init__(self, registry: CollectorRegistry, lagged: Callable[[float], None] = lambda _: None) -> None:
+        self._lagged = lagged
         self._notifications = LabelledCounter(registry, table.NOTIFICATIONS)
         self._notification_lag = _histogram(registry, table.NOTIFICATION_LAG)
         self._reads = LabelledCounter(registry, table.READS)
@@ -81,6 +85,7 @@ class PrometheusMeter:
     def notification_served(self, seconds: float) -> None:
         """See Meter."""
         self._notification_lag.observe(seconds)
+        self._lagged(seconds)
 
     def read_ended(self, kind: ReadKind, failure: str, code: int | None) -> None:
         """See Meter."""

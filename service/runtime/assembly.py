@@ -30,6 +30,7 @@ from service.config import Config
 from service.core.claims.service import ClaimRules
 from service.core.clock import Clock, SystemClock
 from service.core.events.history import History
+from service.core.events.trends import DEFAULT_INTERVAL, Trends
 from service.core.meter import Meter
 from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
@@ -48,6 +49,9 @@ from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
 
 log = logging.getLogger("pws.service")
+
+_DEMO_INTERVAL = 5.0
+"""Seconds between samples of the picture over time in a demonstration, of which minutes are watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,8 @@ class Assembly:
 
 
 def state_path(config: Config) -> Path | None:
-    """Where the state file lies: as configured, else beside the configuration file; None where there is none."""
-    if config.state.file is not None:
-        return config.state.file
-    return config.file.with_suffix(".state.json") if config.file is not None else None
+    """Where the state file lies; None where there is none."""
+    return config.state_path
 
 
 def assemble(config: Config, clock: Clock | None = None, simulator: Playground | None = None) -> Assembly:
@@ -87,7 +89,6 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
     file = StateFile(state_path(config), frozenset(urlsplit(url).scheme for url in config.server.urls()))
     revisions = Revisions(file, clock)
-    metrics = Metrics(clock)
     store = MemoryStore(clock, revision=revisions.start)
     bound = default_bound(config.fetch.safety_interval)
     groups = {name: group.contacts for name, group in config.groups.items()}
@@ -96,6 +97,8 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         {name: group.rule(config.available) for name, group in config.groups.items()},
         config.available.rule(),
     )
+    trends = Trends(clock, groups, DEFAULT_INTERVAL if simulator is None else _DEMO_INTERVAL)
+    metrics = Metrics(clock, trends.lagged)
     core = Core.of(
         store,
         clock,
@@ -104,6 +107,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         availability,
         events=config.stream.buffer,
         history=History(clock, config.history.per_contact, config.history.max_age),
+        trends=trends,
         rules=ClaimRules(
             config.claims.default_lease,
             config.claims.max_lease,
@@ -144,7 +148,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         meter=metrics.meter,
     )
 
-    if config.canary is not None:
+    if config.canary.end_user is not None and config.canary.contact is not None:
         states = quiet_states(frozenset(config.available.free_states))
         settings = CanarySettings(config.canary.end_user, config.canary.contact, config.canary.interval, states)
         engine.canary = Canary(settings, engine.driver, core.log, clock, metrics.meter)
@@ -157,6 +161,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
         measuring = asyncio.create_task(metrics.loop_lag.run(), name="loop lag")
+        sampling = asyncio.create_task(core.trends.run(), name="trends")
         try:
             await (
                 engine.followed()
@@ -167,6 +172,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             claiming.cancel()
             reserving.cancel()
             measuring.cancel()
+            sampling.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
 

@@ -63,14 +63,40 @@ async def test_contacts_and_groups_are_counted() -> None:
     assert figures.value("pws_group_contacts", group="support", freshness="live") == 2
 
 
-async def test_contacts_that_were_counted_just_now_are_not_counted_again() -> None:
-    """However often somebody asks."""
-    office = filled(BareService(groups={"support": (ANN, JOE)}))
-    assert (await shown(office)).value("pws_contacts_free") == 1
-    office.read([presence(ANN, AVAILABLE)])
-    assert (await shown(office)).value("pws_contacts_free") == 1
-    office.clock.advance(2)
-    assert (await shown(office)).value("pws_contacts_free") == 2
+async def test_the_counts_are_those_of_the_summary_whatever_happens() -> None:
+    """They are counted as things change, and never by looking at everybody."""
+    groups = {"support": (ANN, JOE), "sales": (JOE,), "nobody": ("zoe@example.com",)}
+    office = filled(BareService(groups=groups))
+    claims, log = office.core.claim_service, office.core.log
+
+    async def agree() -> None:
+        log.touch()
+        figures, summary = await shown(office), office.core.reader.summary()
+        counts = summary.counts
+        assert figures.values("pws_contacts") == {(level.value,): n for level, n in counts.by_freshness.items()}
+        assert figures.values("pws_contacts_by_state") == {(state.value,): n for state, n in counts.by_state.items()}
+        assert figures.value("pws_contacts_free") == counts.available
+        assert figures.value("pws_contacts_on_the_phone") == counts.on_the_phone
+        for name, group in summary.groups.items():
+            assert figures.value("pws_group_free", group=name) == group.available
+            assert figures.value("pws_group_on_the_phone", group=name) == group.on_the_phone
+            for level, number in group.by_freshness.items():
+                assert figures.value("pws_group_contacts", group=name, freshness=level.value) == number
+
+    await agree()
+    office.watch("zoe@example.com")
+    await agree()
+    office.read([presence(ANN, AVAILABLE), presence(JOE, BUSY, on_the_phone=True)])
+    await agree()
+    claims.ask(ClaimRequest("support", 1, 60, "a call", "desk"))
+    await agree()
+    office.store.doubt_contacts([ANN], "a reply was lost")
+    await agree()
+    office.clock.advance(3600)
+    claims._attend()
+    await agree()
+    office.store.unwatch([JOE])
+    await agree()
 
 
 async def test_whom_a_claim_holds_is_not_free() -> None:
