@@ -1,5 +1,5 @@
 """Reads figures from the state of the service when they are asked for. No contact is looked at: how many are in which
-state is counted as they change (`contact_counts`), and by feed (`service.core.presence.levels`)."""
+state is kept as they change (`service.core.events.kept_counts`), and by feed (`service.core.presence.levels`)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from service.core.engine import CanaryStatus, Engine, EngineState, NodeState, Status
+from service.core.presence.counts import Summary
 from service.core.wiring import Core
 from service.metrics import table
-from service.metrics.contact_counts import ContactCounts
 from service.metrics.table import Metric
 
 _Rows = list[tuple[tuple[str, ...], float]]
@@ -39,9 +39,12 @@ class StateCollector(Collector):
         self._connections = connections
         self._version = version
         self._budget = budget
-        self._contact_counts = ContactCounts(core.reader.groups)
-        core.log.follow(self._contact_counts.follow)
+        self._summary: Summary | None = None
         self._began = core.clock.now()
+
+    async def refresh(self) -> None:
+        """Ask for the counts of contacts, which may take several turns of the event loop."""
+        self._summary = await self._core.counts.summary()
 
     def describe(self) -> list[Family]:
         """What it collects, without collecting it (prometheus_client)."""
@@ -108,17 +111,19 @@ class StateCollector(Collector):
         }
 
     def _contacts(self) -> dict[Metric, _Rows]:
-        counts, groups = self._contact_counts, self._core.reader.groups
+        if self._summary is None:
+            return {}
+        counts, groups = self._summary.counts, self._summary.groups.items()
         return {
-            table.CONTACTS: [((level.value,), number) for level, number in counts.by_freshness().items()],
-            table.CONTACTS_BY_STATE: [((state.value,), number) for state, number in counts.by_state().items()],
-            table.CONTACTS_FREE: [((), counts.free())],
-            table.CONTACTS_ON_THE_PHONE: [((), counts.on_the_phone())],
+            table.CONTACTS: [((level.value,), number) for level, number in counts.by_freshness.items()],
+            table.CONTACTS_BY_STATE: [((state.value,), number) for state, number in counts.by_state.items()],
+            table.CONTACTS_FREE: [((), counts.available)],
+            table.CONTACTS_ON_THE_PHONE: [((), counts.on_the_phone)],
             table.GROUP_CONTACTS: [
-                ((name, level.value), number) for name in groups for level, number in counts.by_freshness(name).items()
+                ((name, level.value), number) for name, group in groups for level, number in group.by_freshness.items()
             ],
-            table.GROUP_FREE: [((name,), counts.free(name)) for name in groups],
-            table.GROUP_ON_THE_PHONE: [((name,), counts.on_the_phone(name)) for name in groups],
+            table.GROUP_FREE: [((name,), group.available) for name, group in groups],
+            table.GROUP_ON_THE_PHONE: [((name,), group.on_the_phone) for name, group in groups],
         }
 
     def _clients(self) -> dict[Metric, _Rows]:

@@ -24,6 +24,7 @@ class Metrics:
         # Else each counter and histogram had a second series, of use to nobody here.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has no types for it
         self._registry = CollectorRegistry()  # its own: what other libraries register is not ours to show
+        self._state: StateCollector | None = None
         self.meter = PrometheusMeter(self._registry, lagged)
         self.loop_lag = LoopLag(clock, self.meter.loop_lagged)
         ProcessCollector(registry=self._registry)
@@ -31,11 +32,14 @@ class Metrics:
     def observe(
         self, engine: Engine, core: Core, connections: Callable[[], Connections], *, version: str, budget: float
     ) -> None:
-        """Read from these at a scrape, and follow the log, which must have told nothing yet. Call it once."""
-        self._registry.register(StateCollector(engine, core, connections, version=version, budget=budget))
+        """Read from these at a scrape, and count the events of the log. Call it once."""
+        self._state = StateCollector(engine, core, connections, version=version, budget=budget)
+        self._registry.register(self._state)
         core.log.follow(self.meter.follow)
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """All figures now, and their media type. `accept`: the header of the request, or empty."""
+        if self._state is not None:
+            await self._state.refresh()
         encode, media_type = choose_encoder(accept)
         return encode(self._registry), media_type

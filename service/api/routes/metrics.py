@@ -21,7 +21,7 @@ pws_contacts{freshness="live"} 41.0
 class MetricsPage(Protocol):
     """Writes the figures."""
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """All of them now, and their media type; `accept` is what the client would like."""
         ...
 
@@ -43,7 +43,7 @@ def router(context: Context, metrics: MetricsPage) -> APIRouter:
     )
     async def figures(request: Request) -> Response:
         """Numbers about the service as a whole and about its groups; no contact is named in them."""
-        body, media_type = metrics.render(request.headers.get("accept", ""))
+        body, media_type = await metrics.render(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": media_type})
 
     return routes
