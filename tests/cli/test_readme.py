@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +12,6 @@ import pytest
 
 from service.cli.command_line import COMMANDS
 from service.config import load
-from service.config.load import _BLOCKS
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -52,27 +53,17 @@ def test_the_recipes_name_files_that_there_are() -> None:
     assert not [path for path in paths if "NAME" not in path and "NOUN" not in path and not (ROOT / path).exists()]
 
 
-def test_the_table_of_keys_is_that_of_the_configuration() -> None:
-    """Every key of every section in docs/service.md, with the default that it has."""
-    text = (ROOT / "docs" / "service.md").read_text("utf-8")
-    table = text.partition("## Configuration")[2].partition("\n## ")[0]
-    told: dict[str, dict[str, str]] = {}
-    for first, default in re.findall(r"^\| (\S+) \| (.*?) \|", table, re.MULTILINE):
-        if section := re.fullmatch(r"\*\*`\[+(\w+).*?`\*\*", first):
-            keys = told.setdefault(section[1], {})
-        elif first.startswith("`"):
-            keys[first.strip("`")] = default.strip("`")
-    assert {name: set(keys) for name, keys in told.items()} == {
-        name: set(block.model_fields) for name, block in _BLOCKS.items()
-    }
-    for name, block in _BLOCKS.items():
-        for key, field in block.model_fields.items():
-            default = told[name][key]
-            if field.is_required():
-                assert default == "required", key
-            elif isinstance(field.default, bool):
-                assert default == str(field.default).lower(), key
-            elif isinstance(field.default, int | float):
-                assert float(default) == float(field.default), key
-            elif isinstance(field.default, str):
-                assert default == f'"{field.default}"', key
+def test_the_page_of_keys_is_that_of_the_settings_model() -> None:
+    """docs/configuration.md is what its script writes; `python docs/configuration.py` mends it."""
+    script = ROOT / "docs" / "configuration.py"
+    done = subprocess.run([sys.executable, str(script), "-"], capture_output=True, check=True, cwd=ROOT)
+    assert done.stdout.decode("utf-8") == script.with_suffix(".md").read_text("utf-8")
+
+
+def test_the_links_of_the_page_of_keys_lead_somewhere() -> None:
+    page = ROOT / "docs" / "configuration.md"
+    links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text("utf-8"))
+    assert len(links) > 20
+    for target, anchor in links:
+        headings = re.findall(r"^#+ (.*)$", (page.parent / (target or page.name)).read_text("utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, anchor
