@@ -234,12 +234,13 @@ def test_importing_the_package_loads_no_zeep() -> None:
 
 
 def test_core_knows_no_world() -> None:
-    """No socket, no file, no random source. One module reads the clock, one makes ids, and a few wait."""
+    """No socket, no file, no random source. One module reads the clock, two make ids, and a few wait."""
     found = {name: {top(each) for each in imports(SERVICE[name])} & (WORLD - {"logging"}) for name in SERVICE}
     assert {name: worlds for name, worlds in found.items() if worlds and within(name, {"service.core"})} == {
         "service.core.clock": {"asyncio", "time"},
         "service.core.claims.service": {"asyncio", "secrets"},
         "service.core.events.log": {"asyncio"},
+        "service.core.tracing": {"secrets"},
         "service.core.wakeup": {"asyncio"},
     }
 

@@ -63,7 +63,7 @@ class HotLane:
         try:
             return handler(scope, receive, send)
         except Exception:  # noqa: BLE001  the framework still can answer, or will say that it cannot
-            _log.exception("the hot lane failed")
+            _log.exception("the hot lane failed", extra={"event": "internal.error"})
             return None
 
 

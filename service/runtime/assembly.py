@@ -34,8 +34,10 @@ from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.store import Store
+from service.core.tracing import ID_TRACER, Tracer
 from service.core.wiring import Core
-from service.runtime import access_rules
+from service.logs.redaction import Redactor
+from service.runtime import access_rules, change_lines
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine
@@ -74,16 +76,27 @@ def state_path(config: Config) -> Path | None:
     return config.file.with_suffix(".state.json") if config.file is not None else None
 
 
-def assemble(config: Config, clock: Clock | None = None, simulator: Playground | None = None) -> Assembly:
+def assemble(
+    config: Config,
+    clock: Clock | None = None,
+    simulator: Playground | None = None,
+    *,
+    tracer: Tracer = ID_TRACER,
+    redactor: Redactor | None = None,
+) -> Assembly:
     """Build the service. Nothing is sent and nothing listens before its lifespan begins.
 
-    `simulator` is what visitors of a demonstration may play with.
+    `simulator` is what visitors of a demonstration may play with. `tracer` reports spans. `redactor` is the log's: it
+    learns of the secrets that the service makes or is given.
     """
     clock = clock or SystemClock()
+    redactor = redactor or Redactor()
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
+    redactor.hide(secret)
     file = StateFile(state_path(config), frozenset(urlsplit(url).scheme for url in config.server.urls()))
     revisions = Revisions(file, clock)
     store = MemoryStore(clock, revision=revisions.start)
+    change_lines.follow_changes(store)
     bound = default_bound(config.fetch.safety_interval)
     groups = {name: group.contacts for name, group in config.groups.items()}
     availability = Availability(
@@ -108,6 +121,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             {name: group.min_free for name, group in config.groups.items()},
         ),
     )
+    change_lines.follow_events(core.log, tracer)
     engine = SyncEngine(
         settings=lifecycle.Settings(
             nodes=config.server.urls(),
@@ -135,6 +149,8 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         bound=bound,
         patience=config.server.read_timeout,
         publish=core.log.tell,
+        tracer=tracer,
+        hide=redactor.hide_passing,
     )
 
     @contextlib.asynccontextmanager

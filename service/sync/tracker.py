@@ -9,6 +9,7 @@ from pws_soap.models import same_contact
 from service.core.callback_url import token_of
 from service.core.clock import Clock, Moment
 from service.core.presence.store import Store
+from service.core.tracing import current_trace
 from service.sync.driver import LifecycleDriver
 from service.sync.inbox import Inbox, SubscriptionRef
 from service.sync.silence import Silence
@@ -71,7 +72,7 @@ class SubscriptionTracker:
     def notified(self, id: int, node: str) -> None:  # noqa: A002  # the notification's own word
         """A notification came."""
         moment = Moment.of(self._clock)
-        self._inbox.mark(id, node)
+        self._inbox.mark(id, node, current_trace())
         for tracked in self._subscriptions:
             if tracked.ref.id == id and node in {"", tracked.ref.node}:
                 tracked.announced = True
@@ -130,7 +131,7 @@ class SubscriptionTracker:
             self._store.doubt(tracked.feed, why)
             for other in self._subscriptions:
                 if other.feed == tracked.feed:  # it is the newest now: one fetch, and it is sure again
-                    self._inbox.mark(other.ref.id, other.ref.node)
+                    self._inbox.mark(other.ref.id, other.ref.node, current_trace())
         for waiter in tracked.waiters:
             if not waiter.done():
                 waiter.set_exception(SubscriptionGone(LOST_MEANWHILE))
