@@ -16,9 +16,11 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from pws_soap.models import Secret
+from service.access.audit import AuditLog
 from service.access.authentication import Authenticator
 from service.access.networks import Sources
 from service.api import error_handlers
+from service.api.audit_trail import AuditTrail
 from service.api.context import Context
 from service.api.hot_lane import HotLane, PresenceLane
 from service.api.kept_answers import KeptAnswers
@@ -68,9 +70,10 @@ _READ: Final = (
 class Program:
     """The HTTP program: the hot lane, and behind it the framework's program."""
 
-    def __init__(self, framework: FastAPI, hot_lane: HotLane) -> None:
+    def __init__(self, framework: FastAPI, hot_lane: HotLane, audit: AuditTrail) -> None:
         self._framework = framework
         self._hot_lane = hot_lane
+        self.audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or see to the lifespan."""
@@ -101,6 +104,7 @@ def create_app(
     keep_alive: float = 15.0,
     lifespan: Lifespan | None = None,
     simulator: demo.Playground | None = None,
+    audit: AuditLog | None = None,
 ) -> Program:
     """The program.
 
@@ -108,12 +112,12 @@ def create_app(
     elsewhere; `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `root_path` is
     the path that a proxy has the service below. `max_body`: bytes of a request's body. `keep_alive`: seconds between a
     stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what visitors of a demonstration
-    may play with. ValueError: the callback's secret is empty.
+    may play with. `audit`: where it is recorded who asked for whom. ValueError: the callback's secret is empty.
     """
     json, clock = ContactJson(), core.clock
     core.store.changes.listen(json.forget)
     authenticator = authenticator or Authenticator()
-    context = Context(engine, core, json, KeptAnswers(core), authenticator, version)
+    context = Context(engine, core, json, KeptAnswers(core), authenticator, version, AuditTrail(audit, clock))
     app = FastAPIOffline(
         _DOCS,
         None,
@@ -154,4 +158,4 @@ def create_app(
     app.add_middleware(WithoutPrefix, prefix=callback_prefix)
     app.add_middleware(RootPathMiddleware, root_path=root_path)
     describe(app, authenticator)
-    return Program(app, HotLane(PresenceLane(context, root_path).entries(), root_path))
+    return Program(app, HotLane(PresenceLane(context, root_path).entries(), root_path), context.audit)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -38,12 +39,16 @@ from service.core.tracing import ID_TRACER, Tracer
 from service.core.wiring import Core
 from service.logs.redaction import Redactor
 from service.runtime import access_rules, change_lines
+from service.runtime.audit_file import AuditFile
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine
 from service.sync.revisions import Revisions
 from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
+
+AUDIT_LIMIT: Final = 2.0
+"""Seconds that the end of the service waits for the audit's disk."""
 
 log = logging.getLogger("pws.service")
 
@@ -57,6 +62,7 @@ class Assembly:
     core: Core
     authenticator: Authenticator
     callback: ASGIApp | None
+    audit: AuditFile | None
 
     @property
     def store(self) -> Store:
@@ -153,9 +159,15 @@ def assemble(
         hide=redactor.hide_passing,
     )
 
+    audit = None
+    if config.audit.file is not None:
+        audit = AuditFile(config.audit.file, clock, max_bytes=config.audit.max_bytes, keep=config.audit.keep)
+
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         revisions.reserve(store.revision)
+        if audit is not None:
+            audit.start()
         engine.start({each.end_user: each.contacts for each in config.watch})
         ticking = asyncio.create_task(core.log.run(), name="log")
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
@@ -171,6 +183,8 @@ def assemble(
             reserving.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
+            if audit is not None:
+                await asyncio.to_thread(audit.close, AUDIT_LIMIT)
 
     authenticator = access_rules.authenticator(config, clock)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
@@ -190,8 +204,9 @@ def assemble(
         keep_alive=config.stream.keep_alive,
         lifespan=lifespan,
         simulator=simulator,
+        audit=audit,
     )
-    return Assembly(app, engine, core, authenticator, callback)
+    return Assembly(app, engine, core, authenticator, callback, audit)
 
 
 class _Connector:

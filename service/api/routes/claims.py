@@ -28,7 +28,16 @@ from service.api.prefer import seconds_to_wait
 from service.api.problems import InvalidParameters, ProblemView, WrongParameter, problem
 from service.api.responses import INVALID, TOO_LARGE, Responses
 from service.api.writers.claim import ClaimJson, reasons
-from service.core.claims.model import ClaimEvent, ClaimRequest, Granted, Lease, NotEnoughFree, Outcome, RejectReason
+from service.core.claims.model import (
+    ClaimEvent,
+    ClaimRequest,
+    Granted,
+    Lease,
+    NotEnoughFree,
+    Outcome,
+    Pick,
+    RejectReason,
+)
 from service.core.claims.wait_queue import Ticket
 from service.core.events.event import Event
 
@@ -105,9 +114,11 @@ def router(context: Context) -> APIRouter:
         summary="Who is held",
         responses={200: {"model": ClaimListView, "description": "The claims that there are"}, **INVALID},
     )
-    async def every(who: Principal = reads) -> Response:
+    async def every(request: Request, who: Principal = reads) -> Response:
         """Claims end with the service: there are none from before `since`."""
-        return plain(counter.json.many(claim_service.leases(), since, who))
+        leases = [lease for lease in claim_service.leases() if counter.json.shows(lease, who)]
+        context.audit.look(request.scope, who, sum(len(lease.people) for lease in leases))
+        return plain(counter.json.many(leases, since, who))
 
     @routes.get(
         "/{id}",
@@ -121,7 +132,10 @@ def router(context: Context) -> APIRouter:
     ) -> Response:
         """404 when it has ended."""
         lease = counter.find(id, who)
-        return _no_such(request) if lease is None else plain(counter.json.one(lease, who))
+        if lease is None:
+            return _no_such(request)
+        context.audit.look(request.scope, who, len(lease.people))
+        return plain(counter.json.one(lease, who))
 
     @routes.post(
         "/{id}/renew",
@@ -139,7 +153,10 @@ def router(context: Context) -> APIRouter:
         if counter.find(id, who, to_change=True) is None:
             return _no_such(request)
         lease = claim_service.renew(id, seconds)
-        return _no_such(request) if lease is None else plain(counter.json.one(lease, who))
+        if lease is None:
+            return _no_such(request)
+        context.audit.renewed(request.scope, who, lease)
+        return plain(counter.json.one(lease, who))
 
     @routes.delete(
         "/{id}",
@@ -153,8 +170,10 @@ def router(context: Context) -> APIRouter:
         who: Principal = claims,
     ) -> Response:
         """For the client that made it, and for admins."""
-        if counter.find(id, who, to_change=True) is None or not claim_service.release(id):
+        lease = counter.find(id, who, to_change=True)
+        if lease is None or not claim_service.release(id):
             return _no_such(request)
+        context.audit.released(request.scope, who, lease)
         return Response(status_code=204)
 
     return routes
@@ -206,6 +225,7 @@ class ClaimEndpoints:
         except KeyReused:
             raise _wrong("header", "Idempotency-Key", "a new one: another claim was asked for with this one") from None
         if kept is not None:
+            self._context.audit.look(request.scope, who, body.count)
             return plain(kept.body, 201, {**kept.headers, "Idempotency-Replayed": "true"})
         try:
             return await self._fresh(request, who, claim_request, wait, name)
@@ -219,15 +239,18 @@ class ClaimEndpoints:
         ticket = self._claim_service.ask(claim_request, wait or 0)
         try:
             match await self._outcome(ticket, request, who):
-                case Granted(lease, passed_over):
+                case Granted(lease, passed_over) as granted:
                     body = self.json.made(lease, passed_over, who)
                     headers = {"Location": f"{root_of(request.scope)}/v1/claims/{lease.id}", **applied}
                     if name is not None:
                         self._replays.keep(name, lease.id, body, headers)
                         if self._claim_service.get(lease.id) is None:  # ended before it was kept
                             self._replays.ended(lease.id, self._now())
+                    pick = self._claim_service.rules.picks.get(lease.group, Pick.LONGEST_AVAILABLE)
+                    self._context.audit.claimed(request.scope, who, granted, pick)
                     return plain(body, 201, headers)
                 case NotEnoughFree() as refused:
+                    self._context.audit.not_claimed(request.scope, who, claim_request, refused)
                     return _not_enough(request, claim_request, refused, who, applied)
                 case RejectReason.FULL:
                     detail = f"claims.max_waiting is {self._claim_service.rules.max_waiting}, and so many wait already"

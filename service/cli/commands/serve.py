@@ -18,7 +18,7 @@ from service.cli.shared import hangup, output
 from service.cli.shared.garbage import collection_off
 from service.cli.shared.notes import Notes
 from service.cli.shared.options import config_option, settings
-from service.cli.shared.signals import stop_at_signals
+from service.cli.shared.signals import called_at, stop_at_signals
 from service.config import Config, ConfigError, load, secret_values
 from service.logs import configuration as logs
 from service.logs.redaction import Redactor
@@ -53,7 +53,7 @@ def command(config_path: Path, log_level: str | None) -> None:
     Logs in, registers its endpoint under a secret path, subscribes and fetches; from then on the server's
     notifications keep it current, and everything that expires is renewed in time. Ctrl-C or SIGTERM unsubscribes,
     unregisters and logs out, within lifecycle.stop_timeout seconds. SIGHUP reads the contacts and the keys of the
-    configuration again, contacts_file included.
+    configuration again, contacts_file included. SIGUSR1 makes audit.file anew, where logrotate has moved it.
 
     A server that cannot be reached is tried again; a login that is refused at the start, or a certificate that is not
     trusted, ends the command with exit code 1. So that nobody reads everybody's presence by accident, a service that
@@ -127,7 +127,8 @@ async def _serve_alone(run: Run) -> str:
     beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]
     for _, listening in beside:
         run.notes.listening_for_notifications(_shown(listening))
-    with stop_at_signals() as stop, _reload_at_hangup(assembly, run):
+    reopen = assembly.audit.reopen if assembly.audit is not None else lambda: None
+    with stop_at_signals() as stop, called_at("SIGUSR1", reopen), _reload_at_hangup(assembly, run):
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
         try:
@@ -209,6 +210,9 @@ async def _reload(assembly: Assembly, run: Run, known: tuple[str, ...]) -> tuple
         [*changes.left, *(old for old, _ in changes.moved)],
         [*changes.came, *(new for _, new in changes.moved)],
         changes.users,
+    )
+    assembly.app.audit.reloaded(
+        [each.contact for each in changes.came], [each.contact for each in changes.left], fresh.keys
     )
     log_warnings(fresh.warnings, known)
     count, keys = sum(map(len, contacts.values())), len(fresh.keys)
