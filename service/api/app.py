@@ -30,7 +30,7 @@ from service.api.middleware.limits import MAX_BODY, RequestLimits
 from service.api.middleware.long_answers import LongAnswers
 from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
-from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
+from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status, trends
 from service.api.routes.callback import Callback, WithoutPrefix
 from service.api.writers.contact import ContactJson
 from service.core.engine import Engine
@@ -132,7 +132,7 @@ def create_app(
     )
     if callback_secret is not None:
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
-    routers = [module.router(context) for module in (presence, history, claims, contacts, status)]
+    routers = [module.router(context) for module in (presence, history, trends, claims, contacts, status)]
     routers += [events.router(context, keep_alive), probes.router(context, demo=simulator is not None)]
     routers += (
         [dashboard.router(root_path)]

@@ -82,6 +82,13 @@ class Config(Sections):
     file: Path | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def state_path(self) -> Path | None:
+        """Where the state file lies: as configured, else beside the configuration file; None where there is none."""
+        if self.state.file is not None:
+            return self.state.file
+        return self.file.with_suffix(".state.json") if self.file is not None else None
+
 
 def block_of(section: str) -> type[value_types.Section]:
     """The model of a section: of the table itself, of each [[block]], of each [section.NAME]."""

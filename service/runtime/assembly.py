@@ -31,6 +31,7 @@ from service.config import Config
 from service.core.claims.service import ClaimRules
 from service.core.clock import Clock, SystemClock
 from service.core.events.history import History
+from service.core.events.trends import DEFAULT_INTERVAL, Trends
 from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
 from service.core.presence.memory_store import MemoryStore
@@ -51,6 +52,9 @@ AUDIT_LIMIT: Final = 2.0
 """Seconds that the end of the service waits for the audit's disk."""
 
 log = logging.getLogger("pws.service")
+
+_DEMO_INTERVAL = 5.0
+"""Seconds between samples of the picture over time in a demonstration, of which minutes are watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,8 @@ class Assembly:
 
 
 def state_path(config: Config) -> Path | None:
-    """Where the state file lies: as configured, else beside the configuration file; None where there is none."""
-    if config.state.file is not None:
-        return config.state.file
-    return config.file.with_suffix(".state.json") if config.file is not None else None
+    """Where the state file lies; None where there is none."""
+    return config.state_path
 
 
 def assemble(
@@ -118,6 +120,7 @@ def assemble(
         availability,
         events=config.stream.buffer,
         history=History(clock, config.history.per_contact, config.history.max_age),
+        trends=Trends(clock, groups, DEFAULT_INTERVAL if simulator is None else _DEMO_INTERVAL),
         rules=ClaimRules(
             config.claims.default_lease,
             config.claims.max_lease,
@@ -172,6 +175,7 @@ def assemble(
         ticking = asyncio.create_task(core.log.run(), name="log")
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
+        sampling = asyncio.create_task(core.trends.run(), name="trends")
         try:
             await (
                 engine.followed()
@@ -181,6 +185,7 @@ def assemble(
             ticking.cancel()
             claiming.cancel()
             reserving.cancel()
+            sampling.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
             if audit is not None:

@@ -34,4 +34,4 @@ def command(shell: str) -> None:
         raise click.UsageError(f"there is no completion for {shell}")
     completion = kind(click.get_current_context().find_root().command, {}, "pws", VARIABLE)
     # click's source() looks for the version of a bash first, which need not be the one that reads this.
-    click.echo(completion.source_template % completion.source_vars())
+    click.echo((completion.source_template % completion.source_vars()).rstrip())

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import click
 
+from pws_soap.errors import ArgumentError
 from service.cli.shared.config_option import config_option
-from service.cli.shared.harmless import printable
+from service.cli.shared.harmless import json_text, printable
 from service.cli.shared.ranges import Real
 from service.cli.shared.service_url import DEFAULT_URL, configured_url
 
-_TIMEOUT = 2.0
+_TIMEOUT: Final = 2.0
 
 
 @click.command("health")
@@ -38,7 +41,10 @@ _TIMEOUT = 2.0
     help="Seconds after which there is no answer.",
 )
 @config_option
-def command(url: str | None, ca_file: Path | None, live: bool, seconds: float, config_path: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, on one line.")
+def command(
+    url: str | None, ca_file: Path | None, live: bool, seconds: float, config_path: Path, as_json: bool
+) -> None:
     """Ask a running service whether it is ready.
 
     Ready is a service whose answers are live: /readyz says so. Prints one line. Exit code 0: it is ready; 1: it is not,
@@ -66,27 +72,48 @@ def command(url: str | None, ca_file: Path | None, live: bool, seconds: float, c
         raise click.UsageError(f"--url: expected an address such as {DEFAULT_URL}")
     path = "/livez" if live else "/readyz"
     try:
-        status, body = quick_http.get(base + path, seconds, {"Accept": "application/json"}, ca_file)
+        answer = quick_http.get(base + path, seconds, {"Accept": "application/json"}, ca_file)
+    except ArgumentError:
+        raise click.UsageError(f"--ca-file {ca_file}: not a file with certificates in PEM") from None
     except OSError as error:
-        _end(1, f"no answer: {base}: {error.strerror or error}")
-    _end(*_verdict(status, body, path, base, live=live))
+        verdict = HealthVerdict(False, "no answer", _reason(error))
+    else:
+        verdict = _verdict(*answer, path, live=live)
+    if as_json:
+        line = json_text({"ok": verdict.ok, "url": base, "verdict": verdict.words, "reason": verdict.reason or None})
+    else:
+        line = f"{verdict.words}: {base}{': ' if verdict.reason else ''}{verdict.reason}"
+    click.echo(printable(line).replace("\n", " "))
+    raise click.exceptions.Exit(0 if verdict.ok else 1)
 
 
-def _verdict(status: int, body: bytes, path: str, base: str, *, live: bool) -> tuple[int, str]:
-    """Exit code and line for an answer. What is no document of the service says nothing about it."""
+@dataclass(frozen=True, slots=True)
+class HealthVerdict:
+    """Whether all is well, in a few words, and why not."""
+
+    ok: bool
+    words: str
+    reason: str = ""
+
+
+def _verdict(status: int, body: bytes, path: str, *, live: bool) -> HealthVerdict:
+    """The verdict on an answer. What is no document of the service says nothing about it."""
     try:
         document = json.loads(body)
     except ValueError:
         document = None
     if not isinstance(document, dict) or ("ready" not in document and not live):
-        return 1, f"no answer of the service: {base}{path} says HTTP {status}; is the address right?"
-    if live:
-        return (0, f"alive: {base}") if status == 200 else (1, f"not alive: {base}: HTTP {status}")
+        return HealthVerdict(False, "no answer of the service", f"{path} says HTTP {status}; is the address right?")
+    words = "alive" if live else "ready"
+    if status == 200:
+        return HealthVerdict(True, words)
     reason = document.get("reason")
-    words = reason if isinstance(reason, str) else f"HTTP {status}"
-    return (0, f"ready: {base}") if status == 200 else (1, f"not ready: {base}: {words}")
+    return HealthVerdict(False, f"not {words}", reason if isinstance(reason, str) else f"HTTP {status}")
 
 
-def _end(code: int, line: str) -> None:
-    click.echo(printable(line).replace("\n", " "))
-    raise click.exceptions.Exit(code)
+def _reason(error: OSError) -> str:
+    """Why there is no answer. A certificate that is not trusted says what about it."""
+    distrust = getattr(error, "verify_message", "")
+    if distrust:
+        return f"the certificate is not trusted: {distrust}; --ca-file names a private authority"
+    return error.strerror or str(error)

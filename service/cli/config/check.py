@@ -101,10 +101,10 @@ def _authorities(config: Config, note: Notebook, now: float) -> None:
 
 
 def _name(certificate: Mapping[str, object]) -> str:
-    """The common name of a certificate's subject, as far as it has one."""
+    """The name of a certificate's subject: the common one, or that of the organization."""
     subject = certificate.get("subject")
-    pairs = [pair for part in subject for pair in part] if isinstance(subject, tuple) else []
-    return next((str(value) for name, value in pairs if name == "commonName"), "an authority")
+    names = dict(pair for part in subject for pair in part) if isinstance(subject, tuple) else {}
+    return str(names.get("commonName") or names.get("organizationName") or "an authority")
 
 
 def _listeners(config: Config, note: Notebook) -> None:

@@ -84,7 +84,7 @@ def show_command(changed: bool, config_path: Path, as_json: bool) -> None:
         config, settings = in_force(config_file(config_path), os.environ)
     except ConfigError as error:
         raise output.Mistake(str(error)) from None
-    shown = [setting for setting in settings if not changed or setting.place]
+    shown = [listing.completed(config, setting) for setting in settings if not changed or setting.place]
     if as_json:
         output.document(listing.as_document(config, shown))
     else:
@@ -133,6 +133,8 @@ def init_command(file: str | None, force: bool, no_schema: bool, config_path: Pa
         click.echo(example_toml(), nl=False)
         return
     path = Path(file) if file is not None else config_path
+    if not path.name:
+        raise output.Mistake(f"expected the name of a file, got {str(path)!r}")
     described = path.with_suffix(".schema.json")
     texts = {path: (example_toml("" if no_schema else f"./{described.name}"), 0o600)}
     if not no_schema:

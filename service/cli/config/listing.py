@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,13 @@ def lines(settings: Sequence[Setting]) -> Iterator[str]:
         name = setting.location[-1]
         text = f"#{name} =" if setting.value is None else f"{name} = {_text(setting)}"
         yield f"{text:<{_WIDTH}}  # {setting.place or setting.source}"
+
+
+def completed(config: Config, setting: Setting) -> Setting:
+    """The setting with the value that is in force where none is set: the state file lies beside the configuration."""
+    if setting.location == ("state", "file") and setting.value is None:
+        return replace(setting, value=config.state_path)
+    return setting
 
 
 def _header(setting: Setting) -> str:

@@ -18,7 +18,10 @@ MAX_BYTES: Final = 1024 * 1024
 def get(
     url: str, seconds: float, headers: Mapping[str, str] | None = None, ca_file: Path | None = None
 ) -> tuple[int, bytes]:
-    """Status and body of the answer. Raises OSError where none comes within `seconds`, or none that is HTTP."""
+    """Status and body of the answer. Raises OSError where none comes within `seconds`, or none that is HTTP.
+
+    Raises ArgumentError for a `ca_file` without certificates.
+    """
     outcome: list[tuple[int, bytes] | Exception] = []
 
     def ask() -> None:
@@ -44,10 +47,11 @@ def _get(url: str, seconds: float, headers: Mapping[str, str], ca_file: Path | N
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme == "https":
-        import ssl
+        from pws_soap.trust import Trust  # as strict as every other connection of ours; it takes a moment
 
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-        connection: HTTPConnection = HTTPSConnection(host, parts.port, timeout=seconds, context=context)
+        connection: HTTPConnection = HTTPSConnection(
+            host, parts.port, timeout=seconds, context=Trust(ca_file).context()
+        )
     else:
         connection = HTTPConnection(host, parts.port, timeout=seconds)
     try:
