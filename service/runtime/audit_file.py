@@ -180,7 +180,8 @@ class AuditFile:
 
     def _open(self) -> int:
         descriptor = self._descriptor = os.open(self._path, _FLAGS, 0o600)
-        self._torn = bool(self._size(descriptor)) and not _ends_a_line(self._path)  # of a process that was killed
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a process may have been killed in the middle of a line
+            self._torn = bool(self._size(descriptor)) and not _ends_a_line(self._path)
         return descriptor
 
     def _rotate(self) -> bool:
@@ -245,9 +246,12 @@ class AuditFile:
 
 
 def _ends_a_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+    try:
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) == b"\n"
+    except OSError:  # it may be written, and not read
+        return True
 
 
 def _line(entry: AuditEntry) -> bytes:

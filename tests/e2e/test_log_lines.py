@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import signal
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from pws_soap.simulator import Fault, Options, SimulatorServer, State, User
 from pws_soap.simulator.cluster.nodes import session_keys
 from service.access.keys import hash_of
-from tests.e2e.processes import Site, eventually
+from tests.e2e.processes import eventually
 from tests.e2e.simulated import SECRET, Service, configure
 
 PASSWORD: Final = 'correct "horse" & <battery> \\stäple'
@@ -34,16 +33,6 @@ FAULTS: Final = (
 
 def lines(output: str) -> list[dict[str, Any]]:  # JSON is of any type
     return [json.loads(line) for line in output.splitlines()]
-
-
-def ask(site: Site, method: str, target: str, key: str = KEY) -> bytes:
-    """With a key."""
-    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
-    try:
-        connection.request(method, target, headers={"Authorization": f"Bearer {key}"})
-        return connection.getresponse().read()
-    finally:
-        connection.close()
 
 
 def given_out(server: SimulatorServer) -> set[str]:
@@ -69,18 +58,18 @@ async def test_no_secret_is_logged_on_a_bad_day(tmp_path: Path, form: str) -> No
         with Service(tmp_path, site) as service:
 
             def live() -> None:
-                shown = json.loads(ask(site, "GET", "/v1/presence"))
+                shown = json.loads(site.ask("GET", "/v1/presence", key=KEY).body)
                 assert {each["freshness"] for each in shown["contacts"]} == {"live"}
 
             await asyncio.to_thread(eventually, live)
             for kind in FAULTS:
                 for operation in ("getSubscribedPresence", "login", "subscribe"):
                     server.simulator.faults.add(Fault(kind, operation=operation, count=1))
-                await asyncio.to_thread(ask, site, "POST", "/v1/refresh")
+                await asyncio.to_thread(site.ask, "POST", "/v1/refresh", key=KEY)
                 server.simulator.kill_sessions()
-                await asyncio.to_thread(ask, site, "POST", "/v1/refresh")
+                await asyncio.to_thread(site.ask, "POST", "/v1/refresh", key=KEY)
             for target in (f"/pws/{SECRET}", f"/pws/{SECRET}x", f"/pws/{SECRET}?id=x", f"/v1/presence/{KEY}"):
-                await asyncio.to_thread(ask, site, "GET", target, WRONG_KEY)
+                await asyncio.to_thread(site.ask, "GET", target, key=WRONG_KEY)
             server.simulator.faults.clear()
             server.simulator.change("ann@example.com", state=State.BUSY)
             await asyncio.to_thread(eventually, live)
