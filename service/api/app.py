@@ -67,6 +67,13 @@ _READ: Final = (
 """Headers that pages of other origins may send and read, where there are such origins."""
 
 
+_NO_TELEMETRY: Final[Any] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own traces hold paths, and so the callback's secret and contacts; its logs hold tracebacks as they are.
+
+Any: older ones have neither the traces nor the type, and pass over what they do not know.
+"""
+
+
 class Program:
     """The HTTP program: the hot lane, and behind it the framework's program."""
 
@@ -129,6 +136,7 @@ def create_app(
         lifespan=lifespan,
         # A redirect would repeat the path, and with it what must not be repeated.
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     if callback_secret is not None:
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())

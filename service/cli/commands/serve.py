@@ -20,6 +20,7 @@ from service.cli.shared.notes import Notes
 from service.cli.shared.options import config_option, settings
 from service.cli.shared.signals import called_at, stop_at_signals
 from service.config import Config, ConfigError, load, secret_values
+from service.core.tracing import ID_TRACER, Tracer
 from service.logs import configuration as logs
 from service.logs.redaction import Redactor
 
@@ -36,6 +37,7 @@ class Run:
     config: Config
     notes: Notes
     redactor: Redactor
+    tracer: Tracer
     log_level: str | None
 
 
@@ -69,7 +71,8 @@ def command(config_path: Path, log_level: str | None) -> None:
         from service.runtime import access_rules, assembly, server  # noqa: F401  as everything about HTTP they take a moment
 
     config = settings(config_path, quiet=True)
-    run = Run(config, Notes(config.log.format), Redactor(secret_values(config)), log_level)
+    redactor = Redactor(secret_values(config))
+    run = Run(config, Notes(config.log.format), redactor, _tracer(config, redactor), log_level)
     logs.configure(log_level or config.log.level, config.log.format, run.redactor)
     run.notes.warnings(config.warnings)
     if refusal := access_rules.refusal(config):
@@ -78,6 +81,19 @@ def command(config_path: Path, log_level: str | None) -> None:
         reason = runner.run(_serve(run))
     if reason:
         raise run.notes.failure(output.CommandFailed(reason))
+
+
+def _tracer(config: Config, redactor: Redactor) -> Tracer:
+    """The one that the configuration asks for. OpenTelemetry is imported nowhere else."""
+    if not config.otel.enabled:
+        return ID_TRACER
+    try:
+        from service.runtime.otel import OtelTracer
+    except ImportError:
+        raise output.Mistake(
+            "otel.enabled: OpenTelemetry is not installed: pip install 'pws-presence[otel]', or set it to false"
+        ) from None
+    return OtelTracer(redactor)
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -122,7 +138,7 @@ async def _serve_alone(run: Run) -> str:
             listening.close()
         return str(error)
     with collection_off():  # the WSDL's types stay until the end
-        assembly = assemble(config, redactor=run.redactor)
+        assembly = assemble(config, redactor=run.redactor, tracer=run.tracer)
     run.notes.serving(_shown(sockets[0]), sum(len(each.contacts) for each in config.watch))
     beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]
     for _, listening in beside:
