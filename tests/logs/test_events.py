@@ -13,7 +13,8 @@ PAGE = (Path(__file__).parents[2] / "docs/logs.md").read_text()
 
 def documented() -> dict[str, tuple[set[str], set[str]]]:
     """The levels and fields of each event, as the page has them."""
-    rows = re.findall(r"^\| `([a-z.-]+)` \| ([a-z, ]+) \|(.*?)\| [^|]+ \|$", PAGE, re.MULTILINE)
+    table = PAGE.partition("\n## Events\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z.-]+)` \| ([a-z, ]+) \|(.*?)\| [^|]+ \|$", table, re.MULTILINE)
     return {name: (set(levels.split(", ")), set(re.findall(r"`(\w+)`", fields))) for name, levels, fields in rows}
 
 
