@@ -20,12 +20,14 @@ from service.cli.shared.notes import Notes
 from service.cli.shared.options import config_option, settings
 from service.cli.shared.signals import called_at, stop_at_signals
 from service.config import Config, ConfigError, load, secret_values
+from service.core.clock import SystemClock
 from service.core.tracing import ID_TRACER, Tracer
 from service.logs import configuration as logs
 from service.logs.redaction import Redactor
 
 if TYPE_CHECKING:
     from service.runtime.assembly import Assembly
+    from service.runtime.service_manager import ServiceManager
 
 log = logging.getLogger("pws.service")
 
@@ -125,6 +127,7 @@ async def _serve(run: Run) -> str:
 async def _serve_alone(run: Run) -> str:
     from service.runtime.assembly import assemble
     from service.runtime.server import CannotStart, listen, serve
+    from service.runtime.service_manager import ServiceManager
 
     config = run.config
     sockets: list[socket.socket] = []
@@ -144,13 +147,21 @@ async def _serve_alone(run: Run) -> str:
     for _, listening in beside:
         run.notes.listening_for_notifications(_shown(listening))
     reopen = assembly.audit.reopen if assembly.audit is not None else lambda: None
-    with stop_at_signals() as stop, called_at("SIGUSR1", reopen), _reload_at_hangup(assembly, run):
+    manager = ServiceManager.of(os.environ, SystemClock())
+
+    def closing() -> None:
+        manager.stopping()
+        assembly.let_go()
+
+    with stop_at_signals() as stop, called_at("SIGUSR1", reopen), _reload_at_hangup(assembly, run, manager):
+        informing = asyncio.create_task(manager.keep_informed(assembly.condition), name="service manager")
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
         try:
-            await serve(assembly.app, sockets[0], stop, beside=beside, closing=assembly.let_go)
+            await serve(assembly.app, sockets[0], stop, beside=beside, ready=manager.ready, closing=closing)
         finally:
             refused.cancel()
+            informing.cancel()
     return assembly.engine.refusal if assembly.engine.refused.is_set() else ""
 
 
@@ -160,25 +171,26 @@ def _shown(listening: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def _reload_at_hangup(assembly: Assembly, run: Run) -> Iterator[None]:
+def _reload_at_hangup(assembly: Assembly, run: Run, manager: ServiceManager) -> Iterator[None]:
     """At SIGHUP read the contacts and the keys of the configuration again; also for one that came during the start."""
     asked = asyncio.Event()
     with hangup.calls(asked.set):
-        reloading = asyncio.create_task(_reload_when(asked, assembly, run), name="reload")
+        reloading = asyncio.create_task(_reload_when(asked, assembly, run, manager), name="reload")
         try:
             yield
         finally:
             reloading.cancel()
 
 
-async def _reload_when(asked: asyncio.Event, assembly: Assembly, run: Run) -> None:
+async def _reload_when(asked: asyncio.Event, assembly: Assembly, run: Run, manager: ServiceManager) -> None:
     """Reload whenever it is asked for, one after the other. A bug in it must not end it."""
     known = run.config.warnings
     while True:
         await asked.wait()
         asked.clear()
         try:
-            known = await _reload(assembly, run, known)
+            with manager.reloading():
+                known = await _reload(assembly, run, known)
         except Exception:
             log.exception(
                 "SIGHUP: unexpected error; contacts and keys may be partly those of before",
