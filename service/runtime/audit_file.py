@@ -26,6 +26,8 @@ MOST_WAITING: Final = 20_000
 """Entries that wait for the disk. At 300 bytes each they take 6 MB."""
 RETRY: Final = 1.0
 """Seconds between two tries to write what could not be written."""
+GATHER: Final = 0.05
+"""Seconds for which entries are gathered: under load the thread wakes twenty times a second, not for each of them."""
 _BATCH: Final = 500
 """Entries that are written at once."""
 _FLAGS: Final = (
@@ -82,7 +84,8 @@ class AuditFile:
             self.lost += 1
             return
         self._entries.append(entry)
-        self._woken.set()
+        if not self._woken.is_set():
+            self._woken.set()
 
     def reopen(self) -> None:
         """Write to a new file from now on, where this one was moved."""
@@ -114,6 +117,7 @@ class AuditFile:
     def _run(self) -> None:
         while True:
             self._woken.wait()
+            self._closing.wait(GATHER)
             self._woken.clear()
             is_last = self._closing.is_set()  # before writing: what was recorded before `close` is written
             if self._reopen.is_set():

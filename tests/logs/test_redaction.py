@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pws_soap.models import Secret
+from service.access.keys import HOW
 from service.logs.redaction import HIDDEN, MAX_PASSING, SHORTEST, Redactor
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=SHORTEST, max_size=30)
@@ -95,7 +96,7 @@ def test_what_looks_like_a_secret_is_hidden(text: str, secret: str) -> None:
     [
         "pws_soap.simulator",
         "the password is refused (code 7)",
-        "This needs a key: send it as X-API-Key",
+        HOW,
         "GET /pws/docs",
     ],
 )
