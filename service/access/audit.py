@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class AuditAction(StrEnum):
@@ -29,8 +28,7 @@ class AuditAction(StrEnum):
     """The configuration was read again, by a signal."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(NamedTuple):
     """One line. `at` is wall time. `key` is the name of the API key, `address` the client's; None: it was no request.
 
     `asked` is the request in one line; `shown` how many contacts the answer shows; `more` depends on the action.
@@ -42,7 +40,7 @@ class AuditEntry:
     address: str | None
     asked: str
     shown: int
-    more: Mapping[str, object] = field(default_factory=dict)
+    more: Mapping[str, object]
 
 
 class AuditLog(Protocol):

@@ -19,6 +19,8 @@ MOST_NAMED: Final = 100
 _MOST_ASKED: Final = 2000
 """Characters of a request that are kept."""
 
+_NOTHING: Final[Mapping[str, object]] = {}
+_UNCHANGED: Final[Mapping[str, object]] = {"unchanged": True}
 _Scope = Mapping[str, Any]  # Any: as ASGI has it
 
 
@@ -32,7 +34,7 @@ class AuditTrail:
     def look(self, scope: _Scope, who: Principal, shown: int | None, *, unchanged: bool = False) -> None:
         """An answer shows so many contacts; None: only counts of them. `unchanged`: the client has it already."""
         if self._log is not None and shown is not None:
-            self._record(AuditAction.LOOK, scope, who, shown, {"unchanged": True} if unchanged else {})
+            self._record(AuditAction.LOOK, scope, who, shown, _UNCHANGED if unchanged else _NOTHING)
 
     def stream(
         self,
@@ -132,8 +134,9 @@ def _address(scope: _Scope) -> str | None:
 
 
 def _asked(scope: _Scope) -> str:
-    query = scope.get("query_string", b"").decode("latin-1")
-    asked = f"{scope['method']} {scope['path']}{'?' if query else ''}{query}"
+    asked = f"{scope['method']} {scope['path']}"
+    if query := scope.get("query_string"):
+        asked = f"{asked}?{query.decode('latin-1')}"
     return asked if len(asked) <= _MOST_ASKED else f"{asked[:_MOST_ASKED]}..."
 
 

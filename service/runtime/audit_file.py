@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from service.access.audit import AuditEntry
 from service.core.clock import Clock
 
@@ -272,7 +274,8 @@ def _line(entry: AuditEntry) -> bytes:
 
 def _json(line: dict[str, object]) -> bytes:
     """All but ASCII is escaped: a name cannot look like another, and any program can read it."""
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    written = msgspec.json.encode(line)  # many times faster, and it escapes nothing but what JSON must
+    return (written if written.isascii() else json.dumps(line, separators=(",", ":")).encode()) + b"\n"
 
 
 def _rfc3339(seconds: float) -> str:
