@@ -60,6 +60,7 @@ class KeptAnswer:
     contact: str | None
     basis: Basis | None
     stamp: Stamp
+    shown: int | None
     _event: int = -1
     _tagged: RawHeaders = ()
     _asked: bytes = b""
@@ -156,6 +157,7 @@ class KeptAnswers:
             contact,
             None if contact is None else self._basis(contact, who),
             stamp,
+            representation.shown,
         )
         key = (path, query, who.name)
         self._drop(key)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -36,10 +37,13 @@ from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.store import Store
+from service.core.tracing import ID_TRACER, Tracer
 from service.core.wiring import Core
+from service.logs.redaction import Redactor
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
-from service.runtime import access_rules
+from service.runtime import access_rules, change_lines
+from service.runtime.audit_file import AuditFile
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.canary import Canary, CanarySettings, quiet_states
 from service.sync.commands import Credentials
@@ -47,6 +51,9 @@ from service.sync.engine import SyncEngine
 from service.sync.revisions import Revisions
 from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
+
+AUDIT_LIMIT: Final = 2.0
+"""Seconds that the end of the service waits for the audit's disk."""
 
 log = logging.getLogger("pws.service")
 
@@ -63,6 +70,7 @@ class Assembly:
     core: Core
     authenticator: Authenticator
     callback: ASGIApp | None
+    audit: AuditFile | None
 
     @property
     def store(self) -> Store:
@@ -89,16 +97,27 @@ def state_path(config: Config) -> Path | None:
     return config.state_path
 
 
-def assemble(config: Config, clock: Clock | None = None, simulator: Playground | None = None) -> Assembly:
+def assemble(
+    config: Config,
+    clock: Clock | None = None,
+    simulator: Playground | None = None,
+    *,
+    tracer: Tracer = ID_TRACER,
+    redactor: Redactor | None = None,
+) -> Assembly:
     """Build the service. Nothing is sent and nothing listens before its lifespan begins.
 
-    `simulator` is what visitors of a demonstration may play with.
+    `simulator` is what visitors of a demonstration may play with. `tracer` reports spans. `redactor` is the log's: it
+    learns of the secrets that the service makes or is given.
     """
     clock = clock or SystemClock()
+    redactor = redactor or Redactor()
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
+    redactor.hide(secret)
     file = StateFile(state_path(config), frozenset(urlsplit(url).scheme for url in config.server.urls()))
     revisions = Revisions(file, clock)
     store = MemoryStore(clock, revision=revisions.start)
+    change_lines.follow_changes(store)
     bound = default_bound(config.fetch.safety_interval)
     groups = {name: group.contacts for name, group in config.groups.items()}
     availability = Availability(
@@ -127,6 +146,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         ),
         meter=metrics.meter,
     )
+    change_lines.follow_events(core.log, tracer)
     engine = SyncEngine(
         settings=lifecycle.Settings(
             nodes=config.server.urls(),
@@ -155,6 +175,8 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         patience=config.server.read_timeout,
         publish=core.log.tell,
         meter=metrics.meter,
+        tracer=tracer,
+        hide=redactor.hide_passing,
     )
 
     if config.canary.end_user is not None and config.canary.contact is not None:
@@ -162,9 +184,15 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         settings = CanarySettings(config.canary.end_user, config.canary.contact, config.canary.interval, states)
         engine.canary = Canary(settings, engine.driver, core.log, clock, metrics.meter)
 
+    audit = None
+    if config.audit.file is not None:
+        audit = AuditFile(config.audit.file, clock, max_bytes=config.audit.max_bytes, keep=config.audit.keep)
+
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         revisions.reserve(store.revision)
+        if audit is not None:
+            audit.start()
         engine.start({each.end_user: each.contacts for each in config.watch})
         ticking = asyncio.create_task(core.log.run(), name="log")
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
@@ -184,6 +212,8 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             sampling.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
+            if audit is not None:
+                await asyncio.to_thread(audit.close, AUDIT_LIMIT)
 
     authenticator = access_rules.authenticator(config, clock)
     slots, budget = authenticator.slots, config.lifecycle.requests_per_second
@@ -210,8 +240,9 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         lifespan=lifespan,
         simulator=simulator,
         figures=metrics,
+        audit=audit,
     )
-    return Assembly(app, engine, core, authenticator, callback)
+    return Assembly(app, engine, core, authenticator, callback, audit)
 
 
 class _Connector:

@@ -51,7 +51,11 @@ class ServiceManager:
         """The manager that the environment names. A watchdog that is meant for another process is not ours to feed."""
         address = environment.get("NOTIFY_SOCKET", "")
         if address and not address.startswith(("/", "@")):
-            log.warning("NOTIFY_SOCKET: expected a path or a name behind @, got %r; systemd is told nothing", address)
+            log.warning(
+                "NOTIFY_SOCKET: expected a path or a name behind @, got %(address)r; systemd is told nothing",
+                {"address": address},
+                extra={"event": "systemd.address-wrong"},
+            )
             address = ""
         for_us = environment.get("WATCHDOG_PID") in {None, "", str(os.getpid())}
         microseconds = environment.get("WATCHDOG_USEC", "")
@@ -106,7 +110,7 @@ class ServiceManager:
         try:
             status = describe()
         except Exception:
-            log.exception("unexpected error: systemctl status shows an old state")
+            log.exception("unexpected error: systemctl status shows an old state", extra={"event": "internal.error"})
             return
         if status != self._status:
             self._status = status
@@ -123,7 +127,11 @@ class ServiceManager:
                 sending.sendto("\n".join(lines).encode(), address)
         except OSError as error:
             if not self._is_failing:
-                log.warning("systemd cannot be told (NOTIFY_SOCKET %s): %s", self._address, error.strerror or error)
+                log.warning(
+                    "systemd cannot be told (NOTIFY_SOCKET %(address)s): %(error)s",
+                    {"address": self._address, "error": error.strerror or error},
+                    extra={"event": "systemd.unreachable"},
+                )
             self._is_failing = True
         else:
             self._is_failing = False

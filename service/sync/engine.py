@@ -12,7 +12,7 @@ from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.errors import PwsError
 from pws_soap.lifecycle import FailureKind, Kind, State
-from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification
+from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification, Secret
 from service.core.clock import Clock
 from service.core.engine import (
     NoSuchEndUser,
@@ -27,6 +27,7 @@ from service.core.engine import (
 from service.core.meter import NO_METER, Meter, NotificationOutcome
 from service.core.presence.freshness import Level
 from service.core.presence.store import Store
+from service.core.tracing import ID_TRACER, Tracer
 from service.core.wakeup import EndableWaits, in_turns
 from service.sync import status as reporting
 from service.sync.canary import Canary
@@ -34,7 +35,7 @@ from service.sync.commands import Credentials
 from service.sync.driver import LifecycleDriver
 from service.sync.fetch_context import FetchContext
 from service.sync.fetcher import Fetcher
-from service.sync.inbox import Inbox
+from service.sync.inbox import Inbox, SubscriptionRef
 from service.sync.poller import Poller
 from service.sync.read_through import ReadThrough
 from service.sync.silence import Silence
@@ -58,7 +59,8 @@ class SyncEngine:
     """Keeps the store up to date with the server; `service.core.engine.Engine` is what others see of it.
 
     `bound` is how long a state counts as live without being confirmed, `patience` how long an answer that reads through
-    may wait for the server, both in seconds. `publish` is called with each event of a subscription.
+    may wait for the server, both in seconds. `publish` is called with each event of a subscription, `hide` with each
+    new session key, which no log must show.
     """
 
     def __init__(
@@ -75,17 +77,22 @@ class SyncEngine:
         patience: float = 30.0,
         publish: Publish = lambda _name, _data, _keys: None,
         meter: Meter = NO_METER,
+        tracer: Tracer = ID_TRACER,
+        hide: Callable[[Secret], object] = lambda _secret: None,
     ) -> None:
         self._clock = clock
         self._store = store
         self._bound = bound
         self._meter = meter
         self._inbox = Inbox()
+        self._tracer = tracer
         self._rejected = 0
-        self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed, meter)
+        self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed, meter, hide=hide)
         self.subscriptions = Subscriptions()
         self._publisher = Publisher(store, publish)
-        context = FetchContext(fetch_settings, self.subscriptions, self.driver, store, self._inbox, clock, meter)
+        context = FetchContext(
+            fetch_settings, self.subscriptions, self.driver, store, self._inbox, clock, meter, tracer
+        )
         silence = Silence(context, self._publisher.missed)
         poller = Poller(context, silence)
         self._tracker = SubscriptionTracker(context, silence)
@@ -151,16 +158,20 @@ class SyncEngine:
         await self.fetcher.close()
         await self.driver.close()
         if clean:
-            log.info("stopped; nothing of ours is left on the server")
+            log.info("stopped; nothing of ours is left on the server", extra={"event": "service.stopped"})
         else:
-            log.warning("stopped (%.0f s at most); what is left on the server is removed at the next start", limit)
+            log.warning(
+                "stopped (%(limit).0f s at most); what is left on the server is removed at the next start",
+                {"limit": limit},
+                extra={"event": "service.stopped-dirty"},
+            )
 
     def _changed(self, old: State, new: State) -> None:
         # First the cause, then its consequences: contacts become stale behind this event.
         try:
             self._publisher.changed(old, new)
         except Exception:  # a bug in the events must not keep us from following the lifecycle
-            log.exception("subscription events: unexpected error, going on")
+            log.exception("subscription events: unexpected error, going on", extra={"event": "internal.error"})
         self._tracker.sync()
         if not self.driver.ever_logged_in and not self.refused.is_set():
             errors = [each.error for each in new.resources.values() if each.key.kind is Kind.APPLICATION]
@@ -173,7 +184,14 @@ class SyncEngine:
 
     def notified(self, notification: Notification, node: str) -> None:
         """See Engine."""
-        self._tracker.notified(notification.subscription_id, node)
+        ref = SubscriptionRef(node, notification.subscription_id)
+        with self._tracer.span("notification", self._inbox.trace(ref), subscription=ref.id, node=node):
+            log.debug(
+                "notification for subscription %(subscription)d%(_of_node)s",
+                {"subscription": ref.id, "node": node, "_of_node": f" of {node}" if node else ""},
+                extra={"event": "notification.came"},
+            )
+            self._tracker.notified(ref.id, node)
 
     def rejected(self) -> None:
         """See Engine."""
@@ -336,7 +354,7 @@ class SyncEngine:
             try:
                 await work()
             except Exception:
-                log.exception("%s: unexpected error, going on", name)
+                log.exception("%(part)s: unexpected error, going on", {"part": name}, extra={"event": "internal.error"})
                 await self._clock.sleep(1)
             else:
                 return

@@ -17,6 +17,7 @@ from pws_soap.lifecycle import Failure, FailureKind, failure_of
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
 from service.core.meter import ReadKind
 from service.core.presence.records import PutReport, ReadingStart, Source
+from service.core.tracing import current_trace
 from service.core.wakeup import in_turns
 from service.sync.fetch_context import FetchContext
 from service.sync.schedule import retry_pause
@@ -64,7 +65,13 @@ class Poller:
         self._subscriptions.counters.unattributed += len(presences) - len(answers)
         if contacts and not answers:
             raise UnexpectedReply("the reply names nobody who was asked for", operation="getPolledPresence")
-        return await in_turns(self.take_in_steps(tracked, answers, reading, Source.POLLED))
+        report = await in_turns(self.take_in_steps(tracked, answers, reading, Source.POLLED))
+        log.debug(
+            "%(feed)s: %(contacts)d polled, %(changed)d changed",
+            {"feed": tracked.feed, "contacts": len(contacts), "changed": len(report.changes)},
+            extra={"event": "poll.done"},
+        )
+        return report
 
     def take_in_steps(
         self, tracked: TrackedSubscription, presences: Sequence[Presence], reading: ReadingStart, source: Source
@@ -118,9 +125,9 @@ class Poller:
                 if report.changes and not tracked.announced:
                     self._subscriptions.counters.drift += len(report.changes)
                     log.warning(
-                        "%s: a sweep found %d contacts that differ from what was known",
-                        tracked.feed,
-                        len(report.changes),
+                        "%(feed)s: a sweep found %(contacts)d contacts that differ from what was known",
+                        {"feed": tracked.feed, "contacts": len(report.changes)},
+                        extra={"event": "sweep.drift"},
                     )
                 if not tracked.sweep_left:
                     tracked.sweep_due = self._clock.monotonic() + self._settings.reconcile_interval
@@ -198,7 +205,7 @@ class Poller:
             if tracked.key.node != node or tracked.fetch_failures:
                 continue
             if at_once:
-                self._inbox.mark(tracked.ref.id, tracked.ref.node)
+                self._inbox.mark(tracked.ref.id, tracked.ref.node, current_trace())
             else:
                 tracked.fetch_due = min(tracked.fetch_due, checks.due)
         self._subscriptions.wake()

@@ -9,6 +9,7 @@ from pws_soap.models import same_contact
 from service.core.callback_url import token_of
 from service.core.clock import Moment
 from service.core.meter import NotificationOutcome
+from service.core.tracing import current_trace
 from service.sync.fetch_context import FetchContext
 from service.sync.inbox import SubscriptionRef
 from service.sync.silence import Silence
@@ -57,7 +58,8 @@ class SubscriptionTracker:
     def notified(self, id: int, node: str) -> None:  # noqa: A002  # the notification's own word
         """A notification came."""
         moment = Moment.of(self._clock)
-        outcome = NotificationOutcome.COALESCED if self._inbox.mark(id, node) else NotificationOutcome.UNKNOWN
+        known = self._inbox.mark(id, node, current_trace())
+        outcome = NotificationOutcome.COALESCED if known else NotificationOutcome.UNKNOWN
         for tracked in self._subscriptions:
             if tracked.ref.id == id and node in {"", tracked.ref.node}:
                 if not tracked.announced:
@@ -122,7 +124,7 @@ class SubscriptionTracker:
             self._store.doubt(tracked.feed, why)
             for other in self._subscriptions:
                 if other.feed == tracked.feed:  # it is the newest now: one fetch, and it is sure again
-                    self._inbox.mark(other.ref.id, other.ref.node)
+                    self._inbox.mark(other.ref.id, other.ref.node, current_trace())
         for waiter in tracked.waiters:
             if not waiter.done():
                 waiter.set_exception(SubscriptionGone(LOST_MEANWHILE))

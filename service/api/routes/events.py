@@ -102,6 +102,7 @@ def router(context: Context, keep_alive: float) -> APIRouter:
         view = SubscriberView(context.reader, context.store, context.json, frames, wanted, who)
         subscriber = Subscriber(context.log, view, last_event_id or query.last_event_id or None, context.core.meter)
         slot = partial(context.authenticator.slots.take, context.authenticator.client(request, who), stream=True)
-        return EventStream(subscriber, slot, broadcast, context.authenticator, context.clock, keep_alive)
+        audited = context.audit.stream(request.scope, who, view.most_shown, slot)
+        return EventStream(subscriber, audited, broadcast, context.authenticator, context.clock, keep_alive)
 
     return routes

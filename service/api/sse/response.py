@@ -208,7 +208,11 @@ class StreamConnection:
             due = self._blocked_since + STALLED
             if now >= due:
                 if not self._has_stalled:
-                    _log.warning("%r: the client has read nothing for %.0f seconds; ended", self._subscriber, STALLED)
+                    _log.warning(
+                        "%(stream)r: the client has read nothing for %(seconds).0f seconds; ended",
+                        {"stream": self._subscriber, "seconds": STALLED},
+                        extra={"event": "stream.stalled"},
+                    )
                     self._subscriber.count_stall()
                 self._has_stalled = True
                 self._end()

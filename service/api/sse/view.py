@@ -137,6 +137,12 @@ class SubscriberView:
     def __repr__(self) -> str:
         return f"<SubscriberView of {self._who.name}>"
 
+    def most_shown(self) -> int:
+        """How many contacts are in its groups: so many it may show in time, whatever else the filter asks."""
+        if self._members is None:
+            return self._store.summary().contacts
+        return sum(self._store.get(key) is not None for key in self._members)
+
     async def everybody(self, log: EventLog) -> tuple[Sequence[GroupedSnapshot], int]:
         """All contacts, and the id as of which they are so; where many streams begin, one after the other."""
         async with self._frames.turn:

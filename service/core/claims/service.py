@@ -177,7 +177,7 @@ class ClaimService:
             try:
                 self._attend()
             except Exception:  # noqa: BLE001  # a bug must not end it: no lease would expire any more
-                _log.exception("unexpected error, going on")
+                _log.exception("unexpected error, going on", extra={"event": "internal.error"})
                 await self._clock.sleep(1.0)
             dues = [due for due in (self._allocator.next_due, self._coverage.next_due) if due is not None]
             pause = min(dues) - self._clock.monotonic() if dues else None

@@ -204,7 +204,7 @@ class EventLog:
             try:
                 await self.settle()
             except Exception:  # noqa: BLE001  a bug must not end the looking: nothing would become stale any more
-                _log.exception("unexpected error, going on")
+                _log.exception("unexpected error, going on", extra={"event": "internal.error"})
             await self._clock.sleep(GAP)
 
     def close(self) -> None:
@@ -294,7 +294,7 @@ class EventLog:
                     try:
                         follower(batch)
                     except Exception:  # noqa: BLE001  one broken follower must not cost the others an event
-                        _log.exception("a follower of events failed")
+                        _log.exception("a follower of events failed", extra={"event": "internal.error"})
         finally:
             self._handing = False
 

@@ -15,8 +15,10 @@ from pws_soap.client import PwsClient
 from pws_soap.errors import NO_DESCRIPTORS_LEFT, Unreachable
 from pws_soap.models import Presence, PresenceState, PresenceType
 from service.cli.command_line import run
-from service.cli.shared import hints, logs
+from service.cli.shared import hints
 from service.cli.shared.harmless import harmless_json, json_text, printable
+from service.logs import configuration as logs
+from service.logs.formatters import FORMAT, PrintableFormatter
 from tests.cli.configured import configure
 from tests.cli.conftest import CommandOffice
 
@@ -62,7 +64,7 @@ def test_what_prints_is_left_as_it_is() -> None:
 def test_a_log_line_is_one_line_without_controls(capsys: pytest.CaptureFixture[str]) -> None:
     """Its traceback has lines, and none of them has more."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logs.PrintableFormatter(logs.FORMAT))
+    handler.setFormatter(PrintableFormatter(FORMAT))
     logger = logging.getLogger("pws.test-of-harmless")
     logger.addHandler(handler)
     logger.propagate = False
@@ -87,13 +89,13 @@ def test_pws_serve_logs_so(monkeypatch: pytest.MonkeyPatch) -> None:
     level = logging.getLogger("pws").level
     logs.configure("info")
     logging.getLogger("pws").setLevel(level)
-    assert [type(handler.formatter) for handler in used] == [logs.PrintableFormatter]
+    assert [type(handler.formatter) for handler in used] == [PrintableFormatter]
 
 
 def test_lines_that_nobody_configured_are_guarded_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert logging.lastResort is not None
-    assert isinstance(logging.lastResort.formatter, logs.PrintableFormatter)
+    assert isinstance(logging.lastResort.formatter, PrintableFormatter)
     capsys.readouterr()
 
 
