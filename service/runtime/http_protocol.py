@@ -2,7 +2,7 @@
 
 A client, even one without a key, that sends half a request and then nothing would hold its connection for ever, and
 their number is limited. How much one may send, and what becomes of `Upgrade`, is decided for every socket of this
-project by `pws_soap.server.http.protocol`.
+project by `pws_soap.http_protocol`.
 
 Rules for HTTP/1.0 (RFC 9112): an answer is never chunked, it ends with the connection; and no client is told to
 continue. And one for a target with a host of its own, as proxies are sent it (`GET http://host/path`): that host
@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from pws_soap.server.http.protocol import BoundedHttpProtocol
+from pws_soap.http_protocol import BoundedHttpProtocol
 from service.access import authority
 from service.api.sse import at_once
 

@@ -3,6 +3,9 @@
 A request to change the protocol (`Upgrade: h2c`, as Java's client sends it with every request) is ignored, and the body
 behind it is read (RFC 9110, 7.8). And the head of a request is bounded: a client that sends a header without an end
 would fill the memory, and the parser copies an unfinished header with every piece of it that arrives.
+
+It stands by itself, so that the service's listener does not load the server's side of the protocol with it, which takes
+a third as long as FastAPI.
 """
 
 from __future__ import annotations
