@@ -62,7 +62,7 @@ class EventLog:
         self._about: frozenset[str] | None = None
         self._floor = store.revision
         self._last = store.revision
-        self._agenda = Agenda(reader.bound)
+        self._agenda = Agenda(reader.bound, store.keys)
         self._certain_of, self._certain_until = -1, 0.0
         self._followers: list[Follower] = []
         self._bells: dict[object, Bell] = {}
