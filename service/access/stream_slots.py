@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Final
 
 from service.access.errors import RequestRefused
@@ -36,17 +35,36 @@ class ConnectionSlots:
         """How many slots are held."""
         return self._taken.total()
 
-    @contextmanager
-    def take(self, client: str) -> Iterator[None]:
+    def take(self, client: str) -> AbstractContextManager[None]:
         """Hold a slot as long as the `with` lasts. `client` is a key's name or an address. Raises TooManyStreams."""
+        return _HeldSlot(self, client)
+
+    def enter(self, client: str) -> None:
+        """Take a slot. Raises TooManyStreams."""
         if self._taken[client] >= self._per_client:
             raise TooManyStreams("this client's", self._per_client)
         if self.taken >= self._limit:
             raise TooManyStreams("the service's", self._limit)
         self._taken[client] += 1
-        try:
-            yield
-        finally:
-            self._taken[client] -= 1
-            if not self._taken[client]:
-                del self._taken[client]
+
+    def leave(self, client: str) -> None:
+        """Give it back."""
+        self._taken[client] -= 1
+        if not self._taken[client]:
+            del self._taken[client]
+
+
+class _HeldSlot(AbstractContextManager[None]):
+    """A slot for as long as a `with` lasts: an object of few bytes, since a stream has it for hours."""
+
+    __slots__ = ("_client", "_slots")
+
+    def __init__(self, slots: ConnectionSlots, client: str) -> None:
+        self._slots = slots
+        self._client = client
+
+    def __enter__(self) -> None:
+        self._slots.enter(self._client)
+
+    def __exit__(self, *_error: object) -> None:
+        self._slots.leave(self._client)

@@ -25,7 +25,7 @@ from service.api.kept_answers import KeptAnswers
 from service.api.middleware.authentication import AuthenticationMiddleware
 from service.api.middleware.head import HeadMiddleware
 from service.api.middleware.limits import MAX_BODY, RequestLimits
-from service.api.middleware.long_answers import LongAnswers
+from service.api.middleware.long_answers import LongAnswers, finished
 from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
 from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
@@ -75,7 +75,7 @@ class Program:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or see to the lifespan."""
         taken = self._hot_lane.take(scope, receive, send)
-        await (self._framework(scope, receive, send) if taken is None else taken)
+        await (finished(self._framework, scope, receive, send) if taken is None else taken)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:

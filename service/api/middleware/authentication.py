@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.access.authentication import Authenticator
 from service.access.errors import KeyRequired, RequestRefused
 from service.api import paths, problems
+from service.api.middleware.long_answers import AlreadyEnded
 from service.core.callback_url import ROOT
 
 _PROTECTED: Final = "/v1/"
@@ -23,8 +24,8 @@ _FREE: Final = frozenset({"/livez", "/readyz"})
 _REVOKED: Final = KeyRequired("The key was revoked meanwhile")
 
 
-class _Revoked(OSError):
-    """The key was revoked while its request went on. An OSError: for the route it is as if the client had gone."""
+class _Revoked(AlreadyEnded):
+    """The key was revoked while its request went on."""
 
 
 def _check_host(connection: HTTPConnection) -> None:
