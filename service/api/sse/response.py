@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
@@ -127,13 +127,17 @@ class StreamConnection:
         """Send the body until the log is closed or the client goes. Raises NotRead."""
         self._send = send
         gone: asyncio.Task[None] | None = None
+        frames = self._subscriber.frames()
+        self._broadcast.join(self)
         try:
             async with asyncio.timeout(None) as self._lifetime:
                 if not self._call_when_gone(self._gone):
                     gone = asyncio.create_task(wait_for_disconnect(receive))
                     gone.add_done_callback(self._gone)
-                del receive
-                await self._write()
+                del receive, self._call_when_gone
+                async for piece in frames:
+                    await self._send_waiting(_body(piece))
+                await self._send_waiting({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             if self._has_stalled:
                 raise NotRead from None
@@ -142,22 +146,14 @@ class StreamConnection:
             if gone is not None:
                 gone.result()
         finally:
+            self._broadcast.leave(self)
             self._lifetime = None
             if self._unfinished is not None:
                 self._unfinished.close()
+            await frames.aclose()
             if gone is not None:
                 gone.cancel()
                 await asyncio.gather(gone, return_exceptions=True)
-
-    async def _write(self) -> None:
-        self._broadcast.join(self)
-        try:
-            async with aclosing(self._subscriber.frames()) as pieces:
-                async for piece in pieces:
-                    await self._send_waiting(_body(piece))
-            await self._send_waiting({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            self._broadcast.leave(self)
 
     async def _send_waiting(self, message: dict[str, object]) -> None:
         self._blocked_since = self._clock.monotonic()
