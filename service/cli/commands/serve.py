@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.shared import hangup, logs, output
-from service.cli.shared.garbage import collection_off
+from service.cli.shared.garbage import collection_off, leave_out_what_stays, no_full_collection
 from service.cli.shared.options import config_option, settings
 from service.cli.shared.signals import stop_at_signals
 from service.config import Config, ConfigError, load
+from service.core.clock import SystemClock
 
 if TYPE_CHECKING:
+    from service.core.presence.store import Store
     from service.runtime.assembly import Assembly
 
 log = logging.getLogger("pws.service")
@@ -112,13 +114,25 @@ async def _serve_alone(config: Config) -> str:
     for _, listening in beside:
         output.note(f"Listening for notifications alone on {_shown(listening)}")
     with stop_at_signals() as stop, _reload_at_hangup(assembly, config):
+        filling = asyncio.create_task(no_full_collection(_has_read_all(assembly.store), SystemClock()), name="garbage")
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
         try:
             await serve(assembly.app, sockets[0], stop, beside=beside, closing=assembly.let_go)
         finally:
             refused.cancel()
+            filling.cancel()
     return assembly.engine.refusal if assembly.engine.refused.is_set() else ""
+
+
+def _has_read_all(store: Store) -> Callable[[], bool]:
+    """Whether everybody who is watched has been read."""
+
+    def has_read_all() -> bool:
+        summary = store.summary()
+        return summary.read >= summary.contacts > 0
+
+    return has_read_all
 
 
 def _shown(listening: socket.socket) -> str:
@@ -173,6 +187,7 @@ async def _reload(assembly: Assembly, config: Config, known: tuple[str, ...]) ->
     for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
         contacts[gone] = ()
     changes = await assembly.engine.reload(contacts)
+    leave_out_what_stays()
     log_changes(
         [*changes.left, *(old for old, _ in changes.moved)],
         [*changes.came, *(new for _, new in changes.moved)],

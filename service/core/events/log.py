@@ -115,7 +115,7 @@ class EventLog:
     def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
         self.touch()
-        return list(self._agenda.snapshots([record.key for record in self._store.records()]))
+        return list(self._agenda.snapshots(self._store.ordered_keys()))
 
     def confirmed(self, snapshot: GroupedSnapshot) -> GroupedSnapshot:
         """The same, known to be true until later where it was confirmed since."""
