@@ -25,10 +25,11 @@ from service.core.engine import (
 )
 from service.core.presence.freshness import Level
 from service.core.presence.store import Store
-from service.core.wakeup import in_turns
+from service.core.wakeup import EndableWaits, in_turns
 from service.sync import status as reporting
 from service.sync.commands import Credentials
 from service.sync.driver import LifecycleDriver
+from service.sync.fetch_context import FetchContext
 from service.sync.fetcher import Fetcher
 from service.sync.inbox import Inbox
 from service.sync.poller import Poller
@@ -79,14 +80,15 @@ class SyncEngine:
         self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed)
         self.subscriptions = Subscriptions()
         self._publisher = Publisher(store, publish)
-        shared = fetch_settings, self.subscriptions, self.driver, store
-        silence = Silence(*shared, clock, self._publisher.missed)
-        poller = Poller(*shared, self._inbox, clock, silence)
-        self._tracker = SubscriptionTracker(*shared, self._inbox, clock, silence)
-        self.fetcher = Fetcher(*shared, self._inbox, clock, silence, poller)
+        context = FetchContext(fetch_settings, self.subscriptions, self.driver, store, self._inbox, clock)
+        silence = Silence(context, self._publisher.missed)
+        poller = Poller(context, silence)
+        self._tracker = SubscriptionTracker(context, silence)
+        self.fetcher = Fetcher(context, silence, poller)
         self._watchlist = Watchlist({})
         self._read_through = ReadThrough(self.refresh, patience)
         self._follower = StoreFollower(store)
+        self._requests = EndableWaits()
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server is not trusted: only the operator can mend it."""
@@ -123,6 +125,10 @@ class SyncEngine:
                 drop=filterfalse(self._watchlist.has, [*old, *left[part]]),
             )
             yield
+
+    def let_go(self) -> None:
+        """The service is about to stop: requests that wait for the server are refused now."""
+        self._requests.end()
 
     async def stop(self, limit: float) -> None:
         """Unsubscribe, unregister and log out, for `limit` seconds at most."""
@@ -169,7 +175,8 @@ class SyncEngine:
             raise NotAvailable(STOPPING)
         if not subscriptions:
             raise NotAvailable("no subscription is live", self._retry_after())
-        return await (self._fetch(subscriptions) if contacts is None else self._poll(subscriptions, contacts))
+        work = self._fetch(subscriptions) if contacts is None else self._poll(subscriptions, contacts)
+        return await self._requests.wait(work, NotAvailable(STOPPING))
 
     async def read(self, contacts: Sequence[str]) -> RefreshReport:
         """See Engine."""
