@@ -29,7 +29,7 @@ from service.api.kept_answers import KeptAnswers
 from service.api.middleware.authentication import AuthenticationMiddleware
 from service.api.middleware.head import HeadMiddleware
 from service.api.middleware.limits import MAX_BODY, RequestLimits
-from service.api.middleware.long_answers import LongAnswers
+from service.api.middleware.long_answers import LongAnswers, finished
 from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
 from service.api.routes import (
@@ -101,7 +101,7 @@ class Program:
         taken = self._hot_lane.take(scope, receive, send)
         rest = receive if taken is None else await taken
         if rest is not None:
-            await self._framework(scope, rest, send)
+            await finished(self._framework, scope, rest, send)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:

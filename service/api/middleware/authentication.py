@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.access.authentication import Authenticator
 from service.access.errors import KeyRequired, RequestRefused
 from service.api import paths, problems
+from service.api.middleware.long_answers import AlreadyEnded
 from service.core.callback_url import ROOT
 
 _PROTECTED: Final = "/v1/"
@@ -27,8 +28,8 @@ def _is_protected(path: str) -> bool:
     return path.startswith((_PROTECTED, f"{paths.METRICS}/")) or path == paths.METRICS
 
 
-class _Revoked(OSError):
-    """The key was revoked while its request went on. An OSError: for the route it is as if the client had gone."""
+class _Revoked(AlreadyEnded):
+    """The key was revoked while its request went on."""
 
 
 def _check_host(connection: HTTPConnection) -> None:

@@ -48,6 +48,22 @@ class Reason(StrEnum):
 class Subscriber:
     """One client's stream. `last_event_id` is what it sent, None where it begins."""
 
+    __slots__ = (
+        "_coalesced_until",
+        "_exact_until",
+        "_held",
+        "_log",
+        "_meter",
+        "_place",
+        "_quiet",
+        "_reason",
+        "_rest",
+        "_resumed",
+        "_sending",
+        "_view",
+        "_waiting",
+    )
+
     def __init__(
         self, log: EventLog, view: SubscriberView, last_event_id: str | None = None, meter: Meter = NO_METER
     ) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.shared import hangup, output
-from service.cli.shared.garbage import collection_off
+from service.cli.shared.garbage import collection_off, leave_out_what_stays, no_full_collection
 from service.cli.shared.notes import Notes
 from service.cli.shared.options import config_option, settings
 from service.cli.shared.signals import called_at, stop_at_signals
@@ -26,6 +26,7 @@ from service.logs import configuration as logs
 from service.logs.redaction import Redactor
 
 if TYPE_CHECKING:
+    from service.core.presence.store import Store
     from service.runtime.assembly import Assembly
     from service.runtime.service_manager import ServiceManager
 
@@ -155,14 +156,26 @@ async def _serve_alone(run: Run) -> str:
 
     with stop_at_signals() as stop, called_at("SIGUSR1", reopen), _reload_at_hangup(assembly, run, manager):
         informing = asyncio.create_task(manager.keep_informed(assembly.condition), name="service manager")
+        filling = asyncio.create_task(no_full_collection(_has_read_all(assembly.store), SystemClock()), name="garbage")
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
         try:
             await serve(assembly.app, sockets[0], stop, beside=beside, ready=manager.ready, closing=closing)
         finally:
             refused.cancel()
+            filling.cancel()
             informing.cancel()
     return assembly.engine.refusal if assembly.engine.refused.is_set() else ""
+
+
+def _has_read_all(store: Store) -> Callable[[], bool]:
+    """Whether everybody who is watched has been read."""
+
+    def has_read_all() -> bool:
+        summary = store.summary()
+        return summary.read >= summary.contacts > 0
+
+    return has_read_all
 
 
 def _shown(listening: socket.socket) -> str:
@@ -234,6 +247,7 @@ async def _reload(assembly: Assembly, run: Run, known: tuple[str, ...]) -> tuple
     for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
         contacts[gone] = ()
     changes = await assembly.engine.reload(contacts)
+    leave_out_what_stays()
     log_changes(
         [*changes.left, *(old for old, _ in changes.moved)],
         [*changes.came, *(new for _, new in changes.moved)],
