@@ -95,7 +95,7 @@ async def _serve(config: Config) -> str:
 async def _serve_alone(config: Config) -> str:
     from service.runtime.assembly import assemble
     from service.runtime.server import CannotStart, listen, serve
-    from service.runtime.service_manager import ServiceManager
+    from service.runtime.service_manager import ServiceManager, in_a_line
 
     sockets: list[socket.socket] = []
     try:
@@ -121,7 +121,9 @@ async def _serve_alone(config: Config) -> str:
         assembly.let_go()
 
     with stop_at_signals() as stop, _reload_at_hangup(assembly, config, manager):
-        informing = asyncio.create_task(manager.keep_informed(assembly.condition), name="service manager")
+        informing = asyncio.create_task(
+            manager.keep_informed(lambda: in_a_line(assembly.engine.status())), name="service manager"
+        )
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
         try:
