@@ -66,15 +66,15 @@ For a file that is there already: `pws config schema > pws.schema.json`, and add
 """
 SEE_ALSO: Final = {
     "server": "[Before the first start](service.md#before-the-first-start)",
-    "callback": "[Notifications on a listener of their own](service.md#notifications-on-a-listener-of-their-own)",
-    "http": "[Below a proxy's path](service.md#below-a-proxys-path)",
+    "callback": "[Notifications on a listener of their own](callback.md)",
+    "http": "[Below a proxy's path](proxy.md)",
     "state": "[The state file](service.md#what-is-left-at-the-server-and-the-state-file)",
-    "access": "[Access](service.md#access)",
-    "stream": "[Events](service.md#events)",
-    "history": "[History](service.md#history)",
-    "claims": "[Claims](service.md#claims)",
-    "available": "[Availability](service.md#availability)",
-    "keys": "[Access](service.md#access)",
+    "access": "[Access](access.md)",
+    "stream": "[Events](events.md)",
+    "history": "[History](events.md#history)",
+    "claims": "[Claims](claims.md)",
+    "available": "[Availability](availability.md)",
+    "keys": "[Access](access.md)",
 }
 """Where what a section is about is explained."""
 

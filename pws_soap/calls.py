@@ -149,6 +149,8 @@ class Calls:
         digest = await _with_pauses(digest_in_steps(reply.body))
         known = self._replies.known(request.body, digest)
         if known is None:
+            if len(reply.body) > envelope.SLICE:
+                await asyncio.sleep(0)  # the digest of a long reply was work enough for one turn
             known, lasting = await self._read(request, reply, session, asked)
             if lasting:
                 self._replies.keep(request.body, digest, known)

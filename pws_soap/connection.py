@@ -2,7 +2,7 @@
 
 A reply proves something about a request only if it cannot be the reply to another one. So a connection on which
 anything comes that nobody asked for, while it is idle or behind the end of a reply, is closed at once and never used
-again. HTTP itself is h11's business; asyncio carries the bytes.
+again. HTTP itself is h11's business, asyncio carries the bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import h11
 
@@ -23,6 +23,7 @@ _PIECES_PER_TURN: Final = 64
 """Chunks of a reply, or steps of a decompression, in one turn of the loop: about a millisecond."""
 _INFLATED_AT_ONCE: Final = 64 * 1024
 """Bytes that one step of a decompression gives at most."""
+_IN_THE_MIDDLE: Final = "closed in the middle of the reply"
 _GZIP: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
@@ -51,12 +52,34 @@ class RawReply:
     body: bytes = field(repr=False)
 
 
+class RequestHead(NamedTuple):
+    """The head of a request as h11 sees it, and its bytes."""
+
+    event: h11.Request
+    head: bytes
+
+    @classmethod
+    def of(cls, method: str, target: str, headers: list[tuple[str, str]]) -> RequestHead:
+        """h11 checks the head and writes it."""
+        event = h11.Request(method=method, target=target, headers=headers)
+        return cls(event, h11.Connection(h11.CLIENT).send(event) or b"")
+
+
+class Patience(NamedTuple):
+    """How long a reply may take, in seconds: until its next bytes come, and in all."""
+
+    piece: float
+    whole: float
+
+
 class Connection(asyncio.Protocol):
     """A connection. `ended` is called once when it is closed. `carried` names the operations of its replies so far."""
 
     def __init__(self, ended: Callable[[Connection], None]) -> None:
         self._ended = ended
-        self._http = h11.Connection(h11.CLIENT)
+        self._request: RequestHead
+        self._sent = b""
+        self._http: h11.Connection | None = None  # of the request under way, once its reply comes
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[RawReply] | None = None
         self._status = 0
@@ -66,8 +89,8 @@ class Connection(asyncio.Protocol):
         self._cap = 0
         self._inflate: zlib._Decompress | None = None
         self._informational = 0
-        self.received = asyncio.Event()
-        """Set whenever bytes of the reply come: a read time-out counts from the last of them."""
+        self.pieces = 0
+        """How often bytes of the reply under way have come."""
         self.replies = 0
         self.carried: set[str] = set()
 
@@ -89,24 +112,36 @@ class Connection(asyncio.Protocol):
         socket = self._transport.get_extra_info("socket")
         return socket is None or not _readable(socket.fileno())
 
-    async def ask(self, head: h11.Request, body: bytes, cap: int) -> RawReply:
-        """Send a request and read its reply, of at most `cap` bytes. Raises BrokenOff, NotHttp or TooLarge."""
+    async def ask(self, request: RequestHead, body: bytes, cap: int, patience: Patience) -> RawReply:
+        """Send a request and read its reply, of at most `cap` bytes.
+
+        Raises BrokenOff, NotHttp or TooLarge, and TimeoutError where no bytes come for too long, or not all of them.
+        """
         if self._transport is None or self._transport.is_closing() or self._waiter is not None:
             raise BrokenOff("closed by the server")
-        waiter: asyncio.Future[RawReply] = asyncio.get_running_loop().create_future()
-        self._waiter = waiter
-        self._body, self._squeezed, self._cap, self._inflate, self._informational = bytearray(), b"", cap, None, 0
-        out = self._http.send(head) or b""
-        if body:
-            out += self._http.send(h11.Data(data=body)) or b""
-        out += self._http.send(h11.EndOfMessage()) or b""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[RawReply] = loop.create_future()
+        self._waiter, self._request, self._sent, self._cap = waiter, request, body, cap
+        self._http, self.pieces = None, 0
+        self._body, self._squeezed, self._inflate, self._informational = bytearray(), b"", None, 0
+        self._timer = loop.call_later(patience.piece, self._look, patience, loop.time() + patience.whole, 0)
         try:
-            self._transport.write(out)
+            self._transport.write(request.head + body)
             return await waiter
         finally:
+            self._timer.cancel()
             self._waiter = None
             if not waiter.done() or waiter.cancelled() or waiter.exception() is not None:
                 self.abort()
+
+    def _look(self, patience: Patience, until: float, before: int) -> None:
+        """Give up if there are no more pieces than `before`, or the whole time is over."""
+        loop = asyncio.get_running_loop()
+        left = until - loop.time()
+        if self.pieces == before or left <= 0:
+            self._fail(TimeoutError())
+        else:
+            self._timer = loop.call_later(min(patience.piece, left), self._look, patience, until, self.pieces)
 
     def abort(self) -> None:
         """Close it at once."""
@@ -122,7 +157,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is None or self._waiter.done():
             self._reject()
             return
-        self.received.set()
+        self.pieces += 1
         self._feed(data)
 
     def eof_received(self) -> None:
@@ -138,8 +173,18 @@ class Connection(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         with self._told(data):
-            self._http.receive_data(data)
+            self._parser().receive_data(data)
             self._read()
+
+    def _parser(self) -> h11.Connection:
+        """The parser of the reply under way, which needs to know what was asked."""
+        if self._http is None:
+            self._http = h11.Connection(h11.CLIENT)
+            self._http.send(self._request.event)
+            if self._sent:
+                self._http.send(h11.Data(data=self._sent))
+            self._http.send(h11.EndOfMessage())
+        return self._http
 
     def _go_on(self) -> None:
         """Read on after a pause, unless the connection has ended meanwhile."""
@@ -158,11 +203,11 @@ class Connection(asyncio.Protocol):
             if self._squeezed:
                 self._inflate_some()
                 continue
-            event = self._http.next_event()
+            event = self._parser().next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
                 return
             if isinstance(event, h11.EndOfMessage):
-                self._finish()
+                self._end()
                 return
             self._take(event)
         if self._transport is not None:
@@ -175,10 +220,11 @@ class Connection(asyncio.Protocol):
         try:
             yield
         except h11.RemoteProtocolError as error:
-            begun, _ = self._http.trailing_data
+            http = self._parser()
+            begun, _ = http.trailing_data
             if not data and (not begun or begun.startswith(b"HTTP/")):
-                middle = begun or self._body or self._http.their_state is not h11.SEND_RESPONSE
-                self._fail(BrokenOff("closed in the middle of the reply" if middle else "closed without a reply"))
+                middle = begun or self._body or http.their_state is not h11.SEND_RESPONSE
+                self._fail(BrokenOff(_IN_THE_MIDDLE if middle else "closed without a reply"))
             else:
                 self._fail(NotHttp(str(error).partition(":")[0].partition("(")[0].strip()[:80]))
             self.abort()
@@ -204,7 +250,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._keep(event.data)
         elif isinstance(event, h11.ConnectionClosed):
-            raise h11.RemoteProtocolError("closed in the middle of the reply")
+            raise h11.RemoteProtocolError(_IN_THE_MIDDLE)
 
     def _inflate_some(self) -> None:
         """Undo the next bit of a compression: so many bytes at a time, however small it was."""
@@ -223,15 +269,22 @@ class Connection(asyncio.Protocol):
             raise TooLarge
         self._body += data
 
-    def _finish(self) -> None:
+    def _end(self) -> None:
+        """h11 has found the end of the reply."""
         if self._inflate is not None and not self._inflate.eof:
             self._fail(BrokenOff("the compressed reply is incomplete"))
             self.abort()
             return
-        self.replies += 1
-        reply = RawReply(self._status, self._headers, bytes(self._body))
-        behind, _ = self._http.trailing_data
+        http, body = self._parser(), bytes(self._body)
         self._body = bytearray()
+        behind, _ = http.trailing_data
+        lasts = http.their_state is h11.DONE and http.our_state is h11.DONE
+        self._finish(RawReply(self._status, self._headers, body), behind=bool(behind), lasts=lasts)
+
+    def _finish(self, reply: RawReply, *, behind: bool, lasts: bool) -> None:
+        """The reply is whole; `behind`: bytes came behind it. `lasts`: the connection may carry another one."""
+        self.replies += 1
+        self._http = None
         if behind and self.replies > 1:  # the first of them may be an earlier reply that came twice
             self._fail(NotHttp("more than one reply came to one request"))
         waiter, self._waiter = self._waiter, None
@@ -239,9 +292,7 @@ class Connection(asyncio.Protocol):
             waiter.set_result(reply)
         if behind:
             self._reject()
-        elif self._http.their_state is h11.DONE and self._http.our_state is h11.DONE:
-            self._http.start_next_cycle()
-        else:
+        elif not lasts:
             self.abort()
 
     def _fail(self, error: Exception) -> None:

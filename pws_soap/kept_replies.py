@@ -62,8 +62,9 @@ class KeptReplies:
 
 def digest_in_steps(reply: bytes) -> Generator[None, None, bytes]:
     """The digest of a reply, with a yield after each part of a long one."""
-    made = sha256(reply[:_PART])
+    view = memoryview(reply)  # a part of it is no copy
+    made = sha256(view[:_PART])
     for at in range(_PART, len(reply), _PART):
         yield
-        made.update(reply[at : at + _PART])
+        made.update(view[at : at + _PART])
     return made.digest()

@@ -18,14 +18,14 @@ import os
 import socket
 import ssl
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import aiohappyeyeballs
-import h11
 
 from pws_soap import certificate
-from pws_soap.connection import BrokenOff, Connection, NotHttp, RawReply, TooLarge
+from pws_soap.connection import BrokenOff, Connection, NotHttp, Patience, RequestHead, TooLarge
 from pws_soap.errors import (
     NO_DESCRIPTORS_LEFT,
     ArgumentError,
@@ -52,6 +52,8 @@ _KEPT: Final = 75.0
 """Seconds for which an idle connection is kept."""
 _MOST_IDLE: Final = 2
 """At most this many idle connections are kept for another operation; more would occupy the server's threads."""
+_MAX_HEADS: Final = 256
+"""Heads of requests that are kept, of some hundred bytes each: most requests are made again and again."""
 _TOTAL_PER_READ: Final = 4
 """A whole call may take this many read time-outs, so that a server that sends single bytes cannot hold it for ever."""
 
@@ -63,6 +65,17 @@ def _no_descriptors_left() -> bool:
     except OSError as error:
         return error.errno in NO_DESCRIPTORS
     return False
+
+
+@lru_cache(maxsize=_MAX_HEADS)
+def _head(method: str, url: str, headers: tuple[tuple[str, str], ...], length: int) -> RequestHead:
+    """The head of a request with a body of that length. There is no secret in it."""
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    lines = [("Host", parts.netloc), *_HEADERS, *headers]
+    if method == "POST":
+        lines.append(("Content-Length", str(length)))
+    return RequestHead.of(method, target, lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,7 @@ class HttpTransport:
         self._trust = trust
         self._tls = trust.context() if trust.ca_file is not None or trust.fingerprint is not None else None
         self._read_timeout = read_timeout
+        self._patience = Patience(read_timeout, _TOTAL_PER_READ * read_timeout)
         self._connect_timeout = connect_timeout
         self._max_reply_bytes = max_reply_bytes
         self._free = asyncio.Semaphore(max_connections)
@@ -148,18 +162,14 @@ class HttpTransport:
     async def _request(self, method: str, url: str, body: bytes, headers: dict[str, str], operation: str) -> Reply:
         parts = urlsplit(url)
         node = parts.netloc
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = [("Host", node), *_HEADERS, *headers.items()]
-        if method == "POST":
-            lines.append(("Content-Length", str(len(body))))
-        head = h11.Request(method=method, target=target, headers=lines)
+        request = _head(method, url, tuple(headers.items()), len(body))
         async with self._free:
             connection = self._kept(operation) or await self._open(url, operation)
             self._busy.add(connection)
             try:
-                raw = await self._within_time(connection, head, body)
+                raw = await connection.ask(request, body, self._max_reply_bytes, self._patience)
             except BrokenOff as error:
-                first = parts.scheme == "https" and not connection.replies and not connection.received.is_set()
+                first = parts.scheme == "https" and not connection.replies and not connection.pieces
                 if first and (failed := await self._refused_late(url, operation)):
                     raise failed from None
                 raise Disconnected(f"the connection broke: {error}"[:200], node=node, operation=operation) from None
@@ -179,34 +189,19 @@ class HttpTransport:
             raise UnexpectedReply(message, node=node, operation=operation)
         return Reply(raw.status, raw.body)
 
-    async def _within_time(self, connection: Connection, head: h11.Request, body: bytes) -> RawReply:
-        """The reply, where each piece comes within the read time-out and all of it within a few times that."""
-        async with asyncio.timeout(_TOTAL_PER_READ * self._read_timeout):
-            asked = asyncio.ensure_future(connection.ask(head, body, self._max_reply_bytes))
-            try:
-                while True:
-                    connection.received.clear()
-                    done, _ = await asyncio.wait({asked}, timeout=self._read_timeout)
-                    if done:
-                        return asked.result()
-                    if not connection.received.is_set():
-                        raise TimeoutError
-            finally:
-                if not asked.done():
-                    asked.cancel()
-                    connection.abort()
-
     # Connections
 
     def _kept(self, operation: str) -> Connection | None:
         """The connection that was used last of those that have not carried the operation yet."""
         now = asyncio.get_running_loop().time()
         for connection in reversed([*self._idle]):
-            if now - self._idle[connection] > _KEPT or not connection.is_open or not connection.is_silent:
+            if now - self._idle[connection] > _KEPT or not connection.is_open:
                 self._drop(connection)
             elif operation not in connection.carried:
-                del self._idle[connection]
-                return connection
+                if connection.is_silent:
+                    del self._idle[connection]
+                    return connection
+                self._drop(connection)
         return None
 
     def _put_back(self, connection: Connection, operation: str) -> None:
@@ -276,6 +271,14 @@ class HttpTransport:
     async def _connected(self, host: str, port: int, *, secure: bool) -> Connection:
         loop = asyncio.get_running_loop()
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if (
+            not secure and len(addresses) == 1 and addresses[0][0] is socket.AF_INET
+        ):  # nothing to race, in half the time
+            family, _, protocol, _, (address, *_) = addresses[0]
+            _, connection = await loop.create_connection(
+                self._made, str(address), port, family=family, proto=protocol, flags=socket.AI_NUMERICHOST
+            )
+            return connection
         found = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=0.25, interleave=1)
         try:
             if not secure:

@@ -71,7 +71,8 @@ def step(state: State, event: Event, now: float) -> tuple[State, list[Command]]:
             work.call_reported(event)
         case Removed():
             work.removed(event)
-    work.settle()
+    if work.state is not state or not isinstance(event, CallReported):
+        work.settle()  # a report that says nothing new leaves what is due to the next tick: there are many of them
     return work.state, work.commands
 
 

@@ -6,6 +6,7 @@ And waiting for others that can be ended from outside, as when the service stops
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Generator
 from typing import TypeVar, overload
 
@@ -34,6 +35,40 @@ async def sleep_until_woken(woken: asyncio.Event, clock: Clock, seconds: float |
     finally:
         timer.remove_done_callback(time_is_over)
         timer.cancel()
+
+
+class Alarm:
+    """Sets `woken` when a moment of the clock has come.
+
+    A moment that is put off does not move it: it rings at the earlier one, once too often, which costs less than a new
+    timer each time. To be used by one task, which cancels it in the end.
+    """
+
+    def __init__(self, woken: asyncio.Event, clock: Clock) -> None:
+        self._woken = woken
+        self._clock = clock
+        self._due = math.inf
+        self._timer: asyncio.Task[None] | None = None
+
+    def set(self, due: float | None) -> None:
+        """Ring at the monotonic moment `due` at the latest, or a millisecond from now where that is later."""
+        if due is None or due >= self._due:
+            return
+        self.cancel()
+        self._due = due
+        self._timer = asyncio.create_task(self._ring(max(0.001, due - self._clock.monotonic())))
+
+    def cancel(self) -> None:
+        """Do not ring."""
+        self._due = math.inf
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _ring(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._due, self._timer = math.inf, None
+        self._woken.set()
 
 
 @overload

@@ -9,6 +9,7 @@ from service.core.claims.leases import LeaseTable
 from service.core.claims.service import ClaimRules, ClaimService
 from service.core.clock import Clock
 from service.core.events.history import History
+from service.core.events.kept_counts import KeptCounts
 from service.core.events.log import DEFAULT_SIZE, EventLog
 from service.core.events.trends import Trends
 from service.core.presence.availability import Availability
@@ -20,7 +21,7 @@ from service.core.presence.store import Store
 class Core:
     """The parts, which belong together. `log.run()`, `claim_service.run()` and `trends.run()` are the caller's to run.
 
-    `leases` says who is held, `claim_service` claims people.
+    `leases` says who is held, `claim_service` claims people, `counts` says how many are in which state.
     """
 
     store: Store
@@ -30,6 +31,7 @@ class Core:
     claim_service: ClaimService
     clock: Clock
     history: History
+    counts: KeptCounts
     trends: Trends
 
     @classmethod
@@ -54,9 +56,11 @@ class Core:
         leases = LeaseTable(clock)
         reader = Reader(store, clock, bound, groups, availability, leases)
         log = EventLog(store, reader, clock, events)
+        leases.listen(log.suspect)
         claim_service = ClaimService(store, reader, log, clock, leases, rules or ClaimRules())
         history = History(clock) if history is None else history
         history.follow(log)
+        counts = KeptCounts(store, reader, log, clock)
         trends = Trends(clock, groups) if trends is None else trends
         trends.follow(log)
-        return cls(store, reader, log, leases, claim_service, clock, history, trends)
+        return cls(store, reader, log, leases, claim_service, clock, history, counts, trends)

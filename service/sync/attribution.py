@@ -14,6 +14,8 @@ _SHOWN: Final = 60
 
 def unattributed(tracked: TrackedSubscription, presences: Sequence[Presence]) -> list[Presence]:
     """The entries that name nobody whom the subscription carries, or may ever have carried."""
+    if presences is tracked.attributed:
+        return []
     if tracked.subscription.contacts.issuperset([each.contact for each in presences]):  # nearly always
         return []
     return [each for each in presences if not each.contact or not tracked.may_carry(each.contact)]

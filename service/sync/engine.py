@@ -29,6 +29,7 @@ from service.core.wakeup import EndableWaits, in_turns
 from service.sync import status as reporting
 from service.sync.commands import Credentials
 from service.sync.driver import LifecycleDriver
+from service.sync.fetch_context import FetchContext
 from service.sync.fetcher import Fetcher
 from service.sync.inbox import Inbox
 from service.sync.poller import Poller
@@ -79,11 +80,11 @@ class SyncEngine:
         self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed)
         self.subscriptions = Subscriptions()
         self._publisher = Publisher(store, publish)
-        shared = fetch_settings, self.subscriptions, self.driver, store
-        silence = Silence(*shared, clock, self._publisher.missed)
-        poller = Poller(*shared, self._inbox, clock, silence)
-        self._tracker = SubscriptionTracker(*shared, self._inbox, clock, silence)
-        self.fetcher = Fetcher(*shared, self._inbox, clock, silence, poller)
+        context = FetchContext(fetch_settings, self.subscriptions, self.driver, store, self._inbox, clock)
+        silence = Silence(context, self._publisher.missed)
+        poller = Poller(context, silence)
+        self._tracker = SubscriptionTracker(context, silence)
+        self.fetcher = Fetcher(context, silence, poller)
         self._watchlist = Watchlist({})
         self._read_through = ReadThrough(self.refresh, patience)
         self._follower = StoreFollower(store)

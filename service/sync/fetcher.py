@@ -26,22 +26,17 @@ from functools import partial
 from pws_soap.errors import PwsError
 from pws_soap.lifecycle import LOST_OF, Failure, FailureKind, failure_of
 from pws_soap.models import Presence
-from service.core.clock import Clock
 from service.core.presence.records import PutReport, ReadingStart, Source
-from service.core.presence.store import Store
-from service.core.wakeup import in_turns, sleep_until_woken
+from service.core.wakeup import Alarm, in_turns
 from service.sync import attribution
-from service.sync.driver import LifecycleDriver
-from service.sync.inbox import Inbox
+from service.sync.fetch_context import FetchContext
 from service.sync.poller import Poller
 from service.sync.schedule import Candidate, Limits, Work, decide
 from service.sync.silence import Silence
 from service.sync.subscriptions import (
     LOST_MEANWHILE,
-    FetchSettings,
     FetchTarget,
     SubscriptionGone,
-    Subscriptions,
     TrackedSubscription,
 )
 
@@ -49,29 +44,17 @@ log = logging.getLogger("pws.fetch")
 
 
 class Fetcher:
-    """Fetches `subscriptions` as they come due, and has the poller read again what is in doubt."""
+    """Fetches the subscriptions of a context as they come due, and has the poller read again what is in doubt."""
 
-    def __init__(
-        self,
-        settings: FetchSettings,
-        subscriptions: Subscriptions,
-        driver: LifecycleDriver,
-        store: Store,
-        inbox: Inbox,
-        clock: Clock,
-        silence: Silence,
-        poller: Poller,
-    ) -> None:
-        self._settings = settings
-        self._subscriptions = subscriptions
-        self._driver = driver
-        self._store = store
-        self._inbox = inbox
-        self._clock = clock
+    def __init__(self, context: FetchContext, silence: Silence, poller: Poller) -> None:
+        self._settings, self._subscriptions, self._driver = context.settings, context.subscriptions, context.driver
+        self._store, self._inbox, self._clock = context.store, context.inbox, context.clock
         self._silence = silence
         self._poller = poller
         self._limits = Limits(
-            settings.max_parallel, sweeps=settings.reconcile_interval > 0, heartbeats=settings.heartbeat_interval > 0
+            self._settings.max_parallel,
+            sweeps=self._settings.reconcile_interval > 0,
+            heartbeats=self._settings.heartbeat_interval > 0,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,31 +64,39 @@ class Fetcher:
         self._silence.suspect(tracked, report)
         return report
 
-    async def fetch(self, tracked: TrackedSubscription) -> int:
+    def fetch(self, tracked: TrackedSubscription) -> asyncio.Future[int]:
         """Fetch a subscription now; how many contacts changed. A fetch that has not begun yet serves many callers.
 
-        Raises SubscriptionGone when the subscription is no longer there, or the error of the fetch; while it is backing
-        off after one, SubscriptionGone with that error, so that nobody can make us hammer.
+        Fails with SubscriptionGone when the subscription is no longer there, or the error of the fetch; while it is
+        backing off after one, SubscriptionGone with that error, so that nobody can make us hammer.
         """
-        if not self._subscriptions.holds(tracked):
-            raise SubscriptionGone(LOST_MEANWHILE)
-        if tracked.fetch_failures and tracked.fetch_due > self._clock.monotonic():
-            raise SubscriptionGone(tracked.last_error or "backing off")
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        tracked.waiters.append(done)
-        self._inbox.mark(tracked.ref.id, tracked.ref.node)
-        self._subscriptions.wake()
-        return await done
+        if not self._subscriptions.holds(tracked):
+            done.set_exception(SubscriptionGone(LOST_MEANWHILE))
+        elif tracked.fetch_failures and tracked.fetch_due > self._clock.monotonic():
+            done.set_exception(SubscriptionGone(tracked.last_error or "backing off"))
+        else:
+            tracked.waiters.append(done)
+            self._inbox.mark(tracked.ref.id, tracked.ref.node)
+            self._subscriptions.wake()
+        return done
 
     # Time
 
     async def run(self) -> None:
         """Start what is due, until cancelled."""
-        while True:
-            self._subscriptions.woken.clear()
-            due = self._start()
-            pause = None if due is None else max(0.001, due - self._clock.monotonic())
-            await sleep_until_woken(self._subscriptions.woken, self._clock, pause)
+        woken = self._subscriptions.woken
+        alarm = Alarm(woken, self._clock)
+        try:
+            while True:
+                woken.clear()
+                alarm.set(self._start())
+                if woken.is_set():
+                    await asyncio.sleep(0)
+                else:
+                    await woken.wait()
+        finally:
+            alarm.cancel()
 
     async def close(self) -> None:
         """End all fetches."""
@@ -228,6 +219,7 @@ class Fetcher:
     ) -> int | None:
         """Take a reply in; how many contacts changed. None where the subscription was lost on the way: the rest of the
         reply counts as little as one that comes after the loss, and what was taken in is doubted with the feed."""
+        presences = self._store.repeated(presences) or presences
         unattributed = attribution.unattributed(tracked, presences)
         if unattributed:  # nothing of this reply is called live, not between two steps of it either
             self._doubt_all(tracked, unattributed)
@@ -235,6 +227,8 @@ class Fetcher:
         report = await in_turns(steps, partial(self._subscriptions.holds, tracked))
         if report is None:
             return None
+        # Whoever the subscription does not carry is in doubt by now: such a reply is none that can be repeated.
+        tracked.attributed = () if unattributed else self._store.repeated(presences) or ()
         is_newest = self._subscriptions.is_newest(tracked)
         if unattributed:
             self._found_unattributed(tracked, unattributed)

@@ -15,15 +15,12 @@ from pws_soap import lifecycle
 from pws_soap.errors import PwsError, UnexpectedReply
 from pws_soap.lifecycle import Failure, FailureKind, failure_of
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
-from service.core.clock import Clock
 from service.core.presence.records import PutReport, ReadingStart, Source
-from service.core.presence.store import Store
 from service.core.wakeup import in_turns
-from service.sync.driver import LifecycleDriver
-from service.sync.inbox import Inbox
+from service.sync.fetch_context import FetchContext
 from service.sync.schedule import retry_pause
 from service.sync.silence import Silence
-from service.sync.subscriptions import FetchSettings, Subscriptions, TrackedSubscription
+from service.sync.subscriptions import TrackedSubscription
 
 log = logging.getLogger("pws.fetch")
 
@@ -38,24 +35,11 @@ class _Checks:
 
 
 class Poller:
-    """Reads contacts with getPolledPresence through the sessions of `subscriptions`."""
+    """Reads contacts with getPolledPresence through the sessions of the subscriptions."""
 
-    def __init__(
-        self,
-        settings: FetchSettings,
-        subscriptions: Subscriptions,
-        driver: LifecycleDriver,
-        store: Store,
-        inbox: Inbox,
-        clock: Clock,
-        silence: Silence,
-    ) -> None:
-        self._settings = settings
-        self._subscriptions = subscriptions
-        self._driver = driver
-        self._store = store
-        self._inbox = inbox
-        self._clock = clock
+    def __init__(self, context: FetchContext, silence: Silence) -> None:
+        self._settings, self._subscriptions, self._driver = context.settings, context.subscriptions, context.driver
+        self._store, self._inbox, self._clock = context.store, context.inbox, context.clock
         self._silence = silence
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._checks: defaultdict[str, _Checks] = defaultdict(_Checks)  # by node
@@ -96,6 +80,8 @@ class Poller:
 
     def _others(self, tracked: TrackedSubscription, presences: Sequence[Presence]) -> list[str]:
         """The contacts of a reply that the subscription does not carry, or that are not read through it."""
+        if presences is tracked.attributed:
+            return []
         feed = self._store.keys(tracked.feed)
         names = [each.contact for each in presences]
         if tracked.subscription.contacts.issuperset(names) and all(map(feed.__contains__, names)):  # nearly always

@@ -14,12 +14,10 @@ from typing import Final
 
 from pws_soap import lifecycle
 from pws_soap.lifecycle import Key
-from service.core.clock import Clock
 from service.core.presence.freshness import default_bound
 from service.core.presence.records import PutReport
-from service.core.presence.store import Store
-from service.sync.driver import LifecycleDriver
-from service.sync.subscriptions import FetchSettings, Subscriptions, TrackedSubscription
+from service.sync.fetch_context import FetchContext
+from service.sync.subscriptions import TrackedSubscription
 
 log = logging.getLogger("pws.fetch")
 
@@ -36,20 +34,9 @@ class Silence:
     `missed` is called for the first change that came without a notification, once in each series of them.
     """
 
-    def __init__(
-        self,
-        settings: FetchSettings,
-        subscriptions: Subscriptions,
-        driver: LifecycleDriver,
-        store: Store,
-        clock: Clock,
-        missed: Callable[[Key], None] = lambda _key: None,
-    ) -> None:
-        self._settings = settings
-        self._subscriptions = subscriptions
-        self._driver = driver
-        self._store = store
-        self._clock = clock
+    def __init__(self, context: FetchContext, missed: Callable[[Key], None] = lambda _key: None) -> None:
+        self._settings, self._subscriptions, self._driver = context.settings, context.subscriptions, context.driver
+        self._store, self._clock = context.store, context.clock
         self._missed = missed
 
     def expect_first(self, tracked: TrackedSubscription, now: float) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from pws_soap.lifecycle import Key
-from pws_soap.models import Secret, Session, same_contact
+from pws_soap.models import Presence, Secret, Session, same_contact
 from service.core.clock import Moment
 from service.sync.inbox import SubscriptionRef
 
@@ -128,6 +128,8 @@ class TrackedSubscription:
     missed: int = 0
     """Changes that came without a notification since the last one that came with one."""
     missed_since: float = 0.0
+    attributed: Sequence[Presence] = ()
+    """The last reply all of which was about contacts that it carries, as the store keeps it; until these change."""
     waiters: list[asyncio.Future[int]] = field(default_factory=list)
 
     @property

@@ -7,42 +7,26 @@ import random
 from pws_soap.lifecycle import Key
 from pws_soap.models import same_contact
 from service.core.callback_url import token_of
-from service.core.clock import Clock, Moment
-from service.core.presence.store import Store
-from service.sync.driver import LifecycleDriver
-from service.sync.inbox import Inbox, SubscriptionRef
+from service.core.clock import Moment
+from service.sync.fetch_context import FetchContext
+from service.sync.inbox import SubscriptionRef
 from service.sync.silence import Silence
 from service.sync.subscriptions import (
     LOST_MEANWHILE,
     FailingFeed,
-    FetchSettings,
     LiveSubscription,
     SubscriptionGone,
-    Subscriptions,
     TrackedSubscription,
     feed_of,
 )
 
 
 class SubscriptionTracker:
-    """Keeps `subscriptions` equal to those of the lifecycle that can be fetched."""
+    """Keeps the subscriptions of a context equal to those of the lifecycle that can be fetched."""
 
-    def __init__(
-        self,
-        settings: FetchSettings,
-        subscriptions: Subscriptions,
-        driver: LifecycleDriver,
-        store: Store,
-        inbox: Inbox,
-        clock: Clock,
-        silence: Silence,
-    ) -> None:
-        self._settings = settings
-        self._subscriptions = subscriptions
-        self._driver = driver
-        self._store = store
-        self._inbox = inbox
-        self._clock = clock
+    def __init__(self, context: FetchContext, silence: Silence) -> None:
+        self._settings, self._subscriptions, self._driver = context.settings, context.subscriptions, context.driver
+        self._store, self._inbox, self._clock = context.store, context.inbox, context.clock
         self._silence = silence
         self._random = random.Random()  # noqa: S311  # spreads sweeps, guards nothing
 
@@ -60,7 +44,7 @@ class SubscriptionTracker:
                 # What joins is notified from now on, what leaves no longer: what was read of either does not count.
                 self._store.doubt_contacts(now.contacts ^ before.contacts, "its subscription was just altered")
                 tracked.poll_soon()
-            tracked.subscription = now
+            tracked.subscription, tracked.attributed = now, ()
             gone = (before.contacts | before.perhaps) - now.contacts - now.perhaps
             tracked.once.update(map(same_contact, gone))
         for key, subscription in live.items():

@@ -35,14 +35,31 @@ def test_the_configuration_in_the_readme_loads(readme: str, tmp_path: Path) -> N
     assert config.watch[0].contacts == ("joe@example.com", "rita@example.com", "carlotta@example.org")
 
 
-def test_the_readme_names_every_command_that_there_is(readme: str) -> None:
-    told = re.findall(r"^\| `pws (\w+)", readme, re.MULTILINE)
+def test_the_page_of_commands_names_every_one_that_there_is() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    told = re.findall(r"^\| `pws (\w+)", page, re.MULTILINE)
     assert told == list(COMMANDS)
 
 
-def test_the_links_lead_somewhere(readme: str) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", readme):
-        assert (ROOT / target).is_file(), target
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*/README.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_links_lead_somewhere(page: Path) -> None:
+    """Files that there are, and headings in them."""
+    text = re.sub(r"(?ms)^ *```.*?^ *```|`[^`\n]*`", "", page.read_text("utf-8"))
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", text):
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, anchor
+
+
+def test_every_page_is_found_from_the_readme(readme: str) -> None:
+    """By the table at its end, or by the page about running the service."""
+    told = readme + (ROOT / "docs" / "service.md").read_text("utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"{page.name})" not in told] == []
 
 
 def test_the_recipes_name_files_that_there_are() -> None:
@@ -58,12 +75,3 @@ def test_the_page_of_keys_is_that_of_the_settings_model() -> None:
     script = ROOT / "docs" / "configuration.py"
     done = subprocess.run([sys.executable, str(script), "-"], capture_output=True, check=True, cwd=ROOT)
     assert done.stdout.decode("utf-8") == script.with_suffix(".md").read_text("utf-8")
-
-
-def test_the_links_of_the_page_of_keys_lead_somewhere() -> None:
-    page = ROOT / "docs" / "configuration.md"
-    links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text("utf-8"))
-    assert len(links) > 20
-    for target, anchor in links:
-        headings = re.findall(r"^#+ (.*)$", (page.parent / (target or page.name)).read_text("utf-8"), re.MULTILINE)
-        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, anchor

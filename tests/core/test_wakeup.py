@@ -1,61 +1,70 @@
-"""Waiting that can be ended from outside."""
+"""An alarm rings when its moment has come, on an event loop whose time jumps."""
 
 from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from service.core.wakeup import EndableWaits
-
-
-class Ended(Exception):
-    """What a wait raises that was ended."""
+from service.core.wakeup import Alarm
+from tests.support.virtual_time import LoopClock, run
 
 
-async def test_work_that_ends_by_itself_is_returned_or_raised() -> None:
-    waits = EndableWaits()
+def ringing(*moments: float | None) -> float:
+    """Seconds until an alarm rings that is set to these moments, one after the other."""
 
-    async def work() -> int:
-        await asyncio.sleep(0)
-        return 7
+    async def story() -> float:
+        clock, woken = LoopClock(), asyncio.Event()
+        start = clock.monotonic()
+        alarm = Alarm(woken, clock)
+        for moment in moments:
+            alarm.set(None if moment is None else start + moment)
+        await woken.wait()
+        alarm.cancel()
+        return round(clock.monotonic() - start, 6)
 
-    async def fails() -> int:
-        raise TimeoutError("its own")
-
-    assert await waits.wait(work(), Ended()) == 7
-    with pytest.raises(TimeoutError, match="its own"):
-        await waits.wait(fails(), Ended())
-
-
-async def test_all_that_wait_are_let_go_and_their_work_is_cancelled() -> None:
-    """Those who come later too, at their first wait."""
-    waits, cancelled = EndableWaits(), []
-
-    async def work(number: int) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(number)
-            raise
-
-    waiting = [asyncio.create_task(waits.wait(work(number), Ended())) for number in range(3)]
-    await asyncio.sleep(0)
-    waits.end()
-    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
-    assert [type(each) for each in ended] == [Ended] * 3
-    with pytest.raises(Ended):
-        await asyncio.wait_for(waits.wait(work(3), Ended()), 10)
-    assert sorted(cancelled) == [0, 1, 2, 3]
+    return run(story())
 
 
-async def test_a_client_that_goes_away_ends_its_own_wait_alone() -> None:
-    waits = EndableWaits()
-    waiting = [asyncio.create_task(waits.wait(asyncio.Event().wait(), Ended())) for _ in range(2)]
-    await asyncio.sleep(0)
-    waiting[0].cancel()
-    await asyncio.wait(waiting[:1])
-    assert (waiting[0].cancelled(), waiting[1].done()) == (True, False)
-    waits.end()
-    with pytest.raises(Ended):
-        await asyncio.wait_for(waiting[1], 10)
+def test_alarm_rings_at_its_moment() -> None:
+    assert ringing(5.0) == 5.0
+
+
+def test_an_earlier_moment_is_rung_at() -> None:
+    assert ringing(5.0, 3.0) == 3.0
+
+
+def test_a_later_moment_is_left_to_the_next_look() -> None:
+    """Who is rung sets it anew, so that nothing is missed."""
+    assert ringing(5.0, 8.0) == 5.0
+    assert ringing(5.0, None) == 5.0
+
+
+def test_a_moment_that_is_over_is_rung_for_soon() -> None:
+    assert ringing(-1.0) == 0.001
+
+
+def test_alarm_can_be_set_again_after_it_has_rung() -> None:
+    async def story() -> list[float]:
+        clock, woken = LoopClock(), asyncio.Event()
+        start = clock.monotonic()
+        alarm = Alarm(woken, clock)
+        rung = []
+        for moment in (2.0, 7.0):
+            woken.clear()
+            alarm.set(start + moment)
+            await woken.wait()
+            rung.append(round(clock.monotonic() - start, 6))
+        return rung
+
+    assert run(story()) == [2.0, 7.0]
+
+
+def test_alarm_that_is_cancelled_does_not_ring() -> None:
+    async def story() -> bool:
+        clock, woken = LoopClock(), asyncio.Event()
+        alarm = Alarm(woken, clock)
+        alarm.set(clock.monotonic() + 1.0)
+        alarm.cancel()
+        await clock.sleep(5.0)
+        return woken.is_set()
+
+    assert run(story()) is False

@@ -10,14 +10,13 @@ import gzip
 from contextlib import suppress
 from typing import cast
 
-import h11
 import pytest
 from lxml import etree
 
 from pws_soap import envelope, replies
 from pws_soap.calls import MAX_FIXED
 from pws_soap.client import PwsClient
-from pws_soap.connection import Connection, TooLarge
+from pws_soap.connection import Connection, Patience, RequestHead, TooLarge
 from pws_soap.envelope import SLICE
 from pws_soap.errors import ContractError, NotXml, ReplyTooLarge, UnexpectedReply, UnreadableReply
 from pws_soap.markup import MAX_MARKUP, MAX_NODES, Markup, most_nodes
@@ -26,6 +25,7 @@ from pws_soap.pidf import read_list, read_list_in_steps
 from pws_soap.pidf.model import MAX_NODES as MAX_NODES_OF_A_DOCUMENT
 from pws_soap.transport import DEFAULT_MAX_REPLY_BYTES
 from tests.soap.samples import NODE, basic, end_user, logged_in
+from tests.support.sockets import FakeSocket
 
 CONTACT = b'<contact contactURI="ann@example.com" presenceStatus="AVAILABLE"/>'
 SIZE = 2_000_000
@@ -262,30 +262,6 @@ def test_list_of_many_elements_pauses() -> None:
 # Bytes of a connection
 
 
-class FakeSocket(asyncio.Transport):
-    """Takes what is written; says whether reading is paused."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.paused = False
-        self.closed = False
-
-    def write(self, data: object) -> None:
-        pass
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        self.paused = False
-
-
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 
 
@@ -293,8 +269,8 @@ async def received(data: bytes, cap: int = 10**8) -> tuple[int, int | type[Excep
     """Turns of the loop until a reply that came at once is there, and its length, or how it failed."""
     connection = Connection(lambda _connection: None)
     connection.connection_made(FakeSocket())
-    head = h11.Request(method="GET", target="/", headers=[("Host", "imp1")])
-    asked = asyncio.ensure_future(connection.ask(head, b"", cap))
+    request = RequestHead.of("GET", "/", [("Host", "imp1")])
+    asked = asyncio.ensure_future(connection.ask(request, b"", cap, Patience(5.0, 20.0)))
     await asyncio.sleep(0)
     connection.data_received(data)
     count = 0

@@ -286,6 +286,21 @@ async def test_name_service_that_hangs_is_unreachable(monkeypatch: pytest.Monkey
             await pws.login("pwsapp", PASSWORD)
 
 
+async def test_second_address_of_a_name_is_tried_where_the_first_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name may have several."""
+    async with Loopback([http(GOOD)]) as server:
+        port = int(server.url.rpartition(":")[2])
+
+        async def two(*_: object, **__: object) -> list[tuple[object, ...]]:
+            kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            return [(socket.AF_INET, *kind, (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", two)
+        async with PwsClient(f"http://two.example.com:{port}") as pws:
+            await pws.login("pwsapp", PASSWORD)
+    assert server.connections == 1
+
+
 async def test_name_that_cannot_be_one_is_unreachable() -> None:
     """What no resolver takes is an error of ours all the same."""
     for host in ("a..b", "x" * 300 + ".example.com"):

@@ -7,7 +7,7 @@ server works again, every contact is live and equal to the server's truth within
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,17 +17,19 @@ from pws_soap import lifecycle, notification
 from pws_soap.client import PwsClient
 from pws_soap.errors import Disconnected, PwsError, TimedOut, Unreachable
 from pws_soap.memory import MemoryTransport, SentRequest
-from pws_soap.models import Secret
+from pws_soap.models import Presence, Secret
 from pws_soap.simulator import ConnectionAborted, NodeDown, Options, Simulator
 from pws_soap.simulator import State as Wire
 from pws_soap.transport import Reply
 from service.core.presence.freshness import Level, assess, default_bound
 from service.core.presence.memory_store import MemoryStore
+from service.core.presence.records import PutReport, ReadingStart, Source
+from service.sync import attribution
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine
 from service.sync.state_file import StateFile
-from service.sync.subscriptions import FetchSettings
+from service.sync.subscriptions import FetchSettings, TrackedSubscription
 from tests.support.virtual_time import LoopClock
 
 SAFETY = 60.0
@@ -36,6 +38,25 @@ READ_TIMEOUT = 10.0
 HEALED = 420.0
 """Seconds after the last fault within which all is live: a node's pause, the longest back-off, a login and a fetch."""
 STATES = (Wire.AVAILABLE, Wire.BUSY, Wire.AWAY, Wire.DND, Wire.UNAVAILABLE)
+
+
+def _check_attribution(office: VirtualOffice, engine: SyncEngine) -> None:
+    """A reply that is known to be about the subscription's contacts is still so when it is looked through."""
+    poller = engine.fetcher._poller
+    take_in_steps = poller.take_in_steps
+
+    def checked(
+        tracked: TrackedSubscription, presences: Sequence[Presence], reading: ReadingStart, source: Source
+    ) -> Generator[None, None, PutReport]:
+        if presences is tracked.attributed:
+            tracked.attributed = ()
+            assert not attribution.unattributed(tracked, presences)
+            assert not poller._others(tracked, presences)
+            tracked.attributed = presences
+            office.repeated += 1
+        return take_in_steps(tracked, presences, reading, source)
+
+    poller.take_in_steps = checked  # type: ignore[method-assign]
 
 
 @dataclass
@@ -65,6 +86,8 @@ class VirtualOffice:
         self.engine: SyncEngine | None = None
         self.store = MemoryStore(self.clock)
         self.requests = 0
+        self.repeated = 0
+        """Replies that were taken in as those before them, without a look at their contacts."""
 
     # The service
 
@@ -86,6 +109,7 @@ class VirtualOffice:
             file=StateFile(self.state_file),
             bound=BOUND,
         )
+        _check_attribution(self, self.engine)
         share = {user: self.contacts[number :: len(self.users)] for number, user in enumerate(self.users)}
         self.engine.start(share)
         return self.engine

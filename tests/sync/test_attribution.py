@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from pws_soap.simulator import Fault
+from pws_soap.simulator import Fault, Options
 from pws_soap.simulator import State as Wire
 from service.core.engine import EngineState
 from service.core.presence.freshness import Freshness, Level, assess, default_bound
@@ -49,6 +49,54 @@ async def settled(office: VirtualOffice) -> SyncEngine:
     await office.heal()
     await office.pass_time(5)
     return engine
+
+
+# Replies that come again
+
+
+def test_a_repeated_reply_is_looked_through_again_once_a_contact_has_left() -> None:
+    """A late reply that still names it may be the very one that was taken in before; it doubts nobody else."""
+
+    async def story() -> None:
+        office = VirtualOffice(names(4), options=Options(fetch="all"))
+        engine = await settled(office)
+        leaving, *staying = office.contacts
+
+        async def refreshed() -> int:
+            before = office.repeated
+            await engine.refresh(None)
+            return office.repeated - before
+
+        await engine.refresh(None)
+        assert await refreshed() == 1
+        office.change(staying[0], Wire.DND)
+        await office.pass_time(5, step=0.1)
+        await engine.refresh(None)
+        assert await refreshed() == 1
+        office.simulator.faults.add(Fault("stale-reply", operation=FETCH))
+        engine.unwatch([leaving])
+        await office.pass_time(2, step=0.1)
+        # The late one, the first without the contact, and that one again.
+        assert [await refreshed() for _ in range(3)] == [0, 0, 1]
+        assert engine.status().reading.unattributed == 0
+        assert {fresh(office, contact).level for contact in staying} == {Level.LIVE}
+
+    run(story())
+
+
+def test_a_repeated_reply_of_a_stranger_doubts_everybody_each_time() -> None:
+    """Nothing is remembered of it."""
+
+    async def story() -> None:
+        office = VirtualOffice(names(4), options=Options(fetch="all"))
+        engine = await settled(office)
+        office.simulator.faults.add(Fault("rename-entry", operation=FETCH, form="mangled"))
+        for number in range(1, 4):
+            await engine.refresh(None)
+            assert engine.status().reading.unattributed == number
+        assert office.repeated == 0
+
+    run(story())
 
 
 # Contacts that come and go

@@ -2,7 +2,8 @@
 
 Most of a reply is what the reply before it has said. What is the same in every field needs no new record: the records
 share a reading (`SharedReading`), and that one moves on. A reply of the very objects of the one before it is not even
-looked through: the client does not read equal bytes again.
+looked through: the client does not read equal bytes again. One that names the same contacts in the same order is held
+against it place by place, without a look at the records.
 
 Moving it on says the same as reading each contact again would: `tests/core/presence/test_intake.py` holds them equal.
 It is right only where all records that rest on the reading and are in no doubt were named again, so they are counted;
@@ -50,8 +51,11 @@ class Intake:
 
     def moves_on(self, order: int) -> bool:
         """Whether a reading that records rest on was moved on; sets `rest`. `order`: that of being taken in."""
-        if (whole := repeated_by(self._table, self._presences)) is not None and self._may_follow(whole):
+        whole = named_before(self._table, self._presences)
+        if whole is not None and self._may_follow(whole) and (rest := _differing(whole, self._presences)) is not None:
             self._named = whole.named
+            self.rest = [(same_contact(each.contact), each) for each in rest]
+            self._leave_behind(whole)
             self._move(whole, order)
             return True
         named = {same_contact(each.contact): each for each in self._presences}
@@ -173,13 +177,43 @@ class Intake:
         return spans if spans is record.spans else self._spans.setdefault(spans, spans)
 
 
-def repeated_by(table: RecordTable, presences: Sequence[Presence]) -> SharedReading | None:
-    """The reading that consisted of these very presences, where all of whom it told still rest on it, without doubt."""
+def repeated_by(table: RecordTable, presences: Sequence[Presence]) -> tuple[Presence, ...] | None:
+    """The reply that consisted of these very presences, where all of whom it told still rest on it, without doubt."""
+    shared = named_before(table, presences)
+    return shared.reply if shared is not None and _are_the_same(shared.reply, presences) else None
+
+
+def named_before(table: RecordTable, presences: Sequence[Presence]) -> SharedReading | None:
+    """A reading of as many presences that these may repeat: all of whom it told still rest on it, without doubt."""
     record = table.get(same_contact(presences[0].contact)) if presences else None
     shared = None if record is None else record.rests_on
     if shared is None or shared.reply is None or shared.sure != shared.named or len(shared.reply) != len(presences):
         return None
-    return shared if all(map(is_, shared.reply, presences)) else None
+    return shared
+
+
+def _are_the_same(reply: Sequence[Presence] | None, presences: Sequence[Presence]) -> bool:
+    """Whether both consist of the very same objects."""
+    return reply is presences or (reply is not None and all(map(is_, reply, presences)))
+
+
+def _differing(shared: SharedReading, presences: Sequence[Presence]) -> Sequence[Presence] | None:
+    """Those that are not just the same as in the reply of a reading; None where they are not few, or their contacts
+    are not the same in the same order, each of them once."""
+    reply = shared.reply
+    if reply is None or _are_the_same(reply, presences):
+        return ()
+    # Decides alone where there are no devices: who is sure has no problem, and so nobody who is equal to them has one.
+    equal = Struct.__eq__
+    differing = [
+        (before, now)
+        for before, now in zip(reply, presences, strict=True)
+        if before is not now and (now.devices or not equal(before, now)) and not _is_just_the_same(before, now)
+    ]
+    few = _pays(len(presences) - len(differing), len(differing), shared.named)
+    if not few or any(before.contact != now.contact for before, now in differing):
+        return None
+    return [now for _, now in differing]
 
 
 def _pays(same: int, other: int, sure: int) -> bool:

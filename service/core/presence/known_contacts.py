@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence, Set
 from types import MappingProxyType
 
-from pws_soap.models import same_contact
+from pws_soap.models import Presence, same_contact
 from service.core.clock import Clock
 from service.core.presence.freshness import Level
+from service.core.presence.intake import repeated_by
 from service.core.presence.levels import count_levels
 from service.core.presence.record_table import RecordTable
 from service.core.presence.records import Feed, Record, StoreSummary
@@ -38,7 +39,11 @@ class KnownContacts:
         return self._version
 
     def get(self, contact: str) -> Record | None:
-        return self._table.get(same_contact(contact))
+        found = self._table.get(contact)  # mostly it is asked for by its key, which is its own form to compare
+        return self._table.get(same_contact(contact)) if found is None else found
+
+    def repeated(self, presences: Sequence[Presence]) -> Sequence[Presence] | None:
+        return repeated_by(self._table, presences)
 
     def records(self, after: str = "") -> Sequence[Record]:
         return self._table.ordered(after)

@@ -82,6 +82,11 @@ class Store(Protocol):
         """
         ...
 
+    def repeated(self, presences: Sequence[Presence]) -> Sequence[Presence] | None:
+        """The reply taken in before, where these are the very same objects and all of whom it told have rested on it
+        ever since, without doubt; None else."""
+        ...
+
     def confirm(self, feed: str, reading: ReadingStart) -> None:
         """A change-only fetch succeeded: whatever of this feed it did not name had not changed when it began."""
         ...

@@ -21,8 +21,22 @@ UNTIL = datetime.fromtimestamp(ManualClock().now() + 9, UTC)
 PEOPLE = [f"p{number}@example.com" for number in range(6)]
 Told = tuple[tuple[str, PresenceState, bool], ...]
 
+WHOLE: Told = tuple((contact, BUSY, False) for contact in PEOPLE)
+
+
+def _altered(change: tuple[int, PresenceState, bool]) -> Told:
+    """All of them, one otherwise than usual: most of it is as in other such replies, in the same places."""
+    place, state, broken = change
+    return (*WHOLE[:place], (PEOPLE[place], state, broken), *WHOLE[place + 1 :])
+
+
 told = st.one_of(
-    st.just(tuple((contact, BUSY, False) for contact in PEOPLE)),
+    st.just(WHOLE),
+    st.tuples(st.integers(0, len(PEOPLE) - 1), st.sampled_from([BUSY, AWAY, PresenceState.UNKNOWN]), st.booleans()).map(
+        _altered
+    ),
+    st.just(WHOLE[::-1]),
+    st.just(WHOLE + WHOLE[:1]),
     st.just(tuple((contact, BUSY, False) for contact in PEOPLE[:4])),
     st.lists(
         st.tuples(st.sampled_from(PEOPLE), st.sampled_from([BUSY, AWAY, PresenceState.UNKNOWN]), st.booleans()),
@@ -115,8 +129,7 @@ def _step(
             report = store.put(replies.list_of(words), reading, source=Source.SUBSCRIBED)
             return sorted(report.contested), sorted(report.unreadable), report.strangers, len(report.changes)
         case "again":
-            whole = tuple((contact, BUSY, False) for contact in PEOPLE)
-            store.put(replies.list_of(whole), begun[-1], source=Source.SUBSCRIBED)
+            store.put(replies.list_of(WHOLE), begun[-1], source=Source.SUBSCRIBED)
         case "poll":
             report = store.put(replies.list_of(words), reading, source=Source.POLLED)
             return sorted(report.contested), sorted(report.unreadable), report.strangers, len(report.changes)
@@ -217,6 +230,54 @@ def test_who_is_in_doubt_is_not_moved_on_with_those_who_are_sure() -> None:
     store.put(reply[2:], poll, source=Source.SUBSCRIBED)
     last = assess(_records(store)[2], store.feeds()["f"], clock.monotonic(), BOUND)
     assert (last.level, last.as_of) == (Level.LIVE, poll.at)
+
+
+def test_looking_through_a_long_reply_is_a_step_of_its_own() -> None:
+    """Before the first contacts are taken in; a short one is taken in at once."""
+    store, _ = _store()
+    for count, steps in ((1000, 4), (200, 0)):
+        told = [presence(record.contact, BUSY) for record in _records(store)[:count]]
+        put = store.put_in_steps(told, store.begin(), source=Source.SUBSCRIBED)
+        assert sum(1 for _ in put) == steps
+
+
+def test_a_reply_that_differs_in_one_place_replaces_one_record() -> None:
+    """Those before it and behind it stay as they are, whether a client gives out the same objects or equal ones."""
+    store, reply = _store()
+    for equal in (False, True):
+        before = _records(store)
+        again = [presence(each.contact, each.state) for each in reply] if equal else list(reply)
+        again[500] = presence(reply[500].contact, AWAY if reply[500].state is BUSY else BUSY)
+        reading = store.begin()
+        report = store.put(again, reading, source=Source.SUBSCRIBED)
+        assert [each.record.contact for each in report.changes] == [reply[500].contact]
+        same = [one is other for one, other in zip(before, _records(store), strict=True)]
+        assert same == [place != 500 for place in range(1000)]
+        assert {record.reading for record in _records(store)} == {reading}
+        reply = again
+
+
+def test_a_repeated_reply_is_known_until_somebody_it_told_of_is_in_doubt() -> None:
+    """Or is watched no longer, or has moved to another subscription, or something else was read."""
+    for what in ("doubt", "unwatch", "move", "read"):
+        store, reply = _store(5)
+        kept = store.repeated(reply)
+        assert kept is not None
+        assert list(kept) == reply
+        assert store.repeated(list(reply)) is kept
+        assert store.repeated([*reply[:-1], presence(reply[-1].contact, AVAILABLE)]) is None
+        assert store.repeated(reply[:-1]) is None
+        contact = reply[3].contact
+        match what:
+            case "doubt":
+                store.doubt_contacts([contact], "a reply was lost")
+            case "unwatch":
+                store.unwatch([contact])
+            case "move":
+                store.watch([contact], "g")
+            case _:
+                _read(store, [presence(contact, AWAY)])
+        assert store.repeated(reply) is None
 
 
 def test_a_reply_that_says_the_same_leaves_every_record_as_it_is() -> None:
