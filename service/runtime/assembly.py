@@ -77,14 +77,6 @@ class Assembly:
         """The store of presence."""
         return self.core.store
 
-    def condition(self) -> str:
-        """How the service is doing, in one line without anybody's name: everybody on the machine may read it."""
-        status = self.engine.status()
-        if not status.problems:
-            return str(status.state)
-        count = len(status.problems)
-        return f"{status.state}; {count} problem{'' if count == 1 else 's'}, see /v1/status or pws doctor"
-
     def let_go(self) -> None:
         """The service is about to stop: end the streams, and answer the requests that wait."""
         self.engine.let_go()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Self
 
 from service.core.clock import Clock
+from service.core.engine import Status
 
 STATUS_INTERVAL: Final = 10.0
 """Seconds between two looks at what `systemctl status` shows; a watchdog may ask for shorter ones."""
@@ -26,6 +27,14 @@ log = logging.getLogger("pws.service")
 def _kernel_microseconds() -> int:
     """The clock that sd_notify(3) asks for. Unlike the service's own it stands still while the machine is suspended."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def in_a_line(status: Status) -> str:
+    """How the service is doing, without anybody's name: everybody on the machine may read what systemd is told."""
+    count = len(status.problems)
+    if not count:
+        return str(status.state)
+    return f"{status.state}; {count} problem{'' if count == 1 else 's'}, see /v1/status or pws doctor"
 
 
 class ServiceManager:

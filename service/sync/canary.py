@@ -122,7 +122,11 @@ class Canary:
                 if self._session is not None:
                     await self._driver.client(self._session.node).logout(self._session)
         except (PwsError, _NoSession, TimeoutError) as error:
-            log.warning("the canary's presence could not be taken back, it ends within the hour: %s", _words(error))
+            log.warning(
+                "the canary's presence could not be taken back, it ends within the hour: %(error)s",
+                {"error": _words(error)},
+                extra={"event": "canary.left"},
+            )
 
     # --- inside
 
@@ -133,7 +137,7 @@ class Canary:
             try:
                 await self._round()
             except Exception:
-                log.exception("unexpected error, going on")
+                log.exception("unexpected error, going on", extra={"event": "internal.error"})
                 self._ended(CanaryOutcome.FAILED, None, "unexpected error")
             await self._clock.sleep(self._settings.interval - (self._clock.monotonic() - began))
 
@@ -175,9 +179,13 @@ class Canary:
     def _ended(self, outcome: CanaryOutcome, seconds: float | None, error: str | None = None) -> None:
         now, before = Moment.of(self._clock), self._status
         if error is not None and before.last_error != error:
-            log.warning("the canary: %s", error)
+            log.warning("the canary: %(error)s", {"error": error}, extra={"event": "canary.failed"})
         elif error is None and before.last_error is not None:
-            log.info("the canary is seen again, after %.2f s", seconds or 0.0)
+            log.info(
+                "the canary is seen again, after %(seconds).2f s",
+                {"seconds": seconds or 0.0},
+                extra={"event": "canary.recovered"},
+            )
         is_seen = outcome is CanaryOutcome.SEEN
         self._status = CanaryStatus(
             before.end_user,

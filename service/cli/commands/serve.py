@@ -128,7 +128,7 @@ async def _serve(run: Run) -> str:
 async def _serve_alone(run: Run) -> str:
     from service.runtime.assembly import assemble
     from service.runtime.server import CannotStart, listen, serve
-    from service.runtime.service_manager import ServiceManager
+    from service.runtime.service_manager import ServiceManager, in_a_line
 
     config = run.config
     sockets: list[socket.socket] = []
@@ -155,7 +155,9 @@ async def _serve_alone(run: Run) -> str:
         assembly.let_go()
 
     with stop_at_signals() as stop, called_at("SIGUSR1", reopen), _reload_at_hangup(assembly, run, manager):
-        informing = asyncio.create_task(manager.keep_informed(assembly.condition), name="service manager")
+        informing = asyncio.create_task(
+            manager.keep_informed(lambda: in_a_line(assembly.engine.status())), name="service manager"
+        )
         filling = asyncio.create_task(no_full_collection(_has_read_all(assembly.store), SystemClock()), name="garbage")
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
