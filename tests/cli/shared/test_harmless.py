@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import logging
@@ -132,15 +133,17 @@ def test_what_a_server_says_of_a_contact_reaches_no_terminal_raw(
 # Nothing left to open
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
-async def test_running_out_of_descriptors_is_said(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While connecting, and where a resolver fails for it; the hint is not about the network then."""
+async def test_running_out_of_descriptors_is_said(number: int, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While connecting, to a lone address or to the first of several; the hint is not about the network then."""
 
     async def refuse(*_args: object, **_options: object) -> None:
         raise OSError(number, "Too many open files")
 
     monkeypatch.setattr("aiohappyeyeballs.start_connection", refuse)
-    async with PwsClient("http://127.0.0.1:9") as pws:
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse)
+    async with PwsClient(f"http://{host}:9") as pws:
         with pytest.raises(Unreachable) as caught:
             await pws.login("pwsapp", "password")
     assert NO_DESCRIPTORS_LEFT in str(caught.value)
