@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from service.access.keys import hash_of
 from tests.e2e.processes import PATIENCE, Answer, Site, eventually
 from tests.e2e.simulated import Server, Service, configure
@@ -34,6 +36,7 @@ def look(site: Site) -> Answer:
     return answer
 
 
+@pytest.mark.long(ci=True)
 def test_looks_are_on_disk_and_in_a_new_file_after_the_signal(tmp_path: Path, server: Server) -> None:
     """A stream that is open at the end is written before the service ends, and no line holds the key."""
     site = audited(tmp_path, server, "audit.jsonl")

@@ -19,6 +19,7 @@ def figures(service: Service) -> Figures:
     return Figures(answer.body.decode())
 
 
+@pytest.mark.long(ci=True)
 def test_what_happens_shows_in_the_figures(tmp_path: Path) -> None:
     """On loopback, without a key; with the canary on its rounds, and without a secret."""
     canary = 'end_user = "canary"\ncontact = "canary@example.com"\ninterval = 10'

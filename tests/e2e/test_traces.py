@@ -189,6 +189,7 @@ assert "opentelemetry.sdk" not in sys.modules
 """Imports all but the one module, and prints which files import OpenTelemetry meanwhile."""
 
 
+@pytest.mark.long(ci=True)
 def test_nothing_of_ours_imports_it_without_being_asked() -> None:
     """FastAPI may, for traces of its own, which are off."""
     done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True)
