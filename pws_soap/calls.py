@@ -31,7 +31,7 @@ from pws_soap.errors import (
     UnexpectedReply,
     UnreadableReply,
 )
-from pws_soap.kept_replies import KeptReplies, digest_in_steps
+from pws_soap.kept_replies import KeptReplies, KeptReply
 from pws_soap.models import Presence, PresenceState, PresenceType, Secret, Session, same_contact
 from pws_soap.pidf import KeptReadings
 from pws_soap.transport import Reply, Transport
@@ -144,33 +144,41 @@ class Calls:
         """
         asked = PresenceType(sent["presenceType"])
         request, reply = await self._exchange(operation, sent, session, repeatable=repeatable)
-        if reply.status != _OK:
-            return (await self._read(request, reply, session, asked))[0]
-        digest = await _with_pauses(digest_in_steps(reply.body))
-        known = self._replies.known(request.body, digest)
-        if known is None:
-            known, lasting = await self._read(request, reply, session, asked)
-            if lasting:
-                self._replies.keep(request.body, digest, known)
-        return known
+        body = reply.body
+        cut = entries.cut(body) if reply.status == _OK else None
+        reader = None if cut is None else entries.EntryReader(cut, self._readings, self._now())
+        if reply.status == _OK and (before := self._replies.last(session, request.body)) is not None:
+            known = await _with_pauses(before.read_in_steps(body, reader))
+            if known is not None:
+                return known
+            del before
+        found, kept = await self._read(request, reply, session, asked, reader)
+        if kept is not None:
+            self._replies.keep(session, request.body, kept)
+        return found
 
     async def _read(
-        self, request: codec.EncodedRequest, reply: Reply, session: Session, asked: PresenceType
-    ) -> tuple[list[Presence], bool]:
-        """Entry by entry where that can be, else as a whole; and whether the same bytes mean the same at any time."""
-        cut = entries.cut(reply.body) if reply.status == _OK else None
-        if cut is not None:
+        self,
+        request: codec.EncodedRequest,
+        reply: Reply,
+        session: Session,
+        asked: PresenceType,
+        reader: entries.EntryReader | None,
+    ) -> tuple[list[Presence], KeptReply | None]:
+        """Entry by entry where that can be, else as a whole; and what may be kept of it."""
+        if reader is not None:
+            rest = reader.cut.rest
             with suppress(entries.NotCut, UnreadableReply, Fault):  # read as a whole, it shows what it is
-                rest = await self._payload(request, Reply(reply.status, cut.rest), session)
-                before = self._readings.passing
-                steps = replies.presences_of_cut(rest, cut, self._readings, asked, self._now())
-                found = await _each_once(steps, asked)
-                return found + await _hidden(cut.rest), self._readings.passing == before
+                payload = await self._payload(request, Reply(reply.status, rest), session)
+                found = await _each_once(replies.presences_of_cut(payload, reader, asked), asked)
+                found += await _hidden(rest)
+                return found, KeptReply.of_entries(reader, found)
         payload = await self._payload(request, reply, session)
         try:
             found = await _each_once(replies.presences_in_steps(payload, asked, self._now()), asked)
             lasting = pidf.is_timeless(reply.body) and all(each.valid_until is None for each in found)
-            return found + await _hidden(reply.body), lasting
+            found += await _hidden(reply.body)
+            return found, KeptReply.of_whole(reply.body, found) if lasting else None
         except UnreadableReply as error:
             raise self._named(error, request.operation) from None
 

@@ -17,7 +17,6 @@ import re
 from collections.abc import Generator, Iterator
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import Final, NamedTuple
 
 from lxml import etree
@@ -39,7 +38,7 @@ _WINDOW: Final = 32 * 1024
 """Bytes of contacts that are matched at once."""
 _MANY: Final = 256 * 1024
 """Bytes of documents that are divided at once."""
-_PER_STEP: Final = 400
+PER_STEP: Final = 400
 _NEW: Final = 6
 _BYTES: Final = 100
 """Between two places to pause 400 documents are known, or 24 of a thousand bytes are new: one to three milliseconds."""
@@ -87,6 +86,11 @@ class Cut(NamedTuple):
     last: bytes
     name: bytes
 
+    @property
+    def frame(self) -> tuple[bytes, Carrier, bytes, bytes]:
+        """All of the reply but its entries."""
+        return self.rest, self.carrier, self.last, self.name
+
 
 def cut(body: bytes) -> Cut | None:
     """The reply with its entries cut out; None for one that is short, or has no entries in a form that we know."""
@@ -108,7 +112,7 @@ def cut(body: bytes) -> Cut | None:
     elif carrier is Carrier.ESCAPED:
         start, last = body.rfind(b">", 0, start) + 1, b"&lt;/" + first["name"] + b"&gt;"
     end = body.rfind(last) + len(last)
-    if end <= start or (carrier is Carrier.CDATA and _ends_in(body, start, end)):
+    if end <= start:
         return None
     if carrier is Carrier.ELEMENTS and _LANGUAGE.search(body, 0, start):
         return None  # a note has the language of the elements around it
@@ -120,12 +124,6 @@ def cut(body: bytes) -> Cut | None:
     if len(rest) >= _MAX_HEAD or rest.count(_MARK.encode()) > 1:
         return None
     return Cut(body, rest, start, end, carrier, last, first["name"])
-
-
-def _ends_in(body: bytes, start: int, end: int) -> bool:
-    """Whether the CDATA section ends there: one byte is found much faster than three, and is rare."""
-    bracket = body.find(b"]", start, end)
-    return bracket >= 0 and body.find(b"]]>", bracket, end) >= 0
 
 
 def _carrier(first: re.Match[bytes], *, in_section: bool) -> Carrier | None:
@@ -149,23 +147,99 @@ def is_place(cut: Cut, element: etree._Element) -> bool:
     return local(mark) == _MARK and is_theirs
 
 
-def contacts(cut: Cut) -> Generator[list[Presence], None, None]:
-    """The contacts of a basic list, some at a time. Raises NotCut."""
-    odd = 0
-    before = _BEFORE % re.escape(cut.name)
-    usual_of = partial(_usual, before=re.compile(before), between=re.compile(_BEHIND.pattern + before))
-    for part in _parts(cut, _WINDOW):
-        found = usual_of(part)
-        if found is None:
-            pieces = [piece + cut.last for piece in part.split(cut.last)[:-1]]
-            found = []
-            for piece in pieces:
-                usual = usual_of(piece)
-                odd += usual is None
-                if odd > _MAX_ODD:
-                    raise NotCut
-                found.append(_odd(piece, cut.name) if usual is None else usual[0])
+class EntryReader:
+    """Reads the entries of a cut reply, with what is remembered of documents. `now` is as in `replies.presences`."""
+
+    def __init__(self, cut: Cut, readings: KeptReadings, now: datetime) -> None:
+        self.cut = cut
+        self._readings, self._now = readings, now
+        self._escaped, self._in_text = cut.carrier is Carrier.ESCAPED, cut.carrier in _IN_TEXT
+        self._is_in_section = cut.carrier is Carrier.CDATA
+        self._source = DocumentParser()
+        before = _BEFORE % re.escape(cut.name)
+        self._before, self._between = re.compile(before), re.compile(_BEHIND.pattern + before)
+        self._odd = 0
+        self.work = 0
+        """How much was read since it was set to 0; `PER_STEP` is enough for one turn of the loop."""
+        self.lasting: list[bytes | None] = []
+        """The entries that were read in steps, in order; None for one that means something else at another time."""
+
+    def in_steps(self) -> Generator[list[Presence], None, None]:
+        """What all entries mean, some at a time. Raises NotCut."""
+        return self._contacts() if self.cut.carrier is Carrier.CONTACTS else self._documents()
+
+    def read(self, entry: bytes) -> tuple[Presence, bool]:
+        """What one entry means, and whether it does so at any time. Raises NotCut."""
+        if self.cut.carrier is Carrier.CONTACTS:
+            self.work += 1
+            return self._contact(entry), True
+        if self._is_in_section and _ends_in(entry):
+            raise NotCut
+        return self._document(entry.removesuffix(self.cut.last), entry)
+
+    def _contacts(self) -> Generator[list[Presence], None, None]:
+        for part in _parts(self.cut, _WINDOW):
+            pieces = [piece + self.cut.last for piece in part.split(self.cut.last)[:-1]]
+            yield self._usual(part) or list(map(self._contact, pieces))
+            self.lasting += pieces
+
+    def _contact(self, entry: bytes) -> Presence:
+        usual = self._usual(entry)
+        self._odd += usual is None
+        if self._odd > _MAX_ODD:
+            raise NotCut
+        return _parsed(entry, self.cut.name) if usual is None else usual[0]
+
+    def _usual(self, part: bytes) -> list[Presence] | None:
+        """Contacts in the form that the WSDL gives them; None for any other."""
+        texts = part.split(b'"')
+        uris, states = texts[1::4], texts[3::4]
+        if (
+            len(texts) % 4 == 1
+            and len(texts) > 4
+            and self._before.fullmatch(texts[0])
+            and all(map(_WITHIN.fullmatch, set(texts[2::4])))
+            and all(map(self._between.fullmatch, set(texts[4:-1:4])))
+            and _BEHIND.fullmatch(texts[-1])
+            and all(uris)
+            and not b"".join(uris).translate(None, _SAFE)
+            and _STATES.keys() >= set(states)
+        ):
+            return list(map(Presence, map(bytes.decode, uris), map(_STATES.__getitem__, states)))
+        return None
+
+    def _documents(self) -> Generator[list[Presence], None, None]:
+        found: list[Presence] = []
+        for part in _parts(self.cut, _MANY):
+            if self._is_in_section and _ends_in(part):
+                raise NotCut
+            for piece in part.split(self.cut.last)[:-1]:
+                entry = piece + self.cut.last
+                presence, lasts = self._document(piece, entry)
+                self.lasting.append(entry if lasts else None)
+                found.append(presence)
+                if self.work >= PER_STEP:
+                    yield found
+                    found, self.work = [], 0
         yield found
+
+    def _document(self, piece: bytes, entry: bytes) -> tuple[Presence, bool]:
+        """`piece`: the entry without its end tag."""
+        self.work += 1
+        digest = digest_of(piece, in_text=self._in_text, escaped=self._escaped)
+        known = self._readings.known(digest)
+        if known is not None:
+            return known, True
+        if _hides_something(piece) or (self._escaped and b"<" in piece):
+            raise NotCut
+        self.work += _NEW + len(piece) // _BYTES
+        passing = self._readings.passing
+        presence = self._readings.presence(
+            self._source, entry, digest, self._now, in_text=self._in_text, escaped=self._escaped
+        )
+        if presence is None:
+            raise NotCut
+        return presence, self._readings.passing == passing
 
 
 def _parts(cut: Cut, length: int) -> Iterator[bytes]:
@@ -180,26 +254,7 @@ def _parts(cut: Cut, length: int) -> Iterator[bytes]:
         at = end
 
 
-def _usual(part: bytes, before: re.Pattern[bytes], between: re.Pattern[bytes]) -> list[Presence] | None:
-    """Contacts in the form that the WSDL gives them; None for any other. `before` and `between`: their texts."""
-    texts = part.split(b'"')
-    uris, states = texts[1::4], texts[3::4]
-    if (
-        len(texts) % 4 == 1
-        and len(texts) > 4
-        and before.fullmatch(texts[0])
-        and all(map(_WITHIN.fullmatch, set(texts[2::4])))
-        and all(map(between.fullmatch, set(texts[4:-1:4])))
-        and _BEHIND.fullmatch(texts[-1])
-        and all(uris)
-        and not b"".join(uris).translate(None, _SAFE)
-        and _STATES.keys() >= set(states)
-    ):
-        return list(map(Presence, map(bytes.decode, uris), map(_STATES.__getitem__, states)))
-    return None
-
-
-def _odd(piece: bytes, name: bytes) -> Presence:
+def _parsed(piece: bytes, name: bytes) -> Presence:
     """A contact of which only a parser knows what it says: by two attributes, as any other."""
     piece = piece.lstrip(SPACE.encode())
     if not piece.startswith(b"<" + name) or b"xmlns" in piece:
@@ -215,34 +270,14 @@ def _odd(piece: bytes, name: bytes) -> Presence:
     return Presence(uri, state)
 
 
-def documents(cut: Cut, kept: KeptReadings, now: datetime) -> Generator[list[Presence], None, None]:
-    """The documents of a rich list, some at a time. Raises NotCut."""
-    escaped, in_text = cut.carrier is Carrier.ESCAPED, cut.carrier in _IN_TEXT
-    source = DocumentParser()
-    found: list[Presence] = []
-    work = 0
-    for part in _parts(cut, _MANY):
-        for piece in part.split(cut.last)[:-1]:
-            digest = digest_of(piece, in_text=in_text, escaped=escaped)
-            presence = kept.known(digest)
-            if presence is None:
-                if _hides_something(piece) or (escaped and b"<" in piece):
-                    raise NotCut
-                work += _NEW + len(piece) // _BYTES
-                presence = kept.presence(source, piece + cut.last, digest, now, in_text=in_text, escaped=escaped)
-                if presence is None:
-                    raise NotCut
-            found.append(presence)
-            work += 1
-            if work >= _PER_STEP:
-                yield found
-                found, work = [], 0
-    yield found
+def _ends_in(part: bytes) -> bool:
+    """Whether a CDATA section ends there. One byte is found much faster than three, and it is rare."""
+    return b"]" in part and b"]]>" in part
 
 
 def _hides_something(piece: bytes) -> bool:
     """Whether a comment in it holds what looks like an entry, which may be about anybody."""
-    return b"<!--" in piece and _result(passed_over(piece)) is not None
+    return b"!" in piece and b"<!--" in piece and _result(passed_over(piece)) is not None
 
 
 def _result(steps: Generator[None, None, str | None]) -> str | None:
