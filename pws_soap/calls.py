@@ -147,11 +147,11 @@ class Calls:
         body = reply.body
         cut = entries.cut(body) if reply.status == _OK else None
         reader = None if cut is None else entries.EntryReader(cut, self._readings, self._now())
-        if reply.status == _OK and (before := self._replies.last(session, request.body)) is not None:
-            known = await _with_pauses(before.read_in_steps(body, reader))
-            if known is not None:
-                return known
-            del before
+        before = self._replies.last(session, request.body) if reply.status == _OK else None
+        if before is not None and (kept := await _with_pauses(before.followed_by(body, reader))) is not None:
+            if kept is not before:
+                self._replies.keep(session, request.body, kept)
+            return kept.presences.copy()
         found, kept = await self._read(request, reply, session, asked, reader)
         if kept is not None:
             self._replies.keep(session, request.body, kept)

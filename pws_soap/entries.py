@@ -161,8 +161,10 @@ class EntryReader:
         self._odd = 0
         self.work = 0
         """How much was read since it was set to 0; `PER_STEP` is enough for one turn of the loop."""
-        self.lasting: list[bytes | None] = []
-        """The entries that were read in steps, in order; None for one that means something else at another time."""
+        self.count = 0
+        """Entries that were read in steps."""
+        self.documents: list[bytes | None] = []
+        """Those of a rich list, in order; None for one that means something else at another time."""
 
     def in_steps(self) -> Generator[list[Presence], None, None]:
         """What all entries mean, some at a time. Raises NotCut."""
@@ -179,9 +181,9 @@ class EntryReader:
 
     def _contacts(self) -> Generator[list[Presence], None, None]:
         for part in _parts(self.cut, _WINDOW):
-            pieces = [piece + self.cut.last for piece in part.split(self.cut.last)[:-1]]
-            yield self._usual(part) or list(map(self._contact, pieces))
-            self.lasting += pieces
+            found = self._usual(part) or list(map(self._contact, _divided(part, self.cut.last)))
+            self.count += len(found)
+            yield found
 
     def _contact(self, entry: bytes) -> Presence:
         usual = self._usual(entry)
@@ -216,11 +218,12 @@ class EntryReader:
             for piece in part.split(self.cut.last)[:-1]:
                 entry = piece + self.cut.last
                 presence, lasts = self._document(piece, entry)
-                self.lasting.append(entry if lasts else None)
+                self.documents.append(entry if lasts else None)
                 found.append(presence)
                 if self.work >= PER_STEP:
                     yield found
                     found, self.work = [], 0
+        self.count = len(self.documents)
         yield found
 
     def _document(self, piece: bytes, entry: bytes) -> tuple[Presence, bool]:
@@ -252,6 +255,16 @@ def _parts(cut: Cut, length: int) -> Iterator[bytes]:
         end += len(cut.last)
         yield cut.body[at:end]
         at = end
+
+
+def _divided(part: bytes, last: bytes) -> list[bytes]:
+    return [piece + last for piece in part.split(last)[:-1]]
+
+
+def contacts_of(cut: Cut) -> Iterator[bytes]:
+    """The entries of a basic list, each by itself."""
+    for part in _parts(cut, _WINDOW):
+        yield from _divided(part, cut.last)
 
 
 def _parsed(piece: bytes, name: bytes) -> Presence:

@@ -4,20 +4,21 @@ A server that is asked for thousands of contacts says of nearly all of them what
 same then, as it depends on nothing but request and reply, unless a document says from or until when something holds
 (RFC 4480): that one is read each time.
 
-Of a reply whose entries could be cut out (`pws_soap.entries`) each entry is kept, and the next reply is held against
-them byte by byte: where all around the entries is the same, and they are about the same contacts in the same order,
+A reply whose entries could be cut out (`pws_soap.entries`) is kept with them, and the next one is held against it
+byte by byte: where all around the entries is the same, and they are about the same contacts in the same order,
 only those that differ are read. Of any other reply only an equal one is known.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Generator, Hashable
 from contextlib import suppress
 from hashlib import sha256
-from typing import Final, NamedTuple, TypeAlias
+from operator import attrgetter
+from typing import Final, NamedTuple
 
-from pws_soap.entries import PER_STEP, EntryReader, NotCut
+from pws_soap.entries import PER_STEP, Cut, EntryReader, NotCut, contacts_of
 from pws_soap.models import Presence, Session, same_contact
 
 MAX_REPLIES: Final = 256
@@ -25,79 +26,89 @@ MAX_REPLIES: Final = 256
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Memory of all kept replies together, beside their presences: six lists of 5000 rich documents. A server that names
 only who has changed needs next to nothing of it."""
-_OF_ENTRY: Final = 64
-"""Bytes that an entry takes beside its own."""
-_FEW: Final = 50
+_OF_DOCUMENT: Final = 64
+"""Bytes that a document takes beside its own."""
+_FEW: Final = 16
 """Entries that have changed, beside a quarter of all: with more of them a reply is read as a new one."""
 _COMPARED: Final = 2000
 """Entries compared between two places to pause, in half a millisecond."""
 
-Steps: TypeAlias = Generator[None, None, list[Presence] | None]
+_CONTACT: Final = attrgetter("contact")
 
 
-class KeptReply:
-    """A reply and what it means."""
+class KeptReply(NamedTuple):
+    """A reply and what it means.
 
-    def __init__(self, frame: Hashable, presences: list[Presence], entries: list[bytes | None], size: int) -> None:
-        """`entries`: those of a reply that was cut, one for each presence, without those that have to be read each
-        time. `frame`: the rest of the reply; the whole where it has no entries."""
-        self._frame = frame
-        self._presences = presences
-        self._entries = entries
-        self.memory = size + _OF_ENTRY * len(entries)
-        """In bytes, beside the presences."""
+    `entries` are contacts, in the reply that they were cut out of, or documents, where None stands for one that has to
+    be read each time; one for each presence. `frame` is the rest; of a reply without entries the whole. `memory` is
+    what it takes beside the presences, in bytes.
+    """
+
+    frame: Hashable
+    presences: list[Presence]
+    entries: Cut | list[bytes | None]
+    memory: int
 
     @classmethod
-    def of_whole(cls, body: bytes, presences: Sequence[Presence]) -> KeptReply:
+    def of_whole(cls, body: bytes, presences: list[Presence]) -> KeptReply:
         """Of a reply that means the same at any time."""
-        return cls(body, list(presences), [], len(body))
+        return cls(body, presences.copy(), [], len(body))
 
     @classmethod
-    def of_entries(cls, reader: EntryReader, presences: Sequence[Presence]) -> KeptReply | None:
+    def of_entries(cls, reader: EntryReader, presences: list[Presence]) -> KeptReply | None:
         """Of a reply whose entries `reader` has read. Where they do not stand for one contact each, only an equal reply
-        will be known; None where that one may mean something else."""
-        cut, entries = reader.cut, reader.lasting
-        if len(entries) == len(presences) and all(each.contact for each in presences):
-            return cls(cut.frame, list(presences), entries, len(cut.body))
-        return None if None in entries else cls.of_whole(cut.body, presences)
+        will be known; None where that may mean something else."""
+        cut, documents = reader.cut, reader.documents
+        if reader.count == len(presences) and all(map(_CONTACT, presences)):
+            return cls._of(cut, presences.copy(), documents or cut)
+        return None if None in documents else cls.of_whole(cut.body, presences)
 
-    def read_in_steps(self, body: bytes, reader: EntryReader | None) -> Steps:
-        """What the next reply means; None where it has to be read as a new one. `reader` is of that reply."""
-        if self._frame == body:
-            return list(self._presences)
-        if reader is None or self._frame != reader.cut.frame:
+    @classmethod
+    def _of(cls, cut: Cut, presences: list[Presence], entries: Cut | list[bytes | None]) -> KeptReply:
+        return cls(cut.frame, presences, entries, len(cut.body) + _OF_DOCUMENT * len(presences))
+
+    def followed_by(self, body: bytes, reader: EntryReader | None) -> Generator[None, None, KeptReply | None]:
+        """The next reply, in steps; None where it has to be read as a new one. `reader` is of that reply."""
+        if body == (self.entries.body if isinstance(self.entries, Cut) else self.frame):
+            return self
+        if reader is None or self.frame != reader.cut.frame:
             return None
-        presences = self._presences.copy()
-        changed: dict[int, bytes | None] = {}
+        presences = self.presences.copy()
         with suppress(NotCut):
-            if (yield from self._compare(reader, presences, changed)):
-                for place, entry in changed.items():  # at once, as another call may have come in between
-                    self._entries[place], self._presences[place] = entry, presences[place]
-                return presences
+            changed = yield from self._compare(reader, presences)
+            if changed is None:
+                return None
+            if isinstance(self.entries, Cut):
+                return self._of(reader.cut, presences, reader.cut)
+            documents = self.entries.copy()
+            for place, document in changed.items():
+                documents[place] = document
+            return self._of(reader.cut, presences, documents)
         return None
 
     def _compare(
-        self, reader: EntryReader, presences: list[Presence], changed: dict[int, bytes | None]
-    ) -> Generator[None, None, bool]:
-        """Puts what differs into `presences` and `changed`. Whether the reply is like this one for all else."""
-        cut = reader.cut
+        self, reader: EntryReader, presences: list[Presence]
+    ) -> Generator[None, None, dict[int, bytes | None] | None]:
+        """The entries that differ, by their place; puts what they mean into `presences`. None where they are many, or
+        not about the same contacts in the same order."""
+        cut, changed = reader.cut, dict[int, bytes | None]()
         body, at = cut.body, cut.start
-        for place, entry in enumerate(self._entries):
+        for place, entry in enumerate(contacts_of(self.entries) if isinstance(self.entries, Cut) else self.entries):
             if entry is not None and body.startswith(entry, at):
                 at += len(entry)
             else:
                 end = body.find(cut.last, at, cut.end) + len(cut.last)
                 if end <= at or len(changed) > _FEW + place // 4:
-                    return False
+                    return None
                 new, at = body[at:end], end
                 presence, lasts = reader.read(new)
                 if same_contact(presence.contact) != same_contact(presences[place].contact):
-                    return False
+                    return None
                 presences[place], changed[place] = presence, new if lasts else None
             if reader.work >= PER_STEP or place % _COMPARED == _COMPARED - 1:
                 yield
                 reader.work = 0
-        return at == cut.end
+        return changed if at == cut.end else None
 
 
 class _Key(NamedTuple):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
-from pws_soap import codec
+from pws_soap import codec, kept_replies
 from pws_soap.client import PwsClient
 from pws_soap.entries import EntryReader
 from pws_soap.errors import PwsError
@@ -39,9 +39,9 @@ def known(kept: KeptReplies, body: bytes, request: bytes = b"request", session: 
     if before is None:
         return None
     try:
-        next(before.read_in_steps(body, None))
+        next(before.followed_by(body, None))
     except StopIteration as done:
-        return done.value
+        return done.value and done.value.presences
     raise AssertionError("it takes no time to read it")
 
 
@@ -56,13 +56,14 @@ def test_a_reply_is_known_as_the_last_to_its_request_alone() -> None:
     assert (len(kept), kept.memory) == (1, 1)
 
 
-def test_what_is_handed_out_can_be_changed() -> None:
-    kept = KeptReplies()
-    kept.keep(end_user(), b"request", whole(b"a"))
-    before = known(kept, b"a")
-    assert isinstance(before, list)
-    before.clear()
-    assert known(kept, b"a") == PRESENCES
+async def test_what_is_handed_out_can_be_changed() -> None:
+    """By whoever called: the next one gets the same."""
+    reply = basic([("ann@example.com", "BUSY")])
+    async with PwsClient(NODE, transport=MemoryTransport([reply] * 3)) as pws:
+        for _ in range(3):
+            found = await pws.get_subscribed_presence(end_user(), 7)
+            assert [each.contact for each in found] == ["ann@example.com"]
+            found.clear()
 
 
 def test_only_so_much_is_kept() -> None:
@@ -289,6 +290,27 @@ async def test_a_reply_about_others_is_read_as_a_new_one(carrier: str) -> None:
         entries,
     ]
     await read_in_turn([written(carrier, each) for one in replies for each in (entries, one)], is_rich=bool(carrier))
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("places", [(0, -1), (-1, 0), (40, 40)])
+async def test_calls_at_the_same_time_read_their_own_reply(
+    carrier: str, places: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each beside the same reply before, with a pause at every entry, and a third one beside the last of them."""
+    monkeypatch.setattr(kept_replies, "_COMPARED", 1)
+    entries = entries_of(carrier)
+    bodies = [written(carrier, entries)]
+    for place, word in zip(places, ("away", "dnd"), strict=True):
+        changed = entries.copy()
+        changed[place] = changed[place].replace("busy", word).replace("BUSY", word.upper())
+        bodies.append(written(carrier, changed))
+    order = [*bodies, *bodies]
+    async with PwsClient(NODE, transport=MemoryTransport(order), now=lambda: NOW) as pws:
+        first = await read_by(pws, is_rich=bool(carrier))
+        found = await asyncio.gather(*(read_by(pws, is_rich=bool(carrier)) for _ in bodies[1:]))
+        again = [await read_by(pws, is_rich=bool(carrier)) for _ in bodies]
+    assert again == [first, *found] == await read_in_turn(bodies, is_rich=bool(carrier))
 
 
 @pytest.mark.parametrize("carrier", CARRIERS[1:])
