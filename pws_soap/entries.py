@@ -36,6 +36,8 @@ _MAX_ODD: Final = 100
 read as a whole."""
 _WINDOW: Final = 32 * 1024
 """Bytes of contacts that are matched at once."""
+_FEW_BYTES: Final = 4 * 1024
+"""Bytes of contacts that are divided at once."""
 _MANY: Final = 256 * 1024
 """Bytes of documents that are divided at once."""
 PER_STEP: Final = 400
@@ -49,12 +51,12 @@ _FIRST: Final = re.compile(
     rb"(?P<sign><|&lt;)(?P<name>(?P<prefix>[A-Za-z_][\w.-]{0,63}:)?(?:(?P<contact>contact)|presence))(?=\s)"
 )
 # Not `\s`, which has two characters more than the white space of XML.
-_BEFORE: Final = rb"[ \t\r\n]*<%b[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*"
-_WITHIN: Final = re.compile(rb"[ \t\r\n]+presenceStatus[ \t\r\n]*=[ \t\r\n]*")
-_BEHIND: Final = re.compile(rb"[ \t\r\n]*/>")
+_BEFORE: Final = r"[ \t\r\n]*<%s[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*"
+_WITHIN: Final = re.compile(r"[ \t\r\n]+presenceStatus[ \t\r\n]*=[ \t\r\n]*")
+_BEHIND: Final = re.compile(r"[ \t\r\n]*/>")
 _SAFE: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'"&<>')))
 """What an attribute may hold that needs no parser to read it."""
-_STATES: Final = {state.value.encode(): state for state in PresenceState}
+_STATES: Final = {state.value: state for state in PresenceState}
 _LANGUAGE: Final = re.compile(rb"\blang\s*=", re.IGNORECASE)
 
 
@@ -156,7 +158,7 @@ class EntryReader:
         self._escaped, self._in_text = cut.carrier is Carrier.ESCAPED, cut.carrier in _IN_TEXT
         self._is_in_section = cut.carrier is Carrier.CDATA
         self._source = DocumentParser()
-        before = _BEFORE % re.escape(cut.name)
+        before = _BEFORE % re.escape(cut.name.decode())
         self._before, self._between = re.compile(before), re.compile(_BEHIND.pattern + before)
         self._odd = 0
         self.work = 0
@@ -194,7 +196,9 @@ class EntryReader:
 
     def _usual(self, part: bytes) -> list[Presence] | None:
         """Contacts in the form that the WSDL gives them; None for any other."""
-        texts = part.split(b'"')
+        if not part.isascii():
+            return None
+        texts = part.decode().split('"')
         uris, states = texts[1::4], texts[3::4]
         if (
             len(texts) % 4 == 1
@@ -204,10 +208,10 @@ class EntryReader:
             and all(map(self._between.fullmatch, set(texts[4:-1:4])))
             and _BEHIND.fullmatch(texts[-1])
             and all(uris)
-            and not b"".join(uris).translate(None, _SAFE)
+            and not "".join(uris).encode().translate(None, _SAFE)
             and _STATES.keys() >= set(states)
         ):
-            return list(map(Presence, map(bytes.decode, uris), map(_STATES.__getitem__, states)))
+            return list(map(Presence, uris, map(_STATES.__getitem__, states)))
         return None
 
     def _documents(self) -> Generator[list[Presence], None, None]:
@@ -263,7 +267,7 @@ def _divided(part: bytes, last: bytes) -> list[bytes]:
 
 def contacts_of(cut: Cut) -> Iterator[bytes]:
     """The entries of a basic list, each by itself."""
-    for part in _parts(cut, _WINDOW):
+    for part in _parts(cut, _FEW_BYTES):
         yield from _divided(part, cut.last)
 
 
@@ -277,7 +281,7 @@ def _parsed(piece: bytes, name: bytes) -> Presence:
         node = etree.fromstring(piece, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:
         raise NotCut from None
-    uri, state = node.get("contactURI"), _STATES.get((node.get("presenceStatus") or "").encode())
+    uri, state = node.get("contactURI"), _STATES.get(node.get("presenceStatus") or "")
     if node.tag != "contact" or len(node.attrib) > 2 or not uri or uri != uri.strip() or state is None:
         raise NotCut
     return Presence(uri, state)

@@ -28,7 +28,7 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 only who has changed needs next to nothing of it."""
 _OF_DOCUMENT: Final = 64
 """Bytes that a document takes beside its own."""
-_FEW: Final = 16
+_FEW: Final = 8
 """Entries that have changed, beside a quarter of all: with more of them a reply is read as a new one."""
 _COMPARED: Final = 2000
 """Entries compared between two places to pause, in half a millisecond."""
