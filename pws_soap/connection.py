@@ -2,7 +2,7 @@
 
 A reply proves something about a request only if it cannot be the reply to another one. So a connection on which
 anything comes that nobody asked for, while it is idle or behind the end of a reply, is closed at once and never used
-again. HTTP itself is h11's business, but for the plainest replies (`pws_soap.plain_reply`); asyncio carries the bytes.
+again. HTTP itself is h11's business, asyncio carries the bytes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
 import h11
-
-from pws_soap import plain_reply
-from pws_soap.plain_reply import PlainReply
 
 _MAX_INFORMATIONAL: Final = 16
 """Interim replies (1xx) that one reply may have before it; more are no reply of an honest server."""
@@ -82,8 +79,7 @@ class Connection(asyncio.Protocol):
         self._ended = ended
         self._request: RequestHead
         self._sent = b""
-        self._plain: PlainReply | None = None
-        self._http: h11.Connection | None = None  # of the request under way, once its reply turns out not to be plain
+        self._http: h11.Connection | None = None  # of the request under way, once its reply comes
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[RawReply] | None = None
         self._status = 0
@@ -126,7 +122,7 @@ class Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[RawReply] = loop.create_future()
         self._waiter, self._request, self._sent, self._cap = waiter, request, body, cap
-        self._plain, self._http, self.pieces = None, None, 0
+        self._http, self.pieces = None, 0
         self._body, self._squeezed, self._inflate, self._informational = bytearray(), b"", None, 0
         self._timer = loop.call_later(patience.piece, self._look, patience, loop.time() + patience.whole, 0)
         try:
@@ -162,24 +158,11 @@ class Connection(asyncio.Protocol):
             self._reject()
             return
         self.pieces += 1
-        if self.pieces == 1:
-            self._plain = plain_reply.begun(data, self._cap)
-        elif self._plain is not None:
-            self._plain.take(data)
-        if self._plain is None:
-            self._feed(data)
-        elif self._plain.is_whole:
-            plain = self._plain
-            self._finish(RawReply(plain.status, plain.headers, plain.body), behind=plain.behind, lasts=not plain.closes)
+        self._feed(data)
 
     def eof_received(self) -> None:
-        if self._waiter is None or self._waiter.done():
-            return
-        if self._plain is None:
+        if self._waiter is not None and not self._waiter.done():
             self._feed(b"")
-        else:
-            self._fail(BrokenOff(_IN_THE_MIDDLE))
-            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -301,7 +284,7 @@ class Connection(asyncio.Protocol):
     def _finish(self, reply: RawReply, *, behind: bool, lasts: bool) -> None:
         """The reply is whole; `behind`: bytes came behind it. `lasts`: the connection may carry another one."""
         self.replies += 1
-        self._plain = self._http = None
+        self._http = None
         if behind and self.replies > 1:  # the first of them may be an earlier reply that came twice
             self._fail(NotHttp("more than one reply came to one request"))
         waiter, self._waiter = self._waiter, None

@@ -26,7 +26,6 @@ DECISIONS = {
     "pws_soap.markup",
     "pws_soap.notification",
     "pws_soap.pidf",
-    "pws_soap.plain_reply",
     "pws_soap.replies",
     "pws_soap.surroundings",
 }

@@ -11,33 +11,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.processes import free_port
+from benchmarks.rows import configuration
 from benchmarks.rows.http_load import Answer, connections, get
 from benchmarks.rows.processes import Child
 
 _PATIENCE: Final = 300.0
-_CONFIG: Final = """\
-[server]
-nodes = ["127.0.0.1:{node}"]
-tls = false
-[application]
-username = "pwsapp"
-password = "secret"
-[callback]
-url = "http://127.0.0.1:{port}"
-[http]
-port = {port}
+_MORE: Final = """\
 [limits]
 requests_per_second = 0
 [lifecycle]
 requests_per_second = 10000
 [groups.support]
 contacts = {support}
-"""
-_WATCH: Final = """\
-[[watch]]
-end_user = "{user}"
-contacts_file = "{file}"
-presence_type = "BASIC_PRESENCE"
 """
 _SUPPORT: Final = 200
 """Contacts of the group: the last ones."""
@@ -55,9 +40,9 @@ class Whole:
             file.write_text("\n".join(self.names[number::users]) + "\n", "utf-8")
         self.support = self.names[-_SUPPORT:]
         config = directory / "pws.toml"
-        blocks = [_CONFIG.format(node=self.simulator.port, port=self.port, support=json.dumps(self.support))]
-        blocks += [_WATCH.format(user=f"user{number}", file=file.name) for number, file in enumerate(self.files)]
-        config.write_text("\n".join(blocks), "utf-8")
+        watched = {f"user{number}": configuration.contacts_file(file) for number, file in enumerate(self.files)}
+        more = _MORE.format(support=json.dumps(self.support))
+        configuration.write(config, port=self.port, node=self.simulator.port, more=more, **watched)
         self.child = Child("whole_service", config=str(config))
         self._begun()
 

@@ -19,26 +19,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.processes import PWS, free_port
+from benchmarks.rows import configuration
 from benchmarks.rows.http_load import Connection, get
 from benchmarks.rows.measure import Costs, Figure, Scale, Target, differences, ratio, spreads, take_turns
 from benchmarks.rows.processes import ROOT, cpu_time
 
 _PATIENCE: Final = 60.0
-_CONFIG: Final = """\
-[server]
-nodes = ["127.0.0.1:{node}"]
-tls = false
-[application]
-username = "pwsapp"
-password = "secret"
-[callback]
-url = "http://127.0.0.1:{port}"
-[http]
-port = {port}
-[[watch]]
-end_user = "dispatcher"
-contacts = ["ann@example.com"]
-"""
 
 
 def _environment() -> dict[str, str]:
@@ -67,7 +53,8 @@ class Starts:
         """CPU time of `pws serve` until it has answered."""
         port = free_port()
         config = directory / f"pws-{port}.toml"
-        config.write_text(_CONFIG.format(port=port, node=free_port()), "utf-8")
+        watched = {"dispatcher": configuration.contacts("ann@example.com")}
+        configuration.write(config, port=port, node=free_port(), **watched)
         began = time.perf_counter()
         process = subprocess.Popen(
             [PWS, "serve", "--config", str(config)], cwd=directory, env=_environment(), stderr=subprocess.DEVNULL

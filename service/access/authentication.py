@@ -122,6 +122,10 @@ class Authenticator:
             scope[_REFUSED] = refused.with_traceback(None)  # else it would hold the scope, and the scope it
             return None
 
+    def forget(self, scope: MutableMapping[str, Any]) -> None:
+        """Have a request that was let in be judged anew, by the rules as they are then."""
+        scope.pop(_ADMITTED, None)
+
     def check_browser(self, connection: HTTPConnection, method: str) -> None:
         """Where no key is needed: refuse what a page elsewhere may have made a browser do. Raises RequestRefused."""
         self._check_browser(method, AccessHeaders.of(connection.headers))

@@ -1,4 +1,4 @@
-"""Answers about one contact, which the route and the hot lane give: made in one place for both."""
+"""Answers that the routes and the hot lane give: made in one place for both."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import NamedTuple
 from service.access.principal import Principal
 from service.api.context import Context
 from service.api.etags import Representation
+from service.api.models import BriefSummaryView, SummaryView
+from service.core.presence.counts import Summary
 from service.core.presence.snapshot import ContactSnapshot
 
 
@@ -31,3 +33,9 @@ def contact_answer(
         snapshot = context.brief(snapshot, who.groups)
     body = context.json.one(snapshot) if fields is None else context.json.some(snapshot, fields)
     return ContactAnswer(snapshot, Representation(body), until)
+
+
+def summary_answer(context: Context, who: Principal, summary: Summary) -> Representation:
+    """What is said to `who` of the counts that it may see."""
+    view = SummaryView if who.details else BriefSummaryView
+    return Representation(view.of(summary, context.core.claim_service.rules.floors).model_dump_json().encode())

@@ -19,6 +19,8 @@ from pws_soap.models import Secret
 from service.access.authentication import Authenticator
 from service.access.networks import Sources
 from service.api import error_handlers
+from service.api.claim_endpoints import ClaimEndpoints
+from service.api.claim_lane import ClaimLane
 from service.api.context import Context
 from service.api.hot_lane import HotLane, PresenceLane
 from service.api.kept_answers import KeptAnswers
@@ -28,7 +30,7 @@ from service.api.middleware.limits import MAX_BODY, RequestLimits
 from service.api.middleware.long_answers import LongAnswers
 from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
-from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status
+from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status, trends
 from service.api.routes.callback import Callback, WithoutPrefix
 from service.api.writers.contact import ContactJson
 from service.core.engine import Engine
@@ -75,7 +77,9 @@ class Program:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or see to the lifespan."""
         taken = self._hot_lane.take(scope, receive, send)
-        await (self._framework(scope, receive, send) if taken is None else taken)
+        rest = receive if taken is None else await taken
+        if rest is not None:
+            await self._framework(scope, rest, send)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
@@ -128,7 +132,9 @@ def create_app(
     )
     if callback_secret is not None:
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
-    routers = [module.router(context) for module in (presence, history, claims, contacts, status)]
+    endpoints = ClaimEndpoints(context)
+    routers = [module.router(context) for module in (presence, history, trends)]
+    routers += [claims.router(context, endpoints), contacts.router(context), status.router(context)]
     routers += [events.router(context, keep_alive), probes.router(context, demo=simulator is not None)]
     routers += (
         [dashboard.router(root_path)]
@@ -154,4 +160,6 @@ def create_app(
     app.add_middleware(WithoutPrefix, prefix=callback_prefix)
     app.add_middleware(RootPathMiddleware, root_path=root_path)
     describe(app, authenticator)
-    return Program(app, HotLane(PresenceLane(context, root_path).entries(), root_path))
+    lanes = (PresenceLane(context, root_path), ClaimLane(authenticator, endpoints, root_path))
+    entries = {key: handler for lane in lanes for key, handler in lane.entries().items()}
+    return Program(app, HotLane(entries, root_path))

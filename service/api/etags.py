@@ -21,13 +21,20 @@ _MOST: Final = 100
 _REVISION: Final = re.compile(r"[0-9]{1,18}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Representation:
     """What an answer says, before it is known whether the client has it already."""
 
     body: bytes
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    _digest: str = field(default="", init=False)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the body, made once: of a page it takes a millisecond."""
+        self._digest = self._digest or _hash(self.body, 12)
+        return self._digest
 
 
 class Tags:
@@ -66,9 +73,9 @@ class Tags:
         found = [int(revision) for revision, rest in map(_split, self._given) if rest.startswith(self._query)]
         return max(found, default=None)
 
-    def of(self, body: bytes, revision: int) -> str:
+    def of(self, representation: Representation, revision: int) -> str:
         """The tag of an answer. For the same bytes it is the one that the client has."""
-        return self.of_content(content_of(self._query, body), revision)
+        return self.of_content(content_of(self._query, representation), revision)
 
     def of_content(self, rest: str, revision: int) -> str:
         """The same, where `content_of` the answer is known."""
@@ -87,9 +94,9 @@ def question_of(who: Principal, path: str, query: bytes, media_type: str = JSON)
     return _hash(repr((who.name, media_type, path, query)).encode(errors="backslashreplace"), 4)
 
 
-def content_of(question: str, body: bytes) -> str:
+def content_of(question: str, representation: Representation) -> str:
     """All of a tag but its revision."""
-    return question + _hash(body, 12)
+    return question + representation.digest
 
 
 def _split(tag: str) -> tuple[str, str]:
@@ -106,7 +113,7 @@ def tagged(
     representation: Representation, tags: Tags, revision: int, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An answer with its entity tag, or 304 when the client has it already. `revision` is the log's last."""
-    tag = tags.of(representation.body, revision)
+    tag = tags.of(representation, revision)
     return with_tag(representation, tag, is_known=tags.any_will_do or tags.has(tag), headers=headers)
 
 

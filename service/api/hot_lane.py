@@ -21,16 +21,19 @@ from service.access.access_headers import AccessHeaders
 from service.access.authentication import client_of
 from service.access.errors import RequestRefused
 from service.access.principal import Principal
-from service.api.answers import contact_answer
+from service.api.answers import contact_answer, summary_answer
 from service.api.context import Context
-from service.api.etags import JSON, Tags
+from service.api.etags import JSON
 from service.api.kept_answers import KeptAnswer, RawHeaders
 from service.api.middleware.root_path import path_below
 from service.api.parameters.checks import path_contact
 from service.api.parameters.presence import ContactQuery
 
-Handler = Callable[[Scope, Receive, Send], Awaitable[None] | None]
-"""Gives the answer to a request as something to wait for; None leaves the request to the framework."""
+Handler = Callable[[Scope, Receive, Send], Awaitable[Receive | None] | None]
+"""Gives the answer to a request as something to wait for; None leaves the request to the framework.
+
+So does one that gives a `Receive` in the end: the framework then gets from it what was read already, and the rest.
+"""
 Entries = Mapping[tuple[str, str], Handler]
 """Handlers by method and path. A path that ends with a slash stands for all that have one more part."""
 
@@ -52,8 +55,8 @@ class HotLane:
         if root_path:
             self._entries |= {(method, root_path + path): handler for (method, path), handler in entries.items()}
 
-    def take(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
-        """The answer to a request, to be waited for; None where the framework is to give it."""
+    def take(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Receive | None] | None:
+        """The answer to a request, to be waited for; None where the framework is to give it. See `Handler`."""
         if scope["type"] != "http":
             return None
         method, path = scope["method"], scope["path"]
@@ -82,7 +85,7 @@ class PresenceLane:
         handlers: dict[str, Handler] = {
             "/v1/presence": partial(self._answer, forms=_ANY_FORM),
             "/v1/presence/": partial(self._answer, make=self._make_contact),
-            "/v1/summary": self._answer,
+            "/v1/summary": partial(self._answer, make=self._make_summary),
         }
         return {(method, path): handler for path, handler in handlers.items() for method in ("GET", "HEAD")}
 
@@ -93,7 +96,7 @@ class PresenceLane:
         send: Send,
         make: Callable[[str, Principal], KeptAnswer | None] | None = None,
         forms: Collection[bytes | None] | None = None,
-    ) -> Awaitable[None] | None:
+    ) -> Awaitable[Receive | None] | None:
         """The kept answer, or else what `make` gives. `forms`: the values of Accept that mean JSON; None: all do."""
         raw: list[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(raw)
@@ -101,7 +104,7 @@ class PresenceLane:
             return None
         if forms is not None and headers.get(b"accept") not in forms:
             return None
-        who = self._authenticator.admit_early(scope, "GET", _access(headers))
+        who = self._authenticator.admit_early(scope, "GET", access_of(headers))
         if who is None or _READ not in who.scopes:
             return None
         path, query = scope["path"], scope["query_string"]
@@ -117,13 +120,8 @@ class PresenceLane:
 
     def _written(self, kept: KeptAnswer, asked: bytes | None) -> tuple[int, RawHeaders, bytes]:
         """Status, headers and body of the answer to a client that names these tags."""
-        if asked is None:
-            return 200, kept.tagged(self._log.last), kept.body
-        tags = Tags(kept.question, (asked.decode("latin-1"),))
-        tag = tags.of_content(kept.content.decode(), self._log.last)
-        if tags.any_will_do or tags.has(tag):
-            return 304, [(b"etag", tag.encode("latin-1")), *kept.unchanged], b""
-        return 200, [(b"etag", tag.encode("latin-1")), *kept.whole], kept.body
+        known = None if asked is None else kept.known(asked, self._log.last)
+        return (200, kept.tagged(self._log.last), kept.body) if known is None else (304, known, b"")
 
     def _make_contact(self, path: str, who: Principal) -> KeptAnswer | None:
         """Make the answer about a contact, without any parameters, as its route does."""
@@ -137,8 +135,16 @@ class PresenceLane:
             return None
         return self._kept.keep(path, b"", who, made.representation, made.until, stamp, contact=uri)
 
+    def _make_summary(self, path: str, who: Principal) -> KeptAnswer | None:
+        """Make the summary, as its route does."""
+        stamp = self._kept.stamp
+        summary = self._context.core.counts.summary_at_once(who.groups)
+        if summary is None:
+            return None
+        return self._kept.keep(path, b"", who, summary_answer(self._context, who, summary), summary.until, stamp)
 
-def _access(headers: Mapping[bytes, bytes]) -> AccessHeaders:
+
+def access_of(headers: Mapping[bytes, bytes]) -> AccessHeaders:
     """Those that decide whether the request may be made; Origin and Sec-Fetch-Site do not where nothing is changed."""
     host, key, authorization = headers.get(b"host"), headers.get(b"x-api-key"), headers.get(b"authorization")
     if key is None and authorization is None:

@@ -22,7 +22,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 
 from service.access.principal import Principal
-from service.api.etags import JSON, Representation, content_of, question_of, with_tag
+from service.api.etags import JSON, Representation, Tags, content_of, question_of, with_tag
 from service.api.middleware.limits import complete
 from service.core.presence.boundaries import SLACK
 from service.core.presence.paging import OrderUse
@@ -62,12 +62,29 @@ class KeptAnswer:
     stamp: Stamp
     _event: int = -1
     _tagged: RawHeaders = ()
+    _asked: bytes = b""
+    _known: RawHeaders = ()
 
     def tagged(self, event: int) -> RawHeaders:
         """All headers of the answer, with the tag that it has when `event` is the newest one."""
         if event != self._event:
             self._event, self._tagged = event, ((b"etag", b'"%d-%b"' % (event, self.content)), *self.whole)
         return self._tagged
+
+    def known(self, asked: bytes, event: int) -> RawHeaders | None:
+        """All headers of the 304 to a client that asked with this `If-None-Match`; None where it gets the answer.
+
+        `event` is the newest one. What a client asks with is mostly the same again and again.
+        """
+        if asked == self._asked:
+            return self._known
+        tags = Tags(self.question, (asked.decode("latin-1"),))
+        tag = tags.of_content(self.content.decode(), event)
+        headers = [(b"etag", tag.encode("latin-1")), *self.unchanged]
+        if tags.has(tag):  # whatever happens: the tag is the client's
+            self._asked, self._known = asked, headers
+            return headers
+        return headers if tags.any_will_do else None
 
 
 class KeptAnswers:
@@ -131,7 +148,7 @@ class KeptAnswers:
         kept = KeptAnswer(
             who,
             question,
-            content_of(question, representation.body).encode(),
+            content_of(question, representation).encode(),
             representation.body,
             *_headers(representation),
             until,

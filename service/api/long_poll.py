@@ -63,7 +63,7 @@ async def answer(
                     return Response(status_code=GONE)
                 happened, after = arrived.done(), context.log.last
                 representation = await make()
-                if happened and not tags.has(tags.of(representation.body, after)):
+                if happened and not tags.has(tags.of(representation, after)):
                     break  # else what happened had changed nothing for this client
         finally:
             await _end(gone, slept, arrived)
@@ -77,7 +77,7 @@ def _knows(context: Context, tags: Tags, representation: Representation, last: i
 
     `last` was the newest event when the representation was made.
     """
-    if not tags.are_given or tags.any_will_do or tags.has(tags.of(representation.body, last)):
+    if not tags.are_given or tags.any_will_do or tags.has(tags.of(representation, last)):
         return last
     known = tags.known
     events = context.log.since(known) if known is not None else None

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from pws_soap.errors import NO_DESCRIPTORS_LEFT
 from service import __version__
@@ -36,10 +37,13 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "poll": ("service.cli.commands.poll", "Read the present state of contacts."),
     "set": ("service.cli.commands.set_presence", "Set the presence of an end user."),
     "watch": ("service.cli.watch.command", "Watch a running service's contacts, live."),
+    "health": ("service.cli.commands.health", "Ask a running service whether it is ready."),
     "doctor": ("service.cli.doctor.command", "Check everything, and say what to fix."),
+    "config": ("service.cli.config.command", "Check, show, describe or begin the configuration."),
     "explain": ("service.cli.commands.explain", "Tell what rich presence documents say, and why."),
     "key": ("service.cli.commands.key", "Make a key for the HTTP API."),
     "migrate": ("service.cli.migrate.command", "Make a pws.toml from the sample scripts' files."),
+    "completion": ("service.cli.commands.completion", "Print the script that completes pws in a shell."),
 }
 """Name, module, and the line in the overview; the order is the overview's."""
 
@@ -70,6 +74,11 @@ class LazyGroup(click.Group):
             ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The names that begin so, without importing any command for its help."""
+        names = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *super(click.Group, self).shell_complete(ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
@@ -90,9 +99,11 @@ def cli() -> None:
       pws fetch 1         what subscription 1 knows; later what has changed
       pws delete          leave a clean slate
 
-    Every command but demo, simulate, explain, key and migrate reads pws.toml in the current directory; --config or
-    PWS_CONFIG name another file, and each key can be set in the environment, as PWS_SERVER__NODES. Results go to
-    standard output, everything else to standard error.
+    Every command but demo, simulate, explain, key, migrate and completion reads pws.toml in the current directory;
+    --config or PWS_CONFIG name another file, and each key can be set in the environment, as PWS_SERVER__NODES. `pws
+    config init` writes one to start from. Results go to standard output, everything else to standard error.
+
+    Tab completes commands, options and names: `pws completion --help` says how to turn that on in bash, zsh and fish.
 
     `pws COMMAND --help` explains a command. Exit codes: 0 done, 1 the server or the network said no, 2 the words or
     the configuration are wrong.

@@ -14,7 +14,7 @@ from pws_soap import hosts
 from service.access import authority
 from service.config import parsers
 from service.config.errors import shown
-from service.config.parsers import wrong
+from service.config.parsers import STRING, takes, wrong
 from service.core import callback_url as callback_urls
 
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -22,9 +22,13 @@ HOST: Final = rf"{_LABEL}(?:\.{_LABEL})*\.?"
 """A host or domain name as the server's own names look (RFC 1123 section 2.1, and the underscore that people use)."""
 
 
+_NODE: Final = "host or host:port"
+
+
+@takes(_NODE)
 def node(value: object) -> str:
     """A node of the server, `host` or `host:port`; an IPv6 address stands in brackets."""
-    expected = "host or host:port"
+    expected = _NODE
     if not isinstance(value, str):
         raise wrong(expected, shown(value))
     given = str(value).strip()
@@ -90,9 +94,13 @@ ANY: Final = "any"
 """What stands for every host in `server.redirect_to`."""
 
 
+_REDIRECT_TO: Final = 'a list of hosts, such as ["imp3.example.com"], or "any"'
+
+
+@takes(_REDIRECT_TO, {"anyOf": [{"type": "array", "items": STRING}, {"const": ANY}]})
 def redirect_to(value: object) -> tuple[str, ...]:
     """Hosts that a redirect may lead to, as a list; the word "any" instead of it means every host."""
-    expected = 'a list of hosts, such as ["imp3.example.com"], or "any"'
+    expected = _REDIRECT_TO
     if isinstance(value, str) and value.strip().casefold() == ANY:
         return (ANY,)
     items = parsers.listed(expected)(value)
@@ -112,6 +120,10 @@ def redirect_to(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+_FINGERPRINT: Final = "the SHA-256 of the server's certificate, 64 hex digits"
+
+
+@takes(_FINGERPRINT)
 def fingerprint(value: object) -> str:
     """The SHA-256 of a certificate as 64 lower-case hex digits; openssl's own way of writing it is understood."""
     if isinstance(value, str):
@@ -121,12 +133,16 @@ def fingerprint(value: object) -> str:
             return digits
         if re.fullmatch(r"[0-9a-f]{40}", digits):
             raise wrong("a SHA-256 fingerprint", "a SHA-1 one", "openssl x509 -noout -fingerprint -sha256 -in FILE")
-    raise wrong("the SHA-256 of the server's certificate, 64 hex digits", shown(value))
+    raise wrong(_FINGERPRINT, shown(value))
 
 
+_URL: Final = "a URL such as http://10.0.0.5:8080"
+
+
+@takes(_URL, {"type": "string", "format": "uri"})
 def callback_url(value: object) -> str:
     """This service as the server reaches it; `/pws/SECRET` is appended to its path (protocol section 2)."""
-    expected = "a URL such as http://10.0.0.5:8080"
+    expected = _URL
     if not isinstance(value, str):
         raise wrong(expected, shown(value))
     given = str(value).strip()
@@ -162,9 +178,13 @@ OWN_PATHS: Final = frozenset(
 """How the service's own paths begin."""
 
 
+_ROOT_PATH: Final = "a path such as /presence"
+
+
+@takes(_ROOT_PATH)
 def root_path(value: object) -> str:
     """The path that a proxy has this service below, `/presence`; empty for none."""
-    expected = "a path such as /presence"
+    expected = _ROOT_PATH
     if not isinstance(value, str):
         raise wrong(expected, shown(value))
     given = value.strip().rstrip("/")
@@ -184,9 +204,13 @@ def root_path(value: object) -> str:
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_NETWORK: Final = "an address or a network, such as 10.0.0.5 or 10.1.0.0/16"
+
+
+@takes(_NETWORK)
 def network(value: object) -> Network:
     """An address or a network, `10.0.0.5` or `10.0.0.0/8`."""
-    expected = "an address or a network, such as 10.0.0.5 or 10.1.0.0/16"
+    expected = _NETWORK
     if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
         return value
     if not isinstance(value, str):
@@ -198,9 +222,13 @@ def network(value: object) -> Network:
         raise wrong(expected, shown(str(value)), hint) from None
 
 
+_ORIGIN: Final = "an origin such as https://board.example.com"
+
+
+@takes(_ORIGIN)
 def origin(value: object) -> str:
     """A browser's origin, `https://board.example.com`, in the form in which browsers send it."""
-    expected = "an origin such as https://board.example.com"
+    expected = _ORIGIN
     if not isinstance(value, str):
         raise wrong(expected, shown(value))
     given = value.strip().rstrip("/").lower()

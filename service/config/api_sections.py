@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
@@ -15,30 +15,56 @@ from service.core.presence.availability import NEVER, Rule
 
 
 class Http(value_types.Section):
-    """[http]: where this service listens, and what a browser may do. Port 0 takes a free one."""
+    """[http]: where the API and the dashboard listen, and what a browser may do."""
 
-    host: Annotated[str, PlainValidator(parsers.text("an address to listen on, such as 127.0.0.1"))] = "127.0.0.1"
-    port: Annotated[int, PlainValidator(parsers.whole(0, 65535))] = 8080
-    root_path: Annotated[str, PlainValidator(addresses.root_path)] = ""
-    allowed_hosts: value_types.Hosts = ()
-    cors_origins: value_types.Origins = ()
+    host: Annotated[str, PlainValidator(parsers.text("an address to listen on, such as 127.0.0.1"))] = Field(
+        default="127.0.0.1", description="Address to listen on. Any but a loopback address takes a key ([keys.NAME])."
+    )
+    port: Annotated[int, PlainValidator(parsers.whole(0, 65535))] = Field(
+        default=8080, description="Port to listen on; 0: any free one."
+    )
+    root_path: Annotated[str, PlainValidator(addresses.root_path)] = Field(
+        default="", description="Path of a proxy that has this service below it.", examples=["/presence"]
+    )
+    allowed_hosts: value_types.Hosts = Field(
+        default=(),
+        description="Host names under which the API answers where it needs no key, beside this machine's own.",
+        examples=[["presence.example.com"]],
+    )
+    cors_origins: value_types.Origins = Field(
+        default=(),
+        description="Origins whose pages may use the API from a browser.",
+        examples=[["https://board.example.com"]],
+    )
 
 
 class Access(value_types.Section):
     """[access]: what needs no key."""
 
-    anonymous_from_anywhere: value_types.Bool = False
+    anonymous_from_anywhere: value_types.Bool = Field(
+        default=False,
+        description="Whether every client that reaches this service may ask without a key: to read, and where there "
+        "is no key at all also to change what is watched.",
+    )
 
 
 class KeySection(value_types.Section):
     """[keys.NAME]: an API key, as `pws key new` prints it. Only its hash is kept."""
 
     hash: Annotated[str, PlainValidator(parsers.key_hash)] = Field(
-        description="what pws key new printed, such as sha256:..."
+        title="what pws key new printed, such as sha256:...",
+        description="Hash of the key; `pws key new` makes a key and prints this section.",
+        examples=["sha256:..."],
     )
-    scopes: value_types.Scopes = (Scope.READ,)
-    groups: value_types.GroupNames = ()
-    details: value_types.Bool = True
+    scopes: value_types.Scopes = Field(
+        default=(Scope.READ,), description="What the key may do; no scope implies another."
+    )
+    groups: value_types.GroupNames = Field(
+        default=(),
+        description="The groups whose contacts the key sees. Without it, all contacts.",
+        examples=[["support"]],
+    )
+    details: value_types.Bool = Field(default=True, description="Whether the key sees more than who is available.")
 
     @field_validator("scopes", "groups")
     @classmethod
@@ -70,44 +96,75 @@ class KeySection(value_types.Section):
 class LimitsSection(value_types.Section):
     """[limits]: how much one client (a key, or an address without one) and all clients may request."""
 
-    requests_per_second: Annotated[float, PlainValidator(parsers.real(0.1, 100000, zero="no limit"))] = 100.0
-    burst: Annotated[int, PlainValidator(parsers.whole(1, 1000000))] = 200
-    streams: Annotated[int, PlainValidator(parsers.whole(1, 900))] = 200
-    streams_per_client: Annotated[int, PlainValidator(parsers.whole(1, 900))] = 50
-    max_body_bytes: Annotated[int, PlainValidator(parsers.whole(1024, 64 * 1024 * 1024, unit="bytes"))] = 1024 * 1024
+    requests_per_second: Annotated[float, PlainValidator(parsers.real(0.1, 100000, zero="no limit"))] = Field(
+        default=100.0, description="Requests a second of one client."
+    )
+    burst: Annotated[int, PlainValidator(parsers.whole(1, 1000000))] = Field(
+        default=200, description="Requests of one client that may come at once."
+    )
+    streams: Annotated[int, PlainValidator(parsers.whole(1, 900))] = Field(
+        default=200, description="Open streams and waiting requests of all clients."
+    )
+    streams_per_client: Annotated[int, PlainValidator(parsers.whole(1, 900))] = Field(
+        default=50, description="Open streams and waiting requests of one client."
+    )
+    max_body_bytes: Annotated[int, PlainValidator(parsers.whole(1024, 64 * 1024 * 1024, unit="bytes"))] = Field(
+        default=1024 * 1024, description="A longer request body is refused."
+    )
 
 
 class Stream(value_types.Section):
     """[stream]: how events are sent."""
 
-    buffer: Annotated[int, PlainValidator(parsers.whole(100, 1000000))] = DEFAULT_SIZE
-    keep_alive: Annotated[float, PlainValidator(parsers.real(0.1, 300, unit="seconds"))] = 15.0
+    buffer: Annotated[int, PlainValidator(parsers.whole(100, 1000000))] = Field(
+        default=DEFAULT_SIZE, description="Events kept for clients that come back."
+    )
+    keep_alive: Annotated[float, PlainValidator(parsers.real(0.1, 300, unit="seconds"))] = Field(
+        default=15.0, description="Seconds between signs of life on a stream without events."
+    )
 
 
 class HistorySection(value_types.Section):
-    """[history]: the last transitions of each contact, in memory; 0 of them unless somebody turns it on."""
+    """[history]: the last transitions of each contact, kept in memory; none unless turned on."""
 
-    per_contact: Annotated[int, PlainValidator(parsers.whole(0, 1000))] = 0
-    max_age: Annotated[float, PlainValidator(parsers.real(1, 31 * 86400, unit="seconds"))] = 86400.0
+    per_contact: Annotated[int, PlainValidator(parsers.whole(0, 1000))] = Field(
+        default=0, description="Transitions kept of each contact; 0: none, for privacy."
+    )
+    max_age: Annotated[float, PlainValidator(parsers.real(1, 31 * 86400, unit="seconds"))] = Field(
+        default=86400.0, description="Seconds after which a transition is forgotten."
+    )
 
 
 class ClaimLimits(value_types.Section):
-    """[claims]: how long a claim holds. Times in seconds."""
+    """[claims]: how long a claim holds somebody, and who may wait for one."""
 
-    default_lease: Annotated[float, PlainValidator(parsers.real(1, 86400, unit="seconds"))] = 120.0
-    max_lease: Annotated[float, PlainValidator(parsers.real(1, 86400, unit="seconds"))] = 3600.0
-    max_waiting: Annotated[int, PlainValidator(parsers.whole(0, 10000))] = 500
-    reserve: Annotated[float, PlainValidator(parsers.real(0, 300, unit="seconds"))] = 5.0
+    default_lease: Annotated[float, PlainValidator(parsers.real(1, 86400, unit="seconds"))] = Field(
+        default=120.0, description="Seconds that a claim holds where the client does not say."
+    )
+    max_lease: Annotated[float, PlainValidator(parsers.real(1, 86400, unit="seconds"))] = Field(
+        default=3600.0, description="Seconds that a claim holds at most without a renewal."
+    )
+    max_waiting: Annotated[int, PlainValidator(parsers.whole(0, 10000))] = Field(
+        default=500, description="Requests that may wait for somebody to be free."
+    )
+    reserve: Annotated[float, PlainValidator(parsers.real(0, 300, unit="seconds"))] = Field(
+        default=5.0,
+        description="Seconds that free people are kept for a request that waits for more than are free; 0: never.",
+    )
 
 
 class Available(value_types.Section):
-    """[available]: who counts as free for a task; each group may have its own. Times in seconds."""
+    """[available]: who counts as free for a task (`available` in the answers); each group may have its own rule."""
 
-    free_states: value_types.States = (PresenceState.AVAILABLE,)
-    never_activities: value_types.Activities = NEVER
-    max_idle: value_types.Idle = 600.0
-    dwell: value_types.Span = 0.0
-    wrap_up: value_types.Span = 0.0
+    free_states: value_types.States = Field(default=(PresenceState.AVAILABLE,), description="States that are free.")
+    never_activities: value_types.Activities = Field(
+        default=NEVER, description="Activities that are not free, whatever the state."
+    )
+    max_idle: value_types.Idle = Field(default=600.0, description="Seconds; who is idle for longer is not free.")
+    dwell: value_types.Span = Field(
+        default=0.0, description="Seconds that somebody must have been free, against flapping."
+    )
+    wrap_up: value_types.Span = Field(default=0.0, description="Seconds after a call during which nobody is free.")
 
     def rule(self) -> Rule:
         """The same as the service decides with it."""
@@ -115,20 +172,40 @@ class Available(value_types.Section):
         return Rule(frozenset(self.free_states), frozenset(self.never_activities), idle, self.dwell, self.wrap_up)
 
 
+_COMMON: Final = " Without it, as in [available]."
+
+
 class Group(value_types.Section):
-    """[groups.NAME]: contacts asked for, counted and claimed together, and who of them is free if that differs.
+    """[groups.NAME]: contacts asked for, counted and claimed together, and who of them is free if that differs."""
 
-    `pick` is who of several that are free is claimed; `min_free` how few free ones there may be without a warning.
-    """
-
-    contacts: value_types.Contacts = ()
-    pick: Annotated[Pick, PlainValidator(value_types.pick)] = Pick.LONGEST_AVAILABLE
-    min_free: Annotated[int, PlainValidator(parsers.whole(0, MAX_CONTACTS_PER_SUBSCRIPTION))] = 0
-    free_states: value_types.States | None = None
-    never_activities: value_types.Activities | None = None
-    max_idle: value_types.Idle | None = None
-    dwell: value_types.Span | None = None
-    wrap_up: value_types.Span | None = None
+    contacts: value_types.Contacts = Field(
+        default=(),
+        description="The contacts of the group, as in [[watch]]. Bare names need the same `domain` in all blocks.",
+        examples=[["joe@example.com", "rita@example.com"]],
+    )
+    pick: Annotated[Pick, PlainValidator(parsers.choice(*Pick))] = Field(
+        default=Pick.LONGEST_AVAILABLE, description="Who of several that are free is claimed."
+    )
+    min_free: Annotated[int, PlainValidator(parsers.whole(0, MAX_CONTACTS_PER_SUBSCRIPTION))] = Field(
+        default=0, description="Fewer free contacts than this raise the event `coverage.low`."
+    )
+    free_states: value_types.States | None = Field(
+        default=None, description=f"States that are free in this group.{_COMMON}", examples=[["AVAILABLE", "AWAY"]]
+    )
+    never_activities: value_types.Activities | None = Field(
+        default=None, description=f"Activities that are not free, whatever the state.{_COMMON}", examples=[["meeting"]]
+    )
+    max_idle: value_types.Idle | None = Field(
+        default=None, description=f"Seconds; who is idle for longer is not free.{_COMMON}", examples=[300]
+    )
+    dwell: value_types.Span | None = Field(
+        default=None,
+        description=f"Seconds that somebody must have been free, against flapping.{_COMMON}",
+        examples=[5],
+    )
+    wrap_up: value_types.Span | None = Field(
+        default=None, description=f"Seconds after a call during which nobody is free.{_COMMON}", examples=[30]
+    )
 
     def rule(self, common: Available) -> Rule:
         """The group's own rule: what it does not say is as in `common`."""

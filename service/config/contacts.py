@@ -11,7 +11,7 @@ from typing import Final
 
 from pws_soap.contact import is_contact, same_contact, sent_contact, without_scheme
 from service.config.errors import Problem, path_of, shown
-from service.config.parsers import EnvText, path_of_file, split_list, wrong
+from service.config.parsers import EnvText, path_of_file, split_list, takes, wrong
 from service.config.raw import Draft
 
 MAX_PROBLEMS: Final = 10
@@ -24,6 +24,7 @@ def completed(name: str, domain: str | None) -> str:
     return sent_contact(f"{bare}@{domain}" if domain and bare and "@" not in same_contact(bare) else name)
 
 
+@takes("user@domain, or a bare name that the domain completes", {"type": "string", "minLength": 1})
 def as_contact(value: object) -> str:
     """A contact that is complete already; anything else is a mistake."""
     contact = completed(value, None) if isinstance(value, str) else ""

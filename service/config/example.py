@@ -1,115 +1,64 @@
-"""A configuration file to start from: every key, its default, and why one would change it. It loads as it is."""
+"""A configuration file to start from: every key, its default, and what it is for. It loads as it is."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
 from typing import Final
 
-_EXAMPLE: Final = """\
-# Every key can also be set in the environment: server.nodes is PWS_SERVER__NODES="imp1.example.com,imp2.example.com",
-# the first block's end_user is PWS_WATCH__0__END_USER. The environment beats this file.
-# Paths are relative to this file. What stands behind a # is the default, or an example where there is none.
+from service.config.reference import Form, KeyReference, SectionReference, sections
+from service.config.toml_text import toml_text
 
-[server]
-nodes = ["imp1.example.com", "imp2.example.com"]  # host or host:port; the first is preferred
-# redirect_to = []          # hosts that a redirect may lead to beside those of nodes, or "any": they get the password
-# tls = true                # false: plain http on port 8082 instead of https on 8083
-# ca_file = "cup.pem"       # the private authority that signed the server's certificate (cup, not tomcat)
-# fingerprint = "AB:CD:..." # or the SHA-256 of the certificate itself: openssl x509 -noout -fingerprint -sha256
-# wsdl = "bundled"          # or "live" (asks the server), or the path of a WSDL file
-# soap = "1.1"              # or "1.2"
-# connect_timeout = 5.0     # seconds
-# read_timeout = 30.0       # seconds
-# max_reply_bytes = 33554432
+_INTRODUCTION: Final = """\
+The configuration of pws. Lines that begin with # and a space are comments. A setting behind a # without a space has \
+the value that is in force anyway, or is an example where there is none: take the # away to change it.
 
-[application]
-username = "pwsapp"         # an application user in the group "Admin-3rd Party API"
-password = "change me"      # better: put it into a file that only the service may read, and name that file:
-# password_file = "/run/secrets/pws-password"
-# take_over = false         # true: end the session of another application that holds the user (code 160)
-
-[callback]
-url = "http://10.0.0.5:8080"  # this service as the server reaches it; ports 80, 82 and 8080 are known to work
-# secret_file = "callback-secret"  # 16 to 128 letters, digits, - or _; without it a new one is made at each start
-# listen_host = "0.0.0.0"   # a listener for notifications alone, apart from the API
-# listen_port = 8080
-# allow_from = ["10.0.0.11", "10.0.0.12"]  # addresses or networks that notifications may come from; all without it
-# trusted_proxies = ["10.0.0.2"]           # whose X-Forwarded-For says where a notification came from
-
-[http]
-# host = "127.0.0.1"        # another address takes a key, see [keys.NAME]
-# port = 8080
-# root_path = "/presence"   # the path of a proxy that has this service below it
-# allowed_hosts = ["presence.example.com"]     # host names under which the API answers where it needs no key
-# cors_origins = ["https://board.example.com"] # pages of other origins that may use the API
-
-[fetch]
-# safety_interval = 600     # seconds between reads without a notification: one that was lost is noticed after this
-# heartbeat_interval = 30   # seconds without an answer after which one contact is polled; 0: never
-# reconcile_interval = 3600 # seconds between sweeps that compare everything; 0: never
-# max_parallel = 4
-
-[lifecycle]
-# endpoint_expires = 3600      # seconds, 3600 to 86399
-# subscription_expires = 3600  # seconds, 3600 to 86400
-# renew_at = 0.8               # renewed when this part of the life is over
-# stop_timeout = 10.0          # seconds for cleaning up at the server
-# requests_per_second = 20
-
-[state]
-# file = "pws-state.json"   # remembers ids over a crash, so that nothing is left behind at the server
-
-[access]
-# anonymous_from_anywhere = false  # true: every client may read; where there is no key, also change
-
-[limits]
-# requests_per_second = 100 # of one key, or of one address without a key; 0: no limit
-# burst = 200
-# streams = 200             # of all
-# streams_per_client = 50
-# max_body_bytes = 1048576
-
-[stream]
-# buffer = 10000            # events kept for those who come back
-# keep_alive = 15           # seconds
-
-[history]
-# per_contact = 0           # transitions kept of each contact, in memory; 0: none, for privacy
-# max_age = 86400           # seconds
-
-[claims]
-# default_lease = 120       # seconds
-# max_lease = 3600
-# max_waiting = 500         # requests that may wait for somebody to be free
-# reserve = 5               # seconds that free people are kept for a request that waits for more of them; 0: never
-
-[available]                 # who counts as free for a task: "available" in the answers
-# free_states = ["AVAILABLE"]
-# never_activities = ["on-the-phone", "alerting", "meeting"]
-# max_idle = 600            # seconds; 0: idle does not matter
-# dwell = 0                 # seconds that somebody must have been so, against flapping
-# wrap_up = 0               # seconds after a call
-
-[[watch]]                   # one block for each end user
-end_user = "dispatcher"
-domain = "example.com"      # completes bare names
-contacts = ["joe", "rita@example.com"]
-# contacts_file = "contacts.list"    # more of them: a JSON array, or one per line, # begins a comment
-# presence_type = "RICH_PRESENCE"    # BASIC_PRESENCE has states only, and no "on the phone"
-
-[groups.support]
-contacts = ["joe@example.com", "rita@example.com"]
-# pick = "longest-available"  # who is claimed: or "round-robin", "least-recently-claimed"
-# min_free = 0                # fewer free ones than this raise coverage.low
-# Any key of [available] may stand here as well, where it differs for this group.
-
-# [keys.wallboard]           # an API key; pws key new makes one and prints this section
-# hash = "sha256:..."
-# scopes = ["read"]          # of read, claim and admin
-# groups = ["support"]       # sees these groups only
-# details = true             # false: sees who is available, and nothing else
-"""
+Each key can also be set in the environment, which beats this file: server.nodes is \
+PWS_SERVER__NODES="imp1.example.com,imp2.example.com", the first block's end_user is PWS_WATCH__0__END_USER. Paths are \
+relative to this file. `pws config check` checks it, `pws config show` prints what is in force."""
+_WRITTEN: Final = frozenset({("watch", "domain"), ("watch", "contacts"), ("groups", "contacts")})
+"""Keys that are not required, and that the example sets all the same."""
+_WIDTH: Final = 100
 
 
-def example_toml() -> str:
-    """The text of a commented configuration file."""
-    return _EXAMPLE
+def example_toml(schema: str = "") -> str:
+    """The text of a commented configuration file. `schema` is the address of its JSON Schema, for editors."""
+    head = f"#:schema {schema}\n\n" if schema else ""
+    introduction = "\n#\n".join(map(_comment, _INTRODUCTION.split("\n\n")))
+    return head + "\n\n\n".join([introduction, *map(_section, sections())]) + "\n"
+
+
+def _section(section: SectionReference) -> str:
+    is_shown = section.form is not Form.NAMED or any((section.name, key.name) in _WRITTEN for key in section.keys)
+    header = ("" if is_shown else "#") + section.header.replace("NAME", section.sample)
+    return "\n\n".join([f"{_comment(section.description)}\n{header}", *_keys(section, is_shown=is_shown)])
+
+
+def _keys(section: SectionReference, *, is_shown: bool) -> Iterator[str]:
+    for key in section.keys:
+        if key.default is not None:
+            line = f"#{key.name} = {toml_text(key.default)}"
+        elif is_shown and (key.required or (section.name, key.name) in _WRITTEN):
+            line = f"{key.name} = {toml_text(key.example)}"
+        else:
+            line = f"#{key.name} = {toml_text(key.example)}  # an example"
+        yield f"{_comment(_about(key))}\n{line}"
+
+
+def _about(key: KeyReference) -> str:
+    """What a key is for, and what it takes where the line below does not show it."""
+    is_plain = "such as" in key.values and "; each" not in key.values
+    if key.file_of or is_plain or key.schema.get("type") == "boolean" or key.values.startswith("the path of a file"):
+        return key.description
+    return f"{key.description} ({key.values})"
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -16,56 +16,43 @@ from pydantic_core import ErrorDetails
 
 from pws_soap.models import same_contact
 from service.access.principal import ANYBODY
-from service.config import addresses, api_sections, parsers, server_sections, value_types
+from service.config import addresses, parsers, sections, server_sections
 from service.config.contacts import gather
 from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
 from service.config.raw import Draft, Location
 from service.config.sources import QUOTED, SECRETS, read
 
-SECTIONS: Final = tuple(server_sections.Sections.model_fields)
-REQUIRED: Final = tuple(name for name, field in server_sections.Sections.model_fields.items() if field.is_required())
-_BLOCKS: Final[Mapping[str, type[value_types.Section]]] = {
-    "server": server_sections.ServerSection,
-    "application": server_sections.Application,
-    "callback": server_sections.CallbackSection,
-    "http": api_sections.Http,
-    "fetch": server_sections.Fetch,
-    "lifecycle": server_sections.Lifecycle,
-    "state": server_sections.StateSection,
-    "access": api_sections.Access,
-    "limits": api_sections.LimitsSection,
-    "stream": api_sections.Stream,
-    "history": api_sections.HistorySection,
-    "claims": api_sections.ClaimLimits,
-    "available": api_sections.Available,
-    "watch": server_sections.Watch,
-    "groups": api_sections.Group,
-    "keys": api_sections.KeySection,
-}
+SECTIONS: Final = tuple(sections.BLOCKS)
+REQUIRED: Final = tuple(name for name, field in sections.Sections.model_fields.items() if field.is_required())
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> server_sections.Config:
+def load(path: Path | None, environ: Mapping[str, str]) -> sections.Config:
     """The configuration in the file at `path` (None: without a file) and in `environ`, which beats the file.
 
     Relative paths start from the file's directory, also those in the environment. ConfigError lists every mistake.
     """
+    return load_with_draft(path, environ)[0]
+
+
+def load_with_draft(path: Path | None, environ: Mapping[str, str]) -> tuple[sections.Config, Draft]:
+    """The same, and the draft, which knows where each value came from."""
     draft = read(path, environ, frozenset(SECTIONS))
     gather(draft)
     for name in REQUIRED:
         if name != "watch":
             draft.tree.setdefault(name, {})  # so that each missing key is reported, not the section
-    sections: server_sections.Sections | None = None
+    found: sections.Sections | None = None
     try:
-        sections = server_sections.Sections.model_validate(draft.tree, context={"base": draft.base})
+        found = sections.Sections.model_validate(draft.tree, context={"base": draft.base})
     except ValidationError as error:
         for details in error.errors(include_url=False):
             _translate(draft, details)
-    if sections is not None:
-        _check_together(draft, sections)
-    if draft.problems or sections is None:
+    if found is not None:
+        _check_together(draft, found)
+    if draft.problems or found is None:
         raise ConfigError(sorted((_with_quotes(draft, problem) for problem in draft.problems), key=_order))
-    found = {name: getattr(sections, name) for name in SECTIONS}
-    return server_sections.Config(**found, file=path, warnings=(*draft.warnings, *_warnings(sections)))
+    values = {name: getattr(found, name) for name in SECTIONS}
+    return sections.Config(**values, file=path, warnings=(*draft.warnings, *_warnings(found))), draft
 
 
 def _with_quotes(draft: Draft, problem: Problem) -> Problem:
@@ -102,11 +89,11 @@ def _translate(draft: Draft, details: ErrorDetails) -> None:
 
 
 def _missing(draft: Draft, location: Location) -> None:
-    block = _BLOCKS[str(location[0])] if len(location) > 1 else server_sections.Sections
+    block = sections.BLOCKS[str(location[0])] if len(location) > 1 else sections.Sections
     also = f"{location[-1]}_file or " if location in SECRETS else ""
     variable = variable_of(location if len(location) > 1 else (*location, 0, "end_user"))
     hint = f"set {also}{variable}" if also or draft.file is None else f"set it there or as {variable}"
-    draft.add(location, block.model_fields[str(location[-1])].description or "a value", "nothing", hint)
+    draft.add(location, block.model_fields[str(location[-1])].title or "a value", "nothing", hint)
 
 
 def _known(location: Location) -> list[str]:
@@ -115,7 +102,7 @@ def _known(location: Location) -> list[str]:
         return list(SECTIONS)
     section = str(location[0])
     files = [f"{key}_file" for where, key in SECRETS if where == section]
-    return [*_BLOCKS[section].model_fields, *files]
+    return [*sections.BLOCKS[section].model_fields, *files]
 
 
 def _shape(location: Location) -> tuple[str]:
@@ -133,7 +120,7 @@ def _kind(value: object) -> str:
     return shown(value) if isinstance(value, dict | list) else "a single value"
 
 
-def _check_together(draft: Draft, config: server_sections.Sections) -> None:
+def _check_together(draft: Draft, config: sections.Sections) -> None:
     """What no section can know alone."""
     owners: dict[str, str] = {}
     for name, key in config.keys.items():
@@ -157,7 +144,7 @@ def _check_together(draft: Draft, config: server_sections.Sections) -> None:
         draft.add(("callback", "listen_port"), "another port than http.port", str(port), "set http.port to another one")
 
 
-def _check_state_file(draft: Draft, config: server_sections.Sections, state: Path) -> None:
+def _check_state_file(draft: Draft, config: sections.Sections, state: Path) -> None:
     """The state file is replaced, so that it must be none of those that are only read."""
     read_only = {"this configuration": draft.file, **draft.files, "server.ca_file": config.server.ca_file}
     for name, path in read_only.items():
@@ -175,7 +162,7 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or bool({one, other} & {"0.0.0.0", "::"})  # noqa: S104  compared, not listened on
 
 
-def _warnings(config: server_sections.Sections) -> Iterator[str]:
+def _warnings(config: sections.Sections) -> Iterator[str]:
     server, callback = config.server, config.callback
     hosts = [addresses.split_node(node)[0] for node in server.nodes]
     elsewhere = not all(addresses.is_local(host) for host in hosts)

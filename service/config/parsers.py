@@ -2,6 +2,7 @@
 
 A value comes from TOML with a type of its own or from an environment variable as text. The text is marked (`EnvText`),
 so that only there `8080` may stand for a number and `a,b` for a list, and a quoted number in the file stays a mistake.
+What each parser takes is noted with `takes`; the reference and the schema are made from it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -22,6 +24,36 @@ from service.core.callback_url import MAX_SECRET
 
 PROBLEM: Final = "pws"
 """The type under which pydantic hands our own mistakes back."""
+
+
+Schema = Mapping[str, object]
+"""A piece of JSON Schema."""
+Parser = TypeVar("Parser", bound=Callable[..., object])
+Word = TypeVar("Word", bound=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a parser takes: in the words that messages use, and in JSON Schema."""
+
+    words: str
+    schema: Schema
+
+
+ACCEPTED: Final[dict[Callable[..., object], Accepted]] = {}
+"""What each parser takes."""
+
+STRING: Final[Schema] = {"type": "string"}
+
+
+def takes(words: str, schema: Schema = STRING) -> Callable[[Parser], Parser]:
+    """Note what the decorated parser takes."""
+
+    def note(parser: Parser) -> Parser:
+        ACCEPTED[parser] = Accepted(words, schema)
+        return parser
+
+    return note
 
 
 class EnvText(str):
@@ -39,6 +71,7 @@ def text(expected: str, *, pattern: str = r"\S+") -> Callable[[object], str]:
     """A string that matches `pattern` as a whole."""
     whole = re.compile(pattern)
 
+    @takes(expected, {"type": "string", "pattern": f"^(?:{pattern})$"})
     def read(value: object) -> str:
         if isinstance(value, str) and whole.fullmatch(value.strip()):
             return str(value.strip())
@@ -47,11 +80,12 @@ def text(expected: str, *, pattern: str = r"\S+") -> Callable[[object], str]:
     return read
 
 
-def choice(*allowed: str) -> Callable[[object], str]:
-    """One of a few words."""
+def choice(*allowed: Word) -> Callable[[object], Word]:
+    """One of a few words, in any case."""
     expected = " or ".join(f'"{word}"' for word in allowed)
 
-    def read(value: object) -> str:
+    @takes(expected, {"type": "string", "enum": [str(word) for word in allowed]})
+    def read(value: object) -> Word:
         given = str(value).strip() if isinstance(value, str | float) and not isinstance(value, bool) else ""
         for word in allowed:
             if word.casefold() == given.casefold():
@@ -61,6 +95,7 @@ def choice(*allowed: str) -> Callable[[object], str]:
     return read
 
 
+@takes("true or false", {"type": "boolean"})
 def boolean(value: object) -> bool:
     """true or false; in the environment also 1, 0, yes, no, on, off."""
     if isinstance(value, bool):
@@ -78,6 +113,7 @@ def real(low: float, high: float = math.inf, *, unit: str = "", zero: str = "") 
     """A number from `low` to `high`; where `zero` is given, 0 is taken too and means that."""
     expected = _range("a number", low, high, unit, zero)
 
+    @takes(expected, _number_schema("number", low, high, unit, zero))
     def read(value: object) -> float:
         number = _number(value, float)
         if number is None or not math.isfinite(number) or not (low <= number <= high or (zero and number == 0)):
@@ -89,8 +125,10 @@ def real(low: float, high: float = math.inf, *, unit: str = "", zero: str = "") 
 
 def whole(low: int, high: int | None = None, *, unit: str = "") -> Callable[[object], int]:
     """A whole number from `low` to `high`."""
-    expected = _range("a whole number", low, math.inf if high is None else high, unit, "")
+    most = math.inf if high is None else high
+    expected = _range("a whole number", low, most, unit, "")
 
+    @takes(expected, _number_schema("integer", low, most, unit, ""))
     def read(value: object) -> int:
         number = None if isinstance(value, float) else _number(value, int)
         if number is None or number < low or (high is not None and number > high):
@@ -105,6 +143,16 @@ def _range(kind: str, low: float, high: float, unit: str, zero: str) -> str:
     return f"{kind} {limits}{' ' if unit else ''}{unit}{f', or 0 ({zero})' if zero else ''}"
 
 
+def _number_schema(kind: str, low: float, high: float, unit: str, zero: str) -> Schema:
+    limits: dict[str, object] = {"minimum": low}
+    if math.isfinite(high):
+        limits["maximum"] = high
+    schema: dict[str, object] = {"type": kind}
+    if unit:
+        schema["x-unit"] = unit
+    return {**schema, "anyOf": [limits, {"const": 0}]} if zero else {**schema, **limits}
+
+
 def _number(value: object, kind: type[int] | type[float]) -> float | None:
     if isinstance(value, EnvText):
         try:
@@ -117,6 +165,7 @@ def _number(value: object, kind: type[int] | type[float]) -> float | None:
 def listed(expected: str) -> Callable[[object], list[object]]:
     """A list; in the environment as JSON or with commas."""
 
+    @takes(expected, {"type": "array"})
     def read(value: object) -> list[object]:
         if isinstance(value, list | tuple):
             return list(value)
@@ -144,6 +193,7 @@ def split_list(value: str) -> list[object] | None:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+@takes("a password of one line", {"type": "string", "minLength": 1})
 def secret(value: object) -> Secret:
     """A password: one line, since the server would change any other white space (xsd:normalizedString)."""
     if isinstance(value, Secret):
@@ -155,9 +205,13 @@ def secret(value: object) -> Secret:
     return Secret(value)
 
 
+_PATH_PART: Final = "16 to 128 letters, digits, '-' or '_'"
+
+
+@takes(_PATH_PART, {"type": "string", "pattern": f"^[A-Za-z0-9_-]{{16,{MAX_SECRET}}}$"})
 def callback_secret(value: object) -> Secret:
     """The part of the callback's path that nobody can guess; it travels in a URL."""
-    expected = "16 to 128 letters, digits, '-' or '_'"
+    expected = _PATH_PART
     plain = value.reveal() if isinstance(value, Secret) else value
     if not isinstance(plain, str):
         raise wrong(expected, "something else than text")
@@ -168,11 +222,15 @@ def callback_secret(value: object) -> Secret:
     return Secret(str(plain))
 
 
+_HASH: Final = "a key's hash, sha256: and 64 hex digits"
+
+
+@takes(_HASH, {"type": "string", "pattern": "^sha256:[0-9A-Fa-f]{64}$"})
 def key_hash(value: object) -> str:
     """The hash of an API key, as `pws key new` prints it. What is no hash may be a key, and is not shown."""
     given = value.strip().lower() if isinstance(value, str) else ""
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", given):
-        raise wrong("a key's hash, sha256: and 64 hex digits", "something else", "pws key new prints one")
+        raise wrong(_HASH, "something else", "pws key new prints one")
     return given
 
 
@@ -183,6 +241,7 @@ def base_of(info: ValidationInfo) -> Path:
     return base if isinstance(base, Path) else Path.cwd()
 
 
+@takes("the path of a file that is there")
 def existing_file(value: object, info: ValidationInfo) -> Path:
     """A file that is there."""
     path = any_file(value, info)
@@ -191,6 +250,7 @@ def existing_file(value: object, info: ValidationInfo) -> Path:
     return path
 
 
+@takes("the path of a file")
 def any_file(value: object, info: ValidationInfo) -> Path:
     """The path of a file that may come to be later."""
     if not isinstance(value, str | Path) or not str(value).strip():
@@ -214,6 +274,7 @@ def path_of_file(base: Path, value: str | Path) -> Path:
     return path
 
 
+@takes('"bundled", "live" or the path of a WSDL file')
 def wsdl(value: object, info: ValidationInfo) -> str:
     """Where the contract comes from: our own, the server's, or a file (then its full path)."""
     if isinstance(value, str) and value.strip().casefold() in {"bundled", "live"}:

@@ -24,6 +24,8 @@ class Draft:
         """The sections that the file has."""
         self.files: dict[str, Path] = {}
         """The files that were read besides, by the keys that name them."""
+        self.given: frozenset[Location] = frozenset()
+        """The keys that a source sets, secrets under their own key wherever they were read from."""
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self.reported: set[Location] = set()

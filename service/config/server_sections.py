@@ -1,8 +1,4 @@
-"""What a configuration says, as frozen values with their defaults: the one list of sections.
-
-Here are those about the presence server and what is watched there; those about answering are in `api_sections`. The
-description of a required key is what its absence is reported with.
-"""
+"""The sections about the presence server and what is watched there, as frozen values with their defaults."""
 
 from __future__ import annotations
 
@@ -15,17 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from pws_soap import hosts
 from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, PresenceType, Secret
 from service.config import addresses, parsers, value_types
-from service.config.api_sections import (
-    Access,
-    Available,
-    ClaimLimits,
-    Group,
-    HistorySection,
-    Http,
-    KeySection,
-    LimitsSection,
-    Stream,
-)
+from service.config.api_sections import Http
 from service.core import callback_url
 
 TLS_PORT: Final = 8083
@@ -36,22 +22,61 @@ CALLBACK_PORTS: Final = frozenset({80, 82, 8080})
 
 
 class ServerSection(value_types.Section):
-    """[server]: the nodes of IM&P and how to speak with them. Nothing here switches verification off."""
+    """[server]: the nodes of IM&P, and how the service speaks with them. Nothing here switches verification off."""
 
     nodes: Annotated[
         tuple[Annotated[str, PlainValidator(addresses.node)], ...],
         BeforeValidator(parsers.listed('a list of nodes, such as ["imp1.example.com"]')),
         AfterValidator(addresses.different),
-    ] = Field(description='a list of nodes, such as ["imp1.example.com"]')
-    redirect_to: Annotated[tuple[str, ...], PlainValidator(addresses.redirect_to)] = ()
-    tls: value_types.Bool = True
-    ca_file: Annotated[Path, PlainValidator(parsers.existing_file)] | None = None
-    fingerprint: Annotated[str, PlainValidator(addresses.fingerprint)] | None = None
-    wsdl: Annotated[str, PlainValidator(parsers.wsdl)] = "bundled"
-    soap: Annotated[Literal["1.1", "1.2"], PlainValidator(parsers.choice("1.1", "1.2"))] = "1.1"
-    connect_timeout: value_types.Seconds = 5.0
-    read_timeout: value_types.Seconds = 30.0
-    max_reply_bytes: Annotated[int, PlainValidator(parsers.whole(65536, unit="bytes"))] = 32 * 1024 * 1024
+    ] = Field(
+        title='a list of nodes, such as ["imp1.example.com"]',
+        description="The nodes of the server. The first is preferred, the others are used when it fails. The port is "
+        "8083 unless given, 8082 without TLS.",
+        examples=[["imp1.example.com", "imp2.example.com"]],
+    )
+    redirect_to: Annotated[tuple[str, ...], PlainValidator(addresses.redirect_to)] = Field(
+        default=(),
+        description="Hosts, beside those of `nodes`, that the server may name as an end user's home or as a backup; "
+        '"any": all. Whoever is named gets the application user\'s password; a redirect elsewhere is a problem, and '
+        "nothing is sent there. On a host that may be named, the port is free; a dot at the end of a name makes no "
+        "difference.",
+        examples=[["imp3.example.com"]],
+    )
+    tls: value_types.Bool = Field(
+        default=True,
+        description="Whether the service speaks TLS with the server. Without it, plain HTTP on port 8082, the "
+        "application user's password travels in the clear.",
+    )
+    ca_file: Annotated[Path, PlainValidator(parsers.existing_file)] | None = Field(
+        default=None,
+        description="PEM file of what to trust: the authority that signed the server's certificate (`cup`, not "
+        "`tomcat`), also one that another has signed, or that certificate itself. Without it, the system's "
+        "authorities.",
+        examples=["cup.pem"],
+    )
+    fingerprint: Annotated[str, PlainValidator(addresses.fingerprint)] | None = Field(
+        default=None,
+        description="SHA-256 of the server's certificate, instead of `ca_file`; "
+        "`openssl x509 -noout -fingerprint -sha256 -in FILE` prints it.",
+        examples=["AB:CD:..."],
+    )
+    wsdl: Annotated[str, PlainValidator(parsers.wsdl)] = Field(
+        default="bundled",
+        description="Where the contract comes from: the service's own, the server's, or a file.",
+    )
+    soap: Annotated[Literal["1.1", "1.2"], PlainValidator(parsers.choice("1.1", "1.2"))] = Field(
+        default="1.1", description="The version of SOAP that requests are written in."
+    )
+    connect_timeout: value_types.Seconds = Field(
+        default=5.0, description="Seconds after which a connection that does not come about is given up."
+    )
+    read_timeout: value_types.Seconds = Field(
+        default=30.0, description="Seconds without a byte of the reply after which a request is given up."
+    )
+    max_reply_bytes: Annotated[int, PlainValidator(parsers.whole(65536, unit="bytes"))] = Field(
+        default=32 * 1024 * 1024,
+        description="A longer reply is refused. Reading one takes up to ten times its size in memory.",
+    )
 
     @field_validator("ca_file", "fingerprint")
     @classmethod
@@ -90,26 +115,61 @@ class ServerSection(value_types.Section):
 
 
 class Application(value_types.Section):
-    """[application]: who logs in. `take_over` may end another application's session (code 160)."""
+    """[application]: the application user that logs in."""
 
     username: Annotated[str, PlainValidator(parsers.text("a user name without spaces"))] = Field(
-        description="the name of the application user"
+        title="the name of the application user",
+        description='The application user, in the group "Admin-3rd Party API" of the server.',
+        examples=["pwsapp"],
     )
-    password: Annotated[Secret, PlainValidator(parsers.secret)] = Field(description="the application user's password")
-    take_over: value_types.Bool = False
+    password: Annotated[Secret, PlainValidator(parsers.secret)] = Field(
+        title="the application user's password",
+        description="The application user's password. Better: put it into a file, and name that file.",
+        examples=["change me"],
+    )
+    take_over: value_types.Bool = Field(
+        default=False,
+        description="Whether the session of another application that holds the end user is ended (code 160).",
+    )
 
 
 class CallbackSection(value_types.Section):
-    """[callback]: this service as the server reaches it."""
+    """[callback]: this service as the server reaches it for notifications."""
 
     url: Annotated[str, PlainValidator(addresses.callback_url)] = Field(
-        description="this service as the server reaches it, such as http://10.0.0.5:8080"
+        title="this service as the server reaches it, such as http://10.0.0.5:8080",
+        description="This service as the server reaches it; `/pws/SECRET` is appended. Servers are known that notify "
+        "the ports 80, 82 and 8080 only.",
+        examples=["http://10.0.0.5:8080"],
     )
-    secret: Annotated[Secret, PlainValidator(parsers.callback_secret)] | None = None
-    listen_host: Annotated[str, PlainValidator(parsers.text("an address to listen on, such as 10.0.0.5"))] | None = None
-    listen_port: Annotated[int, PlainValidator(parsers.whole(0, 65535))] | None = None
-    allow_from: value_types.Networks = ()
-    trusted_proxies: value_types.Networks = ()
+    secret: Annotated[Secret, PlainValidator(parsers.callback_secret)] | None = Field(
+        default=None,
+        description="The part of the callback's path that nobody can guess. Without it, a new one at each start.",
+        examples=["a-path-nobody-can-guess"],
+    )
+    listen_host: Annotated[str, PlainValidator(parsers.text("an address to listen on, such as 10.0.0.5"))] | None = (
+        Field(
+            default=None,
+            description="Address of a listener for notifications alone, apart from the API; that of `http.host` where "
+            "only `listen_port` is given. Without both, notifications come in with the API's requests.",
+            examples=["0.0.0.0"],  # noqa: S104  an example
+        )
+    )
+    listen_port: Annotated[int, PlainValidator(parsers.whole(0, 65535))] | None = Field(
+        default=None,
+        description="Port of that listener; that of `url` where only `listen_host` is given.",
+        examples=[8080],
+    )
+    allow_from: value_types.Networks = Field(
+        default=(),
+        description="Addresses or networks that notifications may come from. Without it, all.",
+        examples=[["10.0.0.11", "10.1.0.0/16"]],
+    )
+    trusted_proxies: value_types.Networks = Field(
+        default=(),
+        description="Proxies whose `X-Forwarded-For` says where a notification came from.",
+        examples=[["10.0.0.2"]],
+    )
 
     @property
     def is_apart(self) -> bool:
@@ -143,89 +203,89 @@ class CallbackSection(value_types.Section):
 
 
 class Fetch(value_types.Section):
-    """[fetch]: how often presence is read without a notification, in seconds."""
+    """[fetch]: how often presence is read without a notification."""
 
-    safety_interval: Annotated[float, PlainValidator(parsers.real(1, unit="seconds"))] = 600.0
-    reconcile_interval: Annotated[float, PlainValidator(parsers.real(1, unit="seconds", zero="never"))] = 3600.0
-    heartbeat_interval: Annotated[float, PlainValidator(parsers.real(1, unit="seconds", zero="never"))] = 30.0
-    max_parallel: Annotated[int, PlainValidator(parsers.whole(1, 64))] = 4
+    safety_interval: Annotated[float, PlainValidator(parsers.real(1, unit="seconds"))] = Field(
+        default=600.0,
+        description="Seconds between reads without a notification: one that was lost is noticed after this.",
+    )
+    reconcile_interval: Annotated[float, PlainValidator(parsers.real(1, unit="seconds", zero="never"))] = Field(
+        default=3600.0, description="Seconds between sweeps that compare everything."
+    )
+    heartbeat_interval: Annotated[float, PlainValidator(parsers.real(1, unit="seconds", zero="never"))] = Field(
+        default=30.0,
+        description="Seconds without an answer of the server after which one contact is polled, to notice an outage.",
+    )
+    max_parallel: Annotated[int, PlainValidator(parsers.whole(1, 64))] = Field(
+        default=4, description="Requests for presence that may be under way at once."
+    )
 
 
 class Lifecycle(value_types.Section):
-    """[lifecycle]: how long things live at the server and when they are renewed (protocol section 2)."""
+    """[lifecycle]: how long endpoint and subscriptions live at the server, and when they are renewed."""
 
     endpoint_expires: Annotated[int, PlainValidator(parsers.whole(MIN_EXPIRES, MAX_EXPIRES - 1, unit="seconds"))] = (
-        MIN_EXPIRES
+        Field(default=MIN_EXPIRES, description="Seconds that the endpoint lives without a renewal.")
     )
     subscription_expires: Annotated[int, PlainValidator(parsers.whole(MIN_EXPIRES, MAX_EXPIRES, unit="seconds"))] = (
-        MIN_EXPIRES
+        Field(default=MIN_EXPIRES, description="Seconds that a subscription lives without a renewal.")
     )
-    renew_at: Annotated[float, PlainValidator(parsers.real(0.1, 0.95, unit="of the life"))] = 0.8
-    stop_timeout: value_types.Seconds = 10.0
-    requests_per_second: Annotated[float, PlainValidator(parsers.real(0.1, 10000))] = 20.0
+    renew_at: Annotated[float, PlainValidator(parsers.real(0.1, 0.95, unit="of the life"))] = Field(
+        default=0.8,
+        description="Part of the life after which both are renewed, or up to a tenth of it earlier.",
+    )
+    stop_timeout: value_types.Seconds = Field(
+        default=10.0, description="Seconds that cleaning up at the server may take when the service stops."
+    )
+    requests_per_second: Annotated[float, PlainValidator(parsers.real(0.1, 10000))] = Field(
+        default=20.0,
+        description="Requests a second that one node gets at most; renewals go before fetches, fetches before polls.",
+    )
 
 
 class StateSection(value_types.Section):
-    """[state]: where ids that must not be forgotten are kept; without a file nothing is kept."""
+    """[state]: the file with what must outlive a crash, so that nothing is left behind at the server."""
 
-    file: Annotated[Path, PlainValidator(parsers.any_file)] | None = None
+    file: Annotated[Path, PlainValidator(parsers.any_file)] | None = Field(
+        default=None,
+        description="Path of the file. Without it, `NAME.state.json` beside the configuration `NAME.toml`; none where "
+        "the environment alone is the configuration.",
+        examples=["pws.state.json"],
+    )
 
 
 class Watch(value_types.Section):
-    """[[watch]]: an end user and the contacts watched in that user's name.
+    """[[watch]]: an end user, and the contacts watched in that user's name. One block for each end user.
 
     `contacts` are complete (`user@domain`), those of `contacts_file` included, each once.
     """
 
     end_user: Annotated[str, PlainValidator(parsers.text("a user name without spaces"))] = Field(
-        description="the name of an end user"
+        title="the name of an end user",
+        description="The end user of the server in whose name the contacts are watched.",
+        examples=["dispatcher"],
     )
     domain: (
         Annotated[str, PlainValidator(parsers.text("a domain such as example.com", pattern=addresses.HOST))] | None
-    ) = None
-    contacts: value_types.Contacts = ()
-    contacts_file: Annotated[Path, PlainValidator(parsers.existing_file)] | None = None
-    presence_type: PresenceType = PresenceType.RICH
-
-    @field_validator("presence_type", mode="plain")
-    @classmethod
-    def _presence_type(cls, value: object) -> PresenceType:
-        return PresenceType(parsers.choice(*(kind.value for kind in PresenceType))(value))
-
-
-class Sections(value_types.Section):
-    """Everything that a file can say."""
-
-    server: ServerSection
-    application: Application
-    callback: CallbackSection
-    http: Http = Http()
-    fetch: Fetch = Fetch()
-    lifecycle: Lifecycle = Lifecycle()
-    state: StateSection = StateSection()
-    access: Access = Access()
-    limits: LimitsSection = LimitsSection()
-    stream: Stream = Stream()
-    history: HistorySection = HistorySection()
-    claims: ClaimLimits = ClaimLimits()
-    available: Available = Available()
-    watch: tuple[Watch, ...] = Field(description="at least one [[watch]] block")
-    groups: dict[str, Group] = Field(default_factory=dict)
-    keys: dict[str, KeySection] = Field(default_factory=dict)
-
-    @field_validator("watch", mode="after")
-    @classmethod
-    def _watch(cls, blocks: tuple[Watch, ...]) -> tuple[Watch, ...]:
-        if not blocks:
-            raise parsers.wrong("at least one [[watch]] block", "none")
-        twice = parsers.unique_users(block.end_user for block in blocks)
-        if twice is not None:
-            raise parsers.wrong("one [[watch]] block for each end user", f"two of {twice!r}")
-        return blocks
-
-
-class Config(Sections):
-    """A whole configuration. `file` is where it was read; `warnings` are for the operator, and carry no secret."""
-
-    file: Path | None = None
-    warnings: tuple[str, ...] = ()
+    ) = Field(
+        default=None,
+        description="Completes bare names: `joe` becomes `joe@example.com`.",
+        examples=["example.com"],
+    )
+    contacts: value_types.Contacts = Field(
+        default=(),
+        description="The contacts: `user@domain`, or bare names with `domain`; also as SIP URIs with port, parameters "
+        "or display name. A contact in two blocks is watched through the first.",
+        examples=[["joe", "rita@example.com"]],
+    )
+    contacts_file: Annotated[Path, PlainValidator(parsers.existing_file)] | None = Field(
+        default=None,
+        description="File with more contacts: a JSON array, or one per line, where # begins a comment. A line that "
+        "cannot be used is left out with a warning; it is a mistake only where none can.",
+        examples=["contacts.list"],
+    )
+    presence_type: Annotated[PresenceType, PlainValidator(parsers.choice(*PresenceType))] = Field(
+        default=PresenceType.RICH,
+        description='What is fetched. "BASIC_PRESENCE" has states only: no "on the phone", and nothing about '
+        "federated contacts.",
+    )

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +38,20 @@ def read(path: Path | None, environ: Mapping[str, str], sections: frozenset[str]
         _overlay(draft, location, name, environ[name])
     for section, key in SECRETS:
         _secret(draft, section, key)
+    draft.given = frozenset(_keys(draft.tree, ()))
     return draft
+
+
+def _keys(value: object, location: Location) -> Iterator[Location]:
+    """The locations of all values that are no tables."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _keys(inner, (*location, str(key)))
+    elif location == ("watch",) and isinstance(value, list):
+        for index, block in enumerate(value):
+            yield from _keys(block, (*location, index))
+    else:
+        yield location
 
 
 def _toml(path: Path) -> dict[str, object]:

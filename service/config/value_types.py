@@ -10,9 +10,8 @@ from pws_soap.models import SETTABLE_STATES, PresenceState
 from service.access.principal import Scope
 from service.config import addresses, parsers
 from service.config.contacts import as_contact, merged
-from service.core.claims.model import Pick
 
-_FREE: Final = tuple(state.value for state in PresenceState if state in SETTABLE_STATES)
+_FREE: Final = tuple(state for state in PresenceState if state in SETTABLE_STATES)
 """States that can be called free; UNKNOWN is none."""
 
 Bool = Annotated[bool, PlainValidator(parsers.boolean)]
@@ -24,12 +23,8 @@ Contacts = Annotated[
 ]
 
 
-def _scope(value: object) -> Scope:
-    return Scope(parsers.choice(*Scope)(value))
-
-
 Scopes = Annotated[
-    tuple[Annotated[Scope, PlainValidator(_scope)], ...],
+    tuple[Annotated[Scope, PlainValidator(parsers.choice(*Scope))], ...],
     BeforeValidator(parsers.listed('a list of scopes, such as ["read", "claim"]')),
 ]
 GroupNames = Annotated[
@@ -55,16 +50,8 @@ Origins = Annotated[
 ]
 
 
-def pick(value: object) -> Pick:
-    return Pick(parsers.choice(*Pick)(value))
-
-
-def _free_state(value: object) -> PresenceState:
-    return PresenceState(parsers.choice(*_FREE)(value))
-
-
 States = Annotated[
-    tuple[Annotated[PresenceState, PlainValidator(_free_state)], ...],
+    tuple[Annotated[PresenceState, PlainValidator(parsers.choice(*_FREE))], ...],
     BeforeValidator(parsers.listed('a list of states, such as ["AVAILABLE", "AWAY"]')),
 ]
 Activities = Annotated[

@@ -1,10 +1,13 @@
-"""Giving way: sleeping until something wants attention or a time has passed, and long work done in many turns."""
+"""Giving way: sleeping until something wants attention or a time has passed, and long work done in many turns.
+
+And waiting for others that can be ended from outside, as when the service stops.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TypeVar, overload
 
 from service.core.clock import Clock
@@ -84,3 +87,30 @@ async def in_turns(steps: Generator[None, None, T], goes_on: Callable[[], bool] 
         if not goes_on():
             steps.close()
             return None
+
+
+class EndableWaits:
+    """Whatever requests wait for here ends as soon as `end` is called, and at once from then on."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Timeout] = set()
+        self._ended = False
+
+    async def wait(self, work: Awaitable[T], error: Exception) -> T:
+        """What `work` returns. Raises `error` where the waits were ended first; `work` is cancelled then."""
+        try:
+            async with asyncio.timeout(0 if self._ended else None) as limit:
+                self._open.add(limit)
+                return await work
+        except TimeoutError:
+            if not limit.expired():  # another one, of the work
+                raise
+            raise error from None
+        finally:
+            self._open.discard(limit)
+
+    def end(self) -> None:
+        """Let everybody go who waits."""
+        self._ended = True
+        for limit in self._open:
+            limit.reschedule(asyncio.get_running_loop().time())

@@ -9,7 +9,9 @@ from service.core.claims.leases import LeaseTable
 from service.core.claims.service import ClaimRules, ClaimService
 from service.core.clock import Clock
 from service.core.events.history import History
+from service.core.events.kept_counts import KeptCounts
 from service.core.events.log import DEFAULT_SIZE, EventLog
+from service.core.events.trends import Trends
 from service.core.presence.availability import Availability
 from service.core.presence.query import Reader
 from service.core.presence.store import Store
@@ -17,9 +19,9 @@ from service.core.presence.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The parts, which belong together. `log.run()` and `claim_service.run()` are the caller's to run.
+    """The parts, which belong together. `log.run()`, `claim_service.run()` and `trends.run()` are the caller's to run.
 
-    `leases` says who is held, `claim_service` claims people.
+    `leases` says who is held, `claim_service` claims people, `counts` says how many are in which state.
     """
 
     store: Store
@@ -29,6 +31,8 @@ class Core:
     claim_service: ClaimService
     clock: Clock
     history: History
+    counts: KeptCounts
+    trends: Trends
 
     @classmethod
     def of(
@@ -42,16 +46,21 @@ class Core:
         events: int = DEFAULT_SIZE,
         rules: ClaimRules | None = None,
         history: History | None = None,
+        trends: Trends | None = None,
     ) -> Core:
         """Put them together.
 
         `bound`: seconds that a state counts as live unconfirmed; `events`: how many are kept; `rules`: of claims;
-        `history` follows what happens, and by default keeps none of it.
+        `history` follows what happens, and by default keeps none of it; `trends` counts it, by default once a minute.
         """
         leases = LeaseTable(clock)
         reader = Reader(store, clock, bound, groups, availability, leases)
         log = EventLog(store, reader, clock, events)
+        leases.listen(log.suspect)
         claim_service = ClaimService(store, reader, log, clock, leases, rules or ClaimRules())
         history = History(clock) if history is None else history
         history.follow(log)
-        return cls(store, reader, log, leases, claim_service, clock, history)
+        counts = KeptCounts(store, reader, log, clock)
+        trends = Trends(clock, groups) if trends is None else trends
+        trends.follow(log)
+        return cls(store, reader, log, leases, claim_service, clock, history, counts, trends)

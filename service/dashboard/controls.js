@@ -93,7 +93,9 @@ export class Controls {
       this.#view();
       this.fitWall(true);
     });
-    new ResizeObserver(() => this.fitWall(true)).observe($("banners"));
+    const around = new ResizeObserver(() => this.fitWall(true));
+    around.observe($("banners"));
+    around.observe($("trends"));
     addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
       if (!$("shortcuts").checked) return; // whoever speaks to the computer types letters without meaning to
@@ -144,6 +146,8 @@ export class Controls {
     this.view = view !== "auto" ? view : innerWidth < 760 ? "cards" : large ? "wall" : "table";
     if (document.body.dataset.view !== this.view) {
       document.body.dataset.view = this.view;
+      if (this.view === "wall") $("main").append($("trends"));
+      else $("claims").before($("trends"));
       this.board.shorten(this.view === "wall");
       this.fitWall(true);
     }

@@ -10,6 +10,7 @@ import { Filters } from "./filters.js";
 import { Model, NO_GROUP } from "./model.js";
 import { Claims, Events, Health } from "./side.js";
 import { Stream } from "./sse.js";
+import { Trends } from "./trends.js";
 import { moment } from "./words.js";
 
 const STATUS_EVERY = 5000;
@@ -26,6 +27,7 @@ const health = new Health($("health-body"));
 const claims = new Claims($("claims-body"));
 const events = new Events($("events-body"));
 const demo = new Demo(model);
+const trends = new Trends($("trends"));
 let status = null;
 let version = null;
 let updated = false;
@@ -55,6 +57,7 @@ function frame() {
     board.heads();
     claims.show(model.contacts.values());
     $("claims").hidden = model.brief;
+    trends.of(filters.values.group ?? "");
     controls.fitWall(arranged);
     told();
   }
@@ -139,6 +142,7 @@ const stream = new Stream("/v1/events", {
     if (state === "open") {
       checkVersion();
       poll();
+      trends.load();
     }
     told();
   },

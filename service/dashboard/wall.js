@@ -56,7 +56,8 @@ export function fit(root, board) {
   const tiles = groups.reduce((sum, number) => sum + number, 0);
   if (!tiles) return;
   const box = root.getBoundingClientRect();
-  const space = { width: root.clientWidth, height: Math.max(200, innerHeight - (box.top + scrollY) - 12) };
+  const strip = root.parentElement.querySelector(":scope > #trends")?.offsetHeight ?? 0;
+  const space = { width: root.clientWidth, height: Math.max(200, innerHeight - (box.top + scrollY) - (strip ? strip + 16 : 12)) };
   const gap = tiles > 120 ? 4 : 6;
   const names = shown.flatMap((group) => [...(board.names?.get(group)?.values() ?? [])]); // rows may not be made yet
   const measured = widths(names.length ? names : ["Somebody"], getComputedStyle(root).fontFamily);

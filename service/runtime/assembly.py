@@ -30,6 +30,7 @@ from service.config import Config
 from service.core.claims.service import ClaimRules
 from service.core.clock import Clock, SystemClock
 from service.core.events.history import History
+from service.core.events.trends import DEFAULT_INTERVAL, Trends
 from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
 from service.core.presence.memory_store import MemoryStore
@@ -44,6 +45,9 @@ from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
 
 log = logging.getLogger("pws.service")
+
+_DEMO_INTERVAL = 5.0
+"""Seconds between samples of the picture over time in a demonstration, of which minutes are watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +65,24 @@ class Assembly:
         """The store of presence."""
         return self.core.store
 
+    def condition(self) -> str:
+        """How the service is doing, in one line without anybody's name: everybody on the machine may read it."""
+        status = self.engine.status()
+        if not status.problems:
+            return str(status.state)
+        count = len(status.problems)
+        return f"{status.state}; {count} problem{'' if count == 1 else 's'}, see /v1/status or pws doctor"
+
     def let_go(self) -> None:
         """The service is about to stop: end the streams, and answer the requests that wait."""
+        self.engine.let_go()
         self.core.claim_service.close()
         self.core.log.close()
 
 
 def state_path(config: Config) -> Path | None:
-    """Where the state file lies: as configured, else beside the configuration file; None where there is none."""
-    if config.state.file is not None:
-        return config.state.file
-    return config.file.with_suffix(".state.json") if config.file is not None else None
+    """Where the state file lies; None where there is none."""
+    return config.state_path
 
 
 def assemble(config: Config, clock: Clock | None = None, simulator: Playground | None = None) -> Assembly:
@@ -99,6 +110,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         availability,
         events=config.stream.buffer,
         history=History(clock, config.history.per_contact, config.history.max_age),
+        trends=Trends(clock, groups, DEFAULT_INTERVAL if simulator is None else _DEMO_INTERVAL),
         rules=ClaimRules(
             config.claims.default_lease,
             config.claims.max_lease,
@@ -144,6 +156,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         ticking = asyncio.create_task(core.log.run(), name="log")
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
+        sampling = asyncio.create_task(core.trends.run(), name="trends")
         try:
             await (
                 engine.followed()
@@ -153,6 +166,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             ticking.cancel()
             claiming.cancel()
             reserving.cancel()
+            sampling.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
 

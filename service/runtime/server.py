@@ -47,7 +47,15 @@ def listen(host: str, port: int, keys: str = "http.host, http.port") -> socket.s
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its own handling of signals, which the command line does."""
+    """uvicorn without its own handling of signals, which the command line does; calls `on_started` when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201  # as uvicorn declares it
@@ -66,7 +74,7 @@ def _is_worth_logging(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(_CAUSED_BY_CLIENTS)
 
 
-def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
+def _server(app: ASGIApp, on_started: Callable[[], object], *, owns_lifespan: bool) -> Server:
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -79,7 +87,7 @@ def _server(app: ASGIApp, *, owns_lifespan: bool) -> Server:
         http=LimitedHttpConnection,
         ws="none",
     )
-    return Server(config)
+    return Server(config, on_started)
 
 
 async def serve(
@@ -88,16 +96,25 @@ async def serve(
     stop: asyncio.Event,
     *,
     beside: Sequence[tuple[ASGIApp, socket.socket]] = (),
+    ready: Callable[[], object] | None = None,
     closing: Callable[[], object] | None = None,
 ) -> None:
     """Serve `app` on a socket until `stop` is set.
 
-    `beside` are programs without a lifespan on sockets of their own, served as long. `closing` is called before the
-    connections are closed.
+    `beside` are programs without a lifespan on sockets of their own, served as long. `ready` is called when all are
+    served, `closing` before the connections are closed.
     """
+
+    def started() -> None:
+        if ready is not None and all(server.started for server in servers):
+            ready()
+
     logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
     sockets = [listening, *(each for _, each in beside)]
-    servers = [_server(app, owns_lifespan=True), *(_server(each, owns_lifespan=False) for each, _ in beside)]
+    servers = [
+        _server(app, started, owns_lifespan=True),
+        *(_server(each, started, owns_lifespan=False) for each, _ in beside),
+    ]
     running = [
         asyncio.create_task(server.serve(sockets=[each]), name="http")
         for server, each in zip(servers, sockets, strict=True)

@@ -25,7 +25,7 @@ from service.core.engine import (
 )
 from service.core.presence.freshness import Level
 from service.core.presence.store import Store
-from service.core.wakeup import in_turns
+from service.core.wakeup import EndableWaits, in_turns
 from service.sync import status as reporting
 from service.sync.commands import Credentials
 from service.sync.driver import LifecycleDriver
@@ -88,6 +88,7 @@ class SyncEngine:
         self._watchlist = Watchlist({})
         self._read_through = ReadThrough(self.refresh, patience)
         self._follower = StoreFollower(store)
+        self._requests = EndableWaits()
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server is not trusted: only the operator can mend it."""
@@ -124,6 +125,10 @@ class SyncEngine:
                 drop=filterfalse(self._watchlist.has, [*old, *left[part]]),
             )
             yield
+
+    def let_go(self) -> None:
+        """The service is about to stop: requests that wait for the server are refused now."""
+        self._requests.end()
 
     async def stop(self, limit: float) -> None:
         """Unsubscribe, unregister and log out, for `limit` seconds at most."""
@@ -170,7 +175,8 @@ class SyncEngine:
             raise NotAvailable(STOPPING)
         if not subscriptions:
             raise NotAvailable("no subscription is live", self._retry_after())
-        return await (self._fetch(subscriptions) if contacts is None else self._poll(subscriptions, contacts))
+        work = self._fetch(subscriptions) if contacts is None else self._poll(subscriptions, contacts)
+        return await self._requests.wait(work, NotAvailable(STOPPING))
 
     async def read(self, contacts: Sequence[str]) -> RefreshReport:
         """See Engine."""

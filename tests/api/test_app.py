@@ -139,6 +139,7 @@ async def test_the_description_is_openapi_31_and_complete() -> None:
         "/v1/claims/{id}",
         "/v1/claims/{id}/renew",
         "/v1/summary",
+        "/v1/trends",
         "/v1/status",
         "/v1/refresh",
         "/v1/contacts",

@@ -71,6 +71,27 @@ async def test_a_contact_is_made_without_the_framework() -> None:
     assert (reached, answer.status, answer.json()["state"]) == (0, 200, "BUSY")
 
 
+async def test_a_summary_after_a_change_is_made_without_the_framework() -> None:
+    office = filled(BareService())
+    framework = counted(office)
+    assert (await framework.during(office, SUMMARY))[0] == 1, "all are counted once"
+    office.read([presence(ANN, AVAILABLE)])
+    reached, answer = await framework.during(office, SUMMARY)
+    assert (reached, answer.json()["by_state"]["AVAILABLE"]) == (0, 2)
+
+
+async def test_the_same_tag_is_known_again_and_no_other_is() -> None:
+    """What is remembered of a question that came before is of that very tag, and of the answer that it names."""
+    office = filled(BareService())
+    first = (await office.get(LIST)).headers["etag"]
+    for tag, status in ((first, 304), (first, 304), ('"1-x"', 200), (f'"1-x", {first}', 304), (first, 304), ("*", 304)):
+        answer = await office.get(LIST, if_none_match=tag)
+        assert (answer.status, answer.headers["etag"]) == (status, first)
+    office.read([presence(ANN, AVAILABLE)])
+    assert (await office.get(LIST, if_none_match=first)).status == 200
+    assert (await office.get(LIST, if_none_match=first)).status == 200
+
+
 async def test_a_contact_outlives_the_changes_of_others() -> None:
     office = filled(BareService())
     framework, target = counted(office), f"{ONE}?fields=state"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +12,6 @@ import pytest
 
 from service.cli.command_line import COMMANDS
 from service.config import load
-from service.config.load import _BLOCKS
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -34,14 +35,31 @@ def test_the_configuration_in_the_readme_loads(readme: str, tmp_path: Path) -> N
     assert config.watch[0].contacts == ("joe@example.com", "rita@example.com", "carlotta@example.org")
 
 
-def test_the_readme_names_every_command_that_there_is(readme: str) -> None:
-    told = re.findall(r"^\| `pws (\w+)", readme, re.MULTILINE)
+def test_the_page_of_commands_names_every_one_that_there_is() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    told = re.findall(r"^\| `pws (\w+)", page, re.MULTILINE)
     assert told == list(COMMANDS)
 
 
-def test_the_links_lead_somewhere(readme: str) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", readme):
-        assert (ROOT / target).is_file(), target
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*/README.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_links_lead_somewhere(page: Path) -> None:
+    """Files that there are, and headings in them."""
+    text = re.sub(r"(?ms)^ *```.*?^ *```|`[^`\n]*`", "", page.read_text("utf-8"))
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", text):
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, anchor
+
+
+def test_every_page_is_found_from_the_readme(readme: str) -> None:
+    """By the table at its end, or by the page about running the service."""
+    told = readme + (ROOT / "docs" / "service.md").read_text("utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"{page.name})" not in told] == []
 
 
 def test_the_recipes_name_files_that_there_are() -> None:
@@ -52,27 +70,8 @@ def test_the_recipes_name_files_that_there_are() -> None:
     assert not [path for path in paths if "NAME" not in path and "NOUN" not in path and not (ROOT / path).exists()]
 
 
-def test_the_table_of_keys_is_that_of_the_configuration() -> None:
-    """Every key of every section in docs/service.md, with the default that it has."""
-    text = (ROOT / "docs" / "service.md").read_text("utf-8")
-    table = text.partition("## Configuration")[2].partition("\n## ")[0]
-    told: dict[str, dict[str, str]] = {}
-    for first, default in re.findall(r"^\| (\S+) \| (.*?) \|", table, re.MULTILINE):
-        if section := re.fullmatch(r"\*\*`\[+(\w+).*?`\*\*", first):
-            keys = told.setdefault(section[1], {})
-        elif first.startswith("`"):
-            keys[first.strip("`")] = default.strip("`")
-    assert {name: set(keys) for name, keys in told.items()} == {
-        name: set(block.model_fields) for name, block in _BLOCKS.items()
-    }
-    for name, block in _BLOCKS.items():
-        for key, field in block.model_fields.items():
-            default = told[name][key]
-            if field.is_required():
-                assert default == "required", key
-            elif isinstance(field.default, bool):
-                assert default == str(field.default).lower(), key
-            elif isinstance(field.default, int | float):
-                assert float(default) == float(field.default), key
-            elif isinstance(field.default, str):
-                assert default == f'"{field.default}"', key
+def test_the_page_of_keys_is_that_of_the_settings_model() -> None:
+    """docs/configuration.md is what its script writes; `python docs/configuration.py` mends it."""
+    script = ROOT / "docs" / "configuration.py"
+    done = subprocess.run([sys.executable, str(script), "-"], capture_output=True, check=True, cwd=ROOT)
+    assert done.stdout.decode("utf-8") == script.with_suffix(".md").read_text("utf-8")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.async_api import Page
 
 from tests.dashboard.serving import S, person
@@ -29,3 +32,15 @@ async def overflow(page: Page) -> int:
     """Pixels by which the page is wider than its window."""
     found: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     return found
+
+
+# Any: axe-core's own report.
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds that is serious or critical."""
+    report: dict[str, Any] = (await Axe().run(page)).response
+    assert len(report["passes"]) > 15  # it looked
+    return [
+        f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:200]} {each['nodes'][0]['failureSummary']}"
+        for each in report["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from service.core.claims.coverage import CoverageChange
 from service.core.engine import EngineState, HealthProblem, Status
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import served, small_office
-from tests.dashboard.shapes import PHONE, WALL, crowd, overflow
+from tests.dashboard.shapes import PHONE, WALL, crowd, overflow, violations
 from tests.support.bare_service import FEED
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -52,18 +51,6 @@ async def test_nothing_is_cut_off_beside_a_narrow_window(opened: Opener, view: s
         for width in (1024, 720, 390, 320):
             await page.set_viewport_size({"width": width, "height": 800})
             assert (width, max(0, await overflow(page))) == (width, 0)
-
-
-# Any: axe-core's own report.
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds that is serious or critical."""
-    report: dict[str, Any] = (await Axe().run(page)).response
-    assert len(report["passes"]) > 15  # it looked
-    return [
-        f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:200]} {each['nodes'][0]['failureSummary']}"
-        for each in report["violations"]
-        if each["impact"] in {"serious", "critical"}
-    ]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Marked `long`, since it builds, and installs every dependency from the package i
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from service import __version__
 
@@ -81,6 +84,21 @@ def test_the_wheel_carries_what_it_needs_and_no_more(installed: Installed) -> No
     names = set(zipfile.ZipFile(installed.wheel).namelist())
     assert {"pws_soap/wsdl/presence.wsdl", "pws_soap/py.typed", "service/py.typed"} <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"pws_soap", "service"}
+
+
+def test_what_was_installed_is_what_the_bill_of_materials_wants(installed: Installed) -> None:
+    """Each package that it names, in a version that it allows; the pins of a release name all of them exactly."""
+    frozen = run([sys.executable, "-m", "pip", "--python", installed.python, "freeze"], installed.elsewhere, 60)
+    lines = [line for line in frozen.stdout.splitlines() if not line.startswith("pws-presence")]
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    assert all(pins.values()), lines
+    with zipfile.ZipFile(installed.wheel) as wheel:
+        (name,) = [each for each in wheel.namelist() if "/sboms/" in each]
+        sbom = json.loads(wheel.read(name))
+    for component in sbom["components"]:
+        if component["scope"] == "required":
+            limit = component["versionRange"].removeprefix("vers:pypi/")
+            assert pins[component["name"]] in SpecifierSet(limit), component
 
 
 def test_the_wsdl_is_found_without_the_checkout(installed: Installed) -> None:

@@ -48,6 +48,16 @@ async def ask(port: int, target: str, method: str = "GET", **headers: str) -> tu
     return int(first.split()[1]), found, body
 
 
+async def test_ready_is_said_once_when_both_listeners_are_served() -> None:
+    office, callback = apart()
+    said = asyncio.Queue[str]()
+    async with running(office, callback, ready=lambda: said.put_nowait("ready")) as (api, notifications):
+        assert await asyncio.wait_for(said.get(), 30) == "ready"
+        assert (await ask(api, "/livez"))[0] == 200
+        assert (await ask(notifications, GOOD))[0] == 200
+    assert said.empty()
+
+
 async def test_each_listener_has_its_own_routes_and_no_others() -> None:
     office, callback = apart()
     async with running(office, callback) as (api, notifications):

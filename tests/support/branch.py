@@ -14,6 +14,7 @@ from service.core.claims.service import ClaimRules, ClaimService
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import ManualClock
 from service.core.events.event import Event
+from service.core.presence.availability import Availability
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
 from service.core.wiring import Core
@@ -40,11 +41,12 @@ class Branch:
     clock: ManualClock = field(default_factory=ManualClock)
     events: list[Event] = field(default_factory=list)
     claim_events: list[ClaimEvent] = field(default_factory=list)
+    availability: Availability | None = None
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
-        self.core = Core.of(self.store, self.clock, BOUND, groups, rules=self.rules)
+        self.core = Core.of(self.store, self.clock, BOUND, groups, self.availability, rules=self.rules)
         self.core.log.follow(self._follow)
         self.claim_service: ClaimService = self.core.claim_service
         self._numbers = itertools.count(1)

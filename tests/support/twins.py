@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pws_soap.models import PresenceState
@@ -16,6 +16,8 @@ from tests.support.people import rules
 
 PAST_THE_LANE = {"Content-Length": "0"}
 """A header that the hot lane leaves to the framework, and that means nothing to any answer."""
+PAST_THE_LANE_OF_CLAIMS = {"X-Unknown": "1"}
+"""The same for requests that change something."""
 GROUPS = {
     "support": ("ann@example.com", "bob@example.com"),
     "sales": ("bob@example.com", "joe@example.com"),
@@ -52,3 +54,11 @@ class Twins:
         """The answer of the usual way, and that of the routes."""
         usual = await call(self.fast.app, method, target, headers=headers)
         return usual, await call(self.plain.app, method, target, headers={**headers, **PAST_THE_LANE})
+
+    async def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Sequence[bytes]
+    ) -> tuple[Answer, Answer]:
+        """The same of a request that may change something."""
+        usual = await call(self.fast.app, method, target, headers=headers, body=body)
+        past = {**headers, **PAST_THE_LANE_OF_CLAIMS}
+        return usual, await call(self.plain.app, method, target, headers=past, body=body)

@@ -17,6 +17,14 @@ def path_below(path: str, root_path: str) -> str:
     return f"{path}/" if path == root_path else root_path + path
 
 
+def scope_below(scope: Scope, root_path: str) -> Scope:
+    """The scope of a request as ASGI has it below `root_path`."""
+    if scope["type"] != "http" or not root_path:
+        return scope
+    path = path_below(str(scope["path"]), root_path)
+    return {**scope, "path": path, "raw_path": quote(path).encode(), "root_path": root_path}
+
+
 class RootPathMiddleware:
     """Wraps an ASGI program. `root_path` begins with a slash and does not end with one, or is empty."""
 
@@ -25,7 +33,4 @@ class RootPathMiddleware:
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._root_path:
-            path = path_below(str(scope["path"]), self._root_path)
-            scope = {**scope, "path": path, "raw_path": quote(path).encode(), "root_path": self._root_path}
-        await self._app(scope, receive, send)
+        await self._app(scope_below(scope, self._root_path), receive, send)

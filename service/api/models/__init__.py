@@ -35,6 +35,7 @@ from service.api.models.status import (
     SubscriptionView,
     TroubleView,
 )
+from service.api.models.trends import BriefTrendsView, TrendsView
 from service.api.models.watched import AddedView, WatchedListView, WatchedView
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "BriefCountsView",
     "BriefListView",
     "BriefSummaryView",
+    "BriefTrendsView",
     "ChosenContactView",
     "ChosenListView",
     "ContactListView",
@@ -70,6 +72,7 @@ __all__ = [
     "SummaryView",
     "Time",
     "TransitionView",
+    "TrendsView",
     "TroubleView",
     "View",
     "WatchedListView",

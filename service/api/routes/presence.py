@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from service.access.principal import Principal, Scope
 from service.api import visibility
-from service.api.answers import ContactAnswer, contact_answer
+from service.api.answers import ContactAnswer, contact_answer, summary_answer
 from service.api.context import Context
 from service.api.etags import JSON, Representation, Tags, tagged
 from service.api.long_poll import answer
@@ -91,7 +91,7 @@ def router(context: Context) -> APIRouter:
 
         async def make(bound: float | None = None) -> Representation:
             stamp = context.kept.stamp
-            page = await context.reader.page_in_turns(
+            page = await context.reader.page(
                 wanted, query.limit, query.cursor, bound, sort=sort, key_name=who.name, client=client
             )
             if not who.details:
@@ -177,14 +177,13 @@ def router(context: Context) -> APIRouter:
     )
     async def summary(request: Request, who: Principal = reads) -> Response:
         """`by_state` counts the last known state of each contact; `by_freshness` says how many of them are live."""
-        view = SummaryView if who.details else BriefSummaryView
 
         async def make() -> Representation:
             stamp = context.kept.stamp
-            counts = await context.reader.summary_in_turns(who.groups)
-            body = view.of(counts, context.core.claim_service.rules.floors).model_dump_json().encode()
-            context.kept.keep(*_question(request, who), Representation(body), counts.until, stamp)
-            return Representation(body)
+            counts = await context.core.counts.summary(who.groups)
+            representation = summary_answer(context, who, counts)
+            context.kept.keep(*_question(request, who), representation, counts.until, stamp)
+            return representation
 
         seen = visibility.of_summary(context.reader, who.groups, details=who.details)
         return await answer(context, request, who, make, lambda event: visibility.is_visible_change(event, seen))

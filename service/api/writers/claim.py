@@ -8,7 +8,7 @@ see details sees its own claims, with the short form of contacts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from typing import Final
 
 from service.access.principal import Principal
 from service.api.models import rfc3339
@@ -20,6 +20,23 @@ from service.core.presence import brief
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import ContactSnapshot
 
+_MOST_WRITTEN: Final = 20_000
+"""Reasons whose JSON is kept, some 300 bytes each; when there are so many, all are let go."""
+
+
+class _WrittenReasons(dict[PassedOver, bytes]):
+    """Reasons as JSON, each written once: of a group mostly the same is said from one claim to the next."""
+
+    def __init__(self, *, details: bool) -> None:
+        super().__init__()
+        self._details = details
+
+    def __missing__(self, passed_over: PassedOver) -> bytes:
+        if len(self) >= _MOST_WRITTEN:
+            self.clear()
+        written = self[passed_over] = compact(_why(passed_over, details=self._details))
+        return written
+
 
 class ClaimJson:
     """Writes claims for clients, within the limits of their keys."""
@@ -28,6 +45,7 @@ class ClaimJson:
         self._reader = reader
         self._contacts = contacts
         self._log = log
+        self._reasons = {details: _WrittenReasons(details=details) for details in (False, True)}
 
     def shows(self, lease: Lease, who: Principal) -> bool:
         """Whether `who` may know of it."""
@@ -41,7 +59,7 @@ class ClaimJson:
 
     def made(self, lease: Lease, passed_over: Iterable[PassedOver], who: Principal) -> bytes:
         """A `MadeClaimView`."""
-        why = b",".join(_reason(each, details=who.details) for each in passed_over)
+        why = b",".join(map(self._reasons[who.details].__getitem__, passed_over))
         return b'{%b,"passed_over":[%b]}' % (self._members(lease, who), why)
 
     def many(self, leases: Iterable[Lease], since: float, who: Principal) -> bytes:
@@ -81,8 +99,3 @@ def reasons(passed_over: Iterable[PassedOver], who: Principal) -> list[dict[str,
 def _why(passed_over: PassedOver, *, details: bool) -> dict[str, str]:
     told = "available, and not picked" if passed_over.free else "not available"
     return {"contact": passed_over.contact, "reason": passed_over.reason if details else told}
-
-
-@lru_cache(maxsize=4096)
-def _reason(passed_over: PassedOver, *, details: bool) -> bytes:
-    return compact(_why(passed_over, details=details))

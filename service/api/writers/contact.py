@@ -15,7 +15,9 @@ from typing import Final
 from service.api.models import rfc3339
 from service.api.writers.compact import compact
 from service.api.writers.fields import BRIEF, FIELDS, TABLE, claim_json
+from service.core.clock import Moment
 from service.core.presence.availability import AvailabilityVerdict
+from service.core.presence.freshness import Level
 from service.core.presence.query import Page
 from service.core.presence.records import Change, ChangeKind, Source
 from service.core.presence.snapshot import ContactSnapshot
@@ -44,17 +46,15 @@ class ContactJson:
     def one(self, snapshot: ContactSnapshot) -> bytes:
         """A `ContactView`."""
         record, verdict, claim = snapshot.record, snapshot.verdict, snapshot.claim
-        level, as_of, _ = snapshot.freshness
         kept = self._kept.get(record.key)
         if kept is None or kept[0] != record.revision or kept[1] is not record.source:
             kept = self._kept[record.key] = (record.revision, record.source, *_kept_parts(snapshot))
             if len(self._kept) > self._most:
                 self._kept.popitem(last=False)
-        time = f'"{rfc3339(as_of.wall)}"' if as_of is not None else "null"
-        return b'{%b,"freshness":"%b","as_of":%b,%b,%b%b' % (
+        level, as_of, _ = snapshot.freshness
+        return b"{%b%b%b%b%b" % (
             kept[2],
-            level.encode(),
-            time.encode(),
+            _moment(level, as_of),
             kept[3],
             _verdict(verdict),
             _NO_CLAIM if claim is None else b',"claim":%b}' % compact(claim_json(claim)),
@@ -89,6 +89,13 @@ def _kept_parts(snapshot: ContactSnapshot) -> tuple[bytes, bytes]:
 
 
 @lru_cache(maxsize=4096)
+def _moment(level: Level, as_of: Moment | None) -> bytes:
+    """How sure it is: the same for all whom one fetch confirmed."""
+    time = rfc3339(as_of.wall) if as_of is not None else None
+    return b"," + compact({"freshness": level, "as_of": time})[1:-1] + b","
+
+
+@lru_cache(maxsize=4096)
 def _verdict(verdict: AvailabilityVerdict) -> bytes:
     """The end of a contact: few different ones, since no reason holds a number that runs."""
-    return compact({"available": verdict.available, "reason": verdict.reason})[1:-1]
+    return b"," + compact({"available": verdict.available, "reason": verdict.reason})[1:-1]

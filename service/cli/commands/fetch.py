@@ -8,7 +8,7 @@ import click
 
 from pws_soap.errors import OutcomeUnknown
 from pws_soap.models import Presence, PresenceType
-from service.cli.shared import output
+from service.cli.shared import completion, output
 from service.cli.shared.options import (
     check_presence_type,
     config_option,
@@ -25,7 +25,13 @@ from service.config import Config
 
 @click.command("fetch")
 @click.argument("subscription", metavar="ID", type=Whole(min=1, max=2**31 - 1))
-@click.argument("presence_type", metavar="[BASIC_PRESENCE|RICH_PRESENCE]", required=False, callback=check_presence_type)
+@click.argument(
+    "presence_type",
+    metavar="[BASIC_PRESENCE|RICH_PRESENCE]",
+    required=False,
+    callback=check_presence_type,
+    shell_complete=completion.one_of(PresenceType),
+)
 @end_user_option
 @config_option
 @json_option

@@ -9,7 +9,7 @@ import secrets
 import click
 
 from service.access.principal import ANYBODY, Scope
-from service.cli.shared import output
+from service.cli.shared import completion, output
 from service.cli.shared.options import json_option
 
 
@@ -45,7 +45,12 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
     help="What it may do; may be given several times. None implies another.",
 )
 @click.option(
-    "--group", "groups", metavar="GROUP", multiple=True, help="It sees this group only; may be given several times."
+    "--group",
+    "groups",
+    metavar="GROUP",
+    multiple=True,
+    shell_complete=completion.groups,
+    help="It sees this group only; may be given several times.",
 )
 @click.option("--no-details", is_flag=True, help="It sees who is available, and nothing else.")
 @json_option

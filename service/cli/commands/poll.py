@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pws_soap.models import Presence, PresenceType, is_contact, same_contact
-from service.cli.shared import output
+from service.cli.shared import completion, output
 from service.cli.shared.options import (
     check_presence_type,
     config_option,
@@ -22,12 +22,13 @@ from service.config import Config, completed, merged
 
 
 @click.command("poll")
-@click.argument("contacts", metavar="CONTACT...", nargs=-1, required=True)
+@click.argument("contacts", metavar="CONTACT...", nargs=-1, required=True, shell_complete=completion.contacts)
 @click.option(
     "--type",
     "presence_type",
     callback=check_presence_type,
     metavar="TYPE",
+    shell_complete=completion.one_of(PresenceType),
     help="BASIC_PRESENCE or RICH_PRESENCE; by default the [[watch]] block's.",
 )
 @end_user_option

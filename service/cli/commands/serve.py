@@ -18,9 +18,11 @@ from service.cli.shared.garbage import collection_off
 from service.cli.shared.options import config_option, settings
 from service.cli.shared.signals import stop_at_signals
 from service.config import Config, ConfigError, load
+from service.core.clock import SystemClock
 
 if TYPE_CHECKING:
     from service.runtime.assembly import Assembly
+    from service.runtime.service_manager import ServiceManager
 
 log = logging.getLogger("pws.service")
 
@@ -93,6 +95,7 @@ async def _serve(config: Config) -> str:
 async def _serve_alone(config: Config) -> str:
     from service.runtime.assembly import assemble
     from service.runtime.server import CannotStart, listen, serve
+    from service.runtime.service_manager import ServiceManager
 
     sockets: list[socket.socket] = []
     try:
@@ -111,13 +114,21 @@ async def _serve_alone(config: Config) -> str:
     beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]
     for _, listening in beside:
         output.note(f"Listening for notifications alone on {_shown(listening)}")
-    with stop_at_signals() as stop, _reload_at_hangup(assembly, config):
+    manager = ServiceManager.of(os.environ, SystemClock())
+
+    def closing() -> None:
+        manager.stopping()
+        assembly.let_go()
+
+    with stop_at_signals() as stop, _reload_at_hangup(assembly, config, manager):
+        informing = asyncio.create_task(manager.keep_informed(assembly.condition), name="service manager")
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
         try:
-            await serve(assembly.app, sockets[0], stop, beside=beside, closing=assembly.let_go)
+            await serve(assembly.app, sockets[0], stop, beside=beside, ready=manager.ready, closing=closing)
         finally:
             refused.cancel()
+            informing.cancel()
     return assembly.engine.refusal if assembly.engine.refused.is_set() else ""
 
 
@@ -127,25 +138,26 @@ def _shown(listening: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def _reload_at_hangup(assembly: Assembly, config: Config) -> Iterator[None]:
+def _reload_at_hangup(assembly: Assembly, config: Config, manager: ServiceManager) -> Iterator[None]:
     """At SIGHUP read the contacts and the keys of the configuration again; also for one that came during the start."""
     asked = asyncio.Event()
     with hangup.calls(asked.set):
-        reloading = asyncio.create_task(_reload_when(asked, assembly, config), name="reload")
+        reloading = asyncio.create_task(_reload_when(asked, assembly, config, manager), name="reload")
         try:
             yield
         finally:
             reloading.cancel()
 
 
-async def _reload_when(asked: asyncio.Event, assembly: Assembly, config: Config) -> None:
+async def _reload_when(asked: asyncio.Event, assembly: Assembly, config: Config, manager: ServiceManager) -> None:
     """Reload whenever it is asked for, one after the other. A bug in it must not end it."""
     known = config.warnings
     while True:
         await asked.wait()
         asked.clear()
         try:
-            known = await _reload(assembly, config, known)
+            with manager.reloading():
+                known = await _reload(assembly, config, known)
         except Exception:
             log.exception("SIGHUP: unexpected error; contacts and keys may be partly those of before")
 

@@ -10,7 +10,7 @@ import click
 from pws_soap.errors import ArgumentError
 from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, SETTABLE_STATES, PresenceState
 from pws_soap.pidf import writer
-from service.cli.shared import output
+from service.cli.shared import completion, output
 from service.cli.shared.options import config_option, execute, json_option, one_of, settings
 from service.cli.shared.ranges import Whole
 from service.cli.shared.sessions import NodeSessions
@@ -20,8 +20,8 @@ _STATES: Final = [state for state in PresenceState if state in SETTABLE_STATES]
 
 
 @click.command("set")
-@click.argument("end_user")
-@click.argument("state", required=False, callback=one_of(_STATES))
+@click.argument("end_user", shell_complete=completion.end_users)
+@click.argument("state", required=False, callback=one_of(_STATES), shell_complete=completion.one_of(_STATES))
 @click.option("--override", is_flag=True, help="Over what the person's devices say: DND needs it, AVAILABLE cannot.")
 @click.option("--note", help='Rich: a note beside the state, or alone; "" takes it back.')
 @click.option("--language", metavar="TAG", help="Rich: the note's language, such as en.")

@@ -20,9 +20,9 @@ from pws_soap import notification
 from pws_soap.errors import PartlySubscribed, PwsError
 from pws_soap.models import Secret, Subscription
 from service.cli.doctor import running
-from service.cli.doctor.findings import Notebook, Tell
 from service.cli.doctor.listener import NotificationListener, answering, opened, place, program
 from service.cli.doctor.logins import CheckedEndUser
+from service.cli.shared.findings import Notebook, Tell
 from service.config import Config
 from service.core.callback_url import token_of
 

@@ -6,23 +6,20 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
-from service.cli.doctor import configuration
-from service.cli.doctor.findings import Finding, Severity
-from service.cli.shared import output
+from service.cli.shared import configuration_checks, output
+from service.cli.shared.findings import Finding, Severity, as_document, show, summary
 from service.cli.shared.options import config_option
 from service.cli.shared.ranges import Real
 from service.cli.shared.signals import stop_at_signals
 from service.config import Config
 
 PATIENCE: Final = 10.0
-_COLOURS: Final = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.PROBLEM: "red"}
 
 
 @click.command("doctor")
@@ -68,35 +65,17 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
     if not given and not config_path.exists() and any(name.startswith("PWS_SERVER__") for name in os.environ):
         path = None
     interrupted = False
-    config = configuration.read(path, tell)
+    config = configuration_checks.read(path, tell)
     if config is not None:
-        configuration.look(config, tell)
+        configuration_checks.look(config, tell)
         interrupted = not asyncio.run(_until_done(_look(config, tell, patience)))
     worst = max((finding.fault for finding in findings if finding.fault is not None), default=0)
-    problems, warnings = (
-        sum(each.level is level for each in findings) for level in (Severity.PROBLEM, Severity.WARNING)
-    )
     if as_json:
-        checks = [{key: value for key, value in asdict(each).items() if key != "fault"} for each in findings]
-        output.document({"checks": checks, "problems": problems, "warnings": warnings, "complete": not interrupted})
+        output.document(as_document(findings, complete=not interrupted))
     else:
-        counted = ", ".join(
-            f"{number} {word}{'' if number == 1 else 's'}"
-            for number, word in ((problems, "problem"), (warnings, "warning"))
-            if number
-        )
+        counted = summary(findings)
         output.note(f"Interrupted; what was made is removed. {counted}" if interrupted else counted or "All is well.")
     raise click.exceptions.Exit(130 if interrupted else int(worst))
-
-
-def show(finding: Finding) -> None:
-    """One line."""
-    click.secho(
-        f"{finding.level.value:<8}", fg=_COLOURS[finding.level], bold=finding.level is not Severity.OK, nl=False
-    )
-    fix = f"; {finding.fix}" if finding.fix else ""
-    text = f"{finding.check}: {finding.what}{fix}"
-    click.echo(" " + output.printable(text).replace("\n", " "))
 
 
 async def _look(config: Config, tell: Any, patience: float) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pws_soap.errors import PwsError, Redirected
 from pws_soap.models import Session
-from service.cli.doctor.findings import Blame, Notebook, Tell
 from service.cli.doctor.node import Reached
+from service.cli.shared.findings import Blame, Notebook, Tell
 from service.cli.shared.sessions import client_of
 from service.config import Config, Watch
 

@@ -18,7 +18,7 @@ from pws_soap.errors import ArgumentError, ContractError, PwsError
 from pws_soap.models import Session
 from pws_soap.trust import Trust, read_fingerprint
 from service.cli.doctor import certificate
-from service.cli.doctor.findings import Blame, Notebook, Tell
+from service.cli.shared.findings import Blame, Notebook, Tell
 from service.cli.shared.sessions import client_of
 from service.cli.shared.sockets import Sockets
 from service.config import Config

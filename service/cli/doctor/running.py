@@ -8,8 +8,8 @@ import os
 from typing import Final
 
 from pws_soap.models import Secret
-from service.cli.doctor.findings import Notebook
 from service.cli.shared.api import LATE, Api, Json, NoAnswer, ServiceAddress, ServiceRefused, one_line
+from service.cli.shared.findings import Notebook
 from service.config import Config
 
 PATIENCE: Final = 3.0

@@ -9,10 +9,9 @@ import click
 
 from service.cli.migrate.findings import PASSWORD_FILE
 from service.cli.migrate.sample_scripts import Proposal, ScriptsError, read
-from service.cli.shared import output
+from service.cli.shared import output, whole_file
 from service.cli.shared.options import DEFAULT_FILE, json_option
 from service.config import ConfigError, load
-from service.sync import regular_file
 
 
 @click.command("migrate")
@@ -91,21 +90,6 @@ def _write(proposal: Proposal, config_path: Path, password_path: Path, *, force:
         (config_path.resolve(), proposal.text, 0o644),
     ):
         try:
-            _replace(path, text, mode)
+            whole_file.write(path, text, mode)
         except OSError as error:
             raise output.Mistake(f"cannot write {path}: {error.strerror}") from None
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    """Write a whole file or nothing. `mode` is set when it is made: there is no moment in which others can read it."""
-    if not path.is_symlink():
-        regular_file.check(path)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -7,35 +7,22 @@ import os
 from collections.abc import Callable, Coroutine, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from pws_soap.errors import ArgumentError, ContractError, PwsError
 from pws_soap.models import PresenceType
+from service.cli.shared import completion
+from service.cli.shared.config_option import DEFAULT_FILE as DEFAULT_FILE
+from service.cli.shared.config_option import Decorated
+from service.cli.shared.config_option import config_option as config_option
 from service.cli.shared.hints import message
 from service.cli.shared.output import CommandFailed, Mistake, warn
 from service.config import Config, ConfigError, Watch, load
 
 T = TypeVar("T")
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])  # click's own decorators are typed so
-
-DEFAULT_FILE: Final = "pws.toml"
-
-
-def config_option(function: Decorated) -> Decorated:
-    """--config, for every command."""
-    return click.option(
-        "--config",
-        "config_path",
-        type=click.Path(path_type=Path),
-        default=DEFAULT_FILE,
-        show_default=True,
-        envvar="PWS_CONFIG",
-        show_envvar=True,
-        help="The configuration file.",
-    )(function)
 
 
 def json_option(function: Decorated) -> Decorated:
@@ -46,7 +33,10 @@ def json_option(function: Decorated) -> Decorated:
 def end_user_option(function: Decorated) -> Decorated:
     """--end-user, for every command that acts for an end user."""
     return click.option(
-        "--end-user", metavar="NAME", help="The end user, where the configuration has several [[watch]] blocks."
+        "--end-user",
+        metavar="NAME",
+        shell_complete=completion.end_users,
+        help="The end user, where the configuration has several [[watch]] blocks.",
     )(function)
 
 
@@ -66,21 +56,24 @@ check_presence_type = one_of(PresenceType)
 """The callback for BASIC_PRESENCE or RICH_PRESENCE."""
 
 
+def config_file(path: Path) -> Path | None:
+    """The file to load; None where there is none and the environment alone is the configuration. Raises Mistake."""
+    given = click.get_current_context().get_parameter_source("config_path") is not ParameterSource.DEFAULT
+    if path.exists():
+        return path
+    if not given and any(name.startswith("PWS_SERVER__") for name in os.environ):
+        return None
+    raise Mistake(
+        f"there is no configuration file {path}: name one with --config or PWS_CONFIG; "
+        "`pws config init` writes one to start from, `pws migrate DIR` makes one from the sample scripts' files, and "
+        "`pws demo` needs none"
+    )
+
+
 def settings(path: Path, *, quiet: bool = False, callback: bool = False) -> Config:
     """Load the configuration and print its warnings. Without the default file the environment may be enough."""
-    context = click.get_current_context()
-    given = context.get_parameter_source("config_path") is not ParameterSource.DEFAULT
     try:
-        if given or path.exists() or not any(name.startswith("PWS_SERVER__") for name in os.environ):
-            if not path.exists():
-                raise Mistake(
-                    f"there is no configuration file {path}: name one with --config or PWS_CONFIG; "
-                    "`pws migrate DIR` makes one from the sample scripts' files, the README shows a short one, and "
-                    "`pws demo` needs none"
-                )
-            config = load(path, os.environ)
-        else:
-            config = load(None, os.environ)
+        config = load(config_file(path), os.environ)
     except ConfigError as error:
         raise Mistake(str(error)) from None
     for warning in config.warnings:

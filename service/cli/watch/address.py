@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from pws_soap.models import Secret
 from service.cli.shared import output
+from service.cli.shared.service_url import DEFAULT_URL, configured_url, is_loopback
 
 if TYPE_CHECKING:
     from service.cli.shared.api import ServiceAddress
 
-DEFAULT_URL: Final = "http://127.0.0.1:8080"
 MAX_KEY: Final = 1000
 """Characters of the longest API key; a longer text is not a key."""
 
@@ -23,7 +22,7 @@ def address_of(url: str | None, key_file: Path | None, ca_file: Path | None, con
     """Address, key and certificate authority of the service. Raises Mistake."""
     from service.cli.shared.api import ServiceAddress  # aiohttp takes a moment
 
-    url = url or _configured(config_path) or DEFAULT_URL
+    url = url or configured_url(config_path) or DEFAULT_URL
     try:
         parts = urlsplit(url)
         fits = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
@@ -36,7 +35,7 @@ def address_of(url: str | None, key_file: Path | None, ca_file: Path | None, con
     if ca_file is not None and parts.scheme == "http":
         raise output.Mistake("--ca-file: expected an https address with it; http has no certificate to check")
     key = _key(key_file)
-    if key is not None and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if key is not None and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         output.warn(f"{url} is not https: the key travels in the clear")
     return ServiceAddress(url.rstrip("/"), key, ca_file)
 
@@ -45,26 +44,6 @@ def _shown(url: str) -> str:
     """A malformed address without the part that may be a password, for a message."""
     bare = url.partition("?")[0]
     return bare[:200] if "@" not in bare else "..." + bare.rpartition("@")[2][:200]
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or host.startswith("127.")
-
-
-def _configured(path: Path) -> str | None:
-    """The address in [http] of the configuration. The rest of the file is not checked."""
-    http: dict[str, Any] = {}  # Any: a TOML value, checked below
-    try:
-        found = tomllib.loads(path.read_text("utf-8-sig")).get("http")
-        http = found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        pass
-    host = os.environ.get("PWS_HTTP__HOST") or http.get("host") or "127.0.0.1"
-    port = os.environ.get("PWS_HTTP__PORT") or http.get("port") or 8080
-    if not isinstance(host, str) or not str(port).isdecimal():
-        return None
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  a listener on all addresses is on loopback too
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _key(path: Path | None) -> Secret | None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from pws_soap.models import PresenceState
-from service.cli.shared import output
+from service.cli.shared import completion, output
+from service.cli.shared.config_option import config_option
 from service.cli.shared.duration import Duration
-from service.cli.shared.options import config_option
+from service.cli.shared.service_url import DEFAULT_URL
 from service.cli.shared.signals import stop_at_signals, until
-from service.cli.watch.address import DEFAULT_URL, address_of
+from service.cli.watch.address import address_of
 from service.core.presence.freshness import Level
 
 if TYPE_CHECKING:
@@ -39,11 +40,30 @@ if TYPE_CHECKING:
     "--ca-file", type=click.Path(path_type=Path), help="A private authority, PEM, where the address is https."
 )
 @click.option(
-    "--group", "groups", metavar="GROUP", multiple=True, help="Contacts of this group; its rule says who is free."
+    "--group",
+    "groups",
+    metavar="GROUP",
+    multiple=True,
+    shell_complete=completion.groups,
+    help="Contacts of this group; its rule says who is free.",
 )
-@click.option("--state", "states", metavar="STATE", multiple=True, help="Contacts in this state.")
+@click.option(
+    "--state",
+    "states",
+    metavar="STATE",
+    multiple=True,
+    shell_complete=completion.one_of(PresenceState),
+    help="Contacts in this state.",
+)
 @click.option("--available", is_flag=True, help="Contacts that are free.")
-@click.option("--freshness", "levels", metavar="FRESHNESS", multiple=True, help="live, stale or unknown.")
+@click.option(
+    "--freshness",
+    "levels",
+    metavar="FRESHNESS",
+    multiple=True,
+    shell_complete=completion.one_of(Level),
+    help="live, stale or unknown.",
+)
 @click.option("--search", "text", metavar="TEXT", help="A part of the contact or the display name.")
 @click.option("--json", "as_json", is_flag=True, help="Print each change as a line of JSON.")
 @click.option("--plain", is_flag=True, help="Print lines, in a terminal too.")

@@ -14,6 +14,7 @@ await), and that is all the atomicity it takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Set
+from itertools import islice
 from typing import Final
 
 from service.core.claims.leases import LeaseTable
@@ -29,7 +30,7 @@ from service.core.claims.model import (
     Person,
     RejectReason,
 )
-from service.core.claims.passed_over import KEPT, TOO_FEW, passed_over
+from service.core.claims.passed_over import KEPT, TOO_FEW, PassedOverReasons
 from service.core.claims.pick_order import PickOrder
 from service.core.claims.reserve import Reserve
 from service.core.claims.wait_queue import Queue, Ticket, Walk
@@ -62,6 +63,7 @@ class Allocator:
         self._members = members
         self._clock = clock
         self._new_id = new_id
+        self._passed_over = PassedOverReasons(members, leases)
         self._max_waiting = max_waiting
         self._queue = Queue()
         self._reserve = Reserve(reserve, members.members)
@@ -94,9 +96,9 @@ class Allocator:
 
     def ask(self, request: ClaimRequest, wait: float = 0.0) -> Ticket:
         """A request, which waits for at most so many seconds. KeyError: there is no such group."""
-        most = self._watched(request.group)
+        if not self._has_watched(request.group, request.count):
+            wait = 0.0  # no request waits for what cannot come
         self.tick()
-        wait = wait if request.count <= most else 0.0  # no request waits for what cannot come
         ticket = self._queue.add(request, self._clock.monotonic() + wait)
         try:
             self._serve()
@@ -148,6 +150,7 @@ class Allocator:
 
     def observe(self, key: str, snapshot: GroupedSnapshot, at: float) -> None:
         """A contact, as the log has it now."""
+        self._passed_over.changed((key,))
         for opinion in snapshot.opinions:
             if opinion.group is not None:
                 self._order.observe(opinion.group, key, opinion.verdict.available, at)
@@ -167,6 +170,7 @@ class Allocator:
         """A contact is not watched any longer: its hold ends, and with the last one the lease."""
         self._expire()
         self._order.forget(key)
+        self._passed_over.changed((key,))
         self._away.discard(key)
         self._members_left = True
         dropped = self._leases.drop(key)
@@ -203,7 +207,7 @@ class Allocator:
         if self._members_left:
             self._members_left = False
             for ticket in self._queue:
-                if self._watched(ticket.request.group) < ticket.request.count:
+                if not self._has_watched(ticket.request.group, ticket.request.count):
                     self._refuse(ticket)
                     self.settled.append(ticket)
         now = self._clock.monotonic()
@@ -226,22 +230,24 @@ class Allocator:
                 walk.kept |= self._kept[group]
 
     def _pick(self, request: ClaimRequest, kept: Set[str]) -> tuple[list[Person], set[str]]:
-        """Those that `request` gets now, all or too few; and who would be free for it if none were kept.
+        """Those that `request` gets now, all or too few; and where too few, who would be free for it if none were kept.
 
-        Only who is free as far as the log knows is looked at anew.
+        Only who is free as far as the log knows is looked at anew, in the group's order.
         """
         group = request.group
-        free = {key for key in self._order.free(group) if key not in self._leases}
         picked: list[Person] = []
-        for key in self._order.ordered(group, free - kept):
+        refuted: set[str] = set()
+        for key in self._order.free(group):
+            if key in self._leases or key in kept:
+                continue
             seen = self._members.at(group, key)
-            if seen is not None and seen.verdict.available:
-                picked.append(seen.person)
-                if len(picked) == request.count:
-                    break
-            else:
-                free.discard(key)
-        return picked, free
+            if seen is None or not seen.verdict.available:
+                refuted.add(key)
+                continue
+            picked.append(seen.person)
+            if len(picked) == request.count:
+                return picked, set()
+        return picked, {key for key in self._order.free(group) if key not in self._leases and key not in refuted}
 
     def _mark_withheld(self, request: ClaimRequest, walk: Walk) -> None:
         """The request is not served. Where it would be if none were kept, the time of those who are kept runs."""
@@ -265,9 +271,7 @@ class Allocator:
         lease = self._leases.make(self._new_id(), request, picked)
         self._away -= lease.keys
         self._reserve.granted(request.group, lease.keys, is_first=request.group not in walk.passed)
-        others = passed_over(
-            request.group, self._members, self._leases, lease.keys, walk.kept, self._order.behind(request.group)
-        )
+        others = self._passed_over.of(request.group, lease.keys, walk.kept, self._order.behind(request.group))
         ticket.picking = self._order.picked(request.group, (person.key for person in picked))
         self._queue.settle(ticket, Granted(lease, others))
         self.settled.append(ticket)
@@ -280,14 +284,15 @@ class Allocator:
         others = known.get((ticket.request.group, before))
         if others is None:
             kept = set[str]().union(*(self._kept.get(group, ()) for group in before))
-            others = known[ticket.request.group, before] = passed_over(
-                ticket.request.group, self._members, self._leases, frozenset(), kept, TOO_FEW
-            )
+            others = self._passed_over.of(ticket.request.group, (), kept, TOO_FEW)
+            known[ticket.request.group, before] = others
         free = sum(each.reason == TOO_FEW for each in others)
         self._queue.settle(ticket, NotEnoughFree(free, any(each.reason == KEPT for each in others), others))
 
-    def _watched(self, group: str) -> int:
-        return sum(map(self._members.is_watched, self._members.members(group)))
+    def _has_watched(self, group: str, count: int) -> bool:
+        """Whether so many of a group are watched, free or not."""
+        watched = filter(self._members.is_watched, self._members.members(group))
+        return sum(1 for _ in islice(watched, count)) == count
 
     def _over(self, lease: Lease, event: ClaimEventKind, reason: str | None = None, *, counts: bool = True) -> None:
         self._away -= lease.keys

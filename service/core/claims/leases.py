@@ -8,12 +8,15 @@ nobody from its very moment on, whether it was swept out already or not.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from service.core.claims.model import ClaimRequest, Lease, Person
 from service.core.clock import Clock, Moment
 from service.core.presence.claim import Claim
+
+Listener = Callable[[Iterable[str]], None]
+"""Takes the keys of those who are held now, or no longer. Must be quick and must not raise."""
 
 
 class LeaseTable:
@@ -25,6 +28,7 @@ class LeaseTable:
         self._claims: dict[str, Claim] = {}  # by person's key
         self._version = 0
         self._due: list[tuple[float, str]] = []  # a heap; entries of leases that are over or renewed are passed over
+        self._listeners: list[Listener] = []
 
     def __repr__(self) -> str:
         return f"<LeaseTable {len(self._leases)} leases of {len(self._claims)} people>"
@@ -70,6 +74,10 @@ class LeaseTable:
             heapq.heappop(self._due)
         return None
 
+    def listen(self, listener: Listener) -> None:
+        """Hear of all who are held from now on, or no longer, but for those whose time is merely over."""
+        self._listeners.append(listener)
+
     # --- writing
 
     def make(self, name: str, request: ClaimRequest, people: Sequence[Person]) -> Lease:
@@ -100,6 +108,7 @@ class LeaseTable:
             self._version += 1
             for person in lease.people:
                 del self._claims[person.key]
+            self._tell(lease.keys)
         return lease
 
     def drop(self, key: str) -> tuple[Lease, Person] | None:
@@ -114,6 +123,7 @@ class LeaseTable:
         lease = self._leases[claim.id]
         left = replace(lease, people=tuple(each for each in lease.people if each.key != key))
         self._leases[claim.id] = left
+        self._tell((key,))
         return left, Person(key, claim.contact)
 
     def sweep(self) -> list[Lease]:
@@ -131,10 +141,15 @@ class LeaseTable:
         self._leases[lease.id] = lease
         for person in lease.people:
             self._claims[person.key] = lease.of(person)
+        self._tell(lease.keys)
         heapq.heappush(self._due, (lease.expires.monotonic, lease.id))
         if len(self._due) > 64 + 2 * len(self._leases):  # much was renewed or released long before its end
             self._due = [(each.expires.monotonic, each.id) for each in self._leases.values()]
             heapq.heapify(self._due)
+
+    def _tell(self, keys: Iterable[str]) -> None:
+        for listener in self._listeners:
+            listener(keys)
 
 
 def _later(now: Moment, seconds: float) -> Moment:

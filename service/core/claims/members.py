@@ -6,6 +6,7 @@ certain that the same would be said now.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 from service.core.claims.model import Person
@@ -37,6 +38,10 @@ class MemberLookup(Protocol):
         """A member; None when it is not watched."""
         ...
 
+    def uncertain(self, group: str) -> Collection[str]:
+        """The members of whom something else may be said now than when the log last told of them."""
+        ...
+
 
 class ReaderMembers:
     """Looks through the reader and its log."""
@@ -51,6 +56,9 @@ class ReaderMembers:
 
     def is_watched(self, key: str) -> bool:
         return self._store.get(key) is not None
+
+    def uncertain(self, group: str) -> Collection[str]:
+        return self._log.uncertain(self._reader.groups[group])
 
     def at(self, group: str, key: str) -> MemberOpinion | None:
         record = self._store.get(key)

@@ -17,11 +17,41 @@ Round robin remembers a name and not a place, so that it goes on rightly when pe
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from service.core.claims.model import Pick
+
+
+class _FreeMembers:
+    """The members of a group whom its rule calls free, by rank and then by key: sorted as they come and go."""
+
+    def __init__(self) -> None:
+        self._ranks: dict[str, float] = {}
+        self._sorted: list[tuple[float, str]] = []
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._ranks
+
+    def put(self, key: str, rank: float) -> None:
+        """Have the member at this rank; the lowest comes first."""
+        self.discard(key)
+        self._ranks[key] = rank
+        insort(self._sorted, (rank, key))
+
+    def discard(self, key: str) -> None:
+        """It is not free any more."""
+        rank = self._ranks.pop(key, None)
+        if rank is not None:
+            del self._sorted[bisect_left(self._sorted, (rank, key))]
+
+    def in_order(self, after: tuple[float, str] | None = None) -> Iterator[str]:
+        """All of them, beginning behind a place, where one is given. Valid until one is put or discarded."""
+        begin = 0 if after is None else bisect_right(self._sorted, after)
+        places = chain(range(begin, len(self._sorted)), range(begin))
+        return (self._sorted[place][1] for place in places)
 
 
 class Picking(NamedTuple):
@@ -39,28 +69,16 @@ class PickOrder:
 
     def __init__(self, picks: Mapping[str, Pick]) -> None:
         self._picks = dict(picks)
-        self._since: dict[str, dict[str, float]] = {group: {} for group in picks}
+        self._free = {group: _FreeMembers() for group in picks}
         self._last: dict[str, str] = {}  # by group
         self._turns: dict[str, int] = {}  # by group: which picking that was
         self._claimed: dict[str, int] = {}  # by person: one claimed for another group has worked, too
         self._claims = 0
 
-    def free(self, group: str) -> Mapping[str, float]:
-        """Whom the group's rule called free when it was last heard of, and since when. Claims are left aside."""
-        return self._since[group]
-
-    def ordered(self, group: str, keys: Iterable[str]) -> list[str]:
-        """These people as the group's order has them."""
-        match self._picks[group]:
-            case Pick.LONGEST_AVAILABLE:
-                since = self._since[group]
-                return sorted(keys, key=lambda key: (since.get(key, float("inf")), key))
-            case Pick.LEAST_RECENTLY_CLAIMED:
-                return sorted(keys, key=lambda key: (self._claimed.get(key, 0), key))
-            case Pick.ROUND_ROBIN:
-                found = sorted(keys)
-                begin = bisect_right(found, self._last.get(group, ""))
-                return found[begin:] + found[:begin]
+    def free(self, group: str) -> Iterator[str]:
+        """Whom the group's rule called free when it was last heard of, in the group's order. Claims are left aside."""
+        last = self._last.get(group) if self._picks[group] is Pick.ROUND_ROBIN else None
+        return self._free[group].in_order(None if last is None else (0.0, last))
 
     def behind(self, group: str) -> str:
         """Why a free member comes after those who were picked."""
@@ -76,13 +94,13 @@ class PickOrder:
 
     def observe(self, group: str, key: str, is_free: bool, at: float) -> None:
         """What the group's rule says of a member now."""
-        since = self._since.get(group)
-        if since is None:
+        free = self._free.get(group)
+        if free is None:
             return
-        if is_free:
-            since.setdefault(key, at)
-        else:
-            since.pop(key, None)
+        if not is_free:
+            free.discard(key)
+        elif key not in free:
+            free.put(key, self._rank(group, key, at))
 
     def picked(self, group: str, keys: Iterable[str]) -> Picking:
         """These were picked for the group, in this order."""
@@ -94,6 +112,7 @@ class PickOrder:
         for key in found:
             self._last[group] = key
             self._claimed[key] = self._claims
+        self._ranked_anew(Pick.LEAST_RECENTLY_CLAIMED, found)
         return picking
 
     def undo(self, picking: Picking) -> None:
@@ -103,6 +122,7 @@ class PickOrder:
                 del self._claimed[key]
                 if key in picking.claimed:
                     self._claimed[key] = picking.claimed[key]
+        self._ranked_anew(Pick.LEAST_RECENTLY_CLAIMED, picking.picked)
         if self._turns.get(picking.group) == picking.number:
             if picking.last is None:
                 del self._last[picking.group]
@@ -111,13 +131,30 @@ class PickOrder:
 
     def returned(self, keys: Iterable[str], at: float) -> None:
         """The claim on these has ended."""
-        for key in keys:
-            for since in self._since.values():
-                if key in since:
-                    since[key] = at
+        self._ranked_anew(Pick.LONGEST_AVAILABLE, keys, at)
 
     def forget(self, key: str) -> None:
         """This contact is no longer watched."""
         self._claimed.pop(key, None)
-        for since in self._since.values():
-            since.pop(key, None)
+        for free in self._free.values():
+            free.discard(key)
+
+    # --- inside
+
+    def _rank(self, group: str, key: str, at: float) -> float:
+        """The place of a member who is free since `at`, among those of its group."""
+        match self._picks[group]:
+            case Pick.LONGEST_AVAILABLE:
+                return at
+            case Pick.LEAST_RECENTLY_CLAIMED:
+                return self._claimed.get(key, 0)
+            case Pick.ROUND_ROBIN:
+                return 0.0
+
+    def _ranked_anew(self, pick: Pick, keys: Iterable[str], at: float = 0.0) -> None:
+        """Something that decides in groups of this order has changed about these."""
+        for group, free in self._free.items():
+            if self._picks[group] is pick:
+                for key in keys:
+                    if key in free:
+                        free.put(key, self._rank(group, key, at))

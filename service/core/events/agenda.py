@@ -74,11 +74,16 @@ class Agenda:
         if not self._suspects:
             self._suspects = {}  # one that held thousands is as long as it was, also to go through
             return []
+        return sorted(self.suspected(among))
+
+    def suspected(self, among: Collection[str] | None) -> list[str]:
+        """Those who were due at the time of the last `refresh`, or came up since, in no order. `among` as for `due`."""
+        suspects = self._suspects
         if among is None:
-            return sorted(self._suspects)
-        if len(among) < len(self._suspects):
-            return sorted(key for key in among if key in self._suspects)
-        return sorted(key for key in self._suspects if key in among)
+            return list(suspects)
+        if len(among) < len(suspects):
+            return [key for key in among if key in suspects]
+        return [key for key in suspects if key in among]
 
     def certain(self, key: str) -> GroupedSnapshot | None:
         """The contact as it was last seen, where it would be the same at the time of the last `refresh`; else None."""

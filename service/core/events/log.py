@@ -106,11 +106,19 @@ class EventLog:
 
     def as_now(self, record: Record) -> GroupedSnapshot:
         """What would be said of a contact now, its claim left aside: as of its last event, where that is certain."""
-        now = self._clock.monotonic()
-        if self._store.version != self._certain_of or now + SLACK >= self._certain_until:
-            self._agenda.refresh(now, self._store.feeds())
-            self._certain_of, self._certain_until = self._store.version, self._agenda.next_moment
+        self._refresh()
         return self._agenda.certain(record.key) or self._reader.snapshot(record)
+
+    def uncertain(self, among: Collection[str] | None = None) -> list[str]:
+        """Those (of some contacts) of whom something else may be said now than in their last event."""
+        self._refresh()
+        return self._agenda.suspected(among)
+
+    @property
+    def certain_until(self) -> float:
+        """The monotonic moment up to which time alone makes nobody uncertain."""
+        self._refresh()
+        return self._certain_until
 
     def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
@@ -206,6 +214,12 @@ class EventLog:
 
     # --- inside
 
+    def _refresh(self) -> None:
+        now = self._clock.monotonic()
+        if self._store.version != self._certain_of or now + SLACK >= self._certain_until:
+            self._agenda.refresh(now, self._store.feeds())
+            self._certain_of, self._certain_until = self._store.version, self._agenda.next_moment
+
     def _look_at(self, keys: Iterable[str]) -> None:
         events: list[Event] = []
         at, feeds = Moment.of(self._clock), self._store.feeds()
@@ -221,6 +235,7 @@ class EventLog:
         """What changed about a contact without a reading; None when nothing did."""
         record = self._store.get(key)
         if record is None:
+            self._agenda.cleared(key)
             return None
         before = self.snapshot(record.key)
         if before is not None and is_certainly_the_same(before, record, self._reader.held(record.key)):

@@ -44,17 +44,18 @@ class Tally:
         self._levels = dict.fromkeys(Level, 0)
         self._on_the_phone = self._available = 0
 
-    def add(self, record: Record, level: Level, *, available: bool) -> None:
-        """Count a contact; `available` with claims counted."""
+    def add(self, record: Record, level: Level, *, available: bool, times: int = 1) -> None:
+        """Count a contact; `available` with claims counted. `times`: -1 to count it no longer."""
         presence = record.presence
-        self._levels[level] += 1
-        self._available += available
+        self._levels[level] += times
+        if available:
+            self._available += times
         if presence is None:
-            self._states[PresenceState.UNKNOWN] += 1
+            self._states[PresenceState.UNKNOWN] += times
             return
-        self._states[presence.state] += 1
+        self._states[presence.state] += times
         if presence.on_the_phone is True:
-            self._on_the_phone += 1
+            self._on_the_phone += times
 
     def counts(self) -> Counts:
         """What was counted so far."""

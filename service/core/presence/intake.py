@@ -203,10 +203,12 @@ def _differing(shared: SharedReading, presences: Sequence[Presence]) -> Sequence
     reply = shared.reply
     if reply is None or _are_the_same(reply, presences):
         return ()
+    # Decides alone where there are no devices: who is sure has no problem, and so nobody who is equal to them has one.
+    equal = Struct.__eq__
     differing = [
         (before, now)
         for before, now in zip(reply, presences, strict=True)
-        if before is not now and not _is_just_the_same(before, now)
+        if before is not now and (now.devices or not equal(before, now)) and not _is_just_the_same(before, now)
     ]
     few = _pays(len(presences) - len(differing), len(differing), shared.named)
     if not few or any(before.contact != now.contact for before, now in differing):

@@ -39,7 +39,8 @@ class KnownContacts:
         return self._version
 
     def get(self, contact: str) -> Record | None:
-        return self._table.get(same_contact(contact))
+        found = self._table.get(contact)  # mostly it is asked for by its key, which is its own form to compare
+        return self._table.get(same_contact(contact)) if found is None else found
 
     def repeated(self, presences: Sequence[Presence]) -> Sequence[Presence] | None:
         return repeated_by(self._table, presences)

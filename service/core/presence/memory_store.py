@@ -113,8 +113,9 @@ class MemoryStore(KnownContacts):
             self._version += 1
             self._changes.reread()
         report = PutReport()
+        is_long = len(intake.rest) > STEP  # looking through it was a step already
         for start in range(0, len(intake.rest), STEP):
-            if start:
+            if is_long:
                 yield
                 order = self._next()
             step = self._take_all(intake, intake.rest[start : start + STEP], order)

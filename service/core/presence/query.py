@@ -162,7 +162,7 @@ class Reader:
             yield
         return found
 
-    def page(
+    async def page(
         self,
         wanted: Filter,
         limit: int,
@@ -173,22 +173,7 @@ class Reader:
         key_name: str = "",
         client: str = "",
     ) -> Page:
-        """At most `limit` contacts that pass, in one turn; see `Pager.page`."""
-        asked = partial(self._pager.page, wanted=wanted, limit=limit, cursor=cursor)
-        return at_once(asked(self._look(bound), sort=sort, key_name=key_name, client=client))
-
-    async def page_in_turns(
-        self,
-        wanted: Filter,
-        limit: int,
-        cursor: str | None = None,
-        bound: float | None = None,
-        *,
-        sort: Sort = BY_CONTACT,
-        key_name: str = "",
-        client: str = "",
-    ) -> Page:
-        """The same, in several turns where there are very many contacts."""
+        """At most `limit` contacts that pass, in several turns where there are very many contacts; see `Pager.page`."""
         asked = partial(self._pager.page, wanted=wanted, limit=limit, cursor=cursor)
         return await self._in_turns(partial(asked, sort=sort, key_name=key_name, client=client), bound)
 
@@ -215,15 +200,11 @@ class Reader:
             if some is not None:
                 yield None
 
-    def summary(self, within: frozenset[str] | None = None) -> Summary:
+    async def summary(self, within: frozenset[str] | None = None) -> Summary:
         """Counts of all and by group; a group counts those of its contacts that are watched, free by its own rule.
 
-        Of the groups `within` only, where given. In one turn.
+        Of the groups `within` only, where given. In several turns where there are very many contacts.
         """
-        return at_once(self._summary(self._look(), within))
-
-    async def summary_in_turns(self, within: frozenset[str] | None = None) -> Summary:
-        """The same, in several turns where there are very many contacts."""
         return await self._in_turns(partial(self._summary, within=within))
 
     def _summary(self, look: Look, within: frozenset[str] | None) -> Steps[Summary]:

@@ -27,7 +27,7 @@ from pws_soap.simulator import Options
 from pws_soap.trust import Trust
 from service.cli.doctor import certificate, logins, node, running
 from service.cli.doctor import command as doctor
-from service.cli.doctor.findings import Blame, Finding, Notebook, Severity
+from service.cli.shared.findings import Blame, Finding, Notebook, Severity
 from service.config import load
 from tests.cli.conftest import USERS, CommandOffice, Result
 from tests.cli.running import Running

@@ -26,6 +26,7 @@ from service.core.claims.model import (
 from service.core.claims.service import ClaimRules
 from service.core.claims.wait_queue import Ticket
 from service.core.presence.query import Filter
+from tests.support import one_turn
 from tests.support.branch import AVAILABLE, AWAY, BOUND, BUSY, FEED, Branch, short, uri
 
 GROUPS: Final = {"support": ("ann", "bob", "cid", "dan"), "sales": ("cid", "dan", "eve"), "desk": ("ann", "eve", "fay")}
@@ -407,7 +408,7 @@ class Claims(RuleBasedStateMachine):
     def a_contact_shows_its_claim(self) -> None:
         """And a group's page calls nobody available whom somebody holds."""
         for group, names in GROUPS.items():
-            page = self.branch.core.reader.page(Filter(groups=frozenset({group})), 100)
+            page = one_turn.page(self.branch.core.reader, Filter(groups=frozenset({group})), 100)
             shown = {short(each.record.contact): each for each in page.contacts}
             assert shown.keys() == set(names) & self.watched
             for name, known in shown.items():

@@ -22,6 +22,7 @@ from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter, Reader
 from service.core.presence.records import Change, Source
 from service.core.presence.snapshot import GroupedSnapshot
+from tests.support import one_turn
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
 from tests.support.followed_log import ANN, BOB, BOUND, CID, FEED, GROUPS, FollowedLog
 
@@ -492,7 +493,8 @@ def test_a_view_of_what_was_told_is_what_a_page_shows(steps: list[Any], wanted: 
         carry_out(followed, step)
     views = (followed.reader.visible_to(followed.log.confirmed(told), wanted) for told in followed.log.everybody())
     shown = [known for known in views if known is not None]
-    assert [_plain(known) for known in shown] == [_plain(known) for known in followed.reader.page(wanted, 100).contacts]
+    page = one_turn.page(followed.reader, wanted, 100)
+    assert [_plain(known) for known in shown] == [_plain(known) for known in page.contacts]
 
 
 def _plain(known: Any) -> Any:  # a Known, the reason aside: how long it has not been confirmed

@@ -232,6 +232,15 @@ def test_who_is_in_doubt_is_not_moved_on_with_those_who_are_sure() -> None:
     assert (last.level, last.as_of) == (Level.LIVE, poll.at)
 
 
+def test_looking_through_a_long_reply_is_a_step_of_its_own() -> None:
+    """Before the first contacts are taken in; a short one is taken in at once."""
+    store, _ = _store()
+    for count, steps in ((1000, 4), (200, 0)):
+        told = [presence(record.contact, BUSY) for record in _records(store)[:count]]
+        put = store.put_in_steps(told, store.begin(), source=Source.SUBSCRIBED)
+        assert sum(1 for _ in put) == steps
+
+
 def test_a_reply_that_differs_in_one_place_replaces_one_record() -> None:
     """Those before it and behind it stay as they are, whether a client gives out the same objects or equal ones."""
     store, reply = _store()

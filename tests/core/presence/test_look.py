@@ -16,6 +16,7 @@ from service.core.presence.query import Filter, Reader
 from service.core.presence.records import Source
 from service.core.presence.sorting import Sort, SortBy
 from service.core.presence.steps import SLICE, Steps, at_once, slices
+from tests.support import one_turn
 
 MANY = 2 * SLICE + 500
 NAMES = [f"user{number:05d}@example.com" for number in range(MANY)]
@@ -92,25 +93,25 @@ def is_same(one: object, other: object) -> bool:
 async def test_a_walk_in_turns_meets_whom_a_walk_at_once_meets(crowd: Crowd, wanted: Filter, sort: Sort) -> None:
     cursor, walked = None, list[str]()
     while True:
-        page = await crowd.reader.page_in_turns(wanted, 1000, cursor, sort=sort)
-        assert is_same(page, crowd.reader.page(wanted, 1000, cursor, sort=sort))
+        page = await crowd.reader.page(wanted, 1000, cursor, sort=sort)
+        assert is_same(page, one_turn.page(crowd.reader, wanted, 1000, cursor, sort=sort))
         walked += [contact.record.key for contact in page.contacts]
         cursor = page.cursor
         if cursor is None:
             break
     assert len(walked) == len(set(walked))
-    assert set(walked) == {contact.record.key for contact in crowd.reader.page(wanted, MANY).contacts}
+    assert set(walked) == {contact.record.key for contact in one_turn.page(crowd.reader, wanted, MANY).contacts}
 
 
 @pytest.mark.parametrize("within", [None, frozenset({"even"}), frozenset({"even", "third"}), frozenset({"none"})])
 async def test_counts_are_those_of_all_contacts(crowd: Crowd, within: frozenset[str] | None) -> None:
     crowd.store.doubt("a", "it does not answer")
-    summary = await crowd.reader.summary_in_turns(within)
+    summary = await crowd.reader.summary(within)
     assert crowd.clock.pauses > 0
-    assert summary == crowd.reader.summary(within)
+    assert summary == one_turn.summary(crowd.reader, within)
     for name, counts in ((None, summary.counts), *summary.groups.items()):
         wanted = Filter(within=within) if name is None else Filter(groups=frozenset({name}), within=within)
-        seen = crowd.reader.page(wanted, MANY).contacts
+        seen = one_turn.page(crowd.reader, wanted, MANY).contacts
         assert counts.total == len(seen)
         assert +Counter(dict(counts.by_state)) == Counter(contact.record.state for contact in seen)
         assert +Counter(dict(counts.by_freshness)) == Counter(contact.freshness.level for contact in seen)
@@ -118,21 +119,21 @@ async def test_counts_are_those_of_all_contacts(crowd: Crowd, within: frozenset[
 
 
 async def test_what_changes_meanwhile_is_told_later(crowd: Crowd) -> None:
-    before = crowd.reader.summary()
+    before = one_turn.summary(crowd.reader)
     crowd.once(lambda: crowd.read(NAMES, others=NAMES))
-    assert await crowd.reader.summary_in_turns() in (before, crowd.reader.summary())
+    assert await crowd.reader.summary() in (before, one_turn.summary(crowd.reader))
 
 
 async def test_what_comes_into_doubt_meanwhile_is_not_called_live(crowd: Crowd) -> None:
     crowd.once(lambda: crowd.store.doubt("a", "it does not answer"))
-    assert (await crowd.reader.summary_in_turns()).counts.by_freshness[Level.STALE] == MANY // 2
+    assert (await crowd.reader.summary()).counts.by_freshness[Level.STALE] == MANY // 2
     crowd.once(lambda: crowd.store.doubt_contacts(NAMES[-3:], "its reply was lost"))
-    assert (await crowd.reader.summary_in_turns()).counts.by_freshness[Level.STALE] == MANY // 2 + 3
+    assert (await crowd.reader.summary()).counts.by_freshness[Level.STALE] == MANY // 2 + 3
 
 
 async def test_a_list_that_comes_into_doubt_meanwhile_is_asked_anew(crowd: Crowd) -> None:
     crowd.once(lambda: crowd.store.doubt("b", "it does not answer"))
-    page = await crowd.reader.page_in_turns(Filter(levels=frozenset({Level.LIVE})), MANY)
+    page = await crowd.reader.page(Filter(levels=frozenset({Level.LIVE})), MANY)
     assert {contact.record.feed for contact in page.contacts} == {"a"}
 
 
@@ -142,8 +143,8 @@ async def test_a_reading_that_moves_on_meanwhile_says_nothing_of_what_was_taken_
         crowd.read(NAMES[: MANY // 2], others=NAMES[MANY // 2 - 1 : MANY // 2])
 
     crowd.once(changes)
-    page = await crowd.reader.page_in_turns(Filter(), MANY)
-    assert is_same(page, crowd.reader.page(Filter(), MANY))
+    page = await crowd.reader.page(Filter(), MANY)
+    assert is_same(page, one_turn.page(crowd.reader, Filter(), MANY))
 
 
 async def test_who_never_gets_through_is_answered_in_one_turn(crowd: Crowd) -> None:
@@ -153,13 +154,13 @@ async def test_who_never_gets_through_is_answered_in_one_turn(crowd: Crowd) -> N
         crowd.store.doubt_contacts(NAMES[:1], f"doubt {next(reasons)}")
 
     crowd.clock.between = flaps
-    summary = await crowd.reader.summary_in_turns()
-    assert summary == crowd.reader.summary()
+    summary = await crowd.reader.summary()
+    assert summary == one_turn.summary(crowd.reader)
     assert crowd.clock.pauses == 3 * 2, "three times in three turns, and then in one"
 
 
 async def test_few_contacts_are_answered_at_once(crowd: Crowd) -> None:
-    page = await crowd.reader.page_in_turns(EVERYBODY, SLICE - 1)
+    page = await crowd.reader.page(EVERYBODY, SLICE - 1)
     assert (len(page.contacts), crowd.clock.pauses) == (SLICE - 1, 0)
 
 

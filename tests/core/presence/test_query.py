@@ -14,6 +14,7 @@ from service.core.presence.freshness import Level
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter, Page, Reader, Unknown
 from service.core.presence.records import Source
+from tests.support import one_turn
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
 
 GROUPS = {"support": ("ANN@example.com", "bob@example.com", "nobody@example.com"), "sales": ("cid@example.com",)}
@@ -62,7 +63,7 @@ FILTERS = {
 @pytest.mark.parametrize(("wanted", "expected"), FILTERS.values(), ids=FILTERS.keys())
 def test_filter(wanted: Filter, expected: list[str]) -> None:
     """Of one kind any value, of several kinds all."""
-    assert names(reader().page(wanted, 10)) == expected
+    assert names(one_turn.page(reader(), wanted, 10)) == expected
 
 
 @pytest.mark.parametrize(("groups", "expected"), [(GROUPS, "one of sales, support"), ({}, "no group")])
@@ -70,14 +71,14 @@ def test_an_unknown_group_is_told(groups: dict[str, tuple[str, ...]], expected: 
     """Not an empty answer, which would look as if nobody was there."""
     clock = ManualClock()
     with pytest.raises(Unknown, match=f"group: expected {expected}"):
-        Reader(MemoryStore(clock), clock, BOUND, groups).page(Filter(groups=frozenset({"x"})), 1)
+        one_turn.page(Reader(MemoryStore(clock), clock, BOUND, groups), Filter(groups=frozenset({"x"})), 1)
 
 
 def test_pages_hold_everything_once() -> None:
     """The last page has no cursor, even when it is full."""
     board = reader()
-    first = board.page(Filter(), 2)
-    second = board.page(Filter(), 2, first.cursor)
+    first = one_turn.page(board, Filter(), 2)
+    second = one_turn.page(board, Filter(), 2, first.cursor)
     assert (names(first), names(second), second.cursor) == (["ann", "bob"], ["cid", "dan"], None)
     assert first.cursor is not None
 
@@ -101,12 +102,12 @@ def test_pages_hold_everything_once() -> None:
 def test_a_cursor_that_is_none_is_told(cursor: str) -> None:
     """Whatever it is made of."""
     with pytest.raises(Unknown, match="cursor"):
-        reader().page(Filter(), 2, cursor)
+        one_turn.page(reader(), Filter(), 2, cursor)
 
 
 def test_summary_counts_all_and_groups() -> None:
     """A group counts its watched contacts only."""
-    summary = reader().summary()
+    summary = one_turn.summary(reader())
     assert summary.counts.total == 4
     assert {state: number for state, number in summary.counts.by_state.items() if number} == {
         BUSY: 1,
@@ -136,7 +137,7 @@ def test_walking_pages_while_contacts_come_and_go(seed: int, limit: int) -> None
     met: list[str] = []
     cursor: str | None = None
     while True:
-        page = board.page(Filter(), limit, cursor)
+        page = one_turn.page(board, Filter(), limit, cursor)
         met += [known.record.key for known in page.contacts]
         cursor = page.cursor
         if cursor is None:

@@ -15,6 +15,7 @@ from service.core.presence.memory_store import MemoryStore
 from service.core.presence.query import Filter, Reader, Unknown
 from service.core.presence.records import Source
 from service.core.presence.sorting import Sort, SortBy
+from tests.support import one_turn
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
 
 EVERY_SORT = [Sort(by, descending) for by in SortBy for descending in (False, True)]
@@ -25,7 +26,7 @@ def walk(board: Reader, sort: Sort, limit: int = 2, wanted: Filter | None = None
     met: list[str] = []
     cursor: str | None = None
     while True:
-        page = board.page(wanted or Filter(), limit, cursor, sort=sort)
+        page = one_turn.page(board, wanted or Filter(), limit, cursor, sort=sort)
         met += [known.record.key.partition("@")[0] for known in page.contacts]
         cursor = page.cursor
         if cursor is None:
@@ -113,7 +114,7 @@ def test_walking_pages_while_everything_changes(sort: Sort, seed: int, limit: in
     met: list[str] = []
     cursor: str | None = None
     while True:
-        page = board.page(wanted, limit, cursor, sort=sort)
+        page = one_turn.page(board, wanted, limit, cursor, sort=sort)
         assert all(known.record.state in passing for known in page.contacts)
         met += [known.record.key for known in page.contacts]
         cursor = page.cursor
@@ -128,9 +129,10 @@ def test_walking_pages_while_everything_changes(sort: Sort, seed: int, limit: in
 def test_a_cursor_belongs_to_its_question(sort: Sort) -> None:
     """With another filter, another sort or another key it would lead through the wrong contacts."""
     board = office()
-    cursor = board.page(Filter(), 2, sort=sort, key_name="a").cursor
+    cursor = one_turn.page(board, Filter(), 2, sort=sort, key_name="a").cursor
     other = Sort(SortBy.STATE if sort.by is not SortBy.STATE else SortBy.AVAILABLE)
-    assert board.page(Filter(), 3, cursor, sort=sort, key_name="a").contacts  # another limit is the same question
+    another_limit = one_turn.page(board, Filter(), 3, cursor, sort=sort, key_name="a")
+    assert another_limit.contacts  # it is the same question
     for wanted, order, key_name in (
         (Filter(text="n"), sort, "a"),
         (Filter(within=frozenset()), sort, "a"),
@@ -139,30 +141,30 @@ def test_a_cursor_belongs_to_its_question(sort: Sort) -> None:
         (Filter(), sort, "b"),
     ):
         with pytest.raises(Unknown, match="cursor: expected a cursor of the same filters, sort and API key"):
-            board.page(wanted, 2, cursor, sort=order, key_name=key_name)
+            one_turn.page(board, wanted, 2, cursor, sort=order, key_name=key_name)
 
 
 def test_a_cursor_by_contact_is_for_ever() -> None:
     """Nothing is kept for it, so nothing is lost with a restart."""
-    cursor = office().page(Filter(), 3).cursor
-    assert [known.record.key for known in office().page(Filter(), 2, cursor).contacts] == ["dan@x", "eve@x"]
+    cursor = one_turn.page(office(), Filter(), 3).cursor
+    assert [known.record.key for known in one_turn.page(office(), Filter(), 2, cursor).contacts] == ["dan@x", "eve@x"]
 
 
 def test_a_cursor_whose_order_is_gone_says_so() -> None:
     """After a restart, and after a long time without use; each use begins that time anew."""
     sort = Sort(SortBy.STATE)
-    cursor = office().page(Filter(), 3, sort=sort).cursor
+    cursor = one_turn.page(office(), Filter(), 3, sort=sort).cursor
     with pytest.raises(CursorExpired):
-        office().page(Filter(), 3, cursor, sort=sort)
+        one_turn.page(office(), Filter(), 3, cursor, sort=sort)
     store, board, clock = store_and_reader()
     store.watch(["a@x", "b@x"], "f")
-    cursor = board.page(Filter(), 1, sort=sort).cursor
+    cursor = one_turn.page(board, Filter(), 1, sort=sort).cursor
     for _ in range(3):
         clock.advance(500)
-        board.page(Filter(), 1, cursor, sort=sort)
+        one_turn.page(board, Filter(), 1, cursor, sort=sort)
     clock.advance(601)
     with pytest.raises(CursorExpired):
-        board.page(Filter(), 1, cursor, sort=sort)
+        one_turn.page(board, Filter(), 1, cursor, sort=sort)
 
 
 def test_the_same_first_page_has_the_same_cursor() -> None:
@@ -170,11 +172,11 @@ def test_the_same_first_page_has_the_same_cursor() -> None:
     store, board, _ = store_and_reader()
     store.watch(["a@x", "b@x", "c@x"], "f")
     sort = Sort(SortBy.STATE)
-    first = board.page(Filter(), 1, sort=sort).cursor
-    assert {board.page(Filter(), 1, sort=sort).cursor for _ in range(100)} == {first}
+    first = one_turn.page(board, Filter(), 1, sort=sort).cursor
+    assert {one_turn.page(board, Filter(), 1, sort=sort).cursor for _ in range(100)} == {first}
     assert repr(board._pager._orders) == "<KeptOrders 1 with 3 contacts>"
     store.watch(["d@x"], "f")
-    assert board.page(Filter(), 1, sort=sort).cursor != first
+    assert one_turn.page(board, Filter(), 1, sort=sort).cursor != first
 
 
 # --- what is kept of orders
@@ -183,7 +185,7 @@ def test_the_same_first_page_has_the_same_cursor() -> None:
 def test_one_page_keeps_nothing() -> None:
     """Nobody walks on from the last page."""
     board = office()
-    board.page(Filter(), 8, sort=Sort(SortBy.STATE))
+    one_turn.page(board, Filter(), 8, sort=Sort(SortBy.STATE))
     assert len(board._pager._orders) == 0
 
 
@@ -229,10 +231,10 @@ def test_the_room_is_the_clients_and_the_cursor_the_askers() -> None:
     """Those without a key have one name and many addresses; a walk goes on where the address changes."""
     board = office()
     sort = Sort(SortBy.STATE)
-    first = board.page(Filter(), 2, sort=sort, key_name="anonymous", client="10.0.0.1").cursor
+    first = one_turn.page(board, Filter(), 2, sort=sort, key_name="anonymous", client="10.0.0.1").cursor
     for by in SortBy:
         for descending in (True, False):
             for text in ("", "x", "@x"):  # more orders than one client may keep
                 order = Sort(by, descending)
-                board.page(Filter(text=text), 1, sort=order, key_name="anonymous", client="10.0.0.2")
-    assert board.page(Filter(), 2, first, sort=sort, key_name="anonymous", client="10.0.0.3").contacts
+                one_turn.page(board, Filter(text=text), 1, sort=order, key_name="anonymous", client="10.0.0.2")
+    assert one_turn.page(board, Filter(), 2, first, sort=sort, key_name="anonymous", client="10.0.0.3").contacts

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from enum import IntEnum, StrEnum
+from typing import Final
+
+import click
 
 from pws_soap.errors import PwsError, TlsFailed
 from service.cli.shared import hints
+from service.cli.shared.harmless import printable
 
 
 class Severity(StrEnum):
@@ -34,6 +38,40 @@ class Finding:
     what: str
     fix: str = ""
     fault: Blame | None = None
+
+
+_COLOURS: Final = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.PROBLEM: "red"}
+
+
+def show(finding: Finding) -> None:
+    """One line."""
+    click.secho(
+        f"{finding.level.value:<8}", fg=_COLOURS[finding.level], bold=finding.level is not Severity.OK, nl=False
+    )
+    fix = f"; {finding.fix}" if finding.fix else ""
+    text = f"{finding.check}: {finding.what}{fix}"
+    click.echo(" " + printable(text).replace("\n", " "))
+
+
+def _counts(findings: Sequence[Finding]) -> tuple[int, int]:
+    """The numbers of problems and of warnings."""
+    problems, warnings = (
+        sum(finding.level is level for finding in findings) for level in (Severity.PROBLEM, Severity.WARNING)
+    )
+    return problems, warnings
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many problems and warnings there are: `1 problem, 2 warnings`; empty for none."""
+    counted = zip(_counts(findings), ("problem", "warning"), strict=True)
+    return ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in counted if number)
+
+
+def as_document(findings: Sequence[Finding], *, complete: bool = True) -> dict[str, object]:
+    """All findings as JSON has them."""
+    checks = [{key: value for key, value in asdict(finding).items() if key != "fault"} for finding in findings]
+    problems, warnings = _counts(findings)
+    return {"checks": checks, "problems": problems, "warnings": warnings, "complete": complete}
 
 
 Tell = Callable[[Finding], None]

@@ -1,24 +1,29 @@
-"""Checks of the configuration itself, before anything is sent."""
+"""Checks of the configuration itself, before anything is sent: for `pws doctor` and `pws config check`."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from pws_soap.errors import ContractError
-from service.cli.doctor.findings import Blame, Notebook, Tell
-from service.config import Config, ConfigError, addresses, load
+from service.cli.shared.findings import Blame, Notebook, Tell
+from service.config import Config, ConfigError, Problem, addresses, load
 
 
-def read(path: Path | None, tell: Tell) -> Config | None:
-    """Load the configuration and report its warnings, or every mistake in it; then there is none."""
+def _where(problem: Problem) -> str:
+    return problem.where
+
+
+def read(path: Path | None, tell: Tell, place: Callable[[Problem], str] = _where) -> Config | None:
+    """Load the configuration and report its warnings, or every mistake in it with its `place`; then there is none."""
     note = Notebook("configuration", tell)
     try:
         config = load(path, os.environ)
     except ConfigError as error:
         for problem in error.problems:
             head = f"{problem.key}: " if problem.key else ""
-            what = f"{head}expected {problem.expected}, found {problem.found} ({problem.where})"
+            what = f"{head}expected {problem.expected}, found {problem.found} ({place(problem)})"
             note.problem(what, problem.hint, fault=Blame.CONFIGURATION)
         return None
     contacts = sum(len(watch.contacts) for watch in config.watch)

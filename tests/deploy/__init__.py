@@ -1,0 +1,1 @@
+"""What deploy/ holds, checked against our own sources, and by the programs that read it where they are installed."""
