@@ -303,7 +303,7 @@ async def test_an_engine_that_does_not_answer_the_status_spoils_nothing(opened: 
     """The board lives of the stream alone."""
 
     class Broken(FakeEngine):
-        def status(self) -> Status:
+        def status(self, *, problems: bool = True) -> Status:
             raise RuntimeError("no status")
 
     async with served(small_office(engine=Broken())) as it:
