@@ -6,4 +6,4 @@ access, what is asked and answered api, what an operator sets config, what is co
 draws it, docs/contributing.md has recipes.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

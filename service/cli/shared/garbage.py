@@ -11,9 +11,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from service.core.clock import Clock
+if TYPE_CHECKING:  # it would bring asyncio along, for every command
+    from service.core.clock import Clock
 
 _PATIENCE: Final = 300.0
 """Seconds after which what was not filled by then is not waited for any more: the server may be away."""
