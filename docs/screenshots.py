@@ -80,7 +80,7 @@ class Scene:
             self.engine,
             self.core,
             callback_secret=Secret("only-for-pictures"),
-            version="0.1.0",
+            version="0.2.0",
             authenticator=Authenticator(rules=AccessRules(KeyRing([(hash_of(self.key), crm)]))),
         )
         self.store.watch(everybody, FEED)

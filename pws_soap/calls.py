@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,7 +32,7 @@ from pws_soap.errors import (
     UnexpectedReply,
     UnreadableReply,
 )
-from pws_soap.kept_replies import KeptReplies, digest_in_steps
+from pws_soap.kept_replies import KeptReplies, KeptReply
 from pws_soap.models import Presence, PresenceState, PresenceType, Secret, Session, same_contact
 from pws_soap.pidf import KeptReadings
 from pws_soap.transport import Reply, Transport
@@ -47,6 +48,7 @@ _FETCH: Final = "getSubscribedPresence"
 _MAX_FETCHES: Final = 256
 """Fetches whose request is kept, each in a thousand bytes. It holds the session key, and is never shown."""
 _GROWING: Final = frozenset({"getPolledPresence", _FETCH})
+_CONTACT: Final = attrgetter("contact")
 _TWICE: Final = "the reply names it twice, with different presence"
 
 
@@ -144,35 +146,39 @@ class Calls:
         """
         asked = PresenceType(sent["presenceType"])
         request, reply = await self._exchange(operation, sent, session, repeatable=repeatable)
-        if reply.status != _OK:
-            return (await self._read(request, reply, session, asked))[0]
-        digest = await _with_pauses(digest_in_steps(reply.body))
-        known = self._replies.known(request.body, digest)
-        if known is None:
-            if len(reply.body) > envelope.SLICE:
-                await asyncio.sleep(0)  # the digest of a long reply was work enough for one turn
-            known, lasting = await self._read(request, reply, session, asked)
-            if lasting:
-                self._replies.keep(request.body, digest, known)
-        return known
+        cut = entries.cut(reply.body) if reply.status == _OK else None
+        reader = None if cut is None else entries.EntryReader(cut, self._readings, self._now())
+        before = self._replies.last(session, request.body) if reply.status == _OK else None
+        if before is not None and (kept := await _with_pauses(before.followed_by(reply.body, reader))) is not None:
+            if kept is not before:
+                self._replies.keep(session, request.body, kept)
+            return kept.presences.copy()
+        found, kept = await self._read(request, reply, session, asked, reader)
+        if kept is not None:
+            self._replies.keep(session, request.body, kept)
+        return found
 
     async def _read(
-        self, request: codec.EncodedRequest, reply: Reply, session: Session, asked: PresenceType
-    ) -> tuple[list[Presence], bool]:
-        """Entry by entry where that can be, else as a whole; and whether the same bytes mean the same at any time."""
-        cut = entries.cut(reply.body) if reply.status == _OK else None
-        if cut is not None:
+        self,
+        request: codec.EncodedRequest,
+        reply: Reply,
+        session: Session,
+        asked: PresenceType,
+        reader: entries.EntryReader | None,
+    ) -> tuple[list[Presence], KeptReply | None]:
+        """Entry by entry where that can be, else as a whole; and what may be kept of it."""
+        if reader is not None:
             with suppress(entries.NotCut, UnreadableReply, Fault):  # read as a whole, it shows what it is
-                rest = await self._payload(request, Reply(reply.status, cut.rest), session)
-                before = self._readings.passing
-                steps = replies.presences_of_cut(rest, cut, self._readings, asked, self._now())
-                found = await _each_once(steps, asked)
-                return found + await _hidden(cut.rest), self._readings.passing == before
+                payload = await self._payload(request, Reply(reply.status, reader.cut.rest), session)
+                found = await _each_once(replies.presences_of_cut(payload, reader, asked), asked)
+                found += await _hidden(reader.cut.rest)
+                return found, KeptReply.of_entries(reader, found)
         payload = await self._payload(request, reply, session)
         try:
             found = await _each_once(replies.presences_in_steps(payload, asked, self._now()), asked)
             lasting = pidf.is_timeless(reply.body) and all(each.valid_until is None for each in found)
-            return found + await _hidden(reply.body), lasting
+            found += await _hidden(reply.body)
+            return found, KeptReply.of_whole(reply.body, found) if lasting else None
         except UnreadableReply as error:
             raise self._named(error, request.operation) from None
 
@@ -280,15 +286,14 @@ async def _each_once(steps: Iterator[list[Presence]], asked: PresenceType) -> li
     for number, some in enumerate(steps):
         if number:
             await asyncio.sleep(0)
-        keys = [same_contact(entry.contact) for entry in some]
-        if "" not in keys and len(set(keys)) == len(keys) and found.keys().isdisjoint(keys):
-            found.update(zip(keys, some, strict=True))
+        once = dict(zip(map(same_contact, map(_CONTACT, some)), some, strict=True))
+        if len(once) == len(some) and "" not in once and found.keys().isdisjoint(once):
+            found |= once
         else:
-            for key, entry in zip(keys, some, strict=True):
+            for entry in some:
+                key = same_contact(entry.contact)
                 if not entry.contact:
                     nameless.append(entry)
-                    continue
-                known = found.setdefault(key, entry)
-                if known is not entry and known != replace(entry, contact=known.contact):
+                elif (known := found.setdefault(key, entry)) != replace(entry, contact=known.contact):
                     found[key] = Presence(known.contact, PresenceState.UNKNOWN, asked, problem=_TWICE)
     return [*found.values(), *nameless]

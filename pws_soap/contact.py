@@ -148,7 +148,7 @@ def _same(text: str) -> str:
     if _PLAIN.fullmatch(text):
         lowered = text.lower()
         if "xn--" not in lowered:
-            return lowered
+            return text if text == lowered else lowered  # one text in memory where there can be one
     stripped = text.strip()
     if len(stripped) > _MAX_PARSED:
         return stripped

@@ -17,7 +17,6 @@ import re
 from collections.abc import Generator, Iterator
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import Final, NamedTuple
 
 from lxml import etree
@@ -37,9 +36,11 @@ _MAX_ODD: Final = 100
 read as a whole."""
 _WINDOW: Final = 32 * 1024
 """Bytes of contacts that are matched at once."""
+_FEW_BYTES: Final = 4 * 1024
+"""Bytes of contacts that are divided at once."""
 _MANY: Final = 256 * 1024
 """Bytes of documents that are divided at once."""
-_PER_STEP: Final = 400
+PER_STEP: Final = 400
 _NEW: Final = 6
 _BYTES: Final = 100
 """Between two places to pause 400 documents are known, or 24 of a thousand bytes are new: one to three milliseconds."""
@@ -50,12 +51,12 @@ _FIRST: Final = re.compile(
     rb"(?P<sign><|&lt;)(?P<name>(?P<prefix>[A-Za-z_][\w.-]{0,63}:)?(?:(?P<contact>contact)|presence))(?=\s)"
 )
 # Not `\s`, which has two characters more than the white space of XML.
-_BEFORE: Final = rb"[ \t\r\n]*<%b[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*"
-_WITHIN: Final = re.compile(rb"[ \t\r\n]+presenceStatus[ \t\r\n]*=[ \t\r\n]*")
-_BEHIND: Final = re.compile(rb"[ \t\r\n]*/>")
+_BEFORE: Final = r"[ \t\r\n]*<%s[ \t\r\n]+contactURI[ \t\r\n]*=[ \t\r\n]*"
+_WITHIN: Final = re.compile(r"[ \t\r\n]+presenceStatus[ \t\r\n]*=[ \t\r\n]*")
+_BEHIND: Final = re.compile(r"[ \t\r\n]*/>")
 _SAFE: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'"&<>')))
 """What an attribute may hold that needs no parser to read it."""
-_STATES: Final = {state.value.encode(): state for state in PresenceState}
+_STATES: Final = {state.value: state for state in PresenceState}
 _LANGUAGE: Final = re.compile(rb"\blang\s*=", re.IGNORECASE)
 
 
@@ -87,6 +88,11 @@ class Cut(NamedTuple):
     last: bytes
     name: bytes
 
+    @property
+    def frame(self) -> tuple[bytes, Carrier, bytes, bytes]:
+        """All of the reply but its entries."""
+        return self.rest, self.carrier, self.last, self.name
+
 
 def cut(body: bytes) -> Cut | None:
     """The reply with its entries cut out; None for one that is short, or has no entries in a form that we know."""
@@ -108,7 +114,7 @@ def cut(body: bytes) -> Cut | None:
     elif carrier is Carrier.ESCAPED:
         start, last = body.rfind(b">", 0, start) + 1, b"&lt;/" + first["name"] + b"&gt;"
     end = body.rfind(last) + len(last)
-    if end <= start or (carrier is Carrier.CDATA and _ends_in(body, start, end)):
+    if end <= start:
         return None
     if carrier is Carrier.ELEMENTS and _LANGUAGE.search(body, 0, start):
         return None  # a note has the language of the elements around it
@@ -120,12 +126,6 @@ def cut(body: bytes) -> Cut | None:
     if len(rest) >= _MAX_HEAD or rest.count(_MARK.encode()) > 1:
         return None
     return Cut(body, rest, start, end, carrier, last, first["name"])
-
-
-def _ends_in(body: bytes, start: int, end: int) -> bool:
-    """Whether the CDATA section ends there: one byte is found much faster than three, and is rare."""
-    bracket = body.find(b"]", start, end)
-    return bracket >= 0 and body.find(b"]]>", bracket, end) >= 0
 
 
 def _carrier(first: re.Match[bytes], *, in_section: bool) -> Carrier | None:
@@ -149,23 +149,104 @@ def is_place(cut: Cut, element: etree._Element) -> bool:
     return local(mark) == _MARK and is_theirs
 
 
-def contacts(cut: Cut) -> Generator[list[Presence], None, None]:
-    """The contacts of a basic list, some at a time. Raises NotCut."""
-    odd = 0
-    before = _BEFORE % re.escape(cut.name)
-    usual_of = partial(_usual, before=re.compile(before), between=re.compile(_BEHIND.pattern + before))
-    for part in _parts(cut, _WINDOW):
-        found = usual_of(part)
-        if found is None:
-            pieces = [piece + cut.last for piece in part.split(cut.last)[:-1]]
-            found = []
-            for piece in pieces:
-                usual = usual_of(piece)
-                odd += usual is None
-                if odd > _MAX_ODD:
-                    raise NotCut
-                found.append(_odd(piece, cut.name) if usual is None else usual[0])
+class EntryReader:
+    """Reads the entries of a cut reply, with what is remembered of documents. `now` is as in `replies.presences`."""
+
+    def __init__(self, cut: Cut, readings: KeptReadings, now: datetime) -> None:
+        self.cut = cut
+        self._readings, self._now = readings, now
+        self._escaped, self._in_text = cut.carrier is Carrier.ESCAPED, cut.carrier in _IN_TEXT
+        self._is_in_section = cut.carrier is Carrier.CDATA
+        self._source = DocumentParser()
+        before = _BEFORE % re.escape(cut.name.decode())
+        self._before, self._between = re.compile(before), re.compile(_BEHIND.pattern + before)
+        self._odd = 0
+        self.work = 0
+        """How much was read since it was set to 0; `PER_STEP` is enough for one turn of the loop."""
+        self.count = 0
+        """Entries that were read in steps."""
+        self.documents: list[bytes | None] = []
+        """Those of a rich list, in order; None for one that means something else at another time."""
+
+    def in_steps(self) -> Generator[list[Presence], None, None]:
+        """What all entries mean, some at a time. Raises NotCut."""
+        return self._contacts() if self.cut.carrier is Carrier.CONTACTS else self._documents()
+
+    def read(self, entry: bytes) -> tuple[Presence, bool]:
+        """What one entry means, and whether it does so at any time. Raises NotCut."""
+        if self.cut.carrier is Carrier.CONTACTS:
+            self.work += 1
+            return self._contact(entry), True
+        if self._is_in_section and _ends_in(entry):
+            raise NotCut
+        return self._document(entry.removesuffix(self.cut.last), entry)
+
+    def _contacts(self) -> Generator[list[Presence], None, None]:
+        for part in _parts(self.cut, _WINDOW):
+            found = self._usual(part) or list(map(self._contact, _divided(part, self.cut.last)))
+            self.count += len(found)
+            yield found
+
+    def _contact(self, entry: bytes) -> Presence:
+        usual = self._usual(entry)
+        self._odd += usual is None
+        if self._odd > _MAX_ODD:
+            raise NotCut
+        return _parsed(entry, self.cut.name) if usual is None else usual[0]
+
+    def _usual(self, part: bytes) -> list[Presence] | None:
+        """Contacts in the form that the WSDL gives them; None for any other."""
+        if not part.isascii():
+            return None
+        texts = part.decode().split('"')
+        uris, states = texts[1::4], texts[3::4]
+        if (
+            len(texts) % 4 == 1
+            and len(texts) > 4
+            and self._before.fullmatch(texts[0])
+            and all(map(_WITHIN.fullmatch, set(texts[2::4])))
+            and all(map(self._between.fullmatch, set(texts[4:-1:4])))
+            and _BEHIND.fullmatch(texts[-1])
+            and all(uris)
+            and not "".join(uris).encode().translate(None, _SAFE)
+            and _STATES.keys() >= set(states)
+        ):
+            return list(map(Presence, uris, map(_STATES.__getitem__, states)))
+        return None
+
+    def _documents(self) -> Generator[list[Presence], None, None]:
+        found: list[Presence] = []
+        for part in _parts(self.cut, _MANY):
+            if self._is_in_section and _ends_in(part):
+                raise NotCut
+            for piece in part.split(self.cut.last)[:-1]:
+                entry = piece + self.cut.last
+                presence, lasts = self._document(piece, entry)
+                self.documents.append(entry if lasts else None)
+                found.append(presence)
+                if self.work >= PER_STEP:
+                    yield found
+                    found, self.work = [], 0
+        self.count = len(self.documents)
         yield found
+
+    def _document(self, piece: bytes, entry: bytes) -> tuple[Presence, bool]:
+        """`piece`: the entry without its end tag."""
+        self.work += 1
+        digest = digest_of(piece, in_text=self._in_text, escaped=self._escaped)
+        known = self._readings.known(digest)
+        if known is not None:
+            return known, True
+        if _hides_something(piece) or (self._escaped and b"<" in piece):
+            raise NotCut
+        self.work += _NEW + len(piece) // _BYTES
+        passing = self._readings.passing
+        presence = self._readings.presence(
+            self._source, entry, digest, self._now, in_text=self._in_text, escaped=self._escaped
+        )
+        if presence is None:
+            raise NotCut
+        return presence, self._readings.passing == passing
 
 
 def _parts(cut: Cut, length: int) -> Iterator[bytes]:
@@ -180,26 +261,17 @@ def _parts(cut: Cut, length: int) -> Iterator[bytes]:
         at = end
 
 
-def _usual(part: bytes, before: re.Pattern[bytes], between: re.Pattern[bytes]) -> list[Presence] | None:
-    """Contacts in the form that the WSDL gives them; None for any other. `before` and `between`: their texts."""
-    texts = part.split(b'"')
-    uris, states = texts[1::4], texts[3::4]
-    if (
-        len(texts) % 4 == 1
-        and len(texts) > 4
-        and before.fullmatch(texts[0])
-        and all(map(_WITHIN.fullmatch, set(texts[2::4])))
-        and all(map(between.fullmatch, set(texts[4:-1:4])))
-        and _BEHIND.fullmatch(texts[-1])
-        and all(uris)
-        and not b"".join(uris).translate(None, _SAFE)
-        and _STATES.keys() >= set(states)
-    ):
-        return list(map(Presence, map(bytes.decode, uris), map(_STATES.__getitem__, states)))
-    return None
+def _divided(part: bytes, last: bytes) -> list[bytes]:
+    return [piece + last for piece in part.split(last)[:-1]]
 
 
-def _odd(piece: bytes, name: bytes) -> Presence:
+def contacts_of(cut: Cut) -> Iterator[bytes]:
+    """The entries of a basic list, each by itself."""
+    for part in _parts(cut, _FEW_BYTES):
+        yield from _divided(part, cut.last)
+
+
+def _parsed(piece: bytes, name: bytes) -> Presence:
     """A contact of which only a parser knows what it says: by two attributes, as any other."""
     piece = piece.lstrip(SPACE.encode())
     if not piece.startswith(b"<" + name) or b"xmlns" in piece:
@@ -209,40 +281,20 @@ def _odd(piece: bytes, name: bytes) -> Presence:
         node = etree.fromstring(piece, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:
         raise NotCut from None
-    uri, state = node.get("contactURI"), _STATES.get((node.get("presenceStatus") or "").encode())
+    uri, state = node.get("contactURI"), _STATES.get(node.get("presenceStatus") or "")
     if node.tag != "contact" or len(node.attrib) > 2 or not uri or uri != uri.strip() or state is None:
         raise NotCut
     return Presence(uri, state)
 
 
-def documents(cut: Cut, kept: KeptReadings, now: datetime) -> Generator[list[Presence], None, None]:
-    """The documents of a rich list, some at a time. Raises NotCut."""
-    escaped, in_text = cut.carrier is Carrier.ESCAPED, cut.carrier in _IN_TEXT
-    source = DocumentParser()
-    found: list[Presence] = []
-    work = 0
-    for part in _parts(cut, _MANY):
-        for piece in part.split(cut.last)[:-1]:
-            digest = digest_of(piece, in_text=in_text, escaped=escaped)
-            presence = kept.known(digest)
-            if presence is None:
-                if _hides_something(piece) or (escaped and b"<" in piece):
-                    raise NotCut
-                work += _NEW + len(piece) // _BYTES
-                presence = kept.presence(source, piece + cut.last, digest, now, in_text=in_text, escaped=escaped)
-                if presence is None:
-                    raise NotCut
-            found.append(presence)
-            work += 1
-            if work >= _PER_STEP:
-                yield found
-                found, work = [], 0
-    yield found
+def _ends_in(part: bytes) -> bool:
+    """Whether a CDATA section ends there. One byte is found much faster than three, and it is rare."""
+    return b"]" in part and b"]]>" in part
 
 
 def _hides_something(piece: bytes) -> bool:
     """Whether a comment in it holds what looks like an entry, which may be about anybody."""
-    return b"<!--" in piece and _result(passed_over(piece)) is not None
+    return b"!" in piece and b"<!--" in piece and _result(passed_over(piece)) is not None
 
 
 def _result(steps: Generator[None, None, str | None]) -> str | None:

@@ -86,9 +86,10 @@ def presences_in_steps(
 
 
 def presences_of_cut(
-    payload: etree._Element, cut: entries.Cut, kept: pidf.KeptReadings, asked: PresenceType, now: datetime
+    payload: etree._Element, reader: entries.EntryReader, asked: PresenceType
 ) -> Iterator[list[Presence]]:
     """As `presences_in_steps`, of a reply whose entries are cut out. Raises NotCut."""
+    cut = reader.cut
     places = 0
 
     def listed(element: etree._Element, kind: PresenceType) -> Steps:
@@ -97,9 +98,9 @@ def presences_of_cut(
         if not entries.is_place(cut, element) or basic is not (kind is PresenceType.BASIC):
             raise entries.NotCut
         places += 1
-        return entries.contacts(cut) if basic else entries.documents(cut, kept, now)
+        return reader.in_steps()
 
-    yield from presences_in_steps(payload, asked, now, listed)
+    yield from presences_in_steps(payload, asked, lists=listed)
     if places != 1:
         raise entries.NotCut
 

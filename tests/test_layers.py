@@ -234,12 +234,13 @@ def test_importing_the_package_loads_no_zeep() -> None:
 
 
 def test_core_knows_no_world() -> None:
-    """No socket, no file, no random source. One module reads the clock, one makes ids, and a few wait."""
+    """No socket, no file, no random source. One module reads the clock, two make ids, and a few wait."""
     found = {name: {top(each) for each in imports(SERVICE[name])} & (WORLD - {"logging"}) for name in SERVICE}
     assert {name: worlds for name, worlds in found.items() if worlds and within(name, {"service.core"})} == {
         "service.core.clock": {"asyncio", "time"},
         "service.core.claims.service": {"asyncio", "secrets"},
         "service.core.events.log": {"asyncio"},
+        "service.core.tracing": {"secrets"},
         "service.core.wakeup": {"asyncio"},
     }
 
@@ -254,6 +255,17 @@ def test_imports_inside_functions_are_few() -> None:
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
     assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap"}
+
+
+def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:
+    """By one module, which one command imports inside a function."""
+    users = {name for name, tree in SERVICE.items() if any(top(each) == "opentelemetry" for each in imports(tree))}
+    assert users == {"service.runtime.otel"}
+    assert not any(top(each) == "opentelemetry" for tree in PWS_SOAP.values() for each in imports(tree))
+    found = {name for name, tree in SERVICE.items() if "service.runtime.otel" in set(imports(tree))}
+    at_once = {node.module for node in SERVICE["service.cli.commands.serve"].body if isinstance(node, ast.ImportFrom)}
+    assert found == {"service.cli.commands.serve"}
+    assert "service.runtime.otel" not in at_once
 
 
 def test_the_schedule_of_fetches_is_pure() -> None:
@@ -290,6 +302,7 @@ def test_everything_that_is_imported_is_declared() -> None:
         *(each for extra in project["optional-dependencies"].values() for each in extra),
     ]
     names = {str(re.split(r"[^\w-]", each)[0]).replace("-", "_").lower() for each in wanted}
-    known = names | {"pws_soap", "service", "pydantic_core"} | set(sys.stdlib_module_names)  # a part of pydantic
+    known = names | {"pws_soap", "service", *sys.stdlib_module_names}
+    known |= {"pydantic_core", "opentelemetry"}  # parts of pydantic and opentelemetry-api
     unknown = {top(each): name for name, tree in {**PWS_SOAP, **SERVICE}.items() for each in imports(tree)}
     assert not {each: name for each, name in unknown.items() if each not in known}

@@ -7,14 +7,13 @@ none, and attributes too. An empty or unusable text is None: not said.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
 from lxml import etree
 
-from pws_soap.contact import bare_contact, is_contact
+from pws_soap.contact import MAX_CONTACT_LENGTH, bare_contact, is_contact
 from pws_soap.pidf.model import MAX_TEXT, MAX_WORD
 
 SPACE: Final = " \t\r\n"
@@ -32,6 +31,9 @@ _USUAL: Final = frozenset(
 )
 """Texts that are a word as they stand."""
 
+
+_USUAL_CONTACT: Final = re.compile(r"(?:sip:|pres:)?([A-Za-z0-9._~!$*+=-]+@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)")
+"""The form of nearly all entities, of which `bare_contact` leaves all but the scheme, and which is a contact."""
 
 _MAX_NAME: Final = 128
 _MAX_NAMES: Final = 1024
@@ -120,8 +122,10 @@ def language_of(element: etree._Element) -> str | None:
 def moment(text: str | None) -> datetime | None:
     """A date and time (RFC 3339, xs:dateTime) in UTC. Without an offset it is taken as UTC."""
     if text is not None and len(text) == _USUAL_TIME and text[-1] == "Z":
-        with suppress(ValueError):
+        try:  # not `suppress`, which takes longer than all else of it
             return datetime.fromisoformat(text)
+        except ValueError:
+            pass
     text = text.strip().upper() if text is not None and len(text) < MAX_TEXT else ""
     if not 16 <= len(text) <= 48:
         return None
@@ -151,6 +155,9 @@ def contact_of(uri: str | None) -> str | None:
     """`user@domain` of an entity in any spelling (`contact.bare_contact`); None when that is no contact."""
     if uri is None or len(uri) > MAX_TEXT:
         return None
+    usual = _USUAL_CONTACT.fullmatch(uri)
+    if usual is not None and len(usual[1]) <= MAX_CONTACT_LENGTH:
+        return usual[1]
     contact = bare_contact(uri)
     return contact if is_contact(contact) else None
 

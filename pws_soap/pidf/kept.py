@@ -22,8 +22,9 @@ from pws_soap.errors import PidfError
 from pws_soap.models import Presence
 from pws_soap.pidf import shapes
 from pws_soap.pidf.carrier import is_single, read_list, to_presence
+from pws_soap.pidf.elements import SPACE
 from pws_soap.pidf.reader import read_element
-from pws_soap.pidf.shapes import KnownShapes
+from pws_soap.pidf.shapes import Divided, KnownShapes
 from pws_soap.pidf.source import DocumentParser
 from pws_soap.pidf.split import START
 
@@ -39,6 +40,7 @@ _PROLOG: Final = re.compile(
 _TIMES: Final = re.compile(rb"(?:from|until)\s*=")
 
 
+_SPACE: Final = SPACE.encode()
 _MAX_SEARCHED: Final = 2 * 1024 * 1024
 
 
@@ -94,6 +96,11 @@ class KeptReadings:
 
         None where that cannot be told from these bytes alone.
         """
+        in_escapes = shapes.divided(document.lstrip(_SPACE), escaped=True) if escaped else None
+        if in_escapes is not None and (key := self._shapes.without_escapes(in_escapes[0])) is not None:
+            presence = self._by_shape((key, shapes.without_escapes_of(in_escapes[1])), digest, in_text=in_text)
+            if presence is not None:
+                return presence
         try:
             document = source.unescaped(document) if escaped else document
         except PidfError:
@@ -105,11 +112,10 @@ class KeptReadings:
         document = document[start:]
         divided = shapes.divided(document)
         if divided is not None:
-            shape = self._shapes.get(divided[0], in_text=in_text)
-            presence = shape.presence_of(divided[1]) if shape is not None else None
+            if in_escapes is not None:
+                self._shapes.put_escaped(in_escapes, divided)
+            presence = self._by_shape(divided, digest, in_text=in_text)
             if presence is not None:
-                self.read += 1
-                self._keep(digest, presence)
                 return presence
         lowered = document.lower()
         plain = is_single(lowered)
@@ -135,6 +141,15 @@ class KeptReadings:
                 self._shapes.put(divided[0], shapes.learned(*divided, presence), in_text=in_text)
         else:
             self.passing += 1
+        return presence
+
+    def _by_shape(self, divided: Divided, digest: bytes, *, in_text: bool) -> Presence | None:
+        """What a document means whose shape is known."""
+        shape = self._shapes.get(divided[0], in_text=in_text)
+        presence = shape.presence_of(divided[1]) if shape is not None else None
+        if presence is not None:
+            self.read += 1
+            self._keep(digest, presence)
         return presence
 
     def _keep(self, digest: bytes, presence: Presence) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from lxml import etree
@@ -35,12 +36,31 @@ MAX_LENGTH: Final = 8192
 
 Key: TypeAlias = tuple[bytes, ...]
 """A shape: in turn a part of the document, and the tag or attribute that a value follows; at last a part."""
+Divided: TypeAlias = tuple[Key, list[bytes]]
+"""A document: its shape, and the values in it."""
 
-_VALUE: Final = re.compile(
-    rb"(<(?:[\w.-]++:)?(?:(?:timestamp|note|display-name|contact)(?: [^<>]*+)?>"
-    rb"|(?:presence|person|tuple) (?:[^<>]*? )??(?:entity|id)=\"))"
-    rb"([^<>&\"\x00-\x1f\x7f]+(?:&(?:lt|gt|amp|quot|apos);[^<>&\"\x00-\x1f\x7f]*)*)"
+_TEMPLATE: Final = (
+    rb"(%(lt)b(?:(?=[cdntp])|[\w.-]+:)(?:(?:timestamp|note|display-name|contact)(?: %(words)b)?%(gt)b"
+    rb"|(?:presence|person|tuple) (?:%(few_words)b )??(?:entity|id)=%(quote)b))"
+    rb"([^<>&\"\x00-\x1f\x7f]+(?:%(and)b(?:lt|gt|amp|quot|apos);[^<>&\"\x00-\x1f\x7f]*)*)"
 )
+"""A value, and the tag or attribute that it follows. Most tags are passed over by their first character."""
+_VALUE: Final = re.compile(
+    _TEMPLATE
+    % {b"lt": b"<", b"gt": b">", b"quote": b'"', b"and": b"&", b"words": rb"[^<>]*+", b"few_words": rb"[^<>]*?"}
+)
+_ESCAPED_VALUE: Final = re.compile(
+    _TEMPLATE
+    % {
+        b"lt": b"&lt;",
+        b"gt": b"&gt;",
+        b"quote": b'(?:"|&quot;)',
+        b"and": b"&amp;",
+        b"words": rb"[^<>&]*(?:&(?:amp|quot|apos);[^<>&]*)*",
+        b"few_words": rb"[^<>&]*?(?:&(?:amp|quot|apos);[^<>&]*?)*?",
+    }
+)
+"""The same where all of the document is escaped."""
 _CONTAINERS: Final = frozenset({"presence", "person", "tuple", "status", "activities"})
 """Elements whose own text is never read."""
 _TIMESTAMP: Final = re.compile(rb"<(?:[\w.-]+:)?timestamp[ >]")
@@ -83,7 +103,7 @@ class DocumentShape(NamedTuple):
             replace(
                 device,
                 id=device.id if identity is None else texts[identity][:MAX_TEXT],
-                kind=device.kind if identity is None else kind_of(texts[identity]).value,
+                kind=device.kind if identity is None else _kind(texts[identity]),
                 timestamp=device.timestamp if timestamp is None else times[timestamp],
             )
             for device, identity, timestamp in self.devices
@@ -103,6 +123,7 @@ class KnownShapes:
 
     def __init__(self) -> None:
         self._known: dict[tuple[bool, Key], DocumentShape | None] = {}  # None for one that cannot be learned
+        self._escaped: dict[Key, Key | None] = {}  # None for one whose values are others without escapes
         self._met: set[int] = set()
 
     def __len__(self) -> int:
@@ -124,6 +145,22 @@ class KnownShapes:
         self._met.add(mark)
         return False
 
+    def without_escapes(self, key: Key) -> Key | None:
+        """The shape that documents of this shape have without escapes."""
+        return self._escaped.get(key)
+
+    def put_escaped(self, escaped: Divided, plain: Divided) -> None:
+        """Remembers what the shape of an escaped document is without escapes, where just the values differ in both.
+
+        So it is for all documents of that shape then: neither a value nor what is around it ends within an escape.
+        """
+        if escaped[0] in self._escaped:
+            return
+        if len(self._escaped) >= MAX_SHAPES:
+            self._escaped.clear()
+        same = (tuple(map(without_escapes, escaped[0])), without_escapes_of(escaped[1])) == plain
+        self._escaped[escaped[0]] = plain[0] if same else None
+
     def put(self, key: Key, shape: DocumentShape | None, *, in_text: bool) -> None:
         """Remembers what was learned."""
         if len(self._known) >= MAX_SHAPES:
@@ -131,22 +168,32 @@ class KnownShapes:
         self._known[in_text, key] = shape
 
 
-def divided(document: bytes) -> tuple[Key, list[bytes]] | None:
+@lru_cache(maxsize=256)
+def _kind(identity: str) -> str:
+    return kind_of(identity).value
+
+
+def divided(document: bytes, *, escaped: bool = False) -> Divided | None:
     """The shape of a document, and its values; None for one that is long or has what no shape can have."""
-    if len(document) > MAX_LENGTH or _is_unusual(document):
+    if len(document) > MAX_LENGTH or _is_unusual(document, b"&lt;" if escaped else b"<"):
         return None
-    parts = _VALUE.split(document)
+    parts = (_ESCAPED_VALUE if escaped else _VALUE).split(document)
     values = parts[2::3]
     del parts[2::3]
     return tuple(parts), values
 
 
-def _is_unusual(document: bytes) -> bool:
+def without_escapes_of(values: list[bytes]) -> list[bytes]:
+    """The values of an escaped document as they are in the document itself."""
+    return without_escapes(b"\0".join(values)).split(b"\0")  # which no value has
+
+
+def _is_unusual(document: bytes, begin: bytes) -> bool:
     """Whether it has comments, sections or instructions, in which a value might not be one; characters that XML cannot
-    have; or a `since`. One byte is found much faster than two, and these are rare."""
+    have; or a `since`. One byte is found much faster than two, and these are rare. `begin`: that of a tag."""
     return (
-        (b"!" in document and b"<!" in document)
-        or (b"?" in document and b"<?" in document)
+        (b"!" in document and begin + b"!" in document)
+        or (b"?" in document and begin + b"?" in document)
         or (b"\xef" in document and b"\xef\xbf" in document)
         or b"since" in document
     )

@@ -68,8 +68,7 @@ def to_bytes_in_steps(content: bytes | bytearray | str) -> Generator[None, None,
 def without_escapes(data: bytes, entities: Sequence[tuple[bytes, bytes]] = _ENTITIES) -> bytes:
     """The text with the five entities that XML knows replaced, and no other."""
     for entity, character in entities:
-        if entity in data:
-            data = data.replace(entity, character)
+        data = data.replace(entity, character)
     return data
 
 
@@ -104,7 +103,7 @@ class DocumentParser:
     """A parser for the documents of one call. It is not kept longer: lxml's parsers remember every error they met."""
 
     def __init__(self) -> None:
-        self._strict = _parser()
+        self._strict: etree.XMLParser[etree._Element] | None = None  # made where it is needed, which takes long
 
     def parse(self, document: bytes, *, strict: bool = False) -> etree._Element:
         """The root of one document, with wrong namespaces too unless `strict`. Raises PidfError."""
@@ -114,9 +113,10 @@ class DocumentParser:
         if signs > MAX_NODES and most_nodes(document) > MAX_NODES:
             raise PidfError(f"more than {MAX_NODES} elements and attributes")
         try:
+            self._strict = self._strict or _parser()
             return etree.fromstring(document, self._strict)
         except etree.XMLSyntaxError as error:
-            self._strict = _parser()
+            self._strict = None
             if strict:
                 raise PidfError(f"not well-formed XML: {error.msg}") from None
             return _without_namespaces(document)

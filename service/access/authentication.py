@@ -207,7 +207,11 @@ class Authenticator:
             if wait:
                 raise RateLimited("There were too many requests with a wrong key from this address", wait) from None
             if self._log_throttle is not None and self._log_throttle.is_due(source):
-                log.warning("refused a request from %s: %s", source, refused.detail)
+                log.warning(
+                    "refused a request from %(source)s: %(reason)s",
+                    {"source": source, "reason": refused.detail},
+                    extra={"event": "request.refused"},
+                )
             raise
         if not admission.digest:
             self._check_browser(method, headers)

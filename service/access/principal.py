@@ -16,6 +16,13 @@ class Scope(StrEnum):
     """Make, renew and release claims."""
     ADMIN = "admin"
     """Change what the service does: contacts, refresh, failover."""
+    METRICS = "metrics"
+    """Read the figures of `/metrics`."""
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether a key with it cannot be limited to groups, or to who is available: what it does concerns all."""
+        return self in {Scope.ADMIN, Scope.METRICS}
 
 
 @dataclass(frozen=True, slots=True)

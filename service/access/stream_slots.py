@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Final
 
 from service.access.errors import RequestRefused
@@ -30,23 +29,56 @@ class ConnectionSlots:
         self._limit = limit
         self._per_client = per_client
         self._taken: Counter[str] = Counter()
+        self._streams = 0
+
+    @property
+    def limit(self) -> int:
+        """How many there may be in all."""
+        return self._limit
+
+    @property
+    def streams(self) -> int:
+        """How many of the slots that are held are those of streams; the others are those of waiting requests."""
+        return self._streams
 
     @property
     def taken(self) -> int:
         """How many slots are held."""
         return self._taken.total()
 
-    @contextmanager
-    def take(self, client: str) -> Iterator[None]:
+    def take(self, client: str, *, stream: bool = False) -> AbstractContextManager[None]:
         """Hold a slot as long as the `with` lasts. `client` is a key's name or an address. Raises TooManyStreams."""
+        return _HeldSlot(self, client, stream=stream)
+
+    def enter(self, client: str, *, stream: bool) -> None:
+        """Take a slot. Raises TooManyStreams."""
         if self._taken[client] >= self._per_client:
             raise TooManyStreams("this client's", self._per_client)
         if self.taken >= self._limit:
             raise TooManyStreams("the service's", self._limit)
         self._taken[client] += 1
-        try:
-            yield
-        finally:
-            self._taken[client] -= 1
-            if not self._taken[client]:
-                del self._taken[client]
+        self._streams += stream
+
+    def leave(self, client: str, *, stream: bool) -> None:
+        """Give it back."""
+        self._streams -= stream
+        self._taken[client] -= 1
+        if not self._taken[client]:
+            del self._taken[client]
+
+
+class _HeldSlot(AbstractContextManager[None]):
+    """A slot for as long as a `with` lasts: an object of few bytes, since a stream has it for hours."""
+
+    __slots__ = ("_client", "_slots", "_stream")
+
+    def __init__(self, slots: ConnectionSlots, client: str, *, stream: bool) -> None:
+        self._slots = slots
+        self._client = client
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        self._slots.enter(self._client, stream=self._stream)
+
+    def __exit__(self, *_error: object) -> None:
+        self._slots.leave(self._client, stream=self._stream)

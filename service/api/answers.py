@@ -32,7 +32,7 @@ def contact_answer(
     if not who.details:
         snapshot = context.brief(snapshot, who.groups)
     body = context.json.one(snapshot) if fields is None else context.json.some(snapshot, fields)
-    return ContactAnswer(snapshot, Representation(body), until)
+    return ContactAnswer(snapshot, Representation(body, shown=1), until)
 
 
 def summary_answer(context: Context, who: Principal, summary: Summary) -> Representation:

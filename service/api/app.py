@@ -16,9 +16,11 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from pws_soap.models import Secret
+from service.access.audit import AuditLog
 from service.access.authentication import Authenticator
 from service.access.networks import Sources
 from service.api import error_handlers
+from service.api.audit_trail import AuditTrail
 from service.api.claim_endpoints import ClaimEndpoints
 from service.api.claim_lane import ClaimLane
 from service.api.context import Context
@@ -27,10 +29,22 @@ from service.api.kept_answers import KeptAnswers
 from service.api.middleware.authentication import AuthenticationMiddleware
 from service.api.middleware.head import HeadMiddleware
 from service.api.middleware.limits import MAX_BODY, RequestLimits
-from service.api.middleware.long_answers import LongAnswers
+from service.api.middleware.long_answers import LongAnswers, finished
 from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
-from service.api.routes import claims, contacts, dashboard, demo, events, history, presence, probes, status, trends
+from service.api.routes import (
+    claims,
+    contacts,
+    dashboard,
+    demo,
+    events,
+    history,
+    metrics,
+    presence,
+    probes,
+    status,
+    trends,
+)
 from service.api.routes.callback import Callback, WithoutPrefix
 from service.api.writers.contact import ContactJson
 from service.core.engine import Engine
@@ -67,19 +81,27 @@ _READ: Final = (
 """Headers that pages of other origins may send and read, where there are such origins."""
 
 
+_NO_TELEMETRY: Final[Any] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own traces hold paths, and so the callback's secret and contacts; its logs hold tracebacks as they are.
+
+Any: older ones have neither the traces nor the type, and pass over what they do not know.
+"""
+
+
 class Program:
     """The HTTP program: the hot lane, and behind it the framework's program."""
 
-    def __init__(self, framework: FastAPI, hot_lane: HotLane) -> None:
+    def __init__(self, framework: FastAPI, hot_lane: HotLane, audit: AuditTrail) -> None:
         self._framework = framework
         self._hot_lane = hot_lane
+        self.audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or see to the lifespan."""
         taken = self._hot_lane.take(scope, receive, send)
         rest = receive if taken is None else await taken
         if rest is not None:
-            await self._framework(scope, rest, send)
+            await finished(self._framework, scope, rest, send)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
@@ -105,6 +127,8 @@ def create_app(
     keep_alive: float = 15.0,
     lifespan: Lifespan | None = None,
     simulator: demo.Playground | None = None,
+    figures: metrics.MetricsPage | None = None,
+    audit: AuditLog | None = None,
 ) -> Program:
     """The program.
 
@@ -112,12 +136,13 @@ def create_app(
     elsewhere; `sources` says where they may come from, `callback_prefix` is the path of `callback.url`. `root_path` is
     the path that a proxy has the service below. `max_body`: bytes of a request's body. `keep_alive`: seconds between a
     stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what visitors of a demonstration
-    may play with. ValueError: the callback's secret is empty.
+    may play with. `figures` are what `/metrics` shows; without them there is no such path. `audit`: where it is
+    recorded who asked for whom. ValueError: the callback's secret is empty.
     """
     json, clock = ContactJson(), core.clock
     core.store.changes.listen(json.forget)
     authenticator = authenticator or Authenticator()
-    context = Context(engine, core, json, KeptAnswers(core), authenticator, version)
+    context = Context(engine, core, json, KeptAnswers(core), authenticator, version, AuditTrail(audit, clock))
     app = FastAPIOffline(
         _DOCS,
         None,
@@ -129,6 +154,7 @@ def create_app(
         lifespan=lifespan,
         # A redirect would repeat the path, and with it what must not be repeated.
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     if callback_secret is not None:
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
@@ -136,6 +162,7 @@ def create_app(
     routers = [module.router(context) for module in (presence, history, trends)]
     routers += [claims.router(context, endpoints), contacts.router(context), status.router(context)]
     routers += [events.router(context, keep_alive), probes.router(context, demo=simulator is not None)]
+    routers += [] if figures is None else [metrics.router(context, figures)]
     routers += (
         [dashboard.router(root_path)]
         if simulator is None
@@ -162,4 +189,4 @@ def create_app(
     describe(app, authenticator)
     lanes = (PresenceLane(context, root_path), ClaimLane(authenticator, endpoints, root_path))
     entries = {key: handler for lane in lanes for key, handler in lane.entries().items()}
-    return Program(app, HotLane(entries, root_path))
+    return Program(app, HotLane(entries, root_path), context.audit)

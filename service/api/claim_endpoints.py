@@ -25,7 +25,16 @@ from service.api.parameters.claims import ClaimBody
 from service.api.paths import asked, root_of
 from service.api.problems import InvalidParameters, WrongParameter, problem
 from service.api.writers.claim import ClaimJson, reasons
-from service.core.claims.model import ClaimEvent, ClaimRequest, Granted, Lease, NotEnoughFree, Outcome, RejectReason
+from service.core.claims.model import (
+    ClaimEvent,
+    ClaimRequest,
+    Granted,
+    Lease,
+    NotEnoughFree,
+    Outcome,
+    Pick,
+    RejectReason,
+)
 from service.core.claims.wait_queue import Ticket
 from service.core.events.event import Event
 
@@ -91,16 +100,19 @@ class ClaimEndpoints:
         except KeyReused:
             raise _wrong("header", "Idempotency-Key", "a new one: another claim was asked for with this one") from None
         if kept is not None:
+            self._context.audit.look(request.scope, who, claim_request.count)
             return plain(kept.body, 201, {**kept.headers, "Idempotency-Replayed": "true"})
         try:
             return await self._wait(request, who, claim_request, wait, name)
         finally:
             self._replays.drop(name)
 
-    def release(self, name: str, who: Principal) -> Response | None:
+    def release(self, scope: Scope, name: str, who: Principal) -> Response | None:
         """Answer a release; None where there is no such lease for `who` (any more). Raises NotAllowed."""
-        if self.find(name, who, to_change=True) is None or not self._claim_service.release(name):
+        lease = self.find(name, who, to_change=True)
+        if lease is None or not self._claim_service.release(name):
             return None
+        self._context.audit.released(scope, who, lease)
         return Response(status_code=204)
 
     async def _wait(
@@ -133,15 +145,18 @@ class ClaimEndpoints:
         """The answer to a request with this outcome, kept under `name`. `applied`: headers about its wait."""
         applied = applied or {}
         match outcome:
-            case Granted(lease, passed_over):
+            case Granted(lease, passed_over) as granted:
                 body = self.json.made(lease, passed_over, who)
                 headers = {"Location": f"{root_of(scope)}/v1/claims/{lease.id}", **applied}
                 if name is not None:
                     self._replays.keep(name, lease.id, body, headers)
                     if self._claim_service.get(lease.id) is None:  # ended before it was kept
                         self._replays.ended(lease.id, self._now())
+                pick = self._claim_service.rules.picks.get(lease.group, Pick.LONGEST_AVAILABLE)
+                self._context.audit.claimed(scope, who, granted, pick)
                 return plain(body, 201, headers)
             case NotEnoughFree() as refused:
+                self._context.audit.not_claimed(scope, who, claim_request, refused)
                 return _not_enough(scope, claim_request, refused, who, applied)
             case RejectReason.FULL:
                 detail = f"claims.max_waiting is {self._claim_service.rules.max_waiting}, and so many wait already"

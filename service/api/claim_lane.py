@@ -85,7 +85,7 @@ class ClaimLane:
         try:
             response = self._claimed(scope, message, who)
         except Exception:  # noqa: BLE001  as in the hot lane
-            _log.exception("the hot lane failed")
+            _log.exception("the hot lane failed", extra={"event": "internal.error"})
             response = None
         if response is None:
             return _once_more(message, receive)
@@ -111,7 +111,7 @@ class ClaimLane:
         if who is None:
             return None
         try:
-            response = self._endpoints.release(scope["path"].rpartition("/")[2], who)
+            response = self._endpoints.release(scope, scope["path"].rpartition("/")[2], who)
         except RequestRefused:
             return None
         return None if response is None else _send(response, scope, receive, send)

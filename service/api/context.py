@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.access.authentication import Authenticator
+from service.api.audit_trail import AuditTrail
 from service.api.kept_answers import KeptAnswers
 from service.api.writers.contact import ContactJson
 from service.core.clock import Clock
@@ -27,6 +28,7 @@ class Context:
     kept: KeptAnswers
     authenticator: Authenticator
     version: str
+    audit: AuditTrail
 
     @property
     def store(self) -> Store:

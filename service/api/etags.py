@@ -23,11 +23,15 @@ _REVISION: Final = re.compile(r"[0-9]{1,18}")
 
 @dataclass(slots=True)
 class Representation:
-    """What an answer says, before it is known whether the client has it already."""
+    """What an answer says, before it is known whether the client has it already.
+
+    `shown`: how many contacts it shows; None: none of them, only counts.
+    """
 
     body: bytes
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    shown: int | None = None
     _digest: str = field(default="", init=False)
 
     @property

@@ -66,7 +66,7 @@ class HotLane:
         try:
             return handler(scope, receive, send)
         except Exception:  # noqa: BLE001  the framework still can answer, or will say that it cannot
-            _log.exception("the hot lane failed")
+            _log.exception("the hot lane failed", extra={"event": "internal.error"})
             return None
 
 
@@ -116,6 +116,7 @@ class PresenceLane:
         if kept is None or (kept.order is not None and not self._context.reader.use(kept.order, client_of(scope))):
             return None
         status, headers_sent, body = self._written(kept, headers.get(b"if-none-match"))
+        self._context.audit.look(scope, who, kept.shown, unchanged=status == 304)
         return _send(send, status, headers_sent, body if scope["method"] == "GET" else b"")
 
     def _written(self, kept: KeptAnswer, asked: bytes | None) -> tuple[int, RawHeaders, bytes]:

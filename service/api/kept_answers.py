@@ -7,7 +7,8 @@ was sent, and the principal, which is another one after each reload. What is dec
 it may be made at all, is decided before anybody looks here.
 
 An answer about one contact outlives the changes of others: then it is looked whether all it was made of is still there.
-Plain values in bounded memory: what was used last stays longest.
+Plain values in bounded memory: what was used last stays longest. A large answer is kept from the second time on that it
+is asked for: who walks through all pages once fills no memory, and puts out nothing that others ask for again.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from service.core.wiring import Core
 MAX_ANSWERS: Final = 10_000
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Bytes of all kept answers together, headers and all: a hundred pages of a thousand contacts are more."""
+LARGE: Final = 16 * 1024
+"""Bytes of a body from which on it is kept only once it is asked for again."""
 _OVERHEAD: Final = 1500
 """Bytes that an answer takes beside its body: its headers, its tag, its place."""
 
@@ -60,6 +63,7 @@ class KeptAnswer:
     contact: str | None
     basis: Basis | None
     stamp: Stamp
+    shown: int | None
     _event: int = -1
     _tagged: RawHeaders = ()
     _asked: bytes = b""
@@ -99,6 +103,8 @@ class KeptAnswers:
         self._most = most
         self._most_bytes = most_bytes
         self._kept: OrderedDict[tuple[str, bytes, str], KeptAnswer] = OrderedDict()
+        self._asked_once: dict[int, None] = {}
+        """Hashes of the keys of large answers that were made once."""
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -138,11 +144,12 @@ class KeptAnswers:
         order: OrderUse | None = None,
         contact: str | None = None,
     ) -> KeptAnswer | None:
-        """Keep an answer in JSON, unless something has changed while it was made.
+        """Keep an answer in JSON, unless something has changed while it was made, or it is large and new.
 
         `contact` is the one that it is about, where it is about one; `stamp` was taken before.
         """
-        if stamp != self.stamp:
+        key = (path, query, who.name)
+        if stamp != self.stamp or (len(representation.body) >= LARGE and not self._was_asked(key)):
             return None
         question = question_of(who, path, query)
         kept = KeptAnswer(
@@ -156,14 +163,24 @@ class KeptAnswers:
             contact,
             None if contact is None else self._basis(contact, who),
             stamp,
+            representation.shown,
         )
-        key = (path, query, who.name)
         self._drop(key)
         self._kept[key] = kept
         self.bytes += _size(key, kept)
         while self._kept and (len(self._kept) > self._most or self.bytes > self._most_bytes):
             self._drop(next(iter(self._kept)))
         return kept
+
+    def _was_asked(self, key: tuple[str, bytes, str]) -> bool:
+        """Whether this was asked for before, as far as is remembered; from now on it was."""
+        known = hash(key)
+        if known in self._asked_once:
+            return True
+        if len(self._asked_once) >= self._most:
+            self._asked_once.clear()
+        self._asked_once[known] = None
+        return False
 
     def _basis(self, contact: str, who: Principal) -> Basis | None:
         record = self._store.get(contact)

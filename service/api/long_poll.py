@@ -40,16 +40,30 @@ async def answer(
     media_type: str = JSON,
 ) -> Response:
     """What `make` says, now or as soon as it is worth telling. `concerns`: whether an event may change what it says."""
+    representation, response = await _answer(context, request, who, make, concerns, media_type)
+    if response.status_code != GONE:
+        context.audit.look(request.scope, who, representation.shown, unchanged=response.status_code == 304)
+    return response
+
+
+async def _answer(
+    context: Context,
+    request: Request,
+    who: Principal,
+    make: Callable[[], Awaitable[Representation]],
+    concerns: Concerns,
+    media_type: str,
+) -> tuple[Representation, Response]:
     tags = Tags.of_request(request, who, media_type)
     wait = seconds_to_wait(request.headers.getlist("prefer"))
     revision = context.log.last  # before: what happens while it is made is news
     representation = await make()
     if wait is None:
-        return tagged(representation, tags, revision)
+        return representation, tagged(representation, tags, revision)
     applied = {"Preference-Applied": f"wait={wait}"}
     after = _knows(context, tags, representation, revision, concerns)
     if after is None:
-        return tagged(representation, tags, revision, applied)
+        return representation, tagged(representation, tags, revision, applied)
     with context.authenticator.slots.take(context.authenticator.client(request, who)):
         gone = asyncio.create_task(wait_for_disconnect(request.receive))
         slept = asyncio.create_task(context.clock.sleep(wait))
@@ -60,7 +74,7 @@ async def answer(
                 await asyncio.wait({gone, slept, arrived}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     gone.result()  # a body over the cap is answered with 413
-                    return Response(status_code=GONE)
+                    return representation, Response(status_code=GONE)
                 happened, after = arrived.done(), context.log.last
                 representation = await make()
                 if happened and not tags.has(tags.of(representation, after)):
@@ -69,7 +83,7 @@ async def answer(
             await _end(gone, slept, arrived)
     if not context.authenticator.is_still_in(request):
         raise KeyRequired("The key was revoked meanwhile")
-    return tagged(representation, tags, after, applied)
+    return representation, tagged(representation, tags, after, applied)
 
 
 def _knows(context: Context, tags: Tags, representation: Representation, last: int, concerns: Concerns) -> int | None:

@@ -27,6 +27,8 @@ class _ContactConvertor(Convertor[str]):
 
 
 register_url_convertor("contact", _ContactConvertor())
+METRICS: Final = "/metrics"
+"""The path of the figures."""
 CONTACT: Final = "{contact:contact}"
 """A contact in the path of a route: its user part may hold slashes (RFC 3261), its domain none.
 

@@ -23,9 +23,9 @@ from click.shell_completion import CompletionItem
 
 from pws_soap.errors import NO_DESCRIPTORS_LEFT
 from service import __version__
-from service.cli.shared import logs
 from service.cli.shared.garbage import collection_off
 from service.cli.shared.harmless import printable
+from service.logs import configuration as logs
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("service.cli.demo.command", "Watch a simulated office, without a server."),

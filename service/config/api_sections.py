@@ -77,14 +77,17 @@ class KeySection(value_types.Section):
 
     @field_validator("groups", "details")
     @classmethod
-    def _admins_see_everything(cls, value: tuple[str, ...] | bool, info: ValidationInfo) -> tuple[str, ...] | bool:
+    def _some_see_everything(cls, value: tuple[str, ...] | bool, info: ValidationInfo) -> tuple[str, ...] | bool:
         hides = value if info.field_name == "groups" else value is False
-        if hides and Scope.ADMIN in info.data.get("scopes", ()):
+        seeing = [scope for scope in info.data.get("scopes", ()) if scope.sees_all]
+        if hides and seeing:
             expected = "no groups" if info.field_name == "groups" else "true"
+            is_admin = Scope.ADMIN in seeing
+            why = "who changes what is watched sees it" if is_admin else "the figures are of all groups"
             raise parsers.wrong(
-                f"{expected} for a key with the scope admin",
+                f"{expected} for a key with the scope {Scope.ADMIN if is_admin else Scope.METRICS}",
                 "a limit",
-                "who changes what is watched sees it; make two keys",
+                f"{why}; make two keys",
             )
         return value
 

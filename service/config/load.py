@@ -137,11 +137,33 @@ def _check_together(draft: Draft, config: sections.Sections) -> None:
                 known = ", ".join(config.groups)
                 hint = f"there are: {known}" if known else "there is no [groups.NAME]"
                 draft.add(("keys", name, "groups"), "groups that exist", shown(group), hint)
+    _check_canary(draft, config)
     if config.state.file is not None:
         _check_state_file(draft, config, config.state.file)
     host, port = config.callback.listener(config.http)
     if config.callback.is_apart and port and port == config.http.port and _overlap(host, config.http.host):
         draft.add(("callback", "listen_port"), "another port than http.port", str(port), "set http.port to another one")
+
+
+def _check_canary(draft: Draft, config: sections.Sections) -> None:
+    """It must have a session of its own, be watched, and never be given work."""
+    end_user, contact = config.canary.end_user, config.canary.contact
+    if end_user is None or contact is None:
+        if end_user is not contact:
+            missing = "end_user" if end_user is None else "contact"
+            draft.add(("canary", missing), "both end_user and contact", "one of them", "the canary is both")
+        return
+    if end_user in {config.application.username, *(watch.end_user for watch in config.watch)}:
+        hint = "presence is fetched in that one's session, which nothing else may use"
+        draft.add(("canary", "end_user"), "an end user of its own", shown(end_user), hint)
+    own = same_contact(contact)
+    if own not in {same_contact(watched) for watch in config.watch for watched in watch.contacts}:
+        hint = "add it to the contacts of a [[watch]] block"
+        draft.add(("canary", "contact"), "a contact that is watched", shown(contact), hint)
+    for name, group in config.groups.items():
+        if own in map(same_contact, group.contacts):
+            hint = f"take it out of groups.{name}: it is nobody who could take a call"
+            draft.add(("canary", "contact"), "a contact of no group", shown(contact), hint)
 
 
 def _check_state_file(draft: Draft, config: sections.Sections, state: Path) -> None:

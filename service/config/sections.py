@@ -1,6 +1,7 @@
 """What a configuration says: the one list of its sections.
 
-The sections are in `server_sections` (the presence server, and what is watched there) and `api_sections` (answering).
+The sections are in `server_sections` (the presence server, and what is watched there), `api_sections` (answering) and
+`operation_sections` (log, audit, traces).
 All that users read about a key stands there, once. The example, docs/configuration.md, the schema and `pws config show`
 are made from it:
 
@@ -29,9 +30,11 @@ from service.config.api_sections import (
     LimitsSection,
     Stream,
 )
+from service.config.operation_sections import AuditSection, LogSection, OtelSection
 from service.config.server_sections import (
     Application,
     CallbackSection,
+    CanarySection,
     Fetch,
     Lifecycle,
     ServerSection,
@@ -50,12 +53,16 @@ class Sections(value_types.Section):
     fetch: Fetch = Fetch()
     lifecycle: Lifecycle = Lifecycle()
     state: StateSection = StateSection()
+    canary: CanarySection = CanarySection()
     access: Access = Access()
     limits: LimitsSection = LimitsSection()
     stream: Stream = Stream()
     history: HistorySection = HistorySection()
     claims: ClaimLimits = ClaimLimits()
     available: Available = Available()
+    log: LogSection = LogSection()
+    audit: AuditSection = AuditSection()
+    otel: OtelSection = OtelSection()
     watch: tuple[Watch, ...] = Field(title="at least one [[watch]] block")
     groups: dict[str, Group] = Field(default_factory=dict, examples=["support"])
     keys: dict[str, KeySection] = Field(default_factory=dict, examples=["wallboard"])

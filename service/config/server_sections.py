@@ -12,6 +12,7 @@ from pws_soap import hosts
 from pws_soap.models import MAX_EXPIRES, MIN_EXPIRES, PresenceType, Secret
 from service.config import addresses, parsers, value_types
 from service.config.api_sections import Http
+from service.config.contacts import as_contact
 from service.core import callback_url
 
 TLS_PORT: Final = 8083
@@ -251,6 +252,26 @@ class StateSection(value_types.Section):
         description="Path of the file. Without it, `NAME.state.json` beside the configuration `NAME.toml`; none where "
         "the environment alone is the configuration.",
         examples=["pws.state.json"],
+    )
+
+
+class CanarySection(value_types.Section):
+    """[canary]: an end user of its own, nobody's, whose presence is set anew now and then, to measure how long a change
+    takes from the server to the answers. Off without `end_user`.
+    """
+
+    end_user: Annotated[str, PlainValidator(parsers.text("a user name without spaces"))] | None = Field(
+        default=None,
+        description="The end user whose presence is set: in no [[watch]] block, and used for nothing else.",
+        examples=["pws-canary"],
+    )
+    contact: Annotated[str, PlainValidator(as_contact)] | None = Field(
+        default=None,
+        description="The same end user as a contact: of a [[watch]] block, and of no group.",
+        examples=["pws-canary@example.com"],
+    )
+    interval: Annotated[float, PlainValidator(parsers.real(10, 3600, unit="seconds"))] = Field(
+        default=300.0, description="Seconds between two rounds."
     )
 
 

@@ -56,7 +56,7 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """A login on a node. Its key is not here. `state` is the lifecycle's own word."""
+    """A login on a node. Its key is not here. `state` is the lifecycle's own word, `usable` what it comes to."""
 
     node: str
     user: str
@@ -64,6 +64,7 @@ class SessionStatus:
     state: str
     since: float | None = None
     last_error: str | None = None
+    usable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,12 @@ class EndpointStatus:
     state: str
     expires_at: float | None = None
     last_error: str | None = None
+    usable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStatus:
-    """A subscription; `contacts`, `notifications` and `fetches` are numbers."""
+    """A subscription; `contacts`, `notifications` and `fetches` are numbers. `feed` is what it is in the store."""
 
     node: str
     end_user: str
@@ -92,6 +94,8 @@ class SubscriptionStatus:
     last_error: str | None = None
     notifications: int = 0
     fetches: int = 0
+    feed: str = ""
+    usable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,27 @@ class FetchCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryStatus:
+    """How the canary's rounds go, every `interval` seconds.
+
+    `outcome` is that of the last round, which ended `at`: one of `core.meter.CanaryOutcome`, None before the first.
+    `seconds` is how long change to answer took when it was last seen, at `last_seen_at`.
+    """
+
+    end_user: str
+    contact: str
+    interval: float
+    outcome: str | None = None
+    at: float | None = None
+    seconds: float | None = None
+    last_seen_at: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """The engine at one moment."""
+    """The engine at one moment. `oldest_notification` is how many seconds the oldest one has waited that no fetch has
+    served; 0 where there is none. `ready`: whether any answer would be live. `canary`: None where there is none."""
 
     state: EngineState
     problems: tuple[HealthProblem, ...] = ()
@@ -133,6 +156,9 @@ class Status:
     subscriptions: tuple[SubscriptionStatus, ...] = ()
     notifications: NotificationCounters = NotificationCounters()
     reading: FetchCounters = FetchCounters()
+    oldest_notification: float = 0.0
+    ready: bool = True
+    canary: CanaryStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +244,8 @@ class Engine(Protocol):
         """
         ...
 
-    def status(self) -> Status:
-        """How it is doing."""
+    def status(self, *, problems: bool = True) -> Status:
+        """How it is doing. Without `problems` nothing is put into words: figures are read often."""
         ...
 
     def ready(self) -> tuple[bool, str]:

@@ -12,6 +12,7 @@ from service.core.events.history import History
 from service.core.events.kept_counts import KeptCounts
 from service.core.events.log import DEFAULT_SIZE, EventLog
 from service.core.events.trends import Trends
+from service.core.meter import NO_METER, Meter
 from service.core.presence.availability import Availability
 from service.core.presence.query import Reader
 from service.core.presence.store import Store
@@ -21,7 +22,8 @@ from service.core.presence.store import Store
 class Core:
     """The parts, which belong together. `log.run()`, `claim_service.run()` and `trends.run()` are the caller's to run.
 
-    `leases` says who is held, `claim_service` claims people, `counts` says how many are in which state.
+    `leases` says who is held, `claim_service` claims people, `counts` says how many are in which state, `meter` counts
+    what happens.
     """
 
     store: Store
@@ -33,6 +35,7 @@ class Core:
     history: History
     counts: KeptCounts
     trends: Trends
+    meter: Meter = NO_METER
 
     @classmethod
     def of(
@@ -47,6 +50,7 @@ class Core:
         rules: ClaimRules | None = None,
         history: History | None = None,
         trends: Trends | None = None,
+        meter: Meter = NO_METER,
     ) -> Core:
         """Put them together.
 
@@ -57,10 +61,10 @@ class Core:
         reader = Reader(store, clock, bound, groups, availability, leases)
         log = EventLog(store, reader, clock, events)
         leases.listen(log.suspect)
-        claim_service = ClaimService(store, reader, log, clock, leases, rules or ClaimRules())
+        claim_service = ClaimService(store, reader, log, clock, leases, rules or ClaimRules(), meter=meter)
         history = History(clock) if history is None else history
         history.follow(log)
         counts = KeptCounts(store, reader, log, clock)
         trends = Trends(clock, groups) if trends is None else trends
         trends.follow(log)
-        return cls(store, reader, log, leases, claim_service, clock, history, counts, trends)
+        return cls(store, reader, log, leases, claim_service, clock, history, counts, trends, meter)

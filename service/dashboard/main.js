@@ -57,7 +57,8 @@ function frame() {
     board.heads();
     claims.show(model.contacts.values());
     $("claims").hidden = model.brief;
-    trends.of(filters.values.group ?? "");
+    const { group } = filters.values;
+    if (!group || model.members.has(group)) trends.of(group ?? ""); // of a group that there is
     controls.fitWall(arranged);
     told();
   }

@@ -56,7 +56,11 @@ def rules(config: Config, host: str, groups: Collection[str]) -> AccessRules:
     for name, key in config.keys.items():
         principal = key.principal(name)
         if unknown := [group for group in key.groups if group not in groups]:
-            log.warning("keys.%s: restart the service for the key to see the new group %s", name, ", ".join(unknown))
+            log.warning(
+                "keys.%(key)s: restart the service for the key to see the new group %(groups)s",
+                {"key": name, "groups": ", ".join(unknown)},
+                extra={"event": "key.restart-needed"},
+            )
             seen = frozenset(key.groups).intersection(groups)
             principal = Principal(name, principal.scopes, seen, principal.details)
         keys.append((key.hash, principal))
@@ -68,7 +72,10 @@ def kept_closed(fresh: AccessRules, before: AccessRules) -> AccessRules:
     """`fresh`, but where a reload removed the last key everybody is refused: only a restart opens what was closed."""
     if fresh.keys or not (before.keys or before.anonymous is None):
         return fresh
-    log.warning("the last API key was removed: every request is refused until a key is added or the service restarts")
+    log.warning(
+        "the last API key was removed: every request is refused until a key is added or the service restarts",
+        extra={"event": "key.last-removed"},
+    )
     return replace(fresh, anonymous=None)
 
 

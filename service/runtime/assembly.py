@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -31,18 +32,28 @@ from service.core.claims.service import ClaimRules
 from service.core.clock import Clock, SystemClock
 from service.core.events.history import History
 from service.core.events.trends import DEFAULT_INTERVAL, Trends
+from service.core.meter import Meter
 from service.core.presence.availability import Availability
 from service.core.presence.freshness import default_bound
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.store import Store
+from service.core.tracing import ID_TRACER, Tracer
 from service.core.wiring import Core
-from service.runtime import access_rules
+from service.logs.redaction import Redactor
+from service.metrics.collector import Connections
+from service.metrics.exposition import Metrics
+from service.runtime import access_rules, change_lines
+from service.runtime.audit_file import AuditFile
 from service.sync.budget import BudgetedTransport, RequestBudget
+from service.sync.canary import Canary, CanarySettings, quiet_states
 from service.sync.commands import Credentials
 from service.sync.engine import SyncEngine
 from service.sync.revisions import Revisions
 from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
+
+AUDIT_LIMIT: Final = 2.0
+"""Seconds that the end of the service waits for the audit's disk."""
 
 log = logging.getLogger("pws.service")
 
@@ -59,19 +70,12 @@ class Assembly:
     core: Core
     authenticator: Authenticator
     callback: ASGIApp | None
+    audit: AuditFile | None
 
     @property
     def store(self) -> Store:
         """The store of presence."""
         return self.core.store
-
-    def condition(self) -> str:
-        """How the service is doing, in one line without anybody's name: everybody on the machine may read it."""
-        status = self.engine.status()
-        if not status.problems:
-            return str(status.state)
-        count = len(status.problems)
-        return f"{status.state}; {count} problem{'' if count == 1 else 's'}, see /v1/status or pws doctor"
 
     def let_go(self) -> None:
         """The service is about to stop: end the streams, and answer the requests that wait."""
@@ -85,16 +89,27 @@ def state_path(config: Config) -> Path | None:
     return config.state_path
 
 
-def assemble(config: Config, clock: Clock | None = None, simulator: Playground | None = None) -> Assembly:
+def assemble(
+    config: Config,
+    clock: Clock | None = None,
+    simulator: Playground | None = None,
+    *,
+    tracer: Tracer = ID_TRACER,
+    redactor: Redactor | None = None,
+) -> Assembly:
     """Build the service. Nothing is sent and nothing listens before its lifespan begins.
 
-    `simulator` is what visitors of a demonstration may play with.
+    `simulator` is what visitors of a demonstration may play with. `tracer` reports spans. `redactor` is the log's: it
+    learns of the secrets that the service makes or is given.
     """
     clock = clock or SystemClock()
+    redactor = redactor or Redactor()
     secret = config.callback.secret or Secret(secrets.token_urlsafe(32))
+    redactor.hide(secret)
     file = StateFile(state_path(config), frozenset(urlsplit(url).scheme for url in config.server.urls()))
     revisions = Revisions(file, clock)
     store = MemoryStore(clock, revision=revisions.start)
+    change_lines.follow_changes(store)
     bound = default_bound(config.fetch.safety_interval)
     groups = {name: group.contacts for name, group in config.groups.items()}
     availability = Availability(
@@ -102,6 +117,8 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         {name: group.rule(config.available) for name, group in config.groups.items()},
         config.available.rule(),
     )
+    trends = Trends(clock, groups, DEFAULT_INTERVAL if simulator is None else _DEMO_INTERVAL)
+    metrics = Metrics(clock, trends.lagged)
     core = Core.of(
         store,
         clock,
@@ -110,7 +127,7 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         availability,
         events=config.stream.buffer,
         history=History(clock, config.history.per_contact, config.history.max_age),
-        trends=Trends(clock, groups, DEFAULT_INTERVAL if simulator is None else _DEMO_INTERVAL),
+        trends=trends,
         rules=ClaimRules(
             config.claims.default_lease,
             config.claims.max_lease,
@@ -119,7 +136,9 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             {name: group.pick for name, group in config.groups.items()},
             {name: group.min_free for name, group in config.groups.items()},
         ),
+        meter=metrics.meter,
     )
+    change_lines.follow_events(core.log, tracer)
     engine = SyncEngine(
         settings=lifecycle.Settings(
             nodes=config.server.urls(),
@@ -140,22 +159,37 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         credentials=Credentials(
             config.application.username, config.application.password, config.callback.address(secret)
         ),
-        connect=_Connector(config, clock),
+        connect=_Connector(config, clock, metrics.meter),
         store=store,
         clock=clock,
         file=file,
         bound=bound,
         patience=config.server.read_timeout,
         publish=core.log.tell,
+        meter=metrics.meter,
+        tracer=tracer,
+        hide=redactor.hide_passing,
     )
+
+    if config.canary.end_user is not None and config.canary.contact is not None:
+        states = quiet_states(frozenset(config.available.free_states))
+        settings = CanarySettings(config.canary.end_user, config.canary.contact, config.canary.interval, states)
+        engine.canary = Canary(settings, engine.driver, core.log, clock, metrics.meter)
+
+    audit = None
+    if config.audit.file is not None:
+        audit = AuditFile(config.audit.file, clock, max_bytes=config.audit.max_bytes, keep=config.audit.keep)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         revisions.reserve(store.revision)
+        if audit is not None:
+            audit.start()
         engine.start({each.end_user: each.contacts for each in config.watch})
         ticking = asyncio.create_task(core.log.run(), name="log")
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
         reserving = asyncio.create_task(revisions.keep_reserved(store), name="revisions")
+        measuring = asyncio.create_task(metrics.loop_lag.run(), name="loop lag")
         sampling = asyncio.create_task(core.trends.run(), name="trends")
         try:
             await (
@@ -166,11 +200,20 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
             ticking.cancel()
             claiming.cancel()
             reserving.cancel()
+            measuring.cancel()
             sampling.cancel()
             await engine.stop(config.lifecycle.stop_timeout)
             revisions.settle(store.revision)
+            if audit is not None:
+                await asyncio.to_thread(audit.close, AUDIT_LIMIT)
 
     authenticator = access_rules.authenticator(config, clock)
+    slots, budget = authenticator.slots, config.lifecycle.requests_per_second
+
+    def connections() -> Connections:
+        return Connections(slots.streams, slots.taken - slots.streams, slots.limit)
+
+    metrics.observe(engine, core, connections, version=__version__, budget=budget)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
@@ -188,15 +231,18 @@ def assemble(config: Config, clock: Clock | None = None, simulator: Playground |
         keep_alive=config.stream.keep_alive,
         lifespan=lifespan,
         simulator=simulator,
+        figures=metrics,
+        audit=audit,
     )
-    return Assembly(app, engine, core, authenticator, callback)
+    return Assembly(app, engine, core, authenticator, callback, audit)
 
 
 class _Connector:
     """Makes the client of a node; all share one budget a node."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, clock: Clock, meter: Meter) -> None:
         self._server = config.server
+        self._meter = meter
         self._rate = config.lifecycle.requests_per_second
         self._clock = clock
 
@@ -208,7 +254,7 @@ class _Connector:
             read_timeout=server.read_timeout,
             max_reply_bytes=server.max_reply_bytes,
         )
-        budgeted = BudgetedTransport(transport, RequestBudget(self._rate, self._clock))
+        budgeted = BudgetedTransport(transport, RequestBudget(self._rate, self._clock), self._meter)
         return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)
 
     def _now(self) -> datetime:

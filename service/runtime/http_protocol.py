@@ -2,13 +2,13 @@
 
 A client, even one without a key, that sends half a request and then nothing would hold its connection for ever, and
 their number is limited. How much one may send, and what becomes of `Upgrade`, is decided for every socket of this
-project by `pws_soap.server.http.protocol`.
+project by `pws_soap.http_protocol`.
 
 Rules for HTTP/1.0 (RFC 9112): an answer is never chunked, it ends with the connection; and no client is told to
 continue. And one for a target with a host of its own, as proxies are sent it (`GET http://host/path`): that host
 counts, and not the header's.
 
-And an extension of ASGI, `service.api.sse.at_once`: a part of a body without the steps that `send` takes.
+And an extension of ASGI, `service.api.sse.at_once`, for answers that last.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import weakref
-from functools import partial
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from pws_soap.server.http.protocol import BoundedHttpProtocol
+from pws_soap.http_protocol import BoundedHttpProtocol
 from service.access import authority
 from service.api.sse import at_once
 
@@ -37,18 +37,23 @@ _UNKNOWN: Final = sys.maxsize
 class LimitedHttpConnection(BoundedHttpProtocol):
     """uvicorn's connection, with these limits and rules."""
 
+    __slots__ = ("_deadline", "_is_whole", "when_gone")
+
     patience = PATIENCE
 
-    _is_whole = False
-    _deadline: asyncio.TimerHandle | None = None
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._is_whole = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self.when_gone: Callable[[], object] | None = None
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
         super().connection_lost(exc)
+        if self.when_gone is not None:
+            self.when_gone()
+            self.when_gone = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -76,11 +81,16 @@ class LimitedHttpConnection(BoundedHttpProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if cycle.scope["method"] == "GET":
-            # Weakly: a request that held itself would be left to the collection of garbage.
-            write = partial(_write_at_once, weakref.ref(cycle))
-            cycle.scope["extensions"] = {at_once.EXTENSION: {at_once.WRITE: write}}
+            answer = _LastingAnswer(self, cycle)
+            cycle.scope["extensions"] = {
+                at_once.EXTENSION: {at_once.WRITE: answer.write, at_once.GONE: answer.call_when_gone}
+            }
         is_old = cycle.scope["http_version"] in {"0.9", "1.0"}
         super()._start_asgi_task(cycle, _for_http_1_0(cycle, app) if is_old else app)
+
+    def on_response_complete(self) -> None:
+        self.when_gone = None
+        super().on_response_complete()
 
     def _wait(self) -> None:
         """From the first byte that is missing to the last: what comes meanwhile gives no more time."""
@@ -93,15 +103,36 @@ class LimitedHttpConnection(BoundedHttpProtocol):
             self._deadline = None
 
 
-def _write_at_once(known: weakref.ref[RequestResponseCycle], body: bytes) -> bool:
-    """See `at_once`. As uvicorn's `send` writes it, where that would not wait."""
-    cycle = known()
-    if cycle is None or not cycle.response_started or cycle.response_complete or not cycle.chunked_encoding:
-        return False
-    if cycle.disconnected or cycle.flow.write_paused:
-        return False
-    cycle.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
-    return True
+class _LastingAnswer:
+    """See `at_once`."""
+
+    __slots__ = ("_connection", "_cycle")
+
+    def __init__(self, connection: LimitedHttpConnection, cycle: RequestResponseCycle) -> None:
+        # Weakly: a request that held itself would be left to the collection of garbage.
+        self._connection = weakref.ref(connection)
+        self._cycle = weakref.ref(cycle)
+
+    def write(self, body: bytes) -> bool:
+        """As uvicorn's `send` writes it, where that would not wait."""
+        cycle = self._cycle()
+        if cycle is None or not cycle.response_started or cycle.response_complete or not cycle.chunked_encoding:
+            return False
+        if cycle.disconnected or cycle.flow.write_paused:
+            return False
+        cycle.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
+
+    def call_when_gone(self, callback: Callable[[], object]) -> bool:
+        """Call it when the connection is lost; at once where it is."""
+        connection, cycle = self._connection(), self._cycle()
+        if connection is None or cycle is None or cycle.more_body or cycle.response_complete:
+            return False
+        if cycle.disconnected:
+            callback()
+        else:
+            connection.when_gone = callback
+        return True
 
 
 def _for_http_1_0(cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:

@@ -21,18 +21,30 @@ def log_changes(left: Iterable[Watched], came: Iterable[Watched], users: Collect
     """Log which contacts left and which came; as a warning where an end user, of whom `users` have some, has none."""
     for user, contacts in _of_users(left).items():
         if user in users:
-            log.info("SIGHUP: watched no longer through %s: %s", user, _named(contacts))
+            log.info(
+                "SIGHUP: watched no longer through %(end_user)s: %(names)s",
+                {"end_user": user, "names": _named(contacts), "contacts": len(contacts)},
+                extra={"event": "reload.contacts-left"},
+            )
         else:
-            log.warning("SIGHUP: %s has no contacts any more; watched no longer: %s", user, _named(contacts))
+            log.warning(
+                "SIGHUP: %(end_user)s has no contacts any more; watched no longer: %(names)s",
+                {"end_user": user, "names": _named(contacts), "contacts": len(contacts)},
+                extra={"event": "reload.end-user-empty"},
+            )
     for user, contacts in _of_users(came).items():
-        log.info("SIGHUP: watched from now on through %s: %s", user, _named(contacts))
+        log.info(
+            "SIGHUP: watched from now on through %(end_user)s: %(names)s",
+            {"end_user": user, "names": _named(contacts), "contacts": len(contacts)},
+            extra={"event": "reload.contacts-came"},
+        )
 
 
 def log_warnings(warnings: Iterable[str], known: Collection[str]) -> None:
     """Log the warnings of the configuration that was read again, but for those that are known."""
     for warning in warnings:
         if warning not in known:
-            log.warning("SIGHUP: %s", warning)
+            log.warning("SIGHUP: %(warning)s", {"warning": warning}, extra={"event": "configuration.warning"})
 
 
 def _of_users(changed: Iterable[Watched]) -> dict[str, list[str]]:

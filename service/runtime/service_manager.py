@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Self
 
 from service.core.clock import Clock
+from service.core.engine import Status
 
 STATUS_INTERVAL: Final = 10.0
 """Seconds between two looks at what `systemctl status` shows; a watchdog may ask for shorter ones."""
@@ -26,6 +27,14 @@ log = logging.getLogger("pws.service")
 def _kernel_microseconds() -> int:
     """The clock that sd_notify(3) asks for. Unlike the service's own it stands still while the machine is suspended."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def in_a_line(status: Status) -> str:
+    """How the service is doing, without anybody's name: everybody on the machine may read what systemd is told."""
+    count = len(status.problems)
+    if not count:
+        return str(status.state)
+    return f"{status.state}; {count} problem{'' if count == 1 else 's'}, see /v1/status or pws doctor"
 
 
 class ServiceManager:
@@ -51,7 +60,11 @@ class ServiceManager:
         """The manager that the environment names. A watchdog that is meant for another process is not ours to feed."""
         address = environment.get("NOTIFY_SOCKET", "")
         if address and not address.startswith(("/", "@")):
-            log.warning("NOTIFY_SOCKET: expected a path or a name behind @, got %r; systemd is told nothing", address)
+            log.warning(
+                "NOTIFY_SOCKET: expected a path or a name behind @, got %(address)r; systemd is told nothing",
+                {"address": address},
+                extra={"event": "systemd.address-wrong"},
+            )
             address = ""
         for_us = environment.get("WATCHDOG_PID") in {None, "", str(os.getpid())}
         microseconds = environment.get("WATCHDOG_USEC", "")
@@ -106,7 +119,7 @@ class ServiceManager:
         try:
             status = describe()
         except Exception:
-            log.exception("unexpected error: systemctl status shows an old state")
+            log.exception("unexpected error: systemctl status shows an old state", extra={"event": "internal.error"})
             return
         if status != self._status:
             self._status = status
@@ -123,7 +136,11 @@ class ServiceManager:
                 sending.sendto("\n".join(lines).encode(), address)
         except OSError as error:
             if not self._is_failing:
-                log.warning("systemd cannot be told (NOTIFY_SOCKET %s): %s", self._address, error.strerror or error)
+                log.warning(
+                    "systemd cannot be told (NOTIFY_SOCKET %(address)s): %(error)s",
+                    {"address": self._address, "error": error.strerror or error},
+                    extra={"event": "systemd.unreachable"},
+                )
             self._is_failing = True
         else:
             self._is_failing = False

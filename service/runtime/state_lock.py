@@ -114,14 +114,17 @@ def _lock_itself(path: Path, held: contextlib.ExitStack) -> None:
     except BlockingIOError:
         raise LockHeld from None
     except OSError as error:
-        log.debug("the state file %s cannot be locked (%s)", path, error.strerror)  # its lock file is
+        log.debug(  # its lock file is
+            "the state file %(file)s cannot be locked (%(error)s)",
+            {"file": path, "error": error.strerror},
+            extra={"event": "state.not-locked"},
+        )
 
 
 def _warn(what: str, path: Path, done: str, error: OSError) -> None:
     log.warning(
-        "the %s %s cannot be %s (%s): a second service with this state file would not be noticed",
-        what,
-        path,
-        done,
-        error.strerror,
+        "the %(what)s %(file)s cannot be %(action)s (%(error)s): a second service with this state file would not be "
+        "noticed",
+        {"what": what, "file": path, "action": done, "error": error.strerror},
+        extra={"event": "state.lock-failed"},
     )

@@ -12,10 +12,16 @@ from typing import Final
 
 from pws_soap.transport import Reply, Transport
 from service.core.clock import Clock
+from service.core.meter import NO_METER, Meter
 
 
 class Priority(IntEnum):
     """Who goes first."""
+
+    @property
+    def lane(self) -> str:
+        """Its name in figures."""
+        return self.name.lower()
 
     LIFECYCLE = 0
     """Logins, renewals, subscriptions: without them nothing else is worth asking."""
@@ -23,7 +29,11 @@ class Priority(IntEnum):
     POLL = 2
 
 
-_PRIORITIES: Final = {"getSubscribedPresence": Priority.FETCH, "getPolledPresence": Priority.POLL}
+_PRIORITIES: Final = {
+    "getSubscribedPresence": Priority.FETCH,
+    "getPolledPresence": Priority.POLL,
+    "setPresence": Priority.POLL,  # the canary's
+}
 
 
 class RequestBudget:
@@ -42,12 +52,13 @@ class RequestBudget:
     def __repr__(self) -> str:
         return f"RequestBudget({self._rate:g}/s, {len(self._waiting)} waiting)"
 
-    async def acquire(self, priority: Priority) -> None:
-        """Wait for a turn. A caller that is cancelled meanwhile takes none."""
+    async def acquire(self, priority: Priority) -> float:
+        """Wait for a turn; for how many seconds that was. A caller that is cancelled meanwhile takes none."""
         self._fill()
         if not self._waiting and self._tokens >= 1:
             self._tokens -= 1
-            return
+            return 0.0
+        began = self._clock.monotonic()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._order += 1
         heapq.heappush(self._waiting, (priority, self._order, turn))
@@ -59,6 +70,7 @@ class RequestBudget:
             if not turn.cancelled():  # the turn had come, and nothing will be sent on it
                 self._tokens = min(self._burst, self._tokens + 1)
             raise
+        return self._clock.monotonic() - began
 
     def _fill(self) -> None:
         now = self._clock.monotonic()
@@ -80,17 +92,22 @@ class RequestBudget:
 class BudgetedTransport:
     """A transport that waits for the budget before each request."""
 
-    def __init__(self, transport: Transport, budget: RequestBudget) -> None:
+    def __init__(self, transport: Transport, budget: RequestBudget, meter: Meter = NO_METER) -> None:
         self._transport = transport
         self._budget = budget
+        self._meter = meter
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
-        await self._budget.acquire(_PRIORITIES.get(operation, Priority.LIFECYCLE))
+        await self._take(_PRIORITIES.get(operation, Priority.LIFECYCLE))
         return await self._transport.post(url, body, headers, operation=operation)
 
     async def get(self, url: str, *, operation: str) -> Reply:
-        await self._budget.acquire(Priority.LIFECYCLE)
+        await self._take(Priority.LIFECYCLE)
         return await self._transport.get(url, operation=operation)
 
     async def close(self) -> None:
         await self._transport.close()
+
+    async def _take(self, priority: Priority) -> None:
+        waited = await self._budget.acquire(priority)
+        self._meter.request_begins(priority.lane, waited)

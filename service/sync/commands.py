@@ -18,6 +18,7 @@ from pws_soap.lifecycle import Act, Command, Event, Failure, FailureKind, Key, K
 from pws_soap.models import Secret, Session, Subscription
 from service.core.callback_url import at_node
 from service.core.clock import Clock
+from service.core.meter import NO_METER, Meter
 
 log = logging.getLogger("pws.lifecycle")
 
@@ -46,7 +47,8 @@ class RefusedContact:
 class CommandRunner:
     """Carries out commands, each in a task of its own.
 
-    `connect` makes the client of a node; `resources` gives what the lifecycle knows at the moment of the call.
+    `connect` makes the client of a node; `resources` gives what the lifecycle knows at the moment of the call; `hide`
+    is called with each new session key.
     """
 
     def __init__(
@@ -55,11 +57,16 @@ class CommandRunner:
         connect: Callable[[str], PwsClient],
         clock: Clock,
         resources: Callable[[], Mapping[Key, Resource]],
+        meter: Meter = NO_METER,
+        *,
+        hide: Callable[[Secret], object] = lambda _secret: None,
     ) -> None:
         self._credentials = credentials
         self._connect = connect
         self._clock = clock
         self._resources = resources
+        self._meter = meter
+        self._hide = hide
         self._clients: dict[str, PwsClient] = {}
         self._sessions: dict[Key, Session] = {}
         self.ever_logged_in = False
@@ -85,7 +92,11 @@ class CommandRunner:
     async def run(self, command: Command) -> Event:
         """Send the command's requests; how they ended. Raises nothing but cancellation."""
         event: Event
-        log.debug("%s: %s", name_of(command.key), command.act)
+        log.debug(
+            "%(resource)s: %(action)s",
+            {"resource": name_of(command.key), "action": command.act},
+            extra={"event": "resource.command"},
+        )
         try:
             event = await self._send(command)
         except Redirected as error:
@@ -93,12 +104,22 @@ class CommandRunner:
         except PwsError as error:
             event = lifecycle.Failed(command.key, command.seq, failure_of(error))
         except Exception:  # a bug must not leave a request without a result: the lifecycle would wait for it for ever
-            log.exception("%s %s: unexpected error", command.act, name_of(command.key))
+            log.exception(
+                "%(action)s %(resource)s: unexpected error",
+                {"action": command.act, "resource": name_of(command.key)},
+                extra={"event": "internal.error"},
+            )
             event = internal_error(command)
+        self._count(command, event)
         if command.leftover:
             failure = event.failure if isinstance(event, lifecycle.Failed) else None
             event = lifecycle.Removed(command.seq, failure)
         return event
+
+    def _count(self, command: Command, event: Event) -> None:
+        failure = event.failure if isinstance(event, lifecycle.Failed | lifecycle.Succeeded) else None
+        kind = "redirected" if isinstance(event, lifecycle.LoginRedirected) else "" if failure is None else failure.kind
+        self._meter.command_ended(command.key.kind, command.act, kind, None if failure is None else failure.code)
 
     async def _send(self, command: Command) -> Event:
         key = command.key
@@ -140,6 +161,7 @@ class CommandRunner:
 
     def _keep_session(self, command: Command, session: Session) -> None:
         """Keep a session, unless its login was overtaken: a late reply must not replace a newer session."""
+        self._hide(session.key)
         resource = self._resources().get(command.key)
         if resource is not None and resource.seq == command.seq:
             self._sessions[command.key] = session
@@ -240,7 +262,11 @@ class CommandRunner:
             half = len(part) // 2
             return [part[:half], part[half:]]
         self.refused[part[0]] = RefusedContact(key, str(error), self._clock.monotonic())
-        log.warning("%s: %s is not subscribed to, the server refuses it: %s", name_of(key), part[0], error)
+        log.warning(
+            "%(resource)s: %(contact)s is not subscribed to, the server refuses it: %(error)s",
+            {"resource": name_of(key), "contact": part[0], "error": error},
+            extra={"event": "contact.refused"},
+        )
         return []
 
 

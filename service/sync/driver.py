@@ -13,8 +13,9 @@ from typing import Final
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.lifecycle import Command, Event, Failure, FailureKind, Key, Kind, Phase, Resource, State
-from pws_soap.models import Session
+from pws_soap.models import Secret, Session
 from service.core.clock import Clock
+from service.core.meter import NO_METER, Meter
 from service.core.wakeup import sleep_until_woken
 from service.sync.commands import CommandRunner, Credentials, RefusedContact, internal_error, name_of
 from service.sync.state_file import StateFile
@@ -33,7 +34,8 @@ _LOST: Final = {
 class LifecycleDriver:
     """Keeps sessions, the endpoint and subscriptions as the lifecycle wants them.
 
-    `connect` makes the client of a node; `changed` is called after every step that changed the state.
+    `connect` makes the client of a node; `changed` is called after every step that changed the state, `hide` with
+    each new session key.
     """
 
     def __init__(
@@ -44,12 +46,15 @@ class LifecycleDriver:
         clock: Clock,
         file: StateFile,
         changed: Callable[[State, State], None] = lambda _old, _new: None,
+        meter: Meter = NO_METER,
+        *,
+        hide: Callable[[Secret], object] = lambda _secret: None,
     ) -> None:
         self._username = credentials.username
         self._clock = clock
         self._file = file
         self._changed = changed
-        self._commands = CommandRunner(credentials, connect, clock, lambda: self.state.resources)
+        self._commands = CommandRunner(credentials, connect, clock, lambda: self.state.resources, meter, hide=hide)
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._live: dict[Key, LiveSubscription] = {}
@@ -57,10 +62,10 @@ class LifecycleDriver:
         self.state = lifecycle.begin(settings, clock.monotonic(), memory)
         if ignored := len(memory.nodes - self.state.suspected):
             log.warning(
-                "%d of the nodes in the state file %s are on hosts that server.nodes and server.redirect_to do not "
-                "name: they are ignored, and sessions of ours on them stay until they expire",
-                ignored,
-                file.path,
+                "%(nodes)d of the nodes in the state file %(file)s are on hosts that server.nodes and "
+                "server.redirect_to do not name: they are ignored, and sessions of ours on them stay until they expire",
+                {"nodes": ignored, "file": file.path},
+                extra={"event": "state.hosts-ignored"},
             )
 
     @property
@@ -76,6 +81,15 @@ class LifecycleDriver:
     def client(self, node: str) -> PwsClient:
         """The client of a node, made when it is first needed."""
         return self._commands.client(node)
+
+    def application_sessions(self) -> dict[str, Session]:
+        """The application user's sessions that can be used now, by node."""
+        return {
+            key.node: session
+            for key, resource in self.state.resources.items()
+            if key.kind is Kind.APPLICATION and resource.phase in lifecycle.USABLE
+            if (session := self._commands.session(key)) is not None
+        }
 
     def live_subscriptions(self) -> dict[Key, LiveSubscription]:
         """The subscriptions that can be fetched now."""
@@ -159,7 +173,11 @@ class LifecycleDriver:
         try:
             self.post(event)
         except Exception:  # a bug must not leave a request without a result: what is under way must end as a failure
-            log.exception("%s %s: unexpected error", command.act, name_of(command.key))
+            log.exception(
+                "%(action)s %(resource)s: unexpected error",
+                {"action": command.act, "resource": name_of(command.key)},
+                extra={"event": "internal.error"},
+            )
             self.post(internal_error(command))
 
     def _log_error(self, key: Key, before: Resource | None, error: Failure) -> None:
@@ -169,11 +187,31 @@ class LifecycleDriver:
             whose = f" of {key.user or self._username}" if key.kind is not Kind.ENDPOINT else ""
             code = f" (code {error.code})" if error.code is not None else ""
             what, cure = _LOST[error.kind]
-            log.warning("the %s%s at %s is gone%s: %s", what, whose, key.node, code, cure)
+            log.warning(
+                "the %(kind)s%(_whose)s at %(node)s is gone%(_with_code)s: %(cure)s",
+                {
+                    "resource": name_of(key),
+                    "code": error.code,
+                    "node": key.node,
+                    "cure": cure,
+                    "kind": what,
+                    "_whose": whose,
+                    "_with_code": code,
+                },
+                extra={"event": "resource.lost"},
+            )
         elif lost is not None and (key.kind not in lost or key.kind is Kind.END_USER):
-            log.debug("%s: %s", name_of(key), error.text)  # what it needed is gone, and that is logged
+            log.debug(  # what it needed is gone, and that is logged
+                "%(resource)s: %(error)s",
+                {"resource": name_of(key), "error": error.text, "code": error.code},
+                extra={"event": "resource.failed"},
+            )
         else:
-            log.warning("%s: %s", name_of(key), error.text)
+            log.warning(
+                "%(resource)s: %(error)s",
+                {"resource": name_of(key), "error": error.text, "code": error.code},
+                extra={"event": "resource.failed"},
+            )
 
     def _log_changes(self, old: State, new: State) -> None:
         """Log what changed its phase, and every new error once."""
@@ -182,8 +220,20 @@ class LifecycleDriver:
             if resource.error is not None and (before is None or before.error != resource.error):
                 self._log_error(key, before, resource.error)
             if resource.phase is Phase.LIVE and (before is None or before.generation != resource.generation):
-                log.info("%s: live%s", name_of(key), f", id {resource.id}" if resource.id else "")
+                log.info(
+                    "%(resource)s: live%(_with_id)s",
+                    {
+                        "resource": name_of(key),
+                        "_with_id": f", id {resource.id}" if resource.id else "",
+                        "id": resource.id,
+                    },
+                    extra={"event": "resource.live"},
+                )
         for name, user in new.users.items():
             was = old.users.get(name)
             if was is not None and was.node != user.node:
-                log.warning("end user %s: moves from %s to %s", name, was.node, user.node)
+                log.warning(
+                    "end user %(end_user)s: moves from %(from_node)s to %(to_node)s",
+                    {"end_user": name, "from_node": was.node, "to_node": user.node},
+                    extra={"event": "end-user.moved"},
+                )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import filterfalse
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
 from pws_soap.errors import PwsError
 from pws_soap.lifecycle import FailureKind, Kind, State
-from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification
+from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Notification, Secret
 from service.core.clock import Clock
 from service.core.engine import (
     NoSuchEndUser,
@@ -23,15 +24,18 @@ from service.core.engine import (
     Status,
     Watched,
 )
+from service.core.meter import NO_METER, Meter, NotificationOutcome
 from service.core.presence.freshness import Level
 from service.core.presence.store import Store
+from service.core.tracing import ID_TRACER, Tracer
 from service.core.wakeup import EndableWaits, in_turns
 from service.sync import status as reporting
+from service.sync.canary import Canary
 from service.sync.commands import Credentials
 from service.sync.driver import LifecycleDriver
 from service.sync.fetch_context import FetchContext
 from service.sync.fetcher import Fetcher
-from service.sync.inbox import Inbox
+from service.sync.inbox import Inbox, SubscriptionRef
 from service.sync.poller import Poller
 from service.sync.read_through import ReadThrough
 from service.sync.silence import Silence
@@ -55,7 +59,8 @@ class SyncEngine:
     """Keeps the store up to date with the server; `service.core.engine.Engine` is what others see of it.
 
     `bound` is how long a state counts as live without being confirmed, `patience` how long an answer that reads through
-    may wait for the server, both in seconds. `publish` is called with each event of a subscription.
+    may wait for the server, both in seconds. `publish` is called with each event of a subscription, `hide` with each
+    new session key, which no log must show.
     """
 
     def __init__(
@@ -71,16 +76,23 @@ class SyncEngine:
         bound: float,
         patience: float = 30.0,
         publish: Publish = lambda _name, _data, _keys: None,
+        meter: Meter = NO_METER,
+        tracer: Tracer = ID_TRACER,
+        hide: Callable[[Secret], object] = lambda _secret: None,
     ) -> None:
         self._clock = clock
         self._store = store
         self._bound = bound
+        self._meter = meter
         self._inbox = Inbox()
+        self._tracer = tracer
         self._rejected = 0
-        self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed)
+        self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed, meter, hide=hide)
         self.subscriptions = Subscriptions()
         self._publisher = Publisher(store, publish)
-        context = FetchContext(fetch_settings, self.subscriptions, self.driver, store, self._inbox, clock)
+        context = FetchContext(
+            fetch_settings, self.subscriptions, self.driver, store, self._inbox, clock, meter, tracer
+        )
         silence = Silence(context, self._publisher.missed)
         poller = Poller(context, silence)
         self._tracker = SubscriptionTracker(context, silence)
@@ -90,6 +102,8 @@ class SyncEngine:
         self._follower = StoreFollower(store)
         self._requests = EndableWaits()
         self._tasks: list[asyncio.Task[None]] = []
+        self.canary: Canary | None = None
+        """Started and stopped with the engine, where there is one."""
         self.refused: asyncio.Event = asyncio.Event()
         """Set when the very first login is refused, or the server is not trusted: only the operator can mend it."""
         self.refusal = ""
@@ -104,6 +118,8 @@ class SyncEngine:
             asyncio.create_task(self._forever("lifecycle", self.driver.run), name="lifecycle"),
             asyncio.create_task(self._forever("fetches", self.fetcher.run), name="fetches"),
         ]
+        if self.canary is not None:
+            self.canary.start()
 
     async def reload(self, contacts: Mapping[str, Sequence[str]]) -> Reloaded:
         """The configuration was read again: watch these contacts, by end user, beside those that the API added. Many
@@ -132,6 +148,8 @@ class SyncEngine:
 
     async def stop(self, limit: float) -> None:
         """Unsubscribe, unregister and log out, for `limit` seconds at most."""
+        if self.canary is not None:
+            await self.canary.stop()
         clean = await self.driver.stop(limit)
         await self._follower.close()
         for task in self._tasks:
@@ -140,16 +158,20 @@ class SyncEngine:
         await self.fetcher.close()
         await self.driver.close()
         if clean:
-            log.info("stopped; nothing of ours is left on the server")
+            log.info("stopped; nothing of ours is left on the server", extra={"event": "service.stopped"})
         else:
-            log.warning("stopped (%.0f s at most); what is left on the server is removed at the next start", limit)
+            log.warning(
+                "stopped (%(limit).0f s at most); what is left on the server is removed at the next start",
+                {"limit": limit},
+                extra={"event": "service.stopped-dirty"},
+            )
 
     def _changed(self, old: State, new: State) -> None:
         # First the cause, then its consequences: contacts become stale behind this event.
         try:
             self._publisher.changed(old, new)
         except Exception:  # a bug in the events must not keep us from following the lifecycle
-            log.exception("subscription events: unexpected error, going on")
+            log.exception("subscription events: unexpected error, going on", extra={"event": "internal.error"})
         self._tracker.sync()
         if not self.driver.ever_logged_in and not self.refused.is_set():
             errors = [each.error for each in new.resources.values() if each.key.kind is Kind.APPLICATION]
@@ -162,11 +184,19 @@ class SyncEngine:
 
     def notified(self, notification: Notification, node: str) -> None:
         """See Engine."""
-        self._tracker.notified(notification.subscription_id, node)
+        ref = SubscriptionRef(node, notification.subscription_id)
+        with self._tracer.span("notification", self._inbox.trace(ref), subscription=ref.id, node=node):
+            log.debug(
+                "notification for subscription %(subscription)d%(_of_node)s",
+                {"subscription": ref.id, "node": node, "_of_node": f" of {node}" if node else ""},
+                extra={"event": "notification.came"},
+            )
+            self._tracker.notified(ref.id, node)
 
     def rejected(self) -> None:
         """See Engine."""
         self._rejected += 1
+        self._meter.notification_came(NotificationOutcome.REJECTED)
 
     async def refresh(self, contacts: Sequence[str] | None) -> RefreshReport:
         """See Engine."""
@@ -202,25 +232,26 @@ class SyncEngine:
         """See Engine."""
         await self._follower.followed()
 
-    def status(self) -> Status:
+    def status(self, *, problems: bool = True) -> Status:
         """See Engine."""
         received = self._inbox.counters()
         counters = NotificationCounters(received.received, received.unknown, self._rejected)
-        return reporting.status(self.driver, self.subscriptions, self._store, self._levels(), counters, self._clock)
+        levels = self._levels()
+        parts = self.driver, self.subscriptions, self._store, levels
+        status = reporting.status(*parts, counters, self._clock, with_problems=problems)
+        canary = self.canary.status() if self.canary is not None else None
+        return replace(status, ready=self._is_ready(levels), canary=canary)
 
     def ready(self) -> tuple[bool, str]:
         """See Engine. One failed fetch does not count: what was live is given a moment to be so again."""
         if self.driver.state.stopping:
             return False, STOPPING
         levels = self._levels()
-        if levels.get(Level.LIVE) or not sum(levels.values()):
+        if _is_live(levels):
             return True, "live"
         found = reporting.problems(self.driver, self.subscriptions, self._store, levels, self._clock)
         reason = "; ".join(each.what for each in list(found)[:3]) or "nothing has been read yet"
-        doubts = [feed.doubt for feed in self._store.feeds().values()]
-        latest = max((doubt.since.monotonic for doubt in doubts if doubt is not None), default=0.0)
-        read = self._store.summary().read
-        return bool(read and all(doubts) and self._clock.monotonic() - latest < READY_GRACE), reason
+        return self._is_ready(levels), reason
 
     def move(self, node: str, end_user: str | None) -> str:
         """See Engine."""
@@ -235,6 +266,15 @@ class SyncEngine:
         return target
 
     # Inside
+
+    def _is_ready(self, levels: Mapping[Level, int]) -> bool:
+        """Without a look at any contact, and without the reason."""
+        if self.driver.state.stopping or _is_live(levels):
+            return not self.driver.state.stopping
+        doubts = [feed.doubt for feed in self._store.feeds().values()]
+        latest = max((doubt.since.monotonic for doubt in doubts if doubt is not None), default=0.0)
+        read = self._store.summary().read
+        return bool(read and all(doubts) and self._clock.monotonic() - latest < READY_GRACE)
 
     def _adjust(self, *, add: Iterable[Watched] = (), drop: Iterable[Watched] = ()) -> None:
         """Let the lifecycle and the store follow what was added to or taken from what is wanted."""
@@ -314,7 +354,12 @@ class SyncEngine:
             try:
                 await work()
             except Exception:
-                log.exception("%s: unexpected error, going on", name)
+                log.exception("%(part)s: unexpected error, going on", {"part": name}, extra={"event": "internal.error"})
                 await self._clock.sleep(1)
             else:
                 return
+
+
+def _is_live(levels: Mapping[Level, int]) -> bool:
+    """Whether somebody is live, or nobody is watched."""
+    return bool(levels.get(Level.LIVE)) or not sum(levels.values())

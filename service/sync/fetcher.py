@@ -27,6 +27,7 @@ from pws_soap.errors import PwsError
 from pws_soap.lifecycle import LOST_OF, Failure, FailureKind, failure_of
 from pws_soap.models import Presence
 from service.core.presence.records import PutReport, ReadingStart, Source
+from service.core.tracing import Trace, current_trace
 from service.core.wakeup import Alarm, in_turns
 from service.sync import attribution
 from service.sync.fetch_context import FetchContext
@@ -49,8 +50,10 @@ class Fetcher:
     def __init__(self, context: FetchContext, silence: Silence, poller: Poller) -> None:
         self._settings, self._subscriptions, self._driver = context.settings, context.subscriptions, context.driver
         self._store, self._inbox, self._clock = context.store, context.inbox, context.clock
+        self._tracer = context.tracer
         self._silence = silence
         self._poller = poller
+        self._meter = context.meter
         self._limits = Limits(
             self._settings.max_parallel,
             sweeps=self._settings.reconcile_interval > 0,
@@ -60,7 +63,8 @@ class Fetcher:
 
     async def poll(self, tracked: TrackedSubscription, contacts: Iterable[str]) -> PutReport:
         """See Poller. What is found changed here was known a moment ago, so a notification should have announced it."""
-        report = await self._poller.poll(tracked, contacts)
+        with self._tracer.span("poll", subscription=tracked.ref.id, node=tracked.key.node):
+            report = await self._poller.poll(tracked, contacts)
         self._silence.suspect(tracked, report)
         return report
 
@@ -77,7 +81,7 @@ class Fetcher:
             done.set_exception(SubscriptionGone(tracked.last_error or "backing off"))
         else:
             tracked.waiters.append(done)
-            self._inbox.mark(tracked.ref.id, tracked.ref.node)
+            self._inbox.mark(tracked.ref.id, tracked.ref.node, current_trace())
             self._subscriptions.wake()
         return done
 
@@ -147,22 +151,29 @@ class Fetcher:
         match work:
             case Work.FETCH:
                 self._subscriptions.give_turn(tracked)
-                self._spawn(partial(self._fetch, tracked))
+                self._spawn(work, tracked, self._fetch, self._inbox.trace(tracked.ref))
             case Work.SWEEP:
                 tracked.sweep_left = sorted(tracked.subscription.contacts)
             case Work.READ_AGAIN:
                 tracked.polling = True
-                self._spawn(partial(self._poller.read_again, tracked))
+                self._spawn(work, tracked, self._poller.read_again)
             case Work.HEARTBEAT:
                 tracked.polling = True
-                self._spawn(partial(self._poller.heartbeat, tracked))
+                self._spawn(work, tracked, self._poller.heartbeat)
 
-    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+    def _spawn(
+        self,
+        work: Work,
+        tracked: TrackedSubscription,
+        carry_out: Callable[[TrackedSubscription], Awaitable[None]],
+        trace: Trace | None = None,
+    ) -> None:
         async def guarded() -> None:
             try:
-                await work()
+                with self._tracer.span(work, trace, subscription=tracked.ref.id, node=tracked.key.node):
+                    await carry_out(tracked)
             except Exception:  # one failed fetch must not end the others
-                log.exception("unexpected error")
+                log.exception("unexpected error", extra={"event": "internal.error"})
             finally:
                 self._subscriptions.wake()
 
@@ -180,7 +191,9 @@ class Fetcher:
         waiters, tracked.waiters = tracked.waiters, []
         expected = tracked.announced or tracked.fetches == 0 or bool(waiters)
         tracked.announced = False
+        tracked.lag.fetch_begins()
         target = self._subscriptions.fetch_begins(tracked)
+        log.debug("%(feed)s: fetch begins", {"feed": tracked.feed}, extra={"event": "fetch.begun"})
         failed: Exception = SubscriptionGone(LOST_MEANWHILE)
         changed = None
         try:
@@ -192,9 +205,16 @@ class Fetcher:
                 changed = await self._fetched(tracked, presences, reading, expected)
             if changed is not None:
                 self._inbox.finish(ticket, ok=True)
+                self._served(tracked)
+                log.debug(
+                    "%(feed)s: fetched, %(changed)d changed",
+                    {"feed": tracked.feed, "changed": changed},
+                    extra={"event": "fetch.done"},
+                )
         except Exception as error:  # noqa: BLE001  # even a bug of ours must neither stop nor trust this subscription
             failed = error
             self._inbox.finish(ticket, ok=False)
+            self._tracer.failed(error)
             self._failed(tracked, error)
         finally:
             self._subscriptions.fetch_ended(tracked, target)
@@ -248,12 +268,21 @@ class Fetcher:
         tracked.fetch_due = reading.at.monotonic + tracked.interval
         return len(report.changes)
 
+    def _served(self, tracked: TrackedSubscription) -> None:
+        waited = tracked.lag.fetch_succeeded(self._clock.monotonic())
+        if waited is not None:
+            self._meter.notification_served(waited)
+
     def _found_unattributed(self, tracked: TrackedSubscription, unattributed: list[Presence]) -> None:
         """The reply names somebody whom the subscription does not carry: it may be any of its contacts."""
         what = attribution.described(unattributed)
         if not tracked.unattributed:
             tracked.unattributed_since = self._clock.monotonic()
-            log.warning("%s: a fetch returned %s: all its contacts are polled", tracked.feed, what)
+            log.warning(
+                "%(feed)s: a fetch returned %(what)s: all its contacts are polled",
+                {"feed": tracked.feed, "what": what},
+                extra={"event": "fetch.unattributed"},
+            )
         tracked.unattributed += 1
         tracked.unattributed_entry = what
         self._subscriptions.counters.unattributed += len(unattributed)
@@ -265,6 +294,7 @@ class Fetcher:
 
     def _failed(self, tracked: TrackedSubscription, error: Exception) -> None:
         now = self._clock.monotonic()
+        tracked.lag.fetch_failed()
         unknown = not isinstance(error, PwsError) or error.may_have_acted
         self._subscriptions.counters.failures += 1
         self._subscriptions.counters.unknown_outcomes += unknown
@@ -274,9 +304,18 @@ class Fetcher:
         tracked.last_error = str(error) if isinstance(error, PwsError) else f"unexpected error: {type(error).__name__}"
         tracked.fetch_due = now + self._poller.pause(tracked.fetch_failures)
         if not isinstance(error, PwsError):
-            log.error("%s: unexpected error in a fetch", tracked.feed, exc_info=error)
+            log.error(
+                "%(feed)s: unexpected error in a fetch",
+                {"feed": tracked.feed},
+                exc_info=error,
+                extra={"event": "internal.error"},
+            )
         elif tracked.fetch_failures == 1 and failure_of(error).kind not in LOST_OF:  # the driver logs what is lost
-            log.warning("%s: cannot be fetched: %s", tracked.feed, error)
+            log.warning(
+                "%(feed)s: cannot be fetched: %(error)s",
+                {"feed": tracked.feed, "error": error},
+                extra={"event": "fetch.failed"},
+            )
         if unknown:
             self._store.doubt_contacts(
                 tracked.subscription.contacts, f"the reply to a fetch was lost: {tracked.last_error}"

@@ -14,6 +14,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from service.core.tracing import Trace
+
 MAX_BACKLOG: Final = 256
 """Notifications kept for unknown ids: far more than subscriptions that are being made at one time."""
 ANY_NODE: Final = ""
@@ -28,17 +30,21 @@ class SubscriptionRef(NamedTuple):
 
 
 class FetchTicket(NamedTuple):
-    """A fetch under way: which subscription, in which of its lives, and how many marks it had when it began."""
+    """A fetch under way: which subscription, in which of its lives, how many marks it had when it began, and the trace
+    of the first of them."""
 
     ref: SubscriptionRef
     life: int
     marks: int
+    trace: Trace | None = None
 
 
 @dataclass(slots=True)
 class _Slot:
     life: int
     marks: int = 0
+    trace: Trace | None = None
+    """That of the first mark since the last fetch began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class Inbox:
         self._max_backlog = max_backlog
         self._slots: dict[SubscriptionRef, _Slot] = {}
         self._dirty: OrderedDict[SubscriptionRef, None] = OrderedDict()  # in the order of their first mark
-        self._backlog: OrderedDict[SubscriptionRef, None] = OrderedDict()
+        self._backlog: OrderedDict[SubscriptionRef, Trace | None] = OrderedDict()
         self._lives = 0
         self._received = self._unknown = self._dropped = 0
 
@@ -70,13 +76,14 @@ class Inbox:
         An id that is given again begins a new life: tickets of the old one clean nothing.
         """
         early = self.has_early(ref)
+        trace = self.trace(ref)
         self._backlog.pop(ref, None)
         # One from an unnamed node may be meant for another subscription of this id as well: it stays for that one.
         self._lives += 1
         self._dirty.pop(ref, None)
         self._slots[ref] = _Slot(self._lives)
         if dirty or early:
-            self._mark(ref)
+            self._mark(ref, trace)
         return dirty or early
 
     def has_early(self, ref: SubscriptionRef) -> bool:
@@ -88,8 +95,15 @@ class Inbox:
         self._slots.pop(ref, None)
         self._dirty.pop(ref, None)
 
-    def mark(self, id: int, node: str = ANY_NODE) -> bool:  # noqa: A002  it is the notification's own word
-        """A notification came. True when a known subscription has news now.
+    def trace(self, ref: SubscriptionRef) -> Trace | None:
+        """The trace of the first mark of a subscription that no fetch has begun for; None where there is none."""
+        slot = self._slots.get(ref)
+        if slot is not None:
+            return slot.trace
+        return self._backlog.get(ref) or self._backlog.get(SubscriptionRef(ANY_NODE, ref.id))
+
+    def mark(self, id: int, node: str = ANY_NODE, trace: Trace | None = None) -> bool:  # noqa: A002  it is the notification's own word
+        """A notification came, which `trace` begins with. True when a known subscription has news now.
 
         Without a node, all subscriptions of that id are marked: one fetch too many does no harm.
         """
@@ -99,10 +113,10 @@ class Inbox:
         if node == ANY_NODE:
             found = [each for each in self._slots if each.id == id]
         for slot in found:
-            self._mark(slot)
+            self._mark(slot, trace)
         if not found:
             self._unknown += 1
-            self._wait(ref)
+            self._wait(ref, trace)
         return bool(found)
 
     def dirty(self) -> tuple[SubscriptionRef, ...]:
@@ -112,7 +126,8 @@ class Inbox:
     def begin(self, ref: SubscriptionRef) -> FetchTicket:
         """A fetch begins; call it before the request is sent. KeyError: the subscription is not known."""
         slot = self._slots[ref]
-        return FetchTicket(ref, slot.life, slot.marks)
+        trace, slot.trace = slot.trace, None
+        return FetchTicket(ref, slot.life, slot.marks, trace)
 
     def finish(self, ticket: FetchTicket, *, ok: bool) -> bool:
         """The fetch ended; `ok` when its reply was read. True when the subscription is clean now.
@@ -123,7 +138,7 @@ class Inbox:
         if slot is None or slot.life != ticket.life:
             return False
         if not ok:
-            self._mark(ticket.ref)
+            self._mark(ticket.ref, ticket.trace)
         elif ticket.marks == slot.marks:
             self._dirty.pop(ticket.ref, None)
         return ticket.ref not in self._dirty
@@ -136,12 +151,14 @@ class Inbox:
         """How many notifications wait for an id to become known."""
         return len(self._backlog)
 
-    def _mark(self, ref: SubscriptionRef) -> None:
-        self._slots[ref].marks += 1
+    def _mark(self, ref: SubscriptionRef, trace: Trace | None) -> None:
+        slot = self._slots[ref]
+        slot.marks += 1
+        slot.trace = slot.trace or trace
         self._dirty.setdefault(ref, None)
 
-    def _wait(self, ref: SubscriptionRef) -> None:
-        self._backlog[ref] = None
+    def _wait(self, ref: SubscriptionRef, trace: Trace | None) -> None:
+        self._backlog[ref] = self._backlog.get(ref) or trace
         self._backlog.move_to_end(ref)
         if len(self._backlog) > self._max_backlog:
             self._backlog.popitem(last=False)

@@ -15,7 +15,9 @@ from pws_soap import lifecycle
 from pws_soap.errors import PwsError, UnexpectedReply
 from pws_soap.lifecycle import Failure, FailureKind, failure_of
 from pws_soap.models import MAX_CONTACTS_PER_REQUEST, Presence, same_contact
+from service.core.meter import ReadKind
 from service.core.presence.records import PutReport, ReadingStart, Source
+from service.core.tracing import current_trace
 from service.core.wakeup import in_turns
 from service.sync.fetch_context import FetchContext
 from service.sync.schedule import retry_pause
@@ -41,6 +43,7 @@ class Poller:
         self._settings, self._subscriptions, self._driver = context.settings, context.subscriptions, context.driver
         self._store, self._inbox, self._clock = context.store, context.inbox, context.clock
         self._silence = silence
+        self._meter = context.meter
         self._random = random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._checks: defaultdict[str, _Checks] = defaultdict(_Checks)  # by node
 
@@ -62,7 +65,13 @@ class Poller:
         self._subscriptions.counters.unattributed += len(presences) - len(answers)
         if contacts and not answers:
             raise UnexpectedReply("the reply names nobody who was asked for", operation="getPolledPresence")
-        return await in_turns(self.take_in_steps(tracked, answers, reading, Source.POLLED))
+        report = await in_turns(self.take_in_steps(tracked, answers, reading, Source.POLLED))
+        log.debug(
+            "%(feed)s: %(contacts)d polled, %(changed)d changed",
+            {"feed": tracked.feed, "contacts": len(contacts), "changed": len(report.changes)},
+            extra={"event": "poll.done"},
+        )
+        return report
 
     def take_in_steps(
         self, tracked: TrackedSubscription, presences: Sequence[Presence], reading: ReadingStart, source: Source
@@ -116,9 +125,9 @@ class Poller:
                 if report.changes and not tracked.announced:
                     self._subscriptions.counters.drift += len(report.changes)
                     log.warning(
-                        "%s: a sweep found %d contacts that differ from what was known",
-                        tracked.feed,
-                        len(report.changes),
+                        "%(feed)s: a sweep found %(contacts)d contacts that differ from what was known",
+                        {"feed": tracked.feed, "contacts": len(report.changes)},
+                        extra={"event": "sweep.drift"},
                     )
                 if not tracked.sweep_left:
                     tracked.sweep_due = self._clock.monotonic() + self._settings.reconcile_interval
@@ -160,6 +169,8 @@ class Poller:
 
         `consumes`: it was one that takes changes along.
         """
+        ended = ("", None) if failure is None else (failure.kind, failure.code)
+        self._meter.read_ended(ReadKind.FETCH if consumes else ReadKind.POLL, *ended)
         if failure is None:
             self._answered(tracked.key.node)
         elif failure.kind in {FailureKind.UNREACHABLE, FailureKind.UNKNOWN_OUTCOME}:
@@ -194,7 +205,7 @@ class Poller:
             if tracked.key.node != node or tracked.fetch_failures:
                 continue
             if at_once:
-                self._inbox.mark(tracked.ref.id, tracked.ref.node)
+                self._inbox.mark(tracked.ref.id, tracked.ref.node, current_trace())
             else:
                 tracked.fetch_due = min(tracked.fetch_due, checks.due)
         self._subscriptions.wake()

@@ -48,7 +48,11 @@ class Silence:
         tracked.missed, tracked.missed_since = 0, 0.0
         tracked.first_notification_due, tracked.suspected_at = None, None
         if tracked.silent_since:
-            log.info("%s: its first notification has come", tracked.feed)
+            log.info(
+                "%(feed)s: its first notification has come",
+                {"feed": tracked.feed},
+                extra={"event": "notification.came-at-last"},
+            )
             tracked.silent_since = 0.0
         self._set_interval(tracked, self._settings.safety_interval)
 
@@ -90,8 +94,12 @@ class Silence:
         tracked.first_notification_due, tracked.silent_since = None, now
         self._set_interval(tracked, self._shortest)
         tracked.fetch_due = min(tracked.fetch_due, now + tracked.interval)
-        message = "%s: subscription %d was not notified when it was made: fetching every %.0f s"
-        log.warning(message, tracked.feed, tracked.subscription.id, tracked.interval)
+        log.warning(
+            "%(feed)s: subscription %(subscription)d was not notified when it was made: fetching every %(interval).0f "
+            "s",
+            {"feed": tracked.feed, "subscription": tracked.subscription.id, "interval": tracked.interval},
+            extra={"event": "notification.none-came"},
+        )
 
     def _was_missed(self, tracked: TrackedSubscription, now: float) -> None:
         """A change was found, and no notification announced it, before or shortly after."""
@@ -101,7 +109,11 @@ class Silence:
         self._subscriptions.counters.missed_notifications += 1
         self._set_interval(tracked, max(self._shortest, tracked.interval / 2))
         tracked.fetch_due = min(tracked.fetch_due, now + tracked.interval)
-        log.warning("%s: a change came without a notification: fetching every %.0f s", tracked.feed, tracked.interval)
+        log.warning(
+            "%(feed)s: a change came without a notification: fetching every %(interval).0f s",
+            {"feed": tracked.feed, "interval": tracked.interval},
+            extra={"event": "notification.missed"},
+        )
         if first:  # does the server still know where to?
             self._missed(tracked.key)
             self._driver.post(lifecycle.CallReported(tracked.key, tracked.subscription.generation, unheard=True))

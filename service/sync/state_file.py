@@ -58,23 +58,31 @@ class StateFile:
         except FileNotFoundError:
             return UNKNOWN
         except OSError as error:
-            log.warning("the state file %s cannot be read (%s): starting without it", self.path, error.strerror)
+            log.warning(
+                "the state file %(file)s cannot be read (%(error)s): starting without it",
+                {"file": self.path, "error": error.strerror},
+                extra={"event": "state.read-failed"},
+            )
             return UNKNOWN
         try:
             memory = self._decoded(content)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             aside = self.path.with_name(self.path.name + ".broken")
             log.warning(
-                "the state file %s is damaged, or not one of ours (%s): renamed to %s, starting without it",
-                self.path,
-                type(error).__name__,
-                aside.name,
+                "the state file %(file)s is damaged, or not one of ours (%(error)s): renamed to %(renamed_to)s, "
+                "starting without it",
+                {"file": self.path, "error": type(error).__name__, "renamed_to": aside.name},
+                extra={"event": "state.damaged"},
             )
             try:
                 regular_file.check(aside)
                 self.path.replace(aside)
             except OSError as problem:
-                log.warning("the state file %s cannot be renamed: %s", self.path, problem.strerror)
+                log.warning(
+                    "the state file %(file)s cannot be renamed: %(error)s",
+                    {"file": self.path, "error": problem.strerror},
+                    extra={"event": "state.rename-failed"},
+                )
             return UNKNOWN
         self._ceiling = max(self._ceiling, self.revision_ceiling())
         self.write(self._reachable(memory))
@@ -92,8 +100,10 @@ class StateFile:
             return 0  # `read` logs it
         if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= 2**53:
             log.warning(
-                "revision_ceiling in the state file %s is not a number from 0 to 2**53: event ids start from the clock",
-                self.path,
+                "revision_ceiling in the state file %(file)s is not a number from 0 to 2**53: event ids start from the "
+                "clock",
+                {"file": self.path},
+                extra={"event": "state.ceiling-wrong"},
             )
             return 0
         return found
@@ -118,10 +128,10 @@ class StateFile:
         except OSError as error:
             if not self._broken:
                 log.warning(
-                    "the state file %s cannot be written (%s): after a crash, sessions of ours on nodes that are no "
-                    "longer used stay until they expire",
-                    self.path,
-                    error.strerror,
+                    "the state file %(file)s cannot be written (%(error)s): after a crash, sessions of ours on nodes "
+                    "that are no longer used stay until they expire",
+                    {"file": self.path, "error": error.strerror},
+                    extra={"event": "state.write-failed"},
                 )
             self._broken = True
             with contextlib.suppress(OSError):
@@ -178,11 +188,10 @@ class StateFile:
         ignored = len(memory.nodes) - len(nodes)
         if ignored:
             log.warning(
-                "%d of the nodes in the state file %s do not use %s, as the configured nodes do: they are ignored, and "
-                "sessions of ours on them stay until they expire",
-                ignored,
-                self.path,
-                " or ".join(sorted(self._schemes)),
+                "%(nodes)d of the nodes in the state file %(file)s do not use %(schemes)s, as the configured nodes do: "
+                "they are ignored, and sessions of ours on them stay until they expire",
+                {"nodes": ignored, "file": self.path, "schemes": " or ".join(sorted(self._schemes))},
+                extra={"event": "state.nodes-ignored"},
             )
         return Memory(nodes, memory.unknown, memory.clean)
 

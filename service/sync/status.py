@@ -39,18 +39,24 @@ def status(
     levels: Mapping[Level, int],
     counters: NotificationCounters,
     clock: Clock,
+    *,
+    with_problems: bool = True,
 ) -> Status:
     """How it is doing; `levels` counts the contacts by freshness."""
     state = driver.state
+    feeds = _users_of_feeds(state)
+    waiting = (lag.oldest for feed, lag in subscriptions.lags.items() if feed in feeds)
+    oldest = min((since for since in waiting if since is not None), default=None)
     return Status(
         state=overall(state, levels, muted=any(tracked.silent_since for tracked in subscriptions)),
-        problems=tuple(problems(driver, subscriptions, store, levels, clock)),
+        problems=tuple(problems(driver, subscriptions, store, levels, clock)) if with_problems else (),
         nodes=tuple(_nodes(state, clock)),
         sessions=tuple(_sessions(state, clock)),
         endpoints=tuple(_endpoints(state, clock)),
         subscriptions=tuple(_subscriptions(state, subscriptions, clock)),
         notifications=counters,
         reading=FetchCounters(**asdict(subscriptions.counters)),
+        oldest_notification=0.0 if oldest is None else clock.monotonic() - oldest,
     )
 
 
@@ -113,11 +119,7 @@ def problems(
                 f"fetching every {tracked.interval:.0f} s instead"
             )
             yield Problem(_wall(clock, tracked.missed_since), what)
-    users = {
-        feed_of(Key(Kind.SUBSCRIPTION, "", user, slot)): user
-        for user, each in state.users.items()
-        for slot in range(len(each.slots))
-    }
+    users = _users_of_feeds(state)
     for feed, failing in subscriptions.failing.items():
         if feed in users and failing.failures:
             what = f"{feed} could not be fetched, and is subscribed anew: {failing.error}"
@@ -133,6 +135,15 @@ def problems(
         what = f"{stale} {whose} last known state may no longer be true"
         since = _stale_since(store)
         yield Problem(since.wall if since is not None else clock.now(), what)
+
+
+def _users_of_feeds(state: State) -> dict[str, str]:
+    """The end user of each feed that is wanted."""
+    return {
+        feed_of(Key(Kind.SUBSCRIPTION, "", user, slot)): user
+        for user, each in state.users.items()
+        for slot in range(len(each.slots))
+    }
 
 
 def _counted(number: int, thing: str) -> str:
@@ -171,13 +182,15 @@ def _sessions(state: State, clock: Clock) -> Iterator[SessionStatus]:
             user, kind = key.user, SessionKind.END_USER
         else:
             continue
-        yield SessionStatus(key.node, user, kind, str(resource.phase), _wall(clock, resource.since), _error(resource))
+        since, usable = _wall(clock, resource.since), resource.phase in USABLE
+        yield SessionStatus(key.node, user, kind, str(resource.phase), since, _error(resource), usable)
 
 
 def _endpoints(state: State, clock: Clock) -> Iterator[EndpointStatus]:
     for key, resource in sorted(state.resources.items()):
         if key.kind is Kind.ENDPOINT:
-            yield EndpointStatus(key.node, resource.id, str(resource.phase), _expiry(clock, resource), _error(resource))
+            expiry, usable = _expiry(clock, resource), resource.phase in USABLE
+            yield EndpointStatus(key.node, resource.id, str(resource.phase), expiry, _error(resource), usable)
 
 
 def _subscriptions(state: State, subscriptions: Subscriptions, clock: Clock) -> Iterator[SubscriptionStatus]:
@@ -197,6 +210,8 @@ def _subscriptions(state: State, subscriptions: Subscriptions, clock: Clock) -> 
             last_error=_error(resource) or _last_error(tracked),
             notifications=tracked.notifications if tracked else 0,
             fetches=tracked.fetches if tracked else 0,
+            feed=feed_of(key),
+            usable=resource.phase in USABLE,
         )
 
 

@@ -12,6 +12,7 @@ from pws_soap.lifecycle import Key
 from pws_soap.models import Presence, Secret, Session, same_contact
 from service.core.clock import Moment
 from service.sync.inbox import SubscriptionRef
+from service.sync.notification_lag import NotificationLag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ class TrackedSubscription:
     polls_failing_since: float = 0.0
     announced: bool = True
     """Whether a notification came since the last fetch began."""
+    lag: NotificationLag = field(default_factory=NotificationLag)
     last_notification: Moment | None = None
     last_fetch: Moment | None = None
     last_error: str | None = None
@@ -204,6 +206,8 @@ class Subscriptions:
         self._tracked: dict[Key, TrackedSubscription] = {}
         self._turn = 0
         self.counters = FetcherCounters()
+        self.lags: dict[str, NotificationLag] = {}
+        """By feed, whatever its subscription is now."""
         self.failing: dict[str, FailingFeed] = {}
         """By feed, until it is subscribed anew."""
         self.in_flight: Counter[FetchTarget] = Counter()

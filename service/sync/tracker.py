@@ -8,6 +8,8 @@ from pws_soap.lifecycle import Key
 from pws_soap.models import same_contact
 from service.core.callback_url import token_of
 from service.core.clock import Moment
+from service.core.meter import NotificationOutcome
+from service.core.tracing import current_trace
 from service.sync.fetch_context import FetchContext
 from service.sync.inbox import SubscriptionRef
 from service.sync.silence import Silence
@@ -28,6 +30,7 @@ class SubscriptionTracker:
         self._settings, self._subscriptions, self._driver = context.settings, context.subscriptions, context.driver
         self._store, self._inbox, self._clock = context.store, context.inbox, context.clock
         self._silence = silence
+        self._meter = context.meter
         self._random = random.Random()  # noqa: S311  # spreads sweeps, guards nothing
 
     def sync(self) -> None:
@@ -55,15 +58,20 @@ class SubscriptionTracker:
     def notified(self, id: int, node: str) -> None:  # noqa: A002  # the notification's own word
         """A notification came."""
         moment = Moment.of(self._clock)
-        self._inbox.mark(id, node)
+        known = self._inbox.mark(id, node, current_trace())
+        outcome = NotificationOutcome.COALESCED if known else NotificationOutcome.UNKNOWN
         for tracked in self._subscriptions:
             if tracked.ref.id == id and node in {"", tracked.ref.node}:
+                if not tracked.announced:
+                    outcome = NotificationOutcome.TAKEN
                 tracked.announced = True
+                tracked.lag.came(moment.monotonic)
                 tracked.last_notification = moment
                 tracked.notifications += 1
                 self._silence.broken(tracked)
                 if not tracked.fetch_failures:
                     tracked.fetch_due = min(tracked.fetch_due, moment.monotonic + tracked.interval)
+        self._meter.notification_came(outcome)
         self._subscriptions.wake()
 
     def _open(self, key: Key, subscription: LiveSubscription) -> None:
@@ -83,6 +91,7 @@ class SubscriptionTracker:
         if failing is not None:
             tracked.fetch_failures, tracked.failing_since, tracked.last_error = failing[:3]
             tracked.poll_failures, tracked.polls_failing_since, tracked.poll_error, tracked.poll_due = failing[3:]
+        tracked.lag = self._subscriptions.lags.setdefault(tracked.feed, tracked.lag)
         self._subscriptions.add(tracked)
         self._inbox.known(tracked.ref, dirty=True)
         self._store.limit(tracked.feed, None)
@@ -95,6 +104,7 @@ class SubscriptionTracker:
     def _close(self, tracked: TrackedSubscription) -> None:
         was_newest = self._subscriptions.is_newest(tracked)
         self._subscriptions.remove(tracked)
+        tracked.lag.fetch_failed()
         if tracked.fetch_failures or tracked.poll_failures:
             self._subscriptions.failing[tracked.feed] = FailingFeed(
                 tracked.fetch_failures,
@@ -114,7 +124,7 @@ class SubscriptionTracker:
             self._store.doubt(tracked.feed, why)
             for other in self._subscriptions:
                 if other.feed == tracked.feed:  # it is the newest now: one fetch, and it is sure again
-                    self._inbox.mark(other.ref.id, other.ref.node)
+                    self._inbox.mark(other.ref.id, other.ref.node, current_trace())
         for waiter in tracked.waiters:
             if not waiter.done():
                 waiter.set_exception(SubscriptionGone(LOST_MEANWHILE))

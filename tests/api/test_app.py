@@ -131,6 +131,7 @@ async def test_the_description_is_openapi_31_and_complete() -> None:
         "/v1",
         "/livez",
         "/readyz",
+        "/metrics",
         "/v1/presence",
         "/v1/presence/{contact}",
         "/v1/presence/{contact}/history",

@@ -7,9 +7,10 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from pws_soap.models import PresenceState
 from service.access.authentication import AccessRules
@@ -204,5 +205,12 @@ def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
     return answer.status, list(answer.headers.items()), answer.body
 
 
-Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-test_the_lane_claims_as_the_routes_do = Histories.TestCase
+def test_the_lane_claims_as_the_routes_do() -> None:
+    """After any of some histories."""
+    run_state_machine_as_test(Histories, settings=settings(max_examples=20, stateful_step_count=25, deadline=None))
+
+
+@pytest.mark.long(ci=True)
+def test_the_lane_claims_as_the_routes_do_after_more_histories() -> None:
+    """Others, and more of them."""
+    run_state_machine_as_test(Histories, settings=settings(max_examples=60, stateful_step_count=25, deadline=None))

@@ -387,6 +387,7 @@ async def test_a_client_that_takes_nothing_is_given_up(caplog: pytest.LogCapture
         assert slots.taken == 0
         client.forget()
     assert "has read nothing for 60 seconds" in caplog.text
+    assert made.counted("pws_slow_clients_total", effect="ended") == 1
 
 
 async def test_a_client_that_reads_now_and_then_is_not_given_up() -> None:
@@ -447,6 +448,7 @@ async def test_a_client_that_was_held_up_gets_the_last_event_of_each_contact() -
         numbers = [int(event.data["reason"]) for event in events if event.name == "noted"]
         assert numbers == list(range(LAG - MOST_NOTICES, LAG))
         await client.silence()
+        assert made.counted("pws_slow_clients_total", effect="coalesced") == 1
         shake(made, 2)
         assert len(await client.take(8)) == 8
         board = Board()
@@ -541,6 +543,7 @@ async def test_one_that_falls_out_of_the_buffer_starts_over() -> None:
         change, snapshot = await client.take(2)
         assert change.name == "change"
         assert snapshot.data["reason"] == "behind"
+        assert made.counted("pws_slow_clients_total", effect="restarted") == 1
         assert {each["contact"]: {**each, "as_of": None} for each in snapshot.data["contacts"]} == await queried(made)
         shake(made, 1)
         assert len(await client.take(4)) == 4

@@ -15,7 +15,7 @@ from service.access.rate_limit import RateLimiter
 from service.api.app import Program
 from service.api.etags import Representation
 from service.api.hot_lane import HotLane
-from service.api.kept_answers import KeptAnswers
+from service.api.kept_answers import LARGE, KeptAnswers
 from service.core.claims.model import ClaimRequest, Person
 from service.core.clock import ManualClock
 from service.core.presence.cursors import MAX_AGE
@@ -271,7 +271,25 @@ def test_the_bytes_of_what_is_kept_are_bounded() -> None:
         assert kept.bytes <= 10_000
     assert len(kept) > 1
     keep(kept, "/whole", 20_000)
+    keep(kept, "/whole", 20_000)
     assert (len(kept), kept.bytes) == (0, 0), "what alone is too large is not kept"
+
+
+def test_a_large_answer_is_kept_once_it_is_asked_for_again() -> None:
+    """Also when others were asked for in between; a walk through all pages keeps none of them."""
+    kept = KeptAnswers(filled(BareService()).core, most=2)
+    for path in ("/a", "/b"):
+        keep(kept, path, LARGE)
+    assert len(kept) == 0
+    keep(kept, "/a", LARGE)
+    assert [path for path in ("/a", "/b") if kept.find(path, b"", ANYBODY)] == ["/a"]
+
+
+def test_what_was_asked_for_once_is_remembered_within_bounds() -> None:
+    kept = KeptAnswers(filled(BareService()).core, most=2)
+    for path in ("/a", "/b", "/c", "/a"):
+        keep(kept, path, LARGE)
+    assert len(kept) == 0, "forgotten meanwhile"
 
 
 def test_an_answer_that_took_too_long_is_not_kept() -> None:

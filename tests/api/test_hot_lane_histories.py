@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from pws_soap.models import PresenceState
 from service.access.authentication import AccessRules
@@ -286,5 +287,12 @@ def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
     return answer.status, list(answer.headers.items()), answer.body
 
 
-Histories.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
-test_the_lane_says_what_the_routes_say = Histories.TestCase
+def test_the_lane_says_what_the_routes_say() -> None:
+    """After any of some histories."""
+    run_state_machine_as_test(Histories, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))
+
+
+@pytest.mark.long(ci=True)
+def test_the_lane_says_what_the_routes_say_after_more_histories() -> None:
+    """Others, and more of them."""
+    run_state_machine_as_test(Histories, settings=settings(max_examples=100, stateful_step_count=25, deadline=None))

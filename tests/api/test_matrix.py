@@ -27,7 +27,7 @@ OPEN_BESIDE: Final = {"/dashboard/{name}", "/pws/{secret}", "/pws/{secret}/{node
 """All that needs no key."""
 STREAMS: Final = {"/v1/events"}
 """What does not end when all is well; the tests of streams look into it."""
-PAGE: Final = ("/v1", "/livez", "/readyz")
+PAGE: Final = ("/v1", "/livez", "/readyz", "/metrics")
 """What overlooks query parameters."""
 
 
@@ -49,7 +49,7 @@ class Operation:
 
     @property
     def is_guarded(self) -> bool:
-        return self.path.startswith("/v1/")
+        return self.path.startswith("/v1/") or self.path == "/metrics"
 
 
 def description() -> dict[str, Any]:  # plain JSON
@@ -121,7 +121,7 @@ def test_each_route_of_the_api_dependencies_a_scope_and_the_open_ones_are_known(
     for context in iter_route_contexts(office.app.routes):
         route: BaseRoute = context.original_route
         path = str(context.path if not isinstance(route, Mount) else route.path)
-        if isinstance(route, APIRoute) and path.startswith("/v1/"):
+        if isinstance(route, APIRoute) and (path.startswith("/v1/") or path == "/metrics"):
             dependant = getattr(context, "dependant", None) or route.dependant
             assert checks & {each.call for each in dependant.dependencies}, f"{context.methods} {path} needs no scope"
         else:
@@ -133,7 +133,7 @@ def test_the_description_says_who_may() -> None:
     """Each guarded operation names its scope and its refusals; no other does."""
     for operation in ALL:
         described = description_of(operation)
-        assert (operation.scope in {"read", "claim", "admin"}) == operation.is_guarded, str(operation)
+        assert (operation.scope in {"read", "claim", "admin", "metrics"}) == operation.is_guarded, str(operation)
         assert ("security" in described) == operation.is_guarded
         refusals = {"401", "403", "429"} & set(described["responses"])
         assert refusals == ({"401", "403", "429"} if operation.is_guarded else set())
@@ -152,7 +152,7 @@ async def test_where_no_key_is_needed_the_description_says_so() -> None:
     assert {"bearer", "header"} == set(document["components"]["securitySchemes"])
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            assert ({} in operation.get("security", [])) == path.startswith("/v1/")
+            assert ({} in operation.get("security", [])) == (path.startswith("/v1/") or path == "/metrics")
 
 
 async def test_the_description_follows_the_rules() -> None:
@@ -198,7 +198,7 @@ async def test_with_a_wrong_key(operation: Operation, headers: dict[str, str]) -
 
 @every_guarded
 async def test_with_a_key_that_lacks_the_scope(office: BareService, operation: Operation) -> None:
-    for name in {"reader": "read", "claimer": "claim", "admin": "admin"}:
+    for name in {"reader": "read", "claimer": "claim", "admin": "admin", "scraper": "metrics"}:
         if operation.scope not in PEOPLE[name].scopes:
             answer = await ask(office, operation, headers=bearer(name))
             assert (answer.status, answer.json()["type"]) == (403, "/problems/not-allowed")
@@ -208,7 +208,7 @@ async def test_with_a_key_that_lacks_the_scope(office: BareService, operation: O
 @pytest.mark.parametrize("operation", [each for each in GUARDED if each.path not in STREAMS], ids=str)
 async def test_with_a_key_limited_to_another_group(office: BareService, operation: Operation) -> None:
     """Ann is of support, the key sees sales: it is as if there were no ann, and nothing of the office is told."""
-    if operation.scope == "admin":
+    if operation.scope in {"admin", "metrics"}:
         assert (await ask(office, operation, headers=bearer("sales"))).status == 403
         return
     answer = await ask(office, operation, headers=bearer("sales"))
@@ -338,7 +338,7 @@ async def test_with_slashes_and_escapes_around_it(office: BareService, operation
     for target in (
         f"/{plain}",
         f"//{plain}",
-        plain.replace("/v1", "/V1"),
+        plain.replace("/v1", "/V1").replace("/metrics", "/Metrics"),
         f"/.{plain}",
         f"/x/..{plain}",
         f"/%2e{plain}",

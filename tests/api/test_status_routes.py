@@ -6,6 +6,7 @@ import pytest
 
 from pws_soap.models import SessionKind
 from service.core.engine import (
+    CanaryStatus,
     EndpointStatus,
     EngineState,
     HealthProblem,
@@ -45,6 +46,7 @@ async def test_status_shows_everything_that_lives() -> None:
         (EndpointStatus("imp1", 1, "live", T),),
         (SubscriptionStatus("imp1", "dispatcher", 2, "live", 1, T, T, T, None, 7, 8),),
         NotificationCounters(7, 1, 2),
+        canary=CanaryStatus("pws-canary", "pws-canary@example.com", 300, "late", T, 1.5, T, "no answer said BUSY"),
     )
     body = (await office.get("/v1/status")).json()
     assert body == {
@@ -88,6 +90,16 @@ async def test_status_shows_everything_that_lives() -> None:
             "unattributed": 0,
         },
         "store": {"contacts": 1, "read": 0, "revision": 1, "strangers": 0, "contested": 0, "unreadable": 0},
+        "canary": {
+            "end_user": "pws-canary",
+            "contact": "pws-canary@example.com",
+            "interval": 300.0,
+            "outcome": "late",
+            "at": SHOWN,
+            "seconds": 1.5,
+            "last_seen_at": SHOWN,
+            "last_error": "no answer said BUSY",
+        },
         "version": "1.2.3",
         "now": SHOWN,
     }

@@ -792,6 +792,61 @@ def test_mistakes_in_a_rule_are_told_with_their_key(write: Write, line: str, key
     assert set(problems(write(f"{BASE}\n[groups.support]\n{line}\n"))) == {f"groups.support.{key}"}
 
 
+# The canary
+
+CANARY = """
+[canary]
+end_user = "{end_user}"
+contact = "canary@example.com"
+[[watch]]
+end_user = "observer"
+contacts = [{watched}]
+[groups.support]
+contacts = [{group}]
+"""
+
+
+def canary(end_user: str = "canary", watched: str = "canary@example.com", group: str = "joe@example.com") -> str:
+    """A configuration with a canary."""
+    return BASE + CANARY.format(end_user=end_user, watched=f'"{watched}"', group=f'"{group}"')
+
+
+def test_a_canary_is_watched_and_has_a_session_of_its_own(write: Write) -> None:
+    config = load(write(canary()), {})
+    assert (config.canary.end_user, config.canary.contact, config.canary.interval) == (
+        "canary",
+        "canary@example.com",
+        300.0,
+    )
+    assert load(write(BASE), {}).canary.end_user is None
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "expected"),
+    [
+        (canary(end_user="dispatcher"), "canary.end_user", "an end user of its own"),
+        (canary(end_user="observer"), "canary.end_user", "an end user of its own"),
+        (canary(end_user="pwsapp"), "canary.end_user", "an end user of its own"),
+        (canary(watched="rita@example.com"), "canary.contact", "a contact that is watched"),
+        (canary(group="sip:Canary@example.com"), "canary.contact", "a contact of no group"),
+        (BASE + '[canary]\nend_user = "canary"', "canary.contact", "both end_user and contact"),
+        (BASE + '[canary]\ncontact = "canary@example.com"', "canary.end_user", "both end_user and contact"),
+    ],
+    ids=[
+        "of a block",
+        "of another block",
+        "the application's",
+        "not watched",
+        "of a group",
+        "no contact",
+        "no end user",
+    ],
+)
+def test_a_canary_that_would_do_harm_is_a_mistake(write: Write, text: str, key: str, expected: str) -> None:
+    """It would share a session with what is fetched, measure nothing, or be given a call."""
+    assert {name: problem.expected for name, problem in problems(write(text)).items()} == {key: expected}
+
+
 # Files
 
 

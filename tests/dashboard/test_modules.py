@@ -17,6 +17,7 @@ STREAM = (
 )
 
 
+@pytest.mark.long(ci=True)
 async def test_the_parser_reads_the_same_however_the_bytes_come(opened: Opener) -> None:
     """Whole, cut at every place, and letter by letter."""
     async with served(small_office()) as it:

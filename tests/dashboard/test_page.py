@@ -151,6 +151,7 @@ async def test_names_and_notes_of_strangers_are_text(opened: Opener) -> None:
         assert await page.evaluate("window.caught") is None
 
 
+@pytest.mark.long(ci=True)
 async def test_the_page_is_not_sure_while_it_is_not_connected_and_survives_a_restart(opened: Opener) -> None:
     """Nothing is shown as live meanwhile; the service that comes back knows other things, and those are shown."""
     async with served(small_office()) as it:
@@ -303,7 +304,7 @@ async def test_an_engine_that_does_not_answer_the_status_spoils_nothing(opened: 
     """The board lives of the stream alone."""
 
     class Broken(FakeEngine):
-        def status(self) -> Status:
+        def status(self, *, problems: bool = True) -> Status:
             raise RuntimeError("no status")
 
     async with served(small_office(engine=Broken())) as it:

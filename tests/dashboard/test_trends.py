@@ -96,6 +96,7 @@ async def test_a_group_has_its_own_picture_and_a_small_one_none(opened: Opener) 
         await expect(page.locator("#trends .most")).to_have_text("4")
 
 
+@pytest.mark.long(ci=True)
 async def test_it_goes_on_with_the_next_sample(opened: Opener) -> None:
     """Without anybody's doing."""
     made = office()
@@ -108,6 +109,7 @@ async def test_it_goes_on_with_the_next_sample(opened: Opener) -> None:
         await expect(page.locator("#trends .legend li").first).to_have_text("free 2")
 
 
+@pytest.mark.long(ci=True)
 async def test_a_key_without_details_sees_who_is_free_and_no_more(opened: Opener) -> None:
     """Neither calls nor states, also not in numbers."""
     brief = Principal("brief", frozenset({Scope.READ}), details=False)

@@ -79,11 +79,12 @@ class Site:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ask(self, method: str, target: str, body: object = None) -> Answer:
-        """One request on a connection of its own."""
+    def ask(self, method: str, target: str, body: object = None, *, key: str | None = None) -> Answer:
+        """One request on a connection of its own, with an API key or without."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             headers = {"Content-Type": "application/json"} if body is not None else {}
+            headers |= {"Authorization": f"Bearer {key}"} if key is not None else {}
             content = json.dumps(body).encode() if body is not None else None
             connection.request(method, target, content, headers)
             reply = connection.getresponse()

@@ -17,6 +17,7 @@ def contacts(service: Service) -> list[str]:
     return sorted(each["contact"] for each in service.site.get("/v1/presence").json["contacts"])
 
 
+@pytest.mark.long(ci=True)
 def test_contacts_are_added_and_removed_over_http(server: Server, tmp_path: Path) -> None:
     site = configure(tmp_path, server.port, watch='contacts = ["ann@example.com"]')
     with Service(tmp_path, site) as service:

@@ -66,6 +66,7 @@ def test_the_file_that_remembers_holds_nodes_and_no_secret(server: Server, tmp_p
         assert service.stop() == 0
 
 
+@pytest.mark.long(ci=True)
 def test_stopping_is_bounded_when_the_server_hangs(server: Server, tmp_path: Path) -> None:
     """What could not be removed then is removed by the next start."""
     site = configure(tmp_path, server.port, lifecycle="stop_timeout = 1")

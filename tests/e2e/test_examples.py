@@ -39,6 +39,7 @@ def says(program: Running, *lines: str) -> None:
     eventually(as_expected)
 
 
+@pytest.mark.long(ci=True)
 def test_who_is_free_follows_a_group_through_a_restart_of_the_service(server: Server, tmp_path: Path) -> None:
     """Each change; not sure while there is no service; afterwards who is free then, and not who was before."""
     site = configure(tmp_path, server.port)

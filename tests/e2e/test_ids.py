@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.processes import PATIENCE, Running, Site, eventually
 from tests.e2e.simulated import Server, Service, configure
 
@@ -47,6 +49,7 @@ def first_event(site: Site, last_id: int | None = None) -> tuple[str, int, dict[
         connection.close()
 
 
+@pytest.mark.long(ci=True)
 def test_ids_ascend_when_the_clock_was_set_back(server: Server, tmp_path: Path) -> None:
     """Killed without a chance to write anything; the client of the old run is told that it cannot resume."""
     site = configure(tmp_path, server.port)

@@ -126,6 +126,7 @@ def test_a_configuration_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
         assert "there is no configuration file pws.toml" in error_of(service)
 
 
+@pytest.mark.long(ci=True)
 def test_a_second_service_with_the_same_state_file_does_not_start(server: Server, tmp_path: Path) -> None:
     """It would take the first one's sessions away; a killed one is in nobody's way."""
     site = configure(tmp_path, server.port)

@@ -62,6 +62,7 @@ def test_the_same_with_a_pinned_certificate_that_is_signed_by_itself(
             follow_a_change(server, service)
 
 
+@pytest.mark.long(ci=True)
 def test_basic_presence_over_soap_1_2_with_the_live_wsdl(server: Server, tmp_path: Path) -> None:
     """The other way through every choice of the configuration."""
     site = configure(

@@ -90,7 +90,9 @@ def terminal(shell: str, directory: Path) -> Iterator[Terminal]:
         opened.close()
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "shell", ["bash", *(pytest.param(each, marks=pytest.mark.long(ci=True)) for each in SHELLS if each != "bash")]
+)
 def test_a_shell_completes_commands_and_the_names_of_a_running_service(
     shell: str, server: Server, tmp_path: Path
 ) -> None:

@@ -270,6 +270,7 @@ def stream_of(site: Site, last_id: str | None = None, *, service: Service | None
         connection.close()
 
 
+@pytest.mark.long(ci=True)
 def test_a_stop_lets_go_of_streams_and_a_restart_knows_that_an_id_is_not_its_own(
     server: Server, tmp_path: Path
 ) -> None:

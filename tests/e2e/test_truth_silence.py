@@ -99,6 +99,7 @@ def has_missed(story: Story, number: int) -> None:
     assert story.reading("missed_notifications") == number
 
 
+@pytest.mark.long(ci=True)
 def test_a_callback_that_nothing_reaches_is_told_with_what_to_look_at(deaf: Story) -> None:
     """Contacts are live meanwhile, but the whole is degraded."""
     problem = eventually(lambda: not_notified(deaf))
@@ -116,6 +117,7 @@ def not_notified(story: Story) -> str:
     return str(found["what"])
 
 
+@pytest.mark.long(ci=True)
 def test_a_problem_with_notifications_ends_with_the_first_that_comes(dropped: Story) -> None:
     """They were dropped from the start, and are not any more."""
     story = dropped

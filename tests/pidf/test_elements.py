@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
+from pws_soap.contact import bare_contact, is_contact
 from pws_soap.pidf import read_document
 from pws_soap.pidf.elements import contact_of, local_name, moment, priority_of
 from pws_soap.pidf.model import MAX_TEXT, MAX_UNKNOWN
@@ -65,6 +68,19 @@ def test_priorities(text: str, value: float | None) -> None:
 def test_contacts(uri: str | None, contact: str | None) -> None:
     """user@domain, or nothing."""
     assert contact_of(uri) == contact
+
+
+@given(
+    st.sampled_from(["", "sip:", "pres:", "SIP:", "sip:sip:", "sips:", " "]),
+    st.text("aB1._~!$*+=-@:;%?&'/\n\u00e4", max_size=12) | st.just("a" * 64),
+    st.text("aB1._-@:;%\n\u00e4", max_size=12) | st.sampled_from(["b" * 254, "b" * 255, "b" * 256, "b" * 400]),
+)
+@settings(max_examples=500, deadline=None)
+def test_a_usual_contact_is_what_any_is(scheme: str, user: str, host: str) -> None:
+    """It is known by its form; what it comes to is decided in `contact`."""
+    uri = f"{scheme}{user}@{host}"
+    bare = bare_contact(uri)
+    assert contact_of(uri) == (bare if len(uri) <= MAX_TEXT and is_contact(bare) else None)
 
 
 def test_local_names() -> None:

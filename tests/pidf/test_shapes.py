@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +15,8 @@ from lxml import etree
 from msgspec.structs import astuple
 
 from pws_soap.models import Presence
-from pws_soap.pidf import PidfError, read_document, shapes, to_presence
+from pws_soap.pidf import KeptReadings, PidfError, read_document, shapes, to_presence
+from pws_soap.pidf.source import DocumentParser
 
 NOW = datetime(2026, 5, 30, 12, tzinfo=UTC)
 CORPUS = sorted((Path(__file__).parent.parent / "data" / "pidf").glob("*.xml"))
@@ -140,21 +144,106 @@ ODD = st.sampled_from(
 )
 
 
-@given(
-    st.lists(ODD, min_size=1, max_size=3), st.integers(0, 2), st.lists(VALUE | st.just("en"), min_size=6, max_size=6)
-)
-@settings(max_examples=600, deadline=None)
-def test_wherever_the_values_stand_the_meaning_is_the_same(odd: list[str], place: int, texts: list[str]) -> None:
-    """Also where a value is a part of another text, of a word, or of an attribute."""
+def with_odd_parts(odd: list[str], place: int, texts: list[str]) -> list[bytes]:
+    """Two documents that differ in some values at most."""
     marks = ("<person", "<display-name", "</tuple>")
     documents = []
     for words in (texts[:3], texts[3:]):
         inside = "".join(each.format(word) for each, word in zip(odd, words, strict=False))
         text = USUAL.format(*WORDS).replace(marks[place], inside + marks[place], 1)
         documents.append(text.encode("utf-8", "surrogatepass"))
+    return documents
+
+
+@given(
+    st.lists(ODD, min_size=1, max_size=3), st.integers(0, 2), st.lists(VALUE | st.just("en"), min_size=6, max_size=6)
+)
+@settings(max_examples=600, deadline=None)
+def test_wherever_the_values_stand_the_meaning_is_the_same(odd: list[str], place: int, texts: list[str]) -> None:
+    """Also where a value is a part of another text, of a word, or of an attribute."""
+    documents = with_odd_parts(odd, place, texts)
     _, presence = by_shape(*documents)
     if presence is not None:
         assert values(presence) == values(plainly(documents[1]))
+
+
+# In escapes
+
+
+QUOTES = st.sampled_from([{}, {'"': "&quot;"}, {'"': "&quot;", "'": "&apos;"}, {"'": "&#39;"}])
+
+
+def escaped_reader(first: bytes, quotes: dict[str, str]) -> Callable[[bytes], Presence | None]:
+    """Reads documents in escapes, by what it has learned from the first."""
+    kept, source, numbers = KeptReadings(), DocumentParser(), count()
+
+    def read(document: bytes) -> Presence | None:
+        text = escape(document.decode("utf-8", "surrogatepass"), quotes).encode("utf-8", "surrogatepass")
+        return kept.presence(source, text, b"%d" % next(numbers), NOW, in_text=True, escaped=True)
+
+    for _ in range(3):  # it is met, it is learned, it is known in escapes
+        read(first)
+    return read
+
+
+@given(st.tuples(*[VALUE] * 5), QUOTES)
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_values_are_the_meaning_in_escapes_is_the_same(
+    words: tuple[str, ...], quotes: dict[str, str]
+) -> None:
+    """A usual document after this one, and this one after a usual one."""
+    document = USUAL.format(*words).encode("utf-8", "surrogatepass")
+    for one, other in ((document, usual(*WORDS)), (usual(*WORDS), document)):
+        presence = escaped_reader(one, quotes)(other)
+        if presence is not None and presence.problem is None:
+            assert values(presence) == values(plainly(other))
+        elif presence is not None:
+            assert plainly(other) is None
+
+
+@given(
+    st.lists(ODD, min_size=1, max_size=3),
+    st.integers(0, 2),
+    st.lists(VALUE | st.just("en"), min_size=6, max_size=6),
+    QUOTES,
+)
+@settings(max_examples=400, deadline=None)
+def test_wherever_the_values_stand_the_meaning_in_escapes_is_the_same(
+    odd: list[str], place: int, texts: list[str], quotes: dict[str, str]
+) -> None:
+    """Also where a value is a part of another text, of a word, or of an attribute."""
+    one, other = with_odd_parts(odd, place, texts)
+    presence = escaped_reader(one, quotes)(other)
+    if presence is not None and presence.problem is None:
+        assert values(presence) == values(plainly(other))
+
+
+@pytest.mark.parametrize("quotes", [{}, {'"': "&quot;"}])
+@pytest.mark.parametrize("before", ["", "\n  "])
+def test_a_document_in_escapes_is_read_by_its_shape_as_it_is(
+    quotes: dict[str, str], before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its escapes are not undone first."""
+    read = escaped_reader(before.encode() + usual(*WORDS), quotes)
+    monkeypatch.setattr(DocumentParser, "unescaped", lambda *_: pytest.fail("the escapes were undone"))
+    presence = read(
+        before.encode() + usual("ben", "a &lt; b", "B. O&quot;Neil", " SEP01 ", "2026-05-30T13:00:00+02:00")
+    )
+    assert presence is not None
+    assert (presence.contact, presence.note, presence.display_name) == ("ben@example.com", "a < b", 'B. O"Neil')
+
+
+def test_a_shape_in_escapes_that_is_another_without_them_is_none() -> None:
+    """Where an escape is not one of the five, only a parser knows what it stands for."""
+    known = shapes.KnownShapes()
+    for written, is_known in ((escape(USUAL), True), (escape(USUAL).replace("busy", "bus&#121;"), False)):
+        in_escapes = shapes.divided(written.format(*WORDS).encode(), escaped=True)
+        plain = shapes.divided(usual(*WORDS))
+        assert in_escapes is not None
+        assert plain is not None
+        known.put_escaped(in_escapes, plain)
+        assert (known.without_escapes(in_escapes[0]) == plain[0]) is is_known
+        assert (known.without_escapes(in_escapes[0]) is None) is not is_known
 
 
 def test_a_text_behind_an_empty_element_is_no_value() -> None:
@@ -186,7 +275,9 @@ def test_only_so_many_shapes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
         known.put(key, None, in_text=False)
         assert not known.is_to_learn(key, in_text=False)
         assert known.get(key, in_text=True) is None
+        known.put_escaped((key, []), (key, []))
         assert len(known._known) <= 3
+        assert len(known._escaped) <= 3
         assert len(known._met) <= 3
 
 

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from pws_soap.server.http.protocol import MAX_HEAD
+from pws_soap.http_protocol import MAX_HEAD
 from service.runtime.http_protocol import LimitedHttpConnection
 from tests.support.listeners import apart, running
 

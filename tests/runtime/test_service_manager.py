@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from service.core.clock import ManualClock
-from service.runtime.service_manager import STATUS_INTERVAL, ServiceManager
+from service.core.engine import EngineState, HealthProblem, Status
+from service.runtime.service_manager import STATUS_INTERVAL, ServiceManager, in_a_line
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd, and abstract sockets, are Linux's")
 
@@ -153,6 +154,15 @@ async def test_the_status_is_told_when_it_changes(manager_socket: Socket, caplog
         assert manager_socket.told() == [["STATUS=degraded"]]
     finally:
         informing.cancel()
+
+
+def test_the_status_names_nobody() -> None:
+    """Whoever has a shell on the machine may read it: the problems are counted, and may be read with a key."""
+    problem = HealthProblem(0.0, "ann@example.com is wrong")
+    assert in_a_line(Status(EngineState.LIVE)) == "live"
+    one, two = (in_a_line(Status(EngineState.DOWN, (problem,) * count)) for count in (1, 2))
+    assert one == "down; 1 problem, see /v1/status or pws doctor"
+    assert two == "down; 2 problems, see /v1/status or pws doctor"
 
 
 async def test_without_a_manager_nothing_is_sent_and_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:

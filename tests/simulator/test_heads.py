@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from pws_soap.http_protocol import MAX_HEAD
 from pws_soap.server.http.app import SoapApp
-from pws_soap.server.http.protocol import MAX_HEAD
 from pws_soap.simulator import Simulator, SimulatorServer
 from tests.support.soap_by_hand import ANN, PATH, envelope, login, request
 

@@ -46,8 +46,8 @@ def one_by_one(
         return None
     try:
         payload = codec.payload(envelope.parse(cut.rest), OPERATION)
-        read = replies.presences_of_cut(payload, cut, KeptReadings() if kept is None else kept, kind, now)
-        return [presence for some in read for presence in some]
+        reader = entries.EntryReader(cut, KeptReadings() if kept is None else kept, now)
+        return [presence for some in replies.presences_of_cut(payload, reader, kind) for presence in some]
     except (entries.NotCut, PwsError):
         return None
 

@@ -13,6 +13,8 @@ from service.core.presence.availability import Availability
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import PutReport, Source
 from service.core.wiring import Core
+from service.metrics.collector import Connections
+from service.metrics.exposition import Metrics
 from tests.support.asgi import Answer, call
 from tests.support.fake_engine import FakeEngine
 
@@ -41,7 +43,9 @@ class BareService:
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
-        self.core = Core.of(self.store, self.clock, BOUND, self.groups, self.availability)
+        self.metrics = Metrics(self.clock)
+        self.core = Core.of(self.store, self.clock, BOUND, self.groups, self.availability, meter=self.metrics.meter)
+        self.metrics.observe(self.engine, self.core, lambda: Connections(2, 1, 200), version="1.2.3", budget=20)
         self.app: Program = create_app(
             self.engine,
             self.core,
@@ -49,6 +53,7 @@ class BareService:
             root_path=self.root_path,
             version="1.2.3",
             authenticator=self.authenticator,
+            figures=self.metrics,
         )
 
     def watch(self, *contacts: str) -> None:
@@ -63,6 +68,10 @@ class BareService:
         if source is Source.SUBSCRIBED:
             self.store.confirm(FEED, reading)
         return report
+
+    def counted(self, name: str, **labels: str) -> float:
+        """What was counted so far under that name and those labels; 0 where nothing was."""
+        return self.metrics._registry.get_sample_value(name, labels) or 0.0
 
     async def get(self, target: str, **headers: str) -> Answer:
         """GET; `if_none_match="..."` sets that header."""

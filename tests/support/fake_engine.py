@@ -62,7 +62,7 @@ class FakeEngine:
         self.moves.append((node, end_user))
         return node
 
-    def status(self) -> Status:
+    def status(self, *, problems: bool = True) -> Status:
         return self.shown
 
     def ready(self) -> tuple[bool, str]:

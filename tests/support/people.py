@@ -16,12 +16,14 @@ from service.core.clock import ManualClock
 from tests.support.bare_service import AVAILABLE, BUSY, BareService, presence
 
 READ, CLAIM, ADMIN = principal.Scope.READ, principal.Scope.CLAIM, principal.Scope.ADMIN
+METRICS = principal.Scope.METRICS
 
 PEOPLE: Final = {
     "reader": Principal("reader", frozenset({READ})),
     "claimer": Principal("claimer", frozenset({CLAIM})),
     "admin": Principal("admin", frozenset({ADMIN})),
-    "root": Principal("root", frozenset({READ, CLAIM, ADMIN})),
+    "scraper": Principal("scraper", frozenset({METRICS})),
+    "root": Principal("root", frozenset({READ, CLAIM, ADMIN, METRICS})),
     "sales": Principal("sales", frozenset({READ, CLAIM}), groups=frozenset({"sales"})),
     "board": Principal("board", frozenset({READ, CLAIM}), details=False),
 }

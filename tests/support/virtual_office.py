@@ -21,6 +21,7 @@ from pws_soap.models import Presence, Secret
 from pws_soap.simulator import ConnectionAborted, NodeDown, Options, Simulator
 from pws_soap.simulator import State as Wire
 from pws_soap.transport import Reply
+from service.core.meter import NO_METER, Meter
 from service.core.presence.freshness import Level, assess, default_bound
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import PutReport, ReadingStart, Source
@@ -74,6 +75,7 @@ class VirtualOffice:
     heartbeat: float = 0.0
     rate: float = 50.0
     clock: LoopClock = field(default_factory=LoopClock)
+    meter: Meter = NO_METER
 
     def __post_init__(self) -> None:
         self.simulator = Simulator(
@@ -108,6 +110,7 @@ class VirtualOffice:
             clock=self.clock,
             file=StateFile(self.state_file),
             bound=BOUND,
+            meter=self.meter,
         )
         _check_attribution(self, self.engine)
         share = {user: self.contacts[number :: len(self.users)] for number, user in enumerate(self.users)}
@@ -133,7 +136,7 @@ class VirtualOffice:
     # The network between them
 
     def _connect(self, node: str) -> PwsClient:
-        transport = BudgetedTransport(MemoryTransport(self._post), RequestBudget(self.rate, self.clock))
+        transport = BudgetedTransport(MemoryTransport(self._post), RequestBudget(self.rate, self.clock), self.meter)
         return PwsClient(node, transport=transport, now=lambda: datetime.fromtimestamp(self.clock.now(), UTC))
 
     async def _post(self, sent: SentRequest) -> Reply | PwsError:

@@ -240,7 +240,7 @@ async def _greet(sent: SentRequest) -> Reply:
         ["login", "getSubscribedPresence", "getPolledPresence"],
         ["registerEndPoint", "getSubscribedPresence", "getPolledPresence"],
         ["subscribe", "getSubscribedPresence", "getPolledPresence"],
-        ["setPresence", "getPolledPresence"],
+        ["renewEndPoint", "setPresence"],
         ["logout", "getPolledPresence"],
     ],
 )

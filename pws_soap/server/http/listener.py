@@ -16,7 +16,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from pws_soap.server.http.protocol import BoundedHttpProtocol
+from pws_soap.http_protocol import BoundedHttpProtocol
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends RST at once
 

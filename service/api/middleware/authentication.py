@@ -1,8 +1,8 @@
 """Authentication, browser checks and rate limits, before any route sees a request.
 
-Below `/v1/` every request has a principal, even where a route forgets to ask for one. What holds no secret needs no
-key: the page, the description, `/v1` itself. The server's notifications and an orchestrator's probes are never
-refused here: they come under any host name, and as often as they like.
+Below `/v1/`, and for the figures, every request has a principal, even where a route forgets to ask for one. What holds
+no secret needs no key: the page, the description, `/v1` itself. The server's notifications and an orchestrator's probes
+are never refused here: they come under any host name, and as often as they like.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.access.authentication import Authenticator
 from service.access.errors import KeyRequired, RequestRefused
 from service.api import paths, problems
+from service.api.middleware.long_answers import AlreadyEnded
 from service.core.callback_url import ROOT
 
 _PROTECTED: Final = "/v1/"
@@ -23,8 +24,12 @@ _FREE: Final = frozenset({"/livez", "/readyz"})
 _REVOKED: Final = KeyRequired("The key was revoked meanwhile")
 
 
-class _Revoked(OSError):
-    """The key was revoked while its request went on. An OSError: for the route it is as if the client had gone."""
+def _is_protected(path: str) -> bool:
+    return path.startswith((_PROTECTED, f"{paths.METRICS}/")) or path == paths.METRICS
+
+
+class _Revoked(AlreadyEnded):
+    """The key was revoked while its request went on."""
 
 
 def _check_host(connection: HTTPConnection) -> None:
@@ -48,14 +53,14 @@ class AuthenticationMiddleware:
         connection = HTTPConnection(scope)
         try:
             _check_host(connection)
-            if path.startswith(_PROTECTED):
+            if _is_protected(path):
                 self._authenticator.authenticate(connection, scope["method"])
             else:
                 self._authenticator.check_browser(connection, scope["method"])
         except RequestRefused as refused:
             await problems.problem(refused, path, root)(scope, receive, send)
             return
-        if not path.startswith(_PROTECTED):
+        if not _is_protected(path):
             await self._app(scope, receive, send)
             return
 

@@ -77,7 +77,11 @@ class RequestLimits:
         except Exception:
             if begun:  # too late for an answer: the server breaks the connection off, so that nobody takes it for whole
                 raise
-            _log.exception("failed to answer %s %s", scope["method"], problems.shown_path(path))
+            _log.exception(
+                "failed to answer %(method)s %(path)s",
+                {"method": scope["method"], "path": problems.shown_path(path)},
+                extra={"event": "request.failed"},
+            )
             await problems.internal_error(path, root)(scope, receive, send_checked)
 
     def _too_large(self) -> HTTPException:

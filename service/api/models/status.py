@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from pws_soap.models import SessionKind
 from service.api.models.base import Time, View
 from service.core.engine import EngineState, NodeState, RefreshReport, Status
+from service.core.meter import CanaryOutcome
 from service.core.presence.records import StoreSummary
 
 
@@ -95,6 +96,19 @@ class StoreView(View):
     unreadable: int = Field(description="rich documents that could not be read")
 
 
+class CanaryView(View):
+    """An end user of its own whose presence is set anew now and then: how long a change takes to the answer."""
+
+    end_user: str
+    contact: str
+    interval: float = Field(description="seconds between two rounds")
+    outcome: CanaryOutcome | None = Field(description="of the last round; null before the first")
+    at: Time | None = Field(description="when that one ended")
+    seconds: float | None = Field(description="from change to answer, when it was last seen")
+    last_seen_at: Time | None
+    last_error: str | None = Field(description="of the last round")
+
+
 class StatusView(View):
     """How the service is doing, in words and numbers."""
 
@@ -109,6 +123,7 @@ class StatusView(View):
     notifications: NotificationsView | None = Field(description="this and the next two: null for a limited key")
     reading: ReadingView | None
     store: StoreView | None
+    canary: CanaryView | None = Field(description="null where there is none, and for a limited key")
     version: str
     now: Time
 
@@ -124,6 +139,7 @@ class StatusView(View):
             notifications=NotificationsView.model_validate(status.notifications),
             reading=ReadingView.model_validate(status.reading),
             store=StoreView.model_validate(store),
+            canary=CanaryView.model_validate(status.canary) if status.canary is not None else None,
             version=version,
             now=now,
         )
@@ -143,6 +159,7 @@ class StatusView(View):
             notifications=None,
             reading=None,
             store=None,
+            canary=None,
             version=version,
             now=now,
         )

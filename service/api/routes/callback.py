@@ -100,7 +100,11 @@ class Callback:
             return True
         shown = str(source) if source is not None else f"an unreadable X-Forwarded-For of {peer}"
         if is_ours and self._seldom.is_due(shown):
-            log.warning("refused a notification from %s, which callback.allow_from does not name", shown)
+            log.warning(
+                "refused a notification from %(source)s, which callback.allow_from does not name",
+                {"source": shown},
+                extra={"event": "notification.refused"},
+            )
         return False
 
 

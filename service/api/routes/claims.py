@@ -92,9 +92,11 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
         summary="Who is held",
         responses={200: {"model": ClaimListView, "description": "The claims that there are"}, **INVALID},
     )
-    async def every(who: Principal = reads) -> Response:
+    async def every(request: Request, who: Principal = reads) -> Response:
         """Claims end with the service: there are none from before `since`."""
-        return plain(endpoints.json.many(claim_service.leases(), since, who))
+        leases = [lease for lease in claim_service.leases() if endpoints.json.shows(lease, who)]
+        context.audit.look(request.scope, who, sum(len(lease.people) for lease in leases))
+        return plain(endpoints.json.many(leases, since, who))
 
     @routes.get(
         "/{id}",
@@ -108,7 +110,10 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
     ) -> Response:
         """404 when it has ended."""
         lease = endpoints.find(id, who)
-        return _no_such(request) if lease is None else plain(endpoints.json.one(lease, who))
+        if lease is None:
+            return _no_such(request)
+        context.audit.look(request.scope, who, len(lease.people))
+        return plain(endpoints.json.one(lease, who))
 
     @routes.post(
         "/{id}/renew",
@@ -126,7 +131,10 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
         if endpoints.find(id, who, to_change=True) is None:
             return _no_such(request)
         lease = claim_service.renew(id, seconds)
-        return _no_such(request) if lease is None else plain(endpoints.json.one(lease, who))
+        if lease is None:
+            return _no_such(request)
+        context.audit.renewed(request.scope, who, lease)
+        return plain(endpoints.json.one(lease, who))
 
     @routes.delete(
         "/{id}",
@@ -140,7 +148,7 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
         who: Principal = claims,
     ) -> Response:
         """For the client that made it, and for admins."""
-        return endpoints.release(id, who) or _no_such(request)
+        return endpoints.release(request.scope, id, who) or _no_such(request)
 
     return routes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import APIRouter, Body, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.responses import Response
 
@@ -62,27 +62,29 @@ def router(context: Context) -> APIRouter:
         responses={200: {"model": WatchedListView, "description": "All contacts, and through whom"}, **INVALID},
         dependencies=[Depends(no_query)],
     )
-    async def contacts(who: Principal = reader) -> Response:
+    async def contacts(request: Request, who: Principal = reader) -> Response:
         """`configured` tells those of the configuration from those that were added while the service runs.
 
         A key that is limited to groups sees their contacts only.
         """
-        body, _ = await in_turns(_listed(context, who), context.clock)
+        (body, shown), _ = await in_turns(_listed(context, who), context.clock)
+        context.audit.look(request.scope, who, shown)
         return plain(body)
 
     @routes.post(
         "/contacts",
         summary="Watch more contacts",
         responses={200: {"model": AddedView, "description": "Which of them are new"}, **TOO_LARGE, **INVALID},
-        dependencies=[admin, Depends(no_query)],
+        dependencies=[Depends(no_query)],
     )
-    async def add(body: Annotated[AddBody, Body()]) -> Response:
+    async def add(request: Request, body: Annotated[AddBody, Body()], who: Principal = admin) -> Response:
         """They are in every answer at once, with freshness `unknown` until the server has told of them."""
         asked = list(dict.fromkeys(body.contacts))
         try:
             added = context.engine.watch(asked, body.end_user)
         except NoSuchEndUser as error:
             raise InvalidParameters(WrongParameter("body", "end_user", _one_of(error.known))) from None
+        context.audit.changed(request.scope, who, added, end_user=body.end_user)
         await context.engine.followed()
         new = set(added)
         view = AddedView(added=list(added), known=[each for each in asked if each not in new])
@@ -93,13 +95,14 @@ def router(context: Context) -> APIRouter:
         summary="Watch a contact no longer",
         status_code=204,
         responses={**NOT_WATCHED, **INVALID},
-        dependencies=[admin, Depends(no_query)],
+        dependencies=[Depends(no_query)],
     )
-    async def remove(contact: ContactPath) -> Response:
+    async def remove(request: Request, contact: ContactPath, who: Principal = admin) -> Response:
         """It leaves every answer at once. One of the configuration is back when the service starts anew."""
         uri = path_contact(contact)
         if not context.engine.unwatch([uri]):
             raise ContactNotWatched([uri])
+        context.audit.changed(request.scope, who, [uri])
         await context.engine.followed()
         return Response(status_code=204)
 
@@ -108,23 +111,25 @@ def router(context: Context) -> APIRouter:
         summary="Watch several contacts no longer",
         status_code=204,
         responses={**NOT_WATCHED, **INVALID},
-        dependencies=[admin],
     )
-    async def remove_several(query: Annotated[RemoveQuery, Query()]) -> Response:
+    async def remove_several(
+        request: Request, query: Annotated[RemoveQuery, Query()], who: Principal = admin
+    ) -> Response:
         """All or none: one that is not watched makes it 404 and leaves the others."""
         await context.engine.followed()
         strangers = [each for each in query.contact if context.store.get(each) is None]
         if strangers:
             raise ContactNotWatched(strangers)
         context.engine.unwatch(query.contact)
+        context.audit.changed(request.scope, who, query.contact)
         await context.engine.followed()
         return Response(status_code=204)
 
     return routes
 
 
-def _listed(context: Context, who: Principal) -> Steps[bytes]:
-    """A `WatchedListView` of what `who` may see, made in steps: there may be very many contacts."""
+def _listed(context: Context, who: Principal) -> Steps[tuple[bytes, int]]:
+    """A `WatchedListView` of what `who` may see, and how many that are, made in steps: there may be very many."""
     visible: list[Watched] = []
     for part in slices(context.engine.watched()):
         visible += [each for each in part if context.reader.is_visible(same_contact(each.contact), who.groups)]
@@ -140,7 +145,7 @@ def _listed(context: Context, who: Principal) -> Steps[bytes]:
         ]
         written.append(_VIEWS.dump_json(views)[1:-1])
         yield
-    return b'{"contacts":[%b],"total":%d}' % (b",".join(written), len(ordered))
+    return b'{"contacts":[%b],"total":%d}' % (b",".join(written), len(ordered)), len(ordered)
 
 
 def _one_of(known: tuple[str, ...]) -> str:

@@ -100,8 +100,9 @@ def router(context: Context, keep_alive: float) -> APIRouter:
         """
         wanted = broadcast.shared(ViewKey(query.filter(who), who.details)).wanted
         view = SubscriberView(context.reader, context.store, context.json, frames, wanted, who)
-        subscriber = Subscriber(context.log, view, last_event_id or query.last_event_id or None)
-        slot = partial(context.authenticator.slots.take, context.authenticator.client(request, who))
-        return EventStream(subscriber, slot, broadcast, context.authenticator, context.clock, keep_alive)
+        subscriber = Subscriber(context.log, view, last_event_id or query.last_event_id or None, context.core.meter)
+        slot = partial(context.authenticator.slots.take, context.authenticator.client(request, who), stream=True)
+        audited = context.audit.stream(request.scope, who, view.most_shown, slot)
+        return EventStream(subscriber, audited, broadcast, context.authenticator, context.clock, keep_alive)
 
     return routes

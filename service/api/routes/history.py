@@ -68,6 +68,9 @@ def router(context: Context) -> APIRouter:
             transitions=[TransitionView.of(each) for each in past.transitions],
             complete=past.complete,
         )
-        return tagged(Representation(view.model_dump_json().encode()), Tags.of_request(request, who), context.log.last)
+        representation = Representation(view.model_dump_json().encode(), shown=1)
+        response = tagged(representation, Tags.of_request(request, who), context.log.last)
+        context.audit.look(request.scope, who, 1, unchanged=response.status_code == 304)
+        return response
 
     return routes

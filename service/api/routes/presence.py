@@ -146,7 +146,7 @@ def router(context: Context) -> APIRouter:
             if query.explain:
                 why = ExplainView.of(snapshot, context.reader.opinions(snapshot, who.groups), context.reader.bound)
                 body = b'%b,"explain":%b}' % (representation.body[:-1], why.model_dump_json().encode())
-                return Representation(body)
+                return Representation(body, shown=1)
             if bound is None:
                 context.kept.keep(*_question(request, who), representation, until, stamp, contact=uri)
             return representation
@@ -201,10 +201,11 @@ def _represent(
 ) -> Representation:
     """A page in one of its forms."""
     if form == JSON:
-        return Representation(context.json.page(page, fields), JSON, links)
+        return Representation(context.json.page(page, fields), JSON, links, len(page.contacts))
     columns = [name for name in fields or COLUMNS if name in COLUMNS]
     disposition = {"Content-Disposition": 'attachment; filename="presence.csv"'}
-    return Representation(csv_table.table(page.contacts, columns), csv_table.CONTENT_TYPE, disposition | dict(links))
+    table = csv_table.table(page.contacts, columns)
+    return Representation(table, csv_table.CONTENT_TYPE, disposition | dict(links), len(page.contacts))
 
 
 def _next(request: Request, cursor: str | None) -> Mapping[str, str]:
@@ -219,7 +220,10 @@ def _at_once(
     context: Context, request: Request, who: Principal, representation: Representation, story: str, form: str = JSON
 ) -> Response:
     """An answer that reads through: it has asked the server, and does not wait for a change as well."""
-    return tagged(representation, Tags.of_request(request, who, form), context.log.last, {"Cache-Status": story})
+    tags = Tags.of_request(request, who, form)
+    response = tagged(representation, tags, context.log.last, {"Cache-Status": story})
+    context.audit.look(request.scope, who, representation.shown, unchanged=response.status_code == 304)
+    return response
 
 
 async def _read_through(context: Context, who: Principal, older: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends
+from fastapi import APIRouter, Body, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -77,14 +77,16 @@ def router(context: Context) -> APIRouter:
             **INVALID,
             **NOT_AVAILABLE,
         },
-        dependencies=[admin],
     )
-    async def refresh(body: Annotated[RefreshBody | None, Body()] = None) -> Response:
+    async def refresh(
+        request: Request, body: Annotated[RefreshBody | None, Body()] = None, who: Principal = admin
+    ) -> Response:
         """Usually not needed: changes come by themselves. Answers when the server has answered."""
         contacts = list(dict.fromkeys(body.contacts)) if body is not None and body.contacts is not None else None
         strangers = [contact for contact in contacts or () if context.store.get(contact) is None]
         if strangers:
             raise ContactNotWatched(strangers)
+        context.audit.changed(request.scope, who, contacts)
         report = await context.engine.refresh(contacts)
         return plain(RefreshView.of(report, context.store.revision).model_dump_json().encode())
 
@@ -93,15 +95,15 @@ def router(context: Context) -> APIRouter:
         summary="Take end users to another node",
         status_code=202,
         responses={202: {"model": FailoverView, "description": "They are on their way"}, **TOO_LARGE, **INVALID},
-        dependencies=[admin],
     )
-    async def failover(body: Annotated[FailoverBody, Body()]) -> Response:
+    async def failover(request: Request, body: Annotated[FailoverBody, Body()], who: Principal = admin) -> Response:
         """The service leaves a node that fails by itself, and stays where it went. This takes it back, or away."""
         try:
             node = context.engine.move(body.node, body.end_user)
         except (NoSuchNode, NoSuchEndUser) as error:
             field = "node" if isinstance(error, NoSuchNode) else "end_user"
             raise InvalidParameters(WrongParameter("body", field, f"one of {', '.join(error.known)}")) from None
+        context.audit.changed(request.scope, who, node=node, end_user=body.end_user)
         view = FailoverView(node=node, end_user=body.end_user)
         return plain(view.model_dump_json().encode(), 202)
 

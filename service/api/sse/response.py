@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
@@ -21,7 +21,7 @@ from service.access.authentication import Authenticator
 from service.api.disconnect import wait_for_disconnect
 from service.api.middleware.long_answers import continue_with
 from service.api.sse import at_once, wire_format
-from service.api.sse.at_once import WriteAtOnce
+from service.api.sse.at_once import CallWhenGone, WriteAtOnce
 from service.api.sse.broadcast import Broadcast
 from service.api.sse.send_now import Unfinished, begin
 from service.api.sse.subscriber import Subscriber, Written
@@ -54,7 +54,7 @@ class EventStream(Response):
         clock: Clock,
         keep_alive: float,
     ) -> None:
-        self.status_code = 200  # for the framework; what is sent is `StreamConnection`'s
+        self.status_code = 200
         self.background = None
         self.raw_headers = _HEADERS
         self._subscriber = subscriber
@@ -66,9 +66,15 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = StreamConnection(
-            self._subscriber, self._broadcast, self._authenticator, at_once.of(scope), self._clock, self._keep_alive
+            self._subscriber,
+            self._broadcast,
+            self._authenticator,
+            *at_once.taken_from(scope),
+            self._clock,
+            self._keep_alive,
         )
-        continue_with(scope, connection.run, self._slot())
+        start = {"type": "http.response.start", "status": self.status_code, "headers": list(_HEADERS)}
+        continue_with(scope, start, connection.run, self._slot())
 
 
 class StreamConnection:
@@ -78,7 +84,9 @@ class StreamConnection:
         "_authenticator",
         "_blocked_since",
         "_broadcast",
+        "_call_when_gone",
         "_clock",
+        "_has_gone",
         "_has_stalled",
         "_keep_alive",
         "_lifetime",
@@ -96,6 +104,7 @@ class StreamConnection:
         broadcast: Broadcast,
         authenticator: Authenticator,
         write_at_once: WriteAtOnce,
+        call_when_gone: CallWhenGone,
         clock: Clock,
         keep_alive: float,
     ) -> None:
@@ -104,53 +113,59 @@ class StreamConnection:
         self._authenticator = authenticator
         self._rules = authenticator.rules
         self._write_at_once = write_at_once
+        self._call_when_gone = call_when_gone
         self._clock = clock
         self._keep_alive = keep_alive
         self._sent_at = clock.monotonic()
         self._blocked_since: float | None = None
-        self._has_stalled = False
+        self._has_stalled = self._has_gone = False
         self._unfinished: Unfinished | None = None
         self._send: Send
         self._lifetime: asyncio.Timeout | None = None
 
     async def run(self, receive: Receive, send: Send) -> None:
-        """Send until the log is closed or the client goes. Raises NotRead."""
+        """Send the body until the log is closed or the client goes. Raises NotRead."""
         self._send = send
-        gone = asyncio.create_task(wait_for_disconnect(receive))
+        gone: asyncio.Task[None] | None = None
+        frames = self._subscriber.frames()
+        self._broadcast.join(self)
         try:
             async with asyncio.timeout(None) as self._lifetime:
-                gone.add_done_callback(self._end)
-                await self._write()
+                if not self._call_when_gone(self._gone):
+                    gone = asyncio.create_task(wait_for_disconnect(receive))
+                    gone.add_done_callback(self._gone)
+                del receive, self._call_when_gone
+                async for piece in frames:
+                    await self._send_waiting(_body(piece))
+                await self._send_waiting({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             if self._has_stalled:
                 raise NotRead from None
-            if not gone.done():
+            if not self._has_gone:
                 raise
-            gone.result()
-        finally:
-            self._lifetime = None
-            gone.cancel()
-            if self._unfinished is not None:
-                self._unfinished.close()
-            await asyncio.gather(gone, return_exceptions=True)
-
-    async def _write(self) -> None:
-        self._broadcast.join(self)
-        try:
-            await self._send_waiting({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            async with aclosing(self._subscriber.frames()) as pieces:
-                async for piece in pieces:
-                    await self._send_waiting(_body(piece))
-            await self._send_waiting({"type": "http.response.body", "body": b"", "more_body": False})
+            if gone is not None:
+                gone.result()
         finally:
             self._broadcast.leave(self)
+            self._lifetime = None
+            if self._unfinished is not None:
+                self._unfinished.close()
+            await frames.aclose()
+            if gone is not None:
+                gone.cancel()
+                await asyncio.gather(gone, return_exceptions=True)
 
     async def _send_waiting(self, message: dict[str, object]) -> None:
         self._blocked_since = self._clock.monotonic()
         await self._send(message)
         self._sent_at, self._blocked_since = self._clock.monotonic(), None
 
-    def _end(self, _gone: object = None) -> None:
+    def _gone(self, _task: object = None) -> None:
+        """The client has."""
+        self._has_gone = True
+        self._end()
+
+    def _end(self) -> None:
         """Break off whatever is waited for."""
         if self._lifetime is not None and not self._lifetime.expired():
             self._lifetime.reschedule(asyncio.get_running_loop().time())
@@ -208,7 +223,12 @@ class StreamConnection:
             due = self._blocked_since + STALLED
             if now >= due:
                 if not self._has_stalled:
-                    _log.warning("%r: the client has read nothing for %.0f seconds; ended", self._subscriber, STALLED)
+                    _log.warning(
+                        "%(stream)r: the client has read nothing for %(seconds).0f seconds; ended",
+                        {"stream": self._subscriber, "seconds": STALLED},
+                        extra={"event": "stream.stalled"},
+                    )
+                    self._subscriber.count_stall()
                 self._has_stalled = True
                 self._end()
                 return now + _CHECK_EVERY

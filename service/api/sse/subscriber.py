@@ -20,6 +20,7 @@ from service.api.sse.resume import StreamPosition, VisibleEvent, coalesce, one_b
 from service.api.sse.view import SubscriberView, ViewKey
 from service.api.writers.compact import compact
 from service.core.events.log import EventLog
+from service.core.meter import NO_METER, Meter, SlowClient
 
 PIECE: Final = 32 * 1024
 """Bytes after which a piece is sent. What waits in the connection is as much again as its own buffer, 64 KiB."""
@@ -47,8 +48,27 @@ class Reason(StrEnum):
 class Subscriber:
     """One client's stream. `last_event_id` is what it sent, None where it begins."""
 
-    def __init__(self, log: EventLog, view: SubscriberView, last_event_id: str | None = None) -> None:
+    __slots__ = (
+        "_coalesced_until",
+        "_exact_until",
+        "_held",
+        "_log",
+        "_meter",
+        "_place",
+        "_quiet",
+        "_reason",
+        "_rest",
+        "_resumed",
+        "_sending",
+        "_view",
+        "_waiting",
+    )
+
+    def __init__(
+        self, log: EventLog, view: SubscriberView, last_event_id: str | None = None, meter: Meter = NO_METER
+    ) -> None:
         self._log = log
+        self._meter = meter
         self._view = view
         self._resumed = None if last_event_id is None else StreamPosition.parse(last_event_id)
         self._place = None if self._resumed is None else self._resumed.revision
@@ -66,6 +86,10 @@ class Subscriber:
 
     def __repr__(self) -> str:
         return f"<Telling at {self._place}>"
+
+    def count_stall(self) -> None:
+        """Its client has read nothing for so long that it ends."""
+        self._meter.client_was_slow(SlowClient.ENDED)
 
     @property
     def view_key(self) -> ViewKey:
@@ -132,6 +156,7 @@ class Subscriber:
                 await asyncio.sleep(0)
             elif not known:
                 self._place, self._reason = None, Reason.BEHIND
+                self._meter.client_was_slow(SlowClient.RESTARTED)
             elif self._place != place:
                 await asyncio.sleep(0)
             else:
@@ -176,6 +201,7 @@ class Subscriber:
             return True
         if self._held > LAG and (events := self._log.since(place)):
             self._held = 0
+            self._meter.client_was_slow(SlowClient.COALESCED)
             self._rest = deque(await coalesce(events, place, self._view.visible))
             self._coalesced_until = events[-1].id
             return True

@@ -11,6 +11,7 @@ import itertools
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from service.access.principal import Principal
@@ -113,8 +114,16 @@ class _CachedView:
     frames: int = 0
 
 
+@lru_cache(maxsize=256)
+def _all_within(groups: frozenset[str] | None) -> Filter:
+    """One for all streams of the same limits."""
+    return Filter(within=groups)
+
+
 class SubscriberView:
     """Renders events for one client. Raises Unknown for an unknown group, or one that its key must not know of."""
+
+    __slots__ = ("_frames", "_members", "_reader", "_store", "_view_key", "_visible", "_wanted", "_who", "_writer")
 
     def __init__(
         self, reader: Reader, store: Store, writer: ContactJson, frames: FrameCache, wanted: Filter, who: Principal
@@ -125,7 +134,7 @@ class SubscriberView:
         self._frames = frames
         self._wanted = wanted
         self._who = who
-        self._visible = Filter(within=who.groups)
+        self._visible = _all_within(who.groups)
         self._view_key = ViewKey(wanted, who.details)
         self._members = reader.members(wanted)
 
@@ -136,6 +145,12 @@ class SubscriberView:
 
     def __repr__(self) -> str:
         return f"<SubscriberView of {self._who.name}>"
+
+    def most_shown(self) -> int:
+        """How many contacts are in its groups: so many it may show in time, whatever else the filter asks."""
+        if self._members is None:
+            return self._store.summary().contacts
+        return sum(self._store.get(key) is not None for key in self._members)
 
     async def everybody(self, log: EventLog) -> tuple[Sequence[GroupedSnapshot], int]:
         """All contacts, and the id as of which they are so; where many streams begin, one after the other."""

@@ -63,9 +63,10 @@ def new(name: str, scopes: tuple[str, ...], groups: tuple[str, ...], no_details:
 
     \b
     Scopes:
-      read   presence, summary, events, history, the status
-      claim  claim who is free, renew and release
-      admin  change what is watched, refresh, failover
+      read     presence, summary, events, history, the status
+      claim    claim who is free, renew and release
+      admin    change what is watched, refresh, failover
+      metrics  the figures of /metrics, of all groups
 
     \b
     Example:
@@ -77,8 +78,8 @@ def new(name: str, scopes: tuple[str, ...], groups: tuple[str, ...], no_details:
     scopes, groups = tuple(dict.fromkeys(scopes)), tuple(dict.fromkeys(group.strip() for group in groups))
     if not all(groups):
         raise output.Mistake("--group: expected the name of a group, got an empty one")
-    if Scope.ADMIN in scopes and (groups or no_details):
-        raise output.Mistake("a key with the scope admin sees everything: make two keys, one with the limits")
+    if (groups or no_details) and (seeing := [scope for scope in map(Scope, scopes) if scope.sees_all]):
+        raise output.Mistake(f"a key with the scope {seeing[0]} sees everything: make two keys, one with the limits")
     key = new_key().reveal()
     section = _section(name, hash_of(key), scopes, groups, details=not no_details)
     if as_json:

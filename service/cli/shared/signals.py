@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -59,6 +59,21 @@ def cancelled_at_signals() -> Iterator[None]:
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
+
+
+@contextmanager
+def called_at(name: str, react: Callable[[], None]) -> Iterator[None]:
+    """The signal of this name, such as SIGUSR1, calls `react` in the running loop; afterwards it does nothing."""
+    number = getattr(signal, name, None)  # not everywhere
+    if number is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(number, react)
+    try:
+        yield
+    finally:
+        loop.add_signal_handler(number, lambda: None)  # it must not interrupt a stop that cleans up
 
 
 async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -19,13 +19,23 @@ from service.core.claims.allocator import Allocator
 from service.core.claims.coverage import Coverage
 from service.core.claims.leases import LeaseTable
 from service.core.claims.members import ReaderMembers
-from service.core.claims.model import ClaimEvent, ClaimRequest, Lease, Outcome, Pick, RejectReason
+from service.core.claims.model import (
+    ClaimEvent,
+    ClaimRequest,
+    Granted,
+    Lease,
+    NotEnoughFree,
+    Outcome,
+    Pick,
+    RejectReason,
+)
 from service.core.claims.pick_order import PickOrder
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import Clock
 from service.core.events.event import CHANGE, REMOVED
 from service.core.events.event import Event as LogEvent
 from service.core.events.log import EventLog
+from service.core.meter import NO_METER, ClaimOutcome, Meter
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import GroupedSnapshot
 from service.core.presence.store import Store
@@ -65,12 +75,14 @@ class ClaimService:
         leases: LeaseTable,
         rules: ClaimRules,
         new_id: Callable[[], str] = _new_id,
+        meter: Meter = NO_METER,
     ) -> None:
         picks = {group: rules.picks.get(group, Pick.LONGEST_AVAILABLE) for group in reader.groups}
         self.rules = rules
         self._reader = reader
         self._log = log
         self._clock = clock
+        self._meter = meter
         self._leases = leases
         self._allocator = Allocator(
             leases, PickOrder(picks), ReaderMembers(store, reader, log), clock, new_id, rules.max_waiting, rules.reserve
@@ -111,9 +123,12 @@ class ClaimService:
         KeyError: there is no such group.
         """
         if self._closed:
+            self._meter.claim_settled(ClaimOutcome.STOPPING, 0.0)
             return Ticket(0, request, 0.0, RejectReason.STOPPING)
         self._log.catch_up(self._reader.groups[request.group])
         ticket = self._allocator.ask(request, wait)
+        if ticket.outcome is not None:
+            self._meter.claim_settled(_counted_as(ticket.outcome), 0.0)
         self._flush()
         self._woken.set()
         return ticket
@@ -124,10 +139,14 @@ class ClaimService:
             return ticket.outcome
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting[ticket.number] = answer
+        began, counted_as = self._clock.monotonic(), ClaimOutcome.LEFT
         try:
-            return await answer
+            outcome = await answer
+            counted_as = _counted_as(outcome)
+            return outcome
         finally:
             self._waiting.pop(ticket.number, None)
+            self._meter.claim_settled(counted_as, self._clock.monotonic() - began)
 
     def leave(self, ticket: Ticket) -> None:
         """The client has gone, or its answer cannot be delivered: its request waits no longer, and holds nobody."""
@@ -158,7 +177,7 @@ class ClaimService:
             try:
                 self._attend()
             except Exception:  # noqa: BLE001  # a bug must not end it: no lease would expire any more
-                _log.exception("unexpected error, going on")
+                _log.exception("unexpected error, going on", extra={"event": "internal.error"})
                 await self._clock.sleep(1.0)
             dues = [due for due in (self._allocator.next_due, self._coverage.next_due) if due is not None]
             pause = min(dues) - self._clock.monotonic() if dues else None
@@ -227,3 +246,15 @@ class ClaimService:
     def _log_coverage(self) -> None:
         for change in self._coverage.changes(self._clock.monotonic()):
             self._log.tell(LOW if change.is_low else RESTORED, change, self._reader.groups[change.group])
+
+
+def _counted_as(outcome: Outcome) -> ClaimOutcome:
+    match outcome:
+        case Granted():
+            return ClaimOutcome.GRANTED
+        case NotEnoughFree():
+            return ClaimOutcome.NOT_ENOUGH_FREE
+        case RejectReason.FULL:
+            return ClaimOutcome.FULL
+        case RejectReason.STOPPING:
+            return ClaimOutcome.STOPPING

@@ -7,9 +7,8 @@ argument.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from math import inf
-from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -20,34 +19,36 @@ from service.core.presence.boundaries import SLACK
 from service.core.presence.records import Feed
 from service.core.presence.snapshot import GroupedSnapshot
 
-_SNAPSHOT: Final = attrgetter("snapshot")
 _SPARE: Final = 64
 """Entries of past moments that are left in the heap in any case."""
 
 
-class SeenContact(Struct, gc=False):
-    """A contact as of its last event, and the moment at which it comes up; infinity: at none."""
-
-    snapshot: GroupedSnapshot
-    moment: float = inf
-
-
 class _SeenFeed(Struct):
-    """A feed as it was when it was last looked at, and its contacts. `aged`: those that a confirmation makes live."""
+    """A feed as it was when it was last looked at. `aged`: those of its contacts that a confirmation makes live.
+
+    `contacts` counts those that were seen to be its own.
+    """
 
     feed: Feed
     outlook: FeedOutlook
-    keys: dict[str, None]
     aged: set[str]
+    contacts: int = 0
 
 
 class Agenda:
-    """The contacts as they were last seen, and who of them is to be looked at. `bound` as for the reader."""
+    """The contacts as they were last seen, and who of them is to be looked at.
 
-    def __init__(self, bound: float) -> None:
+    `bound` as for the reader. `keys_of` tells the keys of a feed's contacts as they are now: whoever has joined or left
+    it since it was looked at comes up by itself.
+    """
+
+    def __init__(self, bound: float, keys_of: Callable[[str], Iterable[str]]) -> None:
         self._bound = bound
-        self._contacts: dict[str, SeenContact] = {}
+        self._keys_of = keys_of
+        self._contacts: dict[str, GroupedSnapshot] = {}
         self._feeds: dict[str, _SeenFeed] = {}
+        self._own_moments: dict[str, float] = {}
+        """Of the contacts that have one coming: when. Most have none of their own."""
         self._moments = Moments()
         self._suspects: dict[str, None] = {}
 
@@ -58,12 +59,11 @@ class Agenda:
 
     def snapshot(self, key: str) -> GroupedSnapshot | None:
         """The contact as it was last seen; None when it is not watched."""
-        found = self._contacts.get(key)
-        return None if found is None else found.snapshot
+        return self._contacts.get(key)
 
     def snapshots(self, keys: Iterable[str]) -> Iterator[GroupedSnapshot]:
         """Those of some contacts, all of which have been seen."""
-        return map(_SNAPSHOT, map(self._contacts.__getitem__, keys))
+        return map(self._contacts.__getitem__, keys)
 
     def due(self, now: float, feeds: Mapping[str, Feed], among: Collection[str] | None = None) -> list[str]:
         """Whom to look at now, in the order of their keys. Each stays due until it is `seen`, `cleared` or `forgotten`.
@@ -103,10 +103,11 @@ class Agenda:
             self._follow(seen, feeds[seen.feed.name], now)
         for moment, keys in self._moments.come(now + SLACK):
             for key in keys:
-                contact = self._contacts.get(key)
-                if contact is not None and contact.moment == moment:
-                    contact.moment = inf
+                if self._own_moments.get(key) == moment:
+                    del self._own_moments[key]
                     self._suspects[key] = None
+            if not self._own_moments:
+                self._own_moments = {}  # one that held thousands keeps the room of all
 
     def suspect(self, keys: Iterable[str]) -> None:
         """Something happened to these that was not told as an event."""
@@ -123,39 +124,37 @@ class Agenda:
 
     def seen(self, key: str, snapshot: GroupedSnapshot, feed: Feed, moment: float, now: float) -> None:
         """It was looked at, with its feed as it is: this is what is said of it, until `moment` by time alone."""
-        contact = self._contacts.get(key)
-        if contact is None:
-            contact = self._contacts[key] = SeenContact(snapshot)
-        else:
-            left = contact.snapshot.contact.record.feed
-            if left != feed.name:
-                self._leave(key, left)
-            contact.snapshot = snapshot
-        self._enter(key, snapshot, feed, now)
+        before = self._contacts.get(key)
+        left = None if before is None else before.contact.record.feed
+        if left is not None and left != feed.name:
+            self._leave(key, left)
+        self._contacts[key] = snapshot
+        self._enter(key, snapshot, feed, now, is_new=left != feed.name)
         self._suspects.pop(key, None)
-        if moment < contact.moment:
-            contact.moment = moment
+        if moment < self._own_moments.get(key, inf):
+            self._own_moments[key] = moment
             self._moments.enter(key, moment)
             if len(self._moments) > _SPARE + 2 * len(self._contacts):
-                self._moments.rebuild((key, contact.moment) for key, contact in self._contacts.items())
+                self._moments.rebuild(self._own_moments.items())
 
     def forget(self, key: str) -> None:
         """It is watched no longer."""
-        contact = self._contacts.pop(key, None)
+        snapshot = self._contacts.pop(key, None)
         self._suspects.pop(key, None)
-        if contact is not None:
-            self._leave(key, contact.snapshot.contact.record.feed)
+        self._own_moments.pop(key, None)
+        if snapshot is not None:
+            self._leave(key, snapshot.contact.record.feed)
 
     # --- inside
 
-    def _enter(self, key: str, snapshot: GroupedSnapshot, feed: Feed, now: float) -> None:
+    def _enter(self, key: str, snapshot: GroupedSnapshot, feed: Feed, now: float, *, is_new: bool) -> None:
         seen = self._feeds.get(feed.name)
         if seen is None:
             outlook = feed_outlook(feed, self._bound, now)
-            seen = self._feeds[feed.name] = _SeenFeed(feed, outlook, {}, set())
+            seen = self._feeds[feed.name] = _SeenFeed(feed, outlook, set())
         elif seen.feed is not feed:
             self._follow(seen, feed, now)
-        seen.keys[key] = None
+        seen.contacts += is_new
         if is_aged(snapshot, feed):
             seen.aged.add(key)
         else:
@@ -163,9 +162,9 @@ class Agenda:
 
     def _leave(self, key: str, feed: str) -> None:
         seen = self._feeds[feed]
-        del seen.keys[key]
+        seen.contacts -= 1
         seen.aged.discard(key)
-        if not seen.keys:
+        if not seen.contacts:
             del self._feeds[feed]
 
     def _follow(self, seen: _SeenFeed, feed: Feed, now: float) -> None:
@@ -182,4 +181,4 @@ class Agenda:
         if confirmed and feed.bound == was.bound and not boundary:
             self._suspects.update(dict.fromkeys(seen.aged))
         else:
-            self._suspects.update(seen.keys)
+            self._suspects.update(dict.fromkeys(self._keys_of(feed.name)))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 from service.core.clock import Moment
 from service.core.presence.snapshot import GroupedSnapshot
 
@@ -21,9 +23,8 @@ class EventData:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened. `id` is its revision.
+class Event(Struct, frozen=True, gc=False):
+    """One thing that happened. `id` is its revision. No collection of garbage looks at it: nothing in it is a circle.
 
     `change`: `after` is the contact now, `before` as the event before it left it (None: the contact is new).
     `removed`: only `before` is set. Any other `name` is an event beside the contacts: `data` is a frozen value that

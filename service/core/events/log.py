@@ -62,7 +62,7 @@ class EventLog:
         self._about: frozenset[str] | None = None
         self._floor = store.revision
         self._last = store.revision
-        self._agenda = Agenda(reader.bound)
+        self._agenda = Agenda(reader.bound, store.keys)
         self._certain_of, self._certain_until = -1, 0.0
         self._followers: list[Follower] = []
         self._bells: dict[object, Bell] = {}
@@ -123,7 +123,7 @@ class EventLog:
     def everybody(self) -> list[GroupedSnapshot]:
         """All contacts as of the event `last`, after a look at what changed with time, in the order of their keys."""
         self.touch()
-        return list(self._agenda.snapshots([record.key for record in self._store.records()]))
+        return list(self._agenda.snapshots(self._store.ordered_keys()))
 
     def confirmed(self, snapshot: GroupedSnapshot) -> GroupedSnapshot:
         """The same, known to be true until later where it was confirmed since."""
@@ -204,7 +204,7 @@ class EventLog:
             try:
                 await self.settle()
             except Exception:  # noqa: BLE001  a bug must not end the looking: nothing would become stale any more
-                _log.exception("unexpected error, going on")
+                _log.exception("unexpected error, going on", extra={"event": "internal.error"})
             await self._clock.sleep(GAP)
 
     def close(self) -> None:
@@ -294,7 +294,7 @@ class EventLog:
                     try:
                         follower(batch)
                     except Exception:  # noqa: BLE001  one broken follower must not cost the others an event
-                        _log.exception("a follower of events failed")
+                        _log.exception("a follower of events failed", extra={"event": "internal.error"})
         finally:
             self._handing = False
 

@@ -16,23 +16,31 @@ from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot, Mar
 
 def marked(before: GroupedSnapshot | None, snapshot: GroupedSnapshot, id: int) -> GroupedSnapshot:  # noqa: A002  # as in Event
     """The snapshot of the event `id`, with the marks that follow from the snapshot before."""
-    free = snapshot.available_by_group()
-    if before is None or len(before.opinions) != len(free):
-        return GroupedSnapshot(snapshot.contact, snapshot.opinions, Marks(id, (id,) * len(free)))
-    shown = before.marks.shown if _shown(before) == _shown(snapshot) else id
-    were_free = before.available_by_group()
-    marks = tuple(mark if was == now else id for mark, was, now in zip(before.marks.free, were_free, free, strict=True))
-    return GroupedSnapshot(snapshot.contact, snapshot.opinions, Marks(shown, marks))
+    return GroupedSnapshot(snapshot.contact, snapshot.opinions, _marks(before, snapshot, id))
 
 
 def revision(snapshot: GroupedSnapshot, within: frozenset[str] | None) -> int:
     """The id of the last event that changed what a key without details sees that may see the groups `within`."""
+    shown, *free = _each(snapshot)
     seen = (
-        mark
-        for opinion, mark in zip(snapshot.opinions, snapshot.marks.free, strict=True)
-        if within is None or opinion.group in within
+        mark for opinion, mark in zip(snapshot.opinions, free, strict=True) if within is None or opinion.group in within
     )
-    return max((snapshot.marks.shown, *seen))
+    return max((shown, *seen))
+
+
+def _marks(before: GroupedSnapshot | None, snapshot: GroupedSnapshot, id: int) -> Marks:  # noqa: A002
+    free = snapshot.available_by_group()
+    if before is None or len(before.opinions) != len(free) or _shown(before) != _shown(snapshot):
+        return id
+    shown, *marks = _each(before)
+    were_free = before.available_by_group()
+    marks = [mark if was == now else id for mark, was, now in zip(marks, were_free, free, strict=True)]
+    return shown if marks.count(shown) == len(marks) else (shown, *marks)
+
+
+def _each(snapshot: GroupedSnapshot) -> tuple[int, ...]:
+    marks = snapshot.marks
+    return (marks,) * (1 + len(snapshot.opinions)) if isinstance(marks, int) else marks
 
 
 def of(contact: ContactSnapshot, snapshot: GroupedSnapshot | None, within: frozenset[str] | None) -> ContactSnapshot:

@@ -79,14 +79,14 @@ class LocalBus:
             try:
                 listener(changes)
             except Exception:  # noqa: BLE001  one broken listener must not cost the store a reply
-                _log.exception("a listener of changes failed")
+                _log.exception("a listener of changes failed", extra={"event": "internal.error"})
 
     def doubted(self) -> None:
         for listener in tuple(self._doubters.values()):
             try:
                 listener()
             except Exception:  # noqa: BLE001  as above
-                _log.exception("a listener of doubts failed")
+                _log.exception("a listener of doubts failed", extra={"event": "internal.error"})
 
     def replaced(self, keys: Collection[str]) -> None:
         if not keys:
@@ -95,14 +95,14 @@ class LocalBus:
             try:
                 listener(keys)
             except Exception:  # noqa: BLE001  as above
-                _log.exception("a listener of replaced records failed")
+                _log.exception("a listener of replaced records failed", extra={"event": "internal.error"})
 
     def reread(self) -> None:
         for listener in tuple(self._readers.values()):
             try:
                 listener()
             except Exception:  # noqa: BLE001  as above
-                _log.exception("a listener of readings failed")
+                _log.exception("a listener of readings failed", extra={"event": "internal.error"})
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._add(self._listeners, listener)

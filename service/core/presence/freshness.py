@@ -63,29 +63,29 @@ def last_known(record: Record, feed: Feed) -> Moment | None:
 
 
 @lru_cache(maxsize=1024)
-def _live(as_of: Moment) -> Freshness:
-    """One for all contacts of a reply: there may be a hundred thousand."""
-    return Freshness(Level.LIVE, as_of)
+def _freshness(level: Level, as_of: Moment | None = None, reason: str | None = None) -> Freshness:
+    """One for all of whom the same is so, as of those of one reply: there may be a hundred thousand."""
+    return Freshness(level, as_of, reason)
 
 
 def assess(record: Record, feed: Feed, monotonic: float, bound: float) -> Freshness:
     """The table above. `monotonic` is now, `bound` in seconds."""
     as_of = last_known(record, feed)
     if as_of is None:
-        return Freshness(Level.UNKNOWN, None, record.problem or "not read yet")
+        return _freshness(Level.UNKNOWN, None, record.problem or "not read yet")
     if feed.doubt is not None:
-        return Freshness(Level.STALE, as_of, feed.doubt.reason)
+        return _freshness(Level.STALE, as_of, feed.doubt.reason)
     if record.doubt is not None:
-        return Freshness(Level.STALE, as_of, record.doubt.reason)
+        return _freshness(Level.STALE, as_of, record.doubt.reason)
     if record.presence is not None and record.presence.valid_until is not None:
         until = record.holds_until
         if until is not None and until <= monotonic:
-            return Freshness(Level.STALE, as_of, LAPSED)
+            return _freshness(Level.STALE, as_of, LAPSED)
     if feed.bound is not None:
         bound = min(bound, feed.bound)
     age = monotonic - as_of.monotonic
     if 0 <= age <= bound:
-        return _live(as_of)
+        return _freshness(Level.LIVE, as_of)
     if age < 0:
-        return Freshness(Level.STALE, as_of, "last known for a moment that has not come yet")
-    return Freshness(Level.STALE, as_of, f"not confirmed for {age:.0f} seconds")
+        return _freshness(Level.STALE, as_of, "last known for a moment that has not come yet")
+    return _freshness(Level.STALE, as_of, f"not confirmed for {age:.0f} seconds")

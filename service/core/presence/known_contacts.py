@@ -48,6 +48,9 @@ class KnownContacts:
     def records(self, after: str = "") -> Sequence[Record]:
         return self._table.ordered(after)
 
+    def ordered_keys(self) -> Sequence[str]:
+        return self._table.keys
+
     def feeds(self) -> Mapping[str, Feed]:
         return MappingProxyType(self._feeds)
 

@@ -74,6 +74,11 @@ class RecordTable:
         """All in the order of their keys, those beyond the key `after`."""
         return SortedRecords(self._records, self._keys, bisect_right(self._keys, after) if after else 0)
 
+    @property
+    def keys(self) -> Sequence[str]:
+        """All keys in their order: a view."""
+        return self._keys
+
     def of_feed(self, feed: str) -> Set[str]:
         """The keys of a feed's contacts, in no order."""
         keys = self._of_feed.get(feed)

@@ -15,6 +15,9 @@ from service.core.presence.claim import Claim
 from service.core.presence.freshness import Freshness
 from service.core.presence.records import Record
 
+Marks = int | tuple[int, ...]
+"""Ids of events: the last one that changed the name or the freshness; then, for each of the opinions, the last one that
+changed these or whether the contact is available by it. A number alone stands for all of them, where they are equal."""
 CLAIMED: Final = AvailabilityVerdict(False, "claimed")
 """The verdict on a contact that the rules call free and a claim holds."""
 
@@ -37,23 +40,16 @@ class ContactSnapshot(msgspec.Struct, frozen=True, gc=False):
     claim: Claim | None = None
 
 
-class Marks(msgspec.Struct, frozen=True, gc=False):
-    """The ids of the events that last changed what keys without details see of a contact, see
-    `service.core.presence.brief`.
-
-    `shown`: its name and freshness; `free`: whether it is available, for each of the opinions.
-    """
-
-    shown: int = 0
-    free: tuple[int, ...] = ()
-
-
 class GroupedSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """A contact as the event log has it, and what the rule of each of its groups says (claims left aside)."""
+    """A contact as the event log has it, and what the rule of each of its groups says (claims left aside).
+
+    `marks` are the ids of the events that last changed what keys without details see of it, see
+    `service.core.presence.brief`.
+    """
 
     contact: ContactSnapshot
     opinions: tuple[Opinion, ...]
-    marks: Marks = Marks()
+    marks: Marks = 0
 
     def available_by_group(self) -> list[tuple[str | None, bool]]:
         """Whether it is available by the rule of each of its groups, claims counted; in the order of `opinions`."""

@@ -121,6 +121,10 @@ class Store(Protocol):
         changes."""
         ...
 
+    def ordered_keys(self) -> Sequence[str]:
+        """The keys of all contacts in their order: a view, valid until the store changes."""
+        ...
+
     def keys(self, feed: str) -> Collection[str]:
         """The keys of a feed's contacts, in no order: a view, valid until the store changes."""
         ...

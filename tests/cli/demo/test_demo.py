@@ -120,6 +120,7 @@ def test_what_is_left_behind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert command.err.all[-1] == "Error: the simulated server was left with 1 endpoints, 2 subscriptions"
 
 
+@pytest.mark.long(ci=True)
 def test_the_process_ends_by_itself_after_its_time(elsewhere: Path) -> None:
     """The console script in a pipe: changes, then exit code 0. The one test that takes the time it takes."""
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import logging
@@ -15,8 +16,10 @@ from pws_soap.client import PwsClient
 from pws_soap.errors import NO_DESCRIPTORS_LEFT, Unreachable
 from pws_soap.models import Presence, PresenceState, PresenceType
 from service.cli.command_line import run
-from service.cli.shared import hints, logs
+from service.cli.shared import hints
 from service.cli.shared.harmless import harmless_json, json_text, printable
+from service.logs import configuration as logs
+from service.logs.formatters import FORMAT, PrintableFormatter
 from tests.cli.configured import configure
 from tests.cli.conftest import CommandOffice
 
@@ -62,7 +65,7 @@ def test_what_prints_is_left_as_it_is() -> None:
 def test_a_log_line_is_one_line_without_controls(capsys: pytest.CaptureFixture[str]) -> None:
     """Its traceback has lines, and none of them has more."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logs.PrintableFormatter(logs.FORMAT))
+    handler.setFormatter(PrintableFormatter(FORMAT))
     logger = logging.getLogger("pws.test-of-harmless")
     logger.addHandler(handler)
     logger.propagate = False
@@ -87,13 +90,13 @@ def test_pws_serve_logs_so(monkeypatch: pytest.MonkeyPatch) -> None:
     level = logging.getLogger("pws").level
     logs.configure("info")
     logging.getLogger("pws").setLevel(level)
-    assert [type(handler.formatter) for handler in used] == [logs.PrintableFormatter]
+    assert [type(handler.formatter) for handler in used] == [PrintableFormatter]
 
 
 def test_lines_that_nobody_configured_are_guarded_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert logging.lastResort is not None
-    assert isinstance(logging.lastResort.formatter, logs.PrintableFormatter)
+    assert isinstance(logging.lastResort.formatter, PrintableFormatter)
     capsys.readouterr()
 
 
@@ -130,15 +133,17 @@ def test_what_a_server_says_of_a_contact_reaches_no_terminal_raw(
 # Nothing left to open
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
-async def test_running_out_of_descriptors_is_said(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While connecting, and where a resolver fails for it; the hint is not about the network then."""
+async def test_running_out_of_descriptors_is_said(number: int, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While connecting, to a lone address or to the first of several; the hint is not about the network then."""
 
     async def refuse(*_args: object, **_options: object) -> None:
         raise OSError(number, "Too many open files")
 
     monkeypatch.setattr("aiohappyeyeballs.start_connection", refuse)
-    async with PwsClient("http://127.0.0.1:9") as pws:
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse)
+    async with PwsClient(f"http://{host}:9") as pws:
         with pytest.raises(Unreachable) as caught:
             await pws.login("pwsapp", "password")
     assert NO_DESCRIPTORS_LEFT in str(caught.value)

@@ -253,7 +253,7 @@ def test_moments_come_in_their_order_and_once() -> None:
 @pytest.mark.parametrize("among", [frozenset({"a"}), frozenset("abcdef")])
 def test_suspects_among_some(among: frozenset[str]) -> None:
     """Whichever of the two is smaller."""
-    agenda = Agenda(BOUND)
+    agenda = Agenda(BOUND, lambda _feed: ())
     agenda.suspect("xyza")
     assert agenda.due(0.0, {}, among) == ["a"]
     assert agenda.due(0.0, {}) == ["a", "x", "y", "z"]

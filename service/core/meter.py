@@ -1,0 +1,127 @@
+"""The meter: what happens, told at the moment at which it does, to whoever counts it. By default nobody does.
+
+What can be read from a state later on is not told: whoever counts reads it when it is asked. Words are those of fixed
+lists, and nobody's name is among them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+
+class NotificationOutcome(StrEnum):
+    """What became of a request to the callback's path."""
+
+    TAKEN = "taken"
+    """It says something new: the subscription is fetched."""
+    COALESCED = "coalesced"
+    """Another one came since the last fetch began: one fetch serves both."""
+    UNKNOWN = "unknown"
+    """No subscription has its id; it waits, since it may be earlier than the reply that names the id."""
+    REJECTED = "rejected"
+    """The path was right, and the query no notification."""
+
+
+class ReadKind(StrEnum):
+    """How presence is read from the server."""
+
+    FETCH = "fetch"
+    POLL = "poll"
+
+
+class ClaimOutcome(StrEnum):
+    """What became of a request for people."""
+
+    GRANTED = "granted"
+    NOT_ENOUGH_FREE = "not-enough-free"
+    FULL = "full"
+    """As many requests wait as may."""
+    STOPPING = "stopping"
+    LEFT = "left"
+    """The client went before it was served."""
+
+
+class SlowClient(StrEnum):
+    """What became of a stream whose client reads more slowly than things happen."""
+
+    COALESCED = "coalesced"
+    """It got the last event of each contact instead of all."""
+    RESTARTED = "restarted"
+    """It got a new snapshot, since not all that it had missed is kept."""
+    ENDED = "ended"
+    """It read nothing for so long that its connection was closed."""
+
+
+class CanaryOutcome(StrEnum):
+    """What became of a round of the canary (`service.sync.canary`)."""
+
+    SEEN = "seen"
+    """The answer said what had been set."""
+    LATE = "late"
+    """It did not within the time that a round has."""
+    FAILED = "failed"
+    """Nothing could be set."""
+
+
+class Meter(Protocol):
+    """Counts. No method waits or raises. Times are seconds, a `failure` is the kind of one, or empty where all is well.
+
+    `code` is the server's code of a failure, None where it gave none.
+    """
+
+    def notification_came(self, outcome: NotificationOutcome) -> None:
+        """A request came on the callback's path."""
+        ...
+
+    def notification_served(self, seconds: float) -> None:
+        """The store has all that a notification announced, so many seconds after it came."""
+        ...
+
+    def read_ended(self, kind: ReadKind, failure: str, code: int | None) -> None:
+        """A fetch or a poll has ended."""
+        ...
+
+    def command_ended(self, resource: str, action: str, failure: str, code: int | None) -> None:
+        """A command of the lifecycle, such as the renewal of a subscription, has ended."""
+        ...
+
+    def request_begins(self, lane: str, waited: float) -> None:
+        """A request to the server is sent, after it waited for the request budget. `lane`: its priority."""
+        ...
+
+    def claim_settled(self, outcome: ClaimOutcome, waited: float) -> None:
+        """A request for people has its outcome, so long after it came."""
+        ...
+
+    def client_was_slow(self, what: SlowClient) -> None:
+        """A stream could not keep up."""
+        ...
+
+    def canary_ended(self, outcome: CanaryOutcome, seconds: float | None) -> None:
+        """A round of the canary has ended. `seconds` from the change to the answer, where there was one."""
+        ...
+
+
+class NoMeter:
+    """Counts nothing."""
+
+    def notification_came(self, outcome: NotificationOutcome) -> None: ...
+
+    def notification_served(self, seconds: float) -> None: ...
+
+    def read_ended(self, kind: ReadKind, failure: str, code: int | None) -> None: ...
+
+    def command_ended(self, resource: str, action: str, failure: str, code: int | None) -> None: ...
+
+    def request_begins(self, lane: str, waited: float) -> None: ...
+
+    def claim_settled(self, outcome: ClaimOutcome, waited: float) -> None: ...
+
+    def client_was_slow(self, what: SlowClient) -> None: ...
+
+    def canary_ended(self, outcome: CanaryOutcome, seconds: float | None) -> None: ...
+
+
+NO_METER = NoMeter()
+"""The one that is used where none is given."""

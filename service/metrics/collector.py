@@ -1,0 +1,151 @@
+"""Reads figures from the state of the service when they are asked for. No contact is looked at: how many are in which
+state is kept as they change (`service.core.events.kept_counts`), and by feed (`service.core.presence.levels`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from service.core.engine import CanaryStatus, Engine, EngineState, NodeState, Status
+from service.core.presence.counts import Summary
+from service.core.wiring import Core
+from service.metrics import table
+from service.metrics.table import Metric
+
+_Rows = list[tuple[tuple[str, ...], float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How many connections are held open now, and how many there may be."""
+
+    streams: int
+    waiting: int
+    limit: int
+
+
+class StateCollector(Collector):
+    """Collects what is in `table.READ`. `budget` is how many requests a second a node gets."""
+
+    def __init__(
+        self, engine: Engine, core: Core, connections: Callable[[], Connections], *, version: str, budget: float
+    ) -> None:
+        self._engine = engine
+        self._core = core
+        self._connections = connections
+        self._version = version
+        self._budget = budget
+        self._summary: Summary | None = None
+        self._began = core.clock.now()
+
+    async def refresh(self) -> None:
+        """Ask for the counts of contacts, which may take several turns of the event loop."""
+        self._summary = await self._core.counts.summary()
+
+    def describe(self) -> list[Family]:
+        """What it collects, without collecting it (prometheus_client)."""
+        return [_family(metric, []) for metric in table.READ]
+
+    def collect(self) -> Iterator[Family]:
+        """All families (prometheus_client)."""
+        status = self._engine.status(problems=False)
+        rows = {
+            **self._service(status),
+            **self._server(status),
+            **self._promise(status),
+            **self._contacts(),
+            **self._clients(),
+            **self._canary(status.canary),
+        }
+        for metric in table.READ:
+            yield _family(metric, rows.get(metric, []))
+
+    def _service(self, status: Status) -> dict[Metric, _Rows]:
+        return {
+            table.BUILD: [((self._version,), 1)],
+            table.STATE: [((state.value,), state is status.state) for state in EngineState],
+            table.READY: [((), status.ready)],
+        }
+
+    def _server(self, status: Status) -> dict[Metric, _Rows]:
+        now = self._core.clock.now()
+        endpoints, subscriptions = status.endpoints, status.subscriptions
+        named = [((each.node, each.feed), each) for each in subscriptions]
+        return {
+            table.NODE_STATE: [
+                ((each.node, state.value), state is each.state) for each in status.nodes for state in NodeState
+            ],
+            table.NODE_FAILURES: [((each.node,), each.failures) for each in status.nodes],
+            table.SESSION_USABLE: [((each.node, each.user), each.usable) for each in status.sessions],
+            table.ENDPOINT_USABLE: [((each.node,), each.usable) for each in endpoints],
+            table.ENDPOINT_EXPIRY: [
+                ((each.node,), each.expires_at - now) for each in endpoints if each.expires_at is not None
+            ],
+            table.SUBSCRIPTION_USABLE: [(labels, each.usable) for labels, each in named],
+            table.SUBSCRIPTION_EXPIRY: [
+                (labels, each.expires_at - now) for labels, each in named if each.expires_at is not None
+            ],
+            table.SUBSCRIPTION_CONTACTS: [(labels, each.contacts) for labels, each in named],
+            table.LAST_NOTIFICATION: [
+                (labels, at) for labels, each in named if (at := each.last_notification_at) is not None
+            ],
+            table.LAST_FETCH: [(labels, at) for labels, each in named if (at := each.last_fetch_at) is not None],
+            table.BUDGET: [((), self._budget)],
+        }
+
+    def _promise(self, status: Status) -> dict[Metric, _Rows]:
+        reading, store = status.reading, self._core.store.summary()
+        return {
+            table.OLDEST_NOTIFICATION: [((), status.oldest_notification)],
+            table.UNKNOWN_OUTCOMES: [((), reading.unknown_outcomes)],
+            table.MISSED: [((), reading.missed_notifications)],
+            table.DRIFT: [((), reading.drift)],
+            table.UNATTRIBUTED: [((), reading.unattributed)],
+            table.CONTESTED: [((), store.contested)],
+            table.UNREADABLE: [((), store.unreadable)],
+            table.STRANGERS: [((), store.strangers)],
+        }
+
+    def _contacts(self) -> dict[Metric, _Rows]:
+        if self._summary is None:
+            return {}
+        counts, groups = self._summary.counts, self._summary.groups.items()
+        return {
+            table.CONTACTS: [((level.value,), number) for level, number in counts.by_freshness.items()],
+            table.CONTACTS_BY_STATE: [((state.value,), number) for state, number in counts.by_state.items()],
+            table.CONTACTS_FREE: [((), counts.available)],
+            table.CONTACTS_ON_THE_PHONE: [((), counts.on_the_phone)],
+            table.GROUP_CONTACTS: [
+                ((name, level.value), number) for name, group in groups for level, number in group.by_freshness.items()
+            ],
+            table.GROUP_FREE: [((name,), group.available) for name, group in groups],
+            table.GROUP_ON_THE_PHONE: [((name,), group.on_the_phone) for name, group in groups],
+        }
+
+    def _clients(self) -> dict[Metric, _Rows]:
+        connections, claims = self._connections(), self._core.claim_service
+        return {
+            table.GROUP_MIN_FREE: [((name,), floor) for name, floor in claims.rules.floors.items() if floor > 0],
+            table.CONNECTIONS: [(("stream",), connections.streams), (("waiting",), connections.waiting)],
+            table.CONNECTIONS_LIMIT: [((), connections.limit)],
+            table.CLAIMS_WAITING: [((), claims.waiting)],
+            table.CLAIMS_HELD: [((), len(claims.leases()))],
+        }
+
+    def _canary(self, canary: CanaryStatus | None) -> dict[Metric, _Rows]:
+        if canary is None:
+            return {}
+        last_seen = self._began if canary.last_seen_at is None else canary.last_seen_at
+        return {table.CANARY_LAST_SEEN: [((), last_seen)], table.CANARY_INTERVAL: [((), canary.interval)]}
+
+
+def _family(metric: Metric, rows: _Rows) -> Family:
+    make = CounterMetricFamily if metric.kind is table.MetricKind.COUNTER else GaugeMetricFamily
+    family = make(metric.name, metric.help, labels=metric.labels)
+    for labels, value in rows:
+        family.add_metric(labels, value)
+    return family
