@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,9 +20,10 @@ import pytest
 
 from pws_soap import contract
 from pws_soap.simulator import KNOWN_CALLBACK_PORTS, inject
-from service.cli.commands import serve
 from service.config import load, server_sections
 from service.runtime import assembly
+from service.runtime.server import listen, serve
+from service.runtime.state_lock import alone_with
 from service.sync.subscriptions import FetchSettings
 from tests.cli.conftest import CommandOffice
 from tests.cli.running import PATIENCE, ask
@@ -100,32 +103,35 @@ class Lab:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """`pws serve` with the present pws.toml, in a thread of this process, until the end of the block."""
+        """The service with the present pws.toml, in a thread of this process, until the end of the block."""
         self.write()
         config = load(self.office.config, {})
-        began: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-        up = threading.Event()
+        loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
-        @contextmanager
-        def stopped_by_us() -> Iterator[asyncio.Event]:
-            stop = asyncio.Event()
-            began.append((asyncio.get_running_loop(), stop))
-            up.set()
-            yield stop
+        async def served() -> None:
+            with alone_with(config.state_path):
+                parts = assembly.assemble(config)
+                await serve(parts.app, listen(config.http.host, config.http.port), stop)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(serve, "stop_at_signals", stopped_by_us)
             patch.setattr(assembly, "FetchSettings", partial(FetchSettings, first_notification=FIRST_NOTIFICATION))
-            patch.setattr(serve, "_reload_at_hangup", lambda *_: contextlib.nullcontext())
-            thread = threading.Thread(target=lambda: asyncio.run(serve._serve(config)), daemon=True)
+            thread = threading.Thread(target=loop.run_until_complete, args=[served()], daemon=True)
             thread.start()
-            assert up.wait(PATIENCE)
-        try:
-            yield
-        finally:
-            loop, stop = began[0]
-            if thread.is_alive():
-                with contextlib.suppress(RuntimeError):  # it has ended by itself
-                    loop.call_soon_threadsafe(stop.set)
-            thread.join(PATIENCE)
-            assert not thread.is_alive()
+            try:
+                yield
+            finally:
+                loop.call_soon_threadsafe(stop.set)
+                thread.join(PATIENCE)
+                assert not thread.is_alive()
+                loop.close()
+
+    @contextmanager
+    def serving_process(self) -> Iterator[None]:
+        """`pws serve` itself with the present pws.toml, as a process, until the end of the block."""
+        self.write()
+        words = [sys.executable, "-c", "from service.cli import main; main()", "serve"]
+        with subprocess.Popen([*words, "--config", str(self.office.config)], stderr=subprocess.DEVNULL) as process:
+            try:
+                yield
+            finally:
+                process.terminate()

@@ -625,8 +625,8 @@ def test_nothing_is_wrong(lab: Lab) -> None:
 
 
 def test_nothing_is_wrong_beside_a_running_service(lab: Lab) -> None:
-    """It holds port and state file by right, and it is not disturbed."""
-    with lab.serving():
+    """`pws serve` holds port and state file by right, and it is not disturbed."""
+    with lab.serving_process():
         lab.settled("")
         held = lab.office.left()
         assert {finding["level"] for finding in lab.examine()} == {"ok"}
