@@ -107,10 +107,11 @@ class AuditFile:
         self._closing.set()
         self._woken.set()
         thread.join(limit)
-        if self._entries:
+        lost = len(self._entries) + self.lost - self._said_lost  # those that found no room to wait are in no file either
+        if lost:
             _log.warning(
                 "%(entries)d audit entries could not be written to %(file)s and are lost",
-                {"entries": len(self._entries), "file": self._path},
+                {"entries": lost, "file": self._path},
                 extra={"event": "audit.entries-lost"},
             )
 
