@@ -56,6 +56,29 @@ def alone_with(state: Path | None) -> Iterator[None]:
         yield
 
 
+def holder(state: Path | None) -> LockHeld | None:
+    """What `alone_with` would raise for this state file now; None where no process holds it. Nothing is written.
+
+    For a moment the lock is taken: a service that starts just then is refused.
+    """
+    if state is None or not regular_file.CAN_LOCK:
+        return None
+    try:
+        descriptor = regular_file.open_regular(state.with_name(state.name + ".lock"), os.O_RDONLY)
+    except OSError:
+        return None  # no service has run with it, or this user may not know
+    try:
+        content = os.read(descriptor, _LONGEST + 1)
+        regular_file.lock(descriptor)
+    except BlockingIOError:
+        return LockHeld(content.decode("ascii", "replace").strip() if _OURS.fullmatch(content) else "")
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _lock_beside(path: Path, held: contextlib.ExitStack) -> None:
     """Lock the lock file, and write our number into it, until `held` ends. Raises LockHeld."""
     try:

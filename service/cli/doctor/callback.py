@@ -14,22 +14,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from pws_soap import notification
-from pws_soap.errors import PartlySubscribed, PwsError
+from pws_soap.errors import Fault, PartlySubscribed, PwsError, SubscriptionLost
 from pws_soap.models import Secret, Subscription
-from service.cli.doctor import running
+from service.cli.doctor import contacts, reach, running
 from service.cli.doctor.listener import NotificationListener, answering, opened, place, program
 from service.cli.doctor.logins import CheckedEndUser
-from service.cli.shared.findings import Notebook, Tell
-from service.config import Config
+from service.cli.shared.findings import Blame, Notebook, Tell
+from service.config import Config, server_sections
 from service.core.callback_url import token_of
+from service.runtime import state_lock
 
 PROBE: Final = notification.MAX_ID
 """An id that no server gives, for a notification of our own."""
 FAREWELL: Final = 10.0
 """Seconds for removing the endpoint or the subscription; after that it stays until it expires."""
+MOST_OTHERS: Final = 16
+"""Ids that are tried for a subscription of somebody else."""
+NOT_SUBSCRIBED: Final = 144
+BUSY: Final = "above 80 % CPU it sends none"
 
 
 async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience: float) -> None:
@@ -49,8 +52,12 @@ async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience
         return
     async with answering(program(config, notifications, secret), listener):
         await running.look_at_api(config, Notebook("access", tell))
+        _alone(config, Notebook("state file", tell))
+        await contacts.look(seats, tell)
         at_homes = {seat.at.url: seat for seat in reversed(seats) if seat.watch.contacts}
-        if not at_homes:
+        if not seats:
+            note.warning("not tried, since no end user could log in (see above)")
+        elif not at_homes:
             note.warning("not tried: there is no contact to subscribe to", "add a contact to a [[watch]] block")
         for seat in reversed(at_homes.values()):
             await _try(
@@ -61,6 +68,26 @@ async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience
                 Notebook(f"callback from {urlsplit(seat.at.url).netloc}", tell),
                 patience,
             )
+
+
+async def is_running(config: Config, tell: Tell) -> bool:
+    """Whether the service is running, which is then reported as `look` does. Nothing is tried."""
+    return await running.look(config, *place(config), Notebook("callback", tell))
+
+
+def _alone(config: Config, note: Notebook) -> None:
+    """Check that no service runs with our state file: it is not at our address, or we could not listen there."""
+    other = state_lock.holder(config.state_path)
+    if other is None:
+        return
+    who = f"another service (process {other.pid})" if other.pid else "another service"
+    host, port = place(config)
+    fix = (
+        "if it is this service with an earlier configuration, restart it; else give one of them a state.file, an "
+        "application user and end users of its own, since two take away each other's sessions"
+    )
+    what = f"{who} runs with {config.state_path}, and does not listen on {host}:{port}: pws serve will not start"
+    note.problem(what, fix, fault=Blame.CONFIGURATION)
 
 
 async def _try(
@@ -106,6 +133,8 @@ async def _whole(
                 if not notifications.given_up:
                     took = loop.time() - began
                     note.ok(f"{config.callback.url} is reached: a notification came within {took:.2f} s")
+            if not notifications.given_up:
+                await _others(config, seat, subscription, Notebook(f"end user {seat.watch.end_user}", note.tell))
     except PwsError as error:
         note.error(error)
 
@@ -142,6 +171,34 @@ async def _removed(removal: Coroutine[Any, Any, None], what: str, note: Notebook
         note.warning(f"{what} could not be removed: it stays until it expires", "`pws delete` removes everything")
 
 
+async def _others(config: Config, seat: CheckedEndUser, made: Subscription, note: Notebook) -> None:
+    """Report subscriptions in the end user's session that are not ours: somebody else has the same users.
+
+    The server gives the lowest free id, so only lower ones are tried: to take a contact out that nobody has is refused
+    with 144 where the subscription is of our session, and with another code where it is not. Either way it stays.
+    """
+    nobody = f"pws-doctor-{secrets.token_hex(8)}@example.invalid"
+    found = []
+    for number in range(1, min(made.id, MOST_OTHERS + 1)):
+        try:
+            await seat.at.client.unsubscribe(seat.session, number, [nobody])
+        except SubscriptionLost:
+            continue
+        except Fault as fault:
+            if fault.code != NOT_SUBSCRIBED:
+                return
+        except PwsError:
+            return
+        found.append(str(number))
+    if found:
+        fix = (
+            f"if another service or program uses {config.application.username} and {seat.watch.end_user}, give it "
+            "users of its own: two take away each other's sessions; pws serve removes what an earlier run left"
+        )
+        what = f"its session at {seat.at.url} has a subscription that is not ours: {', '.join(found)}"
+        note.warning(what, fix)
+
+
 async def _silence(
     config: Config, notifications: NotificationListener, address: Secret, note: Notebook, patience: float
 ) -> None:
@@ -161,21 +218,28 @@ async def _silence(
         fix = "a proxy in between may change the path: it must pass on /pws/ unchanged"
         note.problem(f"{what}, but {notifications.others} other requests", fix)
         return
-    if url.startswith("https:"):
-        fix = "check the server's route to it, what ends TLS there, and its port"
-    elif await _reaches(address, notifications):
-        fix = "this machine reaches it: check the server's route to it, firewalls, and its port (80, 82 or 8080)"
+    obstacle = await _obstacle(address, notifications)
+    port = config.callback.port
+    if obstacle is not None:
+        reason = f"{what}; this machine does not reach it either: {obstacle.reason}"
+        note.problem(reason, reach.cure(config, obstacle))
+    elif port not in server_sections.CALLBACK_PORTS:
+        known = ", ".join(map(str, sorted(server_sections.CALLBACK_PORTS)))
+        fix = (
+            f"give callback.url one of the ports {known}; where a proxy has that already, check the server's route to "
+            f"it, the firewalls between, and the server's load: {BUSY}"
+        )
+        note.problem(f"{what}; this machine reaches it, but servers are known that do not notify port {port}", fix)
     else:
-        fix = "this machine does not reach it either: correct callback.url, or the proxy that it leads to"
-    note.problem(what, f"{fix}; a server above 80 % CPU sends none")
+        fix = f"check the server's route to it, the firewalls between, and the server's load: {BUSY}"
+        note.problem(f"{what}; this machine reaches it", fix)
 
 
-async def _reaches(address: Secret, notifications: NotificationListener) -> bool:
-    """Whether a notification that we send to the address ourselves arrives."""
-    probe = f"{address.reveal()}?id={PROBE}&eventType={notification.EVENT_TYPE}"
-    timeout = aiohttp.ClientTimeout(total=3.0)
-    try:
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http, http.get(probe):
-            return any(subscription_id == PROBE for _, subscription_id in notifications.received)
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        return False
+async def _obstacle(address: Secret, notifications: NotificationListener) -> reach.Obstacle | None:
+    """Why a notification that we send to the address ourselves does not arrive; None where it does, or may."""
+    answer = await reach.ask(Secret(f"{address.reveal()}?id={PROBE}&eventType={notification.EVENT_TYPE}"))
+    if answer is None or any(subscription_id == PROBE for _, subscription_id in notifications.received):
+        return None
+    if isinstance(answer, int):
+        return reach.Obstacle(f"another program answers there, with HTTP {answer}")
+    return answer

@@ -14,9 +14,12 @@ from typing import Final
 from pws_soap.certificate import Shown
 from pws_soap.tls_problem import TlsProblem, tls_problem
 from pws_soap.trust import Trust, WrongCertificate
+from service.config.server_sections import TLS_PORT
 
 TOMCAT_PORT: Final = 8443
 """Where the node's web pages are, with another certificate, which is often taken for this one."""
+HTTPS_PORT: Final = 443
+"""Where web pages usually are as well."""
 
 
 async def problem(
@@ -28,10 +31,15 @@ async def problem(
     """
     try:
         await _connect(host, port, trust, patience)
-    except WrongCertificate as error:
-        return tls_problem(error, host, trust, shown)
-    except (ssl.SSLError, ConnectionError) as error:
+    except (WrongCertificate, ssl.SSLError, ConnectionError) as error:
         found = tls_problem(error, host, trust, shown)
+        if found.distrust and port in {other_port, HTTPS_PORT}:
+            return replace(
+                found,
+                reason=f"{found.reason}; port {port} is usually that of the web pages, whose certificate is `tomcat`",
+                cure=f"set the node's port in {trust.section}nodes to {TLS_PORT}, where the service is; if it is here: "
+                f"{found.cure}",
+            )
         if found.distrust and trust.ca_file is not None and await _is_of_tomcat(host, trust, patience, other_port):
             return replace(
                 found,

@@ -92,7 +92,8 @@ async def _look(config: Config, tell: Any, patience: float) -> None:
             if found is not None:
                 reached[url] = found
         if not reached:
-            tell(Finding("callback", Severity.WARNING, "not tried, since no node accepted the login"))
+            if not await callback.is_running(config, tell):
+                tell(Finding("callback", Severity.WARNING, "not tried, since no node accepted the login"))
             return
         seats = await logins.look(config, reached, tell, stack)
         await callback.look(config, seats, tell, patience)

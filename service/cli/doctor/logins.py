@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Final
 
-from pws_soap.errors import PwsError, Redirected
+from pws_soap.errors import AlreadyLoggedIn, LoginRefused, PwsError, Redirected
 from pws_soap.models import Session
 from service.cli.doctor.node import Reached
 from service.cli.shared.findings import Blame, Notebook, Tell
 from service.cli.shared.sessions import client_of
 from service.config import Config, Watch
+
+NO_SUCH_END_USER: Final = (
+    "set end_user of [[watch]] to the user's id at the server (often without a domain); it must be an end user, not an "
+    "application user, and enabled for IM and Presence"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,19 @@ async def _seat(
                 return None
             at = home
             session = await at.client.login_end_user(at.application, watch.end_user)
+    except AlreadyLoggedIn as error:
+        if config.application.take_over:
+            note.warning(
+                "another application holds this user (code 160), and pws serve will end its session",
+                "application.take_over = false leaves it alone",
+            )
+        else:
+            note.error(error)
+        return None
+    except LoginRefused as error:
+        what = f"login refused with code {error.code} ({error.meaning})"
+        note.problem(what, NO_SUCH_END_USER)
+        return None
     except PwsError as error:
         note.error(error)
         return None
@@ -86,5 +105,5 @@ async def _home(
         return None
     note.warning(f"is homed on {name}, which is not in server.nodes", f"put {name} into server.nodes")
     application = config.application
-    client = await stack.enter_async_context(client_of(config, url))
+    client = await stack.enter_async_context(client_of(config, url, within_budget=True))
     return Reached(url, client, await client.login(application.username, application.password))

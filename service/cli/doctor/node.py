@@ -57,11 +57,17 @@ async def look(
     if not await _http(config, url, host, port, note, now):
         return None
     try:
-        client = await stack.enter_async_context(client_of(config, url))
+        client = await stack.enter_async_context(client_of(config, url, within_budget=True))
         name = config.application.username
         session = await client.login(name, config.application.password)
-    except (ContractError, ArgumentError) as error:
-        note.problem(str(error), "see server.wsdl and server.ca_file", fault=Blame.CONFIGURATION)
+    except ContractError as error:
+        if config.server.wsdl == "live":
+            note.problem(str(error), 'server.wsdl = "bundled" uses ours', fault=Blame.CONFIGURATION)
+        else:
+            note.warning("login not tried, since the WSDL of server.wsdl cannot be used (see above)")
+        return None
+    except ArgumentError as error:
+        note.problem(str(error), "see server.ca_file and server.fingerprint", fault=Blame.CONFIGURATION)
         return None
     except PwsError as error:
         note.error(error)
@@ -119,7 +125,7 @@ async def _tls(config: Config, host: str, port: int, note: Notebook, now: Callab
     trust = Trust(server.ca_file, server.fingerprint, "server.")
     try:
         shown = await look_at_certificate(host, port, patience)
-        problem = await certificate.problem(host, port, shown, trust, patience)
+        problem = await certificate.problem(host, port, shown, trust, patience, other_port=certificate.TOMCAT_PORT)
     except ArgumentError as error:
         note.problem(str(error), "see server.ca_file and server.fingerprint", fault=Blame.CONFIGURATION)
         return False

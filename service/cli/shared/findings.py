@@ -83,19 +83,19 @@ class Notebook:
 
     def __init__(self, check: str, tell: Tell) -> None:
         self.check = check
-        self._tell = tell
+        self.tell = tell
 
     def ok(self, what: str) -> None:
         """Report a success."""
-        self._tell(Finding(self.check, Severity.OK, what))
+        self.tell(Finding(self.check, Severity.OK, what))
 
     def warning(self, what: str, fix: str = "") -> None:
         """Report something that works, but may not be intended."""
-        self._tell(Finding(self.check, Severity.WARNING, what, fix))
+        self.tell(Finding(self.check, Severity.WARNING, what, fix))
 
     def problem(self, what: str, fix: str = "", *, fault: Blame = Blame.SERVER) -> None:
         """Report something that does not work."""
-        self._tell(Finding(self.check, Severity.PROBLEM, what, fix, fault))
+        self.tell(Finding(self.check, Severity.PROBLEM, what, fix, fault))
 
     def error(self, error: PwsError) -> None:
         """The same of an error of the library, whose advice is known."""

@@ -30,7 +30,7 @@ def hint(error: errors.PwsError) -> str:
         case errors.Unreachable():
             return "check server.nodes, server.tls and the way through the network"
         case errors.TimedOut():
-            return "try again, or set server.read_timeout higher"
+            return "does the service on the node hang? Else try again, or set server.read_timeout higher"
         case errors.NotXml() | errors.EmptyReply() | errors.UnexpectedReply():
             return "is this an IM and Presence node, with its Presence Web Service running?"
         case errors.LoginRefused(code=113 | 112):
@@ -49,7 +49,12 @@ def hint(error: errors.PwsError) -> str:
         case errors.SubscriptionLost() | errors.EndpointLost():
             return "`pws create` makes one, and prints its id"
         case errors.Exhausted():
-            return "`pws delete --sweep 1-16` frees what was left behind; it also expires by itself"
+            return (
+                "`pws delete --sweep 1-16` frees what this application user left behind; what other programs hold "
+                "expires, or they must remove it"
+            )
+        case errors.Throttled(code=212):
+            return "set lifecycle.requests_per_second lower; all programs that ask this node share its limit"
         case errors.Throttled():
             return "the server is busy: wait a minute before the next try"
         case errors.RequestRefused(code=140 | 141):

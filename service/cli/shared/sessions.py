@@ -18,9 +18,12 @@ from pws_soap.models import Session
 from pws_soap.trust import Trust
 from service.cli.shared.output import CommandFailed, note, waiting
 from service.config import Config
+from service.core.clock import SystemClock
+from service.sync.budget import BudgetedTransport, RequestBudget
 
 if TYPE_CHECKING:
     from pws_soap.client import PwsClient
+    from pws_soap.transport import Transport
 
 
 def foreign_home(user: str, name: str) -> str:
@@ -31,18 +34,20 @@ def foreign_home(user: str, name: str) -> str:
     )
 
 
-def client_of(config: Config, url: str) -> PwsClient:
-    """A client of one node, as the configuration wants it."""
+def client_of(config: Config, url: str, *, within_budget: bool = False) -> PwsClient:
+    """A client of one node, as the configuration wants it. `within_budget`: no faster than the service."""
     from pws_soap.client import PwsClient  # here, since zeep takes a while to import
     from pws_soap.transport import HttpTransport
 
     server = config.server
-    transport = HttpTransport(
+    transport: Transport = HttpTransport(
         Trust(server.ca_file, server.fingerprint, "server."),
         connect_timeout=server.connect_timeout,
         read_timeout=server.read_timeout,
         max_reply_bytes=server.max_reply_bytes,
     )
+    if within_budget:
+        transport = BudgetedTransport(transport, RequestBudget(config.lifecycle.requests_per_second, SystemClock()))
     return PwsClient(url, wsdl=server.wsdl, soap=server.soap, transport=transport)
 
 

@@ -122,7 +122,7 @@ def test_a_callback_that_only_the_server_does_not_reach(make_office: Callable[..
     office = make_office(Options(users=USERS, callback_ports=frozenset({80})))
     result = examine(office, "--timeout", "0.3")
     assert result.code == 1
-    assert "this machine reaches it: check the server's route to it" in result.out
+    assert "this machine reaches it, but servers are known that do not notify port" in result.out
 
 
 def test_a_proxy_that_changes_the_path_is_noticed(office: CommandOffice) -> None:

@@ -1,0 +1,131 @@
+"""A place in which one thing is misconfigured: a simulated server, pws.toml, and `pws serve` where that is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from pws_soap import contract
+from pws_soap.simulator import KNOWN_CALLBACK_PORTS, inject
+from service.cli.commands import serve
+from service.config import load, server_sections
+from service.runtime import assembly
+from service.sync.subscriptions import FetchSettings
+from tests.cli.conftest import CommandOffice
+from tests.cli.running import PATIENCE, ask
+
+SECRET: Final = "a-secret-of-at-least-16"
+FIRST_NOTIFICATION: Final = 0.2
+"""Seconds that the service in the lab waits for a subscription's first notification, in place of 10."""
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+@dataclass
+class Lab:
+    """`office` is the server and pws.toml, `port` where the service listens; `opened` ends with the test."""
+
+    office: CommandOffice
+    patch: pytest.MonkeyPatch
+    opened: ExitStack
+    port: int
+    sections: dict[str, str] = field(default_factory=dict)
+    """Sections of pws.toml that replace the healthy ones."""
+    few_ports: bool = False
+    """Whether servers are known that notify few ports only; a test has none of these ports."""
+
+    @property
+    def directory(self) -> Path:
+        return self.office.directory
+
+    @property
+    def address(self) -> str:
+        """Host and port of the first node."""
+        return self.office.server.nodes[0].address
+
+    def write(self) -> None:
+        """Write pws.toml: a healthy one, but for `sections`."""
+        ports = KNOWN_CALLBACK_PORTS if self.few_ports else frozenset(range(1, 65536))
+        self.patch.setattr(server_sections, "CALLBACK_PORTS", ports)
+        secret = self.directory / "secret"
+        secret.write_text(SECRET, "ascii")
+        secret.chmod(0o600)
+        healthy = {
+            "callback": f'url = "http://127.0.0.1:{self.port}"\nsecret_file = "secret"',
+            "http": f"port = {self.port}",
+        }
+        self.office.write(**healthy | self.sections)
+
+    def inject(self, **values: Any) -> None:  # the values of a fault are of any type
+        """Inject a fault at the server."""
+        self.office.at_server(lambda: inject(self.office.simulator, values))
+
+    def examine(self, patience: float = 10.0) -> list[dict[str, str]]:
+        """What `pws doctor` finds; it waits that many seconds for a notification."""
+        self.write()
+        result = self.office.pws("doctor", "--timeout", str(patience), "--json")
+        found: list[dict[str, str]] = result.document["checks"]
+        return found
+
+    def settled(self, words: str) -> None:
+        """Wait until the service's status has these words among its problems; without words, until it is live."""
+        ends = time.monotonic() + PATIENCE
+        while time.monotonic() < ends:
+            with contextlib.suppress(OSError):
+                status = ask(f"http://127.0.0.1:{self.port}/v1/status")
+                if words in str(status["problems"]) if words else status["state"] == "live":
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"the status does not say {words or 'live'!r}: {status}")
+
+    def bundled_wsdl(self) -> str:
+        """The service's own WSDL."""
+        return contract.bundled_wsdl().decode()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """`pws serve` with the present pws.toml, in a thread of this process, until the end of the block."""
+        self.write()
+        config = load(self.office.config, {})
+        began: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        up = threading.Event()
+
+        @contextmanager
+        def stopped_by_us() -> Iterator[asyncio.Event]:
+            stop = asyncio.Event()
+            began.append((asyncio.get_running_loop(), stop))
+            up.set()
+            yield stop
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(serve, "stop_at_signals", stopped_by_us)
+            patch.setattr(assembly, "FetchSettings", partial(FetchSettings, first_notification=FIRST_NOTIFICATION))
+            patch.setattr(serve, "_reload_at_hangup", lambda *_: contextlib.nullcontext())
+            thread = threading.Thread(target=lambda: asyncio.run(serve._serve(config)), daemon=True)
+            thread.start()
+            assert up.wait(PATIENCE)
+        try:
+            yield
+        finally:
+            loop, stop = began[0]
+            if thread.is_alive():
+                with contextlib.suppress(RuntimeError):  # it has ended by itself
+                    loop.call_soon_threadsafe(stop.set)
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
