@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pws_soap.lifecycle import Memory
-from service.runtime.state_lock import LockHeld, alone_with
+from service.runtime.state_lock import LockHeld, alone_with, holder
 from service.sync.state_file import StateFile
 
 
@@ -35,6 +35,20 @@ def test_a_second_one_learns_who_has_it(tmp_path: Path) -> None:
             pass
     with alone_with(state):
         pass
+
+
+def test_who_has_it_can_be_asked(tmp_path: Path) -> None:
+    """Nothing is made or changed by that, and it can be had afterwards."""
+    state = tmp_path / "pws.state.json"
+    assert holder(None) is None
+    assert holder(state) is None
+    assert list(tmp_path.iterdir()) == []
+    with alone_with(state):
+        other = holder(state)
+        assert other is not None
+        assert other.pid == str(os.getpid())
+    assert holder(state) is None
+    assert is_free(state)
 
 
 def test_it_is_released_however_it_ends(tmp_path: Path) -> None:

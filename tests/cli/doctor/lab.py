@@ -19,7 +19,10 @@ import pytest
 from pws_soap import contract
 from pws_soap.simulator import KNOWN_CALLBACK_PORTS, inject
 from service.cli.commands import serve
+from service.cli.shared.notes import Notes
 from service.config import load, server_sections
+from service.core.tracing import ID_TRACER
+from service.logs.redaction import Redactor
 from service.runtime import assembly
 from service.sync.subscriptions import FetchSettings
 from tests.cli.conftest import CommandOffice
@@ -103,6 +106,7 @@ class Lab:
         """`pws serve` with the present pws.toml, in a thread of this process, until the end of the block."""
         self.write()
         config = load(self.office.config, {})
+        run = serve.Run(config, Notes("text"), Redactor(), ID_TRACER, None)
         began: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         up = threading.Event()
 
@@ -117,7 +121,8 @@ class Lab:
             patch.setattr(serve, "stop_at_signals", stopped_by_us)
             patch.setattr(assembly, "FetchSettings", partial(FetchSettings, first_notification=FIRST_NOTIFICATION))
             patch.setattr(serve, "_reload_at_hangup", lambda *_: contextlib.nullcontext())
-            thread = threading.Thread(target=lambda: asyncio.run(serve._serve(config)), daemon=True)
+            patch.setattr(serve, "called_at", lambda *_: contextlib.nullcontext())
+            thread = threading.Thread(target=lambda: asyncio.run(serve._serve(run)), daemon=True)
             thread.start()
             assert up.wait(PATIENCE)
         try:
