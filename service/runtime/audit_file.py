@@ -107,7 +107,8 @@ class AuditFile:
         self._closing.set()
         self._woken.set()
         thread.join(limit)
-        lost = len(self._entries) + self.lost - self._said_lost  # what found no room to wait is in no file either
+        # Those that found no room to wait are in no file either, unless a line of it says so.
+        lost = len(self._entries) + self.lost - self._said_lost
         if lost:
             _log.warning(
                 "%(entries)d audit entries could not be written to %(file)s and are lost",
