@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from service.access import principal
-from service.access.errors import NotAllowed, RequestRefused
+from service.access.errors import KeyRequired, NotAllowed, RequestRefused
 from service.access.principal import Principal
 from service.api.context import Context
 from service.api.disconnect import wait_for_disconnect
@@ -121,6 +121,8 @@ class ClaimEndpoints:
         ticket = self._claim_service.ask(claim_request, wait or 0)
         with self._taken_back(ticket):
             outcome = await self._outcome(ticket, request, who)
+            if not self._context.authenticator.is_still_in(request):  # it gets no answer either
+                raise KeyRequired("The key was revoked meanwhile")
             applied = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
             return self._answer(request.scope, who, claim_request, outcome, applied, name)
 

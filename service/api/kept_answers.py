@@ -66,7 +66,8 @@ class KeptAnswer:
     shown: int | None
     _event: int = -1
     _tagged: RawHeaders = ()
-    _asked: bytes = b""
+    _asked: bytes | None = None
+    """None: nothing is remembered. An empty header is a question like any other."""
     _known: RawHeaders = ()
 
     def tagged(self, event: int) -> RawHeaders:

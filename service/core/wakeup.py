@@ -52,7 +52,9 @@ class Alarm:
 
     def set(self, due: float | None) -> None:
         """Ring at the monotonic moment `due` at the latest, or a millisecond from now where that is later."""
-        if due is None or due >= self._due:
+        if due is None:
+            return
+        if due >= self._due > self._clock.monotonic():  # else it is late: no timer runs while a machine is suspended
             return
         self.cancel()
         self._due = due

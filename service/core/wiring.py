@@ -66,5 +66,5 @@ class Core:
         history.follow(log)
         counts = KeptCounts(store, reader, log, clock)
         trends = Trends(clock, groups) if trends is None else trends
-        trends.follow(log)
+        trends.follow(log, reader.groups)
         return cls(store, reader, log, leases, claim_service, clock, history, counts, trends, meter)

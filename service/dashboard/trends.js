@@ -144,7 +144,7 @@ export class Trends {
     figure.append(this.#areas(data, most), make("div", "hours"));
     const lags = data.samples.some((each) => typeof each.lag === "number");
     if (lags) figure.append(this.#lag(data));
-    figure.append(this.#legend(data), this.#reading(), this.#table(data));
+    figure.append(make("p", "asof num", `At ${hour(last)}:`), this.#legend(data), this.#reading(), this.#table(data));
     this.body.replaceChildren(figure);
     this.#labels();
   }

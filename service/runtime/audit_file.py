@@ -107,10 +107,12 @@ class AuditFile:
         self._closing.set()
         self._woken.set()
         thread.join(limit)
-        if self._entries:
+        # Those that found no room to wait are in no file either, unless a line of it says so.
+        lost = len(self._entries) + self.lost - self._said_lost
+        if lost:
             _log.warning(
                 "%(entries)d audit entries could not be written to %(file)s and are lost",
-                {"entries": len(self._entries), "file": self._path},
+                {"entries": lost, "file": self._path},
                 extra={"event": "audit.entries-lost"},
             )
 

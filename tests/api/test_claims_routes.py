@@ -353,6 +353,21 @@ async def test_one_who_goes_away_as_it_is_served_holds_nobody() -> None:
     assert office.told("claim.") == ["claim.made", "claim.released"]
 
 
+async def test_one_whose_key_is_revoked_while_it_waits_holds_nobody() -> None:
+    """It gets no answer, so it does not know whom it was given: nobody would give them back."""
+    office = reception()
+    office.put("ann", BUSY)
+    office.put("bob", BUSY)
+    async with running(office):
+        call = office.call("POST", "/v1/claims", ONE, headers={"Prefer": "wait=30"})
+        await until(lambda: office.slots.taken)
+        office.authenticator.rules = AccessRules(anonymous=None)
+        office.put("ann", AVAILABLE)
+        assert (await call.answer()).status == 401
+        assert not office.claim_service.leases()
+    assert office.told("claim.") == ["claim.made", "claim.released"]
+
+
 async def test_when_the_service_stops_whoever_waits_is_answered() -> None:
     """503, and when to come again."""
     office = reception()

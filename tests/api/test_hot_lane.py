@@ -92,6 +92,15 @@ async def test_the_same_tag_is_known_again_and_no_other_is() -> None:
     assert (await office.get(LIST, if_none_match=first)).status == 200
 
 
+@pytest.mark.parametrize("target", [LIST, ONE, SUMMARY])
+async def test_an_empty_header_names_no_answer(target: str) -> None:
+    """Nothing is remembered of an answer that was just made, and so not that it was asked for by an empty tag."""
+    office = filled(BareService())
+    first = await office.get(target)
+    for tag in ("", ",", "", " "):
+        assert await office.get(target, if_none_match=tag) == first
+
+
 async def test_a_contact_outlives_the_changes_of_others() -> None:
     office = filled(BareService())
     framework, target = counted(office), f"{ONE}?fields=state"

@@ -76,6 +76,27 @@ async def test_a_key_that_is_limited_to_groups_names_one_of_them() -> None:
     assert answer.json()["errors"] == [{"in": "query", "parameter": "group", "expected": "one of support"}]
 
 
+async def test_a_key_that_is_limited_to_groups_learns_nothing_of_others_from_marks_and_lags() -> None:
+    """As on the stream: what became of a subscription without any contact that it sees is not told."""
+    rules = {name: Principal(name, READ, groups=frozenset({name})) for name in ("support", "small", "others", "none")}
+    marks: dict[str, list[str]] = {}
+    for name, who in rules.items():
+        authenticator = Authenticator(rules=AccessRules(anonymous=who))
+        groups = {"support": (ANN, BOB, CID), "small": (ANN, BOB), "others": (BOB, CID, DAN), "none": ()}
+        made = BareService(groups, authenticator=authenticator)
+        made.watch(ANN, BOB, CID, DAN)
+        made.core.log.tell("subscription.lost", SubscriptionChange("dispatcher", "imp1", "gone"), frozenset({ANN}))
+        made.core.log.tell("subscription.renewed", SubscriptionChange("dispatcher", "imp1", ""), frozenset({DAN}))
+        made.core.log.tell("subscription.missed", SubscriptionChange("dispatcher", "imp1", ""))
+        made.core.trends.lagged(0.125)
+        made.core.trends.sample()
+        body = await trends(made)
+        assert [sample["lag"] for sample in body["samples"]] == [None] * len(body["samples"])
+        marks[name] = [mark["event"].partition(".")[2] for mark in body["marks"]]
+    lost, renewed, missed = "lost", "renewed", "missed"
+    assert marks == {"support": [lost, missed], "small": [lost, missed], "others": [renewed, missed], "none": [missed]}
+
+
 @pytest.mark.parametrize("query", ["?group=nobody's", "?group=", "?group=support&group=small", "?hours=3"])
 async def test_what_is_not_expected_is_refused(query: str) -> None:
     """With what was."""

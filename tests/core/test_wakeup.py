@@ -58,6 +58,29 @@ def test_alarm_can_be_set_again_after_it_has_rung() -> None:
     assert run(story()) == [2.0, 7.0]
 
 
+def test_alarm_that_should_have_rung_is_no_reason_to_wait() -> None:
+    """The machine was suspended: an hour passed by the clock, and none by the timers of the event loop."""
+
+    class Suspended(LoopClock):
+        passed = 0.0
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self.passed
+
+    async def story() -> float:
+        clock, woken = Suspended(), asyncio.Event()
+        alarm = Alarm(woken, clock)
+        alarm.set(clock.monotonic() + 600.0)
+        clock.passed = 3600.0
+        start = clock.monotonic()  # something else wakes who is rung, who looks, and sets it anew
+        alarm.set(start + 1.0)
+        await woken.wait()
+        alarm.cancel()
+        return round(clock.monotonic() - start, 6)
+
+    assert run(story()) == 1.0
+
+
 def test_alarm_that_is_cancelled_does_not_ring() -> None:
     async def story() -> bool:
         clock, woken = LoopClock(), asyncio.Event()

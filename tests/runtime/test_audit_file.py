@@ -56,6 +56,11 @@ class Trial:
         self.until(lambda: self.path.exists() and self.path.read_bytes().count(b"\n") == count)
 
     @property
+    def last(self) -> str:
+        """What it logged last."""
+        return [record.getMessage() for record in self._caplog.records if record.name == "pws.audit"][-1]
+
+    @property
     def events(self) -> list[str]:
         return [vars(record)["event"] for record in self._caplog.records if record.name == "pws.audit"]
 
@@ -151,6 +156,7 @@ def test_a_full_disk_warns_once_and_holds_up_nobody(trial: Callable[..., Trial])
     made.file.close(LIMIT)
     assert made.file.lost == 15
     assert made.events == ["audit.write-failed", "audit.entries-lost"]
+    assert made.last.startswith("25 audit entries"), "those that found no room to wait are lost as well"
 
 
 def test_what_waits_is_written_when_there_is_room_again(trial: Callable[..., Trial], tmp_path: Path) -> None:

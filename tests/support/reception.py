@@ -63,7 +63,7 @@ class Reception(Branch):
     def __post_init__(self) -> None:
         super().__post_init__()
         ring = KeyRing((hash_of(KEYS[name]), principal) for name, principal in PRINCIPALS.items())
-        authenticator = Authenticator(self.slots, AccessRules(keys=ring, anonymous=None))
+        authenticator = self.authenticator = Authenticator(self.slots, AccessRules(keys=ring, anonymous=None))
         secret = Secret("a-secret-path-of-the-tests")
         self.app = create_app(FakeEngine(), self.core, callback_secret=secret, version="1", authenticator=authenticator)
 

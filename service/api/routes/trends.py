@@ -45,7 +45,8 @@ def router(context: Context) -> APIRouter:
         """Numbers alone, and nobody's name: one sample a minute for twelve hours, in memory.
 
         A restart of the service forgets them. Of fewer than three contacts there are none. A key that is limited to
-        several groups names one of them, and gets no samples without.
+        several groups names one of them, and gets no samples without. One that is limited sees no `lag`, which is of
+        all contacts, and no `marks` of subscriptions that have no contact of its groups.
         """
         check_query(request, "group")
         visible = sorted(name for name in context.reader.groups if who.groups is None or name in who.groups)
@@ -56,7 +57,9 @@ def router(context: Context) -> APIRouter:
             )
         kept = context.core.trends
         samples = kept.samples(group) if group is not None or who.groups is None else ()
-        view = trends_view(group, kept.interval, samples, kept.marks(), details=who.details)
+        if who.groups is not None:  # that somebody else's presence changed is not for it
+            samples = [sample._replace(lag=None) for sample in samples]
+        view = trends_view(group, kept.interval, samples, kept.marks(who.groups), details=who.details)
         return tagged(Representation(view.model_dump_json().encode()), Tags.of_request(request, who), context.log.last)
 
     return routes

@@ -57,7 +57,9 @@ class KeptCounts:
             self._walk(view)
             if not view.is_complete:
                 await self._clock.sleep(0.0)
-        return self._now(view) or await self._reader.summary(within)
+        # One that had to make room meanwhile has not heard of what happened since.
+        known = self._now(view) if self._views.get(within) is view else None
+        return known or await self._reader.summary(within)
 
     def summary_at_once(self, within: frozenset[str] | None = None) -> Summary | None:
         """The same; None where it takes more than a moment to say."""

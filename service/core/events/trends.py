@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -58,10 +58,12 @@ class Sample(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """An event of a subscription, such as `subscription.lost`."""
+    """An event of a subscription, such as `subscription.lost`. `groups`: those that have contacts of it; None: it is
+    about no contacts in particular."""
 
     at: Moment
     name: str
+    groups: frozenset[str] | None = None
 
 
 class _KeptSample(NamedTuple):
@@ -83,12 +85,17 @@ class Trends:
         self._samples: deque[_KeptSample] = deque(maxlen=most)
         self._marks: deque[Mark] = deque(maxlen=MOST_MARKS)
         self._lag: float | None = None
+        self._members: Mapping[str, Set[str]] = {}
 
     def __repr__(self) -> str:
         return f"<Trends of {len(self._rows) - 1} groups, {len(self._samples)} samples>"
 
-    def follow(self, log: EventLog) -> Callable[[], None]:
-        """Count what the log tells from now on; call what is returned to stop. The log must have told nothing yet."""
+    def follow(self, log: EventLog, members: Mapping[str, Set[str]] | None = None) -> Callable[[], None]:
+        """Count what the log tells from now on; call what is returned to stop. The log must have told nothing yet.
+
+        `members`: the keys of each group's contacts, by which marks belong to groups.
+        """
+        self._members = members or {}
         return log.follow(self._take)
 
     def lagged(self, seconds: float) -> None:
@@ -115,10 +122,16 @@ class Trends:
         samples = [Sample(kept.at, self._counts(kept.counts, group), kept.lag) for kept in self._samples]
         return [sample for sample in samples if sum(sample.counts.values()) >= FEWEST]
 
-    def marks(self) -> Sequence[Mark]:
-        """What happened to subscriptions since the oldest sample, the oldest first."""
+    def marks(self, within: Set[str] | None = None) -> Sequence[Mark]:
+        """What happened to subscriptions since the oldest sample, the oldest first.
+
+        Of those with contacts of the groups `within` only, where given, as a stream tells it.
+        """
         since = self._samples[0].at.monotonic - self.interval if self._samples else 0.0
-        return [mark for mark in self._marks if mark.at.monotonic >= since]
+        found = [mark for mark in self._marks if mark.at.monotonic >= since]
+        if within is None:
+            return found
+        return [mark for mark in found if mark.groups is None or not mark.groups.isdisjoint(within)]
 
     def _counts(self, counts: array[int], group: str | None) -> Mapping[Activity, int]:
         row = self._rows[group]
@@ -127,11 +140,16 @@ class Trends:
     def _take(self, events: Sequence[Event]) -> None:
         for event in events:
             if isinstance(event.data, SubscriptionChange):
-                self._marks.append(Mark(event.at, event.name))
+                self._marks.append(Mark(event.at, event.name, self._groups_of(event)))
             if event.before is not None:
                 self._add(event.before, -1)
             if event.after is not None:
                 self._add(event.after, 1)
+
+    def _groups_of(self, event: Event) -> frozenset[str] | None:
+        if event.keys is None:
+            return None
+        return frozenset(name for name, keys in self._members.items() if not event.keys.isdisjoint(keys))
 
     def _add(self, snapshot: GroupedSnapshot, number: int) -> None:
         contact = snapshot.contact

@@ -228,6 +228,19 @@ async def test_counts_that_were_not_asked_for_lately_are_let_go() -> None:
     assert repr(branch.core.counts) == "<KeptCounts for 16 sets of groups>"
 
 
+@pytest.mark.usefixtures("few_at_once")
+async def test_counts_that_had_to_make_room_while_all_were_counted_are_not_used() -> None:
+    """They hear of nothing any more: what happened in the meantime would be missing for good."""
+    groups = {f"g{number}": ("ann", "bob", "cid") for number in range(20)}
+    branch = Branch(groups)
+    branch.opens()
+    asked = [asyncio.create_task(branch.core.counts.summary(frozenset({name}))) for name in groups]
+    await asyncio.sleep(0)
+    branch.put("ann", PresenceState.BUSY)
+    for name, summary in zip(groups, await asyncio.gather(*asked), strict=True):
+        assert counted(summary) == counted(one_turn.summary(branch.core.reader, frozenset({name})))
+
+
 def test_a_claim_on_one_who_is_watched_no_longer_leaves_nothing_to_look_at() -> None:
     branch = Branch({"support": ("ann",)})
     branch.opens()
