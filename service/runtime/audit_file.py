@@ -108,8 +108,10 @@ class AuditFile:
         self._woken.set()
         thread.join(limit)
         if self._entries:
+            one = len(self._entries) == 1
             _log.warning(
-                "%(entries)d audit entries could not be written to %(file)s and are lost",
+                f"%(entries)d audit {'entry' if one else 'entries'} could not be written to %(file)s"
+                f" and {'is' if one else 'are'} lost",
                 {"entries": len(self._entries), "file": self._path},
                 extra={"event": "audit.entries-lost"},
             )
