@@ -8,7 +8,6 @@ Exit codes: 0 done, 1 the server or the network said no, 2 the words or the conf
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import importlib
 import io
@@ -25,6 +24,7 @@ from pws_soap.errors import NO_DESCRIPTORS_LEFT
 from service import __version__
 from service.cli.shared.garbage import collection_off
 from service.cli.shared.harmless import printable
+from service.cli.shared.plain_group import PlainGroup
 from service.logs import configuration as logs
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -51,7 +51,7 @@ INTERRUPTED: Final = 130
 """What a shell expects of a program that was ended by Ctrl-C: 128 + SIGINT."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(PlainGroup):
     """A group whose commands are imported when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -66,13 +66,13 @@ class LazyGroup(click.Group):
             raise TypeError(f"{COMMANDS[cmd_name][0]}.command is not a command")
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        return super().resolve_command(ctx, args)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name == "--config":
+                ctx.fail("--config comes after the command, as in: pws serve --config FILE")
+            raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The names that begin so, without importing any command for its help."""
@@ -100,8 +100,9 @@ def cli() -> None:
       pws delete          leave a clean slate
 
     Every command but demo, simulate, explain, key, migrate and completion reads pws.toml in the current directory;
-    --config or PWS_CONFIG name another file, and each key can be set in the environment, as PWS_SERVER__NODES. `pws
-    config init` writes one to start from. Results go to standard output, everything else to standard error.
+    --config after the command or PWS_CONFIG name another file, and each key can be set in the environment, as
+    PWS_SERVER__NODES. `pws config init` writes one to start from. Results go to standard output, everything else to
+    standard error.
 
     Tab completes commands, options and names: `pws completion --help` says how to turn that on in bash, zsh and fish.
 

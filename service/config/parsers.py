@@ -139,8 +139,13 @@ def whole(low: int, high: int | None = None, *, unit: str = "") -> Callable[[obj
 
 
 def _range(kind: str, low: float, high: float, unit: str, zero: str) -> str:
-    limits = f"of at least {low:g}" if math.isinf(high) else f"from {low:.10g} to {high:.10g}"
+    limits = f"of at least {_plain(low)}" if math.isinf(high) else f"from {_plain(low)} to {_plain(high)}"
     return f"{kind} {limits}{' ' if unit else ''}{unit}{f', or 0 ({zero})' if zero else ''}"
+
+
+def _plain(number: float) -> str:
+    """A number without an exponent where it is a whole one."""
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:.10g}"
 
 
 def _number_schema(kind: str, low: float, high: float, unit: str, zero: str) -> Schema:

@@ -27,7 +27,7 @@ export function banners({ link, status, counts, known, version }) {
     found.push({
       kind: "lost",
       title: "Not connected to the service",
-      running: known ? `for ${age(quiet)}` : "",
+      running: known ? `(for ${age(quiet)})` : "",
       text: `${shown}${why} It is tried again by itself.`.trim(),
     });
   }
@@ -41,7 +41,7 @@ export function banners({ link, status, counts, known, version }) {
         kind: status.state === "down" || unsure === counts.total ? "down" : "degraded",
         title: title(status, counts, unsure),
         text: first ? `${sentence(first.what)}${rest.length ? ` (${rest.length} more under Health)` : ""}` : reason(status),
-        running: Number.isFinite(since) ? `for ${age((now() - since) / 1000)}` : "",
+        running: Number.isFinite(since) ? `(for ${age((now() - since) / 1000)})` : "",
       });
     }
   }

@@ -45,9 +45,11 @@ function shape(name, attributes, parent) {
   return node;
 }
 
-const hour = (at) => {
+/** The time of day; with seconds where times are less than a minute apart. */
+const hour = (at, apart = 60000) => {
   const time = new Date(at);
-  return `${String(time.getHours()).padStart(2, "0")}:${String(time.getMinutes()).padStart(2, "0")}`;
+  const parts = [time.getHours(), time.getMinutes(), ...(apart < 60000 ? [time.getSeconds()] : [])];
+  return parts.map((each) => String(each).padStart(2, "0")).join(":");
 };
 const seconds = (number) => (number < 1 ? `${Math.max(1, Math.round(number * 1000))} ms` : `${number.toFixed(number < 10 ? 1 : 0)} s`);
 
@@ -144,7 +146,7 @@ export class Trends {
     figure.append(this.#areas(data, most), make("div", "hours"));
     const lags = data.samples.some((each) => typeof each.lag === "number");
     if (lags) figure.append(this.#lag(data));
-    figure.append(make("p", "asof num", `At ${hour(last)}:`), this.#legend(data), this.#reading(), this.#table(data));
+    figure.append(this.#legend(data), this.#reading(this.#latest(data)), this.#table(data));
     this.body.replaceChildren(figure);
     this.#labels();
   }
@@ -185,7 +187,7 @@ export class Trends {
     box.addEventListener("pointermove", (event) => this.#point(event, box, cursor));
     box.addEventListener("pointerleave", () => {
       cursor.hidden = true;
-      this.body.querySelector(".reading").textContent = "";
+      this.body.querySelector(".reading").textContent = this.#latest(this.data);
     });
     return box;
   }
@@ -219,8 +221,13 @@ export class Trends {
     return list;
   }
 
-  #reading() {
-    const line = make("p", "reading num");
+  /** Of when the numbers of the legend are: those above the board are of now. */
+  #latest({ samples, step }) {
+    return `counted at ${hour(samples.at(-1).at, step)}`;
+  }
+
+  #reading(words) {
+    const line = make("p", "reading num", words);
     line.setAttribute("aria-hidden", "true"); // the table says the same
     return line;
   }
@@ -234,7 +241,7 @@ export class Trends {
     cursor.style.setProperty("left", `${(this.x(nearest.at) / WIDE) * 100}%`);
     const near = this.data.marks.filter((mark) => Math.abs(mark.at - nearest.at) <= this.data.step).map((mark) => MARKS[mark.event][1]);
     const numbers = this.data.kinds.filter(([key]) => nearest[key]).map(([key, words]) => `${nearest[key]} ${words}`);
-    this.body.querySelector(".reading").textContent = `${hour(nearest.at)}: ${[...numbers, ...new Set(near)].join(", ")}`;
+    this.body.querySelector(".reading").textContent = `${hour(nearest.at, this.data.step)}: ${[...numbers, ...new Set(near)].join(", ")}`;
   }
 
   #table(data) {
@@ -253,9 +260,11 @@ export class Trends {
     const top = make("thead");
     top.append(head);
     const body = make("tbody");
-    for (const { sample, events } of rows(data)) {
+    const lines = rows(data);
+    const apart = Math.min(...lines.slice(1).map((each, at) => lines[at].sample.at - each.sample.at));
+    for (const { sample, events } of lines) {
       const line = make("tr");
-      const time = make("th", "num", hour(sample.at));
+      const time = make("th", "num", hour(sample.at, apart));
       time.scope = "row";
       line.append(time, ...data.kinds.map(([key]) => make("td", "num", String(sample[key]))));
       const names = new Map();
@@ -280,7 +289,7 @@ export class Trends {
     const room = Math.max(2, Math.min(9, Math.floor(line.clientWidth / 76)));
     const first = this.data.samples[0].at;
     const span = this.data.samples.at(-1).at - first;
-    const times = Array.from({ length: room }, (_, number) => hour(first + (span * number) / (room - 1)));
+    const times = Array.from({ length: room }, (_, number) => hour(first + (span * number) / (room - 1), span / (room - 1)));
     line.replaceChildren(...times.map((time) => make("span", "num", time)));
   }
 }

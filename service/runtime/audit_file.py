@@ -110,9 +110,10 @@ class AuditFile:
         # Those that found no room to wait are in no file either, unless a line of it says so.
         lost = len(self._entries) + self.lost - self._said_lost
         if lost:
+            what, verb = ("entry", "is") if lost == 1 else ("entries", "are")
             _log.warning(
-                "%(entries)d audit entries could not be written to %(file)s and are lost",
-                {"entries": lost, "file": self._path},
+                "%(entries)d audit %(_what)s could not be written to %(file)s and %(_verb)s lost",
+                {"entries": lost, "file": self._path, "_what": what, "_verb": verb},
                 extra={"event": "audit.entries-lost"},
             )
 

@@ -77,6 +77,9 @@ def test_the_overview_needs_nothing_heavy() -> None:
     [
         (["fetsh"], "did you mean 'fetch'?"),
         (["xyz"], "there is no command 'xyz'"),
+        (["config", "chek"], "there is no command 'chek'; did you mean 'check'?"),
+        (["key", "make"], "there is no command 'make'"),
+        (["--config", "mine.toml", "serve"], "--config comes after the command"),
         (["--nonsense"], "--nonsense"),
         (["fetch"], "ID"),
         (["fetch", "x"], "ID"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -63,6 +64,7 @@ async def test_areas_have_gaps_where_nothing_was_counted_and_hatching_where_noth
         await expect(page.locator("#trends .legend li")).to_have_text(
             ["free 1", "claimed 0", "on the phone 1", "busy 1", "away 1", "not sure 0"]
         )
+        await expect(page.locator("#trends .reading")).to_have_text(re.compile(r"^counted at \d\d:\d\d$"))
         await page.locator("#trends .areas").hover()
         await expect(page.locator("#trends .reading")).to_contain_text("not sure")
 
@@ -83,6 +85,25 @@ async def test_a_table_says_the_same(opened: Opener) -> None:
         assert cells[0] == ["1", "0", "1", "1", "1", "0", ""]
         assert ["0", "0", "0", "0", "0", "4", "subscription lost"] in cells
         assert [line[-1] for line in cells if line[-1]] == ["subscription made anew", "subscription lost"]
+
+
+async def test_lines_less_than_a_minute_apart_have_seconds(opened: Opener) -> None:
+    """No two lines of the table have the same time; nor have the marks below the picture."""
+    people = [person(each) for each in NAMES]
+    made = BareService()
+    made.watch(*(each.contact for each in people))
+    made.read(people)
+    made.core.trends.interval = 5.0
+    for _ in range(4):
+        made.core.trends.sample()
+        made.clock.advance(5)
+    async with served(made) as it:
+        page = (await opened(it.url, **LAPTOP)).page
+        await page.locator("#trends summary").click()
+        times = await page.locator("#trends tbody th").all_text_contents()
+        assert len(times) == len(set(times)) == 4
+        times += await page.locator("#trends .hours span").all_text_contents()
+        assert all(re.fullmatch(r"\d\d:\d\d:\d\d", each) for each in times)
 
 
 async def test_a_group_has_its_own_picture_and_a_small_one_none(opened: Opener) -> None:

@@ -11,9 +11,10 @@ import click
 from service.access.principal import ANYBODY, Scope
 from service.cli.shared import completion, output
 from service.cli.shared.options import json_option
+from service.cli.shared.plain_group import PlainGroup
 
 
-@click.group("key")
+@click.group("key", cls=PlainGroup)
 def command() -> None:
     """Make a key for the HTTP API.
 

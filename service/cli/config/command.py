@@ -10,10 +10,11 @@ import click
 from service.cli.shared import output, whole_file
 from service.cli.shared.findings import Finding, as_document, show, summary
 from service.cli.shared.options import config_file, config_option, json_option
+from service.cli.shared.plain_group import PlainGroup
 from service.config import ConfigError, example_toml, in_force, schema
 
 
-@click.group("config")
+@click.group("config", cls=PlainGroup)
 def command() -> None:
     """Check, show, describe or begin the configuration.
 

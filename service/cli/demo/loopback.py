@@ -152,7 +152,7 @@ def _hints(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:
     """Commands to try while it runs."""
     service, control = f"http://{HOST}:{port}", server.control_url.removeprefix("http://")
     return {
-        "who is free": f"curl '{service}/v1/presence?state=AVAILABLE'",
+        "who is free": f"curl '{service}/v1/presence?available=true'",
         "one contact": f"curl {service}/v1/presence/{contact}",
         "service status": f"curl {service}/v1/status",
         "change someone": f'curl -XPUT {control}/control/contacts/{contact} -d \'{{"state":"DND"}}\'',

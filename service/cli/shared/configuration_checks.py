@@ -46,6 +46,7 @@ def look(config: Config, tell: Tell) -> None:
     """Run the checks that need no network."""
     _wsdl(config, Notebook("wsdl", tell))
     _state(config, Notebook("state file", tell))
+    _audit(config, Notebook("audit", tell))
     _access(config, Notebook("access", tell))
 
 
@@ -79,6 +80,23 @@ def _state(config: Config, note: Notebook) -> None:
     elif not os.access(folder, os.W_OK | os.X_OK):
         note.warning(
             f"{folder} cannot be written to by this user", "give the service's user write access, or set state.file"
+        )
+    else:
+        note.ok(f"{path} can be written")
+
+
+def _audit(config: Config, note: Notebook) -> None:
+    path = config.audit.file
+    if path is None:
+        return
+    folder, is_there = path.parent, os.access(path, os.F_OK)
+    if not is_there and not folder.is_dir():
+        note.warning(f"{path}: there is no directory {folder}", "make the directory, or set audit.file")
+    elif is_there and (path.is_dir() or not os.access(path, os.W_OK)):
+        note.warning(f"{path} cannot be written by this user", "make the service's user its owner, or set audit.file")
+    elif (not is_there or config.audit.max_bytes) and not os.access(folder, os.W_OK | os.X_OK):
+        note.warning(
+            f"{folder} cannot be written to by this user", "give the service's user write access, or set audit.file"
         )
     else:
         note.ok(f"{path} can be written")

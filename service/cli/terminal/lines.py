@@ -5,6 +5,7 @@ Lines are written in a thread, so that a slow reader delays only the stream; the
 
 from __future__ import annotations
 
+import re
 import select
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from service.cli.terminal.picture import Picture, PictureChange
 from service.core.presence.freshness import Level
 
 UNSURE: Final = "the lines so far may no longer be true"
+_CALLS: Final = re.compile(r" \((?:1 call|\d+ calls in a row)\)")
 
 
 def write(lines: Sequence[str]) -> None:
@@ -155,6 +157,11 @@ def health(state: Health) -> str:
     """The state of the service, in one line."""
     why = f": {state.problems[0][1]}" if state.problems else ""
     return f"the service is {state.state}{why}"
+
+
+def news(state: Health) -> str:
+    """The same without the number of calls that failed in a row: that it grows is no news."""
+    return _CALLS.sub("", health(state))
 
 
 class JsonLines:

@@ -26,9 +26,9 @@ async def show_lines(api: Api, query: Query, picture: Picture, *, as_json: bool,
             if not lines.is_read():  # as after `| head -1`, where the next update may be far off
                 return
             changes = picture.take(update)
-            if isinstance(update, Health) and (now := lines.health(update)) != shown:
-                shown = now
-                output.note(shown)
+            if isinstance(update, Health) and (news := lines.news(update)) != shown:
+                shown = news
+                output.note(lines.health(update))
             written = list(writer.of(update, changes))
             if written:
                 await asyncio.to_thread(lines.write, written)

@@ -239,6 +239,34 @@ def test_an_address_that_is_not_allowed_is_a_problem(pws: Pws, monkeypatch: pyte
     assert "problem  listener: cannot listen on 127.0.0.1:0: Permission denied" in pws("config", "check").out
 
 
+@pytest.mark.parametrize(
+    ("file", "level", "told"),
+    [
+        ("audit.jsonl", "ok", "can be written"),
+        ("gone/audit.jsonl", "warning", "there is no directory"),
+        (".", "warning", "cannot be written by this user"),
+    ],
+)
+def test_an_audit_that_could_not_be_kept_is_a_warning(pws: Pws, file: str, level: str, told: str) -> None:
+    """It would be noticed with the first entry only."""
+    path = good()
+    write(f'{path.read_text("utf-8")}[audit]\nfile = "{file}"\n')
+    checks = pws("config", "check", "--json").document["checks"]
+    assert [(one["level"], told in one["what"]) for one in checks if one["check"] == "audit"] == [(level, True)]
+
+
+def test_an_audit_file_of_others_cannot_be_written(pws: Pws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the file that is there, nor a new one beside it."""
+    path = good()
+    write(f'{path.read_text("utf-8")}[audit]\nfile = "audit.jsonl"\n')
+    before = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and before(path, mode))
+    for told in ("cannot be written to by this user", "audit.jsonl cannot be written by this user"):
+        checks = pws("config", "check", "--json").document["checks"]
+        assert [told in one["what"] for one in checks if one["check"] == "audit"] == [True]
+        write("", "audit.jsonl")
+
+
 def test_an_api_that_is_open_to_others_without_a_key_is_a_problem(pws: Pws) -> None:
     write(good().read_text().replace("port = 0", 'port = 0\nhost = "0.0.0.0"'))
     result = pws("config", "check")

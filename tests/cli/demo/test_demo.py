@@ -49,7 +49,7 @@ def test_changes_come_as_lines_and_the_addresses_answer(monkeypatch: pytest.Monk
         assert first
         assert first[1] == first[2]
         assert "An office of 12 people, 600 times as fast as life" in command.out.until(bool)
-        url = command.out.having("/v1/presence?state").split("'")[1].partition("?")[0]
+        url = command.out.having("/v1/presence?available").split("'")[1].partition("?")[0]
         control = command.out.having("-XPUT").split()[4]
         assert re.match(r"\d\d:\d\d:\d\d\.\d{3}  \w+@example\.com +[A-Z]+", command.out.having("@example.com"))
         command.out.having("; was ")
@@ -70,7 +70,7 @@ def test_changes_come_as_lines_and_the_addresses_answer(monkeypatch: pytest.Monk
 def test_json_is_what_pws_watch_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output has events and nothing else; the addresses and the last line are on standard error."""
     with running(monkeypatch, "--json", "--contacts", "3", "--speed", "1") as command:
-        url = command.err.having("/v1/presence?state").split("'")[1].partition("?")[0]
+        url = command.err.having("/v1/presence?available").split("'")[1].partition("?")[0]
         first = json.loads(command.out.until(bool))
         assert first.pop("event") == "snapshot"
         assert isinstance(first.pop("id"), int)

@@ -18,7 +18,7 @@ from aiohttp import web
 from service.cli.command_line import run
 from service.cli.terminal import lines
 from service.cli.terminal.contact import read
-from service.cli.terminal.follow import StreamEvent
+from service.cli.terminal.follow import Health, StreamEvent
 from service.cli.watch import command as watch
 from tests.cli.at_terminal import FULL_SCREEN, ORDINARY_SCREEN, PROGRAM, at_terminal
 from tests.cli.running import Lines, Running
@@ -193,6 +193,16 @@ def test_how_the_service_is_doing_is_told_on_standard_error(service: Streaming, 
     service.status = {"state": "degraded", "problems": [{"since": None, "what": "imp1 does not answer"}], "now": None}
     with start("--json") as running:
         assert running.err.having("service is") == "the service is degraded: imp1 does not answer"
+
+
+def test_more_calls_that_fail_are_no_news() -> None:
+    """Of an outage one line is written, and not one for each call."""
+    first, second = (
+        Health("down", ((None, f"imp1 does not answer ({calls}): timed out"),), None)
+        for calls in ("1 call", "2 calls in a row")
+    )
+    assert lines.news(first) == lines.news(second) == "the service is down: imp1 does not answer: timed out"
+    assert lines.health(second) == "the service is down: imp1 does not answer (2 calls in a row): timed out"
 
 
 def test_it_ends_after_its_time(start: Start) -> None:
