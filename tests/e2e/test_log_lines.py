@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import pytest
 from pws_soap.simulator import Fault, Options, SimulatorServer, State, User
 from pws_soap.simulator.cluster.nodes import session_keys
 from service.access.keys import hash_of
-from tests.e2e.processes import eventually
+from tests.e2e.processes import Running, eventually
 from tests.e2e.simulated import SECRET, Service, configure
 
 PASSWORD: Final = 'correct "horse" & <battery> \\stäple'
@@ -84,6 +85,59 @@ async def test_no_secret_is_logged_on_a_bad_day(tmp_path: Path, form: str) -> No
     assert "horse" not in output
     if form == "json":
         assert {line["event"] for line in lines(output)} >= {"service.listening", "fetch.failed", "request.refused"}
+
+
+BROKEN: Final = f"""
+from pathlib import Path
+from pws_soap.client import PwsClient
+from service.cli import main
+from service.core.presence.query import Reader
+
+async def fetch(self, session, *_arguments, **_options):
+    try:
+        raise ValueError("the session is " + repr(session.key.reveal()))
+    except ValueError as error:
+        raise RuntimeError(Path("password").read_text(), Path("callback-secret").read_text(), [error]) from error
+
+def look(self, *_arguments, **_options):
+    raise KeyError("{KEY}")
+
+PwsClient.get_subscribed_presence = fetch
+Reader.one_until = look
+main()
+"""
+"""A service with bugs whose errors quote every kind of secret: in a fetch, in the hot lane and in a route."""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_no_secret_is_in_a_traceback(tmp_path: Path, form: str) -> None:
+    options = Options(users=(User("pwsapp", PASSWORD, application=True), User("dispatcher")))
+    async with SimulatorServer(options, control_port=None, seed=SEED) as server:
+        server.simulator.populate(3)
+        site = configure(tmp_path, server.nodes[0].port)
+        (tmp_path / "password").write_text(PASSWORD)
+        with (tmp_path / "pws.toml").open("a") as file:
+            file.write(f'\n[log]\nformat = "{form}"\n')
+            file.write(f'\n[keys.board]\nhash = "{hash_of(KEY)}"\n')
+        with Running([sys.executable, "-c", BROKEN, "serve"], tmp_path, "service.log") as service:
+
+            def broken() -> None:
+                assert site.ask("GET", "/v1/presence/ann@example.com", key=KEY).status == 500
+                assert service.output.count("RuntimeError") > 1
+
+            await asyncio.to_thread(eventually, broken)
+            keys = given_out(server)
+        output = service.output
+    assert "Traceback" in output
+    assert "the hot lane failed" in output
+    assert "failed to answer GET /v1/presence/" in output
+    assert "the session is '***'" in output
+    for secret in (SECRET, KEY, *keys, "horse"):
+        assert secret not in output
+    if form == "json":
+        failed = [line for line in lines(output) if line["event"] in {"internal.error", "request.failed"}]
+        assert failed
+        assert all("Traceback" in line["exception"] for line in failed)
 
 
 async def test_one_id_leads_from_the_notification_to_the_event(tmp_path: Path) -> None:
