@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import subprocess
 import sys
 import threading
@@ -31,13 +30,6 @@ from tests.cli.running import PATIENCE, ask
 SECRET: Final = "a-secret-of-at-least-16"
 FIRST_NOTIFICATION: Final = 0.2
 """Seconds that the service in the lab waits for a subscription's first notification, in place of 10."""
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 @dataclass

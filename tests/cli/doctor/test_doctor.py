@@ -31,13 +31,8 @@ from service.cli.shared.findings import Blame, Finding, Notebook, Severity
 from service.config import load
 from tests.cli.conftest import USERS, CommandOffice, Result
 from tests.cli.running import Running
+from tests.e2e.processes import free_port
 from tests.support.tls_servers import DAY, NOW, MadeCertificate, context, tls_server
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def examine(office: CommandOffice, *words: str, port: int | None = None, **sections: str) -> Result:

@@ -10,6 +10,7 @@ import asyncio
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -28,7 +29,8 @@ from service.access.keys import hash_of, new_key
 from service.cli.doctor import certificate
 from service.runtime.state_lock import alone_with
 from tests.cli.conftest import USERS, CommandOffice
-from tests.cli.doctor.lab import Lab, free_port
+from tests.cli.doctor.lab import Lab
+from tests.e2e.processes import free_port
 from tests.support.small_web import small_web
 from tests.support.tls_servers import DAY, NOW, MadeCertificate, context, tls_server
 
@@ -215,7 +217,7 @@ def through_proxy(lab: Lab, *, clock: float = 0.0, wsdl_lacks: str = "") -> None
             self.wfile.write(content)
 
         def date_time_string(self, timestamp: float | None = None) -> str:
-            return formatdate((timestamp or NOW.timestamp()) + clock, usegmt=True)
+            return formatdate((timestamp or time.time()) + clock, usegmt=True)
 
         def log_message(self, *_arguments: object) -> None:
             return
