@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from service.runtime.state_lock import alone_with
 from service.sync.subscriptions import FetchSettings
 from tests.cli.conftest import CommandOffice
 from tests.cli.running import PATIENCE, ask
+from tests.e2e.processes import eventually
 
 SECRET: Final = "a-secret-of-at-least-16"
 FIRST_NOTIFICATION: Final = 0.2
@@ -89,6 +91,19 @@ class Lab:
             time.sleep(0.02)
         raise AssertionError(f"the status does not say {words or 'live'!r}: {status}")
 
+    def until_ready(self) -> None:
+        """Wait until all that the service watches is live; that can be asked without a key."""
+
+        def ready() -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+            try:
+                connection.request("GET", "/readyz")
+                assert connection.getresponse().status == 200
+            finally:
+                connection.close()
+
+        eventually(ready)
+
     def bundled_wsdl(self) -> str:
         """The service's own WSDL."""
         return contract.bundled_wsdl().decode()
@@ -99,11 +114,12 @@ class Lab:
         self.write()
         config = load(self.office.config, {})
         loop, stop = asyncio.new_event_loop(), asyncio.Event()
+        listening = listen(config.http.host, config.http.port)  # before doctor looks whether the port is free
 
         async def served() -> None:
             with alone_with(config.state_path):
                 parts = assembly.assemble(config)
-                await serve(parts.app, listen(config.http.host, config.http.port), stop)
+                await serve(parts.app, listening, stop)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(assembly, "FetchSettings", partial(FetchSettings, first_notification=FIRST_NOTIFICATION))

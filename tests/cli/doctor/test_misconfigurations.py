@@ -663,4 +663,5 @@ def test_a_service_that_does_not_answer_without_its_key(key: str, cure: str, lab
     lab.sections["keys.board"] = f'hash = "{hash_of(new_key().reveal())}"'
     lab.patch.setenv("PWS_KEY", key)
     with lab.serving():
+        lab.until_ready()
         judge(lab.examine(), warning(cure, "" if not key else "set PWS_KEY to a key of the service that may read"))
