@@ -1,0 +1,94 @@
+"""Who is asked: a server in this process, without sockets, and what it has notified.
+
+Both sides run in one event loop whose time jumps, so that a day of both is a matter of milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp
+
+from pws_soap.simulator import Options, Simulator, User
+from pws_soap.simulator.serving import node_app
+from tests.fidelity.steps import APPLICATIONS, END_USERS, WATCHED, Change, Leave
+from tests.support.virtual_time import EPOCH, LoopClock, VirtualLoop
+
+R = TypeVar("R")
+
+USERS = (
+    *(User(name, password, application=True) for name, password in APPLICATIONS.items()),
+    *(User(name) for name in END_USERS),
+)
+"""Who may log in at the simulator, as at the façade."""
+
+
+class Side(Protocol):
+    """A server, asked as over HTTP."""
+
+    app: ASGIApp
+    notified: list[str]
+    """The URLs of all notifications that it has sent."""
+
+    def do(self, step: Change | Leave) -> None:
+        """Something happens to the people behind it."""
+
+    async def settled(self) -> None:
+        """Wait until it has told all that it wants to tell."""
+
+    async def aclose(self) -> None:
+        """End it."""
+
+
+class SimulatorSide:
+    """A simulator of one node. `before` are made in it first: endpoints that are not the test's."""
+
+    def __init__(self, options: Options | None = None, *, seed: int = 7) -> None:
+        self.clock = LoopClock()
+        self.notified: list[str] = []
+        self.simulator = Simulator(
+            options or Options(users=USERS, any_end_user=False), clock=self.clock.now, notify=self._notify, seed=seed
+        )
+        for contact in WATCHED:
+            self.do(Change(contact, ()))
+        self.app: ASGIApp = node_app(self.simulator, "imp1")
+
+    def do(self, step: Change | Leave) -> None:
+        if isinstance(step, Change):
+            self.simulator.change(step.contact, **dict(step.fields))
+        else:
+            self.simulator.remove(step.contact)
+
+    async def settled(self) -> None:
+        await self.simulator.drain()
+
+    async def aclose(self) -> None:
+        await self.simulator.aclose()
+
+    async def _notify(self, url: str) -> bool:
+        self.notified.append(url)
+        return True
+
+
+class InlineLoop(VirtualLoop):
+    """An event loop whose time jumps, and whose threads have done their work at once: it does not jump meanwhile."""
+
+    def run_in_executor(self, executor: Any, func: Callable[..., R], *args: Any) -> asyncio.Future[R]:  # as asyncio's
+        done: asyncio.Future[R] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001  # whatever it raises is its caller's
+            done.set_exception(error)
+        return done
+
+
+def path_of(url: str) -> str:
+    """Where a notification went, without its query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+__all__ = ["EPOCH", "USERS", "InlineLoop", "Side", "SimulatorSide", "path_of"]
