@@ -73,9 +73,9 @@ class FacadeLimits:
 class FacadeStatus:
     """The façade at one moment.
 
-    `programs` are the first ones, those that are silent or whose notifications fail before the others; `programs_in_all`
-    counts them. `requests` by operation ("unreadable" for what is none), `faults` by code and `notifications` by what
-    became of them ("sent", "failed", "refused": nowhere they may be sent) count since the start, as does
+    `programs` are some of them, those that are silent or whose notifications fail before the others, of
+    `programs_in_all`. `requests` by operation ("unreadable" for what is none), `faults` by code and `notifications` by
+    what became of them ("sent", "failed", "refused": nowhere they may be sent) count since the start, as does
     `read_through`: polls for which the presence server had to be asked. `withheld` contacts are not live just now, and
     some subscription waits to be told of them.
     """
