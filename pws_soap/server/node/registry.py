@@ -116,6 +116,10 @@ class Registry:
                 return session
         return None
 
+    def applications_of(self, user: str) -> list[Session]:
+        """The sessions of an application user."""
+        return [self.sessions[key] for key in self._of_user.get((user, True), ())]
+
     def add_session(self, session: Session) -> None:
         """Add a session."""
         self.sessions[session.key] = session
