@@ -213,7 +213,7 @@ class WebhookSection(value_types.Section):
     addresses: value_types.Networks = Field(
         default=(),
         description="Addresses or networks that the host of `url` may have; nothing is sent to another one. Without "
-        "it, all.",
+        "it, all but link-local addresses, where metadata services of clouds are.",
         examples=[["10.0.0.0/8", "2001:db8::/32"]],
     )
     parallel: Annotated[int, PlainValidator(parsers.whole(1, 64))] = Field(

@@ -18,7 +18,7 @@ REMOVED: Final = "removed"
 WEBHOOK_PARKED: Final = "webhook.parked"
 """Nothing is sent to a target any more until somebody acts."""
 WEBHOOK_RECOVERED: Final = "webhook.recovered"
-"""A target that was parked, or failed for a while, takes what it is sent again."""
+"""A target that was parked takes what it is sent again."""
 
 
 class EventData:
