@@ -166,7 +166,6 @@ def _of_targets(targets: Sequence[TargetStatus], now: float) -> dict[Metric, _Ro
         table.WEBHOOK_LAST_SUCCESS: [
             ((each.name,), at) for each in targets if (at := each.last_success_at) is not None
         ],
-        table.WEBHOOK_DELIVERED: [((each.name,), each.delivered) for each in targets],
         table.WEBHOOK_COALESCED: [((each.name,), each.coalesced) for each in targets],
         table.WEBHOOK_DROPPED: [((each.name,), each.dropped) for each in targets],
     }

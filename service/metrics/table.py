@@ -256,9 +256,6 @@ WEBHOOK_OLDEST: Final = Metric(
 WEBHOOK_LAST_SUCCESS: Final = Metric(
     "pws_webhook_last_success_timestamp_seconds", _GAUGE, "When a target last took a message", ("target",)
 )
-WEBHOOK_DELIVERED: Final = Metric(
-    "pws_webhook_delivered_total", _COUNTER, "Messages that a target has taken", ("target",)
-)
 WEBHOOK_COALESCED: Final = Metric(
     "pws_webhook_coalesced_total",
     _COUNTER,
@@ -342,7 +339,6 @@ READ: Final = (
     WEBHOOK_QUEUED,
     WEBHOOK_OLDEST,
     WEBHOOK_LAST_SUCCESS,
-    WEBHOOK_DELIVERED,
     WEBHOOK_COALESCED,
     WEBHOOK_DROPPED,
 )
