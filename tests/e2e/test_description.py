@@ -33,8 +33,8 @@ enabled = false
 # What no description can name: a group, a node or an end user of this configuration, a cursor of an earlier
 # page, an Idempotency-Key that came with another body. Valid by the description, such a value may still be 422.
 [[operations]]
-include-path-regex = "^/v1/(presence|trends|contacts|failover|claims|claims/[{]id[}]/renew)$"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "422"]
+include-path-regex = "^/v1/(presence|trends|contacts|failover|claims|claims/[{]id[}]/renew|webhooks/[{]name[}]/replay)$"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "410", "422"]
 """
 
 

@@ -37,11 +37,13 @@ from service.api.models.status import (
 )
 from service.api.models.trends import BriefTrendsView, TrendsView
 from service.api.models.watched import AddedView, WatchedListView, WatchedView
+from service.api.models.webhooks import AttemptView, ReplayView, WebhookListView, WebhookStateView, WebhookView
 
 __all__ = [
     "CONTACT_EXAMPLE",
     "AddedView",
     "AliveView",
+    "AttemptView",
     "BriefContactView",
     "BriefCountsView",
     "BriefListView",
@@ -65,6 +67,7 @@ __all__ = [
     "ReadingView",
     "ReadyView",
     "RefreshView",
+    "ReplayView",
     "SessionView",
     "StatusView",
     "StoreView",
@@ -77,5 +80,8 @@ __all__ = [
     "View",
     "WatchedListView",
     "WatchedView",
+    "WebhookListView",
+    "WebhookStateView",
+    "WebhookView",
     "rfc3339",
 ]

@@ -46,7 +46,8 @@ _EVENTS: Final = """\
 `subscription.lost`, `subscription.renewed`, `subscription.recreated`, `subscription.failed-over`, \
 `subscription.missed`: what became of a subscription, and why contacts are stale.
 `claim.made`, `claim.renewed`, `claim.released`, `claim.expired`, `claim.unavailable`, `coverage.low`, \
-`coverage.restored`: who is held, and whether enough people are free."""
+`coverage.restored`: who is held, and whether enough people are free.
+`webhook.parked`, `webhook.recovered`: whether a target of webhooks gets messages."""
 # Any: a fragment of OpenAPI.
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {

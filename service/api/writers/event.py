@@ -1,7 +1,8 @@
-"""Events beside the contacts as JSON: what became of claims, of a group's coverage, of subscriptions.
+"""Events beside the contacts as JSON: what became of claims, of a group's coverage, of subscriptions, of webhooks.
 
 What one client gets depends on the limits of its key: of its own groups all, with the contacts as it sees them; of
-other groups nothing; of subscriptions, and of claims where it sees no details, only that something happened.
+other groups nothing; of subscriptions, and of claims where it sees no details, only that something happened; of targets
+of webhooks nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from service.api.writers.claim import lease_members
 from service.api.writers.compact import compact
 from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEvent, ClaimEventKind
-from service.core.events.event import Event, SubscriptionChange
+from service.core.events.event import Event, SubscriptionChange, WebhookChange
 from service.core.presence.snapshot import GroupedSnapshot
 
 WriteContacts = Callable[[Iterable[GroupedSnapshot]], bytes]
@@ -36,6 +37,10 @@ def event_json(event: Event, who: Principal, contacts: WriteContacts) -> bytes |
             members = compact({"group": group, "free": change.free, "min_free": change.min_free})[1:-1]
         case SubscriptionChange() as change:
             members = b"" if who.limited else compact(_subscription(change))[1:-1]
+        case WebhookChange() as change:
+            if who.limited:
+                return None
+            members = compact({"target": change.target, "reason": change.reason})[1:-1]
         case None:
             members = b""
         case unknown:
