@@ -74,6 +74,7 @@ class VirtualOffice:
     reconcile: float = 600.0
     heartbeat: float = 0.0
     rate: float = 50.0
+    bound: float = BOUND
     clock: LoopClock = field(default_factory=LoopClock)
     meter: Meter = NO_METER
 
@@ -109,13 +110,17 @@ class VirtualOffice:
             store=self.store,
             clock=self.clock,
             file=StateFile(self.state_file),
-            bound=BOUND,
+            bound=self.bound,
             meter=self.meter,
         )
         _check_attribution(self, self.engine)
+        self.built(self.engine)
         share = {user: self.contacts[number :: len(self.users)] for number, user in enumerate(self.users)}
         self.engine.start(share)
         return self.engine
+
+    def built(self, engine: SyncEngine) -> None:
+        """Called once store and engine are there, before anything begins."""
 
     async def kill(self) -> None:
         """End the service as SIGKILL does: nothing is sent any more."""
@@ -176,13 +181,13 @@ class VirtualOffice:
         now, feeds = self.clock.monotonic(), self.store.feeds()
         live = 0
         for record in self.store.records():
-            fresh = assess(record, feeds[record.feed], now, BOUND)
+            fresh = assess(record, feeds[record.feed], now, self.bound)
             if fresh.level is not Level.LIVE:
                 continue
             live += 1
             assert fresh.as_of is not None
             since = fresh.as_of.monotonic
-            assert now - since <= BOUND
+            assert now - since <= self.bound
             held = self._held(record.contact, since)
             assert str(record.state) in held, (
                 f"{record.contact} is shown {record.state}, was {held} since {now - since} s"
@@ -200,7 +205,7 @@ class VirtualOffice:
         now, feeds = self.clock.monotonic(), self.store.feeds()
         found = []
         for record in self.store.records():
-            fresh = assess(record, feeds[record.feed], now, BOUND)
+            fresh = assess(record, feeds[record.feed], now, self.bound)
             if fresh.level is not Level.LIVE:
                 found.append(f"{record.contact}: {fresh.level} ({fresh.reason})")
             elif str(record.state) != self.truth[record.contact.lower()][-1][1]:
