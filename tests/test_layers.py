@@ -254,7 +254,8 @@ def test_imports_inside_functions_are_few() -> None:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
-    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap"}
+    optional = {"service.runtime.facade", "service.runtime.webhooks"}  # rooms that cost nothing where they are not used
+    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap", *optional}
 
 
 def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:

@@ -32,7 +32,7 @@ class NotReachable(Exception):
     """An endpoint that is not called. The message says why, and repeats no more of its URL than the host."""
 
 
-class Target(NamedTuple):
+class EndpointAddress(NamedTuple):
     """Where a URL is to be sent to: one of the addresses of its host, which is allowed."""
 
     scheme: str
@@ -57,7 +57,7 @@ class EndpointRules:
         """Look up nothing more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def target(self, url: str, registered_from: str | None) -> Target:
+    async def target(self, url: str, registered_from: str | None) -> EndpointAddress:
         """Where to send what is for this URL. Raises NotReachable."""
         try:
             parts = urlsplit(url)
@@ -72,7 +72,7 @@ class EndpointRules:
         found = await self._addresses(host)
         for one in found:
             if self._allows(one, registered_from):
-                return Target(parts.scheme, host, port, one)
+                return EndpointAddress(parts.scheme, host, port, one)
         if self._networks:
             raise NotReachable(f"{_shown(host, found)} is in none of the networks where endpoints may be")
         raise NotReachable(f"{_shown(host, found)} is not the address that it is registered from")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from service.facade.endpoints import EndpointRules, Target, bracketed
+from service.facade.endpoints import EndpointAddress, EndpointRules, bracketed
 
 MOST: Final = 256
 """Notifications under way at once to endpoints that answer; further ones wait."""
@@ -83,7 +83,7 @@ class Notifier:
             place.users -= 1
             self._forget_some()
 
-    async def _get(self, url: str, target: Target) -> str:
+    async def _get(self, url: str, target: EndpointAddress) -> str:
         if self._session is None or self._session.closed:
             return "the service is stopping"
         parts = urlsplit(url)

@@ -44,6 +44,7 @@ from service.logs.redaction import Redactor
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
 from service.runtime import access_rules, change_lines, webhooks
+from service.runtime import facade as facades
 from service.runtime.audit_file import AuditFile
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.canary import Canary, CanarySettings, quiet_states
@@ -54,6 +55,7 @@ from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
 
 if TYPE_CHECKING:
+    from service.facade.facade import SoapFacade
     from service.webhooks.deliveries import Deliveries
 
 AUDIT_LIMIT: Final = 2.0
@@ -76,6 +78,7 @@ class Assembly:
     callback: ASGIApp | None
     audit: AuditFile | None
     deliveries: Deliveries | None
+    facade: SoapFacade | None
 
     @property
     def store(self) -> Store:
@@ -189,6 +192,7 @@ def assemble(
 
     deliveries = webhooks.deliveries(config, core, clock, metrics.meter)
     targets: Webhooks = deliveries or NoWebhooks()
+    facade = facades.facade(config, core, engine, audit)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -207,6 +211,8 @@ def assemble(
             await (
                 engine.followed()
             )  # so that no contact of the configuration is ever answered as one that is not watched
+            if facade is not None:
+                facade.start()
             yield
         finally:
             ticking.cancel()
@@ -214,6 +220,8 @@ def assemble(
             reserving.cancel()
             measuring.cancel()
             sampling.cancel()
+            if facade is not None:
+                await facade.stop()
             ending = None if deliveries is None else asyncio.create_task(deliveries.stop(), name="webhooks end")
             await engine.stop(config.lifecycle.stop_timeout)
             if ending is not None:
@@ -250,7 +258,7 @@ def assemble(
         audit=audit,
         targets=targets,
     )
-    return Assembly(app, engine, core, authenticator, callback, audit, deliveries)
+    return Assembly(app, engine, core, authenticator, callback, audit, deliveries, facade)
 
 
 class _Connector:

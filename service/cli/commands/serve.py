@@ -127,7 +127,8 @@ async def _serve(run: Run) -> str:
 
 async def _serve_alone(run: Run) -> str:
     from service.runtime.assembly import assemble
-    from service.runtime.server import CannotStart, listen, serve
+    from service.runtime.facade import KEEP_ALIVE, LISTENER_KEYS, tls_context
+    from service.runtime.server import Beside, CannotStart, listen, serve
     from service.runtime.service_manager import ServiceManager, in_a_line
 
     config = run.config
@@ -137,6 +138,8 @@ async def _serve_alone(run: Run) -> str:
         if config.callback.is_apart:
             keys = "callback.listen_host, callback.listen_port"
             sockets.append(listen(*config.callback.listener(config.http), keys))
+        if config.facade.is_on:
+            sockets.append(listen(config.facade.listen_host, config.facade.listen_port or 0, LISTENER_KEYS))
     except CannotStart as error:
         for listening in sockets:
             listening.close()
@@ -144,9 +147,13 @@ async def _serve_alone(run: Run) -> str:
     with collection_off():  # the WSDL's types stay until the end
         assembly = assemble(config, redactor=run.redactor, tracer=run.tracer)
     run.notes.serving(_shown(sockets[0]), sum(len(each.contacts) for each in config.watch))
-    beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]
-    for _, listening in beside:
-        run.notes.listening_for_notifications(_shown(listening))
+    beside: list[Beside] = []
+    if assembly.callback is not None:
+        beside.append(Beside(assembly.callback, sockets[1]))
+        run.notes.listening_for_notifications(_shown(sockets[1]))
+    if assembly.facade is not None:
+        beside.append(Beside(assembly.facade.app, sockets[-1], tls_context(config), KEEP_ALIVE))
+        run.notes.listening_for_programs(_shown(sockets[-1]), config.facade.address or "")
     reopen = assembly.audit.reopen if assembly.audit is not None else lambda: None
     manager = ServiceManager.of(os.environ, SystemClock())
 
