@@ -37,8 +37,9 @@ if __package__ in {None, ""}:  # run as a file: the checkout is not on the path 
 from benchmarks.faults import Faults, NotHit, UnknownFault
 from benchmarks.office import SAFETY, Office, settings
 from benchmarks.processes import Server, Service, free_port
-from benchmarks.programs import Account, Programs
+from benchmarks.programs import PATIENCE, Account, Programs, listening
 from benchmarks.told import Promise
+from pws_soap import PwsClient
 from service.core.presence.freshness import default_bound
 
 USERS = {
@@ -111,7 +112,8 @@ async def run(
         await office.furnish()
         sections = settings(server, port)
         if facade:
-            office.programs = _programs(office, sections)
+            callback = await stack.enter_async_context(listening(office.program_notified))
+            office.programs = _programs(office, sections, callback)
         service.configure(sections, USERS)
         await service.start()
         tasks = [asyncio.create_task(office.watch()), asyncio.create_task(office.work())]
@@ -121,7 +123,7 @@ async def run(
             if await office.healed(time.time(), NEVER) is None:
                 raise RuntimeError(f"the service did not become live: {await office.differences()}")
             if office.programs is not None:
-                await office.programs.start(office.contacts, USERS["dispatcher"])
+                office.programs.start(office.contacts, USERS["dispatcher"])
             faults = Faults(office, dice)
             if unknown := set(only) - faults.kinds.keys():
                 raise UnknownFault(f"--only: no fault {', '.join(sorted(unknown))}; there is {', '.join(faults.kinds)}")
@@ -148,7 +150,7 @@ async def run(
     return result, office
 
 
-def _programs(office: Office, sections: dict[str, dict[str, object]]) -> Programs:
+def _programs(office: Office, sections: dict[str, dict[str, object]], callback: str) -> Programs:
     """The programs, and what they need in the configuration."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -156,8 +158,13 @@ def _programs(office: Office, sections: dict[str, dict[str, object]]) -> Program
         "listen_host": "127.0.0.1", "listen_port": port, "address": address, "unsure_after": UNSURE_AFTER
     }  # fmt: skip
     sections[f"facade.users.{FACADE_USER}"] = {"password": FACADE_PASSWORD, "end_users": ["dispatcher"]}
-    account = Account(address, FACADE_USER, FACADE_PASSWORD, "dispatcher")
-    return Programs(account, office.truth, Promise(default_bound(SAFETY), UNSURE_AFTER))
+
+    def connect() -> PwsClient:
+        return PwsClient(address, read_timeout=PATIENCE)
+
+    account = Account(connect, FACADE_USER, FACADE_PASSWORD, "dispatcher", callback)
+    promise = Promise(default_bound(SAFETY), UNSURE_AFTER)
+    return Programs(account, office.truth, promise, live=lambda: office.live)
 
 
 async def _play(
@@ -262,7 +269,7 @@ def summary(result: Run, office: Office) -> dict[str, Any]:  # Any: JSON
         "exit_code_of_service": result.exit_code,
         "left_at_the_server": result.left,
         "bugs": result.bugs[:10],
-        **({} if office.programs is None else {"told": office.programs.found()}),
+        **({} if office.programs is None else {"told": office.programs.figures.found()}),
     }
 
 
@@ -316,7 +323,7 @@ def show(found: dict[str, Any]) -> None:  # Any: JSON
 
 def _show_told(told: dict[str, Any]) -> None:  # Any: JSON
     """The part of it that is about SOAP."""
-    print(f"told over SOAP      {told['states']:8} states in {told['replies']} replies, {told['by_as_of']} checked by as_of; "
+    print(f"told over SOAP      {told['states']:8} states in {told['replies']} replies, {told['by_as_of']} by as_of; "
           f"{told['pictures']} after a fetch; the oldest was over for {told['oldest_s']:g} s")  # fmt: skip
     print(f"told as UNKNOWN     {told['unknown']:8}; {told['waited']} times told to wait (210, 212)")
     print(f"programs            {told['begun']:8} sessions, {told['notifications']} notifications, "

@@ -61,6 +61,8 @@ class Office:
         self.figures = Figures()
         self.programs: Programs | None = None
         """Those that speak SOAP to the service's façade, where there are any."""
+        self.live: dict[str, float] = {}
+        """As of when each contact was live when the service last said that it is."""
         self.busy = asyncio.Event()
         """Whether changes are being made."""
         self._making = asyncio.Lock()
@@ -72,6 +74,11 @@ class Office:
         """Put everybody into the simulator's world."""
         people = [{"contact": contact, "state": STATES[0]} for contact in self.contacts]
         await self.server.ask("POST", "/contacts", {"contacts": people})
+
+    def program_notified(self, name: str) -> None:
+        """A notification came for the program of that name."""
+        if self.programs is not None:
+            self.programs.notified(name)
 
     # Changes
 
@@ -112,8 +119,9 @@ class Office:
                 self.figures.live += verdict.live
                 self.figures.oldest = max(self.figures.oldest, verdict.oldest)
                 self.figures.wrong += verdict.wrong
-                if self.programs is not None:
-                    self.programs.saw(told["contacts"])
+                for contact in told["contacts"]:
+                    if contact["freshness"] == "live":
+                        self.live[contact["contact"]] = seconds(contact["as_of"])
                 async with self._answered:
                     self._last = Answer(arrived, told["contacts"])
                     self._answered.notify_all()

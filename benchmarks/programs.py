@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiohttp import web
 
 from benchmarks.told import Listener, Promise, Reply, ToldFigures
-from benchmarks.truth import Truth, seconds
+from benchmarks.truth import Truth
 from pws_soap import PwsClient
 from pws_soap.errors import Fault, PwsError, Throttled
 from pws_soap.models import Presence, Session
@@ -33,12 +33,13 @@ PATIENCE: Final = 30.0
 
 @dataclass(frozen=True)
 class Account:
-    """How programs log in at a server."""
+    """How programs log in at a server, and how they reach it. `callback` is the beginning of their endpoints' URLs."""
 
-    url: str
+    connect: Callable[[], PwsClient]
     user: str
     password: str
     end_user: str
+    callback: str
 
 
 @dataclass
@@ -52,72 +53,73 @@ class ProgramFigures(ToldFigures):
     unanswered: int = 0
     notifications: int = 0
 
+    def found(self) -> dict[str, Any]:  # Any: JSON
+        """As plain values."""
+        return {
+            "replies": self.replies,
+            "states": self.states,
+            "by_as_of": self.by_as_of,
+            "oldest_s": round(self.oldest, 1),
+            "pictures": self.pictures,
+            "unknown": self.unknown,
+            "waited": self.waited,
+            "begun": self.begun,
+            "notifications": self.notifications,
+            "unanswered": self.unanswered,
+            "faults": dict(sorted(self.faults.items())),
+            "wrong": len(self.wrong),
+            "examples": self.wrong[:10],
+        }
+
 
 class Programs:
-    """All programs of a run, in front of one server."""
+    """All programs of a run, in front of one server.
 
-    def __init__(self, account: Account, truth: Truth, promise: Promise) -> None:
+    `live` gives the contacts that the service itself calls live, and as of when; it is asked before each request.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        truth: Truth,
+        promise: Promise,
+        *,
+        live: Callable[[], Mapping[str, float]] = dict,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.figures = ProgramFigures()
-        self._as_of: dict[str, float] = {}
         self._account = account
         self._truth = truth
         self._promise = promise
+        self._live = live
+        self._now = now
         self._subscribers: list[_Subscriber] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._news: dict[str, asyncio.Event] = {}
-        self._runner: web.AppRunner | None = None
-        self._port = 0
 
-    async def start(self, all_of_them: Sequence[str], rich: Sequence[str]) -> None:
-        """Two that poll and two that fetch: all contacts as BASIC presence, and `rich` as RICH presence."""
-        app = web.Application()
-        app.router.add_get("/{name}", self._notified)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
-        for name, contacts, is_rich in (("basic", all_of_them, False), ("rich", rich, True)):
-            polling = _Poller(f"{name} poll", contacts, self._use(f"{name} poll"), rich=is_rich)
-            fetching = _Subscriber(f"{name}-fetch", contacts, self._use(f"{name} fetch"), rich=is_rich)
-            self._subscribers.append(fetching)
-            self._tasks += [asyncio.create_task(self._keep(program)) for program in (polling, fetching)]
+    def start(self, contacts: Sequence[str], rich: Sequence[str]) -> None:
+        """Two that poll and two that fetch: `contacts` as BASIC presence, and `rich` as RICH presence."""
+        for kind, some, is_rich in (("basic", contacts, False), ("rich", rich, True)):
+            if some:
+                fetching = _Subscriber(f"{kind}-fetch", some, self._use(f"{kind} fetch"), rich=is_rich)
+                self._subscribers.append(fetching)
+                polling = _Poller(f"{kind}-poll", some, self._use(f"{kind} poll"), rich=is_rich)
+                self._tasks += [asyncio.create_task(self._keep(program)) for program in (polling, fetching)]
 
     async def stop(self) -> None:
-        """End them, and log out what they have."""
+        """End them, and what they have at the server."""
         for task in self._tasks:
             task.cancel()
         ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._runner is not None:
-            await self._runner.cleanup()
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
 
-    def saw(self, contacts: Iterable[Mapping[str, Any]]) -> None:  # Any: JSON
-        """The service itself was asked: as of when each contact is live. What is told from now on is not older."""
-        for contact in contacts:
-            if contact["freshness"] == "live":
-                self._as_of[contact["contact"]] = seconds(contact["as_of"])
-
-    def found(self) -> dict[str, Any]:  # Any: JSON
-        """The figures as plain values."""
-        figures = self.figures
-        return {
-            "replies": figures.replies,
-            "states": figures.states,
-            "by_as_of": figures.by_as_of,
-            "oldest_s": round(figures.oldest, 1),
-            "pictures": figures.pictures,
-            "unknown": figures.unknown,
-            "waited": figures.waited,
-            "begun": figures.begun,
-            "notifications": figures.notifications,
-            "unanswered": figures.unanswered,
-            "faults": dict(sorted(figures.faults.items())),
-            "wrong": len(figures.wrong),
-            "examples": figures.wrong[:10],
-        }
+    def notified(self, name: str) -> None:
+        """A notification came to the endpoint of the program of that name."""
+        self.figures.notifications += 1
+        if (news := self._news.get(name)) is not None:
+            news.set()
 
     def differences(self) -> list[str]:
         """What programs that fetch take for true, and is not what the contacts were given last."""
@@ -130,20 +132,19 @@ class Programs:
         ]
 
     def _use(self, name: str) -> _Use:
-        return _Use(self.figures, self._as_of, Listener(name, self._truth, self._promise, self.figures))
+        return _Use(self.figures, self._live, self._now, Listener(name, self._truth, self._promise, self.figures))
 
     async def _keep(self, program: _Poller | _Subscriber) -> None:
         """Have a program begin again whenever it fails."""
         news = self._news[program.name] = asyncio.Event()
         while True:
             try:
-                async with _session(self._account) as (pws, application, user):
+                async with self._session() as (pws, application, user):
                     self.figures.begun += 1
                     if isinstance(program, _Poller):
                         await program.run(pws, user)
                     else:
-                        url = f"http://127.0.0.1:{self._port}/{program.name}"
-                        await program.run(pws, application, user, url, news)
+                        await program.run(pws, application, user, self._account.callback + program.name, news)
             except Throttled:
                 self.figures.waited += 1
             except Fault as fault:
@@ -152,19 +153,32 @@ class Programs:
                 self.figures.unanswered += 1
             await asyncio.sleep(PAUSE)
 
-    async def _notified(self, request: web.Request) -> web.Response:
-        self.figures.notifications += 1
-        if (news := self._news.get(request.match_info["name"])) is not None:
-            news.set()
-        return web.Response()
+    @contextlib.asynccontextmanager
+    async def _session(self) -> AsyncIterator[tuple[PwsClient, Session, Session]]:
+        """The session of the application user, and that of the end user."""
+        account = self._account
+        async with account.connect() as pws:
+            application = await pws.login(account.user, account.password)
+            yield pws, application, await pws.login_end_user(application, account.end_user)
 
 
 @contextlib.asynccontextmanager
-async def _session(account: Account) -> AsyncIterator[tuple[PwsClient, Session, Session]]:
-    """A session of its own for each beginning, as `force` gives it."""
-    async with PwsClient(account.url, read_timeout=PATIENCE) as pws:
-        application = await pws.login(account.user, account.password)
-        yield pws, application, await pws.login_end_user(application, account.end_user)
+async def listening(notified: Callable[[str], None]) -> AsyncIterator[str]:
+    """An HTTP server for the endpoints of programs: the beginning of their URLs. `notified` gets the rest of each."""
+
+    async def answer(request: web.Request) -> web.Response:
+        notified(request.match_info["name"])
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/{name}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
 
 
 @dataclass(frozen=True)
@@ -172,14 +186,19 @@ class _Use:
     """What a program needs of the run."""
 
     figures: ProgramFigures
-    as_of: Mapping[str, float]
+    live: Callable[[], Mapping[str, float]]
+    now: Callable[[], float]
     listener: Listener
 
-    def reply(self, asked: float, as_of: Mapping[str, float], presences: Sequence[Presence]) -> Reply:
-        """A reply that has just come."""
+    def asks(self) -> Reply:
+        """A request is about to be sent: the reply to it, without what it will say."""
+        return Reply((), self.now(), self.now(), dict(self.live()))
+
+    def told(self, asked: Reply, presences: Sequence[Presence]) -> Reply:
+        """The reply has come."""
         self.figures.replies += 1
-        states = [(presence.contact, str(presence.state)) for presence in presences]
-        return Reply(states, asked, time.time(), as_of)
+        states = tuple((presence.contact, str(presence.state)) for presence in presences)
+        return replace(asked, states=states, arrived=self.now())
 
 
 class _Poller:
@@ -194,13 +213,13 @@ class _Poller:
     async def run(self, pws: PwsClient, user: Session) -> None:
         """Until something fails."""
         while True:
-            as_of, asked = dict(self._use.as_of), time.time()
+            asked = self._use.asks()
             try:
                 presences = await pws.get_polled_presence(user, self.contacts, rich=self._rich)
             except Throttled:
                 self._use.figures.waited += 1
             else:
-                self._use.listener.polled(self.contacts, self._use.reply(asked, as_of, presences))
+                self._use.listener.polled(self.contacts, self._use.told(asked, presences))
             await asyncio.sleep(BETWEEN_POLLS)
 
 
@@ -222,13 +241,13 @@ class _Subscriber:
             subscription = await pws.subscribe(user, endpoint, self.contacts)
             try:
                 while True:
-                    as_of, asked = dict(self._use.as_of), time.time()
+                    asked = self._use.asks()
                     try:
                         presences = await pws.get_subscribed_presence(user, subscription, rich=self._rich)
                     except Throttled:
                         self._use.figures.waited += 1
                     else:
-                        self._use.listener.fetched(self.picture, self._use.reply(asked, as_of, presences))
+                        self._use.listener.fetched(self.picture, self._use.told(asked, presences))
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(BETWEEN_FETCHES):
                             await news.wait()

@@ -1,7 +1,7 @@
 """What the façade does otherwise than the server, on purpose: all of it, each with its reason.
 
-A difference decides by what was asked alone whether it holds, and then says what the façade must answer. It never
-looks at what the façade has answered, so it can excuse nothing else.
+A row decides by what was asked and what the server answers whether it holds, and then says what the façade must answer,
+to the last word. It never sees what the façade has answered, so it can excuse nothing else.
 """
 
 from __future__ import annotations
@@ -10,18 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tests.fidelity.steps import Call, Exchange
+from pws_soap.server.http.app import PATH
+from tests.fidelity import steps as s
+from tests.fidelity.told import Told, fault
+from tests.support.facade_office import ADDRESS
 
-
-@dataclass(frozen=True)
-class Told:
-    """A reply, with keys and ids by their place in the order in which they were given."""
-
-    status: int
-    kind: str
-    """The content type."""
-    close: bool
-    body: str
+Asked = s.Call | s.Exchange
 
 
 @dataclass(frozen=True)
@@ -32,18 +26,31 @@ class Difference:
     server: str
     facade: str
     why: str
-    expected: Callable[[Call | Exchange, Told], Told | None]
+    expected: Callable[[Asked, Told], Told | None]
     """What the façade must answer where the server gives this answer to this request; None: the same."""
+    undo: Callable[[s.Call], s.Call] | None = None
+    """What to ask of the server so that it forgets what it has made, and the façade has not."""
 
 
-def _wsdl(asked: Call | Exchange, told: Told) -> Told | None:
-    if not isinstance(asked, Exchange) or told.status != 200 or asked.method not in ("GET", "HEAD"):
+def _wsdl(asked: Asked, told: Told) -> Told | None:
+    if not isinstance(asked, s.Exchange) or asked.method not in ("GET", "HEAD") or told.status != 200:
         return None
-    return replace(told, body=told.body.replace(SERVERS_ADDRESS, FACADES_ADDRESS))
+    return replace(told, body=told.body.replace(f"http://cupserver:8081{PATH}", ADDRESS + PATH))
 
 
-SERVERS_ADDRESS: Final = "http://cupserver:8081/presence-service/soap"
-FACADES_ADDRESS: Final = "https://presence.example.com:8083/presence-service/soap"
+_NOT_CALLED: Final = {
+    **dict.fromkeys(s.NO_SERVERS, "its URL is not that of an HTTP server"),
+    "http://127.0.0.1:port/seven": "its URL cannot be read",
+    s.OUTSIDE: "192.0.2.7 is not the address that it is registered from",
+}
+
+
+def _endpoint(asked: Asked, told: Told) -> Told | None:
+    if not isinstance(asked, s.Call) or told.code not in (None, 141):
+        return None
+    why = _NOT_CALLED.get(asked.makes_endpoint_at or "")
+    return None if why is None else fault(209, f"Nothing can be sent to it: {why} (facade.endpoints).", asked.soap)
+
 
 DIFFERENCES: Final[tuple[Difference, ...]] = (
     Difference(
@@ -53,15 +60,23 @@ DIFFERENCES: Final[tuple[Difference, ...]] = (
         "a program that takes the address from the WSDL finds the façade",
         _wsdl,
     ),
+    Difference(
+        "`registerEndPoint` with a URL to which nothing may be sent",
+        "an endpoint, whose notifications go astray",
+        "code 209, whoever asks",
+        "the façade calls nobody but where `facade.endpoints` allows it, and the program learns of it at once",
+        _endpoint,
+        lambda call: s.unregister(call.by, s.Id(-1)),
+    ),
 )
 
 
-def expected(asked: Call | Exchange, told: Told, table: tuple[Difference, ...] = DIFFERENCES) -> tuple[Told, str]:
-    """What the façade must answer where the server answers `told`, and what the difference is about, or nothing."""
+def difference(asked: Asked, told: Told, table: tuple[Difference, ...]) -> tuple[Difference, Told] | None:
+    """The row that holds, and what the façade must answer; None where it must answer the same."""
     for row in table:
         if (other := row.expected(asked, told)) is not None and other != told:
-            return other, row.about
-    return told, ""
+            return row, other
+    return None
 
 
 def markdown(table: tuple[Difference, ...] = DIFFERENCES) -> str:

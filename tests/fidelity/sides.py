@@ -17,9 +17,8 @@ from pws_soap.simulator.serving import node_app
 from service.core.presence.freshness import default_bound
 from service.facade.settings import FacadeSettings
 from tests.fidelity.steps import APPLICATIONS, END_USERS, WATCHED, Change, Leave
-from tests.support.facade_office import ADDRESS
+from tests.support.facade_office import ADDRESS, FacadeOffice
 from tests.support.facade_office import USERS as FACADE_USERS
-from tests.support.facade_office import FacadeOffice
 from tests.support.virtual_time import LoopClock, VirtualLoop
 
 R = TypeVar("R")
@@ -88,15 +87,21 @@ class FacadeSide:
         self.notified: list[str] = []
         self.settings = FacadeSettings(ADDRESS, FACADE_USERS, set_presence=set_presence, unsure_after=60.0)
         self.office = FacadeOffice(
-            WATCHED, rich=True, options=OPTIONS, safety=SAFETY, bound=default_bound(SAFETY), reconcile=0.0, notify=self._notify,
+            WATCHED,
+            rich=True,
+            options=OPTIONS,
+            safety=SAFETY,
+            bound=default_bound(SAFETY),
+            reconcile=0.0,
+            notify=self._notify,
             facade_settings=self.settings,
-        )  # fmt: skip
+        )
 
     async def start(self) -> None:
         """Start the service, and wait until all is live."""
         self.office.start()
         async with asyncio.timeout(60):
-            while self.office.wrong():
+            while self.office.wrong():  # noqa: ASYNC110  # its time jumps
                 await asyncio.sleep(0.5)
         self.app: ASGIApp = self.office.facade.app
 

@@ -21,7 +21,11 @@ WATCHED: Final = ("ann@example.com", "joe@example.com", "rita@example.com", "mar
 NOBODY: Final = "nobody@example.com"
 """Watched by nobody, and not there."""
 SPELLED: Final = "ANN@Example.com"
-ENDPOINTS: Final = tuple(f"http://127.0.0.1:8080/{path}" for path in ("one", "two?a=b", "three#part", "four/%20x"))
+ENDPOINTS: Final = tuple(f"http://127.0.0.1:8080/{path}" for path in ("one", "two?a=b", "three/%20x"))
+NO_SERVERS: Final = ("http://127.0.0.1:8080/four#part", "ftp://127.0.0.1/five", "six", "http://127.0.0.1:port/seven")
+"""Endpoints to which nothing can be sent."""
+OUTSIDE: Final = "http://192.0.2.7:8080/eight"
+"""An endpoint on another machine than the program's."""
 WRONG_ID: Final = 9999
 
 Kind = Literal["user", "application", "wrong", "none"]
@@ -67,6 +71,8 @@ class Call:
     soap: Literal["1.1", "1.2"] = "1.1"
     grants: Kind | None = None
     """What kind of key the reply gives, if it gives one."""
+    makes_endpoint_at: str | None = None
+    """The URL of the endpoint that it makes, if it makes one."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,8 @@ def register(by: Key, url: str | None, endpoint: Id | str, expiration: str, **ho
             "registerEndPoint", f"{place}<endPointID>{number}</endPointID><expiration>{expiration}</expiration>"
         )
 
-    return Call("registerEndPoint", write, f"registerEndPoint {url} {endpoint} {expiration}", by, **how)
+    said = f"registerEndPoint {url} {endpoint} {expiration}"
+    return Call("registerEndPoint", write, said, by, makes_endpoint_at=url if endpoint == NEW else None, **how)
 
 
 def unregister(by: Key, endpoint: Id, **how: Any) -> Call:  # fields of Call

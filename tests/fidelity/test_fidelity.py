@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,8 @@ from tests.fidelity.histories import histories
 from tests.fidelity.play import play
 from tests.fidelity.sides import OPTIONS, FacadeSide, InlineLoop, SimulatorSide
 
+LOOKS = 30.0
+"""Seconds between two looks for what changes with time alone: nothing here does, and hours pass."""
 HEALTH = [HealthCheck.too_slow, HealthCheck.large_base_example]
 
 
@@ -35,7 +38,11 @@ async def _side_by_side(steps: Sequence[s.Step], *, set_presence: bool) -> Count
 
 def side_by_side(steps: Sequence[s.Step], *, set_presence: bool = False) -> Counter[str]:
     """Play steps at a simulator with the façade's options and at the façade; how often what was seen."""
-    with asyncio.Runner(loop_factory=InlineLoop) as runner:
+    with (
+        mock.patch("service.core.events.log.TICK", LOOKS),
+        mock.patch("service.facade.announcer.TICK", LOOKS),
+        asyncio.Runner(loop_factory=InlineLoop) as runner,
+    ):
         return runner.run(_side_by_side(steps, set_presence=set_presence))
 
 

@@ -23,7 +23,7 @@ USERS: Final = {
 
 @dataclass
 class FacadeOffice(VirtualOffice):
-    """A virtual office whose service has a façade. `notify` is called with the URL of each notification to a program."""
+    """A virtual office whose service has a façade. `notify` gets the URL of each notification to a program."""
 
     unsure_after: float = 60.0
     notify: Callable[[str], Awaitable[str]] | None = None
