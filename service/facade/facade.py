@@ -36,6 +36,7 @@ NAME: Final = "facade"
 log = logging.getLogger("pws.facade")
 
 # ASGI's own shapes: mappings of whatever the event holds.
+Notify = Callable[[str, str | None], Awaitable[str]]
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -62,9 +63,20 @@ def server_options(settings: FacadeSettings) -> ServerOptions:
 
 
 class SoapFacade:
-    """Serves the Presence Web Service (`app`) between `start` and `stop`; `status` says how it is doing."""
+    """Serves the Presence Web Service (`app`) between `start` and `stop`; `status` says how it is doing.
 
-    def __init__(self, settings: FacadeSettings, core: Core, engine: Engine, audit: AuditLog | None = None) -> None:
+    `notify` sends a notification to a URL that was registered from an address, and gives the reason where that failed.
+    """
+
+    def __init__(
+        self,
+        settings: FacadeSettings,
+        core: Core,
+        engine: Engine,
+        audit: AuditLog | None = None,
+        *,
+        notify: Notify | None = None,
+    ) -> None:
         self._settings = settings
         clock = core.clock
         self._clock = clock
@@ -75,6 +87,7 @@ class SoapFacade:
         self._guard = Guard(settings, clock, audit)
         self._preparation = FacadePreparation(settings, self.world, engine, rules, clock)
         self._notifier = Notifier(rules, settings.notification_timeout)
+        self._notify: Notify = notify or self._notifier.send
         self._counts: Counter[str] = Counter()
         options = server_options(settings)
         self.service = PresenceWebService(
@@ -143,9 +156,7 @@ class SoapFacade:
     async def _send(self, notification: Notification, send: Callable[[Notification], Awaitable[None]]) -> None:
         """Send a notification, once (`NotificationRoute`)."""
         try:
-            problem = await self._notifier.send(
-                notification.url, self._guard.registered_from.get(notification.endpoint)
-            )
+            problem = await self._notify(notification.url, self._guard.registered_from.get(notification.endpoint))
         except NotReachable as why:
             problem = str(why)
             self._counts["refused"] += 1
