@@ -13,14 +13,15 @@ older than the service's own "live".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
 from pws_soap.models import Presence as KnownPresence
-from pws_soap.models import PresenceType, same_contact
+from pws_soap.models import PresenceState, PresenceType, same_contact
 from pws_soap.server import ManualPresence, Presence, Refused, SetPresence, State, Watcher
 from service.core.clock import Clock
+from service.core.engine import NotAvailable, PresenceNotSet, PresenceSetter, PresenceToSet
 from service.core.presence.freshness import Level, assess, not_live_since
 from service.core.presence.query import Reader
 from service.core.presence.records import Record
@@ -35,7 +36,7 @@ _UNWATCHED: Final = 16_384
 class FacadeWorld:
     """Presence as the façade tells it (`pws_soap.server.PresenceSource`).
 
-    `groups` are those that each façade user sees, None for all.
+    `groups` are those that each façade user sees, None for all. `setter` is what presence is set with; None: it is not.
     """
 
     def __init__(
@@ -45,14 +46,14 @@ class FacadeWorld:
         clock: Clock,
         groups: Mapping[str, frozenset[str] | None],
         unsure_after: float,
-        set_presence: Callable[[str, SetPresence], object] | None = None,
+        setter: PresenceSetter | None = None,
     ) -> None:
         self._store = store
         self._reader = reader
         self._clock = clock
         self._groups = groups
         self.unsure_after = unsure_after
-        self._set_presence = set_presence
+        self._setter = setter
         self._told: dict[str, ToldPresence] = {}
         self.unsure = Unsure()
 
@@ -76,9 +77,27 @@ class FacadeWorld:
         return None
 
     async def set_presence(self, user: str, manual: ManualPresence | None, sent: SetPresence) -> None:
-        """Pass it on to the server, where that is allowed."""
-        if self._set_presence is None:
-            raise Refused(120, "This service does not pass setPresence on to the presence server (set_presence).")
+        """Pass it on to the presence server, where that is allowed, and its refusals back.
+
+        210 where the server cannot be asked, or where it is not known whether it was set: the program sends it again.
+        """
+        if self._setter is None:
+            raise Refused(
+                120, "This service does not pass setPresence on to the presence server (facade.set_presence)."
+            )
+        rich = sent.type == "RICH_PRESENCE"
+        wanted = PresenceToSet(
+            None if rich or sent.basic is None else PresenceState(sent.basic),
+            sent.rich if rich else None,
+            sent.override,
+            sent.expiration,
+        )
+        try:
+            await self._setter.set_presence(user, wanted)
+        except PresenceNotSet as refused:
+            raise Refused(refused.code, refused.reason) from None
+        except NotAvailable as why:
+            raise Refused(210, f"The presence server did not confirm it: {why.reason}") from None
 
     # --- as the façade asks
 
@@ -114,6 +133,12 @@ class FacadeWorld:
     def is_basic(self, record: Record) -> bool:
         """Whether no rich document of it is to be had, as it is watched with basic presence."""
         return record.presence is not None and record.presence.type is PresenceType.BASIC
+
+    def limit(self, groups: Mapping[str, frozenset[str] | None]) -> list[str]:
+        """Façade users see these groups from now on; those for whom that is something else."""
+        changed = [user for user in groups.keys() & self._groups.keys() if groups[user] != self._groups[user]]
+        self._groups = groups
+        return changed
 
     def forget(self, keys: Iterable[str]) -> None:
         """These are watched no longer."""

@@ -15,7 +15,7 @@ from pws_soap.models import Presence, PresenceState, PresenceType, Secret, Sessi
 from pws_soap.transport import Reply
 from service.access.audit import AuditEntry
 from service.core.clock import ManualClock
-from service.core.engine import NotAvailable, RefreshReport
+from service.core.engine import NotAvailable, PresenceToSet, RefreshReport
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
 from service.core.wiring import Core
@@ -39,10 +39,14 @@ USERS: Mapping[str, FacadeUser] = {
 }
 
 
-class ReadingEngine(FakeEngine):
-    """An engine whose reads do as a test says. Any: the field's default is none."""
+def _nothing(_contacts: Sequence[str]) -> None:
+    """Read nothing."""
 
-    on_read: Callable[[Sequence[str]], object] = lambda _self, _contacts: None
+
+class ReadingEngine(FakeEngine):
+    """An engine whose reads do as a test says."""
+
+    on_read: Callable[[Sequence[str]], object] = staticmethod(_nothing)
 
     async def read(self, contacts: Sequence[str]) -> RefreshReport:
         self.refreshed.append(list(contacts))
@@ -51,6 +55,14 @@ class ReadingEngine(FakeEngine):
         if isinstance(outcome, NotAvailable):
             raise outcome
         return outcome if isinstance(outcome, RefreshReport) else RefreshReport(len(contacts), 0)
+
+    set_by: tuple[tuple[str, PresenceToSet], ...] = ()
+    on_set: Exception | None = None
+
+    async def set_presence(self, end_user: str, wanted: PresenceToSet) -> None:
+        self.set_by += ((end_user, wanted),)
+        if self.on_set is not None:
+            raise self.on_set
 
 
 @dataclass
