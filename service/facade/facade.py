@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final, Protocol
 
 from pws_soap.server import Delivery, PresenceWebService, ServerOptions, SoapApp
 from pws_soap.server.http.app import send_in_pieces
 from pws_soap.server.messages import Notification
 from service.access.audit import AuditLog
-from service.core.engine import Engine
+from service.core.engine import Engine, PresenceSetter
 from service.core.facade import SHOWN, FacadeLimits, FacadeStatus
 from service.core.wiring import Core
 from service.facade.accounts import UserAccounts
@@ -24,7 +24,7 @@ from service.facade.guard import Guard
 from service.facade.notifier import Notifier
 from service.facade.preparation import FacadePreparation
 from service.facade.programs import Programs
-from service.facade.settings import FacadeSettings
+from service.facade.settings import FacadeSettings, FacadeUser
 from service.facade.world import FacadeWorld
 
 IDLE: Final = 90_000.0
@@ -36,6 +36,7 @@ NAME: Final = "facade"
 log = logging.getLogger("pws.facade")
 
 # ASGI's own shapes: mappings of whatever the event holds.
+Notify = Callable[[str, str | None], Awaitable[str]]
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -61,20 +62,37 @@ def server_options(settings: FacadeSettings) -> ServerOptions:
     )
 
 
-class SoapFacade:
-    """Serves the Presence Web Service (`app`) between `start` and `stop`; `status` says how it is doing."""
+class FacadeEngine(Engine, PresenceSetter, Protocol):
+    """What the façade needs of the engine."""
 
-    def __init__(self, settings: FacadeSettings, core: Core, engine: Engine, audit: AuditLog | None = None) -> None:
+
+class SoapFacade:
+    """Serves the Presence Web Service (`app`) between `start` and `stop`; `status` says how it is doing.
+
+    `notify` sends a notification to a URL that was registered from an address, and gives the reason where that failed.
+    """
+
+    def __init__(
+        self,
+        settings: FacadeSettings,
+        core: Core,
+        engine: FacadeEngine,
+        audit: AuditLog | None = None,
+        *,
+        notify: Notify | None = None,
+    ) -> None:
         self._settings = settings
         clock = core.clock
         self._clock = clock
         groups = {name: user.groups for name, user in settings.users.items()}
         self.accounts = UserAccounts(settings.users)
-        self.world = FacadeWorld(core.store, core.reader, clock, groups, settings.unsure_after)
+        setter = engine if settings.set_presence else None
+        self.world = FacadeWorld(core.store, core.reader, clock, groups, settings.unsure_after, setter)
         rules = EndpointRules(settings.endpoints, clock)
         self._guard = Guard(settings, clock, audit)
         self._preparation = FacadePreparation(settings, self.world, engine, rules, clock)
         self._notifier = Notifier(rules, settings.notification_timeout)
+        self._notify: Notify = notify or self._notifier.send
         self._counts: Counter[str] = Counter()
         options = server_options(settings)
         self.service = PresenceWebService(
@@ -118,6 +136,25 @@ class SoapFacade:
         await self._notifier.aclose()
         await self.service.aclose()
 
+    def reload(self, users: Mapping[str, FacadeUser]) -> None:
+        """These are the users from now on. Who is none any more, or has another password, is logged out.
+
+        Who sees other groups than before is told of all contacts anew.
+        """
+        before, registry = self.accounts.users, self.service.node.registry
+        self.accounts.users = users
+        for user in self.world.limit({name: each.groups for name, each in users.items()}):
+            for application in registry.applications_of(user):
+                for session in registry.sessions_of(application.key):
+                    for subscription in registry.subscriptions_of(session.key):
+                        subscription.pending.update(dict.fromkeys(subscription.contacts))
+                        self.service.keys_settled(list(subscription.contacts)[:1])
+        for session in list(registry.sessions.values()):
+            now, then = users.get(session.application_user), before.get(session.application_user)
+            is_same = now is not None and then is not None and now.password == then.password
+            if not is_same or not (session.is_application or now is None or now.may_be(session.user)):
+                registry.end_session(session.key)
+
     def status(self, *, programs: int = SHOWN) -> FacadeStatus:
         """See `core.facade.Facade`."""
         registry = self.service.node.registry
@@ -143,9 +180,7 @@ class SoapFacade:
     async def _send(self, notification: Notification, send: Callable[[Notification], Awaitable[None]]) -> None:
         """Send a notification, once (`NotificationRoute`)."""
         try:
-            problem = await self._notifier.send(
-                notification.url, self._guard.registered_from.get(notification.endpoint)
-            )
+            problem = await self._notify(notification.url, self._guard.registered_from.get(notification.endpoint))
         except NotReachable as why:
             problem = str(why)
             self._counts["refused"] += 1

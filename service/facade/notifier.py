@@ -7,6 +7,7 @@ connections set aside for such ones, however many of them there are: those that 
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -98,7 +99,8 @@ class Notifier:
         except TimeoutError:
             return f"no answer within {self._timeout:g} s"
         except aiohttp.ClientConnectorError as error:
-            return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"
+            number = error.os_error.errno
+            return f"no connection: {os.strerror(number) if number else type(error.os_error).__name__}"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return f"no answer: {type(error).__name__}"
 

@@ -13,14 +13,15 @@ older than the service's own "live".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
 from pws_soap.models import Presence as KnownPresence
-from pws_soap.models import PresenceType, same_contact
+from pws_soap.models import PresenceState, PresenceType, same_contact
 from pws_soap.server import ManualPresence, Presence, Refused, SetPresence, State, Watcher
 from service.core.clock import Clock
+from service.core.engine import NotAvailable, PresenceNotSet, PresenceSetter, PresenceToSet
 from service.core.presence.freshness import Level, assess, not_live_since
 from service.core.presence.query import Reader
 from service.core.presence.records import Record
@@ -35,7 +36,7 @@ _UNWATCHED: Final = 16_384
 class FacadeWorld:
     """Presence as the façade tells it (`pws_soap.server.PresenceSource`).
 
-    `groups` are those that each façade user sees, None for all.
+    `groups` are those that each façade user sees, None for all. `setter` is what presence is set with; None: it is not.
     """
 
     def __init__(
@@ -45,14 +46,15 @@ class FacadeWorld:
         clock: Clock,
         groups: Mapping[str, frozenset[str] | None],
         unsure_after: float,
-        set_presence: Callable[[str, SetPresence], object] | None = None,
+        setter: PresenceSetter | None = None,
     ) -> None:
         self._store = store
         self._reader = reader
         self._clock = clock
+        self._bound = reader.bound
         self._groups = groups
         self.unsure_after = unsure_after
-        self._set_presence = set_presence
+        self._setter = setter
         self._told: dict[str, ToldPresence] = {}
         self.unsure = Unsure()
 
@@ -76,18 +78,37 @@ class FacadeWorld:
         return None
 
     async def set_presence(self, user: str, manual: ManualPresence | None, sent: SetPresence) -> None:
-        """Pass it on to the server, where that is allowed."""
-        if self._set_presence is None:
-            raise Refused(120, "This service does not pass setPresence on to the presence server (set_presence).")
+        """Pass it on to the presence server, where that is allowed, and its refusals back.
+
+        210 where the server cannot be asked, or where it is not known whether it was set: the program sends it again.
+        """
+        if self._setter is None:
+            raise Refused(
+                120, "This service does not pass setPresence on to the presence server (facade.set_presence)."
+            )
+        rich = sent.type == "RICH_PRESENCE"
+        wanted = PresenceToSet(
+            None if rich or sent.basic is None else PresenceState(sent.basic),
+            sent.rich if rich else None,
+            sent.override,
+            sent.expiration,
+        )
+        try:
+            await self._setter.set_presence(user, wanted)
+        except PresenceNotSet as refused:
+            raise Refused(refused.code, refused.reason) from None
+        except NotAvailable as why:
+            raise Refused(210, f"The presence server did not confirm it: {why.reason}") from None
 
     # --- as the façade asks
 
     def visible(self, contact: str, user: str) -> Record | None:
         """The record of a contact, if it is watched and this façade user may see it."""
         record = self._store.get(contact)
-        if record is None or not self._reader.is_visible(record.key, self._groups.get(user)):
-            return None
-        return record
+        groups = self._groups.get(user)
+        if record is None or groups is None or self._reader.is_visible(record.key, groups):
+            return record
+        return None
 
     def sees_all(self, user: str) -> bool:
         """Whether a façade user sees all contacts that are watched."""
@@ -100,12 +121,19 @@ class FacadeWorld:
     def is_given_up(self, record: Record) -> bool:
         """Whether one that is not live has not been for so long that it is told as UNKNOWN."""
         now, feed = self._clock.monotonic(), self._store.feeds()[record.feed]
-        return now >= not_live_since(record, feed, now, self._reader.bound) + self.unsure_after
+        return now >= not_live_since(record, feed, now, self._bound) + self.unsure_after
 
     def is_live(self, record: Record) -> bool:
-        """Whether a contact could be told now as it is."""
+        """Whether a contact could be told now as it is: what `assess` says, by the short way where that is enough."""
         feed = self._store.feeds()[record.feed]
-        return assess(record, feed, self._clock.monotonic(), self._reader.bound).level is Level.LIVE
+        presence, rests_on, confirmed = record.presence, record.rests_on, feed.confirmed
+        if presence is None or rests_on is None or record.doubt is not None or feed.doubt is not None:
+            return False
+        if presence.valid_until is None and confirmed is not None and feed.bound is None:
+            now = self._clock.monotonic()
+            if rests_on.start.at.monotonic <= now and 0 <= now - confirmed.monotonic <= self._bound:
+                return True
+        return assess(record, feed, self._clock.monotonic(), self._bound).level is Level.LIVE
 
     def has_feed_doubt(self, record: Record) -> bool:
         """Whether nothing of the contact's feed can be live, however often it is read."""
@@ -114,6 +142,17 @@ class FacadeWorld:
     def is_basic(self, record: Record) -> bool:
         """Whether no rich document of it is to be had, as it is watched with basic presence."""
         return record.presence is not None and record.presence.type is PresenceType.BASIC
+
+    def write(self, record: Record) -> None:
+        """Have its document ready, so that a reply of thousands need not be written in one turn of the event loop."""
+        if record.presence is not None:
+            self._as_told(record, record.presence).document  # noqa: B018  # it is kept once it was asked for
+
+    def limit(self, groups: Mapping[str, frozenset[str] | None]) -> list[str]:
+        """Façade users see these groups from now on; those for whom that is something else."""
+        changed = [user for user in groups.keys() & self._groups.keys() if groups[user] != self._groups[user]]
+        self._groups = groups
+        return changed
 
     def forget(self, keys: Iterable[str]) -> None:
         """These are watched no longer."""

@@ -266,6 +266,7 @@ class _Connector:
 
     def __init__(self, config: Config, clock: Clock, meter: Meter) -> None:
         self._server = config.server
+        self._keeps_documents = config.facade.is_on  # they take as much memory as all else that is known of a contact
         self._meter = meter
         self._rate = config.lifecycle.requests_per_second
         self._clock = clock
@@ -279,7 +280,14 @@ class _Connector:
             max_reply_bytes=server.max_reply_bytes,
         )
         budgeted = BudgetedTransport(transport, RequestBudget(self._rate, self._clock), self._meter)
-        return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)
+        return PwsClient(
+            node,
+            wsdl=server.wsdl,
+            soap=server.soap,
+            transport=budgeted,
+            now=self._now,
+            keeps_documents=self._keeps_documents,
+        )
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now(), UTC)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from service.access.audit import AuditLog
 from service.config import Config
-from service.core.engine import Engine
 from service.core.wiring import Core
+from service.runtime.facade_listener import CertificateNotUsable, load
 
 if TYPE_CHECKING:
     from service.facade.facade import SoapFacade
     from service.facade.settings import FacadeUser
+    from service.sync.engine import SyncEngine
 
-LISTENER_KEYS = "facade.listen_host, facade.listen_port"
-"""The keys of the configuration that say where it listens."""
+log = logging.getLogger("pws.facade")
+
 KEEP_ALIVE = 3600
 """Seconds for which a program's connection is kept without a request: at the real server it stays open for hours."""
 
 
-def facade(config: Config, core: Core, engine: Engine, audit: AuditLog | None) -> SoapFacade | None:
+def facade(config: Config, core: Core, engine: SyncEngine, audit: AuditLog | None) -> SoapFacade | None:
     """The façade, which is not started; None where the configuration has none."""
     section = config.facade
     if not section.is_on or section.address is None:
@@ -60,12 +62,22 @@ def users_of(config: Config) -> Mapping[str, FacadeUser]:
     }
 
 
-def tls_context(config: Config) -> ssl.SSLContext | None:
-    """The context of the façade's listener; None where it speaks plain HTTP. OSError: the files cannot be used."""
-    section = config.facade
-    if section.certificate is None or section.key_file is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # older toolkits know no newer one
-    context.load_cert_chain(section.certificate, section.key_file)
-    return context
+def reload(running: SoapFacade, fresh: Config, tls: ssl.SSLContext | None) -> None:
+    """Take users and certificate from a configuration that was read again; all else takes a restart."""
+    section = fresh.facade
+    if not section.is_on:
+        log.warning(
+            "SIGHUP: facade.listen_port is gone; the façade goes on until a restart",
+            extra={"event": "facade.restart-needed"},
+        )
+        return
+    running.reload(users_of(fresh))
+    if tls is not None:
+        try:
+            load(tls, fresh)
+        except CertificateNotUsable as error:
+            log.warning(
+                "SIGHUP: the certificate before stays: %(error)s",
+                {"error": error},
+                extra={"event": "facade.certificate-refused"},
+            )

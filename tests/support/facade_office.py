@@ -25,6 +25,7 @@ USERS: Final = {
 class FacadeOffice(VirtualOffice):
     """A virtual office whose service has a façade. `notify` gets the URL of each notification to a program."""
 
+    keeps_documents: bool = True
     unsure_after: float = 60.0
     notify: Callable[[str], Awaitable[str]] | None = None
     """What becomes of a notification: nothing where it was answered, else why not."""
@@ -35,8 +36,7 @@ class FacadeOffice(VirtualOffice):
         """Build the façade, and start it."""
         self.core = Core.of(self.store, self.clock, self.bound, {})
         settings = self.facade_settings or FacadeSettings(ADDRESS, USERS, unsure_after=self.unsure_after)
-        self.facade = SoapFacade(settings, self.core, engine)
-        self.facade._notifier = _Wire(self.facade, self._notified)  # type: ignore[assignment]  # instead of sockets
+        self.facade = SoapFacade(settings, self.core, engine, notify=self._notify_program)
         self.facade.start()
         self.background = [asyncio.create_task(self.core.log.run())]
 
@@ -56,23 +56,5 @@ class FacadeOffice(VirtualOffice):
         await asyncio.gather(*self.background, return_exceptions=True)
         await self.facade.stop()
 
-    async def _notified(self, url: str) -> str:
+    async def _notify_program(self, url: str, _registered_from: str | None) -> str:
         return "" if self.notify is None else await self.notify(url)
-
-
-class _Wire:
-    """Sends notifications to a function, by the façade's own rules of where to (`service.facade.notifier.Notifier`)."""
-
-    def __init__(self, facade: SoapFacade, notify: Callable[[str], Awaitable[str]]) -> None:
-        self._rules = facade._notifier._rules
-        self._notify = notify
-
-    def open(self) -> None:
-        """Nothing to do."""
-
-    async def aclose(self) -> None:
-        self._rules.close()
-
-    async def send(self, url: str, registered_from: str | None) -> str:
-        await self._rules.target(url, registered_from)
-        return await self._notify(url)

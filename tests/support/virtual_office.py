@@ -75,6 +75,7 @@ class VirtualOffice:
     heartbeat: float = 0.0
     rate: float = 50.0
     bound: float = BOUND
+    keeps_documents: bool = False
     clock: LoopClock = field(default_factory=LoopClock)
     meter: Meter = NO_METER
 
@@ -96,7 +97,7 @@ class VirtualOffice:
 
     def start(self) -> SyncEngine:
         """Start a service with an empty store."""
-        self.store = MemoryStore(self.clock)
+        self.store = self.new_store()
         self.engine = SyncEngine(
             settings=lifecycle.Settings(nodes=tuple(f"http://{name}:8082" for name in self.nodes), seed=3),
             fetch_settings=FetchSettings(
@@ -122,6 +123,10 @@ class VirtualOffice:
     def built(self, engine: SyncEngine) -> None:
         """Called once store and engine are there, before anything begins."""
 
+    def new_store(self) -> MemoryStore:
+        """An empty store, for a service that starts."""
+        return MemoryStore(self.clock)
+
     async def kill(self) -> None:
         """End the service as SIGKILL does: nothing is sent any more."""
         engine = self.engine
@@ -142,7 +147,12 @@ class VirtualOffice:
 
     def _connect(self, node: str) -> PwsClient:
         transport = BudgetedTransport(MemoryTransport(self._post), RequestBudget(self.rate, self.clock), self.meter)
-        return PwsClient(node, transport=transport, now=lambda: datetime.fromtimestamp(self.clock.now(), UTC))
+        return PwsClient(
+            node,
+            transport=transport,
+            now=lambda: datetime.fromtimestamp(self.clock.now(), UTC),
+            keeps_documents=self.keeps_documents,
+        )
 
     async def _post(self, sent: SentRequest) -> Reply | PwsError:
         self.requests += 1
