@@ -22,13 +22,17 @@ from pws_soap import PwsClient
 from pws_soap.errors import Fault, PwsError, Throttled
 from pws_soap.models import Presence, Session
 
-BETWEEN_POLLS: Final = 0.3
-BETWEEN_FETCHES: Final = 2.0
-"""Seconds without a notification after which a program fetches all the same: it may have been lost."""
-PAUSE: Final = 0.2
-"""Seconds after which a program that failed begins again."""
 PATIENCE: Final = 30.0
 """Seconds for one request: longer than a façade asks its server for."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between two polls; without a notification, until a fetch; and until a program that failed begins anew."""
+
+    polls: float = 0.3
+    fetches: float = 2.0
+    anew: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Programs:
         *,
         live: Callable[[], Mapping[str, float]] = dict,
         now: Callable[[], float] = time.time,
+        pace: Pace = Pace(),
     ) -> None:
         self.figures = ProgramFigures()
         self._account = account
@@ -93,6 +98,7 @@ class Programs:
         self._promise = promise
         self._live = live
         self._now = now
+        self._pace = pace
         self._subscribers: list[_Subscriber] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._news: dict[str, asyncio.Event] = {}
@@ -132,7 +138,8 @@ class Programs:
         ]
 
     def _use(self, name: str) -> _Use:
-        return _Use(self.figures, self._live, self._now, Listener(name, self._truth, self._promise, self.figures))
+        listener = Listener(name, self._truth, self._promise, self.figures)
+        return _Use(self.figures, self._live, self._now, listener, self._pace)
 
     async def _keep(self, program: _Poller | _Subscriber) -> None:
         """Have a program begin again whenever it fails."""
@@ -151,7 +158,7 @@ class Programs:
                 self.figures.faults[fault.code or 0] += 1
             except PwsError:
                 self.figures.unanswered += 1
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self._pace.anew)
 
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator[tuple[PwsClient, Session, Session]]:
@@ -189,6 +196,7 @@ class _Use:
     live: Callable[[], Mapping[str, float]]
     now: Callable[[], float]
     listener: Listener
+    pace: Pace
 
     def asks(self) -> Reply:
         """A request is about to be sent: the reply to it, without what it will say."""
@@ -220,11 +228,11 @@ class _Poller:
                 self._use.figures.waited += 1
             else:
                 self._use.listener.polled(self.contacts, self._use.told(asked, presences))
-            await asyncio.sleep(BETWEEN_POLLS)
+            await asyncio.sleep(self._use.pace.polls)
 
 
 class _Subscriber:
-    """Fetches when it is notified, and every two seconds. `picture` is what it takes for true."""
+    """Fetches when it is notified, and now and then. `picture` is what it takes for true."""
 
     def __init__(self, name: str, contacts: Sequence[str], use: _Use, *, rich: bool) -> None:
         self.name = name
@@ -249,7 +257,7 @@ class _Subscriber:
                     else:
                         self._use.listener.fetched(self.picture, self._use.told(asked, presences))
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(BETWEEN_FETCHES):
+                        async with asyncio.timeout(self._use.pace.fetches):
                             await news.wait()
                     news.clear()
             finally:

@@ -52,6 +52,13 @@ def _endpoint(asked: Asked, told: Told) -> Told | None:
     return None if why is None else fault(209, f"Nothing can be sent to it: {why} (facade.endpoints).", asked.soap)
 
 
+def _spelling(asked: Asked, told: Told) -> Told | None:
+    if not isinstance(asked, s.Call) or asked.operation not in ("getSubscribedPresence", "getPolledPresence"):
+        return None
+    body = told.body.replace(f'entity="sip:{s.SPELLED}"', f'entity="sip:{s.WATCHED[0]}"')
+    return replace(told, body=body.replace(f'contactURI="{s.SPELLED}"', f'contactURI="{s.WATCHED[0]}"'))
+
+
 DIFFERENCES: Final[tuple[Difference, ...]] = (
     Difference(
         "`?wsdl`",
@@ -67,6 +74,13 @@ DIFFERENCES: Final[tuple[Difference, ...]] = (
         "the façade calls nobody but where `facade.endpoints` allows it, and the program learns of it at once",
         _endpoint,
         lambda call: s.unregister(call.by, s.Id(-1)),
+    ),
+    Difference(
+        "a contact that the server does not know, asked for in another spelling than it is watched in",
+        "named as it was asked for",
+        "named as it is watched",
+        "the service knows a contact by one name; those that exist have the server's spelling on both sides",
+        _spelling,
     ),
 )
 

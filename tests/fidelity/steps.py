@@ -73,6 +73,8 @@ class Call:
     """What kind of key the reply gives, if it gives one."""
     makes_endpoint_at: str | None = None
     """The URL of the endpoint that it makes, if it makes one."""
+    is_guess: bool = False
+    """Whether it is a login with a wrong name or password."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,12 @@ def login(name: str, password: str, *, force: str = "", **how: Any) -> Call:  # 
     content = f"<username>{name}</username><password>{password}</password>"
     attribute = f' force="{force}"' if force else ""
     said = f"login {name}:{password}{attribute}"
-    return Call("login", lambda _: element("login", content, attribute), said, Key("none"), grants="application", **how)
+    is_guess = APPLICATIONS.get(name.strip()) != password
+
+    def write(_: Names) -> str:
+        return element("login", content, attribute)
+
+    return Call("login", write, said, Key("none"), grants="application", is_guess=is_guess, **how)
 
 
 def login_end_user(name: str, application: Key, *, force: str = "", **how: Any) -> Call:  # fields of Call

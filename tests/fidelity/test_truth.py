@@ -1,0 +1,62 @@
+"""The promise to programs under random faults: what is told over SOAP was true, and nobody is left behind.
+
+Two programs poll all the time and two are notified and fetch, with BASIC and with RICH presence. Each state that they
+are told is held against the truth, by the service's own `as_of`; so is what a program takes for true after each fetch
+(`benchmarks.told` says what can be proved). Once the server works again every program knows the truth.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.support.checked_office import CheckedOffice
+from tests.support.fault_histories import CONTACTS, QUIET, Faults
+from tests.support.virtual_office import VirtualOffice
+
+UNSURE_AFTER = 30.0
+SEEN: Counter[str] = Counter()
+"""What programs were told in all histories of a test, so that one in which nothing happens is noticed."""
+
+
+class FaultsBeforePrograms(Faults):
+    """One history, with programs at the façade."""
+
+    office: CheckedOffice  # type: ignore[assignment]  # made by `new_office`
+
+    def new_office(self, **how: Any) -> VirtualOffice:  # fields of VirtualOffice
+        return CheckedOffice(CONTACTS, unsure_after=UNSURE_AFTER, **how)
+
+    async def begun(self) -> None:
+        self.office.begin()
+        await self.office.heal()
+
+    async def ended(self) -> None:
+        figures = self.office.programs.figures
+        SEEN.update(states=figures.states, pictures=figures.pictures, unknown=figures.unknown, waited=figures.waited)
+        await self.office.programs.stop()
+        self.office.check()
+
+
+def _play(**how: Any) -> None:  # settings of Hypothesis
+    SEEN.clear()
+    run_state_machine_as_test(
+        FaultsBeforePrograms, settings=settings(deadline=None, suppress_health_check=QUIET, print_blob=True, **how)
+    )
+    assert all(SEEN[what] > 0 for what in ("states", "pictures", "unknown", "waited")), SEEN
+
+
+def test_what_is_told_over_soap_was_true() -> None:
+    """A few histories in the default run, the same ones each time."""
+    _play(max_examples=8, stateful_step_count=25, derandomize=True, database=None)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_what_is_told_over_soap_was_true_in_many_histories() -> None:
+    """Many and long ones."""
+    _play(max_examples=300, stateful_step_count=60)
