@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiohttp import web
 
-from benchmarks.told import Listener, Promise, Reply, ToldFigures
+from benchmarks.told import UNKNOWN, Listener, Promise, Reply, ToldFigures
 from benchmarks.truth import Truth
 from pws_soap import PwsClient
 from pws_soap.errors import Fault, PwsError, Throttled
@@ -127,15 +127,19 @@ class Programs:
         if (news := self._news.get(name)) is not None:
             news.set()
 
-    def differences(self) -> list[str]:
-        """What programs that fetch take for true, and is not what the contacts were given last."""
-        return [
-            f"{program.name}: {contact} is {program.picture.get(contact, 'not told')} "
-            f"instead of {self._truth.now(contact)}"
-            for program in self._subscribers
-            for contact in program.contacts
-            if program.picture.get(contact) != self._truth.now(contact)
-        ]
+    def differences(self, unknown: Container[str] = ()) -> list[str]:
+        """What programs that fetch take for true, and is not what the contacts were given last.
+
+        `unknown` are contacts that have to be UNKNOWN.
+        """
+        found = []
+        for program in self._subscribers:
+            for contact in program.contacts:
+                is_told = program.picture.get(contact, "not told")
+                right = UNKNOWN if contact in unknown else self._truth.now(contact)
+                if is_told != right:
+                    found.append(f"{program.name}: {contact} is {is_told} instead of {right}")
+        return found
 
     def _use(self, name: str) -> _Use:
         listener = Listener(name, self._truth, self._promise, self.figures)

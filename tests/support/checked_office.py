@@ -55,7 +55,8 @@ class CheckedOffice(FacadeOffice):
 
     def wrong(self) -> list[str]:
         """What is not live, or not the truth, or not what a program takes for true."""
-        return super().wrong() + self.programs.differences()
+        watched = {record.key for record in self.store.records()}
+        return super().wrong() + self.programs.differences(set(self.contacts) - watched)
 
     def live(self) -> Mapping[str, float]:
         """As of when each contact is live that is, in wall time."""
