@@ -20,7 +20,7 @@ from benchmarks.told import UNKNOWN, Listener, Promise, Reply, ToldFigures
 from benchmarks.truth import Truth
 from pws_soap import PwsClient
 from pws_soap.errors import Fault, PwsError, Throttled
-from pws_soap.models import Presence, Session
+from pws_soap.models import MAX_EXPIRES, Presence, Session
 
 PATIENCE: Final = 30.0
 """Seconds for one request: longer than a façade asks its server for."""
@@ -28,11 +28,14 @@ PATIENCE: Final = 30.0
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between two polls; without a notification, until a fetch; and until a program that failed begins anew."""
+    """Seconds between two polls; without a notification, until a fetch; and until a program that failed tries again.
+
+    `fetches` None: a program only fetches when it is notified.
+    """
 
     polls: float = 0.3
-    fetches: float = 2.0
-    anew: float = 0.2
+    fetches: float | None = 2.0
+    again: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,17 @@ class Programs:
         if (news := self._news.get(name)) is not None:
             news.set()
 
+    def begin_anew(self) -> None:
+        """Have those that fetch begin anew, as when whoever runs them has been told that the server was restarted."""
+        for program in self._subscribers:
+            program.is_over = True
+            self.notified(program.name)
+
+    def check(self) -> None:
+        """Hold what the programs that fetch take for true against the truth of this moment."""
+        for program in self._subscribers:
+            program.check()
+
     def differences(self, unknown: Container[str] = ()) -> list[str]:
         """What programs that fetch take for true, and is not what the contacts were given last.
 
@@ -156,13 +170,15 @@ class Programs:
                         await program.run(pws, user)
                     else:
                         await program.run(pws, application, user, self._account.callback + program.name, news)
+            except BeginAnew:
+                pass
             except Throttled:
                 self.figures.waited += 1
             except Fault as fault:
                 self.figures.faults[fault.code or 0] += 1
             except PwsError:
                 self.figures.unanswered += 1
-            await asyncio.sleep(self._pace.anew)
+            await asyncio.sleep(self._pace.again)
 
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator[tuple[PwsClient, Session, Session]]:
@@ -213,6 +229,10 @@ class _Use:
         return replace(asked, states=states, arrived=self.now())
 
 
+class BeginAnew(Exception):
+    """A program is to begin anew."""
+
+
 class _Poller:
     """Polls its contacts again and again."""
 
@@ -242,15 +262,16 @@ class _Subscriber:
         self.name = name
         self.contacts = contacts
         self.picture: dict[str, str] = {}
+        self.is_over = False
         self._use = use
         self._rich = rich
 
     async def run(self, pws: PwsClient, application: Session, user: Session, url: str, news: asyncio.Event) -> None:
         """Until something fails: the next run has another subscription, and knows nothing at first."""
-        self.picture = {}
-        endpoint = await pws.register_endpoint(application, url)
+        self.picture, self.is_over = {}, False
+        endpoint = await pws.register_endpoint(application, url, expires=MAX_EXPIRES - 1)
         try:
-            subscription = await pws.subscribe(user, endpoint, self.contacts)
+            subscription = await pws.subscribe(user, endpoint, self.contacts, expires=MAX_EXPIRES)
             try:
                 while True:
                     asked = self._use.asks()
@@ -258,15 +279,22 @@ class _Subscriber:
                         presences = await pws.get_subscribed_presence(user, subscription, rich=self._rich)
                     except Throttled:
                         self._use.figures.waited += 1
-                    else:
-                        self._use.listener.fetched(self.picture, self._use.told(asked, presences))
+                        await asyncio.sleep(self._use.pace.again)
+                        continue
+                    self._use.listener.fetched(self.picture, self._use.told(asked, presences))
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(self._use.pace.fetches):
                             await news.wait()
                     news.clear()
+                    if self.is_over:
+                        raise BeginAnew
             finally:
                 with contextlib.suppress(PwsError):
                     await pws.unsubscribe(user, subscription)
         finally:
             with contextlib.suppress(PwsError):
                 await pws.unregister_endpoint(application, endpoint)
+
+    def check(self) -> None:
+        """Hold the picture against the truth, as a fetch that says nothing would."""
+        self._use.listener.fetched(self.picture, self._use.asks())

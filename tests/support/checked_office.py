@@ -21,7 +21,7 @@ from tests.support.asgi import call
 from tests.support.facade_office import FacadeOffice
 from tests.support.soap_by_hand import PATH
 
-PACE: Final = Pace(polls=7.0, fetches=9.0, anew=5.0)
+PACE: Final = Pace(polls=7.0, fetches=None, again=5.0)
 CALLBACK: Final = "http://127.0.0.1:8080/"
 
 
@@ -31,6 +31,7 @@ class CheckedOffice(FacadeOffice):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._live: dict[str, float] = {}
         self.record = Truth(self.contacts, "AVAILABLE", self.clock.now(), self.bound)
         account = Account(self.facade_client, "pwsapp", "secret", "dispatcher", CALLBACK)
         promise = Promise(self.bound, self.unsure_after)
@@ -41,6 +42,11 @@ class CheckedOffice(FacadeOffice):
         """Let the programs begin."""
         self.programs.start(self.contacts, self.contacts if self.rich else ())
 
+    async def kill(self) -> None:
+        """End the service as SIGKILL does; whoever runs the programs notices that."""
+        await super().kill()
+        self.programs.begin_anew()
+
     def change(self, contact: str, state: Wire) -> None:
         """Somebody's presence changes."""
         if self.record.now(contact) != str(state):
@@ -49,7 +55,8 @@ class CheckedOffice(FacadeOffice):
         super().change(contact, state)
 
     def check(self) -> int:
-        """No live answer is wrong, and nothing that a program was told."""
+        """No live answer is wrong, nothing that a program was told, and nothing that it takes for true."""
+        self.programs.check()
         assert self.programs.figures.wrong == [], "\n".join(self.programs.figures.wrong[:3])
         return super().check()
 
@@ -59,14 +66,13 @@ class CheckedOffice(FacadeOffice):
         return super().wrong() + self.programs.differences(set(self.contacts) - watched)
 
     def live(self) -> Mapping[str, float]:
-        """As of when each contact is live that is, in wall time."""
+        """As of when each contact was live when it last was, in wall time: nothing older is told any more."""
         now, feeds = self.clock.monotonic(), self.store.feeds()
-        found = {}
         for record in self.store.records():
             fresh = assess(record, feeds[record.feed], now, self.bound)
             if fresh.level is Level.LIVE and fresh.as_of is not None:
-                found[record.key] = fresh.as_of.wall
-        return found
+                self._live[record.key] = fresh.as_of.wall
+        return self._live
 
     def facade_client(self) -> PwsClient:
         """A program's client: requests reach whatever façade there is then."""
