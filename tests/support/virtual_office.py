@@ -106,7 +106,7 @@ class VirtualOffice:
                 heartbeat_interval=self.heartbeat,
                 rich=frozenset(self.users if self.rich else ()),
             ),
-            credentials=Credentials("pwsapp", Secret("secret"), Secret("http://here:8080/pws/path")),
+            credentials=Credentials("pwsapp", Secret("secret"), Secret("http://127.0.0.1:8080/pws/path")),
             connect=self._connect,
             store=self.store,
             clock=self.clock,
