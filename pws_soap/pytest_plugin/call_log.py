@@ -25,6 +25,8 @@ _SHOWN: Final = 30
 class WaitTimedOut(AssertionError):
     """What a test waited for has not happened in time; the message lists what has."""
 
+    __module__ = "pws_soap.pytest_plugin"  # as tests import it, and reports of pytest name it
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:

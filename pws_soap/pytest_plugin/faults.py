@@ -46,6 +46,7 @@ class InjectedFault:
     def undo(self) -> None:
         """Take it back; a second time does nothing."""
         self._server.call(self._undo)
+        self._server.settle()
 
     def _undo(self, simulator: Simulator) -> None:
         if self._number is not None:
@@ -99,6 +100,7 @@ class PwsFaults:
             injected = self._server.call(lambda simulator: inject(simulator, values))
         except ValueError as error:
             raise ValueError(str(error).replace("for:", "lasting:", 1) if lasting is not None else str(error)) from None
+        self._server.settle()  # `node-up` and `restart` bring nodes back
         return InjectedFault(self._server, fault, node, injected.number, injected.affected)
 
     @property
@@ -122,8 +124,9 @@ class PwsFaults:
         )
 
     def clear(self) -> None:
-        """Take back all faults: nodes are up, idle and without limit. What they have done, and the clock, stay."""
+        """Take back all faults: nodes are up, idle and take as many requests as the options say. The clock stays."""
         self._server.call(_clear)
+        self._server.settle()
 
 
 def _clear(simulator: Simulator) -> None:

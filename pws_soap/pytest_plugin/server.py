@@ -280,7 +280,7 @@ class PwsServer:
         __tracebackhide__ = True
         if count < 1:
             raise ValueError(f"count: expected at least 1, got {count!r}")
-        what = what if count == 1 else f"{what}, the {count}th"
+        what = what if count == 1 else f"{what} number {count}"
 
         def find() -> _Result | None:
             so_far = found()
@@ -302,6 +302,10 @@ class PwsServer:
             return result
 
         return self._thread.call(called)
+
+    def settle(self) -> None:
+        """Wait until nodes that were brought back listen again, a few milliseconds."""
+        self._thread.run(self._server.settled())
 
     def wait(self, what: str, find: Callable[[], _Result | None], timeout: float = PATIENCE) -> _Result:
         """What `find` returns, as soon as it is not None; it is called in the server's thread after all that happens.

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, Final, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from pws_soap.server.presence import State
@@ -56,7 +56,9 @@ class OptionMark(Protocol):
         """What was given by name."""
 
 
-def settings_from(lines: Iterable[str], marks: Iterable[OptionMark] = (), **options: object) -> ServerSettings:
+def settings_from(
+    lines: Iterable[str], marks: Iterable[OptionMark] = (), options: Mapping[str, object] = MappingProxyType({})
+) -> ServerSettings:
     """Settings from lines `name = value`, then from markers and options, of which later ones count more.
 
     Raises ValueError that names the line or marker, the option and what was expected.
