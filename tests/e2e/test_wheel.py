@@ -158,8 +158,8 @@ def tested(installed: Installed, code: str, *words: str) -> subprocess.Completed
 
 def test_the_pytest_plugin_alone_runs_the_first_test_of_its_page(with_pytest: Installed) -> None:
     """As it stands; TLS needs nothing else either."""
-    tls = "@__import__('pytest').mark.pws(tls=True)\ndef test_tls(pws_server):\n    assert pws_server.ca_file.exists()\n"
-    done = tested(with_pytest, FIRST + tls, "--strict-markers")
+    tls = ["import pytest", "@pytest.mark.pws(tls=True)", "def test_tls(pws_server): assert pws_server.ca_file.exists()"]
+    done = tested(with_pytest, "\n".join([FIRST, *tls, ""]), "--strict-markers")
     assert (done.returncode, " 2 passed in " in done.stdout) == (0, True), done.stdout + done.stderr
 
 

@@ -43,7 +43,7 @@ def test_lists_in_lines_have_commas() -> None:
         ["contacts = ann@example.com, joe@example.com", "nodes = a, b", "callback_ports = 80,82", "seed = none"]
     )
     assert list(found.contacts) == ["ann@example.com", "joe@example.com"]
-    assert (found.nodes, found.options.callback_ports, found.seed) == (("a", "b"), {80, 82}, None)
+    assert (found.nodes, found.options.callback_ports, found.seed) == (("a", "b"), frozenset({80, 82}), None)
 
 
 def test_options_of_every_type() -> None:
