@@ -150,7 +150,7 @@ FIRST: Final = next(
 """The first test of the page about the pytest plugin."""
 
 
-def tested(installed: Installed, code: str, *words: str) -> subprocess.CompletedProcess[str]:
+def pytest_over(installed: Installed, code: str, *words: str) -> subprocess.CompletedProcess[str]:
     """A run of pytest over one file, with warnings as errors and a test that asks for TLS beside it."""
     (installed.elsewhere / "test_ann.py").write_text(code)
     return run([installed.python, "-m", "pytest", "-W", "error", *words], installed.elsewhere, 120)
@@ -159,14 +159,14 @@ def tested(installed: Installed, code: str, *words: str) -> subprocess.Completed
 def test_the_pytest_plugin_alone_runs_the_first_test_of_its_page(with_pytest: Installed) -> None:
     """As it stands; TLS needs nothing else either."""
     tls = ["import pytest", "@pytest.mark.pws(tls=True)", "def test_tls(pws_server): assert pws_server.ca_file"]
-    done = tested(with_pytest, "\n".join([FIRST, *tls, ""]), "--strict-markers")
+    done = pytest_over(with_pytest, "\n".join([FIRST, *tls, ""]), "--strict-markers")
     assert (done.returncode, " 2 passed in " in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_the_pytest_plugin_tells_why_a_test_fails(with_pytest: Installed) -> None:
     """What was compared, and what the server was asked."""
     assert FIRST.rstrip().endswith('== "BUSY"')
-    done = tested(with_pytest, FIRST.rstrip().removesuffix('"BUSY"') + '"AWAY"\n')
+    done = pytest_over(with_pytest, FIRST.rstrip().removesuffix('"BUSY"') + '"AWAY"\n')
     assert done.returncode == 1, done.stdout + done.stderr
     assert "AssertionError: assert 'BUSY' == 'AWAY'" in done.stdout
     assert "  3 getPolledPresence by dispatcher at imp1: answered" in done.stdout
