@@ -131,6 +131,38 @@ async def test_what_was_undone_is_sent_where_the_target_may_know_it() -> None:
         assert crm.known[ANN]["freshness"] == "live"
 
 
+async def test_whoever_left_the_filter_unheard_is_removed_after_all() -> None:
+    """The message that says so was under way and did not arrive; the next event alone would say nothing."""
+    office = Office().watch(ANN)
+    async with office.delivering(target(wanted=Filter(states=frozenset({BUSY})))) as crm:
+        office.read(ANN, BUSY)
+        await office.turns()
+        crm.answer, crm.seconds = lambda _: UNREACHABLE, 5.0
+        office.read(ANN, AWAY)
+        await office.later(1)
+        office.read(ANN, AVAILABLE)
+        await office.later(10)
+        assert set(crm.known) == {ANN}
+        takes(crm)
+        await office.later(700)
+        assert crm.known == {}
+
+
+async def test_whoever_left_the_filter_and_came_back_unheard_is_known_as_it_is() -> None:
+    office = Office().watch(ANN)
+    async with office.delivering(target(wanted=Filter(states=frozenset({BUSY})))) as crm:
+        office.read(ANN, BUSY)
+        await office.turns()
+        crm.answer, crm.seconds = lambda _: TIMED_OUT, 5.0  # and yet it takes what it gets
+        office.read(ANN, AWAY)
+        await office.later(10)
+        assert crm.known == {}
+        office.read(ANN, BUSY)
+        takes(crm)
+        await office.later(700)
+        assert set(crm.known) == {ANN}
+
+
 async def test_a_retry_is_the_same_message() -> None:
     office = Office().watch(ANN)
     async with office.delivering() as crm:
