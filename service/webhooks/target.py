@@ -239,6 +239,7 @@ class Target:
             found = self._message(entry)
             if found is None:
                 self.queue.unchanged(entry, now)
+                self._has_nothing_left()
             else:
                 sending = asyncio.create_task(self._attempt(entry, found), name=f"webhook {self.settings.name}")
                 self._sending.add(sending)
@@ -347,6 +348,12 @@ class Target:
         if self._was_parked:
             self._was_parked = False
             self._around.tell(WEBHOOK_RECOVERED, WebhookChange(self.settings.name), ())
+
+    def _has_nothing_left(self) -> None:
+        """What failed was undone, so that there is nothing to try again: the next failure is the first of others."""
+        if not len(self.queue) and self._state is TargetState.RETRYING:
+            self._failures, self._failing_since, self._not_before = 0, None, 0.0
+            self._change(TargetState.DELIVERING)
 
     def _fail(self, reply: PostResult, began: float) -> None:
         settings, now = self.settings, self._clock.monotonic()

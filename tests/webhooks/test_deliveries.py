@@ -112,6 +112,12 @@ async def test_what_was_undone_while_nothing_arrived_is_not_sent() -> None:
         await office.later(700)
         assert crm.of(ANN) == ["BUSY"]
         assert office.status.queued == 0
+        assert office.state() == "delivering"
+        await office.later(90_000)
+        crm.answer = lambda _: UNREACHABLE
+        office.read(ANN, AWAY)
+        await office.settled()
+        assert office.state() == "retrying"
 
 
 async def test_what_was_undone_is_sent_where_the_target_may_know_it() -> None:
