@@ -84,7 +84,7 @@ async def _tried(config: Config, target: WebhookSection) -> tuple[Attempt, Obsta
     """One attempt, and where it failed why."""
     from service.runtime.webhooks import send_test  # aiohttp takes a moment
 
-    attempt = await send_test(config, target.name)
+    attempt = (await send_test(config, target.name)).attempt
     return attempt, None if attempt.succeeded else await _obstacle(target, attempt)
 
 
