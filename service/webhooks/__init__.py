@@ -1,4 +1,4 @@
-"""Webhooks: events sent to HTTP addresses of the configuration, over hours if need be, and of each contact the last one.
+"""Webhooks: events sent to HTTP addresses of the configuration, for hours if need be, and of each contact the last one.
 
 Decides what waits for a target (`queue`), when it is tried again (`retries`), what a message is (`message`), how it is
 sent and where a connection may go (`sender`), and what outlives the process (`leftovers`). May import core, aiohttp,

@@ -105,6 +105,11 @@ def test(id: int, at: float) -> Message:  # noqa: A002
     return Message(id, TEST, at, _data(at, id))
 
 
+def raw(data: bytes) -> msgspec.Raw:
+    """JSON as it is."""
+    return msgspec.Raw(data)
+
+
 def _data(at: float, revision: int, **more: object) -> msgspec.Raw:
     moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return msgspec.Raw(msgspec.json.encode({"at": moment, "revision": revision, **more}))
+    return raw(msgspec.json.encode({"at": moment, "revision": revision, **more}))

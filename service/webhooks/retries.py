@@ -20,12 +20,12 @@ Dice = Callable[[], float]
 
 def pause(failures: int, dice: Dice) -> float:
     """Seconds after so many failures in a row: the second half of it is chance, so that no two targets keep step."""
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, MOST_DOUBLINGS))
-    return longest * (0.5 + 0.5 * dice())
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, MOST_DOUBLINGS))
+    return float(longest * (0.5 + 0.5 * dice()))
 
 
 def retry_after(text: str | None, now: float) -> float | None:
-    """Seconds that the header asks for, 0 to `MOST_ASKED`; None where it is not there, or says nothing that can be read.
+    """Seconds that the header asks for, 0 to `MOST_ASKED`; None where it is not there, or cannot be read.
 
     `now` is wall time: the header may hold a date.
     """

@@ -1,8 +1,8 @@
 """Sends a message: one POST, and what became of it. Nothing here retries, and nothing of an answer is kept.
 
-A target is somebody else's server, and may be anybody's by tomorrow: redirects are not followed, no cookies are kept, no
-proxy of the environment is used, and of an answer's body a little is read and thrown away. `addresses` are held against
-the address that a connection really goes to, whatever a name means by then.
+A target is somebody else's server, and may be anybody's by tomorrow: redirects are not followed, no cookies are kept,
+no proxy of the environment is used, and of an answer's body a little is read and thrown away. `addresses` are held
+against the address that a connection really goes to, whatever a name means by then.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 import aiohttp
@@ -29,8 +30,10 @@ _KEPT_ALIVE: Final = 4.0
 _NEVER: Final = tuple(
     map(
         ipaddress.ip_network,
-        ("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "100.100.100.200/32", "::/128", "fe80::/10", "fd00:ec2::254/128")
-        + ("ff00::/8",),
+        (
+            *("0.0.0.0/8", "100.100.100.200/32", "169.254.0.0/16", "224.0.0.0/3"),
+            *("::/128", "fd00:ec2::254/128", "fe80::/10", "ff00::/8"),
+        ),
     )
 )
 """Where no target is unless `addresses` says so: link-local, multicast, and where clouds give out their secrets."""
@@ -39,8 +42,24 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+class NoAnswer(StrEnum):
+    """Why there is no answer."""
+
+    UNKNOWN_HOST = "unknown-host"
+    NOT_ALLOWED = "not-allowed"
+    """Its address is none to which a connection may go."""
+    NO_CONNECTION = "no-connection"
+    NOT_TRUSTED = "not-trusted"
+    """TLS failed: most often its certificate is not trusted."""
+    CA_FILE = "ca-file"
+    """`ca_file` cannot be read."""
+    TIMED_OUT = "timed-out"
+    BROKEN = "broken"
+    """The connection ended before the answer did, or the answer is no HTTP."""
+
+
 class Reply(NamedTuple):
-    """What became of a POST: the status of the answer, or in words why there is none.
+    """What became of a POST: the status of the answer, or why there is none, as a kind, in words, and as it was raised.
 
     `may_have_arrived`: whether the target may have the message all the same. `retry_after` is the header as it came.
     """
@@ -49,6 +68,8 @@ class Reply(NamedTuple):
     error: str | None = None
     may_have_arrived: bool = True
     retry_after: str | None = None
+    problem: NoAnswer | None = None
+    cause: Exception | None = None
 
 
 class Sender(Protocol):
@@ -65,6 +86,14 @@ class Sender(Protocol):
 
 class AddressRefused(OSError):
     """A connection would have gone where none may go."""
+
+
+class CaFileUnreadable(Exception):
+    """`ca_file` cannot be read, or holds no certificate."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class HttpSender:
@@ -85,9 +114,9 @@ class HttpSender:
         try:
             async with asyncio.timeout(timeout):
                 return await self._post(body, headers)
-        except TimeoutError:
-            return Reply(error=f"no answer within {timeout:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except TimeoutError as error:
+            return Reply(error=f"no answer within {timeout:g} s", problem=NoAnswer.TIMED_OUT, cause=error)
+        except (aiohttp.ClientError, CaFileUnreadable, OSError, ValueError) as error:
             return _unanswered(error)
 
     async def close(self) -> None:
@@ -158,8 +187,11 @@ def _plain(address: Address) -> Address:
 
 
 def _context(settings: WebhookSettings) -> ssl.SSLContext:
-    """Raises OSError where `ca_file` cannot be read, or holds no certificate."""
-    return ssl.create_default_context(cafile=settings.ca_file)
+    """Raises CaFileUnreadable."""
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:
+        raise CaFileUnreadable(_reason(error)) from None
 
 
 async def _read_out(response: aiohttp.ClientResponse) -> bool:
@@ -182,31 +214,38 @@ def _words(status: int, reason: str | None) -> str:
 
 def _unanswered(error: Exception) -> Reply:
     """Why there is no answer. No text of a library's error is passed on that may hold the URL."""
+    certain = True
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
-            return Reply(error=f"its certificate is not trusted: {why}", may_have_arrived=False)
+            cause: Exception = error.certificate_error
+            why = getattr(cause, "verify_message", "") or type(cause).__name__
+            problem, words = NoAnswer.NOT_TRUSTED, f"its certificate is not trusted: {why}"
         case aiohttp.ClientConnectorSSLError():
-            return Reply(error=f"no TLS with it: {_reason(error)}", may_have_arrived=False)
+            cause = error.os_error
+            problem, words = NoAnswer.NOT_TRUSTED, f"no TLS with it: {_reason(error.os_error)}"
         case aiohttp.ClientConnectorDNSError():
-            return Reply(error="its host name is unknown", may_have_arrived=False)
+            cause = error.os_error
+            problem, words = NoAnswer.UNKNOWN_HOST, "its host name is unknown"
+        case aiohttp.ClientConnectorError(os_error=AddressRefused() as cause):
+            problem, words = NoAnswer.NOT_ALLOWED, str(cause)
         case aiohttp.ClientConnectorError():
-            return Reply(error=f"cannot connect: {_reason(error.os_error)}", may_have_arrived=False)
+            cause = error.os_error
+            problem, words = NoAnswer.NO_CONNECTION, f"cannot connect: {_reason(error.os_error)}"
+        case CaFileUnreadable(reason=reason):
+            cause, problem, words = error, NoAnswer.CA_FILE, f"ca_file cannot be used: {reason}"
         case aiohttp.ServerDisconnectedError():
-            return Reply(error="it closed the connection without an answer")
-        case aiohttp.ClientError():
-            return Reply(error=f"its answer cannot be understood ({type(error).__name__})")
-        case ssl.SSLError():
-            return Reply(error=f"ca_file holds no certificate: {_reason(error)}", may_have_arrived=False)
+            cause, certain = error, False
+            problem, words = NoAnswer.BROKEN, "it closed the connection without an answer"
         case OSError():
-            return Reply(error=_reason(error))
+            cause, certain = error, False
+            problem, words = NoAnswer.BROKEN, f"the connection broke: {_reason(error)}"
         case _:
-            return Reply(error=type(error).__name__)
+            cause, certain = error, False
+            problem, words = NoAnswer.BROKEN, f"its answer cannot be understood ({type(error).__name__})"
+    return Reply(error=words, may_have_arrived=not certain, problem=problem, cause=cause)
 
 
 def _reason(error: OSError) -> str:
-    if isinstance(error, AddressRefused):
-        return str(error)
     if isinstance(error, ssl.SSLError):
         return error.reason or type(error).__name__
     return error.strerror or type(error).__name__

@@ -15,11 +15,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.core.clock import Clock
-from service.core.events.event import CHANGE, REMOVED, WEBHOOK_PARKED, WEBHOOK_RECOVERED, Event, EventData, WebhookChange
+from service.core.events.event import (
+    CHANGE,
+    REMOVED,
+    WEBHOOK_PARKED,
+    WEBHOOK_RECOVERED,
+    Event,
+    EventData,
+    WebhookChange,
+)
 from service.core.meter import Meter, WebhookOutcome
 from service.core.presence.snapshot import GroupedSnapshot
-from service.core.webhooks import Attempt, TargetState, TargetStatus
 from service.core.wakeup import Alarm
+from service.core.webhooks import Attempt, TargetState, TargetStatus
 from service.webhooks import message
 from service.webhooks.message import Message
 from service.webhooks.queue import Entry, TargetQueue
@@ -41,8 +49,8 @@ _SLICE: Final = 50
 
 log = logging.getLogger("pws.webhooks")
 
-Tell = Callable[[str, EventData], None]
-"""Puts an event into the event log."""
+Tell = Callable[[str, EventData, Iterable[str]], None]
+"""Puts an event into the event log; last the keys of the contacts that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +111,7 @@ class Target:
             if event.key is None:
                 if self._wants(event):
                     self.queue.put_other(event, now)
-            elif self._wants_contacts and (self.queue.is_waiting(event.key) or self._may_show(event)):
+            elif self._wants_contacts and (self.queue.is_waiting(event.key) or self._shown(event) is not None):
                 self.queue.put_contact(event, now)
         self._woken.set()
 
@@ -118,9 +126,8 @@ class Target:
                 others += [event] if self._wants(event) else []
             elif self._wants_contacts:
                 last[event.key] = event
-                if event.key not in witnesses:
-                    shown = (each for each in (event.before, event.after) if each is not None and self.view.shows(each))
-                    witnesses.update({event.key: each for each in shown})
+                if event.key not in witnesses and (shown := self._shown(event)) is not None:
+                    witnesses[event.key] = shown
         for key, witness in witnesses.items():
             self.queue.put_contact_again(last[key], witness, wall, now)
         count = len(witnesses) + self.queue.put_others_again(others, wall, now)
@@ -192,8 +199,12 @@ class Target:
         is_own = isinstance(event.data, WebhookChange) and event.data.target == self.settings.name
         return self.settings.wants(event.name) and not is_own
 
-    def _may_show(self, event: Event) -> bool:
-        return any(each is not None and self.view.shows(each) for each in (event.after, event.before))
+    def _shown(self, event: Event) -> GroupedSnapshot | None:
+        """The contact as it is or was, where that passes the filter."""
+        for snapshot in (event.after, event.before):
+            if snapshot is not None and self.view.shows(snapshot):
+                return snapshot
+        return None
 
     async def _run(self) -> None:
         alarm = Alarm(self._woken, self._clock)
@@ -262,8 +273,6 @@ class Target:
         began, at = clock.monotonic(), clock.now()
         entry.attempts += 1
         entry.begun = began if entry.begun is None else entry.begun
-        # It may be replaced while it is under way, and then counts from the beginning.
-        number, begun = entry.attempts, entry.begun
         try:
             prepared = message.written(sent, settings.name, self._around.source)
             reply = await self._sender.post(prepared.body, message.signed(prepared, settings.secrets, at))
@@ -278,7 +287,7 @@ class Target:
             at,
             sent.webhook_id(settings.name),
             sent.kind,
-            number,
+            entry.attempts,
             max(0.0, now - began),
             sent.contact,
             reply.status,
@@ -292,7 +301,7 @@ class Target:
             self.queue.delivered(entry, now)
             self._succeeded()
         else:
-            self._note_failure(entry, sent, reply, begun)
+            self._note_failure(entry, sent, reply, entry.begun)
             self._fail(reply, began)
         self._woken.set()
 
@@ -334,7 +343,7 @@ class Target:
         )
         if self._was_parked:
             self._was_parked = False
-            self._around.tell(WEBHOOK_RECOVERED, WebhookChange(self.settings.name))
+            self._around.tell(WEBHOOK_RECOVERED, WebhookChange(self.settings.name), ())
 
     def _fail(self, reply: Reply, began: float) -> None:
         settings, now = self.settings, self._clock.monotonic()
@@ -369,7 +378,7 @@ class Target:
             {"target": self.settings.name, "reason": reason, "queued": len(self.queue)},
             extra={"event": "webhook.parked"},
         )
-        self._around.tell(WEBHOOK_PARKED, WebhookChange(self.settings.name, reason))
+        self._around.tell(WEBHOOK_PARKED, WebhookChange(self.settings.name, reason), ())
 
     def _change(self, state: TargetState) -> None:
         self._state, self._state_since = state, self._clock.now()
