@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from service.cli.shared import completion, output
+from service.cli.shared.findings import Blame
 from service.cli.shared.options import config_option, execute, json_option, settings
 from service.cli.shared.plain_group import PlainGroup
 
 if TYPE_CHECKING:
-    from service.cli.shared.webhook_way import Obstacle
+    from service.cli.shared.webhook_way import WebhookObstacle
     from service.config import Config
     from service.config.webhook_section import WebhookSection
     from service.core.webhooks import Attempt
@@ -77,10 +78,11 @@ def test_command(name: str, config_path: Path, as_json: bool) -> None:
     else:
         _show(target, attempt)
     if obstacle is not None:
-        raise output.CommandFailed(f"{name}: {obstacle.reason}; {obstacle.cure}")
+        kind = output.Mistake if obstacle.fault is Blame.CONFIGURATION else output.CommandFailed
+        raise kind(f"{name}: {obstacle.reason}; {obstacle.cure}")
 
 
-async def _tried(config: Config, target: WebhookSection) -> tuple[Attempt, Obstacle | None]:
+async def _tried(config: Config, target: WebhookSection) -> tuple[Attempt, WebhookObstacle | None]:
     """One attempt, and where it failed why."""
     from service.runtime.webhooks import send_test  # aiohttp takes a moment
 
@@ -88,17 +90,17 @@ async def _tried(config: Config, target: WebhookSection) -> tuple[Attempt, Obsta
     return attempt, None if attempt.succeeded else await _obstacle(target, attempt)
 
 
-async def _obstacle(target: WebhookSection, attempt: Attempt) -> Obstacle:
+async def _obstacle(target: WebhookSection, attempt: Attempt) -> WebhookObstacle:
     """Why a message did not arrive: what the answer says, or what is in the way."""
     from service.cli.shared import webhook_way
 
     if attempt.status is not None:
-        return webhook_way.Obstacle(f"it answered {attempt.error or attempt.status}", _cure(attempt.status))
+        return webhook_way.WebhookObstacle(f"it answered {attempt.error or attempt.status}", _cure(attempt.status))
     way = await webhook_way.look(target)
     if way.obstacle is not None:
         return way.obstacle
     is_slow = attempt.seconds >= target.timeout * 0.95
-    return webhook_way.Obstacle(attempt.error or "there was no answer", _SLOW if is_slow else _BROKEN)
+    return webhook_way.WebhookObstacle(attempt.error or "there was no answer", _SLOW if is_slow else _BROKEN)
 
 
 def _cure(status: int) -> str:
@@ -116,7 +118,7 @@ def _show(target: WebhookSection, attempt: Attempt) -> None:
     click.echo(f"answer  {answer} {max(1, round(attempt.seconds * 1000))} ms")
 
 
-def _as_document(target: WebhookSection, attempt: Attempt, obstacle: Obstacle | None) -> dict[str, object]:
+def _as_document(target: WebhookSection, attempt: Attempt, obstacle: WebhookObstacle | None) -> dict[str, object]:
     at = datetime.fromtimestamp(attempt.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {
         "webhook": target.name,

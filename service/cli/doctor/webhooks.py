@@ -29,5 +29,5 @@ async def look(config: Config, tell: Tell, now: Callable[[], float] = certificat
         if until is not None and until - now() < SOON * _DAY:
             days = max(0, int((until - now()) / _DAY))
             note.warning(f"its certificate expires in {days} days", "have it renewed")
-        secrets = len(target.secret)
-        note.ok(f"{secrets} secret{'' if secrets == 1 else 's'} to sign with; `pws webhooks test {target.name}` sends")
+        secrets = "1 secret" if len(target.secret) == 1 else f"{len(target.secret)} secrets"
+        note.ok(f"{secrets} to sign with; `pws webhooks test {target.name}` sends one message")

@@ -26,7 +26,7 @@ PATIENCE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
+class WebhookObstacle:
     """What is in the way, and what to do about it. `fault`: where the mistake lies."""
 
     reason: str
@@ -39,7 +39,7 @@ class Way:
     """What was found of the way: `steps` that went well, in words, and the obstacle after them, if there is one."""
 
     steps: tuple[str, ...]
-    obstacle: Obstacle | None = None
+    obstacle: WebhookObstacle | None = None
     certificate: Certificate | None = None
 
 
@@ -68,7 +68,7 @@ class _Stopped(Exception):
     """The way ends here."""
 
     def __init__(self, reason: str, cure: str, fault: Blame = Blame.SERVER) -> None:
-        self.obstacle = Obstacle(reason, cure, fault)
+        self.obstacle = WebhookObstacle(reason, cure, fault)
         super().__init__(reason)
 
 
@@ -97,7 +97,7 @@ def _allowed(target: WebhookSection, found: list[str]) -> list[str]:
             allowed.append(address)
     if not allowed:
         cure = "add it to addresses if it is right; else correct url, or what the name means"
-        raise _Stopped("; ".join(refusals), cure, Blame.CONFIGURATION)
+        raise _Stopped("; ".join(refusals), cure)
     return allowed
 
 
@@ -146,7 +146,7 @@ async def _trusted(
         raise _Stopped(f"no TLS handshake within {patience:g} s", cure) from None
     except (WrongCertificate, ssl.SSLError, ConnectionError) as error:
         problem = tls_problem(error, host, trust, shown)
-        raise _Stopped(problem.reason, _cure(problem, host), _fault(problem)) from None
+        raise _Stopped(problem.reason, _cure(problem, host)) from None
     except OSError as error:
         raise _Stopped(f"TLS handshake failed: {error.strerror or error}", "check the network between") from None
     writer.transport.abort()
@@ -161,7 +161,3 @@ def _cure(problem: TlsProblem, host: str) -> str:
     if not problem.speaks_tls:
         return "correct the port; an http:// URL to another machine needs plain_http = true"
     return "look into the receiver's log; it needs TLS 1.2 or later, and no certificate of ours"
-
-
-def _fault(problem: TlsProblem) -> Blame:
-    return Blame.CONFIGURATION if problem.unknown_authority or not problem.speaks_tls else Blame.SERVER
