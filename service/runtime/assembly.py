@@ -43,8 +43,9 @@ from service.core.wiring import Core
 from service.logs.redaction import Redactor
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
-from service.runtime import access_rules, change_lines, webhooks
+from service.runtime import access_rules, change_lines
 from service.runtime.audit_file import AuditFile
+from service.runtime.webhook_files import WebhookFiles
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.canary import Canary, CanarySettings, quiet_states
 from service.sync.commands import Credentials
@@ -187,7 +188,7 @@ def assemble(
     if config.audit.file is not None:
         audit = AuditFile(config.audit.file, clock, max_bytes=config.audit.max_bytes, keep=config.audit.keep)
 
-    deliveries = webhooks.deliveries(config, core, clock, metrics.meter)
+    deliveries = _deliveries(config, core, clock, metrics.meter)
     targets: Webhooks = deliveries or NoWebhooks()
 
     @contextlib.asynccontextmanager
@@ -251,6 +252,16 @@ def assemble(
         targets=targets,
     )
     return Assembly(app, engine, core, authenticator, callback, audit, deliveries)
+
+
+def _deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliveries | None:
+    """Those to the targets of webhooks; None where there are none, and none have left anything."""
+    is_left = config.state_path is not None and WebhookFiles(config.state_path).names()
+    if not config.webhooks and not is_left:
+        return None
+    from service.runtime import webhooks  # most services have no targets, and need nothing of it
+
+    return webhooks.deliveries(config, core, clock, meter)
 
 
 class _Connector:

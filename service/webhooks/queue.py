@@ -24,7 +24,7 @@ from pws_soap.models import same_contact
 from service.core.events.event import CHANGE, Event
 from service.core.presence.snapshot import GroupedSnapshot
 from service.webhooks import message
-from service.webhooks.message import Message
+from service.webhooks.message import WebhookMessage
 from service.webhooks.subjects import subject_of
 
 MOST: Final = 10_000
@@ -46,7 +46,7 @@ class Entry:
     since: float
     lanes: Lanes
     event: Event | None = None
-    message: Message | None = None
+    message: WebhookMessage | None = None
     known: GroupedSnapshot | None = None
     unsure: bool = False
     witness: GroupedSnapshot | None = None
@@ -176,7 +176,7 @@ class TargetQueue:
 
     # --- what comes in
 
-    def restore(self, messages: Iterable[Message], wall: float) -> None:
+    def restore(self, messages: Iterable[WebhookMessage], wall: float) -> None:
         """Messages that an earlier run left, in their order. They are sent before everything else."""
         for each in messages:
             lane = same_contact(each.contact) if each.contact else _lane(each.kind, each.subject or "")
@@ -185,7 +185,7 @@ class TargetQueue:
             self._earlier.schedule(lane, 0.0)
             self.is_restoring = True
 
-    def begin(self, reset: Message) -> None:
+    def begin(self, reset: WebhookMessage) -> None:
         """What happens now comes behind this message."""
         self._reset = Entry("", reset.at, self._live, message=reset)
 

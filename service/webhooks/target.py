@@ -29,10 +29,10 @@ from service.core.presence.snapshot import GroupedSnapshot
 from service.core.wakeup import Alarm
 from service.core.webhooks import Attempt, TargetState, TargetStatus
 from service.webhooks import message
-from service.webhooks.message import Message
+from service.webhooks.message import WebhookMessage
 from service.webhooks.queue import Entry, TargetQueue
 from service.webhooks.retries import Dice, pause, retry_after
-from service.webhooks.sender import Reply, Sender
+from service.webhooks.sender import PostResult, Sender
 from service.webhooks.settings import WebhookSettings
 from service.webhooks.subjects import subject_of
 from service.webhooks.view import TargetView
@@ -185,7 +185,7 @@ class Target:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._sender.close()
 
-    def undelivered(self, entries: Iterable[Entry]) -> Iterable[Message]:
+    def undelivered(self, entries: Iterable[Entry]) -> Iterable[WebhookMessage]:
         """What some of the queue's entries are as messages; those that say nothing new are left out."""
         return (found for entry in entries if (found := self._message(entry)) is not None)
 
@@ -248,7 +248,7 @@ class Target:
                 await asyncio.sleep(0)
         return None
 
-    def _message(self, entry: Entry) -> Message | None:
+    def _message(self, entry: Entry) -> WebhookMessage | None:
         """What is sent of an entry; None where there is nothing to say."""
         if entry.message is not None:
             return entry.message
@@ -266,9 +266,9 @@ class Target:
         else:
             snapshot = event.after or event.before
             contact = event.key if snapshot is None else snapshot.contact.record.contact
-        return Message(event.id, rendered.kind, event.at.wall, message.raw(rendered.data), contact, subject)
+        return WebhookMessage(event.id, rendered.kind, event.at.wall, message.raw(rendered.data), contact, subject)
 
-    async def _attempt(self, entry: Entry, sent: Message) -> None:
+    async def _attempt(self, entry: Entry, sent: WebhookMessage) -> None:
         settings, clock = self.settings, self._clock
         began, at = clock.monotonic(), clock.now()
         entry.attempts += 1
@@ -281,7 +281,7 @@ class Target:
             raise
         except Exception as error:
             log.exception("unexpected error, going on", extra={"event": "internal.error"})
-            reply = Reply(error=f"a bug of ours: {type(error).__name__}", may_have_arrived=False)
+            reply = PostResult(error=f"a bug of ours: {type(error).__name__}", may_have_arrived=False)
         now = clock.monotonic()
         attempt = Attempt(
             at,
@@ -305,7 +305,7 @@ class Target:
             self._fail(reply, began)
         self._woken.set()
 
-    def _note_failure(self, entry: Entry, sent: Message, reply: Reply, begun: float) -> None:
+    def _note_failure(self, entry: Entry, sent: WebhookMessage, reply: PostResult, begun: float) -> None:
         """Put the message back, or give it up where the target takes others and will never take this one."""
         now, wall = self._clock.monotonic(), self._clock.now()
         is_refused = reply.status is not None and 400 <= reply.status < 500 and reply.status not in _NOT_NOW
@@ -345,7 +345,7 @@ class Target:
             self._was_parked = False
             self._around.tell(WEBHOOK_RECOVERED, WebhookChange(self.settings.name), ())
 
-    def _fail(self, reply: Reply, began: float) -> None:
+    def _fail(self, reply: PostResult, began: float) -> None:
         settings, now = self.settings, self._clock.monotonic()
         self._failed += 1
         self._last_error = reply.error

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock, Moment
@@ -44,7 +44,7 @@ class FollowedLog:
         self.log = EventLog(self.store, self.reader, self.clock, self.size)
         self.claims.changed = self.log.suspect
 
-    def watch(self, *contacts: str) -> FollowedLog:
+    def watch(self, *contacts: str) -> Self:
         """Watch contacts on a feed that works."""
         self.store.watch(contacts, FEED)
         self.store.trust(FEED)

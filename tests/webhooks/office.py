@@ -1,4 +1,4 @@
-"""Contacts whose changes are sent to targets, and receivers that take messages, well and badly; on a clock that stands."""
+"""Contacts whose changes are sent to targets, and receivers, good and bad ones; on a clock that stands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.runtime.webhooks import StreamView
 from service.webhooks.deliveries import Deliveries
 from service.webhooks.leftovers import Leftovers
 from service.webhooks.message import LOST, RESET
-from service.webhooks.sender import NoAnswer, Reply
+from service.webhooks.sender import PostProblem, PostResult
 from service.webhooks.settings import WebhookSettings
 from service.webhooks.target import Surroundings
 from tests.support.followed_log import FollowedLog
@@ -29,11 +29,11 @@ SOURCE = "http://10.0.0.5:8080"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
 CRM = WebhookSettings("crm", Secret("https://crm.example.com/presence?key=in-the-query"), (Secret(SECRET),))
 
-TAKEN = Reply(204)
-BROKEN = Reply(500, "500 Internal Server Error")
-GONE = Reply(410, "410 Gone")
-UNREACHABLE = Reply(error="cannot connect: refused", may_have_arrived=False, problem=NoAnswer.NO_CONNECTION)
-TIMED_OUT = Reply(error="no answer within 15 s", problem=NoAnswer.TIMED_OUT)
+TAKEN = PostResult(204)
+BROKEN = PostResult(500, "500 Internal Server Error")
+GONE = PostResult(410, "410 Gone")
+UNREACHABLE = PostResult(error="cannot connect: refused", may_have_arrived=False, problem=PostProblem.NO_CONNECTION)
+TIMED_OUT = PostResult(error="no answer within 15 s", problem=PostProblem.TIMED_OUT)
 
 
 @dataclass
@@ -66,9 +66,9 @@ class Receiver:
     """
 
     clock: Clock
-    answer: Callable[[Received], Reply] = lambda _: TAKEN
+    answer: Callable[[Received], PostResult] = lambda _: TAKEN
     seconds: float = 0.0
-    hears: Callable[[Reply], bool] = lambda reply: reply.may_have_arrived
+    hears: Callable[[PostResult], bool] = lambda reply: reply.may_have_arrived
     received: list[Received] = field(default_factory=list)
     known: dict[str, Any] = field(default_factory=dict)
     resets: int = 0
@@ -77,7 +77,7 @@ class Receiver:
     closed: bool = False
     _last: dict[str, int] = field(default_factory=dict)
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> PostResult:
         message = Received(headers["webhook-id"], from_structured_event(HTTPMessage(dict(headers), body)), headers)
         subject = message.event.get_subject() or message.kind
         assert subject not in self.under_way, "two messages about the same at once"
