@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.processes import Site
+from tests.e2e.processes import Site, free_port
 from tests.e2e.simulated import Server, Service, configure
 
 KEY: Final = "pws_" + "t" * 43
@@ -48,6 +48,7 @@ def site(server: Server, tmp_path: Path) -> Iterator[Site]:
             "[history]\nper_contact = 10\n[claims]\nmax_lease = 86400\n"
             f'[keys.everything]\nhash = "sha256:{sha256(KEY.encode()).hexdigest()}"\n'
             'scopes = ["read", "claim", "admin"]\n'
+            f'[[webhooks]]\nname = "crm"\nurl = "http://127.0.0.1:{free_port()}"\nsecret = "whsec_{"b3Ro" * 8}"\n'
         )
     with Service(tmp_path, site) as service:
         yield service.ready().site
