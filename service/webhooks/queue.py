@@ -27,8 +27,6 @@ from service.webhooks import message
 from service.webhooks.message import WebhookMessage
 from service.webhooks.subjects import subject_of
 
-MOST: Final = 10_000
-"""Messages that wait at most for one target beside the last event of each contact that is watched."""
 FIRST_READING: Final = 30.0
 """Seconds that a contact gets to be read for the first time, before a target is told that nothing is known of it."""
 
@@ -145,7 +143,7 @@ class Lanes:
 class TargetQueue:
     """What waits for one target. `coalesced` and `dropped` as in `core.webhooks.TargetStatus`."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._earlier = Lanes()
         self._reset: Entry | None = None

@@ -77,7 +77,7 @@ class Target:
     ) -> None:
         self.settings = settings
         self.view = view
-        self.queue = TargetQueue()
+        self.queue = TargetQueue(settings.max_queued)
         self._sender = sender
         self._around = around
         self._clock = around.clock
@@ -242,11 +242,15 @@ class Target:
             else:
                 sending = asyncio.create_task(self._attempt(entry, found), name=f"webhook {self.settings.name}")
                 self._sending.add(sending)
-                sending.add_done_callback(self._sending.discard)
+                sending.add_done_callback(self._ended)
             looked += 1
             if looked % _SLICE == 0:
                 await asyncio.sleep(0)
         return None
+
+    def _ended(self, sending: asyncio.Task[None]) -> None:
+        self._sending.discard(sending)
+        self._woken.set()
 
     def _message(self, entry: Entry) -> WebhookMessage | None:
         """What is sent of an entry; None where there is nothing to say."""
@@ -303,7 +307,6 @@ class Target:
         else:
             self._note_failure(entry, sent, reply, entry.begun)
             self._fail(reply, began)
-        self._woken.set()
 
     def _note_failure(self, entry: Entry, sent: WebhookMessage, reply: PostResult, begun: float) -> None:
         """Put the message back, or give it up where the target takes others and will never take this one."""

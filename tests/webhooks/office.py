@@ -159,13 +159,16 @@ class Office(FollowedLog):
         self, *targets: WebhookSettings, shelf: Documents | None = None, dice: float = 1.0, **answers: Any
     ) -> Deliveries:
         """Deliveries to targets, not begun yet; by default to one. `answers` are fields of the receivers."""
-        self.receivers = {target.name: Receiver(self.clock, **answers) for target in targets or (CRM,)}
+        receivers = getattr(self, "receivers", {})
+        self.receivers = {
+            each.name: receivers.get(each.name) or Receiver(self.clock, **answers) for each in targets or (CRM,)
+        }
         around = Surroundings(self.clock, SOURCE, NO_METER, lambda: dice, self.log.tell)
         self.deliveries = Deliveries(
-            [(target, StreamView(self.reader, self.store, target)) for target in targets or (CRM,)],
+            [(each, StreamView(self.reader, self.store, each)) for each in targets or (CRM,)],
             self.log,
             around,
-            lambda target: self.receivers[target.name],
+            lambda each: self.receivers[each.name],
             Leftovers(shelf),
         )
         return self.deliveries
@@ -177,6 +180,10 @@ class Office(FollowedLog):
     @property
     def status(self) -> Any:  # a TargetStatus
         return self.deliveries.status()[0]
+
+    def state(self) -> str:
+        """That of the first target."""
+        return str(self.status.state.value)
 
     @asynccontextmanager
     async def delivering(self, *targets: WebhookSettings, **more: Any) -> AsyncIterator[Receiver]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from service.webhooks.probe import ProbeResult, probe
 from service.webhooks.sender import AddressRefused, HttpSender, PostProblem, PostResult, check_address
 from service.webhooks.settings import WebhookSettings
 from tests.support import hook_server
-from tests.support.hook_server import OTHER_SECRET, SECRET, HookAnswer, HookServer
+from tests.support.hook_server import OTHER_SECRET, SECRET, HookAnswer, HookServer, TakenMessage
 from tests.support.tls_servers import MadeCertificate, context
 
 SOURCE = "http://10.0.0.5:8080"
@@ -81,12 +82,16 @@ async def test_a_message_carries_a_signature_of_each_secret(web: HookServer) -> 
 async def test_a_redirect_is_a_failure_and_not_followed(web: HookServer) -> None:
     elsewhere = ("Location", f"http://127.0.0.1:{web.port}/elsewhere?token=theirs")
     for status in (301, 302, 303, 307, 308):
-        web.answer = lambda _, status=status: HookAnswer(status, (elsewhere,))
+        web.answer = partial(_redirect, status, elsewhere)
         attempt = (await sent(settings(web.url))).attempt
         assert (attempt.status, attempt.succeeded) == (status, False)
         assert "redirect" in str(attempt.error)
         assert "theirs" not in str(attempt.error)
     assert {message.path for message in web.messages} == {"/hook?code=in-the-query"}
+
+
+def _redirect(status: int, location: tuple[str, str], _: TakenMessage) -> HookAnswer:
+    return HookAnswer(status, (location,))
 
 
 async def test_an_answer_that_does_not_come_is_timed_out(web: HookServer) -> None:
