@@ -64,9 +64,9 @@ async def test_the_list_shows_each_target_with_its_last_attempts() -> None:
         ],
     }
     assert (esb["state"], esb["queued"], esb["dropped"]) == ("parked", 3, 1)
-    assert [(attempt["number"], attempt["status"], attempt["succeeded"]) for attempt in esb["attempts"]] == [
-        (12, None, False),
-        (11, 500, False),
+    assert [(attempt["number"], attempt["status"], attempt["seconds"]) for attempt in esb["attempts"]] == [
+        (12, None, 0.002),
+        (11, 500, 1.5),
     ]
 
 

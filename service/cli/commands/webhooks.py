@@ -114,8 +114,8 @@ def _show(target: WebhookSection, attempt: Attempt) -> None:
     signed = "its secret" if secrets == 1 else f"each of its {secrets} secrets"
     click.echo(f"to      {target.url}")
     click.echo(f"sent    {attempt.message}, a CloudEvent pws.{attempt.event}, signed with {signed}")
-    answer = f"{attempt.status} after" if attempt.status is not None else "none within"
-    click.echo(f"answer  {answer} {max(1, round(attempt.seconds * 1000))} ms")
+    milliseconds = max(1, round(attempt.seconds * 1000))
+    click.echo(f"answer  {attempt.status} after {milliseconds} ms" if attempt.status is not None else "answer  none")
 
 
 def _as_document(target: WebhookSection, attempt: Attempt, obstacle: WebhookObstacle | None) -> dict[str, object]:

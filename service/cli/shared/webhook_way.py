@@ -117,9 +117,9 @@ async def _connected(addresses: list[str], port: int, patience: float) -> int:
         else:
             writer.transport.abort()
             return max(1, round((loop.time() - began) * 1000))
-    where = f"{', '.join(addresses)} at port {port}"
+    where = f"port {port} of {', '.join(addresses)}"
     if isinstance(failed, ConnectionRefusedError):
-        raise _Stopped(f"connection refused: nothing listens at {where}", "start the receiver, or correct url")
+        raise _Stopped(f"connection refused: nothing listens on {where}", "start the receiver, or correct url")
     if isinstance(failed, TimeoutError):
         cure = "check the network between: routes and firewalls"
         raise _Stopped(f"no connection to {where} within {patience:g} s", cure)

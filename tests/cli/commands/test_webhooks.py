@@ -124,7 +124,7 @@ def test_a_slow_receiver_is_told_as_one(tried: Try) -> None:
     ("url", "lines", "code", "cause", "cure"),
     [
         ("https://no-such-host.invalid/", "", 1, "the name no-such-host.invalid cannot be resolved", "correct url"),
-        ("http://127.0.0.1:PORT/", "", 1, "connection refused: nothing listens at 127.0.0.1", "start the receiver"),
+        ("http://127.0.0.1:PORT/", "", 1, "connection refused: nothing listens on port", "start the receiver"),
         ("http://127.0.0.1:PORT/", 'addresses = ["10.0.0.0/8"]', 1, "127.0.0.1 is not one of", "add it to addresses"),
         ("http://169.254.169.254/", "plain_http = true", 1, "169.254.169.254 is no target's", "add it to addresses"),
     ],
@@ -134,7 +134,7 @@ def test_what_is_in_the_way_is_told(tried: Try, url: str, lines: str, code: int,
     assert done.code == code
     assert cause in done.err
     assert cure in done.err
-    assert "answer  none within" in done.out
+    assert done.out.endswith("answer  none\n")
 
 
 def test_a_certificate_is_checked_and_what_is_wrong_with_it_told(tried: Try, tmp_path: Path) -> None:
