@@ -37,7 +37,7 @@ class Entry:
 
     `known` is the contact as the target has it; `unsure`: or as something that came later. `witness` is then a contact
     that passed the filter and that the target may have. `since` is wall time, `due` monotonic: not to be tried before.
-    `attempts` were made at the message as it is, from `begun` on.
+    `attempts` were made at the message as it is, from `begun` on; its last pauses were so many as `failures`.
     """
 
     lane: str
@@ -50,6 +50,7 @@ class Entry:
     witness: GroupedSnapshot | None = None
     due: float = 0.0
     attempts: int = 0
+    failures: int = 0
     begun: float | None = None
 
     @property
@@ -115,6 +116,14 @@ class Lanes:
                 del self.others[lane]
         self.flying[lane] = entry
         return entry
+
+    def try_again(self, now: float) -> None:
+        """Let those take their turn that wait after a failure."""
+        for _, _, lane in tuple(self._sleeping):
+            head = self.head(lane)
+            if head is not None and head.failures:
+                head.due, head.failures = min(head.due, now), 0
+                self.schedule(lane, now)
 
     def next_due(self, now: float) -> float | None:
         """When there will be something to take, if nothing else happens."""
@@ -202,7 +211,7 @@ class TargetQueue:
             self._live.contacts[lane] = entry
         else:
             self.coalesced += 1
-            entry.event, entry.attempts, entry.begun = event, 0, None
+            entry.event, entry.attempts, entry.failures, entry.begun = event, 0, 0, None
             entry.due = entry.due if is_unread else 0.0
         if not is_unread:
             self._supersede(lane, now)
@@ -230,6 +239,13 @@ class TargetQueue:
         entry.unsure, entry.witness, entry.due = True, entry.witness or witness, 0.0
         self._bound(entry, wall, now)
         self._live.schedule(lane, now)
+
+    def try_again(self, now: float) -> None:
+        """Whatever failed may be sent at once."""
+        if self._reset is not None:
+            self._reset.due, self._reset.failures = now, 0
+        self._earlier.try_again(now)
+        self._live.try_again(now)
 
     def put_others_again(self, events: Sequence[Event], wall: float, now: float) -> int:
         """Events beside the contacts, each before later ones of its lane; how many of them did not wait already."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -248,4 +249,5 @@ def _unanswered(error: Exception) -> PostResult:
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or type(error).__name__
-    return error.strerror or type(error).__name__
+    # asyncio says in strerror where it wanted to connect
+    return os.strerror(error.errno) if error.errno else type(error).__name__

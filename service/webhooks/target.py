@@ -132,7 +132,8 @@ class Target:
             self.queue.put_contact_again(last[key], witness, wall, now)
         count = len(witnesses) + self.queue.put_others_again(others, wall, now)
         if self._state is TargetState.PARKED:
-            self._failing_since, self._not_before = now, now
+            self._failing_since, self._not_before, self._failures = now, now, 1
+            self.queue.try_again(now)
             self._change(TargetState.RETRYING)
         self._woken.set()
         return count
@@ -330,7 +331,8 @@ class Target:
             )
             self.queue.give_up(entry, wall, now)
             return
-        due = now + pause(entry.attempts, self._around.dice)
+        entry.failures += 1
+        due = now + pause(entry.failures, self._around.dice)
         self.queue.failed(entry, due, now, sent.kind if reply.may_have_arrived else None)
 
     def _succeeded(self) -> None:
@@ -376,7 +378,7 @@ class Target:
         if self._state is TargetState.PARKED:
             return
         if reply.status == _GONE:
-            self._park("410: it is gone")
+            self._park(f"it answered {reply.error}")
         elif now - self._failing_since >= settings.give_up_after:
             self._park(f"it has failed for {settings.give_up_after:g} s; last: {reply.error}")
 

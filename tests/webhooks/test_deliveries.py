@@ -200,7 +200,7 @@ async def test_a_target_that_is_gone_is_parked_at_once_and_told() -> None:
         assert office.status.queued == 2
         assert office.status.next_attempt_at is None
         (parked,) = (event for event in office.events() if event.name == "webhook.parked")
-        assert parked.data == WebhookChange("crm", "410: it is gone")
+        assert parked.data == WebhookChange("crm", "it answered 410 Gone")
         assert office.receivers["other"].kinds()[-1] != "reset"
         assert "webhook.parked" in office.receivers["other"].kinds()
 
@@ -210,6 +210,20 @@ async def test_a_target_that_is_gone_is_parked_at_once_and_told() -> None:
         assert told(crm) == office.expected()
         assert office.events()[-1].name == "webhook.recovered"
         assert not any(kind.startswith("webhook.") for kind in crm.kinds())
+
+
+async def test_a_replay_of_a_parked_target_begins_the_pauses_anew() -> None:
+    office = Office().watch(ANN)
+    async with office.delivering(target(give_up_after=7200.0), answer=lambda _: BROKEN, hears=lambda _: False) as crm:
+        office.read(ANN, BUSY)
+        await office.later(8000)
+        assert office.state() == "parked"
+        office.deliveries.replay("crm", office.log.last)
+        await office.turns()
+        assert office.state() == "retrying"
+        takes(crm)
+        await office.later(5)
+        assert crm.of(ANN) == ["BUSY"]
 
 
 async def test_failures_alone_park_a_target() -> None:

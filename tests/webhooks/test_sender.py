@@ -147,7 +147,7 @@ async def test_retry_after_is_passed_on(web: HookServer) -> None:
 
 async def test_who_does_not_listen_does_not_have_the_message() -> None:
     reply = await posted(settings("http://127.0.0.1:1/"))
-    assert reply.problem is PostProblem.NO_CONNECTION
+    assert (reply.problem, reply.error) == (PostProblem.NO_CONNECTION, "cannot connect: Connection refused")
     assert not reply.may_have_arrived
 
 
