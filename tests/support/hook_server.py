@@ -27,6 +27,11 @@ class HookAnswer:
     hangs: bool = False
     breaks: bool = False
 
+    @property
+    def takes(self) -> bool:
+        """Whether the message is taken, as the sender sees it."""
+        return 200 <= self.status < 300 and not self.hangs and not self.breaks
+
 
 @dataclass(frozen=True)
 class TakenMessage:
@@ -74,7 +79,7 @@ class HookServer:
 
     def taken(self) -> list[TakenMessage]:
         """Those that it answered with success."""
-        return [message for message in self.messages if 200 <= message.answered.status < 300]
+        return [message for message in self.messages if message.answered.takes]
 
     def states(self, contact: str) -> list[str]:
         """The states of a contact that it took."""
