@@ -264,7 +264,7 @@ def test_core_knows_no_world() -> None:
 
 
 def test_imports_inside_functions_are_few() -> None:
-    """For commands, runs of pytest without the plugin's fixtures, and services without webhooks: they hide no circle."""
+    """For commands, and where there are no fixtures of the plugin, no webhooks: nowhere do they hide a circle."""
     inside = {
         name
         for name, tree in {**PWS_SOAP, **SERVICE}.items()
