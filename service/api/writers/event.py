@@ -1,9 +1,9 @@
 """Events: the table of their kinds, and those beside the contacts as JSON.
 
 `EVENTS` is the table of what a stream can send; the description of `GET /v1/events` is made of it. An event beside the
-contacts says what became of claims, of a group's coverage, of subscriptions. What one client gets of it depends on the
-limits of its key: of its own groups all, with the contacts as it sees them; of other groups nothing; of subscriptions,
-and of claims where it sees no details, only that something happened.
+contacts says what became of claims, of a group's coverage, of subscriptions, of targets of webhooks. What one client
+gets of it depends on the limits of its key: of its own groups all, with the contacts as it sees them; of other groups
+and of webhooks nothing; of subscriptions, and of claims where it sees no details, only that something happened.
 """
 
 from __future__ import annotations
@@ -24,12 +24,21 @@ from service.api.models.event import (
     SnapshotView,
     SubscriptionChangeView,
     SubscriptionMoveView,
+    WebhookChangeView,
 )
 from service.api.writers.claim import lease_members
 from service.api.writers.compact import compact
 from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEvent, ClaimEventKind
-from service.core.events.event import CHANGE, REMOVED, Event, SubscriptionChange
+from service.core.events.event import (
+    CHANGE,
+    REMOVED,
+    WEBHOOK_PARKED,
+    WEBHOOK_RECOVERED,
+    Event,
+    SubscriptionChange,
+    WebhookChange,
+)
 from service.core.presence.snapshot import GroupedSnapshot
 
 SNAPSHOT: Final = "snapshot"
@@ -76,8 +85,10 @@ EVENTS: Final = (
     EventKind(ClaimEventKind.UNAVAILABLE, ClaimChangeView, "Somebody who is held can no longer take the task"),
     EventKind("coverage.low", CoverageChangeView, "Fewer people of a group are free than its configuration asks for"),
     EventKind("coverage.restored", CoverageChangeView, "Enough people of the group are free again"),
+    EventKind(WEBHOOK_PARKED, WebhookChangeView, "A target of webhooks failed for too long: nothing is sent to it"),
+    EventKind(WEBHOOK_RECOVERED, WebhookChangeView, "A target that was parked takes messages again"),
 )
-"""All kinds of events. A new one also has a case in `event_json`."""
+"""All kinds of events: those of `core.events.names`, and the snapshot. A new one also has a case in `event_json`."""
 
 
 def _described(kind: EventKind) -> type[BaseModel]:
@@ -114,6 +125,10 @@ def event_json(event: Event, who: Principal, contacts: WriteContacts) -> bytes |
             if not _may_see(group, who):
                 return None
             return _written(CoverageChangeView(at=at, revision=revision, group=group, free=free, min_free=min_free))
+        case WebhookChange(target=target, reason=reason):
+            if who.limited:
+                return None
+            return _written(WebhookChangeView(at=at, revision=revision, target=target, reason=reason))
         case SubscriptionChange() as change if not who.limited:
             return _written(_subscription(at, revision, change))
         case SubscriptionChange() | None:
