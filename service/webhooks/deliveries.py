@@ -18,7 +18,7 @@ from service.core.events.log import EventLog
 from service.core.webhooks import EventsNotKept, NoSuchTarget, TargetStatus
 from service.webhooks import message
 from service.webhooks.leftovers import Leftovers
-from service.webhooks.message import Message
+from service.webhooks.message import WebhookMessage
 from service.webhooks.sender import Sender
 from service.webhooks.settings import WebhookSettings
 from service.webhooks.target import Surroundings, Target
@@ -139,7 +139,7 @@ class Deliveries:
         self._leftovers.forget(name)
 
     async def _keep(self, target: Target, deadline: float) -> None:
-        messages: list[Message] = []
+        messages: list[WebhookMessage] = []
         left = 0
         for entry in tuple(target.queue.entries()):
             if self._clock.monotonic() > deadline:
