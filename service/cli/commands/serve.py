@@ -127,6 +127,7 @@ async def _serve(run: Run) -> str:
 
 
 async def _serve_alone(run: Run) -> str:
+    from service.runtime import descriptors
     from service.runtime.assembly import assemble
     from service.runtime.facade_listener import KEEP_ALIVE, LISTENER_KEYS, CertificateNotUsable, tls_context
     from service.runtime.server import Beside, CannotStart, listen, serve
@@ -155,7 +156,8 @@ async def _serve_alone(run: Run) -> str:
         beside.append(Beside(assembly.callback, sockets[1]))
         run.notes.listening_for_notifications(_shown(sockets[1]))
     if assembly.facade is not None:
-        beside.append(Beside(assembly.facade.app, sockets[-1], facade_tls, KEEP_ALIVE))
+        most = descriptors.for_programs(descriptors.raise_limit())
+        beside.append(Beside(assembly.facade.app, sockets[-1], facade_tls, KEEP_ALIVE, most))
         run.notes.listening_for_programs(_shown(sockets[-1]), config.facade.address or "")
     reopen = assembly.audit.reopen if assembly.audit is not None else lambda: None
     manager = ServiceManager.of(os.environ, SystemClock())
