@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+import pws_soap
+import pws_soap.pytest_plugin
 
 ROOT = Path(__file__).parents[1]
 
@@ -210,8 +216,8 @@ def test_zeep_is_touched_in_two_places() -> None:
 
 
 def test_sockets_of_the_library_are_in_one_place() -> None:
-    """They are the transport's; what concerns TLS alone has modules of its own. The server has its own, the simulator
-    hands TLS through."""
+    """They are the transport's; what concerns TLS alone has modules of its own. The server has its own; the simulator
+    and the plugin of pytest hand TLS through."""
     sockets = {"aiohttp", "socket", "ssl"}
     users = {name for name, tree in PWS_SOAP.items() if any(top(each) in sockets for each in imports(tree))}
     assert users == {
@@ -223,14 +229,26 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
         "pws_soap.server.http.listener",
         "pws_soap.server.http.notifier",
         "pws_soap.simulator.serving",
+        "pws_soap.pytest_plugin",
+        "pws_soap.pytest_plugin.certificate",
+        "pws_soap.pytest_plugin.server",
     }
 
 
-def test_importing_the_package_loads_no_zeep() -> None:
-    """`import pws_soap` names the client without loading it: only a function may import it."""
-    tree = PWS_SOAP["pws_soap"]
-    at_once = {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert {name for name in at_once if top(name) == "pws_soap"} == VALUES - {"pws_soap.contact"}
+def test_importing_the_package_loads_nothing() -> None:
+    """`import pws_soap` names the client without loading it, and pytest loads the plugin without the simulator."""
+    for name in ("pws_soap", "pws_soap.pytest_plugin"):
+        at_once = {str(node.module) for node in PWS_SOAP[name].body if isinstance(node, ast.ImportFrom)}
+        assert not {each for each in at_once if top(each) == "pws_soap"}
+
+
+def test_every_name_of_the_package_is_there() -> None:
+    """What is imported when it is first asked for: no name without a home, and `dir` has them all."""
+    for package in (pws_soap, pws_soap.pytest_plugin):
+        assert all(getattr(package, name) is not None for name in package.__all__)
+        with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+            package.Nonsense  # noqa: B018  # the asking is the test
+    assert set(pws_soap.__all__) <= set(dir(pws_soap))
 
 
 def test_core_knows_no_world() -> None:
@@ -246,7 +264,7 @@ def test_core_knows_no_world() -> None:
 
 
 def test_imports_inside_functions_are_few() -> None:
-    """They are for commands, which must start at once: nowhere do they hide a circle."""
+    """For commands, and where there are no fixtures of the plugin, no webhooks: nowhere do they hide a circle."""
     inside = {
         name
         for name, tree in {**PWS_SOAP, **SERVICE}.items()
@@ -254,8 +272,47 @@ def test_imports_inside_functions_are_few() -> None:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
-    optional = {"service.runtime.facade", "service.runtime.webhooks"}  # rooms that cost nothing where they are not used
-    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap", *optional}
+    assert {name for name in inside if not within(name, {"service.cli"})} == {
+        "pws_soap.pytest_plugin",
+        "pws_soap.pytest_plugin.server",
+        "service.runtime.assembly",
+    }
+
+
+def test_what_waits_for_a_target_is_decided_without_a_world() -> None:
+    """The queue, the pauses and what a message is: no socket, no clock, no task, no random source."""
+    pure = {f"service.webhooks.{name}" for name in ("message", "queue", "retries", "settings", "subjects", "view")}
+    assert pure < set(SERVICE)
+    assert not forbidden(pure, WORLD | WEB)
+    assert not [f"{name}: {call}" for name in pure for call in clocks(SERVICE[name])]
+
+
+def test_webhooks_are_imported_where_there_are_targets() -> None:
+    """By one module of the runtime, which the assembly imports inside a function; nobody else pays for them."""
+    room = {name for name in SERVICE if within(name, {"service.webhooks"})}
+    users = {name for name, tree in SERVICE.items() if name not in room and room & set(imports(tree))}
+    assert {name for name in users if not within(name, {"service.cli"})} == {
+        "service.runtime.assembly",
+        "service.runtime.webhooks",
+    }
+    loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
+    for package in ("service.webhooks", "cloudevents", "standardwebhooks"):
+        found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
+        assert found.stdout == "[]\n"
+
+
+def test_the_facade_is_imported_where_there_is_one() -> None:
+    """By one module of the runtime, which the assembly imports inside a function; so is the server's half of SOAP."""
+    room = {name for name in SERVICE if within(name, {"service.facade"})}
+    users = {name for name, tree in SERVICE.items() if name not in room and room & set(imports(tree))}
+    assert {name for name in users if not within(name, {"service.cli"})} == {
+        "service.runtime.assembly",  # for its type
+        "service.runtime.facade",
+    }
+    loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
+    for package in ("service.facade", "pws_soap.server"):
+        found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
+        assert found.stdout == "[]\n"
 
 
 def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:

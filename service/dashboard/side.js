@@ -109,7 +109,7 @@ export class Health {
       ]);
     }
     for (const each of status.webhooks) {
-      const answer = each.last_status === null ? null : make("span", "", `answered ${each.last_status}`);
+      const answer = each.last_status === null || each.last_error ? null : make("span", "", `answered ${each.last_status}`);
       fact("webhook", each.name, each.state, [
         each.state === "delivering" && !each.queued ? null : make("span", "", `${each.queued} queued`),
         answer,

@@ -43,9 +43,9 @@ from service.core.wiring import Core
 from service.logs.redaction import Redactor
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
-from service.runtime import access_rules, change_lines, webhooks
-from service.runtime import facade as facades
+from service.runtime import access_rules, change_lines
 from service.runtime.audit_file import AuditFile
+from service.runtime.webhook_files import WebhookFiles
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.canary import Canary, CanarySettings, quiet_states
 from service.sync.commands import Credentials
@@ -190,9 +190,9 @@ def assemble(
     if config.audit.file is not None:
         audit = AuditFile(config.audit.file, clock, max_bytes=config.audit.max_bytes, keep=config.audit.keep)
 
-    deliveries = webhooks.deliveries(config, core, clock, metrics.meter)
+    deliveries = _deliveries(config, core, clock, metrics.meter)
     targets: Webhooks = deliveries or NoWebhooks()
-    facade = facades.facade(config, core, engine, audit)
+    facade = _facade(config, core, engine, audit)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -259,6 +259,25 @@ def assemble(
         targets=targets,
     )
     return Assembly(app, engine, core, authenticator, callback, audit, deliveries, facade)
+
+
+def _deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliveries | None:
+    """Those to the targets of webhooks; None where there are none, and none have left anything."""
+    is_left = config.state_path is not None and WebhookFiles(config.state_path).names()
+    if not config.webhooks and not is_left:
+        return None
+    from service.runtime import webhooks  # most services have no targets, and need nothing of it
+
+    return webhooks.deliveries(config, core, clock, meter)
+
+
+def _facade(config: Config, core: Core, engine: SyncEngine, audit: AuditFile | None) -> SoapFacade | None:
+    """The façade; None where the configuration has none."""
+    if not config.facade.is_on:
+        return None
+    from service.runtime import facade  # it speaks SOAP as a server, which most services need not
+
+    return facade.facade(config, core, engine, audit)
 
 
 class _Connector:

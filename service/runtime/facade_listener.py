@@ -11,6 +11,10 @@ LISTENER_KEYS: Final = "facade.listen_host, facade.listen_port"
 """The keys of the configuration that say where it listens."""
 
 
+KEEP_ALIVE: Final = 3600
+"""Seconds for which a program's connection is kept without a request: at the real server it stays open for hours."""
+
+
 class CertificateNotUsable(Exception):
     """The façade's certificate or its key cannot be used. The message says why."""
 

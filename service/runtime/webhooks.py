@@ -1,11 +1,10 @@
-"""The targets of the configuration made into deliveries. Without a target nothing of that is imported."""
+"""The targets of the configuration made into deliveries. Where there are none nothing imports it."""
 
 from __future__ import annotations
 
 import hashlib
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from service import __version__
@@ -22,39 +21,33 @@ from service.core.presence.store import Store
 from service.core.webhooks import NoSuchTarget
 from service.core.wiring import Core
 from service.runtime.webhook_files import WebhookFiles
-
-if TYPE_CHECKING:
-    from service.webhooks.deliveries import Deliveries
-    from service.webhooks.probe import ProbeResult
-    from service.webhooks.settings import WebhookSettings
-    from service.webhooks.view import RenderedEvent
+from service.webhooks.deliveries import Deliveries
+from service.webhooks.leftovers import Leftovers
+from service.webhooks.probe import ProbeResult, probe
+from service.webhooks.retries import LEAST_A_SECOND, MOST_A_SECOND
+from service.webhooks.sender import HttpSender
+from service.webhooks.settings import WebhookSettings
+from service.webhooks.target import Surroundings
+from service.webhooks.view import RenderedEvent
 
 _AGENT = f"pws-presence/{__version__}"
 
 
-def deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliveries | None:
-    """The deliveries to the targets; None where there are none, and none have left anything."""
+def deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliveries:
+    """The deliveries to the targets."""
     files = None if config.state_path is None else WebhookFiles(config.state_path)
-    if not config.webhooks and not (files and files.names()):
-        return None
-    from service.webhooks.deliveries import Deliveries
-    from service.webhooks.leftovers import Leftovers
-    from service.webhooks.sender import HttpSender
-    from service.webhooks.target import Surroundings
 
     def connect(settings: WebhookSettings) -> HttpSender:
         return HttpSender(settings, _AGENT)
 
     targets = [(settings, StreamView(core.reader, core.store, settings)) for settings in settings_of(config)]
-    around = Surroundings(clock, source_of(config), meter, random.random, core.log.tell)
+    a_second = max(LEAST_A_SECOND, MOST_A_SECOND / max(1, len(targets)))
+    around = Surroundings(clock, source_of(config), meter, random.random, core.log.tell, a_second)
     return Deliveries(targets, core.log, around, connect, Leftovers(files))
 
 
 async def send_test(config: Config, name: str, clock: Clock | None = None) -> ProbeResult:
     """Send one message to a target, which says nothing. Raises NoSuchTarget."""
-    from service.webhooks.probe import probe
-    from service.webhooks.sender import HttpSender
-
     found = {settings.name: settings for settings in settings_of(config)}
     if name not in found:
         raise NoSuchTarget(name, found)
@@ -64,8 +57,6 @@ async def send_test(config: Config, name: str, clock: Clock | None = None) -> Pr
 
 def settings_of(config: Config) -> tuple[WebhookSettings, ...]:
     """The targets, in the order of the configuration."""
-    from service.webhooks.settings import WebhookSettings
-
     return tuple(
         WebhookSettings(
             name=section.name,
@@ -122,7 +113,5 @@ class StreamView:
 
     def render(self, event: Event, before: GroupedSnapshot | None) -> RenderedEvent | None:
         """See TargetView."""
-        from service.webhooks.view import RenderedEvent
-
         rendered = self._view.rendered(event, before)
         return None if rendered is None else RenderedEvent(*rendered)

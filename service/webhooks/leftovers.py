@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from service.webhooks.message import Message
+from service.webhooks.message import WebhookMessage
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one document. What has no room in it is lost with the process."""
@@ -46,12 +46,12 @@ class Shelf(Protocol):
         ...
 
 
-class Document(msgspec.Struct, frozen=True):
+class LeftoverDocument(msgspec.Struct, frozen=True):
     """What is undelivered of one target. `view` stands for what the target could see."""
 
     version: Literal[1]
     view: str
-    messages: list[Message]
+    messages: list[WebhookMessage]
 
 
 class Leftovers:
@@ -79,7 +79,7 @@ class Leftovers:
                 )
                 self.forget(name)
 
-    def of(self, name: str, view: str) -> list[Message]:
+    def of(self, name: str, view: str) -> list[WebhookMessage]:
         """The messages that an earlier run left for a target, in their order. They are kept until `forget`."""
         if self._shelf is None:
             return []
@@ -120,7 +120,7 @@ class Leftovers:
                 extra={"event": "webhook.leftovers-stay"},
             )
 
-    async def keep(self, name: str, view: str, messages: Sequence[Message]) -> int:
+    async def keep(self, name: str, view: str, messages: Sequence[WebhookMessage]) -> int:
         """Keep messages for the next run; how many of them, the first ones, it will find."""
         if self._shelf is None:
             return 0
@@ -129,7 +129,7 @@ class Leftovers:
             self.forget(name)
             return 0
         try:
-            await self._shelf.write(name, msgspec.json.encode(Document(1, view, kept)))
+            await self._shelf.write(name, msgspec.json.encode(LeftoverDocument(1, view, kept)))
         except OSError as error:
             log.warning(
                 "what is undelivered to webhook %(target)s cannot be kept: %(error)s",
@@ -139,10 +139,10 @@ class Leftovers:
             return 0
         return len(kept)
 
-    def _decoded(self, name: str, found: bytes) -> Document | None:
+    def _decoded(self, name: str, found: bytes) -> LeftoverDocument | None:
         assert self._shelf is not None  # noqa: S101  callers have looked
         try:
-            document = msgspec.json.decode(found, type=Document)
+            document = msgspec.json.decode(found, type=LeftoverDocument)
         except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
             try:
                 aside = self._shelf.put_aside(name)
@@ -158,7 +158,7 @@ class Leftovers:
         return document
 
 
-def _that_fit(messages: Sequence[Message]) -> list[Message]:
+def _that_fit(messages: Sequence[WebhookMessage]) -> list[WebhookMessage]:
     """The first of them, as many as a document has room for."""
     size = 0
     for count, message in enumerate(messages):

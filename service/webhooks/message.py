@@ -31,7 +31,7 @@ _DIGITS: Final = 16
 """Digits of the highest revision, 2**53."""
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
+class WebhookMessage(msgspec.Struct, frozen=True, gc=False):
     """One message. `data` is JSON. `contact` is whom it is about, where it is about one; else `subject` may be set."""
 
     id: int
@@ -59,7 +59,7 @@ class Written(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def written(message: Message, target: str, source: str) -> Written:
+def written(message: WebhookMessage, target: str, source: str) -> Written:
     """The message to a target of the service `source`, a URI."""
     attributes: dict[str, object] = {
         "id": str(message.id),
@@ -90,19 +90,19 @@ def signed(message: Written, secrets: Iterable[Secret], now: float) -> Mapping[s
     }
 
 
-def reset(id: int, at: float) -> Message:  # noqa: A002  # the event's own word
+def reset(id: int, at: float) -> WebhookMessage:  # noqa: A002  # the event's own word
     """All that the target knows may be out of date; what is known now follows. `id` is below all that follows."""
-    return Message(id, RESET, at, _data(at, id, reason="start"))
+    return WebhookMessage(id, RESET, at, _data(at, id, reason="start"))
 
 
-def lost(id: int, at: float, count: int) -> Message:  # noqa: A002
+def lost(id: int, at: float, count: int) -> WebhookMessage:  # noqa: A002
     """Messages up to `id` were lost, `count` of them."""
-    return Message(id, LOST, at, _data(at, id, lost=count))
+    return WebhookMessage(id, LOST, at, _data(at, id, lost=count))
 
 
-def test(id: int, at: float) -> Message:  # noqa: A002
+def test(id: int, at: float) -> WebhookMessage:  # noqa: A002
     """Somebody wants to know whether messages arrive."""
-    return Message(id, TEST, at, _data(at, id))
+    return WebhookMessage(id, TEST, at, _data(at, id))
 
 
 def raw(data: bytes) -> msgspec.Raw:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.core.clock import Clock
 from service.core.webhooks import Attempt
 from service.webhooks import message
-from service.webhooks.sender import NoAnswer, Sender
+from service.webhooks.sender import PostProblem, Sender
 from service.webhooks.settings import WebhookSettings
 
 
@@ -16,7 +16,7 @@ class ProbeResult:
     """What became of it. Where there was no answer: why, as a kind and as it was raised."""
 
     attempt: Attempt
-    problem: NoAnswer | None = None
+    problem: PostProblem | None = None
     cause: Exception | None = None
 
 

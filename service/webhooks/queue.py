@@ -24,11 +24,9 @@ from pws_soap.models import same_contact
 from service.core.events.event import CHANGE, Event
 from service.core.presence.snapshot import GroupedSnapshot
 from service.webhooks import message
-from service.webhooks.message import Message
+from service.webhooks.message import WebhookMessage
 from service.webhooks.subjects import subject_of
 
-MOST: Final = 10_000
-"""Messages that wait at most for one target beside the last event of each contact that is watched."""
 FIRST_READING: Final = 30.0
 """Seconds that a contact gets to be read for the first time, before a target is told that nothing is known of it."""
 
@@ -39,19 +37,20 @@ class Entry:
 
     `known` is the contact as the target has it; `unsure`: or as something that came later. `witness` is then a contact
     that passed the filter and that the target may have. `since` is wall time, `due` monotonic: not to be tried before.
-    `attempts` were made at the message as it is, from `begun` on.
+    `attempts` were made at the message as it is, from `begun` on; its last pauses were so many as `failures`.
     """
 
     lane: str
     since: float
     lanes: Lanes
     event: Event | None = None
-    message: Message | None = None
+    message: WebhookMessage | None = None
     known: GroupedSnapshot | None = None
     unsure: bool = False
     witness: GroupedSnapshot | None = None
     due: float = 0.0
     attempts: int = 0
+    failures: int = 0
     begun: float | None = None
 
     @property
@@ -118,6 +117,14 @@ class Lanes:
         self.flying[lane] = entry
         return entry
 
+    def try_again(self, now: float) -> None:
+        """Let those take their turn that wait after a failure."""
+        for _, _, lane in tuple(self._sleeping):
+            head = self.head(lane)
+            if head is not None and head.failures:
+                head.due, head.failures = min(head.due, now), 0
+                self.schedule(lane, now)
+
     def next_due(self, now: float) -> float | None:
         """When there will be something to take, if nothing else happens."""
         if self.ready:
@@ -145,7 +152,7 @@ class Lanes:
 class TargetQueue:
     """What waits for one target. `coalesced` and `dropped` as in `core.webhooks.TargetStatus`."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._earlier = Lanes()
         self._reset: Entry | None = None
@@ -176,7 +183,7 @@ class TargetQueue:
 
     # --- what comes in
 
-    def restore(self, messages: Iterable[Message], wall: float) -> None:
+    def restore(self, messages: Iterable[WebhookMessage], wall: float) -> None:
         """Messages that an earlier run left, in their order. They are sent before everything else."""
         for each in messages:
             lane = same_contact(each.contact) if each.contact else _lane(each.kind, each.subject or "")
@@ -185,7 +192,7 @@ class TargetQueue:
             self._earlier.schedule(lane, 0.0)
             self.is_restoring = True
 
-    def begin(self, reset: Message) -> None:
+    def begin(self, reset: WebhookMessage) -> None:
         """What happens now comes behind this message."""
         self._reset = Entry("", reset.at, self._live, message=reset)
 
@@ -204,7 +211,7 @@ class TargetQueue:
             self._live.contacts[lane] = entry
         else:
             self.coalesced += 1
-            entry.event, entry.attempts, entry.begun = event, 0, None
+            entry.event, entry.attempts, entry.failures, entry.begun = event, 0, 0, None
             entry.due = entry.due if is_unread else 0.0
         if not is_unread:
             self._supersede(lane, now)
@@ -232,6 +239,13 @@ class TargetQueue:
         entry.unsure, entry.witness, entry.due = True, entry.witness or witness, 0.0
         self._bound(entry, wall, now)
         self._live.schedule(lane, now)
+
+    def try_again(self, now: float) -> None:
+        """Whatever failed may be sent at once."""
+        if self._reset is not None:
+            self._reset.due, self._reset.failures = now, 0
+        self._earlier.try_again(now)
+        self._live.try_again(now)
 
     def put_others_again(self, events: Sequence[Event], wall: float, now: float) -> int:
         """Events beside the contacts, each before later ones of its lane; how many of them did not wait already."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
+from weakref import WeakSet
 
 import aiohttp
 import yarl
@@ -27,6 +29,9 @@ _READ_FOR: Final = 1.0
 """Seconds for which they are read."""
 _KEPT_ALIVE: Final = 4.0
 """Seconds for which an idle connection is kept: less than servers do, so that none is used that they are closing."""
+_TURNS: Final = 20
+_TURN: Final = 0.01
+"""Seconds of one of the turns of the event loop that closing takes at most."""
 _NEVER: Final = tuple(
     map(
         ipaddress.ip_network,
@@ -42,7 +47,7 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class NoAnswer(StrEnum):
+class PostProblem(StrEnum):
     """Why there is no answer."""
 
     UNKNOWN_HOST = "unknown-host"
@@ -58,7 +63,7 @@ class NoAnswer(StrEnum):
     """The connection ended before the answer did, or the answer is no HTTP."""
 
 
-class Reply(NamedTuple):
+class PostResult(NamedTuple):
     """What became of a POST: the status of the answer, or why there is none, as a kind, in words, and as it was raised.
 
     `may_have_arrived`: whether the target may have the message all the same. `retry_after` is the header as it came.
@@ -68,14 +73,14 @@ class Reply(NamedTuple):
     error: str | None = None
     may_have_arrived: bool = True
     retry_after: str | None = None
-    problem: NoAnswer | None = None
+    problem: PostProblem | None = None
     cause: Exception | None = None
 
 
 class Sender(Protocol):
     """The way to one target."""
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> PostResult:
         """Send it. Raises nothing."""
         ...
 
@@ -104,39 +109,49 @@ class HttpSender:
         self._url = yarl.URL(settings.url.reveal(), encoded=True)
         self._agent = agent
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        """Those of all connections that are not closed yet."""
 
     def __repr__(self) -> str:
         return f"<HttpSender to {self._settings.address}>"
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> PostResult:
         """See Sender."""
         timeout = self._settings.timeout
         try:
             async with asyncio.timeout(timeout):
                 return await self._post(body, headers)
         except TimeoutError as error:
-            return Reply(error=f"no answer within {timeout:g} s", problem=NoAnswer.TIMED_OUT, cause=error)
+            return PostResult(error=f"no answer within {timeout:g} s", problem=PostProblem.TIMED_OUT, cause=error)
         except (aiohttp.ClientError, CaFileUnreadable, OSError, ValueError) as error:
             return _unanswered(error)
 
     async def close(self) -> None:
         """See Sender."""
         session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        if session is None:
+            return
+        await session.close()
+        for opened in tuple(self._sockets):  # TLS waits for a farewell, and who hangs says none
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+        for _ in range(_TURNS):
+            if not self._sockets:
+                break
+            await asyncio.sleep(_TURN)
 
     # --- inside
 
-    async def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> PostResult:
         session = self._opened()
         async with session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
             status = response.status
             if not await _read_out(response):
                 response.close()
             if 300 <= status < 400:
-                return Reply(status, f"{status}: a redirect, which is not followed: set url to where the target is")
+                return PostResult(status, f"{status}, a redirect, which is not followed: set url to where it is")
             error = None if 200 <= status < 300 else _words(status, response.reason)
-            return Reply(status, error, retry_after=response.headers.get("Retry-After"))
+            return PostResult(status, error, retry_after=response.headers.get("Retry-After"))
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -161,7 +176,9 @@ class HttpSender:
         """The socket for an address, just before it is connected. Raises AddressRefused."""
         family, kind, protocol, _, place = info
         check_address(str(place[0]), self._settings.addresses)
-        return socket.socket(family, kind, protocol)
+        opened = socket.socket(family, kind, protocol)
+        self._sockets.add(opened)
+        return opened
 
 
 def check_address(text: str, allowed: tuple[Network, ...]) -> None:
@@ -212,40 +229,41 @@ def _words(status: int, reason: str | None) -> str:
     return f"{status} {words}".strip()
 
 
-def _unanswered(error: Exception) -> Reply:
+def _unanswered(error: Exception) -> PostResult:
     """Why there is no answer. No text of a library's error is passed on that may hold the URL."""
     certain = True
     match error:
         case aiohttp.ClientConnectorCertificateError():
             cause: Exception = error.certificate_error
             why = getattr(cause, "verify_message", "") or type(cause).__name__
-            problem, words = NoAnswer.NOT_TRUSTED, f"its certificate is not trusted: {why}"
+            problem, words = PostProblem.NOT_TRUSTED, f"its certificate is not trusted: {why}"
         case aiohttp.ClientConnectorSSLError():
             cause = error.os_error
-            problem, words = NoAnswer.NOT_TRUSTED, f"no TLS with it: {_reason(error.os_error)}"
+            problem, words = PostProblem.NOT_TRUSTED, f"no TLS with it: {_reason(error.os_error)}"
         case aiohttp.ClientConnectorDNSError():
             cause = error.os_error
-            problem, words = NoAnswer.UNKNOWN_HOST, "its host name is unknown"
+            problem, words = PostProblem.UNKNOWN_HOST, "its host name is unknown"
         case aiohttp.ClientConnectorError(os_error=AddressRefused() as cause):
-            problem, words = NoAnswer.NOT_ALLOWED, str(cause)
+            problem, words = PostProblem.NOT_ALLOWED, str(cause)
         case aiohttp.ClientConnectorError():
             cause = error.os_error
-            problem, words = NoAnswer.NO_CONNECTION, f"cannot connect: {_reason(error.os_error)}"
+            problem, words = PostProblem.NO_CONNECTION, f"cannot connect: {_reason(error.os_error)}"
         case CaFileUnreadable(reason=reason):
-            cause, problem, words = error, NoAnswer.CA_FILE, f"ca_file cannot be used: {reason}"
+            cause, problem, words = error, PostProblem.CA_FILE, f"ca_file cannot be used: {reason}"
         case aiohttp.ServerDisconnectedError():
             cause, certain = error, False
-            problem, words = NoAnswer.BROKEN, "it closed the connection without an answer"
+            problem, words = PostProblem.BROKEN, "it closed the connection without an answer"
         case OSError():
             cause, certain = error, False
-            problem, words = NoAnswer.BROKEN, f"the connection broke: {_reason(error)}"
+            problem, words = PostProblem.BROKEN, f"the connection broke: {_reason(error)}"
         case _:
             cause, certain = error, False
-            problem, words = NoAnswer.BROKEN, f"its answer cannot be understood ({type(error).__name__})"
-    return Reply(error=words, may_have_arrived=not certain, problem=problem, cause=cause)
+            problem, words = PostProblem.BROKEN, f"its answer cannot be understood ({type(error).__name__})"
+    return PostResult(error=words, may_have_arrived=not certain, problem=problem, cause=cause)
 
 
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or type(error).__name__
-    return error.strerror or type(error).__name__
+    # asyncio says in strerror where it wanted to connect
+    return os.strerror(error.errno) if error.errno else type(error).__name__

@@ -16,6 +16,7 @@ Network = IPv4Network | IPv6Network
 TIMEOUT: Final = 15.0
 GIVE_UP_AFTER: Final = 86400.0
 PARALLEL: Final = 4
+MAX_QUEUED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class WebhookSettings:
     `ca_file`: authorities to trust instead of the system's. `addresses`: networks to which a connection may go; none:
     all but what `sender` refuses. `timeout`: seconds of one attempt as a whole. `give_up_after`: seconds of failures
     alone, after which nothing more is sent. `parallel`: messages under way at once, of different contacts.
+    `max_queued`: messages that wait at most beside the last event of each contact that is watched.
     """
 
     name: str
@@ -43,6 +45,7 @@ class WebhookSettings:
     timeout: float = TIMEOUT
     give_up_after: float = GIVE_UP_AFTER
     parallel: int = PARALLEL
+    max_queued: int = MAX_QUEUED
 
     @property
     def address(self) -> str:

@@ -29,10 +29,10 @@ from service.core.presence.snapshot import GroupedSnapshot
 from service.core.wakeup import Alarm
 from service.core.webhooks import Attempt, TargetState, TargetStatus
 from service.webhooks import message
-from service.webhooks.message import Message
+from service.webhooks.message import WebhookMessage
 from service.webhooks.queue import Entry, TargetQueue
-from service.webhooks.retries import Dice, pause, retry_after
-from service.webhooks.sender import Reply, Sender
+from service.webhooks.retries import MOST_A_SECOND, Dice, Pace, pause, retry_after
+from service.webhooks.sender import PostResult, Sender
 from service.webhooks.settings import WebhookSettings
 from service.webhooks.subjects import subject_of
 from service.webhooks.view import TargetView
@@ -55,13 +55,17 @@ Tell = Callable[[str, EventData, Iterable[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all targets share. `source` is the URI of the service, `dice` decides pauses."""
+    """What all targets share.
+
+    `source` is the URI of the service, `dice` decides pauses, `a_second` how many messages each target gets at most.
+    """
 
     clock: Clock
     source: str
     meter: Meter
     dice: Dice
     tell: Tell
+    a_second: float = MOST_A_SECOND
 
 
 class Target:
@@ -77,7 +81,7 @@ class Target:
     ) -> None:
         self.settings = settings
         self.view = view
-        self.queue = TargetQueue()
+        self.queue = TargetQueue(settings.max_queued)
         self._sender = sender
         self._around = around
         self._clock = around.clock
@@ -93,6 +97,7 @@ class Target:
         self._failed_at = 0.0
         """When the last attempt failed that counts: those that began before it say nothing new."""
         self._not_before = 0.0
+        self._pace = Pace(around.a_second)
         self._was_parked = False
         self._delivered = self._failed = 0
         self._last_success_at: float | None = None
@@ -132,7 +137,8 @@ class Target:
             self.queue.put_contact_again(last[key], witness, wall, now)
         count = len(witnesses) + self.queue.put_others_again(others, wall, now)
         if self._state is TargetState.PARKED:
-            self._failing_since, self._not_before = now, now
+            self._failing_since, self._not_before, self._failures = now, now, 1
+            self.queue.try_again(now)
             self._change(TargetState.RETRYING)
         self._woken.set()
         return count
@@ -185,7 +191,7 @@ class Target:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._sender.close()
 
-    def undelivered(self, entries: Iterable[Entry]) -> Iterable[Message]:
+    def undelivered(self, entries: Iterable[Entry]) -> Iterable[WebhookMessage]:
         """What some of the queue's entries are as messages; those that say nothing new are left out."""
         return (found for entry in entries if (found := self._message(entry)) is not None)
 
@@ -231,24 +237,31 @@ class Target:
             now = self._clock.monotonic()
             if len(self._sending) >= (1 if self._failures else self.settings.parallel):
                 return None
-            if now < self._not_before:
-                return self._not_before
+            begin = max(self._not_before, self._pace.due(now))
+            if now < begin:
+                return begin
             entry = self.queue.take(now)
             if entry is None:
                 return self.queue.next_due(now)
             found = self._message(entry)
             if found is None:
                 self.queue.unchanged(entry, now)
+                self._has_nothing_left()
             else:
+                self._pace.begin(now)
                 sending = asyncio.create_task(self._attempt(entry, found), name=f"webhook {self.settings.name}")
                 self._sending.add(sending)
-                sending.add_done_callback(self._sending.discard)
+                sending.add_done_callback(self._ended)
             looked += 1
             if looked % _SLICE == 0:
                 await asyncio.sleep(0)
         return None
 
-    def _message(self, entry: Entry) -> Message | None:
+    def _ended(self, sending: asyncio.Task[None]) -> None:
+        self._sending.discard(sending)
+        self._woken.set()
+
+    def _message(self, entry: Entry) -> WebhookMessage | None:
         """What is sent of an entry; None where there is nothing to say."""
         if entry.message is not None:
             return entry.message
@@ -266,9 +279,9 @@ class Target:
         else:
             snapshot = event.after or event.before
             contact = event.key if snapshot is None else snapshot.contact.record.contact
-        return Message(event.id, rendered.kind, event.at.wall, message.raw(rendered.data), contact, subject)
+        return WebhookMessage(event.id, rendered.kind, event.at.wall, message.raw(rendered.data), contact, subject)
 
-    async def _attempt(self, entry: Entry, sent: Message) -> None:
+    async def _attempt(self, entry: Entry, sent: WebhookMessage) -> None:
         settings, clock = self.settings, self._clock
         began, at = clock.monotonic(), clock.now()
         entry.attempts += 1
@@ -281,7 +294,7 @@ class Target:
             raise
         except Exception as error:
             log.exception("unexpected error, going on", extra={"event": "internal.error"})
-            reply = Reply(error=f"a bug of ours: {type(error).__name__}", may_have_arrived=False)
+            reply = PostResult(error=f"a bug of ours: {type(error).__name__}", may_have_arrived=False)
         now = clock.monotonic()
         attempt = Attempt(
             at,
@@ -303,9 +316,8 @@ class Target:
         else:
             self._note_failure(entry, sent, reply, entry.begun)
             self._fail(reply, began)
-        self._woken.set()
 
-    def _note_failure(self, entry: Entry, sent: Message, reply: Reply, begun: float) -> None:
+    def _note_failure(self, entry: Entry, sent: WebhookMessage, reply: PostResult, begun: float) -> None:
         """Put the message back, or give it up where the target takes others and will never take this one."""
         now, wall = self._clock.monotonic(), self._clock.now()
         is_refused = reply.status is not None and 400 <= reply.status < 500 and reply.status not in _NOT_NOW
@@ -316,17 +328,18 @@ class Target:
             is_lost = is_up and now - begun >= self.settings.give_up_after
         if is_lost:
             log.warning(
-                "webhook %(target)s refuses message %(message)s for good (%(error)s): it is given up",
+                "webhook %(target)s refuses message %(webhook_id)s for good (%(error)s): it is given up",
                 {
                     "target": self.settings.name,
-                    "message": sent.webhook_id(self.settings.name),
+                    "webhook_id": sent.webhook_id(self.settings.name),
                     "error": reply.error,
                 },
                 extra={"event": "webhook.given-up"},
             )
             self.queue.give_up(entry, wall, now)
             return
-        due = now + pause(entry.attempts, self._around.dice)
+        entry.failures += 1
+        due = now + pause(entry.failures, self._around.dice)
         self.queue.failed(entry, due, now, sent.kind if reply.may_have_arrived else None)
 
     def _succeeded(self) -> None:
@@ -345,7 +358,13 @@ class Target:
             self._was_parked = False
             self._around.tell(WEBHOOK_RECOVERED, WebhookChange(self.settings.name), ())
 
-    def _fail(self, reply: Reply, began: float) -> None:
+    def _has_nothing_left(self) -> None:
+        """What failed was undone, so that there is nothing to try again: the next failure is the first of others."""
+        if not len(self.queue) and self._state is TargetState.RETRYING:
+            self._failures, self._failing_since, self._not_before = 0, None, 0.0
+            self._change(TargetState.DELIVERING)
+
+    def _fail(self, reply: PostResult, began: float) -> None:
         settings, now = self.settings, self._clock.monotonic()
         self._failed += 1
         self._last_error = reply.error
@@ -366,7 +385,7 @@ class Target:
         if self._state is TargetState.PARKED:
             return
         if reply.status == _GONE:
-            self._park("410: it is gone")
+            self._park(f"it answered {reply.error}")
         elif now - self._failing_since >= settings.give_up_after:
             self._park(f"it has failed for {settings.give_up_after:g} s; last: {reply.error}")
 

@@ -33,7 +33,7 @@ PARKED: Final = TargetStatus(
     last_error="connection refused",
     attempts=(
         Attempt(T, "esb-42", "change", 12, 0.002, "joe@example.com", None, "connection refused"),
-        Attempt(T - 60, "esb-42", "change", 11, 1.5, "joe@example.com", 500, "answered 500"),
+        Attempt(T - 60, "esb-42", "change", 11, 1.49996, "joe@example.com", 500, "answered 500"),
     ),
 )
 

@@ -95,9 +95,13 @@ class VirtualOffice:
 
     # The service
 
+    def follow_store(self) -> None:
+        """Begin what follows the store from its start on, before anybody is watched: nothing here."""
+
     def start(self) -> SyncEngine:
         """Start a service with an empty store."""
-        self.store = self.new_store()
+        self.store = MemoryStore(self.clock)
+        self.follow_store()
         self.engine = SyncEngine(
             settings=lifecycle.Settings(nodes=tuple(f"http://{name}:8082" for name in self.nodes), seed=3),
             fetch_settings=FetchSettings(
@@ -122,10 +126,6 @@ class VirtualOffice:
 
     def built(self, engine: SyncEngine) -> None:
         """Called once store and engine are there, before anything begins."""
-
-    def new_store(self) -> MemoryStore:
-        """An empty store, for a service that starts."""
-        return MemoryStore(self.clock)
 
     async def kill(self) -> None:
         """End the service as SIGKILL does: nothing is sent any more."""

@@ -25,6 +25,7 @@ from pws_soap.server.options import ServerOptions
 from pws_soap.server.ports import (
     Accounts,
     Clock,
+    Doubts,
     Interceptor,
     NodeDirectory,
     NoInterception,
@@ -47,6 +48,10 @@ _KEPT: Final = 4096
 """Requests that are remembered as they were read; beyond, the one that did not come for longest goes."""
 _KEPT_BYTES: Final = 2048
 """Bytes of a request that is remembered: a fetch has some five hundred."""
+
+
+OnRefusal = Callable[[str, int, str], object]
+"""Told of a refusal: the operation, the code, and the reason."""
 
 
 def new_session_key() -> str:
@@ -77,10 +82,13 @@ class PresenceWebService:
         directory: NodeDirectory | None = None,
         interceptor: Interceptor | None = None,
         preparation: Preparation | None = None,
+        doubts: Doubts | None = None,
         clock: Clock = time.time,
         new_key: Callable[[], str] = new_session_key,
         counters: Counters | None = None,
+        on_refusal: OnRefusal | None = None,
     ) -> None:
+        """`on_refusal` is called with each refusal that has a reason; by default it is logged."""
         self.options = options or ServerOptions()
         self.node = Node(
             name,
@@ -89,12 +97,16 @@ class PresenceWebService:
             accounts=accounts,
             directory=directory or SingleNode(name),
             new_key=new_key,
+            doubts=doubts,
         )
         self.delivery = delivery
         self.counters = counters if counters is not None else Counters()
+        self.on_unread: Callable[[int, str], None] | None = None
+        """Called with code and reason of each request that is refused before its body is read."""
         self._presence = presence
         self._interceptor = interceptor or NoInterception()
         self._preparation = preparation
+        self._on_refusal = on_refusal or self._log_refusal
         self._clock = clock
         self._kept: OrderedDict[tuple[bytes, str], m.Request] = OrderedDict()
         # One thread: long requests are read one after the other, and those that wait end with their connections.
@@ -121,7 +133,7 @@ class PresenceWebService:
             self.counters.faults[reply.code] += 1
             close = self.options.close_after_fault
             if reply.reason:
-                self._log_refusal(request.operation or "a request", reply.code, reply.reason)
+                self._on_refusal(request.operation or "a request", reply.code, reply.reason)
         elif isinstance(reply, m.NotUnderstood):
             self.counters.replies["MustUnderstand"] += 1
             close = self.options.close_after_fault
@@ -136,7 +148,9 @@ class PresenceWebService:
         self.counters.requests["unreadable"] += 1
         self.counters.faults[code] += 1
         if reason:
-            self._log_refusal("a request", code, reason)
+            self._on_refusal("a request", code, reason)
+        if self.on_unread is not None:
+            self.on_unread(code, reason)
         return replace(write_fault(code, "1.1", self.options, reason), close=True)
 
     def contacts_changed(self, contacts: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ConfigDict, Field, create_model
+from typing_extensions import TypeAliasType
 
 from pws_soap.models import PresenceState
 from service.api.models.base import EXAMPLE_TIME, Time, View
@@ -95,7 +96,7 @@ class ContactListView(View):
 class _ChosenContact(View):
     """Some fields of a contact, as `fields` names them."""
 
-    model_config = ConfigDict(title="ChosenContact")
+    model_config = ConfigDict(title="ContactChosen")
 
     contact: str = Field(description="always there")
 
@@ -119,7 +120,7 @@ else:
 class ChosenListView(View):
     """A page of contacts with some of their fields."""
 
-    model_config = ConfigDict(title="ChosenContactList")
+    model_config = ConfigDict(title="ContactListChosen")
 
     contacts: list[ChosenContactView]
     next_cursor: str | None
@@ -129,7 +130,7 @@ class ChosenListView(View):
 class BriefContactView(View):
     """A contact for a key that may see who is available, and no more."""
 
-    model_config = ConfigDict(title="BriefContact")
+    model_config = ConfigDict(title="ContactBrief")
 
     contact: str
     display_name: str | None
@@ -142,8 +143,14 @@ class BriefContactView(View):
 class BriefListView(View):
     """A page of contacts for a key that may see who is available, and no more."""
 
-    model_config = ConfigDict(title="BriefContactList")
+    model_config = ConfigDict(title="ContactListBrief")
 
     contacts: list[BriefContactView]
     next_cursor: str | None
     revision: int
+
+
+AnyContactView = TypeAliasType("AnyContactView", ContactView | BriefContactView)
+"""A contact as the key may see it. A union of models has a name, which generators of clients give their class."""
+AnyListView = TypeAliasType("AnyListView", ContactListView | ChosenListView | BriefListView)
+"""A page of contacts as it was asked for, and as the key may see it."""

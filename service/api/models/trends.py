@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from pydantic import ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from service.api.models.base import Time, View
 from service.core.events.trends import Mark, Sample
@@ -23,7 +24,7 @@ class MarkView(View):
 class BriefSampleView(View):
     """Numbers of contacts at one moment, for a key that may see who is available, and no more."""
 
-    model_config = ConfigDict(title="BriefSample")
+    model_config = ConfigDict(title="SampleBrief")
 
     at: Time
     total: int
@@ -54,7 +55,7 @@ class SampleView(BriefSampleView):
 class BriefTrendsView(View):
     """Numbers of contacts over time, for such a key."""
 
-    model_config = ConfigDict(title="BriefTrends")
+    model_config = ConfigDict(title="TrendsBrief")
 
     group: str | None = Field(description="whose contacts are counted; null: all")
     interval: float = Field(description="seconds between two samples; a longer gap: the service did not run")
@@ -85,3 +86,7 @@ def trends_view(
     return BriefTrendsView(
         group=group, interval=interval, samples=[BriefSampleView.of(each) for each in samples], marks=marked
     )
+
+
+AnyTrendsView = TypeAliasType("AnyTrendsView", TrendsView | BriefTrendsView)
+"""Numbers of contacts over time as the key may see them."""

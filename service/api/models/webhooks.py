@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PlainSerializer
 
 from service.api.models.base import Time, View
 from service.core.webhooks import TargetState, TargetStatus
+
+
+def _to_milliseconds(seconds: float) -> float:
+    return round(seconds, 3)
 
 
 class AttemptView(View):
@@ -18,7 +23,9 @@ class AttemptView(View):
     event: str = Field(description="as on the stream")
     contact: str | None = Field(description="whom it is about; null where it is about nobody, or about several")
     number: int = Field(description="of the attempts at this message, from 1")
-    seconds: float = Field(description="until its answer")
+    seconds: Annotated[float, PlainSerializer(_to_milliseconds, return_type=float)] = Field(
+        description="until its answer"
+    )
     succeeded: bool = Field(description="answered with a status from 200 to 299")
     status: int | None = Field(description="null where there was no answer")
     error: str | None
