@@ -324,7 +324,7 @@ def show(found: dict[str, Any]) -> None:  # Any: JSON
 def _show_told(told: dict[str, Any]) -> None:  # Any: JSON
     """The part of it that is about SOAP."""
     print(f"told over SOAP      {told['states']:8} states in {told['replies']} replies, {told['by_as_of']} by as_of; "
-          f"{told['pictures']} after a fetch; the oldest was over for {told['oldest_s']:g} s")  # fmt: skip
+          f"{told['unsaid']} unsaid by a fetch; the oldest was over for {told['oldest_s']:g} s")  # fmt: skip
     print(f"told as UNKNOWN     {told['unknown']:8}; {told['waited']} times told to wait (210, 212)")
     print(f"programs            {told['begun']:8} sessions, {told['notifications']} notifications, "
           f"{told['unanswered']} times no reply; faults {told['faults'] or 'none'}")  # fmt: skip

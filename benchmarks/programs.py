@@ -67,7 +67,7 @@ class ProgramFigures(ToldFigures):
             "states": self.states,
             "by_as_of": self.by_as_of,
             "oldest_s": round(self.oldest, 1),
-            "pictures": self.pictures,
+            "unsaid": self.unsaid,
             "unknown": self.unknown,
             "waited": self.waited,
             "begun": self.begun,
@@ -296,5 +296,5 @@ class _Subscriber:
                 await pws.unregister_endpoint(application, endpoint)
 
     def check(self) -> None:
-        """Hold the picture against the truth, as a fetch that says nothing would."""
-        self._use.listener.fetched(self.picture, self._use.asks())
+        """Hold the picture against the truth, as one of which no notification has come."""
+        self._use.listener.waits(self.picture, self._use.now())

@@ -82,7 +82,7 @@ def test_unknown_claims_nothing(facade: Ear) -> None:
     """It is counted."""
     assert facade.poll("UNKNOWN", 100.0) == []
     assert facade.fetch({}, 100.0, ann="UNKNOWN") == []
-    assert (facade.figures.states, facade.figures.unknown, facade.figures.pictures) == (0, 2, 0)
+    assert (facade.figures.states, facade.figures.unknown, facade.figures.unsaid) == (0, 2, 0)
 
 
 def test_a_poll_names_each_once(facade: Ear) -> None:
@@ -92,13 +92,22 @@ def test_a_poll_names_each_once(facade: Ear) -> None:
     assert len(facade.figures.wrong) == 2
 
 
-def test_silence_is_worth_the_bound_and_what_is_unsure(facade: Ear) -> None:
-    """A state that no fetch tells otherwise may be that old, and a little older."""
+def test_a_fetch_that_does_not_name_a_contact_confirms_it(facade: Ear) -> None:
+    """As if it had told the state again."""
     picture = {ANN: "BUSY"}
-    last = 200.2 + BOUND + UNSURE + SLACK
-    assert facade.fetch(picture, last) == []
-    assert len(facade.fetch(picture, last + 0.1)) == 1
+    assert facade.fetch(picture, 200.2 + BOUND) == []
+    assert facade.figures.unsaid == 1
+    assert len(facade.fetch(picture, 200.3 + BOUND)) == 1
     assert picture == {ANN: "BUSY"}
+
+
+def test_without_a_fetch_a_state_may_be_older(facade: Ear) -> None:
+    """By what is unsure, and a little."""
+    last = START + 200.2 + BOUND + UNSURE + SLACK
+    facade._listener.waits({ANN: "BUSY", JOE: "UNKNOWN"}, last)
+    assert facade.figures.wrong == []
+    facade._listener.waits({ANN: "BUSY"}, last + 0.1)
+    assert len(facade.figures.wrong) == 1
 
 
 def test_a_fetch_moves_the_picture_on(facade: Ear) -> None:
@@ -106,4 +115,3 @@ def test_a_fetch_moves_the_picture_on(facade: Ear) -> None:
     picture = {ANN: "BUSY"}
     assert facade.fetch(picture, 300.0, Ann="AWAY", joe="AVAILABLE") == []
     assert picture == {ANN: "AWAY", JOE: "AVAILABLE"}
-    assert facade.figures.pictures == 2

@@ -17,8 +17,8 @@ from tests.e2e.truth import ANN, JOE, RITA, FaultyServer, Observer, Truth
 
 SAFETY = 2.0
 UNSURE_AFTER = 3.0
-UNSAID = default_bound(SAFETY) + UNSURE_AFTER + 5.0
-"""Seconds for which a façade may say nothing of a contact: what is live at the top may be older by so much."""
+BOUND = default_bound(SAFETY)
+"""Seconds by which what a façade tells may be old: what is live at the top may be older by so much."""
 QUICK = {
     "fetch": f"safety_interval = {SAFETY}\nheartbeat_interval = 1\nreconcile_interval = 0",
     "lifecycle": "stop_timeout = 5\nrequests_per_second = 500",
@@ -117,7 +117,7 @@ def test_the_top_follows_whatever_happens_below(levels: Levels) -> None:
             found = {name: (each["freshness"], each["state"]) for name, each in seen.items()}
             assert found == {name: ("live", truth.now(name)) for name in truth.contacts()}
 
-        with Observer(top.site, truth, ahead=-UNSAID) as observer:
+        with Observer(top.site, truth, ahead=BOUND) as observer:
             for contact in (ANN, JOE, RITA):
                 truth.toggle(contact)
                 eventually(is_true)

@@ -43,7 +43,7 @@ class FaultsBeforePrograms(Faults):
 
     async def ended(self) -> None:
         figures = self.office.programs.figures
-        SEEN.update(states=figures.states, pictures=figures.pictures, unknown=figures.unknown, waited=figures.waited)
+        SEEN.update(states=figures.states, unsaid=figures.unsaid, unknown=figures.unknown)
         await self.office.programs.stop()
         self.office.check()
 
@@ -53,7 +53,7 @@ def _play(**how: Any) -> None:  # settings of Hypothesis
     run_state_machine_as_test(
         FaultsBeforePrograms, settings=settings(deadline=None, suppress_health_check=QUIET, print_blob=True, **how)
     )
-    assert all(SEEN[what] > 0 for what in ("states", "pictures", "unknown", "waited")), SEEN
+    assert all(SEEN[what] > 0 for what in ("states", "unsaid", "unknown")), SEEN
 
 
 STORIES: dict[str, Callable[[CheckedOffice], object]] = {

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from benchmarks.told import SLACK, UNKNOWN
+from benchmarks.told import UNKNOWN
 from pws_soap import notification
 from pws_soap.errors import PwsError, TimedOut, Unreachable
 from pws_soap.memory import SentRequest
@@ -37,12 +37,11 @@ class UpperOffice(VirtualOffice):
         return Reply(reply.status, reply.body)
 
     def check(self) -> int:
-        """Each live answer was true since its `as_of`, less the time for which the façade may say nothing.
+        """Each live answer was true since its `as_of`, less the bound of the service below.
 
         UNKNOWN claims nothing. How many claim something.
         """
         assert self.lower is not None
-        slack = self.lower.bound + self.lower.unsure_after + SLACK
         now, feeds = self.clock.monotonic(), self.store.feeds()
         live = 0
         for record in self.store.records():
@@ -51,7 +50,7 @@ class UpperOffice(VirtualOffice):
                 continue
             live += 1
             assert fresh.as_of is not None
-            held = self.lower._held(record.contact, fresh.as_of.monotonic - slack)
+            held = self.lower._held(record.contact, fresh.as_of.monotonic - self.lower.bound)
             assert str(record.state) in held, f"{record.contact} is {record.state} at the top, and was {held}"
         return live
 
