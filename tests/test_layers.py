@@ -255,7 +255,8 @@ def test_imports_inside_functions_are_few() -> None:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
-    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap", "service.runtime.assembly"}
+    optional = {"service.runtime.assembly", "service.runtime.facade"}  # rooms that cost nothing where they are not used
+    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap", *optional}
 
 
 def test_webhooks_are_imported_where_there_are_targets() -> None:

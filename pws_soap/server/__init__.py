@@ -13,8 +13,17 @@ from pws_soap.server.http.listener import Listener
 from pws_soap.server.http.notifier import HttpNotifier
 from pws_soap.server.http.service import PresenceWebService
 from pws_soap.server.http_reply import HttpReply
+from pws_soap.server.messages import SetPresence
 from pws_soap.server.options import ServerOptions
-from pws_soap.server.ports import Accounts, Interception, Interceptor, NodeDirectory, NotificationRoute, PresenceSource
+from pws_soap.server.ports import (
+    Accounts,
+    Interception,
+    Interceptor,
+    NodeDirectory,
+    NotificationRoute,
+    Preparation,
+    PresenceSource,
+)
 from pws_soap.server.presence import Device, ManualPresence, Presence, State, Watcher
 
 __all__ = [
@@ -30,11 +39,13 @@ __all__ = [
     "ManualPresence",
     "NodeDirectory",
     "NotificationRoute",
+    "Preparation",
     "Presence",
     "PresenceSource",
     "PresenceWebService",
     "Refused",
     "ServerOptions",
+    "SetPresence",
     "SoapApp",
     "State",
     "Watcher",

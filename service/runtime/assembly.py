@@ -44,6 +44,7 @@ from service.logs.redaction import Redactor
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
 from service.runtime import access_rules, change_lines
+from service.runtime import facade as facades
 from service.runtime.audit_file import AuditFile
 from service.runtime.webhook_files import WebhookFiles
 from service.sync.budget import BudgetedTransport, RequestBudget
@@ -55,6 +56,7 @@ from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
 
 if TYPE_CHECKING:
+    from service.facade.facade import SoapFacade
     from service.webhooks.deliveries import Deliveries
 
 AUDIT_LIMIT: Final = 2.0
@@ -77,6 +79,7 @@ class Assembly:
     callback: ASGIApp | None
     audit: AuditFile | None
     deliveries: Deliveries | None
+    facade: SoapFacade | None
 
     @property
     def store(self) -> Store:
@@ -190,6 +193,7 @@ def assemble(
 
     deliveries = _deliveries(config, core, clock, metrics.meter)
     targets: Webhooks = deliveries or NoWebhooks()
+    facade = facades.facade(config, core, engine, audit)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -208,6 +212,8 @@ def assemble(
             await (
                 engine.followed()
             )  # so that no contact of the configuration is ever answered as one that is not watched
+            if facade is not None:
+                facade.start()
             yield
         finally:
             ticking.cancel()
@@ -215,6 +221,8 @@ def assemble(
             reserving.cancel()
             measuring.cancel()
             sampling.cancel()
+            if facade is not None:
+                await facade.stop()
             ending = None if deliveries is None else asyncio.create_task(deliveries.stop(), name="webhooks end")
             await engine.stop(config.lifecycle.stop_timeout)
             if ending is not None:
@@ -251,7 +259,7 @@ def assemble(
         audit=audit,
         targets=targets,
     )
-    return Assembly(app, engine, core, authenticator, callback, audit, deliveries)
+    return Assembly(app, engine, core, authenticator, callback, audit, deliveries, facade)
 
 
 def _deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliveries | None:
@@ -269,6 +277,7 @@ class _Connector:
 
     def __init__(self, config: Config, clock: Clock, meter: Meter) -> None:
         self._server = config.server
+        self._keeps_documents = config.facade.is_on  # they take as much memory as all else that is known of a contact
         self._meter = meter
         self._rate = config.lifecycle.requests_per_second
         self._clock = clock
@@ -282,7 +291,14 @@ class _Connector:
             max_reply_bytes=server.max_reply_bytes,
         )
         budgeted = BudgetedTransport(transport, RequestBudget(self._rate, self._clock), self._meter)
-        return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)
+        return PwsClient(
+            node,
+            wsdl=server.wsdl,
+            soap=server.soap,
+            transport=budgeted,
+            now=self._now,
+            keeps_documents=self._keeps_documents,
+        )
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now(), UTC)

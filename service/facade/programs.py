@@ -1,0 +1,190 @@
+"""The programs at the façade: what each has, when it last fetched, and who has gone silent.
+
+A subscription that was notified long ago and has not been fetched since is silent: its latch is closed, and the program
+hears of nothing any more until it fetches. At the real server nobody would notice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from pws_soap.server.node.operations import Node
+from pws_soap.server.node.registry import Session, Subscription
+from service.core.clock import Clock
+from service.core.facade import ProgramStatus, ProgramSubscription
+from service.facade.caller import Caller
+from service.facade.guard import Guard
+
+log = logging.getLogger("pws.facade")
+
+_KEPT: Final = 50_000
+"""Subscriptions whose failed notifications are remembered."""
+
+
+@dataclass(slots=True)
+class Failures:
+    """The notifications of a subscription that failed: how many, and why the last one did."""
+
+    count: int = 0
+    last: str = ""
+    in_a_row: int = 0
+
+
+class Programs:
+    """Looks at sessions and subscriptions. `silent_after` in seconds."""
+
+    def __init__(self, node: Node, guard: Guard, clock: Clock, silent_after: float) -> None:
+        self._node = node
+        self._guard = guard
+        self._clock = clock
+        self._silent_after = silent_after
+        self._failures: OrderedDict[int, Failures] = OrderedDict()
+        self._silent: set[int] = set()
+
+    # --- notifications
+
+    def notified(self, number: int, problem: str) -> None:
+        """A notification was sent; `problem` says why that failed, empty where it did not."""
+        failures = self._failures.get(number)
+        if not problem:
+            if failures is not None:
+                failures.in_a_row = 0
+            return
+        if failures is None:
+            failures = self._failures[number] = Failures()
+            if len(self._failures) > _KEPT:
+                self._failures.popitem(last=False)
+        failures.count += 1
+        failures.in_a_row += 1
+        failures.last = problem
+        subscription = self._node.registry.subscriptions.get(number)
+        if subscription is not None and failures.in_a_row == 1:
+            user, end_user = self._names(subscription)
+            log.warning(
+                "facade: notifying subscription %(subscription)d of %(user)s as %(end_user)s failed: %(error)s",
+                {"subscription": number, "user": user, "end_user": end_user, "error": problem},
+                extra={"event": "facade.notification-failed"},
+            )
+
+    def look(self) -> None:
+        """Log who has gone silent and who is heard of again, and forget what is gone."""
+        registry = self._node.registry
+        for number in [each for each in self._failures if each not in registry.subscriptions]:
+            del self._failures[number]
+        silent = {each.id for each in registry.subscriptions.values() if self.is_silent(each)}
+        for number in silent - self._silent:
+            user, end_user = self._names(registry.subscriptions[number])
+            log.warning(
+                "facade: %(user)s as %(end_user)s has gone silent: subscription %(subscription)d was notified "
+                "%(seconds).0f s ago and has not been fetched since",
+                {
+                    "user": user,
+                    "end_user": end_user,
+                    "subscription": number,
+                    "seconds": self._clock.monotonic() - (registry.subscriptions[number].notified or 0.0),
+                },
+                extra={"event": "facade.program-silent"},
+            )
+        for number in self._silent - silent:
+            if number in registry.subscriptions:
+                user, end_user = self._names(registry.subscriptions[number])
+                log.info(
+                    "facade: %(user)s as %(end_user)s fetches subscription %(subscription)d again",
+                    {"user": user, "end_user": end_user, "subscription": number},
+                    extra={"event": "facade.program-back"},
+                )
+        self._silent = silent
+        self._guard.forget_gone()
+
+    def is_silent(self, subscription: Subscription) -> bool:
+        """Whether it was notified long ago and has not been fetched since."""
+        at = subscription.notified
+        return subscription.silent and at is not None and self._clock.monotonic() - at > self._silent_after
+
+    # --- for the status
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._sessions())
+
+    @property
+    def silent(self) -> int:
+        """Subscriptions that are silent."""
+        return sum(map(self.is_silent, self._node.registry.subscriptions.values()))
+
+    def statuses(self, most: int) -> list[ProgramStatus]:
+        """The first `most` programs: those in trouble before the others, then by name."""
+        found = sorted(self._sessions(), key=self._order)[:most]
+        return [self._status(session) for session in found]
+
+    def _sessions(self) -> Iterator[Session]:
+        """One for each program: the end users' sessions, and those of application users that have no end user."""
+        registry = self._node.registry
+        for session in registry.sessions.values():
+            if not (session.is_application and registry.sessions_of(session.key)):
+                yield session
+
+    def _order(self, session: Session) -> tuple[bool, bool, str, str]:
+        subscriptions = self._node.registry.subscriptions_of(session.key)
+        is_silent = any(map(self.is_silent, subscriptions))
+        fails = any(self._fails(each) for each in subscriptions)
+        return not is_silent, not fails, session.application_user, session.user
+
+    def _fails(self, subscription: Subscription) -> bool:
+        failures = self._failures.get(subscription.id)
+        return failures is not None and failures.in_a_row > 0
+
+    def _names(self, subscription: Subscription) -> tuple[str, str]:
+        session = self._node.registry.sessions[subscription.session]
+        return session.application_user, session.user
+
+    def _status(self, session: Session) -> ProgramStatus:
+        registry = self._node.registry
+        subscriptions = tuple(self._subscription(each) for each in registry.subscriptions_of(session.key))
+        application = session.key if session.application is None else session.application
+        caller = self._guard.callers.get(session.key, Caller())
+        fetches = [each.fetched_at for each in subscriptions if each.fetched_at is not None]
+        return ProgramStatus(
+            session.application_user,
+            None if session.is_application else session.user,
+            caller.address,
+            caller.agent,
+            self._wall(session.since),
+            self._wall(session.used),
+            max(fetches, default=None),
+            len(registry.endpoints_of(application)),
+            subscriptions,
+            sum(each.notifications for each in subscriptions),
+            sum(each.failed for each in subscriptions),
+            any(each.silent for each in subscriptions),
+        )
+
+    def _subscription(self, subscription: Subscription) -> ProgramSubscription:
+        endpoint = self._node.registry.endpoints.get(subscription.endpoint)
+        failures = self._failures.get(subscription.id, Failures())
+        return ProgramSubscription(
+            subscription.id,
+            len(subscription.contacts),
+            len(subscription.pending),
+            self._wall(subscription.expires),
+            None if endpoint is None else _origin(endpoint.url),
+            None if subscription.notified is None else self._wall(subscription.notified),
+            None if subscription.fetched is None else self._wall(subscription.fetched),
+            subscription.notifications,
+            failures.count,
+            failures.last or None,
+            self.is_silent(subscription),
+        )
+
+    def _wall(self, monotonic: float) -> float:
+        return self._clock.now() + monotonic - self._clock.monotonic()
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of a URL: its path may be a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
