@@ -7,8 +7,8 @@ hears of nothing any more until it fetches. At the real server nobody would noti
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pws_soap.server.node.operations import Node
 from pws_soap.server.node.registry import Session, Subscription
 from service.core.clock import Clock
-from service.core.facade import ProgramStatus, ProgramSubscription
+from service.core.facade import NOTIFICATION_OUTCOMES, FacadeUserStatus, ProgramStatus, ProgramSubscription
 from service.facade.caller import Caller
 from service.facade.guard import Guard
 
@@ -28,11 +28,12 @@ _KEPT: Final = 50_000
 
 @dataclass(slots=True)
 class Failures:
-    """The notifications of a subscription that failed: how many, and why the last one did."""
+    """The notifications of a subscription that failed: how many, since when without one that was answered, and why."""
 
     count: int = 0
     last: str = ""
     in_a_row: int = 0
+    since: float = 0.0
 
 
 class Programs:
@@ -45,11 +46,15 @@ class Programs:
         self._silent_after = silent_after
         self._failures: OrderedDict[int, Failures] = OrderedDict()
         self._silent: set[int] = set()
+        self._notifications: Counter[tuple[str, str]] = Counter()
 
     # --- notifications
 
-    def notified(self, number: int, problem: str) -> None:
+    def notified(self, number: int, problem: str, outcome: str) -> None:
         """A notification was sent; `problem` says why that failed, empty where it did not."""
+        subscription = self._node.registry.subscriptions.get(number)
+        if subscription is not None:
+            self._notifications[self._names(subscription)[0], outcome] += 1
         failures = self._failures.get(number)
         if not problem:
             if failures is not None:
@@ -59,10 +64,11 @@ class Programs:
             failures = self._failures[number] = Failures()
             if len(self._failures) > _KEPT:
                 self._failures.popitem(last=False)
+        if not failures.in_a_row:
+            failures.since = self._clock.now()
         failures.count += 1
         failures.in_a_row += 1
         failures.last = problem
-        subscription = self._node.registry.subscriptions.get(number)
         if subscription is not None and failures.in_a_row == 1:
             user, end_user = self._names(subscription)
             log.warning(
@@ -118,8 +124,29 @@ class Programs:
 
     def statuses(self, most: int) -> list[ProgramStatus]:
         """The first `most` programs: those in trouble before the others, then by name."""
-        found = sorted(self._sessions(), key=self._order)[:most]
+        found = sorted(self._sessions(), key=self._order)[:most] if most else ()
         return [self._status(session) for session in found]
+
+    def by_user(self, users: Iterable[str]) -> list[FacadeUserStatus]:
+        """All programs of each of these users together."""
+        registry = self._node.registry
+        return [self._of_user(user, registry.applications_of(user)) for user in users]
+
+    def _of_user(self, user: str, applications: list[Session]) -> FacadeUserStatus:
+        registry = self._node.registry
+        sessions = [session for each in applications for session in registry.sessions_of(each.key)]
+        subscriptions = [each for session in sessions for each in registry.subscriptions_of(session.key)]
+        fetched = [each.fetched for each in subscriptions if each.fetched is not None]
+        return FacadeUserStatus(
+            user,
+            len(applications) + len(sessions),
+            sum(len(registry.endpoints_of(each.key)) for each in applications),
+            len(subscriptions),
+            sum(len(each.contacts) for each in subscriptions),
+            sum(map(self.is_silent, subscriptions)),
+            self._wall(max(fetched)) if fetched else None,
+            {outcome: self._notifications[user, outcome] for outcome in NOTIFICATION_OUTCOMES},
+        )
 
     def _sessions(self) -> Iterator[Session]:
         """One for each program: the end users' sessions, and those of application users that have no end user."""
@@ -176,7 +203,8 @@ class Programs:
             None if subscription.fetched is None else self._wall(subscription.fetched),
             subscription.notifications,
             failures.count,
-            failures.last or None,
+            failures.since if failures.in_a_row else None,
+            failures.last if failures.in_a_row else None,
             self.is_silent(subscription),
         )
 
