@@ -27,7 +27,7 @@ from service.facade.world import FacadeWorld
 
 TICK: Final = 1.0
 """Seconds between two looks at those who were not told."""
-STEP: Final = 100
+STEP: Final = 50
 """Contacts in one turn of the event loop: each may be in the subscriptions of hundreds of programs."""
 
 log = logging.getLogger("pws.facade")

@@ -29,6 +29,10 @@ MOST_READ: Final = 1000
 """Contacts of one poll that are read from the presence server; a poll of more that are not live is told to wait."""
 SETTLING: Final = 5.0
 """Seconds that a poll waits for contacts that were read and are not live yet."""
+STEP: Final = 500
+"""Contacts of a poll that are looked at in one turn of the event loop, before anything is decided."""
+DOCUMENTS: Final = 100
+"""Documents that are looked at in one turn of the event loop."""
 PAUSE: Final = 0.25
 """Seconds between two looks at contacts that are read already, and not live yet."""
 _NAMED: Final = 3
@@ -59,9 +63,9 @@ class FacadePreparation:
             case m.GetPolledPresence():
                 has_added = await self._watch_more(call.contacts, watcher)
                 await self._read_through(call.contacts, watcher, has_added=has_added)
-                self._check_type(call.type, call.contacts, watcher)
+                await self._prepare_documents(call.type, call.contacts, watcher)
             case m.GetSubscribedPresence(type="RICH_PRESENCE"):
-                self._check_type(call.type, self._pending(call.subscription, watcher), watcher)
+                await self._prepare_documents(call.type, self._pending(call.subscription, watcher), watcher)
             case m.Subscribe(contacts=contacts) if contacts:
                 self._check_room(contacts, watcher)
                 await self._watch_more(contacts, watcher)
@@ -78,7 +82,11 @@ class FacadePreparation:
         What was read and is not live all the same (its document cannot be read) is waited for, and told as UNKNOWN
         where it has been so for long.
         """
-        waiting = self._not_live(contacts, watcher)
+        waiting: list[Record] = []
+        for start in range(0, len(contacts), STEP):  # the last look at all of them is in one turn, this one need not be
+            waiting += self._not_live(contacts[start : start + STEP], watcher)
+            if start:
+                await asyncio.sleep(0)
         if not waiting:
             return
         if len(waiting) > MOST_READ:
@@ -162,11 +170,11 @@ class FacadePreparation:
 
     # --- rich documents
 
-    def _check_type(self, kind: m.PresenceType, contacts: Iterable[str], watcher: Watcher) -> None:
-        """Refuse RICH of somebody of whom there is no document, with code 110."""
+    async def _prepare_documents(self, kind: m.PresenceType, contacts: Sequence[str], watcher: Watcher) -> None:
+        """Refuse RICH of somebody of whom there is no document, with code 110; have those written that are new."""
         if kind != "RICH_PRESENCE":
             return
-        for contact in contacts:
+        for number, contact in enumerate(contacts, 1):
             record = self._world.visible(contact, watcher.application_user)
             if record is not None and self._world.is_basic(record):
                 raise Refused(
@@ -174,6 +182,10 @@ class FacadePreparation:
                     f"{record.contact} is watched with BASIC_PRESENCE, so that there is no document of it: ask for "
                     "BASIC_PRESENCE, or have presence_type of its [[watch]] block set to RICH_PRESENCE.",
                 )
+            if record is not None:
+                self._world.write(record)
+            if number % DOCUMENTS == 0:
+                await asyncio.sleep(0)
 
     def _pending(self, number: int, watcher: Watcher) -> list[str]:
         """The contacts that a fetch of the program's own subscription would tell of."""

@@ -51,6 +51,7 @@ class FacadeWorld:
         self._store = store
         self._reader = reader
         self._clock = clock
+        self._bound = reader.bound
         self._groups = groups
         self.unsure_after = unsure_after
         self._setter = setter
@@ -104,9 +105,10 @@ class FacadeWorld:
     def visible(self, contact: str, user: str) -> Record | None:
         """The record of a contact, if it is watched and this façade user may see it."""
         record = self._store.get(contact)
-        if record is None or not self._reader.is_visible(record.key, self._groups.get(user)):
-            return None
-        return record
+        groups = self._groups.get(user)
+        if record is None or groups is None or self._reader.is_visible(record.key, groups):
+            return record
+        return None
 
     def sees_all(self, user: str) -> bool:
         """Whether a façade user sees all contacts that are watched."""
@@ -119,12 +121,19 @@ class FacadeWorld:
     def is_given_up(self, record: Record) -> bool:
         """Whether one that is not live has not been for so long that it is told as UNKNOWN."""
         now, feed = self._clock.monotonic(), self._store.feeds()[record.feed]
-        return now >= not_live_since(record, feed, now, self._reader.bound) + self.unsure_after
+        return now >= not_live_since(record, feed, now, self._bound) + self.unsure_after
 
     def is_live(self, record: Record) -> bool:
-        """Whether a contact could be told now as it is."""
+        """Whether a contact could be told now as it is: what `assess` says, by the short way where that is enough."""
         feed = self._store.feeds()[record.feed]
-        return assess(record, feed, self._clock.monotonic(), self._reader.bound).level is Level.LIVE
+        presence, rests_on, confirmed = record.presence, record.rests_on, feed.confirmed
+        if presence is None or rests_on is None or record.doubt is not None or feed.doubt is not None:
+            return False
+        if presence.valid_until is None and confirmed is not None and feed.bound is None:
+            now = self._clock.monotonic()
+            if rests_on.start.at.monotonic <= now and 0 <= now - confirmed.monotonic <= self._bound:
+                return True
+        return assess(record, feed, self._clock.monotonic(), self._bound).level is Level.LIVE
 
     def has_feed_doubt(self, record: Record) -> bool:
         """Whether nothing of the contact's feed can be live, however often it is read."""
@@ -133,6 +142,11 @@ class FacadeWorld:
     def is_basic(self, record: Record) -> bool:
         """Whether no rich document of it is to be had, as it is watched with basic presence."""
         return record.presence is not None and record.presence.type is PresenceType.BASIC
+
+    def write(self, record: Record) -> None:
+        """Have its document ready, so that a reply of thousands need not be written in one turn of the event loop."""
+        if record.presence is not None:
+            self._as_told(record, record.presence).document  # noqa: B018  # it is kept once it was asked for
 
     def limit(self, groups: Mapping[str, frozenset[str] | None]) -> list[str]:
         """Façade users see these groups from now on; those for whom that is something else."""

@@ -8,9 +8,11 @@ ten thousand others.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from operator import attrgetter
+from typing import Final, Literal
 
 from pws_soap.server.codes import Refused
 from pws_soap.server.options import ServerOptions
@@ -54,7 +56,11 @@ class Endpoint:
     expires: float
 
 
-@dataclass(slots=True)
+_SWEPT: Final = 500
+"""Contacts of ended subscriptions that are forgotten with each later call, so that none has to forget all of them."""
+
+
+@dataclass(slots=True, eq=False)
 class Subscription:
     """The contacts that an end user watches, each by its key (`PresenceSource.contact_key`).
 
@@ -99,7 +105,10 @@ class Registry:
         """The keys of the sessions of a user, by its name and whether they are an application user's."""
         self._of_session: dict[str, _Belongings] = {}
         self._at_endpoint: dict[int, set[int]] = {}
-        self._watchers: dict[str, set[int]] = {}
+        self._watchers: dict[str, dict[Subscription, None]] = {}
+        """The subscriptions of each contact; some of them may have ended."""
+        self._ended: deque[tuple[Subscription, list[str]]] = deque()
+        """Subscriptions that have ended, with the keys of contacts under which they still stand."""
         self._sip_subscriptions = 0
         self._free_endpoints = _Ids(options)
         self._free_subscriptions = _Ids(options)
@@ -233,7 +242,8 @@ class Registry:
         if subscription.session in self._of_session:
             self._of_session[subscription.session].subscriptions.pop(number, None)
         self._leave_endpoint(subscription)
-        self.remove_contacts(subscription, list(subscription.contacts))
+        self._sip_subscriptions -= len(subscription.contacts)
+        self._ended.append((subscription, list(subscription.contacts)))
 
     def move_to_endpoint(self, subscription: Subscription, endpoint: int) -> None:
         """Have a subscription notify another endpoint."""
@@ -252,7 +262,8 @@ class Registry:
         subscription.contacts.update(new)
         subscription.pending.update(dict.fromkeys(new))
         for key in new:
-            self._watchers.setdefault(key, set()).add(subscription.id)
+            self._watchers.setdefault(key, {})[subscription] = None
+        self._sweep()
         return bool(new)
 
     def remove_contacts(self, subscription: Subscription, keys: Iterable[str]) -> None:
@@ -261,18 +272,17 @@ class Registry:
             del subscription.contacts[key]
             subscription.pending.pop(key, None)
             self._sip_subscriptions -= 1
-            watchers = self._watchers[key]
-            watchers.discard(subscription.id)
-            if not watchers:
-                del self._watchers[key]
+            self._forget_watcher(key, subscription)
 
     def watching(self, key: str) -> list[Subscription]:
-        """The subscriptions that have a contact, by its key."""
-        return [self.subscriptions[number] for number in sorted(self._watchers.get(key, ()))]
+        """The subscriptions that have a contact, by its key, in the order of their ids."""
+        found = [each for each in self._watchers.get(key, ()) if self._is_alive(each)]
+        found.sort(key=_ID)
+        return found
 
     def is_watched(self, key: str) -> bool:
         """Whether any subscription has a contact, by its key."""
-        return key in self._watchers
+        return any(map(self._is_alive, self._watchers.get(key, ())))
 
     # Time
 
@@ -285,6 +295,7 @@ class Registry:
 
     def expire(self, now: float) -> None:
         """Remove what has expired."""
+        self._sweep()
         expiries = self._expiries
         if not expiries or now < expiries[0][0]:
             return
@@ -322,6 +333,29 @@ class Registry:
 
     # Inside
 
+    def _is_alive(self, subscription: Subscription) -> bool:
+        return self.subscriptions.get(subscription.id) is subscription
+
+    def _forget_watcher(self, key: str, subscription: Subscription) -> None:
+        watchers = self._watchers.get(key)
+        if watchers is not None:
+            watchers.pop(subscription, None)
+            if not watchers:
+                del self._watchers[key]
+
+    def _sweep(self) -> None:
+        """Forget some contacts of subscriptions that have ended."""
+        room = _SWEPT
+        while self._ended and room > 0:
+            subscription, keys = self._ended[0]
+            part = keys[-room:]
+            del keys[-room:]
+            for key in part:
+                self._forget_watcher(key, subscription)
+            room -= len(part)
+            if not keys:
+                self._ended.popleft()
+
     def _belongings(self, session: str) -> _Belongings:
         found = self._of_session.get(session)
         if found is None:
@@ -339,6 +373,9 @@ class Registry:
         limit = self._options.max_sip_subscriptions
         if limit is not None and self._sip_subscriptions + more > limit:
             raise Refused(211)
+
+
+_ID: Final = attrgetter("id")
 
 
 class _Ids:
