@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -77,11 +78,11 @@ def test_a_certificate_that_names_the_address_is_well_while_it_holds(look: Look,
     lines = certified(DNSName("presence.example.com"))
     findings = look(lines, days=-1)
     assert troubles(findings) == []
-    assert findings[0].what.endswith("certificate CN=presence, issued by CN=Example CA, good for 30 days")
+    assert re.search(r"certificate CN=presence, issued by CN=Example CA, good for 3[01] days$", findings[0].what)
     assert "over TLS; 1 user may log in" in findings[1].what
     (soon,) = troubles(look(lines, days=20))
     assert soon[0] is Severity.WARNING
-    assert "good for 10 days" in soon[1]
+    assert re.search(r"good for (9|10) days", soon[1])
     assert "SIGHUP" in soon[2]
     (over,) = troubles(look(lines, days=40))
     assert over[0] is Severity.PROBLEM
