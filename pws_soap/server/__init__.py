@@ -17,6 +17,7 @@ from pws_soap.server.messages import SetPresence
 from pws_soap.server.options import ServerOptions
 from pws_soap.server.ports import (
     Accounts,
+    Doubts,
     Interception,
     Interceptor,
     NodeDirectory,
@@ -31,6 +32,7 @@ __all__ = [
     "Accounts",
     "Delivery",
     "Device",
+    "Doubts",
     "HttpNotifier",
     "HttpReply",
     "Interception",

@@ -6,7 +6,7 @@ neighbours, and exchanges and notifications in which nobody interferes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 from pws_soap.server.http_reply import HttpReply
@@ -43,8 +43,8 @@ class PresenceSource(Protocol):
 
         Asked for every contact of a reply, so it answers from memory. None where it must not be told now: a fetch
         leaves the contact out, and tells of it once it can be told, for which the source calls
-        `PresenceWebService.contacts_settled`; a poll is refused with code 210. Nothing but this decides what a client
-        is told, and it is decided in one turn of the event loop for all contacts of a reply.
+        `PresenceWebService.keys_settled`; a poll is refused with code 210. Nothing but this decides what a client is
+        told, and it is decided in one turn of the event loop for all contacts of a reply.
         """
 
     async def set_presence(self, user: str, manual: ManualPresence | None, sent: SetPresence) -> None:
@@ -53,6 +53,17 @@ class PresenceSource(Protocol):
         An override hides the user's other presence until it expires, and does not delete it. None takes back what was
         set: the override, or if there is none, what was set without one. What was before then holds again.
         """
+
+
+class Doubts(Protocol):
+    """Knows of which contacts it cannot be said that they are as they were. Needed by a source that may tell nothing.
+
+    What a fetch does not name has not changed, to whoever fetches. So while something that was told is in doubt, a
+    fetch that would not name it is refused with code 210, and no notification invites to one.
+    """
+
+    def in_doubt(self, contacts: Mapping[str, str], watcher: Watcher) -> Collection[str]:
+        """The keys of those among contacts, which are given by key, that are in doubt as this watcher sees them."""
 
 
 class Preparation(Protocol):

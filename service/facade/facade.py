@@ -105,6 +105,7 @@ class SoapFacade:
             delivery=Delivery(_never, route=self._send, counts=self._counts),
             interceptor=self._guard,
             preparation=self._preparation,
+            doubts=self.world,
             clock=clock.monotonic,
         )
         self._guard.node = self._preparation.node = self.service.node

@@ -56,6 +56,8 @@ class FacadeWorld:
         self.unsure_after = unsure_after
         self._setter = setter
         self._told: dict[str, ToldPresence] = {}
+        self._ending: set[str] = set()
+        """Keys of contacts that were told by a document that holds until a moment."""
         self.unsure = Unsure()
 
     # --- as the server asks
@@ -76,6 +78,28 @@ class FacadeWorld:
             return _unknown(record.contact)
         self.unsure.wait_for(record)
         return None
+
+    def in_doubt(self, contacts: Mapping[str, str], watcher: Watcher) -> list[str]:
+        """Those of whom it cannot be said now that they are as they were told (`pws_soap.server.Doubts`)."""
+        if self._is_all_live():
+            return []
+        found = []
+        for key, contact in contacts.items():
+            record = self.visible(contact, watcher.application_user)
+            if record is not None and not self.is_live(record):
+                found.append(key)
+        return found
+
+    def _is_all_live(self) -> bool:
+        """Whether everybody is live, as far as that can be seen without a look at each."""
+        now, store = self._clock.monotonic(), self._store
+        for name, feed in store.feeds().items():
+            confirmed = feed.confirmed
+            if feed.doubt is not None or feed.bound is not None or confirmed is None or store.unsettled_keys(name):
+                return False
+            if not 0 <= now - confirmed.monotonic <= self._bound:
+                return False
+        return not self._ending
 
     async def set_presence(self, user: str, manual: ManualPresence | None, sent: SetPresence) -> None:
         """Pass it on to the presence server, where that is allowed, and its refusals back.
@@ -158,6 +182,7 @@ class FacadeWorld:
         """These are watched no longer."""
         for key in keys:
             self._told.pop(key, None)
+            self._ending.discard(key)
             self.unsure.is_sure(key)
 
     def _as_told(self, record: Record, presence: KnownPresence) -> ToldPresence:
@@ -165,6 +190,10 @@ class FacadeWorld:
         told = self._told.get(record.key)
         if told is None or told.origin is not presence:
             told = self._told[record.key] = presence_of_record(record.contact, presence)
+            if presence.valid_until is None:
+                self._ending.discard(record.key)
+            else:
+                self._ending.add(record.key)
         return told
 
 

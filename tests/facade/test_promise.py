@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -47,14 +48,23 @@ class Program:
     session: Session
     subscription: Subscription
     rich: bool
+    check: Callable[[Mapping[str, str]], None]
     knows: dict[str, str] = field(default_factory=dict)
     fetches: int = 0
+    refused: int = 0
 
     async def fetch(self) -> None:
         self.fetches += 1
-        for each in await self.pws.get_subscribed_presence(self.session, self.subscription, rich=self.rich):
+        try:
+            told = await self.pws.get_subscribed_presence(self.session, self.subscription, rich=self.rich)
+        except Refusal as wait:
+            assert wait.code == 210  # noqa: PT017  # which says nothing of anybody
+            self.refused += 1
+            return
+        for each in told:
             assert each.problem is None
             self.knows[each.contact] = str(each.state)
+        self.check(self.knows)
 
 
 class Checked:
@@ -87,6 +97,18 @@ class Checked:
         world.presence_of = checked  # type: ignore[method-assign]
         self.facade.start()
 
+    def check(self, knows: Mapping[str, str]) -> None:
+        """What a program knows after a fetch was so at some moment since the service's own `as_of`.
+
+        That is said of those whom the fetch did not name, too: to the program they have not changed.
+        """
+        for contact, state in knows.items():
+            record = self.office.store.get(contact)
+            assert record is not None
+            as_of = last_known(record, self.office.store.feeds()[record.feed])
+            if state != "UNKNOWN" and as_of is not None:
+                assert state in self.office._held(contact, as_of.monotonic), contact
+
     async def notify(self, url: str, registered_from: str | None) -> str:
         number = int(parse_qs(urlsplit(url).query)["id"][0])
         if number in self.programs:
@@ -115,7 +137,7 @@ class Checked:
         session = await pws.login_end_user(application, name)
         endpoint = await pws.register_endpoint(application, f"http://{HERE}:8080/{name}", expires=86399)
         subscription = await pws.subscribe(session, endpoint, contacts, expires=86400)
-        made = self.programs[subscription.id] = Program(pws, session, subscription, rich)
+        made = self.programs[subscription.id] = Program(pws, session, subscription, rich, self.check)
         await made.fetch()
         return made
 
@@ -176,6 +198,8 @@ def test_whatever_happens_nobody_is_told_wrong_and_nobody_stays_silent(seed: int
                 case 4:
                     node = dice.choice(office.nodes)
                     office.simulator.set_state(node, dice.choice([NodeCondition.DOWN, NodeCondition.UP]))
+                case 6:
+                    await dice.choice(programs).fetch()
                 case 5:
                     program = dice.choice(programs)
                     try:
@@ -196,6 +220,7 @@ def test_whatever_happens_nobody_is_told_wrong_and_nobody_stays_silent(seed: int
         assert programs[0].knows == truth
         assert programs[1].knows == {contact: truth[contact] for contact in CONTACTS[:3]}
         assert checked.told > 20
+        assert all(program.fetches > program.refused for program in programs)
         assert set(answers) <= {None, 210}
         await checked.close()
 

@@ -137,10 +137,47 @@ async def test_a_change_while_the_contact_is_not_live_is_told_once_it_is() -> No
         desk.read(ANN, BUSY)  # the feed is in doubt all the same
         await desk.settle()
         assert desk.notified == [subscription.id]
-        assert await program.fetch(subscription) == {}
         desk.regain()
         await desk.settle()
         assert await program.fetch(subscription) == {ANN: "BUSY"}
+
+
+async def test_a_fetch_that_would_say_that_nothing_has_changed_says_wait() -> None:
+    """Where it cannot be known: whom a fetch does not name is as it was, to the program. It is told once it is live."""
+    async with facade_desk() as desk:
+        await office(desk)
+        program = await desk.program()
+        subscription = await program.subscribe(ANN, BOB)
+        await program.fetch(subscription)
+        desk.lose(BOB)
+        for _ in range(2):
+            with pytest.raises(Throttled) as refused:
+                await program.fetch(subscription)
+            assert refused.value.code == 210
+        desk.read(ANN, BUSY)
+        await desk.pass_time(10)
+        assert desk.notified == [subscription.id]  # nobody is invited to a fetch that says wait
+        desk.read(BOB, BUSY)
+        await desk.settle()
+        assert desk.notified == [subscription.id] * 2
+        assert await program.fetch(subscription) == {ANN: "BUSY", BOB: "BUSY"}
+
+
+async def test_one_that_stays_in_doubt_does_not_hold_back_the_others_for_long() -> None:
+    """Its document cannot be read: after a while it is UNKNOWN, and the news of the others are told."""
+    async with facade_desk() as desk:
+        await office(desk)
+        program = await desk.program()
+        subscription = await program.subscribe(ANN, BOB)
+        await program.fetch(subscription)
+        desk.lose(BOB)
+        desk.read(ANN, BUSY)
+        await desk.pass_time(UNSURE_AFTER + 5)
+        assert desk.notified == [subscription.id] * 2
+        assert await program.fetch(subscription) == {ANN: "BUSY", BOB: "UNKNOWN"}
+        desk.read(ANN, AVAILABLE)
+        await desk.settle()
+        assert await program.fetch(subscription) == {ANN: "AVAILABLE"}
 
 
 async def test_who_subscribes_long_after_is_told_unknown_at_once() -> None:

@@ -25,6 +25,7 @@ from pws_soap.server.options import ServerOptions
 from pws_soap.server.ports import (
     Accounts,
     Clock,
+    Doubts,
     Interceptor,
     NodeDirectory,
     NoInterception,
@@ -77,6 +78,7 @@ class PresenceWebService:
         directory: NodeDirectory | None = None,
         interceptor: Interceptor | None = None,
         preparation: Preparation | None = None,
+        doubts: Doubts | None = None,
         clock: Clock = time.time,
         new_key: Callable[[], str] = new_session_key,
         counters: Counters | None = None,
@@ -89,6 +91,7 @@ class PresenceWebService:
             accounts=accounts,
             directory=directory or SingleNode(name),
             new_key=new_key,
+            doubts=doubts,
         )
         self.delivery = delivery
         self.counters = counters if counters is not None else Counters()

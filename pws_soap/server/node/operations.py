@@ -17,8 +17,8 @@ from pws_soap.server.node.logins import Logins, must_be_application, must_be_end
 from pws_soap.server.node.notifications import Notifications
 from pws_soap.server.node.registry import Registry, Session, Subscription
 from pws_soap.server.options import ServerOptions
-from pws_soap.server.ports import Accounts, NodeDirectory, PresenceSource
-from pws_soap.server.presence import ManualPresence, Presence, State
+from pws_soap.server.ports import Accounts, Doubts, NodeDirectory, PresenceSource
+from pws_soap.server.presence import ManualPresence, Presence, State, Watcher
 from pws_soap.server.soap import pidf_reader
 
 MIN_EXPIRATION: Final = 3600
@@ -48,10 +48,12 @@ class Node:
         accounts: Accounts,
         directory: NodeDirectory,
         new_key: Callable[[], str],
+        doubts: Doubts | None = None,
     ) -> None:
         self.name = name
         self.options = options
         self._presence = presence
+        self._doubts = doubts
         self._logins = Logins(name, options, accounts, directory, new_key)
         self.cpu = 0.0
         """Load in percent."""
@@ -143,7 +145,20 @@ class Node:
         """Whether a fetch would tell of any contact that has changed. The last that changed is the likeliest."""
         watcher = self.registry.sessions[subscription.session].watcher
         contacts, presence_of = subscription.contacts, self._presence.presence_of
+        if any(presence_of(contacts[key], watcher) is None for key in self._doubtful(subscription, watcher)):
+            return False
         return any(presence_of(contacts[key], watcher) is not None for key in reversed(subscription.pending))
+
+    def _doubtful(self, subscription: Subscription, watcher: Watcher) -> list[str]:
+        """The contacts of which a fetch must not be silent, as the program knows something of them: they are pending
+        from now on."""
+        if self._doubts is None:
+            return []
+        doubtful = [
+            key for key in self._doubts.in_doubt(subscription.contacts, watcher) if key not in subscription.unknown
+        ]
+        subscription.pending.update(dict.fromkeys(doubtful))
+        return doubtful
 
     def _throttle(self, now: float) -> None:
         if self.cpu >= self.options.cpu_request_limit:
@@ -255,17 +270,25 @@ class Node:
     def _fetch(self, call: m.GetSubscribedPresence, session: Session, now: float) -> m.Outcome:
         must_be_end_user(session)
         subscription = self.registry.subscription_of(call.subscription, session.key)
+        self._doubtful(subscription, session.watcher)
         keys = subscription.contacts if self.options.fetch == "all" else subscription.pending
         contacts: list[Presence] = []
         waiting: dict[str, None] = {}
+        told: dict[str, State] = {}
         for key in keys:
             presence = self._presence.presence_of(subscription.contacts[key], session.watcher)
             if presence is None:
                 waiting[key] = None
             else:
                 contacts.append(presence)
-        subscription.pending = waiting
+                told[key] = presence.basic if call.type == "BASIC_PRESENCE" else presence.state
         subscription.silent = False
+        withheld = sum(key not in subscription.unknown for key in waiting)
+        if withheld:
+            raise Refused(210, f"{withheld} of the contacts cannot be told at the moment.")
+        subscription.pending = waiting
+        subscription.unknown.difference_update(told)
+        subscription.unknown.update(key for key, state in told.items() if state is State.UNKNOWN)
         subscription.fetched = now
         absent = not contacts and self.options.nothing_changed == "absent"
         return m.Outcome(m.PresenceList("getSubscribedPresence", call.type, tuple(contacts), absent))

@@ -64,7 +64,8 @@ _SWEPT: Final = 500
 class Subscription:
     """The contacts that an end user watches, each by its key (`PresenceSource.contact_key`).
 
-    `pending` are the keys of contacts that changed since the last fetch. `silent` is the latch: a notification has been
+    `pending` are the keys of contacts that changed since the last fetch, `unknown` those of contacts of which no
+    fetch has told anything so far, or UNKNOWN the last time. `silent` is the latch: a notification has been
     sent, and no other is sent before the next fetch. `notified` and `fetched` are the times of the last of each,
     `notifications` counts how many were made.
     """
@@ -75,6 +76,7 @@ class Subscription:
     expires: float
     contacts: dict[str, str] = field(default_factory=dict, repr=False)
     pending: dict[str, None] = field(default_factory=dict, repr=False)
+    unknown: set[str] = field(default_factory=set, repr=False)
     silent: bool = False
     notified: float | None = None
     fetched: float | None = None
@@ -261,6 +263,7 @@ class Registry:
         self._sip_subscriptions += len(new)
         subscription.contacts.update(new)
         subscription.pending.update(dict.fromkeys(new))
+        subscription.unknown.update(new)
         for key in new:
             self._watchers.setdefault(key, {})[subscription] = None
         self._sweep()
@@ -271,6 +274,7 @@ class Registry:
         for key in keys:
             del subscription.contacts[key]
             subscription.pending.pop(key, None)
+            subscription.unknown.discard(key)
             self._sip_subscriptions -= 1
             self._forget_watcher(key, subscription)
 
