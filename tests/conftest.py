@@ -13,6 +13,8 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["pytester"]
+
 settings.register_profile("pws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("pws")
 

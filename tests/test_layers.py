@@ -13,6 +13,11 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+import pws_soap
+import pws_soap.pytest_plugin
+
 ROOT = Path(__file__).parents[1]
 
 VALUES = {"pws_soap.codes", "pws_soap.contact", "pws_soap.models", "pws_soap.errors"}
@@ -211,8 +216,8 @@ def test_zeep_is_touched_in_two_places() -> None:
 
 
 def test_sockets_of_the_library_are_in_one_place() -> None:
-    """They are the transport's; what concerns TLS alone has modules of its own. The server has its own, the simulator
-    hands TLS through."""
+    """They are the transport's; what concerns TLS alone has modules of its own. The server has its own; the simulator
+    and the plugin of pytest hand TLS through."""
     sockets = {"aiohttp", "socket", "ssl"}
     users = {name for name, tree in PWS_SOAP.items() if any(top(each) in sockets for each in imports(tree))}
     assert users == {
@@ -224,14 +229,26 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
         "pws_soap.server.http.listener",
         "pws_soap.server.http.notifier",
         "pws_soap.simulator.serving",
+        "pws_soap.pytest_plugin",
+        "pws_soap.pytest_plugin.certificate",
+        "pws_soap.pytest_plugin.server",
     }
 
 
-def test_importing_the_package_loads_no_zeep() -> None:
-    """`import pws_soap` names the client without loading it: only a function may import it."""
-    tree = PWS_SOAP["pws_soap"]
-    at_once = {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert {name for name in at_once if top(name) == "pws_soap"} == VALUES - {"pws_soap.contact"}
+def test_importing_the_package_loads_nothing() -> None:
+    """`import pws_soap` names the client without loading it, and pytest loads the plugin without the simulator."""
+    for name in ("pws_soap", "pws_soap.pytest_plugin"):
+        at_once = {str(node.module) for node in PWS_SOAP[name].body if isinstance(node, ast.ImportFrom)}
+        assert not {each for each in at_once if top(each) == "pws_soap"}
+
+
+def test_every_name_of_the_package_is_there() -> None:
+    """What is imported when it is first asked for: no name without a home, and `dir` has them all."""
+    for package in (pws_soap, pws_soap.pytest_plugin):
+        assert all(getattr(package, name) is not None for name in package.__all__)
+        with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+            package.Nonsense  # noqa: B018  # the asking is the test
+    assert set(pws_soap.__all__) <= set(dir(pws_soap))
 
 
 def test_core_knows_no_world() -> None:
@@ -247,7 +264,7 @@ def test_core_knows_no_world() -> None:
 
 
 def test_imports_inside_functions_are_few() -> None:
-    """They are for commands, which must start at once, and for webhooks: nowhere do they hide a circle."""
+    """For commands, and where there are no fixtures of the plugin, no webhooks: nowhere do they hide a circle."""
     inside = {
         name
         for name, tree in {**PWS_SOAP, **SERVICE}.items()
@@ -255,8 +272,12 @@ def test_imports_inside_functions_are_few() -> None:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
-    optional = {"service.runtime.assembly", "service.runtime.facade"}  # rooms that cost nothing where they are not used
-    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap", *optional}
+    assert {name for name in inside if not within(name, {"service.cli"})} == {
+        "pws_soap.pytest_plugin",
+        "pws_soap.pytest_plugin.server",
+        "service.runtime.assembly",
+        "service.runtime.facade",
+    }
 
 
 def test_webhooks_are_imported_where_there_are_targets() -> None:

@@ -24,6 +24,7 @@ from service.runtime.webhook_files import WebhookFiles
 from service.webhooks.deliveries import Deliveries
 from service.webhooks.leftovers import Leftovers
 from service.webhooks.probe import ProbeResult, probe
+from service.webhooks.retries import LEAST_A_SECOND, MOST_A_SECOND
 from service.webhooks.sender import HttpSender
 from service.webhooks.settings import WebhookSettings
 from service.webhooks.target import Surroundings
@@ -40,7 +41,8 @@ def deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Delive
         return HttpSender(settings, _AGENT)
 
     targets = [(settings, StreamView(core.reader, core.store, settings)) for settings in settings_of(config)]
-    around = Surroundings(clock, source_of(config), meter, random.random, core.log.tell)
+    a_second = max(LEAST_A_SECOND, MOST_A_SECOND / max(1, len(targets)))
+    around = Surroundings(clock, source_of(config), meter, random.random, core.log.tell, a_second)
     return Deliveries(targets, core.log, around, connect, Leftovers(files))
 
 

@@ -1,4 +1,7 @@
-"""How long a target is left alone after a failure. Times are arguments, and so is chance."""
+"""When a target is sent the next message: its pace, and how long it is left alone after a failure.
+
+Times are arguments, and so is chance.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,31 @@ LONGEST_PAUSE: Final = 600.0
 MOST_ASKED: Final = 3600.0
 """Seconds that a target may ask for with Retry-After."""
 MOST_DOUBLINGS: Final = 30
+MOST_A_SECOND: Final = 200.0
+"""Messages to all targets together. Each costs about a millisecond, during which nobody else is answered; where more
+happens, what waits is coalesced."""
+LEAST_A_SECOND: Final = 20.0
+"""Messages to one target, of however many."""
+BURST: Final = 0.1
 
 Dice = Callable[[], float]
 """A number from 0 up to 1, such as `random.random`."""
+
+
+class Pace:
+    """So many messages a second at most; after a quiet time `BURST` seconds' worth of them at once."""
+
+    def __init__(self, a_second: float) -> None:
+        self._gap = 1.0 / a_second
+        self._next = 0.0
+
+    def due(self, now: float) -> float:
+        """When the next one may begin: `now` or later."""
+        return max(now, self._next)
+
+    def begin(self, now: float) -> None:
+        """One begins."""
+        self._next = max(self._next, now - BURST) + self._gap
 
 
 def pause(failures: int, dice: Dice) -> float:

@@ -16,6 +16,7 @@ import ssl
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
+from weakref import WeakSet
 
 import aiohttp
 import yarl
@@ -28,6 +29,9 @@ _READ_FOR: Final = 1.0
 """Seconds for which they are read."""
 _KEPT_ALIVE: Final = 4.0
 """Seconds for which an idle connection is kept: less than servers do, so that none is used that they are closing."""
+_TURNS: Final = 20
+_TURN: Final = 0.01
+"""Seconds of one of the turns of the event loop that closing takes at most."""
 _NEVER: Final = tuple(
     map(
         ipaddress.ip_network,
@@ -105,6 +109,8 @@ class HttpSender:
         self._url = yarl.URL(settings.url.reveal(), encoded=True)
         self._agent = agent
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        """Those of all connections that are not closed yet."""
 
     def __repr__(self) -> str:
         return f"<HttpSender to {self._settings.address}>"
@@ -123,8 +129,16 @@ class HttpSender:
     async def close(self) -> None:
         """See Sender."""
         session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        if session is None:
+            return
+        await session.close()
+        for opened in tuple(self._sockets):  # TLS waits for a farewell, and who hangs says none
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+        for _ in range(_TURNS):
+            if not self._sockets:
+                break
+            await asyncio.sleep(_TURN)
 
     # --- inside
 
@@ -162,7 +176,9 @@ class HttpSender:
         """The socket for an address, just before it is connected. Raises AddressRefused."""
         family, kind, protocol, _, place = info
         check_address(str(place[0]), self._settings.addresses)
-        return socket.socket(family, kind, protocol)
+        opened = socket.socket(family, kind, protocol)
+        self._sockets.add(opened)
+        return opened
 
 
 def check_address(text: str, allowed: tuple[Network, ...]) -> None:

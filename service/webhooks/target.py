@@ -31,7 +31,7 @@ from service.core.webhooks import Attempt, TargetState, TargetStatus
 from service.webhooks import message
 from service.webhooks.message import WebhookMessage
 from service.webhooks.queue import Entry, TargetQueue
-from service.webhooks.retries import Dice, pause, retry_after
+from service.webhooks.retries import MOST_A_SECOND, Dice, Pace, pause, retry_after
 from service.webhooks.sender import PostResult, Sender
 from service.webhooks.settings import WebhookSettings
 from service.webhooks.subjects import subject_of
@@ -55,13 +55,17 @@ Tell = Callable[[str, EventData, Iterable[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all targets share. `source` is the URI of the service, `dice` decides pauses."""
+    """What all targets share.
+
+    `source` is the URI of the service, `dice` decides pauses, `a_second` how many messages each target gets at most.
+    """
 
     clock: Clock
     source: str
     meter: Meter
     dice: Dice
     tell: Tell
+    a_second: float = MOST_A_SECOND
 
 
 class Target:
@@ -93,6 +97,7 @@ class Target:
         self._failed_at = 0.0
         """When the last attempt failed that counts: those that began before it say nothing new."""
         self._not_before = 0.0
+        self._pace = Pace(around.a_second)
         self._was_parked = False
         self._delivered = self._failed = 0
         self._last_success_at: float | None = None
@@ -232,8 +237,9 @@ class Target:
             now = self._clock.monotonic()
             if len(self._sending) >= (1 if self._failures else self.settings.parallel):
                 return None
-            if now < self._not_before:
-                return self._not_before
+            begin = max(self._not_before, self._pace.due(now))
+            if now < begin:
+                return begin
             entry = self.queue.take(now)
             if entry is None:
                 return self.queue.next_due(now)
@@ -242,6 +248,7 @@ class Target:
                 self.queue.unchanged(entry, now)
                 self._has_nothing_left()
             else:
+                self._pace.begin(now)
                 sending = asyncio.create_task(self._attempt(entry, found), name=f"webhook {self.settings.name}")
                 self._sending.add(sending)
                 sending.add_done_callback(self._ended)
@@ -321,10 +328,10 @@ class Target:
             is_lost = is_up and now - begun >= self.settings.give_up_after
         if is_lost:
             log.warning(
-                "webhook %(target)s refuses message %(message)s for good (%(error)s): it is given up",
+                "webhook %(target)s refuses message %(webhook_id)s for good (%(error)s): it is given up",
                 {
                     "target": self.settings.name,
-                    "message": sent.webhook_id(self.settings.name),
+                    "webhook_id": sent.webhook_id(self.settings.name),
                     "error": reply.error,
                 },
                 extra={"event": "webhook.given-up"},

@@ -99,14 +99,14 @@ class Site:
 class Running:
     """A process of ours. Leaving the `with` block kills it, if it still runs."""
 
-    def __init__(self, words: Sequence[str], directory: Path, log: str) -> None:
+    def __init__(self, words: Sequence[str], directory: Path, log: str, stdin: int = subprocess.DEVNULL) -> None:
         self.log = directory / log
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PWS_")}
         with self.log.open("wb") as file:
             self._process = subprocess.Popen(
                 words,
                 cwd=directory,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 # What is not closed at the end is told, and found in the output.

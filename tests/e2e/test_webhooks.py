@@ -1,133 +1,87 @@
-"""Webhooks as processes: the receiver of docs/webhooks.md as it stands, a service, a restart, and the command."""
+"""Webhooks from a real process over TLS: what is undelivered at the end comes after the next start."""
 
 from __future__ import annotations
 
-import json
+import ipaddress
 import re
-import subprocess
-import sys
-from collections.abc import Callable
+import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
+from cryptography import x509
 
-from tests.e2e.processes import PWS, Running, eventually, free_port
+from tests.e2e.processes import eventually
 from tests.e2e.simulated import Server, Service, configure
-from tests.support.receiver import SECRET, Received, Receiver
+from tests.support import hook_server
+from tests.support.hook_server import SECRET, HookAnswer, HookServer
+from tests.support.tls_servers import MadeCertificate, context
 
-PAGE: Final = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")
-ANN, JOE, RITA = "ann@example.com", "joe@example.com", "rita@example.com"
-
-
-def add_target(directory: Path, url: str, lines: str = "") -> None:
-    """A target `crm` in the configuration."""
-    with (directory / "pws.toml").open("a") as file:
-        file.write(f'\n[[webhooks]]\nname = "crm"\nurl = "{url}"\nsecret_file = "crm.secret"\n{lines}\n')
-    secret = directory / "crm.secret"
-    secret.write_text(f"{SECRET}\n")
-    secret.chmod(0o600)
+ANN, JOE = "ann@example.com", "joe@example.com"
 
 
-def states(received: list[Received]) -> dict[str | None, str]:
-    """The last state of each contact, as a receiver knows it."""
-    return {each.subject: each.data["state"] for each in received if each.kind == "pws.presence.change"}
-
-
-def knows(**expected: str) -> Callable[[list[Received]], bool]:
-    """Whether a receiver knows these states."""
-    wanted = {f"{name}@example.com": state for name, state in expected.items()}
-    return lambda received: wanted.items() <= states(received).items()
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[HookServer]:
+    """A receiver with a certificate of `ca.pem`."""
+    authority = MadeCertificate("authority", authority=True)
+    authority.write(tmp_path / "ca.pem")
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    shown = MadeCertificate(issuer=authority, names=(loopback,))
+    with hook_server.hook_server(context(shown, tmp_path)) as found:
+        yield found
 
 
 @pytest.mark.long(ci=True)
-def test_the_receiver_of_the_page_gets_what_happens(server: Server, tmp_path: Path) -> None:
-    """First `pws webhooks test`, then each contact, then a change: as somebody who reads the page does it."""
-    found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert found
-    (tmp_path / "receiver.py").write_text(found[1], "utf-8")
-    port = free_port()
-    site = configure(tmp_path, server.port)
-    add_target(tmp_path, f"http://127.0.0.1:{port}/presence")
-    words = ["env", f"PORT={port}", sys.executable, "receiver.py"]
-    with Running(words, tmp_path, "receiver.log") as receiver:
+def test_what_is_undelivered_at_the_end_comes_after_the_next_start(web: HookServer, tmp_path: Path) -> None:
+    """The service ends although its target hangs, says what is left, and delivers it before anything newer."""
+    with Server(tmp_path).ready() as server:
+        secret = tmp_path / "hook.secret"
+        secret.write_text(SECRET)
+        secret.chmod(0o600)
+        block = f'name = "crm"\nurl = "{web.url}"\nsecret_file = "hook.secret"\nca_file = "ca.pem"'
+        sections: dict[str, Any] = {"[webhooks]": block}
+        site = configure(tmp_path, server.port, **sections)
+        server.put(ANN, state="BUSY")
+        server.put(JOE, state="BUSY")
+        with Service(tmp_path, site).ready() as service:
 
-        def arrives() -> str:
-            done = subprocess.run(
-                [PWS, "webhooks", "test", "crm"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
-            )
-            assert done.returncode == 0, done.stderr
-            return done.stdout
+            def both_are_told() -> None:
+                assert web.states(ANN)[-1:] == web.states(JOE)[-1:] == ["BUSY"]
 
-        assert re.search(r"answer  204 after \d+ ms\n", eventually(arrives))
-        with Service(tmp_path, site) as service:
-            service.ready()
-            eventually(lambda: _has(receiver, f"pws.presence.change {RITA} AVAILABLE"))
-            server.put(ANN, state="BUSY")
-            eventually(lambda: _has(receiver, f"pws.presence.change {ANN} BUSY"))
+            eventually(both_are_told)
+            assert web.messages[0].kind == "pws.presence.reset"
+            web.answer = lambda _: HookAnswer(hangs=True)
+            for contact in (ANN, JOE):
+                server.put(contact, state="AWAY")
+                service.sees(contact, state="AWAY")
+
+            def is_under_way() -> None:
+                assert len(web.messages) > len(web.taken())
+
+            eventually(is_under_way)
             assert service.stop() == 0
-            assert SECRET not in service.output
-        (tmp_path / "crm.secret").write_text("whsec_" + "b3Ro" * 8)
-        done = subprocess.run(
-            [PWS, "webhooks", "test", "crm", "--json"], cwd=tmp_path, capture_output=True, check=False, timeout=60
-        )
-        assert (done.returncode, json.loads(done.stdout)["status"]) == (1, 401)
-    assert "pws.webhook.test None None" in receiver.output
-    assert "pws.presence.reset None None" in receiver.output
+            said = r"webhook crm: (\d) messages are undelivered; the next run sends \1 of them"
+            assert re.search(said, service.output)
+            output = service.output
+        (file,) = tmp_path.glob("*.webhook-crm")
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        attempted = {message.id for message in web.messages if message.answered.hangs}
 
+        count = len(web.messages)
+        web.answer = lambda _: HookAnswer()
+        with Service(tmp_path, site).ready() as service:
 
-def _has(program: Running, line: str) -> None:
-    assert line in program.output.splitlines()
+            def all_is_told() -> None:
+                assert web.states(ANN)[-1:] == web.states(JOE)[-1:] == ["AWAY"]
+                assert "pws.presence.reset" in [message.kind for message in web.messages[count:]]
 
-
-@pytest.mark.long(ci=True)
-def test_what_a_target_missed_comes_after_a_restart_and_is_replayed_when_asked_for(
-    server: Server, tmp_path: Path
-) -> None:
-    site = configure(tmp_path, server.port)
-    port = free_port()
-    add_target(tmp_path, f"http://127.0.0.1:{port}/presence?code=k3y", 'events = ["change", "removed", "claim.made"]')
-    with Service(tmp_path, site) as service:
-        service.ready()
-        server.put(ANN, state="AWAY")
-        service.sees(ANN, state="AWAY")
-
-        def fails() -> None:
-            (target,) = site.get("/v1/status").json["webhooks"]
-            assert (target["name"], target["state"], target["last_status"]) == ("crm", "retrying", None)
-            assert target["queued"] >= 3
-            assert target["last_error"].startswith("cannot connect: ")
-
-        eventually(fails)
-        assert service.stop() == 0
-        assert "undelivered" in service.output
-    with Receiver(port=port) as receiver, Service(tmp_path, site) as service:
-        service.ready()
-        receiver.until(knows(ann="AWAY", joe="AVAILABLE", rita="AVAILABLE"))
-        assert site.ask("POST", "/v1/claims", {"group": "support"}).status == 201
-        claimed = receiver.until(lambda received: any(each.kind == "pws.claim.made" for each in received))
-        ids = [int(each.event.get_id()) for each in claimed if each.subject == JOE]
-        assert ids == sorted(ids)
-
-        def delivered() -> dict[str, Any]:  # JSON is of any type
-            (target,) = site.get("/v1/webhooks").json["webhooks"]
-            assert (target["state"], target["queued"]) == ("delivering", 0)
-            assert target["attempts"][0]["status"] == 204
-            assert target["address"] == f"http://127.0.0.1:{port}/presence"
-            found: dict[str, Any] = target
-            return found
-
-        assert eventually(delivered)["delivered"] == len(receiver.received)
-        assert site.get("/metrics").body.count(b'pws_webhook_state{state="delivering",target="crm"} 1.0') == 1
-        gone = site.ask("POST", "/v1/webhooks/crm/replay", {"after": 1})
-        assert (gone.status, gone.json["type"]) == (410, "/problems/events-not-kept")
-        before = len(receiver.received)
-        again = site.ask("POST", "/v1/webhooks/crm/replay", {"after": gone.json["floor"]})
-        assert again.status == 202
-        assert again.json["queued"] > 0
-        replayed = receiver.until(lambda received: len(received) >= before + again.json["queued"])[before:]
-        assert states(replayed).keys() <= {ANN, JOE, RITA}
-        first = {each.event.get_id() for each in receiver.received[:before]}
-        assert {each.event.get_id() for each in replayed} <= first  # with the ids that they had
-        assert service.stop() == 0
-        assert "k3y" not in service.output
+            eventually(all_is_told)
+            again = web.messages[count:]
+            before = again[: [message.kind for message in again].index("pws.presence.reset")]
+            assert attempted <= {message.id for message in before}
+            assert not list(tmp_path.glob("*.webhook-crm"))
+            assert service.stop() == 0
+            output += service.output
+        assert "in-the-query" not in output
+        assert SECRET.removeprefix("whsec_") not in output

@@ -27,6 +27,11 @@ class HookAnswer:
     hangs: bool = False
     breaks: bool = False
 
+    @property
+    def takes(self) -> bool:
+        """Whether the message is taken, as the sender sees it."""
+        return 200 <= self.status < 300 and not self.hangs and not self.breaks
+
 
 @dataclass(frozen=True)
 class TakenMessage:
@@ -74,7 +79,7 @@ class HookServer:
 
     def taken(self) -> list[TakenMessage]:
         """Those that it answered with success."""
-        return [message for message in self.messages if 200 <= message.answered.status < 300]
+        return [message for message in self.messages if message.answered.takes]
 
     def states(self, contact: str) -> list[str]:
         """The states of a contact that it took."""
@@ -82,8 +87,13 @@ class HookServer:
 
 
 @contextmanager
-def hook_server(tls: ssl.SSLContext | None = None, secret: str = SECRET) -> Iterator[HookServer]:
-    """Serve until the end of the block; then nothing was wrong with any message."""
+def hook_server(
+    tls: ssl.SSLContext | None = None, secret: str = SECRET, *, port: int = 0, refuses: bool = False
+) -> Iterator[HookServer]:
+    """Serve until the end of the block; then nothing was wrong with any message.
+
+    `refuses`: a message that is not signed with `secret` is answered with 401, and nothing is wrong about that.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -99,6 +109,9 @@ def hook_server(tls: ssl.SSLContext | None = None, secret: str = SECRET) -> Iter
                 Webhook(secret).verify(body, headers)
                 event = from_structured_event(HTTPMessage(headers, body))
             except Exception as error:  # noqa: BLE001  whatever a verifier says
+                if refuses:
+                    self.send_error(401)
+                    return
                 web.wrong.append(f"{type(error).__name__}: {error}")
                 self.close_connection = True
                 return
@@ -130,7 +143,7 @@ def hook_server(tls: ssl.SSLContext | None = None, secret: str = SECRET) -> Iter
         def handle_error(self, request: object, client_address: object) -> None:
             """A client that does not trust the certificate, or leaves, is no news."""
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         web = HookServer(int(server.server_address[1]), "http" if tls is None else "https")
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

@@ -13,6 +13,7 @@ import pytest
 from service.core.events.event import SubscriptionChange
 from service.core.presence.filters import Filter
 from service.runtime.webhook_files import WebhookFiles
+from service.webhooks.deliveries import LAST_ANSWERS, LAST_WRITING
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY
 from tests.support.followed_log import ANN, BOB
 from tests.webhooks.office import BROKEN, TAKEN, Documents, Office, target
@@ -159,6 +160,21 @@ async def test_a_message_under_way_at_the_end_is_undelivered() -> None:
         await office.turns()
     assert [message["contact"] for message in shelf.messages("crm")] == [ANN]
     assert crm.closed
+
+
+async def test_the_end_waits_for_no_target() -> None:
+    """However many hang, and however much is left: three seconds of the clock at most."""
+    office = Office()
+    names = [target(f"t{number}") for number in range(20)]
+    async with office.delivering(*names, shelf=Documents(), seconds=1e6):
+        contacts = [f"c{number}@example.com" for number in range(200)]
+        office.watch(*contacts)
+        for contact in contacts:
+            office.read(contact, BUSY)
+        await office.turns()
+        began = office.clock.monotonic()
+        await office.end()
+        assert office.clock.monotonic() - began <= LAST_ANSWERS + LAST_WRITING
 
 
 # --- files

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
 
 import click
 import pytest
@@ -16,12 +15,11 @@ from service.cli.shared import completion
 from tests.cli.configured import configure
 from tests.cli.conftest import Result
 from tests.e2e.processes import free_port
-from tests.support.receiver import SECRET, Receiver
+from tests.support.hook_server import OTHER_SECRET, SECRET, HookAnswer, hook_server
 from tests.support.tls_servers import MadeCertificate, context
 
 Try = Callable[..., Result]
 Capture = pytest.CaptureFixture[str]
-OTHER: Final = "whsec_" + "b3Ro" * 8
 
 
 @pytest.fixture
@@ -42,29 +40,30 @@ def tried(tmp_path: Path, capsys: Capture) -> Try:
 
 
 def test_a_message_that_arrives_is_told_with_its_answer(tried: Try) -> None:
-    with Receiver(status=202) as receiver:
-        done = tried(f"{receiver.url}?code=k3y")
-        (message,) = receiver.received
+    with hook_server() as web:
+        web.answer = lambda _: HookAnswer(202)
+        done = tried(web.url)
+        (message,) = web.messages
     assert done.code == 0
     to, sent, answer = done.out.splitlines()
-    assert to == f"to      {receiver.url}?(hidden)"
-    assert sent == (f"sent    {message.headers['webhook-id']}, a CloudEvent pws.webhook.test, signed with its secret")
+    assert to == f"to      {web.url.partition('?')[0]}?(hidden)"
+    assert sent == (f"sent    {message.id}, a CloudEvent pws.webhook.test, signed with its secret")
     assert answer.startswith("answer  202 after ")
     assert answer.endswith(" ms")
     assert (message.kind, message.subject) == ("pws.webhook.test", None)
-    assert message.headers["webhook-id"] == f"crm-{message.event.get_id()}"
-    assert "k3y" not in done.out + done.err
+    assert message.id == f"crm-{message.event.get_id()}"
+    assert "in-the-query" not in done.out + done.err
 
 
 def test_the_same_as_json(tried: Try) -> None:
-    with Receiver() as receiver:
-        done = tried(receiver.url, "--json", lines="")
+    with hook_server() as web:
+        done = tried(web.url, "--json")
         document = done.document
     assert (done.code, document.pop("seconds") >= 0, document.pop("at")[-1]) == (0, True, "Z")
     assert document == {
         "webhook": "crm",
-        "address": receiver.url,
-        "message": receiver.received[0].headers["webhook-id"],
+        "address": web.url.partition("?")[0],
+        "message": web.messages[0].id,
         "type": "pws.webhook.test",
         "secrets": 1,
         "succeeded": True,
@@ -89,33 +88,35 @@ def test_the_same_as_json(tried: Try) -> None:
 def test_an_answer_that_is_no_success_is_told_with_the_cure(
     tried: Try, status: int, header: tuple[str, str] | None, cause: str, cure: str
 ) -> None:
-    with Receiver(status=status, header=header) as receiver:
-        done = tried(receiver.url)
+    with hook_server() as web:
+        web.answer = lambda _: HookAnswer(status, () if header is None else (header,))
+        done = tried(web.url)
     assert done.code == 1
     assert f"Error: crm: {cause}" in done.err
     assert cure in done.err
-    assert len(receiver.received) == 1  # nobody follows, nobody tries again
+    assert len(web.messages) == 1  # nobody follows, nobody tries again
 
 
 def test_another_secret_is_recognised(tried: Try) -> None:
-    with Receiver(secret=OTHER) as receiver:
-        done = tried(receiver.url, "--json")
+    with hook_server(secret=OTHER_SECRET, refuses=True) as web:
+        done = tried(web.url, "--json")
     assert (done.code, done.document["status"]) == (1, 401)
     assert "does the receiver have the same secret" in done.document["cure"]
 
 
 def test_each_secret_signs(tried: Try) -> None:
     """So that receivers may have the new one or the old one."""
-    for known in (SECRET, OTHER):
-        with Receiver(secret=known) as receiver:
-            done = tried(receiver.url, secret=f"{SECRET}\n{OTHER}\n")
+    for known in (SECRET, OTHER_SECRET):
+        with hook_server(secret=known) as web:
+            done = tried(web.url, secret=f"{SECRET}\n{OTHER_SECRET}\n")
             assert done.code == 0
             assert "signed with each of its 2 secrets" in done.out
 
 
 def test_a_slow_receiver_is_told_as_one(tried: Try) -> None:
-    with Receiver(delay=1.5) as receiver:
-        done = tried(receiver.url, lines="timeout = 1")
+    with hook_server() as web:
+        web.answer = lambda _: HookAnswer(hangs=True)
+        done = tried(web.url, lines="timeout = 1")
     assert done.code == 1
     assert "no answer within 1 s; let the receiver answer first" in done.err
 
@@ -142,23 +143,23 @@ def test_a_certificate_is_checked_and_what_is_wrong_with_it_told(tried: Try, tmp
     authority.write(tmp_path / "ca.pem")
     right = MadeCertificate(issuer=authority, names=(IPAddress(ip_address("127.0.0.1")),))
     wrong = MadeCertificate("other.example.com", issuer=authority, names=(DNSName("other.example.com"),))
-    with Receiver(tls=context(right, tmp_path)) as receiver:
-        unknown = tried(receiver.url)
+    with hook_server(context(right, tmp_path)) as web:
+        unknown = tried(web.url)
         assert unknown.code == 1
         assert "is not known" in unknown.err
         assert "set ca_file to the certificate of the authority that signed it" in unknown.err
-        assert tried(receiver.url, lines='ca_file = "ca.pem"').code == 0
-        empty = tried(receiver.url, lines='ca_file = "secret"')
+        assert tried(web.url, lines='ca_file = "ca.pem"').code == 0
+        empty = tried(web.url, lines='ca_file = "secret"')
         assert empty.code == 2
         assert "set ca_file to a file with certificates in PEM" in empty.err
-        plain = tried(receiver.url.replace("https", "http"))
+        plain = tried(web.url.replace("https", "http"))
         assert plain.code == 1
-    with Receiver(tls=context(wrong, tmp_path)) as receiver:
-        named = tried(receiver.url, lines='ca_file = "ca.pem"')
+    with hook_server(context(wrong, tmp_path)) as web:
+        named = tried(web.url, lines='ca_file = "ca.pem"')
         assert "it names another host: other.example.com" in named.err
         assert "needs a certificate that names 127.0.0.1" in named.err
-    with Receiver() as receiver:
-        done = tried(receiver.url.replace("http", "https"))
+    with hook_server() as web:
+        done = tried(web.url.replace("http", "https"))
         assert "does not speak TLS" in done.err
 
 

@@ -15,7 +15,7 @@ from service.cli.shared.findings import Blame, Finding, Severity
 from service.config import Config, load
 from tests.e2e.processes import free_port
 from tests.support.configuration import BASE
-from tests.support.receiver import SECRET, Receiver
+from tests.support.hook_server import SECRET, hook_server
 from tests.support.tls_servers import NOW, MadeCertificate, context
 
 Configured = Callable[..., Config]
@@ -48,16 +48,16 @@ async def test_without_targets_there_is_nothing_to_say(configured: Configured) -
 
 
 async def test_a_target_that_can_be_reached_is_well_and_gets_nothing(configured: Configured) -> None:
-    with Receiver() as receiver:
-        findings = await found(configured(receiver.url))
-        assert receiver.received == []
+    with hook_server() as web:
+        findings = await found(configured(web.url))
+        assert web.messages == []
     assert {(finding.check, finding.level) for finding in findings} == {("webhook t0", Severity.OK)}
     assert findings[-1].what == "1 secret to sign with; `pws webhooks test t0` sends one message"
 
 
 async def test_each_target_is_looked_at_whatever_the_one_before_has(configured: Configured) -> None:
-    with Receiver() as receiver:
-        findings = await found(configured(f"http://127.0.0.1:{free_port()}/", receiver.url))
+    with hook_server() as web:
+        findings = await found(configured(f"http://127.0.0.1:{free_port()}/", web.url))
     problems = [finding for finding in findings if finding.level is Severity.PROBLEM]
     assert [(problem.check, problem.fault) for problem in problems] == [("webhook t0", Blame.SERVER)]
     assert "connection refused" in problems[0].what
@@ -69,8 +69,8 @@ async def test_a_certificate_that_expires_soon_is_a_warning(configured: Configur
     loopback = (IPAddress(ip_address("127.0.0.1")),)
     certificate = MadeCertificate(names=loopback, until=NOW + timedelta(days=5))
     certificate.write(tmp_path / "own.pem")
-    with Receiver(tls=context(certificate, tmp_path)) as receiver:
-        findings = await found(configured(receiver.url, lines='ca_file = "own.pem"'))
+    with hook_server(context(certificate, tmp_path)) as web:
+        findings = await found(configured(web.url, lines='ca_file = "own.pem"'))
     assert [(finding.level, finding.what) for finding in findings if finding.level is not Severity.OK] == [
         (Severity.WARNING, "its certificate expires in 4 days")
     ]
@@ -78,6 +78,6 @@ async def test_a_certificate_that_expires_soon_is_a_warning(configured: Configur
 
 
 async def test_an_address_that_is_not_allowed_is_told(configured: Configured) -> None:
-    with Receiver() as receiver:
-        (problem,) = await found(configured(receiver.url, lines='addresses = ["10.0.0.0/8", "::1"]'))
+    with hook_server() as web:
+        (problem,) = await found(configured(web.url, lines='addresses = ["10.0.0.0/8", "::1"]'))
     assert problem.what == "its address 127.0.0.1 is not one of `addresses`"
