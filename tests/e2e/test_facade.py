@@ -115,7 +115,8 @@ def test_a_service_lives_behind_the_facade_of_another(tmp_path: Path) -> None:
         server.ready()
         for contact in (ANN, JOE, RITA):
             server.put(contact, state="AVAILABLE", display_name=contact)
-        lower_site = configure(low, server.port, tls=None, **facade(low, port, "unsure_after = 5"))
+        sections = facade(low, port, "unsure_after = 5") | {"fetch": "heartbeat_interval = 2"}
+        lower_site = configure(low, server.port, tls=None, **sections)
         with Service(low, lower_site) as lower:
             lower.ready()
             upper_site = configure(
