@@ -118,7 +118,7 @@ export class Health {
         error(each),
       ]);
     }
-    if (status.facade) this.facade(status.facade, fact, labelled, error);
+    if (status.facade) this.facade(status.facade, fact, error);
     if (facts.children.length) found.push(facts);
     if (status.subscriptions.length) {
       const { reading, notifications } = status;
@@ -130,9 +130,13 @@ export class Health {
   }
 
   /** The programs at the façade, those in trouble first. */
-  facade(facade, fact, labelled, error) {
-    const running = this.running;
+  facade(facade, fact, error) {
     const text = (words) => make("span", "", words);
+    const at = (label, when) => {
+      const made = text(`${label} `); // on phones too, where times of class "time" are left out
+      made.append(this.running.up(when));
+      return made;
+    };
     fact("façade", bare(facade.address), facade.silent ? "a program is silent" : "answers", [
       text(counted(facade.programs_in_all, "program")),
       text(counted(facade.sessions, "session")),
@@ -146,8 +150,8 @@ export class Health {
       fact("program", each.end_user ? `${each.user} as ${each.end_user}` : each.user, state, [
         each.address ? text(`at ${each.address}`) : null,
         each.subscriptions_in_all ? text(`${counted(each.subscriptions_in_all, "subscription")}, ${counted(each.contacts, "contact")}`) : null,
-        silent?.notified_at ? labelled("notified", running.up(silent.notified_at)) : null,
-        each.last_fetch_at ? labelled("fetched", running.up(each.last_fetch_at)) : each.subscriptions_in_all ? text("never fetched") : null,
+        silent?.notified_at ? at("notified", silent.notified_at) : null,
+        each.last_fetch_at ? at("last fetch", each.last_fetch_at) : each.subscriptions_in_all ? text("never fetched") : null,
         each.failed ? text(`${each.failed} of ${counted(each.notifications, "notification")} failed`) : null,
         failing ? error(failing) : null,
       ]);

@@ -26,9 +26,10 @@ async def test_health_says_in_words_how_each_program_does(opened: Opener) -> Non
                 "attendant as reception silent at 10.1.2.4 1 subscription, 30 contacts notified",
                 "board as lobby not reached at 10.1.2.5 1 subscription, 500 contacts never fetched "
                 "1 of 1 notification failed no connection: Connection refused",
-                "attendant as dispatcher subscribed at 10.1.2.3 1 subscription, 120 contacts fetched",
+                "attendant as dispatcher subscribed at 10.1.2.3 1 subscription, 120 contacts last fetch",
             ]
         )
+        await expect(facts.nth(3).get_by_text("last fetch")).to_be_visible()
         problems = page.locator("#health-body .problems li")
         await expect(problems).to_have_count(2)
         await expect(problems.first).to_contain_text("attendant as reception at 10.1.2.4 has gone silent")

@@ -42,6 +42,8 @@ FACADE_PORT: Final = 8083
 """The façade's, where it is free; else any other."""
 FACADE_USER: Final = "attendant"
 FACADE_PASSWORD: Final = "secret"  # noqa: S105  # printed: the API beside it, on the same loopback, wants none at all
+SILENT_AFTER: Final = 30.0
+"""Seconds without a fetch after which a program is called silent (900 in a real service): soon enough to be seen."""
 _USER: Final = "pwsapp"
 END_USER: Final = "dispatcher"
 
@@ -180,6 +182,7 @@ def _config(server: SimulatorServer, password: str, port: int, people: list[str]
         values["FACADE__LISTEN_PORT"] = facade.rpartition(":")[2]
         values["FACADE__ADDRESS"] = f"http://{facade}"
         values["FACADE__SET_PRESENCE"] = "true"
+        values["FACADE__SILENT_AFTER"] = f"{SILENT_AFTER:g}"
         values[f"FACADE__USERS__{FACADE_USER.upper()}__PASSWORD"] = FACADE_PASSWORD
         values[f"FACADE__USERS__{FACADE_USER.upper()}__END_USERS"] = END_USER
     return load(None, {f"PWS_{name}": value for name, value in values.items()})
