@@ -8,6 +8,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import DNSName, GeneralName, IPAddress
 
 from service.cli.shared import facade_checks
@@ -110,8 +112,24 @@ def test_a_key_of_another_certificate_is_a_problem_with_its_cure(
     lines = certified(DNSName("presence.example.com")).replace('key_file = "facade.pem"', 'key_file = "other.key"')
     authority.write(tmp_path / "other.key", key=True)
     (first, *_) = look(lines)
-    assert "facade.certificate and facade.key_file cannot be used" in first.what
+    assert first.what.endswith("facade.key_file cannot be used: the key is not that of the certificate")
     assert first.fix == "name a certificate in PEM and the private key that belongs to it, without a passphrase"
+
+
+def test_a_key_with_a_passphrase_asks_nobody_for_it(look: Look, certified: Callable[..., str], tmp_path: Path) -> None:
+    """OpenSSL would ask at the terminal, and wait for ever."""
+    lines = certified(DNSName("presence.example.com")).replace('key_file = "facade.pem"', 'key_file = "locked.key"')
+    key = rsa.generate_private_key(65537, 2048)
+    locked = serialization.BestAvailableEncryption(b"a passphrase")
+    form = serialization.PrivateFormat.PKCS8
+    (tmp_path / "locked.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, locked))
+    assert "the key has a passphrase" in look(lines)[0].what
+
+
+def test_a_file_that_is_not_pem_is_told(look: Look, certified: Callable[..., str], tmp_path: Path) -> None:
+    lines = certified(DNSName("presence.example.com"))
+    (tmp_path / "facade.pem").write_text("no certificate", "utf-8")
+    assert look(lines)[0].what.endswith("cannot be used: one of them is not in PEM")
 
 
 def test_a_key_that_everybody_may_read_is_a_warning(look: Look, certified: Callable[..., str], tmp_path: Path) -> None:
