@@ -280,6 +280,14 @@ def test_imports_inside_functions_are_few() -> None:
     }
 
 
+def test_what_waits_for_a_target_is_decided_without_a_world() -> None:
+    """The queue, the pauses and what a message is: no socket, no clock, no task, no random source."""
+    pure = {f"service.webhooks.{name}" for name in ("message", "queue", "retries", "settings", "subjects", "view")}
+    assert pure < set(SERVICE)
+    assert not forbidden(pure, WORLD | WEB)
+    assert not [f"{name}: {call}" for name in pure for call in clocks(SERVICE[name])]
+
+
 def test_webhooks_are_imported_where_there_are_targets() -> None:
     """By one module of the runtime, which the assembly imports inside a function; nobody else pays for them."""
     room = {name for name in SERVICE if within(name, {"service.webhooks"})}
@@ -290,6 +298,20 @@ def test_webhooks_are_imported_where_there_are_targets() -> None:
     }
     loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
     for package in ("service.webhooks", "cloudevents", "standardwebhooks"):
+        found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
+        assert found.stdout == "[]\n"
+
+
+def test_the_facade_is_imported_where_there_is_one() -> None:
+    """By one module of the runtime, which the assembly imports inside a function; so is the server's half of SOAP."""
+    room = {name for name in SERVICE if within(name, {"service.facade"})}
+    users = {name for name, tree in SERVICE.items() if name not in room and room & set(imports(tree))}
+    assert {name for name in users if not within(name, {"service.cli"})} == {
+        "service.runtime.assembly",  # for its type
+        "service.runtime.facade",
+    }
+    loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
+    for package in ("service.facade", "pws_soap.server"):
         found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
         assert found.stdout == "[]\n"
 

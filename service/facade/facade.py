@@ -18,6 +18,7 @@ from service.core.facade import SHOWN, FacadeLimits, FacadeStatus
 from service.core.wiring import Core
 from service.facade.accounts import UserAccounts
 from service.facade.announcer import Announcer
+from service.facade.bodies import BodyBudget
 from service.facade.caller import CALLER, Caller
 from service.facade.endpoints import EndpointRules, NotReachable
 from service.facade.guard import Guard
@@ -34,6 +35,8 @@ LOOK: Final = 15.0
 NAME: Final = "facade"
 _UNREADABLE: Final = "unreadable"
 """By which the server counts requests that are none."""
+_DIGITS: Final = 18
+"""Digits of a Content-Length that are read."""
 
 log = logging.getLogger("pws.facade")
 
@@ -107,11 +110,13 @@ class SoapFacade:
             preparation=self._preparation,
             doubts=self.world,
             clock=clock.monotonic,
+            on_refusal=self._guard.refused,
         )
         self._guard.node = self._preparation.node = self.service.node
         self.programs = Programs(self.service.node, self._guard, clock, settings.silent_after)
         self.announcer = Announcer(self.world, self.service, core.store, core.log, clock)
         self._soap = SoapApp(self.service, send_reply=send_in_pieces, address=settings.address)
+        self._bodies = BodyBudget()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def app(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
@@ -119,7 +124,15 @@ class SoapFacade:
         if scope["type"] == "http":
             client = scope.get("client")
             agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
-            CALLER.set(Caller.of(None if client is None else str(client[0]), agent))
+            caller = Caller.of(None if client is None else str(client[0]), agent)
+            CALLER.set(caller)
+            address, length = caller.address or "", _length(scope)
+            if length <= self._settings.max_body_bytes and not self._bodies.has_room(address, length):
+                await self._soap.refuse(212, "Too many long requests are being read.", receive, send)
+                return
+            with self._bodies.held(address, min(length, self._settings.max_body_bytes)):
+                await self._soap(scope, receive, send)
+            return
         await self._soap(scope, receive, send)
 
     def start(self) -> None:
@@ -198,6 +211,12 @@ class SoapFacade:
             await self._clock.sleep(LOOK)
             with contextlib.suppress(Exception):
                 self.programs.look()
+
+
+def _length(scope: _Scope) -> int:
+    """The length that a request announces for its body, as far as it is a number."""
+    text = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return int(text) if text.isdigit() and len(text) < _DIGITS else 0
 
 
 async def _never(_url: str) -> bool:

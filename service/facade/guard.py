@@ -14,6 +14,7 @@ from pws_soap.server import messages as m
 from pws_soap.server.node.operations import Node
 from pws_soap.server.node.registry import Session
 from service.access.audit import AuditAction, AuditEntry, AuditLog
+from service.access.log_limit import LogThrottle
 from service.access.rate_limit import RateLimiter
 from service.core.clock import Clock
 from service.facade.accounts import WrongPasswords
@@ -37,6 +38,7 @@ class Guard:
         self._wrong = WrongPasswords(clock)
         rate = settings.requests_per_second
         self._limiter = RateLimiter(clock, rate, max(1, round(2 * rate)))
+        self._logins, self._wrong_logins, self._refusals = LogThrottle(clock), LogThrottle(clock), LogThrottle(clock)
         self.node: Node | None = None
         """The node that is guarded; set once it is there."""
         self.callers: dict[str, Caller] = {}
@@ -74,6 +76,16 @@ class Guard:
             self._record(AuditAction.CHANGE, request, caller, 0)
         return http_reply
 
+    def refused(self, operation: str, code: int, reason: str) -> None:
+        """Log a refusal (`pws_soap.server`), each kind of one address now and then."""
+        address = CALLER.get().address
+        if self._refusals.is_due(f"{code} {address}"):
+            log.warning(
+                "facade: %(operation)s from %(address)s is refused with code %(code)d: %(why)s",
+                {"operation": operation, "address": address, "code": code, "why": reason},
+                extra={"event": "facade.request-refused"},
+            )
+
     def forget_gone(self) -> None:
         """Forget what is known of sessions and endpoints that are gone."""
         if self.node is not None:
@@ -108,11 +120,12 @@ class Guard:
         if isinstance(reply, m.Refusal):
             if reply.code == _WRONG_PASSWORD:
                 self._wrong.failed(call.username, address)
-                log.warning(
-                    "facade: a login as %(user)s from %(address)s is refused: wrong name or password",
-                    {"user": call.username[:80], "address": caller.address},
-                    extra={"event": "facade.login-refused"},
-                )
+                if self._wrong_logins.is_due(f"{call.username[:80]} {address}"):
+                    log.warning(
+                        "facade: a login as %(user)s from %(address)s is refused: wrong name or password",
+                        {"user": call.username[:80], "address": caller.address},
+                        extra={"event": "facade.login-refused"},
+                    )
             return
         if not isinstance(reply, m.LoggedIn) or self.node is None:
             return
@@ -121,7 +134,8 @@ class Guard:
         session = self.node.registry.sessions.get(reply.key)
         if session is None:
             return
-        if reply.key not in self.callers:
+        who = f"{session.application_user} {session.user} {address}"
+        if reply.key not in self.callers and self._logins.is_due(who):
             log.info(
                 "facade: %(user)s%(_as)s has logged in from %(address)s",
                 {

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pws_soap.server.node.operations import Node
 from pws_soap.server.node.registry import Session, Subscription
+from service.access.log_limit import LogThrottle
 from service.core.clock import Clock
 from service.core.facade import NOTIFICATION_OUTCOMES, FacadeUserStatus, ProgramStatus, ProgramSubscription
 from service.facade.caller import Caller
@@ -47,6 +48,7 @@ class Programs:
         self._failures: OrderedDict[int, Failures] = OrderedDict()
         self._silent: set[int] = set()
         self._notifications: Counter[tuple[str, str]] = Counter()
+        self._logged_failures, self._logged_silence = LogThrottle(clock), LogThrottle(clock)
 
     # --- notifications
 
@@ -69,7 +71,10 @@ class Programs:
         failures.count += 1
         failures.in_a_row += 1
         failures.last = problem
-        if subscription is not None and failures.in_a_row == 1:
+        if subscription is None or failures.in_a_row > 1:
+            return
+        endpoint = self._node.registry.endpoints.get(subscription.endpoint)
+        if self._logged_failures.is_due("" if endpoint is None else _origin(endpoint.url)):
             user, end_user = self._names(subscription)
             log.warning(
                 "facade: notifying subscription %(subscription)d of %(user)s as %(end_user)s failed: %(error)s",
@@ -85,6 +90,8 @@ class Programs:
         silent = {each.id for each in registry.subscriptions.values() if self.is_silent(each)}
         for number in silent - self._silent:
             user, end_user = self._names(registry.subscriptions[number])
+            if not self._logged_silence.is_due(f"{user} {end_user}"):
+                continue
             log.warning(
                 "facade: %(user)s as %(end_user)s has gone silent: subscription %(subscription)d was notified "
                 "%(seconds).0f s ago and has not been fetched since",

@@ -44,7 +44,6 @@ from service.logs.redaction import Redactor
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
 from service.runtime import access_rules, change_lines
-from service.runtime import facade as facades
 from service.runtime.audit_file import AuditFile
 from service.runtime.webhook_files import WebhookFiles
 from service.sync.budget import BudgetedTransport, RequestBudget
@@ -193,7 +192,7 @@ def assemble(
 
     deliveries = _deliveries(config, core, clock, metrics.meter)
     targets: Webhooks = deliveries or NoWebhooks()
-    facade = facades.facade(config, core, engine, audit)
+    facade = _facade(config, core, engine, audit)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -271,6 +270,15 @@ def _deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliv
     from service.runtime import webhooks  # most services have no targets, and need nothing of it
 
     return webhooks.deliveries(config, core, clock, meter)
+
+
+def _facade(config: Config, core: Core, engine: SyncEngine, audit: AuditFile | None) -> SoapFacade | None:
+    """The façade; None where the configuration has none."""
+    if not config.facade.is_on:
+        return None
+    from service.runtime import facade  # it speaks SOAP as a server, which most services need not
+
+    return facade.facade(config, core, engine, audit)
 
 
 class _Connector:

@@ -1,26 +1,20 @@
-"""The façade of the configuration put together. Without one nothing of it is imported."""
+"""The façade of the configuration put together. Where there is none, this module is not imported."""
 
 from __future__ import annotations
 
 import logging
 import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from service.access.audit import AuditLog
 from service.config import Config
 from service.core.wiring import Core
+from service.facade.facade import SoapFacade
+from service.facade.settings import FacadeSettings, FacadeUser
 from service.runtime.facade_listener import CertificateNotUsable, load
-
-if TYPE_CHECKING:
-    from service.facade.facade import SoapFacade
-    from service.facade.settings import FacadeUser
-    from service.sync.engine import SyncEngine
+from service.sync.engine import SyncEngine
 
 log = logging.getLogger("pws.facade")
-
-KEEP_ALIVE = 3600
-"""Seconds for which a program's connection is kept without a request: at the real server it stays open for hours."""
 
 
 def facade(config: Config, core: Core, engine: SyncEngine, audit: AuditLog | None) -> SoapFacade | None:
@@ -28,9 +22,6 @@ def facade(config: Config, core: Core, engine: SyncEngine, audit: AuditLog | Non
     section = config.facade
     if not section.is_on or section.address is None:
         return None
-    from service.facade.facade import SoapFacade
-    from service.facade.settings import FacadeSettings
-
     settings = FacadeSettings(
         address=section.address,
         users=users_of(config),
@@ -54,8 +45,6 @@ def facade(config: Config, core: Core, engine: SyncEngine, audit: AuditLog | Non
 
 def users_of(config: Config) -> Mapping[str, FacadeUser]:
     """The users of the façade, by name."""
-    from service.facade.settings import FacadeUser
-
     return {
         name: FacadeUser(user.password, frozenset(user.end_users), frozenset(user.groups) or None)
         for name, user in config.facade_users.items()

@@ -9,12 +9,13 @@ from service.config import Config
 
 LISTENER_KEYS: Final = "facade.listen_host, facade.listen_port"
 """The keys of the configuration that say where it listens."""
-
 _REASONS: Final = {
     "KEY_VALUES_MISMATCH": "the key is not that of the certificate",
     "PEM lib": "one of them is not in PEM",
 }
 """OpenSSL's errors, by a part of them, in words."""
+KEEP_ALIVE: Final = 3600
+"""Seconds for which a program's connection is kept without a request: at the real server it stays open for hours."""
 
 
 class CertificateNotUsable(Exception):

@@ -29,6 +29,8 @@ class Beside:
     listening: socket.socket
     tls: ssl.SSLContext | None = None
     keep_alive: int = KEEP_ALIVE
+    most: int | None = None
+    """Connections at once; a request on one more is answered with 503."""
 
 
 class CannotStart(Exception):
@@ -103,6 +105,7 @@ def _server(program: Beside, on_started: Callable[[], object], *, owns_lifespan:
         http=LimitedHttpConnection,
         ws="none",
         timeout_keep_alive=program.keep_alive,
+        limit_concurrency=program.most,
     )
     config.load()
     config.ssl = program.tls

@@ -29,8 +29,8 @@ _SLICE: Final = 100
 MOST_WAITING: Final = 100_000
 """Events that wait to be handed over; more of them are handed over at once, all of them."""
 LAST_ANSWERS: Final = 1.0
-"""Seconds that the end waits for the answers to what is under way."""
-LAST_WRITING: Final = 2.0
+"""Seconds after `let_go` for which answers to what is under way are waited for."""
+LAST_WRITING: Final = 1.5
 """Seconds for which the end looks through what is undelivered. What it does not come to is lost with the process."""
 
 log = logging.getLogger("pws.webhooks")
@@ -60,6 +60,7 @@ class Deliveries:
         self._arrived = asyncio.Event()
         self._handing: asyncio.Task[None] | None = None
         self._unfollow: Callable[[], None] = _nothing
+        self._let_go_at: float | None = None
 
     def __repr__(self) -> str:
         return f"<Deliveries to {', '.join(self._targets)}>"
@@ -95,17 +96,21 @@ class Deliveries:
 
     def let_go(self) -> None:
         """The service is about to stop: begin nothing more."""
+        if self._let_go_at is None:
+            self._let_go_at = self._clock.monotonic()
         for target in self._targets.values():
             target.let_go()
 
     async def stop(self) -> None:
         """Send nothing more; keep what is undelivered, or log that it is lost."""
+        self.let_go()
         self._unfollow()
         if self._handing is not None:
             self._handing.cancel()
             await asyncio.gather(self._handing, return_exceptions=True)
         self._hand_over(len(self._waiting))
-        await asyncio.gather(*(target.stop(LAST_ANSWERS) for target in self._targets.values()))
+        gone = 0.0 if self._let_go_at is None else self._clock.monotonic() - self._let_go_at
+        await asyncio.gather(*(each.stop(max(0.0, LAST_ANSWERS - gone)) for each in self._targets.values()))
         deadline = self._clock.monotonic() + LAST_WRITING
         for target in self._targets.values():
             await self._keep(target, deadline)
@@ -121,19 +126,18 @@ class Deliveries:
     async def _hand_over_for_ever(self) -> None:
         while True:
             await self._arrived.wait()
-            try:
-                self._hand_over(_SLICE)
-            except Exception:
-                log.exception("unexpected error, going on", extra={"event": "internal.error"})
+            self._hand_over(_SLICE)
             if not self._waiting:
                 self._arrived.clear()
             await asyncio.sleep(0)
 
     def _hand_over(self, most: int) -> None:
         events = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-        if events:
-            for target in self._targets.values():
+        for target in self._targets.values() if events else ():
+            try:
                 target.offer(events)
+            except Exception:  # a bug must not cost the other targets an event
+                log.exception("unexpected error, going on", extra={"event": "internal.error"})
 
     async def _forget_earlier(self, name: str) -> None:
         self._leftovers.forget(name)

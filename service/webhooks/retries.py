@@ -17,8 +17,8 @@ MOST_ASKED: Final = 3600.0
 """Seconds that a target may ask for with Retry-After."""
 MOST_DOUBLINGS: Final = 30
 MOST_A_SECOND: Final = 200.0
-"""Messages to all targets together. Each costs about a millisecond, during which nobody else is answered; where more
-happens, what waits is coalesced."""
+"""Messages to all targets together. Each takes about half a millisecond of the event loop, so that all take a tenth of
+it at most; where more happens, what waits is coalesced."""
 LEAST_A_SECOND: Final = 20.0
 """Messages to one target, of however many."""
 BURST: Final = 0.1

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -20,8 +21,8 @@ from tests.e2e.simulated import Server, Service, configure
 ANN, JOE, RITA = "ann@example.com", "joe@example.com", "rita@example.com"
 
 
-def facade(directory: Path, port: int, more: str = "") -> dict[str, str]:
-    """The sections of a façade on that port, and the file with its user's password."""
+def facade(directory: Path, port: int, more: str = "") -> dict[str, Any]:
+    """The sections of a façade on that port, for `configure`; it writes the file with its user's password."""
     password = directory / "seat"
     password.write_text("a seat\n", "utf-8")
     password.chmod(0o600)

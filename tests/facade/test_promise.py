@@ -28,7 +28,6 @@ from pws_soap.server.node.operations import Admitted
 from pws_soap.simulator import Fault, NodeCondition
 from pws_soap.transport import Reply
 from service.core.presence.freshness import last_known
-from service.core.presence.memory_store import MemoryStore
 from service.core.wiring import Core
 from service.facade.caller import CALLER, Caller
 from service.facade.facade import SoapFacade
@@ -172,10 +171,8 @@ class RichOffice(VirtualOffice):
     core: Core
     """What follows the store of the service that runs."""
 
-    def new_store(self) -> MemoryStore:
-        store = super().new_store()
-        self.core = Core.of(store, self.clock, BOUND, {})
-        return store
+    def follow_store(self) -> None:
+        self.core = Core.of(self.store, self.clock, BOUND, {})
 
     def _connect(self, node: str) -> PwsClient:
         pws = super()._connect(node)

@@ -98,7 +98,7 @@ class VirtualOffice:
 
     def start(self) -> SyncEngine:
         """Start a service with an empty store."""
-        self.store = self.new_store()
+        self.store = MemoryStore(self.clock)
         self.follow_store()
         self.engine = SyncEngine(
             settings=lifecycle.Settings(nodes=tuple(f"http://{name}:8082" for name in self.nodes), seed=3),
@@ -120,10 +120,6 @@ class VirtualOffice:
         share = {user: self.contacts[number :: len(self.users)] for number, user in enumerate(self.users)}
         self.engine.start(share)
         return self.engine
-
-    def new_store(self) -> MemoryStore:
-        """An empty store, for a service that starts."""
-        return MemoryStore(self.clock)
 
     async def kill(self) -> None:
         """End the service as SIGKILL does: nothing is sent any more."""

@@ -105,6 +105,10 @@ class SoapApp:
             reply = replace(reply, close=True)
         await self._send_reply(reply, connection, receive, send)
 
+    async def refuse(self, code: int, reason: str, receive: Receive, send: Send) -> None:
+        """Refuse a request whose body is not read; the connection is closed."""
+        await self._send_reply(self._service.refuse(code, reason), None, receive, send)
+
     async def _reply(self, scope: Scope, receive: Receive) -> HttpReply | None:
         """The reply to a request, or None when the client has gone."""
         if scope["path"].removesuffix("/") != PATH:

@@ -50,6 +50,10 @@ _KEPT_BYTES: Final = 2048
 """Bytes of a request that is remembered: a fetch has some five hundred."""
 
 
+OnRefusal = Callable[[str, int, str], object]
+"""Told of a refusal: the operation, the code, and the reason."""
+
+
 def new_session_key() -> str:
     """A session key that nobody can guess."""
     return secrets.token_hex(16)
@@ -82,7 +86,9 @@ class PresenceWebService:
         clock: Clock = time.time,
         new_key: Callable[[], str] = new_session_key,
         counters: Counters | None = None,
+        on_refusal: OnRefusal | None = None,
     ) -> None:
+        """`on_refusal` is called with each refusal that has a reason; by default it is logged."""
         self.options = options or ServerOptions()
         self.node = Node(
             name,
@@ -100,6 +106,7 @@ class PresenceWebService:
         self._presence = presence
         self._interceptor = interceptor or NoInterception()
         self._preparation = preparation
+        self._on_refusal = on_refusal or self._log_refusal
         self._clock = clock
         self._kept: OrderedDict[tuple[bytes, str], m.Request] = OrderedDict()
         # One thread: long requests are read one after the other, and those that wait end with their connections.
@@ -126,7 +133,7 @@ class PresenceWebService:
             self.counters.faults[reply.code] += 1
             close = self.options.close_after_fault
             if reply.reason:
-                self._log_refusal(request.operation or "a request", reply.code, reply.reason)
+                self._on_refusal(request.operation or "a request", reply.code, reply.reason)
         elif isinstance(reply, m.NotUnderstood):
             self.counters.replies["MustUnderstand"] += 1
             close = self.options.close_after_fault
@@ -141,7 +148,7 @@ class PresenceWebService:
         self.counters.requests["unreadable"] += 1
         self.counters.faults[code] += 1
         if reason:
-            self._log_refusal("a request", code, reason)
+            self._on_refusal("a request", code, reason)
         if self.on_unread is not None:
             self.on_unread(code, reason)
         return replace(write_fault(code, "1.1", self.options, reason), close=True)

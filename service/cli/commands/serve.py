@@ -127,9 +127,9 @@ async def _serve(run: Run) -> str:
 
 
 async def _serve_alone(run: Run) -> str:
+    from service.runtime import descriptors
     from service.runtime.assembly import assemble
-    from service.runtime.facade import KEEP_ALIVE
-    from service.runtime.facade_listener import LISTENER_KEYS, CertificateNotUsable, tls_context
+    from service.runtime.facade_listener import KEEP_ALIVE, LISTENER_KEYS, CertificateNotUsable, tls_context
     from service.runtime.server import Beside, CannotStart, listen, serve
     from service.runtime.service_manager import ServiceManager, in_a_line
 
@@ -156,7 +156,8 @@ async def _serve_alone(run: Run) -> str:
         beside.append(Beside(assembly.callback, sockets[1]))
         run.notes.listening_for_notifications(_shown(sockets[1]))
     if assembly.facade is not None:
-        beside.append(Beside(assembly.facade.app, sockets[-1], facade_tls, KEEP_ALIVE))
+        most = descriptors.for_programs(descriptors.raise_limit())
+        beside.append(Beside(assembly.facade.app, sockets[-1], facade_tls, KEEP_ALIVE, most))
         run.notes.listening_for_programs(_shown(sockets[-1]), config.facade.address or "")
     reopen = assembly.audit.reopen if assembly.audit is not None else lambda: None
     manager = ServiceManager.of(os.environ, SystemClock())
@@ -232,7 +233,7 @@ async def _reload(
     assembly: Assembly, run: Run, known: tuple[str, ...], facade_tls: ssl.SSLContext | None
 ) -> tuple[str, ...]:
     """Read the configuration again, in a thread: it may be long. A wrong one changes nothing. Its warnings."""
-    from service.runtime import access_rules, facade
+    from service.runtime import access_rules
     from service.runtime.reload import log_changes, log_warnings
 
     config = run.config
@@ -254,6 +255,8 @@ async def _reload(
         access_rules.rules(fresh, config.http.host, config.groups), assembly.authenticator.rules
     )
     if assembly.facade is not None:
+        from service.runtime import facade
+
         facade.reload(assembly.facade, fresh, facade_tls)
     contacts = {each.end_user: each.contacts for each in config.watch}
     for watch in fresh.watch:

@@ -23,7 +23,7 @@ from service.config import Config, load
 from service.core.clock import SystemClock
 from service.core.engine import EngineState
 from service.runtime.assembly import Assembly, assemble
-from service.runtime.facade import KEEP_ALIVE
+from service.runtime.facade_listener import KEEP_ALIVE
 from service.runtime.server import Beside, CannotStart, listen, serve
 
 HOST: Final = "127.0.0.1"
