@@ -276,7 +276,6 @@ def test_imports_inside_functions_are_few() -> None:
         "pws_soap.pytest_plugin",
         "pws_soap.pytest_plugin.server",
         "service.runtime.assembly",
-        "service.runtime.facade",
     }
 
 
