@@ -177,17 +177,18 @@ class SoapFacade:
         registry.expire(self._clock.monotonic())
         counters = self.service.counters
         settings = self._settings
+        found = self.programs.status(self.accounts.users, programs)
         return FacadeStatus(
             settings.address,
             len(registry.sessions),
             len(registry.endpoints),
             len(registry.subscriptions),
-            self.programs.silent,
+            found.silent,
             len(self.world.unsure),
             FacadeLimits(settings.max_sessions, settings.max_endpoints, settings.max_subscriptions),
-            tuple(self.programs.by_user(self.accounts.users)),
-            tuple(self.programs.statuses(programs)),
-            len(self.programs),
+            found.users,
+            found.some,
+            found.in_all,
             {operation: counters.requests[operation] for operation in (*OPERATIONS, _UNREADABLE)},
             dict(counters.faults),
             dict(self._counts),

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from pws_soap.server.node.operations import Node
 from pws_soap.server.node.registry import Session, Subscription
 from service.access.log_limit import LogThrottle
 from service.core.clock import Clock
-from service.core.facade import NOTIFICATION_OUTCOMES, FacadeUserStatus, ProgramStatus, ProgramSubscription
+from service.core.facade import FacadeUserStatus, ProgramStatus, ProgramSubscription
 from service.facade.caller import Caller
+from service.facade.census import Census
 from service.facade.guard import Guard
 
 log = logging.getLogger("pws.facade")
@@ -35,6 +36,15 @@ class Failures:
     last: str = ""
     in_a_row: int = 0
     since: float = 0.0
+
+
+class ProgramsStatus(NamedTuple):
+    """`silent` subscriptions, the programs of each user together, some programs, and how many there are in all."""
+
+    silent: int
+    users: list[FacadeUserStatus]
+    some: list[ProgramStatus]
+    in_all: int
 
 
 class Programs:
@@ -121,56 +131,17 @@ class Programs:
 
     # --- for the status
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self._sessions())
-
-    @property
-    def silent(self) -> int:
-        """Subscriptions that are silent."""
-        return sum(map(self.is_silent, self._node.registry.subscriptions.values()))
-
-    def statuses(self, most: int) -> list[ProgramStatus]:
-        """The first `most` programs: those in trouble before the others, then by name."""
-        found = sorted(self._sessions(), key=self._order)[:most] if most else ()
-        return [self._status(session) for session in found]
-
-    def by_user(self, users: Iterable[str]) -> list[FacadeUserStatus]:
-        """All programs of each of these users together."""
-        registry = self._node.registry
-        return [self._of_user(user, registry.applications_of(user)) for user in users]
-
-    def _of_user(self, user: str, applications: list[Session]) -> FacadeUserStatus:
-        registry = self._node.registry
-        sessions = [session for each in applications for session in registry.sessions_of(each.key)]
-        subscriptions = [each for session in sessions for each in registry.subscriptions_of(session.key)]
-        fetched = [each.fetched for each in subscriptions if each.fetched is not None]
-        return FacadeUserStatus(
-            user,
-            len(applications) + len(sessions),
-            sum(len(registry.endpoints_of(each.key)) for each in applications),
-            len(subscriptions),
-            sum(len(each.contacts) for each in subscriptions),
-            sum(map(self.is_silent, subscriptions)),
-            self._wall(max(fetched)) if fetched else None,
-            {outcome: self._notifications[user, outcome] for outcome in NOTIFICATION_OUTCOMES},
+    def status(self, users: Iterable[str], most: int) -> ProgramsStatus:
+        """All of them together, and the first `most`: those in trouble before the others."""
+        failing = {number for number, failures in self._failures.items() if failures.in_a_row}
+        silent_before = self._clock.monotonic() - self._silent_after
+        census = Census.of(self._node.registry, users, failing, silent_before)
+        return ProgramsStatus(
+            census.silent,
+            census.by_user(self._wall(0.0), self._notifications),
+            [self._status(session) for session in census.first(most)],
+            len(census.programs),
         )
-
-    def _sessions(self) -> Iterator[Session]:
-        """One for each program: the end users' sessions, and those of application users that have no end user."""
-        registry = self._node.registry
-        for session in registry.sessions.values():
-            if not (session.is_application and registry.sessions_of(session.key)):
-                yield session
-
-    def _order(self, session: Session) -> tuple[bool, bool, str, str]:
-        subscriptions = self._node.registry.subscriptions_of(session.key)
-        is_silent = any(map(self.is_silent, subscriptions))
-        fails = any(self._fails(each) for each in subscriptions)
-        return not is_silent, not fails, session.application_user, session.user
-
-    def _fails(self, subscription: Subscription) -> bool:
-        failures = self._failures.get(subscription.id)
-        return failures is not None and failures.in_a_row > 0
 
     def _names(self, subscription: Subscription) -> tuple[str, str]:
         session = self._node.registry.sessions[subscription.session]
