@@ -26,6 +26,7 @@ from service.api.models.counts import (
     GroupCountsView,
     SummaryView,
 )
+from service.api.models.facade import FacadeLimitsView, FacadeView, ProgramSubscriptionView, ProgramView
 from service.api.models.history import HistoryView, TransitionView
 from service.api.models.status import (
     AliveView,
@@ -69,6 +70,8 @@ __all__ = [
     "CountsView",
     "DeviceView",
     "EndpointView",
+    "FacadeLimitsView",
+    "FacadeView",
     "FailoverView",
     "FailureView",
     "GroupCountsView",
@@ -77,6 +80,8 @@ __all__ = [
     "IndexView",
     "NodeView",
     "NotificationsView",
+    "ProgramSubscriptionView",
+    "ProgramView",
     "ReadingView",
     "ReadyView",
     "RefreshView",
