@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,13 @@ class TwoNodes(FaultyServer):
         """Take nodes down, or bring them back."""
         for name in names:
             assert self.control.ask("POST", f"/control/nodes/{name}/{state}", {}).status == 200
+
+
+class TopObserver(Observer):
+    """Of the service at the top: UNKNOWN claims nothing, it is what the façade says when nothing is known."""
+
+    def _judge(self, answers: list[dict[str, Any]], now: float) -> None:  # JSON is of any type
+        super()._judge([answer for answer in answers if answer["state"] != "UNKNOWN"], now)
 
 
 def serving(port: int) -> str:
@@ -102,7 +110,6 @@ def test_doctor_finds_nothing_wrong_with_a_facade(levels: Levels) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)
-    assert levels.facade() == NOTHING
 
 
 @pytest.mark.long(ci=True)
@@ -117,7 +124,7 @@ def test_the_top_follows_whatever_happens_below(levels: Levels) -> None:
             found = {name: (each["freshness"], each["state"]) for name, each in seen.items()}
             assert found == {name: ("live", truth.now(name)) for name in truth.contacts()}
 
-        with Observer(top.site, truth, ahead=BOUND) as observer:
+        with TopObserver(top.site, truth, ahead=BOUND) as observer:
             for contact in (ANN, JOE, RITA):
                 truth.toggle(contact)
                 eventually(is_true)
