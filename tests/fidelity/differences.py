@@ -59,30 +59,77 @@ def _spelling(asked: Asked, told: Told) -> Told | None:
     return replace(told, body=body.replace(f'contactURI="{s.SPELLED}"', f'contactURI="{s.WATCHED[0]}"'))
 
 
-DIFFERENCES: Final[tuple[Difference, ...]] = (
-    Difference(
-        "`?wsdl`",
-        "`soap:address` is a placeholder",
-        "`soap:address` is `facade.address`",
-        "a program that takes the address from the WSDL finds the façade",
-        _wsdl,
-    ),
-    Difference(
-        "`registerEndPoint` with a URL to which nothing may be sent",
-        "an endpoint, whose notifications go astray",
-        "code 209, whoever asks",
-        "the façade calls nobody but where `facade.endpoints` allows it, and the program learns of it at once",
-        _endpoint,
-        lambda call: s.unregister(call.by, s.Id(-1)),
-    ),
-    Difference(
-        "a contact that the server does not know, asked for in another spelling than it is watched in",
-        "named as it was asked for",
-        "named as it is watched",
-        "the service knows a contact by one name; those that exist have the server's spelling on both sides",
-        _spelling,
-    ),
+def _set_presence(asked: Asked, told: Told) -> Told | None:
+    if not isinstance(asked, s.Call) or asked.operation != "setPresence" or told.code is not None:
+        return None
+    return fault(120, SET_PRESENCE_IS_OFF, asked.soap)
+
+
+SET_PRESENCE_IS_OFF: Final = "This service does not pass setPresence on to the presence server (facade.set_presence)."
+_ADDRESS: Final = Difference(
+    "`?wsdl`",
+    "`soap:address` is a placeholder",
+    "`soap:address` is `facade.address`",
+    "a program that takes the address from the WSDL finds the façade",
+    _wsdl,
 )
+_ENDPOINT: Final = Difference(
+    "`registerEndPoint` with a URL to which nothing may be sent",
+    "an endpoint, whose notifications go astray",
+    "code 209, whoever asks",
+    "nobody is called but where `facade.endpoints` allows it, and the program learns of it at once",
+    _endpoint,
+    lambda call: s.unregister(call.by, s.Id(-1)),
+)
+_SPELLING: Final = Difference(
+    "a contact that the server does not know, asked for in another spelling than it is watched in",
+    "named as it was asked for",
+    "named as it is watched",
+    "the service knows a contact by one name; those that exist have the server's spelling on both sides",
+    _spelling,
+)
+_SETTING: Final = Difference(
+    "`setPresence`, where `set_presence` is not set",
+    "sets the presence",
+    "code 120",
+    "who may read need not be allowed to speak for others",
+    _set_presence,
+)
+DIFFERENCES: Final[tuple[Difference, ...]] = (_ADDRESS, _ENDPOINT, _SPELLING)
+"""Those that hold with every configuration."""
+WITHOUT_SET_PRESENCE: Final = (*DIFFERENCES, _SETTING)
+
+OPTIONS: Final[dict[str, tuple[str, str, str, str]]] = {
+    "ids": (
+        "ids of endpoints and subscriptions",
+        "the lowest free one (likely)",
+        "one more than the last, which never comes again",
+        "a program that missed the end of its subscription must not fetch another's",
+    ),
+    "held_elsewhere": (
+        "an end user whom another application user has logged in",
+        "code 160",
+        "a session beside it",
+        "programs with names of their own need not know of each other",
+    ),
+    "session_idle_timeout": (
+        "a session without requests",
+        "lives on (unknown)",
+        "ends after 25 hours",
+        "no subscription lives so long without one, and what nobody uses must not pile up",
+    ),
+    "contacts_per_list": ("contacts in one list", "100", "5000", "the documentation says 5000, the WSDL 100"),
+    "max_endpoints": ("endpoints", "few (unknown)", "10000 (`max_endpoints`)", "there are many programs"),
+    "max_subscriptions": ("subscriptions", "few (unknown)", "20000 (`max_subscriptions`)", "there are many programs"),
+    "max_request_bytes": ("the longest request", "unknown", "2 MB (`max_body_bytes`)", "5000 contacts are half of it"),
+    "requests_per_connection": (
+        "requests on one connection",
+        "about 100 (gSOAP)",
+        "any number",
+        "a new TLS connection costs more than a request",
+    ),
+}
+"""Options of `pws_soap.server` that the façade sets otherwise than by default: what it is about, both sides, why."""
 
 
 def difference(asked: Asked, told: Told, table: tuple[Difference, ...]) -> tuple[Difference, Told] | None:
@@ -93,8 +140,9 @@ def difference(asked: Asked, told: Told, table: tuple[Difference, ...]) -> tuple
     return None
 
 
-def markdown(table: tuple[Difference, ...] = DIFFERENCES) -> str:
+def markdown() -> str:
     """The table as docs/facade.md has it."""
     lines = ["| | the server | the façade | because |", "|---|---|---|---|"]
-    lines += [f"| {row.about} | {row.server} | {row.facade} | {row.why} |" for row in table]
+    lines += [f"| {row.about} | {row.server} | {row.facade} | {row.why} |" for row in WITHOUT_SET_PRESENCE]
+    lines += [f"| {' | '.join(row)} |" for row in OPTIONS.values()]
     return "\n".join(lines) + "\n"

@@ -17,7 +17,8 @@ APPLICATIONS: Final = {"pwsapp": "secret", "wallboard": "brick"}
 """The application users and their passwords."""
 END_USERS: Final = ("dispatcher", "supervisor")
 """Whom every application user may log in."""
-WATCHED: Final = ("ann@example.com", "joe@example.com", "rita@example.com", "mara@example.com")
+WATCHED: Final = ("ann@example.com", "joe@example.com", "rita@example.com", "dispatcher@example.com")
+"""The last is an end user's own."""
 NOBODY: Final = "nobody@example.com"
 """Watched by nobody, and not there."""
 SPELLED: Final = "ANN@Example.com"
