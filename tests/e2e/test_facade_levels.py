@@ -89,8 +89,8 @@ def levels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Levels]:
             "facade": f'listen_port = {port}\naddress = "http://127.0.0.1:{port}"\nunsure_after = {UNSURE_AFTER}',
             "facade.users.pwsapp": 'password_file = "password"\nend_users = ["dispatcher"]',
         }
-        site = configure(directory, server.port, server=serving(server.port), **QUICK, **facade)
-        top_site = configure(top, port, **QUICK)
+        site = configure(directory, server.port, tls=None, server=serving(server.port), **QUICK, **facade)
+        top_site = configure(top, port, tls=None, **QUICK)
         truth = Truth(server)
         made = Levels(server, truth, Service(directory, site), directory, top, top_site)
         try:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from concurrent.futures import Executor
+from typing import Protocol, TypeVar, TypeVarTuple
 
 from starlette.types import ASGIApp
 
@@ -21,7 +22,8 @@ from tests.support.facade_office import ADDRESS, FacadeOffice
 from tests.support.facade_office import USERS as FACADE_USERS
 from tests.support.virtual_time import LoopClock, VirtualLoop
 
-R = TypeVar("R")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 USERS = (
     *(User(name, password, application=True) for name, password in APPLICATIONS.items()),
@@ -127,8 +129,8 @@ class FacadeSide:
 class InlineLoop(VirtualLoop):
     """An event loop whose time jumps, and whose threads have done their work at once: it does not jump meanwhile."""
 
-    def run_in_executor(self, executor: Any, func: Callable[..., R], *args: Any) -> asyncio.Future[R]:  # as asyncio's
-        done: asyncio.Future[R] = self.create_future()
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))
         except Exception as error:  # noqa: BLE001  # whatever it raises is its caller's

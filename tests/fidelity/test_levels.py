@@ -50,7 +50,7 @@ def test_changes_and_the_ends_of_troubles_arrive_at_the_top(rich: bool) -> None:
 class FaultsBelow(Faults):
     """One history, with a service at the top."""
 
-    office: LowerOffice  # type: ignore[assignment]  # made by `new_office`
+    office: LowerOffice  # made by `new_office`
 
     def new_office(self, **how: Any) -> VirtualOffice:  # fields of VirtualOffice
         return LowerOffice(CONTACTS, unsure_after=30.0, **how)

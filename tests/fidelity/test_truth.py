@@ -32,7 +32,7 @@ SEEN: Counter[str] = Counter()
 class FaultsBeforePrograms(Faults):
     """One history, with programs at the façade."""
 
-    office: CheckedOffice  # type: ignore[assignment]  # made by `new_office`
+    office: CheckedOffice  # made by `new_office`
 
     def new_office(self, **how: Any) -> VirtualOffice:  # fields of VirtualOffice
         return CheckedOffice(CONTACTS, unsure_after=UNSURE_AFTER, **how)

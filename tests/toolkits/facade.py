@@ -47,7 +47,7 @@ def facade(directory: Path, behind: Server, certificate: Certificate | None = No
         "facade.users.pwsapp": 'password_file = "password"\nend_users = ["dispatcher"]',
     }
     watch = 'contacts = ["ann@example.com", "joe@example.com"]\npresence_type = "RICH_PRESENCE"'
-    with Service(directory, configure(directory, behind.port, watch=watch, **sections)) as service:
+    with Service(directory, configure(directory, behind.port, tls=None, watch=watch, **sections)) as service:
         service.ready()
         yield FacadeServer(port, service)
         assert service.stop() == 0
