@@ -35,7 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 
 
+def pytest_collection() -> None:
+    """While tests are collected nothing becomes garbage that matters."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Thousands of collected tests live as long as the process: the garbage collector need not visit them."""
+    gc.enable()
     gc.collect()
     gc.freeze()

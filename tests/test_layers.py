@@ -6,6 +6,7 @@ Who imports whom is checked by `lint-imports`.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -88,6 +89,7 @@ NAMES_OF_TWO_CLASSES = {
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"}
 
 
+@functools.cache
 def modules(package: str) -> dict[str, ast.Module]:
     """The modules of a package by their names, parsed."""
     found: dict[str, ast.Module] = {}
@@ -97,12 +99,22 @@ def modules(package: str) -> dict[str, ast.Module]:
     return found
 
 
-PWS_SOAP = modules("pws_soap")
-SERVICE = modules("service")
+def pws_soap() -> dict[str, ast.Module]:
+    """The library's modules. Parsed in a test, not at import: every worker of every run imports this file."""
+    return modules("pws_soap")
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
+def service() -> dict[str, ast.Module]:
+    return modules("service")
+
+
+@functools.cache
+def imports(tree: ast.Module) -> tuple[str, ...]:
     """Whatever a module imports, also inside functions: `a.b` for `from a import b` where that is a module."""
+    return tuple(_imports(tree))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -110,7 +122,7 @@ def imports(tree: ast.Module) -> Iterator[str]:
             assert node.level == 0, "relative imports are not used here"
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                yield whole if whole in PWS_SOAP or whole in SERVICE else str(node.module)
+                yield whole if whole in pws_soap() or whole in service() else str(node.module)
 
 
 def within(name: str, places: set[str]) -> bool:
@@ -126,7 +138,7 @@ def forbidden(of: set[str], banned: set[str]) -> list[str]:
     """The imports of the modules in `of` that are, or lie in, one of `banned`."""
     return [
         f"{name} imports {each}"
-        for name, tree in {**PWS_SOAP, **SERVICE}.items()
+        for name, tree in {**pws_soap(), **service()}.items()
         if within(name, of)
         for each in imports(tree)
         if within(each, banned)
@@ -150,8 +162,8 @@ def test_values_import_nothing_but_values() -> None:
     allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "msgspec", "operator", "re", "typing"}
     allowed |= {"functools", "ipaddress", "unicodedata"}  # contact's
     for name in VALUES:
-        assert {top(each) for each in imports(PWS_SOAP[name]) if each not in VALUES} <= allowed
-    assert "pws_soap.errors" not in set(imports(PWS_SOAP["pws_soap.models"]))
+        assert {top(each) for each in imports(pws_soap()[name]) if each not in VALUES} <= allowed
+    assert "pws_soap.errors" not in set(imports(pws_soap()["pws_soap.models"]))
 
 
 def test_decisions_know_no_world() -> None:
@@ -163,7 +175,7 @@ def test_decisions_do_not_ask_for_the_time() -> None:
     """It is an argument."""
     assert not [
         f"{name}: {call}"
-        for name, tree in PWS_SOAP.items()
+        for name, tree in pws_soap().items()
         if within(name, VALUES | DECISIONS)
         for call in clocks(tree)
     ]
@@ -174,7 +186,7 @@ def test_server_answers_without_a_world() -> None:
     assert not forbidden(PURE_SERVER | PURE_SIMULATOR, WORLD | WEB)
     assert not [
         f"{name}: {call}"
-        for name, tree in PWS_SOAP.items()
+        for name, tree in pws_soap().items()
         if within(name, PURE_SERVER | PURE_SIMULATOR)
         for call in clocks(tree)
     ]
@@ -182,7 +194,7 @@ def test_server_answers_without_a_world() -> None:
 
 def test_random_sources_of_server_and_simulator() -> None:
     """Each is seeded, but for the session keys of a server that is given none."""
-    users = {name for name, tree in PWS_SOAP.items() if {top(each) for each in imports(tree)} & {"random", "secrets"}}
+    users = {name for name, tree in pws_soap().items() if {top(each) for each in imports(tree)} & {"random", "secrets"}}
     assert {name for name in users if within(name, SERVER | SIMULATOR)} == {
         "pws_soap.server.http.service",
         "pws_soap.simulator.cluster.nodes",
@@ -196,7 +208,7 @@ def test_server_and_simulator_ask_no_clock() -> None:
     """It is given to them."""
     assert not [
         f"{name}: {call}"
-        for name, tree in PWS_SOAP.items()
+        for name, tree in pws_soap().items()
         if within(name, SERVER | SIMULATOR)
         for call in clocks(tree)
     ]
@@ -204,7 +216,7 @@ def test_server_and_simulator_ask_no_clock() -> None:
 
 def test_zeep_is_touched_in_two_places() -> None:
     """The contract loads the WSDL, the codec uses it: nobody else knows zeep."""
-    users = {name for name, tree in PWS_SOAP.items() if any(top(each) == "zeep" for each in imports(tree))}
+    users = {name for name, tree in pws_soap().items() if any(top(each) == "zeep" for each in imports(tree))}
     assert users == {"pws_soap.contract", "pws_soap.codec"}
     assert not forbidden({"service"}, {"zeep"})
 
@@ -213,7 +225,7 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
     """They are the transport's; what concerns TLS alone has modules of its own. The server has its own, the simulator
     hands TLS through."""
     sockets = {"aiohttp", "socket", "ssl"}
-    users = {name for name, tree in PWS_SOAP.items() if any(top(each) in sockets for each in imports(tree))}
+    users = {name for name, tree in pws_soap().items() if any(top(each) in sockets for each in imports(tree))}
     assert users == {
         "pws_soap.certificate",
         "pws_soap.tls_problem",
@@ -228,14 +240,14 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
 
 def test_importing_the_package_loads_no_zeep() -> None:
     """`import pws_soap` names the client without loading it: only a function may import it."""
-    tree = PWS_SOAP["pws_soap"]
+    tree = pws_soap()["pws_soap"]
     at_once = {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert {name for name in at_once if top(name) == "pws_soap"} == VALUES - {"pws_soap.contact"}
 
 
 def test_core_knows_no_world() -> None:
     """No socket, no file, no random source. One module reads the clock, two make ids, and a few wait."""
-    found = {name: {top(each) for each in imports(SERVICE[name])} & (WORLD - {"logging"}) for name in SERVICE}
+    found = {name: {top(each) for each in imports(service()[name])} & (WORLD - {"logging"}) for name in service()}
     assert {name: worlds for name, worlds in found.items() if worlds and within(name, {"service.core"})} == {
         "service.core.clock": {"asyncio", "time"},
         "service.core.claims.service": {"asyncio", "secrets"},
@@ -249,7 +261,7 @@ def test_imports_inside_functions_are_few() -> None:
     """They are for commands, which must start at once: nowhere do they hide a circle."""
     inside = {
         name
-        for name, tree in {**PWS_SOAP, **SERVICE}.items()
+        for name, tree in {**pws_soap(), **service()}.items()
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
@@ -259,32 +271,32 @@ def test_imports_inside_functions_are_few() -> None:
 
 def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:
     """By one module, which one command imports inside a function."""
-    users = {name for name, tree in SERVICE.items() if any(top(each) == "opentelemetry" for each in imports(tree))}
+    users = {name for name, tree in service().items() if any(top(each) == "opentelemetry" for each in imports(tree))}
     assert users == {"service.runtime.otel"}
-    assert not any(top(each) == "opentelemetry" for tree in PWS_SOAP.values() for each in imports(tree))
-    found = {name for name, tree in SERVICE.items() if "service.runtime.otel" in set(imports(tree))}
-    at_once = {node.module for node in SERVICE["service.cli.commands.serve"].body if isinstance(node, ast.ImportFrom)}
+    assert not any(top(each) == "opentelemetry" for tree in pws_soap().values() for each in imports(tree))
+    found = {name for name, tree in service().items() if "service.runtime.otel" in set(imports(tree))}
+    at_once = {node.module for node in service()["service.cli.commands.serve"].body if isinstance(node, ast.ImportFrom)}
     assert found == {"service.cli.commands.serve"}
     assert "service.runtime.otel" not in at_once
 
 
 def test_the_schedule_of_fetches_is_pure() -> None:
     """What is due is decided from values: no clock, no task, no random source, and nothing that has them."""
-    used = set(imports(SERVICE["service.sync.schedule"]))
+    used = set(imports(service()["service.sync.schedule"]))
     assert {each for each in used if top(each) in {"pws_soap", "service"}} == {"pws_soap.lifecycle"}
     assert {top(each) for each in used} <= {"__future__", "collections", "dataclasses", "enum", "typing", "pws_soap"}
 
 
 def test_service_asks_one_clock() -> None:
     """So that a day of it can be run in a test of milliseconds."""
-    asking = {name: clocks(tree) for name, tree in SERVICE.items() if name != "service.core.clock"}
+    asking = {name: clocks(tree) for name, tree in service().items() if name != "service.core.clock"}
     assert not {name: calls for name, calls in asking.items() if calls and not within(name, {"service.cli"})}
 
 
 def test_class_names_are_unique() -> None:
     """A class is found by its name. Those that two classes share are few, and each is argued for."""
     places: dict[str, list[str]] = {}
-    for name, tree in {**PWS_SOAP, **SERVICE}.items():
+    for name, tree in {**pws_soap(), **service()}.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name)
@@ -304,5 +316,5 @@ def test_everything_that_is_imported_is_declared() -> None:
     names = {str(re.split(r"[^\w-]", each)[0]).replace("-", "_").lower() for each in wanted}
     known = names | {"pws_soap", "service", *sys.stdlib_module_names}
     known |= {"pydantic_core", "opentelemetry"}  # parts of pydantic and opentelemetry-api
-    unknown = {top(each): name for name, tree in {**PWS_SOAP, **SERVICE}.items() for each in imports(tree)}
+    unknown = {top(each): name for name, tree in {**pws_soap(), **service()}.items() for each in imports(tree)}
     assert not {each: name for each, name in unknown.items() if each not in known}
