@@ -1,7 +1,4 @@
-"""For all tests: what Hypothesis judges, which files come first, and how the collector and Ctrl-C are treated.
-
-Hypothesis judges what an example does, never how long it takes to run or to be made.
-"""
+"""For all tests: Hypothesis' profiles, which files come first, and how the collector and Ctrl-C are treated."""
 
 from __future__ import annotations
 
@@ -11,10 +8,10 @@ import signal
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-settings.register_profile("pws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("pws")
+from tests.support import examples
+
+examples.register()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a job that a script put into the background: the programs that tests start would inherit it, and never end.

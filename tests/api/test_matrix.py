@@ -142,8 +142,6 @@ def test_the_description_says_who_may() -> None:
         assert refusals == ({"401", "403", "429"} if operation.is_guarded else set())
 
 
-
-
 def description_of(operation: Operation) -> dict[str, Any]:
     found: dict[str, Any] = DOCUMENT["paths"][operation.path][operation.method.lower()]
     return found

@@ -18,6 +18,7 @@ from service.api.models import BriefContactView, BriefListView, ChosenContactVie
 from service.api.writers.fields import FIELDS
 from tests.support.asgi import call
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, SECRET, BareService, presence
+from tests.support.examples import examples
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 
@@ -199,7 +200,7 @@ async def test_a_wrong_value_is_answered_with_the_right_ones(query: str, words: 
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_no_query_breaks_the_service(raw: bytes) -> None:
     """Whatever bytes it is made of."""
     query = "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02x}" for byte in raw)

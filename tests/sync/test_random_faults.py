@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from pws_soap.simulator import Fault, NodeCondition
 from service.core.engine import NotAvailable
+from tests.support.examples import examples
 from tests.support.virtual_office import HEALED, STATES, VirtualOffice, all_faults, names
 from tests.support.virtual_time import VirtualLoop
 
@@ -221,7 +222,7 @@ QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too
 def test_the_promise_holds_in_any_history() -> None:
     """A few dozen histories in the default run, the same ones each time."""
     few = settings(
-        max_examples=25,
+        max_examples=examples(25),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=QUIET,
