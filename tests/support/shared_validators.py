@@ -27,4 +27,4 @@ def _shared(annotated: Any, **rest: Any) -> TypeAdapter[Any]:
 def share() -> None:
     """From now on; with a FastAPI that is built in another way everything is only slower."""
     if hasattr(v2, "TypeAdapter"):
-        v2.TypeAdapter = _shared  # type: ignore[assignment, misc]
+        v2.TypeAdapter = _shared
