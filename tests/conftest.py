@@ -27,9 +27,16 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first. The order within a file stays."""
+    """Long files first. The order within a file stays.
+
+    Coverage is not counted where the same lines run thousands of times, which counting makes twice as slow: in what is
+    long, and with Hypothesis' examples.
+    """
     order = {room: place for place, room in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+    for item in items:
+        if item.get_closest_marker("long") or item.get_closest_marker("hypothesis"):
+            item.add_marker("no_cover")
 
 
 def pytest_collection() -> None:
