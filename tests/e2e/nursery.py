@@ -1,7 +1,7 @@
 """A process that has imported `pws` and forks it on request. `warm_start` starts it, as a script of its own.
 
-It reads requests from the socket whose number is its argument: JSON with `words`, `directory` and `environment`, and two
-files with it, the program's output and a socket. To that socket it writes the program's process id, and how it ended.
+It reads requests from the socket whose number is its argument: JSON with `words`, `directory` and `environment`, and
+with it two files, the program's output and a socket, to which it writes the program's process id and how it ended.
 """
 
 from __future__ import annotations
