@@ -1,7 +1,7 @@
 """What OpenAPI says beyond what FastAPI finds out by itself.
 
-Which scope each operation needs, and how it answers those who are not let in; that errors are problem documents; and
-examples with nulls.
+Which scope each operation needs, and how it answers those who are not let in; that errors are problem documents;
+examples with nulls. `openapi_dialect` then says the same in the words that generators of clients understand.
 """
 
 from __future__ import annotations
@@ -13,12 +13,20 @@ from fastapi import FastAPI
 from service.access.authentication import Authenticator
 from service.access.principal import Principal
 from service.api.models.examples import EXAMPLES
+from service.api.openapi_dialect import for_generators
 from service.api.problems import MEDIA_TYPE
+from service.core.presence.freshness import Level
 
 # Any: an OpenAPI document is plain JSON.
 _Json = dict[str, Any]
 
 _PROBLEM: Final[_Json] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+_OTHER_MEDIA_TYPES: Final = {
+    "ProblemView": MEDIA_TYPE,
+    "NotEnoughProblemView": MEDIA_TYPE,
+    "StreamEvent": "text/event-stream",
+}
+"""By the model: what is not `application/json`."""
 _FREE: Final = frozenset({"/livez", "/readyz"})
 _RETRY: Final[_Json] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
 _CHALLENGE: Final[_Json] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "how to send a key"}}
@@ -54,7 +62,7 @@ def _answer(words: str, headers: _Json | None = None) -> _Json:
 
 
 def describe(app: FastAPI, authenticator: Authenticator) -> None:
-    """Let OpenAPI say what FastAPI cannot: that errors are `application/problem+json`, and nulls in an example."""
+    """Let OpenAPI say what FastAPI cannot: other media types than JSON's, and nulls in an example."""
     made = app.openapi
     described_for = authenticator.rules.anonymous
 
@@ -74,11 +82,14 @@ def describe(app: FastAPI, authenticator: Authenticator) -> None:
             ]
             for answer in answers:
                 content = answer.get("content", {})
-                if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("ProblemView"):
-                    content[MEDIA_TYPE] = content.pop("application/json")
+                model = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+                if model in _OTHER_MEDIA_TYPES:
+                    content[_OTHER_MEDIA_TYPES[model]] = content.pop("application/json")
             for name, example in EXAMPLES.items():
                 document["components"]["schemas"][name]["examples"] = [example]
-        return made()
+            document["components"]["schemas"][Level.__name__]["title"] = "Freshness"
+            app.openapi_schema = for_generators(document)
+        return app.openapi_schema
 
     # FastAPI's documented way to extend the description.
     app.openapi = openapi  # type: ignore[method-assign]

@@ -146,7 +146,8 @@ def test_the_description_tells_of_events() -> None:
     """OpenAPI: the form, an example, the names."""
     answers = office().app.openapi()["paths"]["/v1/events"]["get"]["responses"]
     assert list(answers["200"]["content"]) == ["text/event-stream"]
-    assert "event: snapshot" in answers["200"]["content"]["text/event-stream"]["example"]
+    assert answers["200"]["content"]["text/event-stream"]["schema"] == {"$ref": "#/components/schemas/StreamEvent"}
+    assert "event: snapshot" in answers["200"]["description"]
     assert "subscription.failed-over" in answers["200"]["description"]
     assert {"422", "429"} <= set(answers)
 

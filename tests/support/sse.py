@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
 
+from tests.support import described
+
 
 @dataclass(frozen=True)
 class Sse:
@@ -27,7 +29,7 @@ class Sse:
 
 
 class Reader:
-    """Takes bytes in any pieces, and gives whole events."""
+    """Takes bytes in any pieces, and gives whole events. Each is held to its schema in `/openapi.json`."""
 
     def __init__(self) -> None:
         self._left = b""
@@ -55,7 +57,9 @@ class Reader:
                 self.last_id = value
             else:
                 data += value
-        return Sse(name, self.last_id, json.loads(data))
+        event = Sse(name, self.last_id, json.loads(data))
+        described.hold(event.name, event.id, event.data)
+        return event
 
 
 class Listener:

@@ -93,9 +93,13 @@ class VirtualOffice:
 
     # The service
 
+    def follow_store(self) -> None:
+        """Begin what follows the store from its start on, before anybody is watched: nothing here."""
+
     def start(self) -> SyncEngine:
         """Start a service with an empty store."""
         self.store = MemoryStore(self.clock)
+        self.follow_store()
         self.engine = SyncEngine(
             settings=lifecycle.Settings(nodes=tuple(f"http://{name}:8082" for name in self.nodes), seed=3),
             fetch_settings=FetchSettings(

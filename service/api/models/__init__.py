@@ -7,6 +7,8 @@ and described here: a field of a contact in `contact`, with its example, and the
 from service.api.models.base import Time, View, rfc3339
 from service.api.models.contact import (
     CONTACT_EXAMPLE,
+    AnyContactView,
+    AnyListView,
     BriefContactView,
     BriefListView,
     ChosenContactView,
@@ -16,7 +18,14 @@ from service.api.models.contact import (
     DeviceView,
     HeldView,
 )
-from service.api.models.counts import BriefCountsView, BriefSummaryView, CountsView, GroupCountsView, SummaryView
+from service.api.models.counts import (
+    AnySummaryView,
+    BriefCountsView,
+    BriefSummaryView,
+    CountsView,
+    GroupCountsView,
+    SummaryView,
+)
 from service.api.models.history import HistoryView, TransitionView
 from service.api.models.status import (
     AliveView,
@@ -35,13 +44,17 @@ from service.api.models.status import (
     SubscriptionView,
     TroubleView,
 )
-from service.api.models.trends import BriefTrendsView, TrendsView
+from service.api.models.trends import AnyTrendsView, BriefTrendsView, TrendsView
 from service.api.models.watched import AddedView, WatchedListView, WatchedView
 
 __all__ = [
     "CONTACT_EXAMPLE",
     "AddedView",
     "AliveView",
+    "AnyContactView",
+    "AnyListView",
+    "AnySummaryView",
+    "AnyTrendsView",
     "BriefContactView",
     "BriefCountsView",
     "BriefListView",

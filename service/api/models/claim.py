@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from service.api.models import BriefContactView, ContactView, Time, View
+from service.api.models import AnyContactView, Time, View
 from service.api.problems import ProblemView
 
 
@@ -28,7 +28,7 @@ class ClaimView(View):
     holder: str = Field(description="the name of the key that asked")
     made_at: Time
     expires_at: Time = Field(description="unless it is renewed")
-    contacts: list[ContactView | BriefContactView] = Field(description="those it holds")
+    contacts: list[AnyContactView] = Field(description="those it holds")
 
 
 class MadeClaimView(ClaimView):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ConfigDict, Field, create_model
+from typing_extensions import TypeAliasType
 
 from pws_soap.models import PresenceState
 from service.api.models.base import EXAMPLE_TIME, Time, View
@@ -147,3 +148,9 @@ class BriefListView(View):
     contacts: list[BriefContactView]
     next_cursor: str | None
     revision: int
+
+
+AnyContactView = TypeAliasType("AnyContactView", ContactView | BriefContactView)
+"""A contact as the key may see it. A union of models has a name, which generators of clients give their class."""
+AnyListView = TypeAliasType("AnyListView", ContactListView | ChosenListView | BriefListView)
+"""A page of contacts as it was asked for, and as the key may see it."""

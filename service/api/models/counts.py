@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pydantic import ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from pws_soap.models import PresenceState
 from service.api.models.base import View
@@ -82,3 +83,7 @@ class BriefSummaryView(BriefCountsView):
         groups = {name: BriefCountsView.model_validate(counts) for name, counts in summary.groups.items()}
         whole = summary.counts
         return cls(total=whole.total, by_freshness=dict(whole.by_freshness), available=whole.available, groups=groups)
+
+
+AnySummaryView = TypeAliasType("AnySummaryView", SummaryView | BriefSummaryView)
+"""Numbers of contacts as the key may see them."""

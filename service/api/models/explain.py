@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from pws_soap.models import PresenceType
 from pws_soap.pidf import explanation
-from service.api.models import ContactView, DeviceView, View
+from service.api.models import BriefContactView, ChosenContactView, ContactView, DeviceView, View
 from service.core.presence.availability import Opinion
 from service.core.presence.freshness import Level
 from service.core.presence.records import Record
@@ -85,6 +86,10 @@ class ExplainedContactView(ContactView):
     model_config = ConfigDict(title="ExplainedContact")
 
     explain: ExplainView | None = Field(default=None, description="with `explain=true` only")
+
+
+ContactAnswerView = TypeAliasType("ContactAnswerView", ExplainedContactView | ChosenContactView | BriefContactView)
+"""One contact as it was asked for, and as the key may see it."""
 
 
 def _state(record: Record) -> Sequence[str]:

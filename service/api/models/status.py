@@ -217,7 +217,7 @@ class AliveView(View):
 class IndexView(View):
     """Where things are."""
 
-    model_config = ConfigDict(title="Index")
+    model_config = ConfigDict(title="ServiceIndex")
 
     service: str = "pws-presence"
     version: str

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from pydantic import ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from service.api.models.base import Time, View
 from service.core.events.trends import Mark, Sample
@@ -85,3 +86,7 @@ def trends_view(
     return BriefTrendsView(
         group=group, interval=interval, samples=[BriefSampleView.of(each) for each in samples], marks=marked
     )
+
+
+AnyTrendsView = TypeAliasType("AnyTrendsView", TrendsView | BriefTrendsView)
+"""Numbers of contacts over time as the key may see them."""

@@ -43,6 +43,7 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
     @routes.post(
         "",
         summary="Claim people who are free",
+        operation_id="createClaim",
         status_code=201,
         responses={
             201: {
@@ -90,6 +91,7 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
     @routes.get(
         "",
         summary="Who is held",
+        operation_id="listClaims",
         responses={200: {"model": ClaimListView, "description": "The claims that there are"}, **INVALID},
     )
     async def every(request: Request, who: Principal = reads) -> Response:
@@ -101,6 +103,7 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
     @routes.get(
         "/{id}",
         summary="One claim",
+        operation_id="getClaim",
         responses={200: {"model": ClaimView, "description": "The claim"}, **_NO_SUCH, **INVALID},
     )
     async def one(
@@ -118,6 +121,7 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
     @routes.post(
         "/{id}/renew",
         summary="Keep a claim",
+        operation_id="renewClaim",
         responses={200: {"model": ClaimView, "description": "It lasts longer"}, **_NO_SUCH, **TOO_LARGE, **INVALID},
     )
     async def renew(
@@ -139,6 +143,7 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
     @routes.delete(
         "/{id}",
         summary="Let go of a claim",
+        operation_id="releaseClaim",
         status_code=204,
         responses={204: {"description": "They are free for others"}, **_NO_SUCH, **INVALID},
     )

@@ -59,6 +59,7 @@ def router(context: Context) -> APIRouter:
     @routes.get(
         "/contacts",
         summary="What is watched",
+        operation_id="listContacts",
         responses={200: {"model": WatchedListView, "description": "All contacts, and through whom"}, **INVALID},
         dependencies=[Depends(no_query)],
     )
@@ -74,6 +75,7 @@ def router(context: Context) -> APIRouter:
     @routes.post(
         "/contacts",
         summary="Watch more contacts",
+        operation_id="addContacts",
         responses={200: {"model": AddedView, "description": "Which of them are new"}, **TOO_LARGE, **INVALID},
         dependencies=[Depends(no_query)],
     )
@@ -93,6 +95,7 @@ def router(context: Context) -> APIRouter:
     @routes.delete(
         f"/contacts/{CONTACT}",
         summary="Watch a contact no longer",
+        operation_id="removeContact",
         status_code=204,
         responses={**NOT_WATCHED, **INVALID},
         dependencies=[Depends(no_query)],
@@ -109,6 +112,7 @@ def router(context: Context) -> APIRouter:
     @routes.delete(
         "/contacts",
         summary="Watch several contacts no longer",
+        operation_id="removeContacts",
         status_code=204,
         responses={**NOT_WATCHED, **INVALID},
     )

@@ -20,38 +20,31 @@ from service.api.sse.response import EventStream
 from service.api.sse.resume import MAX_LENGTH
 from service.api.sse.subscriber import Subscriber
 from service.api.sse.view import FrameCache, SubscriberView, ViewKey
+from service.api.writers.event import EVENTS, StreamEvent
 
 _EXAMPLE: Final = """\
-retry: 1000
+    retry: 1000
 
-event: snapshot
-id: 1795254000000041
-data: {"contacts":[{"contact":"ann@example.com","state":"BUSY", ...}],"revision":1795254000000041,"reason":"start"}
+    event: snapshot
+    id: 1795254000000041
+    data: {"contacts":[{"contact":"ann@example.com","state":"BUSY", ...}],"revision":1795254000000041,"reason":"start"}
 
-event: change
-id: 1795254000000042
-data: {"contact":"ann@example.com","state":"AVAILABLE", ...}
+    event: change
+    id: 1795254000000042
+    data: {"contact":"ann@example.com","state":"AVAILABLE", ...}
 
-event: subscription.lost
-id: 1795254000000043
-data: {"at":"2026-11-21T10:00:03.120Z","revision":1795254000000043,"end_user":"dispatcher", ...}
+    event: subscription.lost
+    id: 1795254000000043
+    data: {"at":"2026-11-21T10:00:03.120Z","revision":1795254000000043,"end_user":"dispatcher", ...}
 
-: keep-alive
-
-"""
-_EVENTS: Final = """\
-`snapshot`: everybody who passes the filters; it replaces all that was known.
-`change`: a contact as it is now.
-`removed`: a contact that is watched no longer, or, with `"watched": true`, no longer passes the filters.
-`subscription.lost`, `subscription.renewed`, `subscription.recreated`, `subscription.failed-over`, \
-`subscription.missed`: what became of a subscription, and why contacts are stale.
-`claim.made`, `claim.renewed`, `claim.released`, `claim.expired`, `claim.unavailable`, `coverage.low`, \
-`coverage.restored`: who is held, and whether enough people are free."""
+    : keep-alive"""
+_EVENTS: Final = "\n".join(f"- `{kind.name}`: {kind.when}" for kind in EVENTS)
 # Any: a fragment of OpenAPI.
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": f"Events, without an end.\n\n{_EVENTS}",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "model": StreamEvent,
+        "description": "Events, without an end. The schema is that of one event: the fields of its lines, and what is "
+        f"in its line `data` read as JSON.\n\n{_EVENTS}\n\n{_EXAMPLE}",
     },
     429: {
         "model": ProblemView,
@@ -81,6 +74,7 @@ def router(context: Context, keep_alive: float) -> APIRouter:
     @routes.get(
         "/events",
         summary="What happens, as it happens (server-sent events)",
+        operation_id="followEvents",
         response_class=Response,
         responses={**_STREAM, **INVALID},
     )

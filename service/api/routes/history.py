@@ -40,6 +40,7 @@ def router(context: Context) -> APIRouter:
     @routes.get(
         f"/presence/{CONTACT}/history",
         summary="The last transitions of a contact",
+        operation_id="getHistory",
         responses={**documented(HistoryView, "Transitions, the newest first"), **_NONE, **INVALID},
     )
     async def history(

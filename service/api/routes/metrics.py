@@ -33,6 +33,7 @@ def router(context: Context, metrics: MetricsPage) -> APIRouter:
     @routes.get(
         METRICS,
         summary="Figures for Prometheus",
+        operation_id="getMetrics",
         response_class=Response,
         responses={
             200: {

@@ -16,16 +16,8 @@ from service.api.answers import ContactAnswer, contact_answer, summary_answer
 from service.api.context import Context
 from service.api.etags import JSON, Representation, Tags, tagged
 from service.api.long_poll import answer
-from service.api.models import (
-    BriefContactView,
-    BriefListView,
-    BriefSummaryView,
-    ChosenContactView,
-    ChosenListView,
-    ContactListView,
-    SummaryView,
-)
-from service.api.models.explain import ExplainedContactView, ExplainView
+from service.api.models import AnyListView, AnySummaryView
+from service.api.models.explain import ContactAnswerView, ExplainView
 from service.api.negotiation import preferred
 from service.api.parameters.checks import ContactPath, check_query, no_query, path_contact
 from service.api.parameters.presence import ContactQuery, ListQuery
@@ -64,13 +56,14 @@ def router(context: Context) -> APIRouter:
     """`/v1/presence`, `/v1/presence/{contact}`, `/v1/summary`."""
     routes = APIRouter(prefix="/v1", tags=["presence"])
     reads = Depends(context.authenticator.require(Scope.READ))
-    listed = documented(ContactListView | ChosenListView | BriefListView, "A page of contacts, as sort orders them")
+    listed = documented(AnyListView, "A page of contacts, as sort orders them")
     listed[200]["content"] = {csv_table.MEDIA_TYPE: _CSV}
     listed[200]["headers"] = listed[200]["headers"] | {"Link": _LINK}
 
     @routes.get(
         "/presence",
         summary="All contacts, or those that pass the filters",
+        operation_id="listPresence",
         responses={**listed, **NOT_ACCEPTABLE, **EXPIRED, **INVALID},
         openapi_extra=_PREFER,
     )
@@ -113,8 +106,9 @@ def router(context: Context) -> APIRouter:
     @routes.get(
         f"/presence/{CONTACT}",
         summary="One contact",
+        operation_id="getPresence",
         responses={
-            **documented(ExplainedContactView | ChosenContactView | BriefContactView, "The contact"),
+            **documented(ContactAnswerView, "The contact"),
             **NOT_WATCHED,
             **INVALID,
         },
@@ -168,8 +162,9 @@ def router(context: Context) -> APIRouter:
     @routes.get(
         "/summary",
         summary="How many are in which state",
+        operation_id="getSummary",
         responses={
-            **documented(SummaryView | BriefSummaryView, "Counts of all contacts and of each group"),
+            **documented(AnySummaryView, "Counts of all contacts and of each group"),
             **INVALID,
         },
         dependencies=[Depends(no_query)],

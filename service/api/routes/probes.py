@@ -17,7 +17,9 @@ def router(context: Context, *, demo: bool = False) -> APIRouter:
     """`/livez`, `/readyz` and `/v1`. They overlook query parameters: probes add what they like."""
     routes = APIRouter(tags=["probes"])
 
-    @routes.get("/livez", summary="The process answers", responses={200: {"model": AliveView}})
+    @routes.get(
+        "/livez", summary="The process answers", operation_id="getLiveness", responses={200: {"model": AliveView}}
+    )
     async def livez() -> Response:
         """Says nothing of the presence server: restarting this service would not mend that one."""
         return plain(AliveView().model_dump_json().encode())
@@ -25,6 +27,7 @@ def router(context: Context, *, demo: bool = False) -> APIRouter:
     @routes.get(
         "/readyz",
         summary="Answers would be live",
+        operation_id="getReadiness",
         responses={200: {"model": ReadyView}, 503: {"model": ReadyView, "description": "Nothing is live"}},
     )
     async def readyz(request: Request) -> Response:
@@ -36,7 +39,7 @@ def router(context: Context, *, demo: bool = False) -> APIRouter:
             reason = f"{'ready' if ready else 'not ready'}; see /v1/status"
         return plain(ReadyView(ready=ready, reason=reason).model_dump_json().encode(), 200 if ready else 503)
 
-    @routes.get("/v1", summary="Where things are", responses={200: {"model": IndexView}})
+    @routes.get("/v1", summary="Where things are", operation_id="getIndex", responses={200: {"model": IndexView}})
     async def index(request: Request) -> Response:
         """Leads to the description of the API. Needs no key."""
         anonymous = context.authenticator.rules.anonymous

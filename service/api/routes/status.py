@@ -56,6 +56,7 @@ def router(context: Context) -> APIRouter:
     @routes.get(
         "/status",
         summary="How the service is doing",
+        operation_id="getStatus",
         responses={200: {"model": StatusView, "description": "The state of everything, without secrets"}, **INVALID},
     )
     async def status(who: Principal = reader) -> Response:
@@ -70,6 +71,7 @@ def router(context: Context) -> APIRouter:
     @routes.post(
         "/refresh",
         summary="Read from the server now",
+        operation_id="refreshPresence",
         responses={
             200: {"model": RefreshView, "description": "What was read"},
             **NOT_WATCHED,
@@ -93,6 +95,7 @@ def router(context: Context) -> APIRouter:
     @routes.post(
         "/failover",
         summary="Take end users to another node",
+        operation_id="failOver",
         status_code=202,
         responses={202: {"model": FailoverView, "description": "They are on their way"}, **TOO_LARGE, **INVALID},
     )

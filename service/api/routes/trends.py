@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.access.principal import Principal, Scope
 from service.api.context import Context
 from service.api.etags import Representation, Tags, tagged
-from service.api.models import BriefTrendsView, TrendsView
+from service.api.models import AnyTrendsView
 from service.api.models.trends import trends_view
 from service.api.parameters.checks import check_query
 from service.api.problems import InvalidParameters, WrongParameter
@@ -39,7 +39,8 @@ def router(context: Context) -> APIRouter:
     @routes.get(
         "/trends",
         summary="How many were free, busy, on the phone or not sure in the last hours",
-        responses={**documented(TrendsView | BriefTrendsView, "Samples, the oldest first"), **INVALID},
+        operation_id="getTrends",
+        responses={**documented(AnyTrendsView, "Samples, the oldest first"), **INVALID},
     )
     async def trends(request: Request, query: Annotated[TrendsQuery, Query()], who: Principal = reads) -> Response:
         """Numbers alone, and nobody's name: one sample a minute for twelve hours, in memory.

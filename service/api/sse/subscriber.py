@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from enum import StrEnum
 from typing import Final
 
+from service.api.models.event import SnapshotReason
 from service.api.sse import wire_format
 from service.api.sse.resume import StreamPosition, VisibleEvent, coalesce, one_by_one, replay
 from service.api.sse.view import SubscriberView, ViewKey
 from service.api.writers.compact import compact
+from service.api.writers.event import SNAPSHOT
 from service.core.events.log import EventLog
 from service.core.meter import NO_METER, Meter, SlowClient
 
@@ -35,14 +36,6 @@ _NOTHING: Final[deque[VisibleEvent]] = deque(maxlen=0)
 Written = dict[int, tuple[bytes, int] | None]
 """What follows a place in the log, for one view: a piece and the place behind it; None: it is kept no longer."""
 Sending = Callable[[], Awaitable[None]]
-
-
-class Reason(StrEnum):
-    """Why a snapshot comes."""
-
-    START = "start"
-    NOT_KEPT = "not-kept"
-    BEHIND = "behind"
 
 
 class Subscriber:
@@ -72,7 +65,7 @@ class Subscriber:
         self._view = view
         self._resumed = None if last_event_id is None else StreamPosition.parse(last_event_id)
         self._place = None if self._resumed is None else self._resumed.revision
-        self._reason = Reason.START if last_event_id is None else Reason.NOT_KEPT
+        self._reason = SnapshotReason.START if last_event_id is None else SnapshotReason.NOT_KEPT
         self._rest = _NOTHING
         """What comes next, as far as it is known already."""
         self._coalesced_until = 0
@@ -155,7 +148,7 @@ class Subscriber:
                     self._held += self._log.last - last
                 await asyncio.sleep(0)
             elif not known:
-                self._place, self._reason = None, Reason.BEHIND
+                self._place, self._reason = None, SnapshotReason.BEHIND
                 self._meter.client_was_slow(SlowClient.RESTARTED)
             elif self._place != place:
                 await asyncio.sleep(0)
@@ -233,7 +226,7 @@ class Subscriber:
     async def _snapshot(self) -> AsyncGenerator[bytes, None]:
         """Everybody who passes, as of one id, however long the sending takes."""
         everybody, at = await self._view.everybody(self._log)
-        yield wire_format.head("snapshot", str(at)) + b'{"contacts":['
+        yield wire_format.head(SNAPSHOT, str(at)) + b'{"contacts":['
         comma = b""
         for start in range(0, len(everybody), TURN):
             contacts = await self._view.contacts(self._log, everybody[start : start + TURN], start, at)
