@@ -263,6 +263,9 @@ async def test_head_is_answered_as_get_is() -> None:
     for path in [*paths, "/nothing", "/v1/presence/x", "/v1/presence?limit=0"]:
         got, head = await made.get(path), await call(made.app, "HEAD", path)
         assert (head.status, head.body) == (got.status, b"")
+        if path == "/metrics":  # the second answer has figures of its own, and may be longer
+            assert set(head.headers) == set(got.headers)
+            continue
         assert head.headers == got.headers
         assert int(head.headers["content-length"]) == len(got.body)
 
