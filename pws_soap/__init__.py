@@ -12,20 +12,21 @@
 
 Here it is decided how the server is spoken to: values (`models`, `codes`, `errors`), what requests and replies mean
 (`codec`, `replies`, `pidf`, `lifecycle`), the wire (`transport`), one method for each call (`client`). It imports zeep,
-lxml, h11, and never `service` or FastAPI. A new PWS code belongs into `codes` and `errors`. The client is imported when
-it is first asked for: zeep takes a moment, and the simulator does without it.
+lxml, h11, and never `service` or FastAPI. A new PWS code belongs into `codes` and `errors`. Each name is imported when
+it is first asked for: zeep takes a moment, which the simulator does without, and pytest, which loads `pytest_plugin` in
+every run, does without all of it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from pws_soap.codes import Policy
-from pws_soap.errors import Fault, OutcomeUnknown, PwsError, Redirected, TransportError
-from pws_soap.models import Device, Endpoint, Presence, PresenceState, PresenceType, Secret, Session, Subscription
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pws_soap.client import PwsClient
+    from pws_soap.codes import Policy
+    from pws_soap.errors import Fault, OutcomeUnknown, PwsError, Redirected, TransportError
+    from pws_soap.models import Device, Endpoint, Presence, PresenceState, PresenceType, Secret, Session, Subscription
 
 __all__ = [
     "Device",
@@ -45,10 +46,36 @@ __all__ = [
     "TransportError",
 ]
 
+_MODULES: Final = ("codes", "errors", "models")
+"""Reached as attributes of the package too, without an import of their own."""
+_HOMES: Final = {
+    "client": ("PwsClient",),
+    "codes": ("Policy",),
+    "errors": ("Fault", "OutcomeUnknown", "PwsError", "Redirected", "TransportError"),
+    "models": (
+        "Device",
+        "Endpoint",
+        "Presence",
+        "PresenceState",
+        "PresenceType",
+        "Secret",
+        "Session",
+        "Subscription",
+    ),
+}
+"""The module of each name."""
+
 
 def __getattr__(name: str) -> Any:  # Any: what a module's attribute is depends on its name
-    if name == "PwsClient":
-        from pws_soap.client import PwsClient
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-        return PwsClient
-    raise AttributeError(f"module 'pws_soap' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support import examples
 
+pytest_plugins = ["pytester"]
+
 examples.register()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -13,6 +13,11 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+import pws_soap
+import pws_soap.pytest_plugin
+
 ROOT = Path(__file__).parents[1]
 
 VALUES = {"pws_soap.codes", "pws_soap.contact", "pws_soap.models", "pws_soap.errors"}
@@ -99,12 +104,12 @@ def modules(package: str) -> dict[str, ast.Module]:
     return found
 
 
-def pws_soap() -> dict[str, ast.Module]:
+def library() -> dict[str, ast.Module]:
     """The library's modules. Parsed in a test, not at import: every worker of every run imports this file."""
     return modules("pws_soap")
 
 
-def service() -> dict[str, ast.Module]:
+def rooms() -> dict[str, ast.Module]:
     return modules("service")
 
 
@@ -122,7 +127,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             assert node.level == 0, "relative imports are not used here"
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                yield whole if whole in pws_soap() or whole in service() else str(node.module)
+                yield whole if whole in library() or whole in rooms() else str(node.module)
 
 
 def within(name: str, places: set[str]) -> bool:
@@ -138,7 +143,7 @@ def forbidden(of: set[str], banned: set[str]) -> list[str]:
     """The imports of the modules in `of` that are, or lie in, one of `banned`."""
     return [
         f"{name} imports {each}"
-        for name, tree in {**pws_soap(), **service()}.items()
+        for name, tree in {**library(), **rooms()}.items()
         if within(name, of)
         for each in imports(tree)
         if within(each, banned)
@@ -162,8 +167,8 @@ def test_values_import_nothing_but_values() -> None:
     allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "msgspec", "operator", "re", "typing"}
     allowed |= {"functools", "ipaddress", "unicodedata"}  # contact's
     for name in VALUES:
-        assert {top(each) for each in imports(pws_soap()[name]) if each not in VALUES} <= allowed
-    assert "pws_soap.errors" not in set(imports(pws_soap()["pws_soap.models"]))
+        assert {top(each) for each in imports(library()[name]) if each not in VALUES} <= allowed
+    assert "pws_soap.errors" not in set(imports(library()["pws_soap.models"]))
 
 
 def test_decisions_know_no_world() -> None:
@@ -175,7 +180,7 @@ def test_decisions_do_not_ask_for_the_time() -> None:
     """It is an argument."""
     assert not [
         f"{name}: {call}"
-        for name, tree in pws_soap().items()
+        for name, tree in library().items()
         if within(name, VALUES | DECISIONS)
         for call in clocks(tree)
     ]
@@ -186,7 +191,7 @@ def test_server_answers_without_a_world() -> None:
     assert not forbidden(PURE_SERVER | PURE_SIMULATOR, WORLD | WEB)
     assert not [
         f"{name}: {call}"
-        for name, tree in pws_soap().items()
+        for name, tree in library().items()
         if within(name, PURE_SERVER | PURE_SIMULATOR)
         for call in clocks(tree)
     ]
@@ -194,7 +199,7 @@ def test_server_answers_without_a_world() -> None:
 
 def test_random_sources_of_server_and_simulator() -> None:
     """Each is seeded, but for the session keys of a server that is given none."""
-    users = {name for name, tree in pws_soap().items() if {top(each) for each in imports(tree)} & {"random", "secrets"}}
+    users = {name for name, tree in library().items() if {top(each) for each in imports(tree)} & {"random", "secrets"}}
     assert {name for name in users if within(name, SERVER | SIMULATOR)} == {
         "pws_soap.server.http.service",
         "pws_soap.simulator.cluster.nodes",
@@ -208,7 +213,7 @@ def test_server_and_simulator_ask_no_clock() -> None:
     """It is given to them."""
     assert not [
         f"{name}: {call}"
-        for name, tree in pws_soap().items()
+        for name, tree in library().items()
         if within(name, SERVER | SIMULATOR)
         for call in clocks(tree)
     ]
@@ -216,16 +221,16 @@ def test_server_and_simulator_ask_no_clock() -> None:
 
 def test_zeep_is_touched_in_two_places() -> None:
     """The contract loads the WSDL, the codec uses it: nobody else knows zeep."""
-    users = {name for name, tree in pws_soap().items() if any(top(each) == "zeep" for each in imports(tree))}
+    users = {name for name, tree in library().items() if any(top(each) == "zeep" for each in imports(tree))}
     assert users == {"pws_soap.contract", "pws_soap.codec"}
     assert not forbidden({"service"}, {"zeep"})
 
 
 def test_sockets_of_the_library_are_in_one_place() -> None:
-    """They are the transport's; what concerns TLS alone has modules of its own. The server has its own, the simulator
-    hands TLS through."""
+    """They are the transport's; what concerns TLS alone has modules of its own. The server has its own; the simulator
+    and the plugin of pytest hand TLS through."""
     sockets = {"aiohttp", "socket", "ssl"}
-    users = {name for name, tree in pws_soap().items() if any(top(each) in sockets for each in imports(tree))}
+    users = {name for name, tree in library().items() if any(top(each) in sockets for each in imports(tree))}
     assert users == {
         "pws_soap.certificate",
         "pws_soap.tls_problem",
@@ -235,19 +240,31 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
         "pws_soap.server.http.listener",
         "pws_soap.server.http.notifier",
         "pws_soap.simulator.serving",
+        "pws_soap.pytest_plugin",
+        "pws_soap.pytest_plugin.certificate",
+        "pws_soap.pytest_plugin.server",
     }
 
 
-def test_importing_the_package_loads_no_zeep() -> None:
-    """`import pws_soap` names the client without loading it: only a function may import it."""
-    tree = pws_soap()["pws_soap"]
-    at_once = {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert {name for name in at_once if top(name) == "pws_soap"} == VALUES - {"pws_soap.contact"}
+def test_importing_the_package_loads_nothing() -> None:
+    """`import pws_soap` names the client without loading it, and pytest loads the plugin without the simulator."""
+    for name in ("pws_soap", "pws_soap.pytest_plugin"):
+        at_once = {str(node.module) for node in library()[name].body if isinstance(node, ast.ImportFrom)}
+        assert not {each for each in at_once if top(each) == "pws_soap"}
+
+
+def test_every_name_of_the_package_is_there() -> None:
+    """What is imported when it is first asked for: no name without a home, and `dir` has them all."""
+    for package in (pws_soap, pws_soap.pytest_plugin):
+        assert all(getattr(package, name) is not None for name in package.__all__)
+        with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+            package.Nonsense  # noqa: B018  # the asking is the test
+    assert set(pws_soap.__all__) <= set(dir(pws_soap))
 
 
 def test_core_knows_no_world() -> None:
     """No socket, no file, no random source. One module reads the clock, two make ids, and a few wait."""
-    found = {name: {top(each) for each in imports(service()[name])} & (WORLD - {"logging"}) for name in service()}
+    found = {name: {top(each) for each in imports(rooms()[name])} & (WORLD - {"logging"}) for name in rooms()}
     assert {name: worlds for name, worlds in found.items() if worlds and within(name, {"service.core"})} == {
         "service.core.clock": {"asyncio", "time"},
         "service.core.claims.service": {"asyncio", "secrets"},
@@ -258,45 +275,48 @@ def test_core_knows_no_world() -> None:
 
 
 def test_imports_inside_functions_are_few() -> None:
-    """They are for commands, which must start at once: nowhere do they hide a circle."""
+    """They are for commands, and for runs of pytest without the plugin's fixtures: nowhere do they hide a circle."""
     inside = {
         name
-        for name, tree in {**pws_soap(), **service()}.items()
+        for name, tree in {**library(), **rooms()}.items()
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
-    assert {name for name in inside if not within(name, {"service.cli"})} == {"pws_soap"}
+    assert {name for name in inside if not within(name, {"service.cli"})} == {
+        "pws_soap.pytest_plugin",
+        "pws_soap.pytest_plugin.server",
+    }
 
 
 def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:
     """By one module, which one command imports inside a function."""
-    users = {name for name, tree in service().items() if any(top(each) == "opentelemetry" for each in imports(tree))}
+    users = {name for name, tree in rooms().items() if any(top(each) == "opentelemetry" for each in imports(tree))}
     assert users == {"service.runtime.otel"}
-    assert not any(top(each) == "opentelemetry" for tree in pws_soap().values() for each in imports(tree))
-    found = {name for name, tree in service().items() if "service.runtime.otel" in set(imports(tree))}
-    at_once = {node.module for node in service()["service.cli.commands.serve"].body if isinstance(node, ast.ImportFrom)}
+    assert not any(top(each) == "opentelemetry" for tree in library().values() for each in imports(tree))
+    found = {name for name, tree in rooms().items() if "service.runtime.otel" in set(imports(tree))}
+    at_once = {node.module for node in rooms()["service.cli.commands.serve"].body if isinstance(node, ast.ImportFrom)}
     assert found == {"service.cli.commands.serve"}
     assert "service.runtime.otel" not in at_once
 
 
 def test_the_schedule_of_fetches_is_pure() -> None:
     """What is due is decided from values: no clock, no task, no random source, and nothing that has them."""
-    used = set(imports(service()["service.sync.schedule"]))
+    used = set(imports(rooms()["service.sync.schedule"]))
     assert {each for each in used if top(each) in {"pws_soap", "service"}} == {"pws_soap.lifecycle"}
     assert {top(each) for each in used} <= {"__future__", "collections", "dataclasses", "enum", "typing", "pws_soap"}
 
 
 def test_service_asks_one_clock() -> None:
     """So that a day of it can be run in a test of milliseconds."""
-    asking = {name: clocks(tree) for name, tree in service().items() if name != "service.core.clock"}
+    asking = {name: clocks(tree) for name, tree in rooms().items() if name != "service.core.clock"}
     assert not {name: calls for name, calls in asking.items() if calls and not within(name, {"service.cli"})}
 
 
 def test_class_names_are_unique() -> None:
     """A class is found by its name. Those that two classes share are few, and each is argued for."""
     places: dict[str, list[str]] = {}
-    for name, tree in {**pws_soap(), **service()}.items():
+    for name, tree in {**library(), **rooms()}.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name)
@@ -316,5 +336,5 @@ def test_everything_that_is_imported_is_declared() -> None:
     names = {str(re.split(r"[^\w-]", each)[0]).replace("-", "_").lower() for each in wanted}
     known = names | {"pws_soap", "service", *sys.stdlib_module_names}
     known |= {"pydantic_core", "opentelemetry"}  # parts of pydantic and opentelemetry-api
-    unknown = {top(each): name for name, tree in {**pws_soap(), **service()}.items() for each in imports(tree)}
+    unknown = {top(each): name for name, tree in {**library(), **rooms()}.items() for each in imports(tree)}
     assert not {each: name for each, name in unknown.items() if each not in known}

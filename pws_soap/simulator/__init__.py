@@ -10,6 +10,7 @@ from pws_soap.simulator.cluster.simulator import Simulator
 from pws_soap.simulator.faults.kinds import Fault
 from pws_soap.simulator.faults.outages import NodeCondition
 from pws_soap.simulator.faults.reply import ConnectionAborted, NodeDown, SimReply
+from pws_soap.simulator.observer import Observer, ReplyFate
 from pws_soap.simulator.office.world import World
 from pws_soap.simulator.option_values import options_from
 from pws_soap.simulator.options import KNOWN_CALLBACK_PORTS, Options, User
@@ -25,9 +26,11 @@ __all__ = [
     "NodeAddress",
     "NodeCondition",
     "NodeDown",
+    "Observer",
     "OfficeDay",
     "Options",
     "Presence",
+    "ReplyFate",
     "ServedNode",
     "SimReply",
     "Simulator",

@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 from packaging.specifiers import SpecifierSet
@@ -59,8 +61,8 @@ class Installed:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Built and installed once."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built once."""
     place = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(place)]
     if importlib.util.find_spec("hatchling"):
@@ -68,16 +70,33 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     built = run([*build, str(ROOT)], place, 300)
     assert built.returncode == 0, built.stdout + built.stderr
     (wheel,) = place.glob("*.whl")
+    return wheel
+
+
+def install(wheel: Path, place: Path, extra: str = "") -> Installed:
+    """A new environment with the wheel, and an extra such as `[pytest]`."""
     environment = place / "environment"
     made = run([sys.executable, "-m", "venv", "--without-pip", environment], place, 60)
     assert made.returncode == 0, made.stderr
     python = environment / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
-    done = run([*pip, str(wheel)], place, 500)
+    done = run([*pip, f"{wheel}{extra}"], place, 500)
     assert done.returncode == 0, done.stdout + done.stderr
     elsewhere = place / "elsewhere"
     elsewhere.mkdir()
     return Installed(wheel, python, elsewhere)
+
+
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Installed once."""
+    return install(built, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def with_pytest(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Installed once, with the extra `pytest` and no other."""
+    return install(built, tmp_path_factory.mktemp("pytest"), "[pytest]")
 
 
 def test_the_wheel_carries_what_it_needs_and_no_more(installed: Installed) -> None:
@@ -123,3 +142,31 @@ def test_the_demo_shows_changes_and_ends_by_itself(installed: Installed) -> None
     assert "Traceback" not in shown.stdout + shown.stderr
     assert "/v1/presence" in shown.stdout + shown.stderr
     assert "@example.com" in shown.stdout
+
+
+FIRST: Final = next(
+    iter(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "pytest.md").read_text("utf-8"), re.DOTALL))
+)
+"""The first test of the page about the pytest plugin."""
+
+
+def pytest_over(installed: Installed, code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A run of pytest over one file, with warnings as errors and a test that asks for TLS beside it."""
+    (installed.elsewhere / "test_ann.py").write_text(code)
+    return run([installed.python, "-m", "pytest", "-W", "error", *words], installed.elsewhere, 120)
+
+
+def test_the_pytest_plugin_alone_runs_the_first_test_of_its_page(with_pytest: Installed) -> None:
+    """As it stands; TLS needs nothing else either."""
+    tls = ["import pytest", "@pytest.mark.pws(tls=True)", "def test_tls(pws_server): assert pws_server.ca_file"]
+    done = pytest_over(with_pytest, "\n".join([FIRST, *tls, ""]), "--strict-markers")
+    assert (done.returncode, " 2 passed in " in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_the_pytest_plugin_tells_why_a_test_fails(with_pytest: Installed) -> None:
+    """What was compared, and what the server was asked."""
+    assert FIRST.rstrip().endswith('== "BUSY"')
+    done = pytest_over(with_pytest, FIRST.rstrip().removesuffix('"BUSY"') + '"AWAY"\n')
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "AssertionError: assert 'BUSY' == 'AWAY'" in done.stdout
+    assert "  3 getPolledPresence by dispatcher at imp1: answered" in done.stdout

@@ -125,11 +125,11 @@ class Hostile(VirtualOffice):
             assert await self.heal() <= 1.0
 
 
-def pairs() -> Iterator[ParameterSet]:
+def pairs() -> list[ParameterSet]:
     """Each with each; every day only as many as it takes to have each of them once."""
     everyday = set(zip(cycle(FETCHED), POLLED, strict=False))
-    for pair in product(FETCHED, POLLED):
-        yield pytest.param(*pair, marks=() if pair in everyday else pytest.mark.long(ci=True))
+    in_ci = pytest.mark.long(ci=True)
+    return [pytest.param(*pair, marks=() if pair in everyday else in_ci) for pair in product(FETCHED, POLLED)]
 
 
 @pytest.mark.parametrize(("fetched", "polled"), pairs())

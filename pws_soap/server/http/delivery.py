@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 from pws_soap.server.messages import Notification
 from pws_soap.server.ports import NotificationRoute, Notify, send_once
@@ -31,12 +31,14 @@ class Delivery:
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts = counts if counts is not None else Counter()
         """Notifications `sent` and `failed`, and what the route counts."""
+        self.on_outcome: Callable[[Notification, bool], None] | None = None
+        """Called after the last try of a notification, with whether it was answered with success."""
 
     def post(self, notifications: Iterable[Notification]) -> None:
         """Send notifications in the background."""
         for notification in notifications:
             if self.notify is None:
-                self.counts["failed"] += 1
+                self._count(notification, sent=False)
             else:
                 self._spawn(self.send(notification))
 
@@ -67,8 +69,13 @@ class Delivery:
         for _ in range(self._tries):
             try:
                 if await self.notify(notification.url):
-                    self.counts["sent"] += 1
+                    self._count(notification, sent=True)
                     return
             except OSError:  # a time-out is one as well
                 pass
-        self.counts["failed"] += 1
+        self._count(notification, sent=False)
+
+    def _count(self, notification: Notification, *, sent: bool) -> None:
+        self.counts["sent" if sent else "failed"] += 1
+        if self.on_outcome is not None:
+            self.on_outcome(notification, sent)

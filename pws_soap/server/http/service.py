@@ -85,6 +85,8 @@ class PresenceWebService:
         )
         self.delivery = delivery
         self.counters = counters if counters is not None else Counters()
+        self.on_unread: Callable[[int, str], None] | None = None
+        """Called with code and reason of each request that is refused before its body is read."""
         self._presence = presence
         self._interceptor = interceptor or NoInterception()
         self._clock = clock
@@ -128,6 +130,8 @@ class PresenceWebService:
         self.counters.faults[code] += 1
         if reason:
             self._log_refusal("a request", code, reason)
+        if self.on_unread is not None:
+            self.on_unread(code, reason)
         return replace(write_fault(code, "1.1", self.options, reason), close=True)
 
     def contacts_changed(self, contacts: Iterable[str]) -> None:

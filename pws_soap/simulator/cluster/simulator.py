@@ -10,11 +10,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final, Unpack
 
 from pws_soap.server.http.delivery import Delivery
 from pws_soap.server.http.service import Counters, PresenceWebService
-from pws_soap.server.ports import Notify
+from pws_soap.server.ports import Interceptor, Notify
 from pws_soap.server.presence import Presence
 from pws_soap.simulator.bounds import LAST_MOMENT, shown
 from pws_soap.simulator.cluster.accounts import OptionAccounts
@@ -24,6 +25,7 @@ from pws_soap.simulator.faults.notifications import NotificationFaults
 from pws_soap.simulator.faults.outages import NodeCondition, Outages
 from pws_soap.simulator.faults.reply import ConnectionAborted, SimReply
 from pws_soap.simulator.faults.requests import RequestFaults, Sleep
+from pws_soap.simulator.observer import ObservedRequests, Observer
 from pws_soap.simulator.office.people import people
 from pws_soap.simulator.office.source import WorldPresence
 from pws_soap.simulator.office.world import Fields, World
@@ -37,7 +39,7 @@ class Simulator(Nodes):
 
     `nodes` are names, the first is the home of end users without another; each node's backup is the next one. `clock`
     gives seconds since 1970, `notify` sends a GET and says whether it was answered, `seed` makes session keys and
-    dice repeatable.
+    dice repeatable, `observer` is told of each request and notification.
     """
 
     def __init__(
@@ -50,18 +52,15 @@ class Simulator(Nodes):
         sleep: Sleep = asyncio.sleep,
         notify: Notify | None = None,
         seed: int | None = None,
+        observer: Observer | None = None,
     ) -> None:
         options = options or Options()
         world = world if world is not None else World(case_sensitive=options.case_sensitive_contacts)
         self.faults = FaultBox(seed)
         self.counters = Counters()
         counts: Counter[str] = Counter()
-        self.delivery = Delivery(
-            notify,
-            tries=options.notification_tries,
-            route=NotificationFaults(self.faults, sleep=sleep, counts=counts),
-            counts=counts,
-        )
+        route = NotificationFaults(self.faults, sleep=sleep, counts=counts)
+        self.delivery = Delivery(notify, tries=options.notification_tries, route=route, counts=counts)
         self.sleep = sleep
         self._clock = clock
         self._offset = 0.0
@@ -71,7 +70,11 @@ class Simulator(Nodes):
         outages = {name: Outages() for name in nodes}
         presence = WorldPresence(world, options.domain, self._presence_set)
         accounts = OptionAccounts(options)
-        interceptor = RequestFaults(self.faults, options, outages, now=self.now, sleep=sleep)
+        interceptor: Interceptor = RequestFaults(self.faults, options, outages, now=self.now, sleep=sleep)
+        if observer is not None:
+            interceptor = ObservedRequests(interceptor, observer)
+            route.on_dropped = observer.notification_dropped
+            self.delivery.on_outcome = observer.notification_sent
         new_key = session_keys(seed)
 
         def make_place(name: str) -> Place:
@@ -87,6 +90,8 @@ class Simulator(Nodes):
                 new_key=new_key,
                 counters=self.counters,
             )
+            if observer is not None:
+                service.on_unread = partial(observer.request_unread, name)
             return Place(service, name, outages[name])
 
         super().__init__(options, world, nodes, make_place)

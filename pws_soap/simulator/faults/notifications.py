@@ -17,6 +17,8 @@ class NotificationFaults:
         self._faults = faults
         self._sleep = sleep
         self._counts = counts
+        self.on_dropped: Callable[[Notification], None] | None = None
+        """Called with each notification that a fault drops."""
         self._held: list[Notification] = []
         """Those that wait for the next one to overtake them."""
 
@@ -25,6 +27,8 @@ class NotificationFaults:
         hits = {fault.kind: fault for fault in self._faults.for_notification(notification.node)}
         if "drop-notification" in hits:
             self._counts["dropped"] += 1
+            if self.on_dropped is not None:
+                self.on_dropped(notification)
             return
         if "delay-notification" in hits:
             self._counts["delayed"] += 1

@@ -1,0 +1,1 @@
+"""The fixtures of the pytest plugin, its marker and setting, and its page."""
