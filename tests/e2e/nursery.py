@@ -12,6 +12,8 @@ import importlib
 import json
 import os
 import pkgutil
+import select
+import signal
 import socket
 import struct
 import sys
@@ -45,9 +47,12 @@ def import_all() -> None:
 
 
 def wait_for(program: int, answers: socket.socket) -> None:
-    """Tell the process id of a program, and how it ended."""
-    with contextlib.suppress(OSError):  # nobody wants to know any more
+    """Tell the process id of a program, and how it ended. Nobody is left to hear it: kill the program."""
+    ended = os.pidfd_open(program)
+    with contextlib.suppress(OSError):
         answers.sendall(NUMBER.pack(program))
+    if ended not in select.select([ended, answers], [], [])[0]:
+        os.kill(program, signal.SIGKILL)
     _, status = os.waitpid(program, 0)
     with contextlib.suppress(OSError):
         answers.sendall(NUMBER.pack(os.waitstatus_to_exitcode(status)))

@@ -42,7 +42,7 @@ class Process(Protocol):
 
 
 class Forked:
-    """A program that was forked."""
+    """A program that was forked. It is killed where this process ends before it, or lets go of it."""
 
     def __init__(self, words: Sequence[str], answers: socket.socket) -> None:
         self._words = words
