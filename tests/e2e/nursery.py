@@ -51,7 +51,7 @@ def wait_for(program: int, answers: socket.socket) -> None:
     ended = os.pidfd_open(program)
     with contextlib.suppress(OSError):
         answers.sendall(NUMBER.pack(program))
-    if ended not in select.select([ended, answers], [], [])[0]:
+    if ended not in select.select([ended, answers.fileno()], [], [])[0]:
         os.kill(program, signal.SIGKILL)
     _, status = os.waitpid(program, 0)
     with contextlib.suppress(OSError):
