@@ -33,6 +33,7 @@ Each key can also be set in the environment, which beats the file:
 | `http.port` | `PWS_HTTP__PORT=8000` |
 | the first block's `end_user` | `PWS_WATCH__0__END_USER=dispatcher` |
 | a group's `contacts` | `PWS_GROUPS__SUPPORT__CONTACTS=ann@example.com,joe@example.com` |
+| the first target's `secret_file` | `PWS_WEBHOOKS__0__SECRET_FILE=/run/secrets/crm` |
 | a whole section | `PWS_WATCH='[{"end_user": "dispatcher", "contacts": ["ann@example.com"]}]'`, as JSON |
 
 Lists are written with commas or as JSON. An empty variable counts as not set. A warning tells of a value in quotes, as
@@ -75,6 +76,7 @@ SEE_ALSO: Final = {
     "claims": "[Claims](claims.md)",
     "available": "[Availability](availability.md)",
     "keys": "[Access](access.md)",
+    "webhooks": "[Webhooks](webhooks.md)",
 }
 """Where what a section is about is explained."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -275,7 +276,7 @@ def test_core_knows_no_world() -> None:
 
 
 def test_imports_inside_functions_are_few() -> None:
-    """They are for commands, and for runs of pytest without the plugin's fixtures: nowhere do they hide a circle."""
+    """For commands, and where there are no fixtures of the plugin, no webhooks: nowhere do they hide a circle."""
     inside = {
         name
         for name, tree in {**library(), **rooms()}.items()
@@ -286,7 +287,30 @@ def test_imports_inside_functions_are_few() -> None:
     assert {name for name in inside if not within(name, {"service.cli"})} == {
         "pws_soap.pytest_plugin",
         "pws_soap.pytest_plugin.server",
+        "service.runtime.assembly",
     }
+
+
+def test_what_waits_for_a_target_is_decided_without_a_world() -> None:
+    """The queue, the pauses and what a message is: no socket, no clock, no task, no random source."""
+    pure = {f"service.webhooks.{name}" for name in ("message", "queue", "retries", "settings", "subjects", "view")}
+    assert pure < set(rooms())
+    assert not forbidden(pure, WORLD | WEB)
+    assert not [f"{name}: {call}" for name in pure for call in clocks(rooms()[name])]
+
+
+def test_webhooks_are_imported_where_there_are_targets() -> None:
+    """By one module of the runtime, which the assembly imports inside a function; nobody else pays for them."""
+    room = {name for name in rooms() if within(name, {"service.webhooks"})}
+    users = {name for name, tree in rooms().items() if name not in room and room & set(imports(tree))}
+    assert {name for name in users if not within(name, {"service.cli"})} == {
+        "service.runtime.assembly",
+        "service.runtime.webhooks",
+    }
+    loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
+    for package in ("service.webhooks", "cloudevents", "standardwebhooks"):
+        found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
+        assert found.stdout == "[]\n"
 
 
 def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:

@@ -44,10 +44,12 @@ from service.api.routes import (
     probes,
     status,
     trends,
+    webhooks,
 )
 from service.api.routes.callback import Callback, WithoutPrefix
 from service.api.writers.contact import ContactJson
 from service.core.engine import Engine
+from service.core.webhooks import NoWebhooks, Webhooks
 from service.core.wiring import Core
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -129,6 +131,7 @@ def create_app(
     simulator: demo.Playground | None = None,
     figures: metrics.MetricsPage | None = None,
     audit: AuditLog | None = None,
+    targets: Webhooks | None = None,
 ) -> Program:
     """The program.
 
@@ -137,12 +140,15 @@ def create_app(
     the path that a proxy has the service below. `max_body`: bytes of a request's body. `keep_alive`: seconds between a
     stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what visitors of a demonstration
     may play with. `figures` are what `/metrics` shows; without them there is no such path. `audit`: where it is
-    recorded who asked for whom. ValueError: the callback's secret is empty.
+    recorded who asked for whom. `targets` are those of webhooks; None: there are none. ValueError: the callback's
+    secret is empty.
     """
     json, clock = ContactJson(), core.clock
     core.store.changes.listen(json.forget)
     authenticator = authenticator or Authenticator()
-    context = Context(engine, core, json, KeptAnswers(core), authenticator, version, AuditTrail(audit, clock))
+    context = Context(
+        engine, core, json, KeptAnswers(core), authenticator, version, AuditTrail(audit, clock), targets or NoWebhooks()
+    )
     app = FastAPIOffline(
         _DOCS,
         None,
@@ -160,7 +166,12 @@ def create_app(
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
     endpoints = ClaimEndpoints(context)
     routers = [module.router(context) for module in (presence, history, trends)]
-    routers += [claims.router(context, endpoints), contacts.router(context), status.router(context)]
+    routers += [
+        claims.router(context, endpoints),
+        contacts.router(context),
+        status.router(context),
+        webhooks.router(context),
+    ]
     routers += [events.router(context, keep_alive), probes.router(context, demo=simulator is not None)]
     routers += [] if figures is None else [metrics.router(context, figures)]
     routers += (

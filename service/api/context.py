@@ -15,6 +15,7 @@ from service.core.presence import brief
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import ContactSnapshot
 from service.core.presence.store import Store
+from service.core.webhooks import Webhooks
 from service.core.wiring import Core
 
 
@@ -29,6 +30,7 @@ class Context:
     authenticator: Authenticator
     version: str
     audit: AuditTrail
+    webhooks: Webhooks
 
     @property
     def store(self) -> Store:

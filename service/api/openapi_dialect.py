@@ -13,6 +13,12 @@ from typing import Any, Final
 _Json = dict[str, Any]
 
 VERSION: Final = "3.0.3"
+CLIENT_NAMES: Final = {"for": "purpose", "from": "origin", "in": "location", "event": "kind", "data": "payload"}
+"""Names of members that are words of some language, and how generated code should call them.
+
+The description says it as `x-ms-client-name`, which generators of the AutoRest kind read; `clients/` says it to
+openapi-generator.
+"""
 _REF: Final = "#/components/schemas/"
 _BIGGEST_INT32: Final = 2**31 - 1
 _HOLDS_ONE: Final = ("items", "additionalProperties", "not")
@@ -73,7 +79,7 @@ def _schema(schema: Any, names: dict[str, str]) -> Any:
         renamed = {value: _REF + names[reference.removeprefix(_REF)] for value, reference in mapping}
         found["discriminator"] = found["discriminator"] | {"mapping": renamed}
     if "properties" in found:
-        found["properties"] = {name: _schema(each, names) for name, each in found["properties"].items()}
+        found["properties"] = {name: _member(name, each, names) for name, each in found["properties"].items()}
     if "examples" in found:
         found["example"] = found.pop("examples")[0]
     if "const" in found:
@@ -83,6 +89,12 @@ def _schema(schema: Any, names: dict[str, str]) -> Any:
     if found.get("type") == "number":
         found["format"] = "double"
     return _nullable(found)
+
+
+def _member(name: str, schema: Any, names: dict[str, str]) -> _Json:
+    hint = {"x-ms-client-name": CLIENT_NAMES[name]} if name in CLIENT_NAMES else {}
+    found: _Json = _schema({**schema, **hint}, names)
+    return found
 
 
 def _nullable(schema: _Json) -> _Json:

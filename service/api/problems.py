@@ -8,10 +8,12 @@
 | /problems/contact-not-watched | 404 | a contact that is not watched |
 | /problems/history-off | 404 | no history is kept |
 | /problems/no-such-claim | 404 | a claim that has ended, never was, or that the key must not see |
+| /problems/no-such-webhook | 404 | no target of webhooks has this name |
 | /problems/not-acceptable | 406 | the answer has no form that `Accept` names; the detail lists those that there are |
 | /problems/not-enough-free | 409 | too few of the group are free: `free` says how many, `passed_over` why |
 | /problems/request-in-progress | 409 | a request with this `Idempotency-Key` still waits for its answer |
 | /problems/cursor-expired | 410 | the order that a cursor leads through is kept no longer: begin without one |
+| /problems/events-not-kept | 410 | a replay from an id from which on not all events are kept: `floor`, `last` |
 | /problems/invalid-parameters | 422 | query, path or body are not as expected; `errors` lists each one |
 | /problems/host-not-allowed | 421 | another host name than ours, where no key is needed |
 | /problems/too-many-requests | 429 | more than one client may make; `Retry-After` says when to go on |
@@ -66,6 +68,8 @@ KINDS: Final = {
     "too-many-streams": ProblemKind(429, "Too many streams are open"),
     "not-enough-free": ProblemKind(409, "Too few are free"),
     "no-such-claim": ProblemKind(404, "There is no such claim"),
+    "no-such-webhook": ProblemKind(404, "There is no such webhook"),
+    "events-not-kept": ProblemKind(410, "The events are kept no longer"),
     "request-in-progress": ProblemKind(409, "The same request is still being answered"),
     "too-many-waiting": ProblemKind(429, "Too many wait already"),
     "stopping": ProblemKind(503, "The service is stopping"),

@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "set": ("service.cli.commands.set_presence", "Set the presence of an end user."),
     "watch": ("service.cli.watch.command", "Watch a running service's contacts, live."),
     "health": ("service.cli.commands.health", "Ask a running service whether it is ready."),
+    "webhooks": ("service.cli.commands.webhooks", "Send a test message to a target of webhooks."),
     "doctor": ("service.cli.doctor.command", "Check everything, and say what to fix."),
     "config": ("service.cli.config.command", "Check, show, describe or begin the configuration."),
     "explain": ("service.cli.commands.explain", "Tell what rich presence documents say, and why."),

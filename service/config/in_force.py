@@ -16,7 +16,7 @@ from service.config.load import load_with_draft
 from service.config.raw import Draft, Location
 from service.config.reference import Form, SectionReference, sections
 from service.config.sections import Config
-from service.config.sources import SECRETS
+from service.config.sources import is_secret
 
 
 class SettingSource(StrEnum):
@@ -84,7 +84,7 @@ class _Origins:
         """The source and the place of a key."""
         listing = (*location[:-1], f"{location[-1]}_file")  # of a secret, or with more contacts
         file = self._draft.files.get(path_of(listing))
-        if file is not None and location in SECRETS:
+        if file is not None and is_secret(location):
             return SettingSource.SECRET_FILE, f"{file}, named by {self._place(listing)[1]}"
         if location not in self._draft.given:
             return (SettingSource.DEFAULT, "") if file is None else (SettingSource.FILE, str(file))

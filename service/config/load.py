@@ -20,7 +20,7 @@ from service.config import addresses, parsers, sections, server_sections
 from service.config.contacts import gather
 from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
 from service.config.raw import Draft, Location
-from service.config.sources import QUOTED, SECRETS, read
+from service.config.sources import NUMBERED, QUOTED, SECRETS, is_secret, read
 
 SECTIONS: Final = tuple(sections.BLOCKS)
 REQUIRED: Final = tuple(name for name, field in sections.Sections.model_fields.items() if field.is_required())
@@ -39,7 +39,7 @@ def load_with_draft(path: Path | None, environ: Mapping[str, str]) -> tuple[sect
     draft = read(path, environ, frozenset(SECTIONS))
     gather(draft)
     for name in REQUIRED:
-        if name != "watch":
+        if name not in NUMBERED:
             draft.tree.setdefault(name, {})  # so that each missing key is reported, not the section
     found: sections.Sections | None = None
     try:
@@ -90,7 +90,7 @@ def _translate(draft: Draft, details: ErrorDetails) -> None:
 
 def _missing(draft: Draft, location: Location) -> None:
     block = sections.BLOCKS[str(location[0])] if len(location) > 1 else sections.Sections
-    also = f"{location[-1]}_file or " if location in SECRETS else ""
+    also = f"{location[-1]}_file or " if is_secret(location) else ""
     variable = variable_of(location if len(location) > 1 else (*location, 0, "end_user"))
     hint = f"set {also}{variable}" if also or draft.file is None else f"set it there or as {variable}"
     draft.add(location, block.model_fields[str(location[-1])].title or "a value", "nothing", hint)
@@ -106,13 +106,13 @@ def _known(location: Location) -> list[str]:
 
 
 def _shape(location: Location) -> tuple[str]:
-    if location == ("watch",):
-        return ("[[watch]] blocks",)
+    if len(location) == 1 and location[0] in NUMBERED:
+        return (f"[[{location[0]}]] blocks",)
     return (f"a table [{path_of(location)}]",)
 
 
 def _shape_hint(location: Location) -> str:
-    return "with two brackets on each side" if location == ("watch",) else ""
+    return "with two brackets on each side" if len(location) == 1 and location[0] in NUMBERED else ""
 
 
 def _kind(value: object) -> str:
@@ -132,12 +132,9 @@ def _check_together(draft: Draft, config: sections.Sections) -> None:
         if other != name:
             hint = "each key is made with pws key new"
             draft.add(("keys", name, "hash"), "another key than those above", f"the one of keys.{other}", hint)
-        for group in key.groups:
-            if group not in config.groups:
-                known = ", ".join(config.groups)
-                hint = f"there are: {known}" if known else "there is no [groups.NAME]"
-                draft.add(("keys", name, "groups"), "groups that exist", shown(group), hint)
+        _check_groups(draft, config, ("keys", name, "groups"), key.groups)
     _check_canary(draft, config)
+    _check_webhooks(draft, config)
     if config.state.file is not None:
         _check_state_file(draft, config, config.state.file)
     host, port = config.callback.listener(config.http)
@@ -164,6 +161,29 @@ def _check_canary(draft: Draft, config: sections.Sections) -> None:
         if own in map(same_contact, group.contacts):
             hint = f"take it out of groups.{name}: it is nobody who could take a call"
             draft.add(("canary", "contact"), "a contact of no group", shown(contact), hint)
+
+
+def _check_webhooks(draft: Draft, config: sections.Sections) -> None:
+    """Names that differ, groups that exist, and no messages in clear text by mistake."""
+    names: set[str] = set()
+    for index, target in enumerate(config.webhooks):
+        at: Location = ("webhooks", index)
+        if target.name.casefold() in names:
+            draft.add((*at, "name"), "another name than those above", shown(target.name), "each target has its own")
+        names.add(target.name.casefold())
+        _check_groups(draft, config, (*at, "group"), target.group)
+        if target.url.is_plain and not target.plain_http and not addresses.is_loopback(target.url.host):
+            hint = "http:// is for this machine; plain_http = true if everybody on the way may read the messages"
+            draft.add((*at, "url"), "an https:// URL", shown(str(target.url)), hint)
+
+
+def _check_groups(draft: Draft, config: sections.Sections, location: Location, groups: tuple[str, ...]) -> None:
+    """Only groups that exist."""
+    for group in groups:
+        if group not in config.groups:
+            known = ", ".join(config.groups)
+            hint = f"there are: {known}" if known else "there is no [groups.NAME]"
+            draft.add(location, "groups that exist", shown(group), hint)
 
 
 def _check_state_file(draft: Draft, config: sections.Sections, state: Path) -> None:
@@ -203,6 +223,9 @@ def _warnings(config: sections.Sections) -> Iterator[str]:
     for index, watch in enumerate(config.watch):
         if not watch.contacts:
             yield f"watch[{index}] ({watch.end_user}) has no contacts"
+    for index, target in enumerate(config.webhooks):
+        if target.url.is_plain and not addresses.is_loopback(target.url.host):
+            yield f"webhooks[{index}] ({target.name}) is sent over plain HTTP: who listens on the way reads it"
     watched = {same_contact(contact) for watch in config.watch for contact in watch.contacts}
     for name, group in config.groups.items():
         strangers = [contact for contact in group.contacts if same_contact(contact) not in watched]

@@ -84,15 +84,16 @@ def _section(name: str, model: type[Section]) -> SectionReference:
             f"{model.__name__}: the docstring has to begin with {header}: and say what the section is about"
         )
     description = paragraph.removeprefix(f"{header}: ")
-    keys = tuple(key for key_name, info in model.model_fields.items() for key in _keys(name, key_name, info))
-    required = any(key.required for key in keys) and form is not Form.NAMED
+    place = f"{name}-" if form is Form.BLOCKS else ""
+    keys = tuple(key for key_name, info in model.model_fields.items() for key in _keys(name, key_name, info, place))
+    required = field.is_required() and any(key.required for key in keys)
     sample = str(field.examples[0]) if field.examples else ""
     if form is Form.NAMED and not sample:
         raise TypeError(f"{name}: examples=[...] has to give the example's section a name")
     return SectionReference(name, form, description[:1].upper() + description[1:], required, sample, keys)
 
 
-def _keys(section: str, name: str, field: FieldInfo) -> Iterator[KeyReference]:
+def _keys(section: str, name: str, field: FieldInfo, place: str) -> Iterator[KeyReference]:
     where = f"{section}.{name}"
     if not field.description:
         raise TypeError(f"{where} has no description")
@@ -110,7 +111,7 @@ def _keys(section: str, name: str, field: FieldInfo) -> Iterator[KeyReference]:
             description,
             parsers.ACCEPTED[parsers.existing_file].words,
             parsers.STRING,
-            example=f"/run/secrets/pws-{name}",
+            example=f"/run/secrets/pws-{place}{name}",
             file_of=name,
         )
 

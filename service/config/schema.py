@@ -47,7 +47,8 @@ def _section(section: SectionReference) -> Json:
     if both:
         table["not"] = {"required": both[0]}
     if section.form is Form.BLOCKS:
-        return {"type": "array", "description": section.description, "items": table, "minItems": 1}
+        blocks: Json = {"type": "array", "description": section.description, "items": table}
+        return blocks | {"minItems": 1} if section.required else blocks
     if section.form is Form.NAMED:
         return {"type": "object", "description": section.description, "additionalProperties": table}
     return table

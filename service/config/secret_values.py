@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 
 from pydantic import BaseModel
 
@@ -16,6 +17,9 @@ def secret_values(value: object) -> Iterator[Secret]:
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from secret_values(getattr(value, name))
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from secret_values(getattr(value, field.name))
     elif isinstance(value, Mapping):
         for part in value.values():
             yield from secret_values(part)

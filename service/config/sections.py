@@ -1,7 +1,7 @@
 """What a configuration says: the one list of its sections.
 
 The sections are in `server_sections` (the presence server, and what is watched there), `api_sections` (answering) and
-`operation_sections` (log, audit, traces).
+`operation_sections` (log, audit, traces) and `webhook_section`.
 All that users read about a key stands there, once. The example, docs/configuration.md, the schema and `pws config show`
 are made from it:
 
@@ -41,6 +41,7 @@ from service.config.server_sections import (
     StateSection,
     Watch,
 )
+from service.config.webhook_section import WebhookSection
 
 
 class Sections(value_types.Section):
@@ -66,6 +67,7 @@ class Sections(value_types.Section):
     watch: tuple[Watch, ...] = Field(title="at least one [[watch]] block")
     groups: dict[str, Group] = Field(default_factory=dict, examples=["support"])
     keys: dict[str, KeySection] = Field(default_factory=dict, examples=["wallboard"])
+    webhooks: tuple[WebhookSection, ...] = ()
 
     @field_validator("watch", mode="after")
     @classmethod

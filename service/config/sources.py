@@ -21,8 +21,26 @@ from service.config.raw import Draft, Location
 
 PREFIX: Final = "PWS_"
 QUOTED: Final = "its value stands in quotes, which count as a part of it: leave them out"
-SECRETS: Final[tuple[tuple[str, str], ...]] = (("application", "password"), ("callback", "secret"))
+SECRETS: Final[tuple[tuple[str, str], ...]] = (
+    ("application", "password"),
+    ("callback", "secret"),
+    ("webhooks", "secret"),
+)
 """Keys that are never shown, and that may stand in a file of their own (`password_file`)."""
+NUMBERED: Final = frozenset({"watch", "webhooks"})
+"""Sections that are written as [[blocks]], which the environment counts from 0."""
+_FIRST_KEYS: Final[Mapping[str, Location]] = {
+    "watch": ("watch", 0, "end_user"),
+    "webhooks": ("webhooks", 0, "url"),
+    "groups": ("groups", "name", "contacts"),
+    "keys": ("keys", "name", "hash"),
+}
+"""A key of each section that has more than keys in it, as an example of its variable."""
+
+
+def is_secret(location: Location) -> bool:
+    """Whether a key is never shown, in whichever block it stands."""
+    return (location[0], location[-1]) in SECRETS
 
 
 def read(path: Path | None, environ: Mapping[str, str], sections: frozenset[str]) -> Draft:
@@ -37,7 +55,11 @@ def read(path: Path | None, environ: Mapping[str, str], sections: frozenset[str]
         _tell_of_quotes(draft, name, environ[name])
         _overlay(draft, location, name, environ[name])
     for section, key in SECRETS:
-        _secret(draft, section, key)
+        blocks = draft.tree.get(section)
+        tables = enumerate(blocks) if isinstance(blocks, list) else [(None, blocks)]
+        for number, table in tables:
+            if isinstance(table, dict):
+                _secret(draft, (section,) if number is None else (section, number), table, key)
     draft.given = frozenset(_keys(draft.tree, ()))
     return draft
 
@@ -47,7 +69,7 @@ def _keys(value: object, location: Location) -> Iterator[Location]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _keys(inner, (*location, str(key)))
-    elif location == ("watch",) and isinstance(value, list):
+    elif len(location) == 1 and location[0] in NUMBERED and isinstance(value, list):
         for index, block in enumerate(value):
             yield from _keys(block, (*location, index))
     else:
@@ -75,7 +97,7 @@ def _variables(environ: Mapping[str, str], sections: frozenset[str]) -> list[tup
         first, *rest = name[len(PREFIX) :].lower().split("__")
         if not name.startswith(PREFIX) or not value.strip() or not first or not (rest or first in sections):
             continue
-        numbered = first == "watch"
+        numbered = first in NUMBERED
         found.append(((first, *(int(part) if numbered and part.isdecimal() else part for part in rest)), name))
     return sorted(found, key=lambda item: [(part, "") if isinstance(part, int) else (-1, part) for part in item[0]])
 
@@ -107,42 +129,36 @@ def _overlay(draft: Draft, location: Location, name: str, text: str) -> None:
     def refuse(expected: str, found: str, hint: str = "") -> None:
         draft.problems.append(Problem(path_of(location), expected, found, f"environment variable {name}", hint))
 
-    if location[0] == "watch" and len(location) > 1:
-        blocks = draft.tree.get("watch", [])
+    section = str(location[0])
+    if section in NUMBERED and len(location) > 1:
+        blocks = draft.tree.get(section, [])
         known = len(blocks) if isinstance(blocks, list) else 0
         if not isinstance(location[1], int) or location[1] > known:
             refuse(f"a block's number from 0 to {known}", shown(location[1]), "they are numbered without a gap")
             return
-    if len(location) > 1 + (location[0] in {"watch", "groups", "keys"}):
+    if len(location) > 1 + (section in _FIRST_KEYS):
         draft.put(location, EnvText(text), name)
         return
     try:
         draft.put(location, json.loads(text), name)
     except ValueError:
         draft.reported.add(location)
-        inner: dict[str | int, Location] = {
-            "watch": ("watch", 0, "end_user"),
-            "groups": ("groups", "name", "contacts"),
-            "keys": ("keys", "name", "hash"),
-        }
-        example = variable_of(inner.get(location[0], (*location, "key")))
-        refuse("a JSON array of objects" if location == ("watch",) else "a JSON object", "something else",
+        example = variable_of(_FIRST_KEYS.get(section, (*location, "key")))
+        is_list = len(location) == 1 and section in NUMBERED
+        refuse("a JSON array of objects" if is_list else "a JSON object", "something else",
                f"single keys are set as {example}")  # fmt: skip
 
 
-def _secret(draft: Draft, section: str, key: str) -> None:
+def _secret(draft: Draft, at: Location, table: dict[str, object], key: str) -> None:
     """Put the content of `key_file` in place of `key`, so that the model knows one key only."""
-    table = draft.tree.get(section)
-    if not isinstance(table, dict):
-        return
-    location, pointer = (section, key), (section, f"{key}_file")
-    if pointer[1] not in table:
+    location, pointer = (*at, key), (*at, f"{key}_file")
+    if pointer[-1] not in table:
         if key in table and draft.variable(location) is None:
             draft.warnings.append(
                 f"{path_of(location)} is in clear text in {draft.file}; {key}_file names a separate file"
             )
         return
-    name = table.pop(pointer[1])
+    name = table.pop(f"{key}_file")
     if key in table:
         origins = draft.variable(location) is not None, draft.variable(pointer) is not None
         if origins == (True, False):

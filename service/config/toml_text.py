@@ -10,9 +10,14 @@ HIDDEN = "(hidden)"
 """What stands in place of a secret; no TOML, so that nobody takes it for a value."""
 
 
+def is_hidden(value: object) -> bool:
+    """Whether a value is a secret, or several."""
+    return isinstance(value, Secret) or (isinstance(value, tuple) and any(isinstance(each, Secret) for each in value))
+
+
 def toml_text(value: object) -> str:
     """The value of a key, without the key. Secrets are hidden."""
-    if isinstance(value, Secret):
+    if is_hidden(value):
         return HIDDEN
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -1,7 +1,7 @@
 """The meter: what happens, told at the moment at which it does, to whoever counts it. By default nobody does.
 
 What can be read from a state later on is not told: whoever counts reads it when it is asked. Words are those of fixed
-lists, and nobody's name is among them.
+lists or of the configuration, and nobody's name is among them.
 """
 
 from __future__ import annotations
@@ -64,6 +64,17 @@ class CanaryOutcome(StrEnum):
     """Nothing could be set."""
 
 
+class WebhookOutcome(StrEnum):
+    """What became of one attempt to deliver a message to a target of webhooks."""
+
+    DELIVERED = "delivered"
+    """The target answered with a status from 200 to 299."""
+    REFUSED = "refused"
+    """It answered with another status."""
+    UNANSWERED = "unanswered"
+    """It gave no answer: no connection, no trust in its certificate, or no answer in time."""
+
+
 class Meter(Protocol):
     """Counts. No method waits or raises. Times are seconds, a `failure` is the kind of one, or empty where all is well.
 
@@ -102,6 +113,10 @@ class Meter(Protocol):
         """A round of the canary has ended. `seconds` from the change to the answer, where there was one."""
         ...
 
+    def webhook_attempted(self, target: str, outcome: WebhookOutcome, seconds: float) -> None:
+        """An attempt to deliver has ended, so many seconds after it began. `target`: its name in the configuration."""
+        ...
+
 
 class NoMeter:
     """Counts nothing."""
@@ -121,6 +136,8 @@ class NoMeter:
     def client_was_slow(self, what: SlowClient) -> None: ...
 
     def canary_ended(self, outcome: CanaryOutcome, seconds: float | None) -> None: ...
+
+    def webhook_attempted(self, target: str, outcome: WebhookOutcome, seconds: float) -> None: ...
 
 
 NO_METER = NoMeter()

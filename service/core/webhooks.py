@@ -16,7 +16,7 @@ class TargetState(StrEnum):
     """How a target is doing."""
 
     DELIVERING = "delivering"
-    """The last attempt was answered with success, or none was made so far."""
+    """The last attempt was answered with success, or none was made so far, or what failed need not be sent any more."""
     RETRYING = "retrying"
     """The last attempt failed; another one follows."""
     PARKED = "parked"

@@ -162,7 +162,7 @@ const stream = new Stream("/v1/events", {
     } else {
       if (typeof what.min_free === "number") model.floors.set(what.group, what.min_free);
       events.told(event, what);
-      if (event.startsWith("subscription.")) pollSoon();
+      if (event.startsWith("subscription.") || event.startsWith("webhook.")) pollSoon();
     }
     draw();
   },

@@ -108,6 +108,15 @@ export class Health {
         error(each),
       ]);
     }
+    for (const each of status.webhooks) {
+      const answer = each.last_status === null || each.last_error ? null : make("span", "", `answered ${each.last_status}`);
+      fact("webhook", each.name, each.state, [
+        each.state === "delivering" && !each.queued ? null : make("span", "", `${each.queued} queued`),
+        answer,
+        each.last_attempt_at ? labelled("sent", running.up(each.last_attempt_at)) : null,
+        error(each),
+      ]);
+    }
     if (facts.children.length) found.push(facts);
     if (status.subscriptions.length) {
       const { reading, notifications } = status;
@@ -171,6 +180,8 @@ const NAMES = {
   "claim.unavailable": ["bad", "Claimed, and no longer available"],
   "coverage.low": ["bad", "Too few are free"],
   "coverage.restored": ["good", "Enough are free again"],
+  "webhook.parked": ["bad", "Webhook parked, nothing is sent to it"],
+  "webhook.recovered": ["good", "Webhook delivers again"],
 };
 
 export class Events {
@@ -186,6 +197,7 @@ export class Events {
     const details = [
       data.group ? `${data.group}: ${data.free} free, floor ${data.min_free}` : "",
       data.contact ?? claimed,
+      data.target ?? "",
       plain(data.claim?.for) && `for ${plain(data.claim.for)}`,
       data.claim?.holder ? `by ${data.claim.holder}` : "",
       data.end_user ? `of ${data.end_user}` : "",

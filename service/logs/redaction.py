@@ -26,6 +26,7 @@ _LOOKS_LIKE_ONE: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"()\bpws_[A-Za-z0-9_-]{16,}",  # an API key
+        r"()\bwhsec_[A-Za-z0-9+/=]{16,}",  # a secret of webhooks
         r"(/pws/)[A-Za-z0-9_-]{16,}",  # the callback's path
         r"(<(?:[\w.-]+:)?(?:session-key|password)\b[^<>]*>)[^<]+",  # in a SOAP message
         r"(\b(?:authorization|x-api-key)\b['\"]?\s*[:=,]\s*(?:b?['\"])?(?:(?:bearer|basic)\s+)?+)(?!pws_\.)[^\s'\",)]+",

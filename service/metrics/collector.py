@@ -3,7 +3,7 @@ state is kept as they change (`service.core.events.kept_counts`), and by feed (`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from service.core.engine import CanaryStatus, Engine, EngineState, NodeState, Status
 from service.core.presence.counts import Summary
+from service.core.webhooks import TargetState, TargetStatus, Webhooks
 from service.core.wiring import Core
 from service.metrics import table
 from service.metrics.table import Metric
@@ -32,10 +33,18 @@ class StateCollector(Collector):
     """Collects what is in `table.READ`. `budget` is how many requests a second a node gets."""
 
     def __init__(
-        self, engine: Engine, core: Core, connections: Callable[[], Connections], *, version: str, budget: float
+        self,
+        engine: Engine,
+        core: Core,
+        webhooks: Webhooks,
+        connections: Callable[[], Connections],
+        *,
+        version: str,
+        budget: float,
     ) -> None:
         self._engine = engine
         self._core = core
+        self._webhooks = webhooks
         self._connections = connections
         self._version = version
         self._budget = budget
@@ -60,6 +69,7 @@ class StateCollector(Collector):
             **self._contacts(),
             **self._clients(),
             **self._canary(status.canary),
+            **_of_targets(self._webhooks.status(), self._core.clock.now()),
         }
         for metric in table.READ:
             yield _family(metric, rows.get(metric, []))
@@ -141,6 +151,24 @@ class StateCollector(Collector):
             return {}
         last_seen = self._began if canary.last_seen_at is None else canary.last_seen_at
         return {table.CANARY_LAST_SEEN: [((), last_seen)], table.CANARY_INTERVAL: [((), canary.interval)]}
+
+
+def _of_targets(targets: Sequence[TargetStatus], now: float) -> dict[Metric, _Rows]:
+    return {
+        table.WEBHOOK_STATE: [
+            ((each.name, state.value), state is each.state) for each in targets for state in TargetState
+        ],
+        table.WEBHOOK_QUEUED: [((each.name,), each.queued) for each in targets],
+        table.WEBHOOK_OLDEST: [
+            ((each.name,), 0 if each.oldest_queued_at is None else max(0.0, now - each.oldest_queued_at))
+            for each in targets
+        ],
+        table.WEBHOOK_LAST_SUCCESS: [
+            ((each.name,), at) for each in targets if (at := each.last_success_at) is not None
+        ],
+        table.WEBHOOK_COALESCED: [((each.name,), each.coalesced) for each in targets],
+        table.WEBHOOK_DROPPED: [((each.name,), each.dropped) for each in targets],
+    }
 
 
 def _family(metric: Metric, rows: _Rows) -> Family:

@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from service.core.clock import Clock
 from service.core.engine import Engine
+from service.core.webhooks import NoWebhooks, Webhooks
 from service.core.wiring import Core
 from service.metrics.collector import Connections, StateCollector
 from service.metrics.loop_lag import LoopLag
@@ -30,10 +31,19 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def observe(
-        self, engine: Engine, core: Core, connections: Callable[[], Connections], *, version: str, budget: float
+        self,
+        engine: Engine,
+        core: Core,
+        connections: Callable[[], Connections],
+        *,
+        version: str,
+        budget: float,
+        webhooks: Webhooks | None = None,
     ) -> None:
-        """Read from these at a scrape, and count the events of the log. Call it once."""
-        self._state = StateCollector(engine, core, connections, version=version, budget=budget)
+        """Read from these at a scrape, and count the events of the log. Call it once. `webhooks`: None: no targets."""
+        webhooks = webhooks or NoWebhooks()
+        self._state = StateCollector(engine, core, webhooks, connections, version=version, budget=budget)
+        self.meter.has_targets(target.name for target in webhooks.status())
         self._registry.register(self._state)
         core.log.follow(self.meter.follow)
 

@@ -3,14 +3,21 @@ a client or the server sends: labels are words of our own, and codes that are kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from pws_soap.codes import CODES
 from service.core.events.event import Event
-from service.core.meter import CanaryOutcome, ClaimOutcome, NotificationOutcome, ReadKind, SlowClient
+from service.core.meter import (
+    CanaryOutcome,
+    ClaimOutcome,
+    NotificationOutcome,
+    ReadKind,
+    SlowClient,
+    WebhookOutcome,
+)
 from service.metrics import table
 from service.metrics.table import Metric
 
@@ -61,6 +68,8 @@ class PrometheusMeter:
         self._loop_lag = _histogram(registry, table.LOOP_LAG)
         self._canary_rounds = LabelledCounter(registry, table.CANARY_ROUNDS)
         self._canary_seconds = _histogram(registry, table.CANARY_SECONDS)
+        self._webhook_attempts = LabelledCounter(registry, table.WEBHOOK_ATTEMPTS)
+        self._webhook_seconds = _histogram(registry, table.WEBHOOK_SECONDS)
         # A rate needs its 0: what happens for the first time must be seen as having happened.
         for counter, outcomes in (
             (self._notifications, NotificationOutcome),
@@ -117,6 +126,18 @@ class PrometheusMeter:
         self._canary_rounds.add(outcome.value)
         if seconds is not None:
             self._canary_seconds.observe(seconds)
+
+    def webhook_attempted(self, target: str, outcome: WebhookOutcome, seconds: float) -> None:
+        """See Meter."""
+        self._webhook_attempts.add(target, outcome.value)
+        self._webhook_seconds.labels(target).observe(seconds)
+
+    def has_targets(self, names: Iterable[str]) -> None:
+        """Webhooks are sent to these targets, whose figures begin with their 0."""
+        for name in names:
+            for outcome in WebhookOutcome:
+                self._webhook_attempts.add(name, outcome.value, amount=0)
+            self._webhook_seconds.labels(name)
 
     def loop_lagged(self, seconds: float) -> None:
         """The event loop ran something that was due so many seconds too late."""

@@ -31,6 +31,7 @@ class Metric(NamedTuple):
 _COUNTER, _GAUGE, _HISTOGRAM = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
 _LAGS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _WAITS: Final = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_ANSWERS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)
 _TURNS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 # The service
@@ -235,6 +236,49 @@ CANARY_LAST_SEEN: Final = Metric(
 )
 CANARY_INTERVAL: Final = Metric("pws_canary_interval_seconds", _GAUGE, "Seconds between two rounds of the canary")
 
+# Webhooks
+
+WEBHOOK_STATE: Final = Metric(
+    "pws_webhook_state",
+    _GAUGE,
+    "1 for the state that a target of webhooks is in: delivering, retrying or parked; 0 for the others",
+    ("target", "state"),
+)
+WEBHOOK_QUEUED: Final = Metric(
+    "pws_webhook_queued", _GAUGE, "Messages to a target that wait or are under way", ("target",)
+)
+WEBHOOK_OLDEST: Final = Metric(
+    "pws_webhook_oldest_queued_age_seconds",
+    _GAUGE,
+    "How long the oldest message to a target has waited; 0 where there is none",
+    ("target",),
+)
+WEBHOOK_LAST_SUCCESS: Final = Metric(
+    "pws_webhook_last_success_timestamp_seconds", _GAUGE, "When a target last took a message", ("target",)
+)
+WEBHOOK_COALESCED: Final = Metric(
+    "pws_webhook_coalesced_total",
+    _COUNTER,
+    "Messages that were not sent because a later one about the same contact replaced them",
+    ("target",),
+)
+WEBHOOK_DROPPED: Final = Metric(
+    "pws_webhook_dropped_total", _COUNTER, "Messages that were lost to a full queue", ("target",)
+)
+WEBHOOK_ATTEMPTS: Final = Metric(
+    "pws_webhook_attempts_total",
+    _COUNTER,
+    "Attempts to deliver a message, by outcome: delivered, refused (another status than 2xx), unanswered",
+    ("target", "outcome"),
+)
+WEBHOOK_SECONDS: Final = Metric(
+    "pws_webhook_attempt_seconds",
+    _HISTOGRAM,
+    "From the beginning of an attempt to its answer, or to the moment at which there will be none",
+    ("target",),
+    buckets=_ANSWERS,
+)
+
 COUNTED: Final = (
     NOTIFICATIONS,
     NOTIFICATION_LAG,
@@ -250,6 +294,8 @@ COUNTED: Final = (
     LOOP_LAG,
     CANARY_ROUNDS,
     CANARY_SECONDS,
+    WEBHOOK_ATTEMPTS,
+    WEBHOOK_SECONDS,
 )
 """Those that are counted as things happen."""
 READ: Final = (
@@ -289,6 +335,12 @@ READ: Final = (
     CLAIMS_HELD,
     CANARY_LAST_SEEN,
     CANARY_INTERVAL,
+    WEBHOOK_STATE,
+    WEBHOOK_QUEUED,
+    WEBHOOK_OLDEST,
+    WEBHOOK_LAST_SUCCESS,
+    WEBHOOK_COALESCED,
+    WEBHOOK_DROPPED,
 )
 """Those that are read when they are asked for."""
 ALL: Final = (*READ, *COUNTED)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -38,12 +38,14 @@ from service.core.presence.freshness import default_bound
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.store import Store
 from service.core.tracing import ID_TRACER, Tracer
+from service.core.webhooks import NoWebhooks, Webhooks
 from service.core.wiring import Core
 from service.logs.redaction import Redactor
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
 from service.runtime import access_rules, change_lines
 from service.runtime.audit_file import AuditFile
+from service.runtime.webhook_files import WebhookFiles
 from service.sync.budget import BudgetedTransport, RequestBudget
 from service.sync.canary import Canary, CanarySettings, quiet_states
 from service.sync.commands import Credentials
@@ -51,6 +53,9 @@ from service.sync.engine import SyncEngine
 from service.sync.revisions import Revisions
 from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
+
+if TYPE_CHECKING:
+    from service.webhooks.deliveries import Deliveries
 
 AUDIT_LIMIT: Final = 2.0
 """Seconds that the end of the service waits for the audit's disk."""
@@ -71,6 +76,7 @@ class Assembly:
     authenticator: Authenticator
     callback: ASGIApp | None
     audit: AuditFile | None
+    deliveries: Deliveries | None
 
     @property
     def store(self) -> Store:
@@ -80,6 +86,8 @@ class Assembly:
     def let_go(self) -> None:
         """The service is about to stop: end the streams, and answer the requests that wait."""
         self.engine.let_go()
+        if self.deliveries is not None:
+            self.deliveries.let_go()
         self.core.claim_service.close()
         self.core.log.close()
 
@@ -180,11 +188,16 @@ def assemble(
     if config.audit.file is not None:
         audit = AuditFile(config.audit.file, clock, max_bytes=config.audit.max_bytes, keep=config.audit.keep)
 
+    deliveries = _deliveries(config, core, clock, metrics.meter)
+    targets: Webhooks = deliveries or NoWebhooks()
+
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         revisions.reserve(store.revision)
         if audit is not None:
             audit.start()
+        if deliveries is not None:
+            deliveries.start()
         engine.start({each.end_user: each.contacts for each in config.watch})
         ticking = asyncio.create_task(core.log.run(), name="log")
         claiming = asyncio.create_task(core.claim_service.run(), name="claims")
@@ -202,7 +215,10 @@ def assemble(
             reserving.cancel()
             measuring.cancel()
             sampling.cancel()
+            ending = None if deliveries is None else asyncio.create_task(deliveries.stop(), name="webhooks end")
             await engine.stop(config.lifecycle.stop_timeout)
+            if ending is not None:
+                await ending
             revisions.settle(store.revision)
             if audit is not None:
                 await asyncio.to_thread(audit.close, AUDIT_LIMIT)
@@ -213,7 +229,7 @@ def assemble(
     def connections() -> Connections:
         return Connections(slots.streams, slots.taken - slots.streams, slots.limit)
 
-    metrics.observe(engine, core, connections, version=__version__, budget=budget)
+    metrics.observe(engine, core, connections, version=__version__, budget=budget, webhooks=targets)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
@@ -233,8 +249,19 @@ def assemble(
         simulator=simulator,
         figures=metrics,
         audit=audit,
+        targets=targets,
     )
-    return Assembly(app, engine, core, authenticator, callback, audit)
+    return Assembly(app, engine, core, authenticator, callback, audit, deliveries)
+
+
+def _deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliveries | None:
+    """Those to the targets of webhooks; None where there are none, and none have left anything."""
+    is_left = config.state_path is not None and WebhookFiles(config.state_path).names()
+    if not config.webhooks and not is_left:
+        return None
+    from service.runtime import webhooks  # most services have no targets, and need nothing of it
+
+    return webhooks.deliveries(config, core, clock, meter)
 
 
 class _Connector:

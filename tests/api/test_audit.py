@@ -22,6 +22,7 @@ from service.core.presence.memory_store import MemoryStore
 from service.core.wiring import Core
 from tests.support.asgi import Answer, call
 from tests.support.bare_service import AVAILABLE, BOUND, BUSY, SECRET, BareService, presence
+from tests.support.fake_webhooks import FakeWebhooks
 from tests.support.long_polls import Asking
 from tests.support.people import ANN, JOE, PEOPLE, bearer, coming_from, guarded
 from tests.support.sse import Listener
@@ -63,6 +64,7 @@ class Audited(BareService):
             version="1",
             authenticator=self.authenticator,
             audit=self.audit,
+            targets=FakeWebhooks(),
         )
         self.watch(ANN, BOB, JOE)
         self.engine.watching.add([ANN, BOB, JOE])
@@ -97,6 +99,7 @@ LOOKS: Final = {
     f"/v1/presence/{ANN}/history": 1,
     "/v1/contacts": 3,
     "/v1/claims": 0,
+    "/v1/webhooks": 2,
 }
 """Requests, and how many contacts their answers show."""
 
@@ -215,6 +218,9 @@ async def test_changes_of_an_admin_are_recorded() -> None:
     assert refreshed.action is AuditAction.CHANGE
     moved = await office.one("POST", "/v1/failover", {"node": "imp2"})
     assert moved.more["node"]
+    replayed = await office.one("POST", "/v1/webhooks/esb/replay", {"after": 44})
+    assert replayed.action is AuditAction.CHANGE
+    assert (replayed.more["webhook"], replayed.more["after"], replayed.more["queued"]) == ("esb", 44, 6)
 
 
 def _contacts(entry: AuditEntry) -> Any:  # a list, as the entry has it
@@ -251,6 +257,8 @@ async def test_every_route_has_its_place_here() -> None:
         "POST /v1/claims/{id}/renew",
         "POST /v1/refresh",
         "POST /v1/failover",
+        "GET /v1/webhooks",
+        "POST /v1/webhooks/{name}/replay",
     }
     counts_alone = {"GET /v1/summary", "GET /v1/status", "GET /v1/trends", "GET /v1", "GET /livez", "GET /readyz"}
     assert routes <= recorded | counts_alone

@@ -19,7 +19,7 @@ from service.api.writers.event import event_json
 from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEvent, ClaimEventKind, Lease, Person
 from service.core.clock import Moment
-from service.core.events.event import Event, EventData, SubscriptionChange
+from service.core.events.event import Event, EventData, SubscriptionChange, WebhookChange
 from service.core.presence.availability import Availability, Rule
 from service.core.presence.query import Filter
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
@@ -700,6 +700,7 @@ async def test_every_event_of_core_has_a_form_for_clients() -> None:
         SubscriptionChange("dispatcher", "imp1"),
         CoverageChange("support", True, 0, 1),
         claim_made(made, "support", ANN),
+        WebhookChange("crm", "410 Gone"),
     ]
     kinds = {kind.__qualname__ for kind in EventData.__subclasses__() if kind.__module__.startswith("service.")}
     assert kinds == {type(data).__qualname__ for data in samples}

@@ -100,6 +100,7 @@ async def test_status_shows_everything_that_lives() -> None:
             "last_seen_at": SHOWN,
             "last_error": "no answer said BUSY",
         },
+        "webhooks": [],
         "version": "1.2.3",
         "now": SHOWN,
     }

@@ -44,6 +44,15 @@ def test_every_stream_gets_every_change() -> None:
     assert [(each["streams"], each["stuck"]) for each in found["runs"]] == [(1, 0), (3, 0), (3, 1)]
 
 
+@pytest.mark.long(ci=True)
+def test_a_target_knows_everybody_in_the_end() -> None:
+    """Beside one that hangs, and while others are answered."""
+    found = run("webhooks", "--rounds", "1", "--seconds", "0.5", "--contacts", "50")
+    assert [each["targets"] for each in found["rounds"]] == [False, True]
+    assert found["rounds"][1]["delivered"] > 1
+    assert found["wrong"] == 0
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3900)
 def test_chaos() -> None:

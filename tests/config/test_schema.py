@@ -52,7 +52,7 @@ def test_every_default_and_example_passes_its_own_schema() -> None:
             {k: v for k, v in key.items() if k not in {"default", "examples"}}
         )
         for value in [*([key["default"]] if "default" in key else []), *key.get("examples", [])]:
-            assert validator.is_valid(value) or value == "sha256:...", name
+            assert validator.is_valid(value) or str(value).endswith(("sha256:...", "whsec_...")), name
 
 
 def test_files_that_load_pass(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ MODULES: Final = (
     "uvicorn.protocols.http.httptools_impl",
 )
 """What `pws serve` and `pws simulate` import, or most of it: the rest they import themselves."""
-ASKED_FOR: Final = "service.runtime.otel"
+ASKED_FOR: Final = {"service.runtime.otel", "service.runtime.webhooks"}
 """What is imported only where a configuration says so."""
 NUMBER: Final = struct.Struct("=i")
 LARGEST: Final = 1 << 20
@@ -40,7 +40,7 @@ LARGEST: Final = 1 << 20
 def import_all() -> None:
     for package in PACKAGES:
         for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-            if found.name != ASKED_FOR:
+            if found.name not in ASKED_FOR:
                 importlib.import_module(found.name)
     for name in MODULES:
         importlib.import_module(name)

@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -100,13 +101,13 @@ class Site:
 class Running:
     """A process of ours. Leaving the `with` block kills it, if it still runs."""
 
-    def __init__(self, words: Sequence[str], directory: Path, log: str) -> None:
+    def __init__(self, words: Sequence[str], directory: Path, log: str, stdin: int = subprocess.DEVNULL) -> None:
         self.log = directory / log
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PWS_")}
         with self.log.open("wb") as file:
             # What is not closed at the end is told, and found in the output.
             told = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "always::ResourceWarning"}
-            self._process = warm_start.start(words, directory, file.fileno(), clean | told)
+            self._process = warm_start.start(words, directory, stdin, file.fileno(), clean | told)
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""What schemathesis has to be told of us: an event's data is JSON, and its schema is that of what the JSON says."""
+"""What schemathesis has to be told: the data of an event is JSON, and its schema is that of what the JSON says."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.processes import Site
+from tests.e2e.processes import Site, free_port
 from tests.e2e.simulated import Server, Service, configure
 
 KEY: Final = "pws_" + "t" * 43
@@ -35,8 +35,9 @@ deterministic = true
 # What no description can name: a group, a node or an end user of this configuration, a cursor of an earlier
 # page, an Idempotency-Key that came with another body. Valid by the description, such a value may still be 422.
 [[operations]]
-include-path-regex = "^/v1/(presence|events|trends|contacts|failover|claims|claims/[{{]id[}}]/renew)$"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "422"]
+include-path-regex = "^/v1/(presence|events|trends|contacts|failover|claims|claims/[{{]id[}}]/renew\
+|webhooks/[{{]name[}}]/replay)$"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "410", "422"]
 """
 
 
@@ -50,6 +51,7 @@ def site(server: Server, tmp_path: Path) -> Iterator[Site]:
             "[history]\nper_contact = 10\n[claims]\nmax_lease = 86400\n"
             f'[keys.everything]\nhash = "sha256:{sha256(KEY.encode()).hexdigest()}"\n'
             'scopes = ["read", "claim", "admin"]\n'
+            f'[[webhooks]]\nname = "crm"\nurl = "http://127.0.0.1:{free_port()}"\nsecret = "whsec_{"b3Ro" * 8}"\n'
         )
     with Service(tmp_path, site) as service:
         yield service.ready().site

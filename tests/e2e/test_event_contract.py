@@ -24,7 +24,8 @@ from service.api.writers.event import EVENTS
 from service.core.claims import service as claims
 from service.core.claims.model import ClaimEventKind
 from service.core.claims.service import ClaimRules
-from service.core.events.event import CHANGE, REMOVED
+from service.core.events.event import CHANGE, REMOVED, WEBHOOK_PARKED, WEBHOOK_RECOVERED, WebhookChange
+from service.core.events.names import EVENT_NAMES
 from service.core.wiring import Core
 from service.sync import subscription_events
 from tests.support import described
@@ -140,6 +141,11 @@ def test_every_kind_of_event_fits_its_schema() -> None:
             await made.post("/v1/failover", {"node": "http://imp2:8082"})
             await made.until("subscription.failed-over")
 
+            made.core.log.tell(WEBHOOK_PARKED, WebhookChange("crm", "410 Gone"), frozenset())
+            made.core.log.tell(WEBHOOK_RECOVERED, WebhookChange("crm"), frozenset())
+            await made.until("webhook.parked", target="crm", reason="410 Gone")
+            await made.until("webhook.recovered", target="crm", reason=None)
+
             made.listeners["root"].reading.clear()
             for number in range(LAG + 100):
                 made.core.log.tell("noted", None, [ANN])
@@ -161,8 +167,10 @@ def test_every_kind_of_event_fits_its_schema() -> None:
 def test_the_table_has_every_kind_that_the_service_can_tell() -> None:
     """Those of the rooms that make events, and the snapshot."""
     made = {getattr(subscription_events, name) for name in SUBSCRIPTIONS}
-    made |= {CHANGE, REMOVED, claims.LOW, claims.RESTORED, *ClaimEventKind}
-    assert {kind.name for kind in EVENTS} == {"snapshot", *made} == described.event_names()
+    made |= {CHANGE, REMOVED, claims.LOW, claims.RESTORED, *ClaimEventKind, WEBHOOK_PARKED, WEBHOOK_RECOVERED}
+    assert set(EVENT_NAMES) == made
+    assert [kind.name for kind in EVENTS] == ["snapshot", *EVENT_NAMES]
+    assert {kind.name for kind in EVENTS} == described.event_names()
 
 
 @pytest.mark.parametrize(

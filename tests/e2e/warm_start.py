@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 NURSERY: Final = Path(__file__).with_name("nursery.py")
 CAN_FORK: Final = sys.platform == "linux"
@@ -32,6 +32,9 @@ class Process(Protocol):
     @property
     def pid(self) -> int: ...
 
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+
     def poll(self) -> int | None: ...
 
     def wait(self, timeout: float | None = None) -> int: ...
@@ -43,6 +46,8 @@ class Process(Protocol):
 
 class Forked:
     """A program that was forked. It is killed where this process ends before it, or lets go of it."""
+
+    stdin: IO[bytes] | None = None
 
     def __init__(self, words: Sequence[str], answers: socket.socket) -> None:
         self._words = words
@@ -116,15 +121,15 @@ def _nursery(python: tuple[tuple[str, str], ...]) -> _Nursery:
     return _Nursery(dict(python))
 
 
-def start(words: Sequence[str], directory: Path, output: int, environment: Mapping[str, str]) -> Process:
-    """Start a program, warm where it is `pws` and this system can fork."""
-    if CAN_FORK and Path(words[0]) == Path(sys.executable).with_name("pws"):
+def start(words: Sequence[str], directory: Path, stdin: int, output: int, environment: Mapping[str, str]) -> Process:
+    """Start a program, warm where it is `pws` that reads nothing, and this system can fork."""
+    if CAN_FORK and stdin == subprocess.DEVNULL and Path(words[0]) == Path(sys.executable).with_name("pws"):
         python = tuple(sorted((name, value) for name, value in environment.items() if name.startswith("PYTHON")))
         return _nursery(python).fork(words, directory, output, environment)
     return subprocess.Popen(
         words,
         cwd=directory,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=output,
         stderr=subprocess.STDOUT,
         env=environment,

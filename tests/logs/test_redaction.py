@@ -75,6 +75,7 @@ TOKEN = "dG9rZW4tb2Ytc29tZWJvZHk"
     [
         (f"no such key: {KEY}", KEY),
         (f"no such key: {KEY[:30]}...", KEY[:30]),
+        ("the secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw does not sign", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         (f"GET /pws/{TOKEN}/imp1?id=1", TOKEN),
         (f"[(b'authorization', b'Bearer {TOKEN}')]", TOKEN),
         (f"{{'x-api-key': '{TOKEN}'}}", TOKEN),

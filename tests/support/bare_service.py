@@ -12,6 +12,7 @@ from service.core.clock import ManualClock
 from service.core.presence.availability import Availability
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import PutReport, Source
+from service.core.webhooks import NoWebhooks, Webhooks
 from service.core.wiring import Core
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
@@ -43,12 +44,20 @@ class BareService:
     availability: Availability | None = None
     authenticator: Authenticator | None = None
     root_path: str = ""
+    targets: Webhooks = field(default_factory=NoWebhooks)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         self.metrics = Metrics(self.clock)
         self.core = Core.of(self.store, self.clock, BOUND, self.groups, self.availability, meter=self.metrics.meter)
-        self.metrics.observe(self.engine, self.core, lambda: Connections(2, 1, 200), version="1.2.3", budget=20)
+        self.metrics.observe(
+            self.engine,
+            self.core,
+            lambda: Connections(2, 1, 200),
+            version="1.2.3",
+            budget=20,
+            webhooks=self.targets,
+        )
         self.app: Program = create_app(
             self.engine,
             self.core,
@@ -57,6 +66,7 @@ class BareService:
             version="1.2.3",
             authenticator=self.authenticator,
             figures=self.metrics,
+            targets=self.targets,
         )
 
     def watch(self, *contacts: str) -> None:

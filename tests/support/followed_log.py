@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from pws_soap.models import PresenceState
 from service.core.clock import ManualClock, Moment
@@ -35,16 +35,17 @@ class FollowedLog:
 
     size: int = 1000
     availability: Availability = field(default_factory=lambda: Availability(GROUPS, RULES, Rule(max_idle=30.0)))
+    revision: int = 1000
 
     def __post_init__(self) -> None:
         self.clock = ManualClock()
-        self.store = MemoryStore(self.clock, revision=1000)
+        self.store = MemoryStore(self.clock, revision=self.revision)
         self.claims = Held(self.clock)
         self.reader = Reader(self.store, self.clock, BOUND, GROUPS, self.availability, self.claims)
         self.log = EventLog(self.store, self.reader, self.clock, self.size)
         self.claims.changed = self.log.suspect
 
-    def watch(self, *contacts: str) -> FollowedLog:
+    def watch(self, *contacts: str) -> Self:
         """Watch contacts on a feed that works."""
         self.store.watch(contacts, FEED)
         self.store.trust(FEED)
@@ -56,9 +57,9 @@ class FollowedLog:
         self.store.put([presence(contact, state, **rest)], reading, source=Source.SUBSCRIBED)
         self.store.confirm(FEED, reading)
 
-    def events(self, after: int = 1000) -> list[Event]:
-        """All of them."""
-        found = self.log.since(after)
+    def events(self, after: int | None = None) -> list[Event]:
+        """All of them, or those after an id."""
+        found = self.log.since(self.revision if after is None else after)
         assert found is not None
         return found
 

@@ -1,4 +1,6 @@
-"""SOAP toolkits of other languages against the simulator: the clients of `examples/soap/`, built and run as processes.
+"""Clients in other languages, built and run as processes.
 
-Another language is a section of `examples/soap/README.md` and a line in `recipes.TOOLKITS`.
+`test_clients`: SOAP toolkits against the simulator, the clients of `examples/soap/`. Another language is a section of
+`examples/soap/README.md` and a line in `recipes.TOOLKITS`. `test_generated`: what openapi-generator makes of our
+description, with the settings of `clients/`. `test_followers`: the programs of `examples/` that follow a stream.
 """

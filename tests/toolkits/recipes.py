@@ -16,6 +16,14 @@ PATIENCE: Final = 240
 """Seconds for one command: npm installs, and javac compiles, on a busy machine."""
 
 
+def commands(page: Path, section: str) -> list[list[str]]:
+    """The lines of each block of commands in a section of that page."""
+    _, _, rest = page.read_text("utf-8").partition(f"\n## {section}\n")
+    own, _, _ = rest.partition("\n## ")
+    blocks: list[str] = re.findall(r"^```sh\n(.*?)^```", own, re.MULTILINE | re.DOTALL)
+    return [block.splitlines() for block in blocks]
+
+
 @dataclass(frozen=True)
 class Toolkit:
     """One section of the README."""
@@ -46,10 +54,7 @@ class Toolkit:
 
     def _commands(self, block: int) -> list[str]:
         """The lines of one of its section's blocks."""
-        _, _, section = (CLIENTS / "README.md").read_text("utf-8").partition(f"\n## {self.section}\n")
-        own, _, _ = section.partition("\n## ")
-        blocks: list[str] = re.findall(r"^```sh\n(.*?)^```", own, re.MULTILINE | re.DOTALL)
-        return blocks[block].splitlines()
+        return commands(CLIENTS / "README.md", self.section)[block]
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from service.api.models.status import (
 )
 from service.api.models.trends import AnyTrendsView, BriefTrendsView, TrendsView
 from service.api.models.watched import AddedView, WatchedListView, WatchedView
+from service.api.models.webhooks import AttemptView, ReplayView, WebhookListView, WebhookStateView, WebhookView
 
 __all__ = [
     "CONTACT_EXAMPLE",
@@ -55,6 +56,7 @@ __all__ = [
     "AnyListView",
     "AnySummaryView",
     "AnyTrendsView",
+    "AttemptView",
     "BriefContactView",
     "BriefCountsView",
     "BriefListView",
@@ -78,6 +80,7 @@ __all__ = [
     "ReadingView",
     "ReadyView",
     "RefreshView",
+    "ReplayView",
     "SessionView",
     "StatusView",
     "StoreView",
@@ -90,5 +93,8 @@ __all__ = [
     "View",
     "WatchedListView",
     "WatchedView",
+    "WebhookListView",
+    "WebhookStateView",
+    "WebhookView",
     "rfc3339",
 ]

@@ -96,7 +96,7 @@ class ContactListView(View):
 class _ChosenContact(View):
     """Some fields of a contact, as `fields` names them."""
 
-    model_config = ConfigDict(title="ChosenContact")
+    model_config = ConfigDict(title="ContactChosen")
 
     contact: str = Field(description="always there")
 
@@ -120,7 +120,7 @@ else:
 class ChosenListView(View):
     """A page of contacts with some of their fields."""
 
-    model_config = ConfigDict(title="ChosenContactList")
+    model_config = ConfigDict(title="ContactListChosen")
 
     contacts: list[ChosenContactView]
     next_cursor: str | None
@@ -130,7 +130,7 @@ class ChosenListView(View):
 class BriefContactView(View):
     """A contact for a key that may see who is available, and no more."""
 
-    model_config = ConfigDict(title="BriefContact")
+    model_config = ConfigDict(title="ContactBrief")
 
     contact: str
     display_name: str | None
@@ -143,7 +143,7 @@ class BriefContactView(View):
 class BriefListView(View):
     """A page of contacts for a key that may see who is available, and no more."""
 
-    model_config = ConfigDict(title="BriefContactList")
+    model_config = ConfigDict(title="ContactListBrief")
 
     contacts: list[BriefContactView]
     next_cursor: str | None

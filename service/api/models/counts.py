@@ -64,7 +64,7 @@ class SummaryView(CountsView):
 class BriefCountsView(View):
     """Numbers of contacts for a key that may see who is available, and no more."""
 
-    model_config = ConfigDict(title="BriefCounts")
+    model_config = ConfigDict(title="CountsBrief")
 
     total: int
     by_freshness: dict[Level, int]
@@ -74,7 +74,7 @@ class BriefCountsView(View):
 class BriefSummaryView(BriefCountsView):
     """Numbers of all contacts and of each group, for such a key."""
 
-    model_config = ConfigDict(title="BriefSummary")
+    model_config = ConfigDict(title="SummaryBrief")
 
     groups: dict[str, BriefCountsView]
 

@@ -91,3 +91,12 @@ class CoverageChangeView(HappenedView):
     group: str
     free: int
     min_free: int
+
+
+class WebhookChangeView(HappenedView):
+    """What became of a target of webhooks."""
+
+    model_config = ConfigDict(title="WebhookChange", serialize_by_alias=True)
+
+    target: str = Field(description="its name in the configuration")
+    reason: str | None = Field(default=None, description="why it is parked")

@@ -16,6 +16,36 @@ _SUPPORT: Final = {
 }
 _BRIEF: Final = {name: CONTACT_EXAMPLE[name] for name in BriefContactView.model_fields}
 
+_TARGET: Final = {
+    "name": "crm",
+    "address": "https://crm.example.com/presence",
+    "state": "retrying",
+    "since": "2026-11-21T09:59:12.004Z",
+    "events": ["change", "removed"],
+    "queued": 3,
+    "oldest_queued_at": "2026-11-21T09:59:11.950Z",
+    "delivered": 1841,
+    "failed": 2,
+    "coalesced": 40,
+    "dropped": 0,
+    "last_success_at": "2026-11-21T09:58:40.201Z",
+    "next_attempt_at": "2026-11-21T10:00:21.700Z",
+    "last_error": "answered 503",
+    "attempts": [
+        {
+            "at": "2026-11-21T09:59:52.310Z",
+            "message": "crm-1795254000000042",
+            "event": "change",
+            "contact": "ann@example.com",
+            "number": 2,
+            "seconds": 0.041,
+            "succeeded": False,
+            "status": 503,
+            "error": "answered 503",
+        },
+    ],
+}
+
 EXAMPLES: Final[Mapping[str, object]] = {
     "ContactView": CONTACT_EXAMPLE,
     "ContactListView": {"contacts": [CONTACT_EXAMPLE], "next_cursor": None, "revision": 4711},
@@ -51,5 +81,7 @@ EXAMPLES: Final[Mapping[str, object]] = {
         ],
         "complete": False,
     },
+    "WebhookListView": {"webhooks": [_TARGET], "revision": 1795254000000044},
+    "ReplayView": {"webhook": "crm", "after": 1795254000000041, "queued": 2},
 }
 """By the name of the schema."""

@@ -83,7 +83,7 @@ class ExplainView(View):
 class ExplainedContactView(ContactView):
     """A contact, with its explanation where that was asked for."""
 
-    model_config = ConfigDict(title="ExplainedContact")
+    model_config = ConfigDict(title="ContactAndExplanation")
 
     explain: ExplainView | None = Field(default=None, description="with `explain=true` only")
 

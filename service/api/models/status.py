@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import ConfigDict, Field
 
 from pws_soap.models import SessionKind
 from service.api.models.base import Time, View
+from service.api.models.webhooks import WebhookStateView
 from service.core.engine import EngineState, NodeState, RefreshReport, Status
 from service.core.meter import CanaryOutcome
 from service.core.presence.records import StoreSummary
+from service.core.webhooks import TargetState, TargetStatus
 
 
 class TroubleView(View):
@@ -124,14 +128,18 @@ class StatusView(View):
     reading: ReadingView | None
     store: StoreView | None
     canary: CanaryView | None = Field(description="null where there is none, and for a limited key")
+    webhooks: list[WebhookStateView] = Field(description="the targets; none for a limited key")
     version: str
     now: Time
 
     @classmethod
-    def of(cls, status: Status, store: StoreSummary, version: str, now: float) -> StatusView:
+    def of(
+        cls, status: Status, store: StoreSummary, targets: Sequence[TargetStatus], version: str, now: float
+    ) -> StatusView:
+        parked = [_parked(target) for target in targets if target.state is TargetState.PARKED]
         return cls(
             state=status.state,
-            problems=[TroubleView.model_validate(each) for each in status.problems],
+            problems=[*(TroubleView.model_validate(each) for each in status.problems), *parked],
             nodes=[NodeView.model_validate(each) for each in status.nodes],
             sessions=[SessionView.model_validate(each) for each in status.sessions],
             endpoints=[EndpointView.model_validate(each) for each in status.endpoints],
@@ -140,6 +148,7 @@ class StatusView(View):
             reading=ReadingView.model_validate(status.reading),
             store=StoreView.model_validate(store),
             canary=CanaryView.model_validate(status.canary) if status.canary is not None else None,
+            webhooks=[WebhookStateView.of(target) for target in targets],
             version=version,
             now=now,
         )
@@ -160,9 +169,16 @@ class StatusView(View):
             reading=None,
             store=None,
             canary=None,
+            webhooks=[],
             version=version,
             now=now,
         )
+
+
+def _parked(target: TargetStatus) -> TroubleView:
+    why = f" ({target.last_error})" if target.last_error else ""
+    what = f"webhook {target.name} is parked: nothing is sent to it any more{why}; a replay or a restart tries again"
+    return TroubleView(since=target.since, what=what)
 
 
 class FailureView(View):

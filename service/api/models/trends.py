@@ -24,7 +24,7 @@ class MarkView(View):
 class BriefSampleView(View):
     """Numbers of contacts at one moment, for a key that may see who is available, and no more."""
 
-    model_config = ConfigDict(title="BriefSample")
+    model_config = ConfigDict(title="SampleBrief")
 
     at: Time
     total: int
@@ -55,7 +55,7 @@ class SampleView(BriefSampleView):
 class BriefTrendsView(View):
     """Numbers of contacts over time, for such a key."""
 
-    model_config = ConfigDict(title="BriefTrends")
+    model_config = ConfigDict(title="TrendsBrief")
 
     group: str | None = Field(description="whose contacts are counted; null: all")
     interval: float = Field(description="seconds between two samples; a longer gap: the service did not run")

@@ -194,11 +194,15 @@ class SubscriberView:
         alone = coalesced is None
         if alone and (kept := self._frames.get(self._view_key, event.id)) is not None:
             return kept
-        rendered = self._about_contact(event, before) if event.key is not None else self._beside_contacts(event)
+        rendered = self.rendered(event, before)
         frame = b"" if rendered is None else wire_format.event(rendered[0], step.id, rendered[1])
         if alone:
             self._frames.keep(frame, self._view_key, event.id)
         return frame
+
+    def rendered(self, event: Event, before: GroupedSnapshot | None) -> tuple[str, bytes] | None:
+        """The event's name and data as the client sees it, who knows the contact as it was `before`; None: nothing."""
+        return self._about_contact(event, before) if event.key is not None else self._beside_contacts(event)
 
     def _about_contact(self, event: Event, before: GroupedSnapshot | None) -> tuple[str, bytes] | None:
         """What the client gets, unless it knows it already; `before` is what it knows."""

@@ -1,9 +1,9 @@
 """Events: the table of their kinds, and those beside the contacts as JSON.
 
 `EVENTS` is the table of what a stream can send; the description of `GET /v1/events` is made of it. An event beside the
-contacts says what became of claims, of a group's coverage, of subscriptions. What one client gets of it depends on the
-limits of its key: of its own groups all, with the contacts as it sees them; of other groups nothing; of subscriptions,
-and of claims where it sees no details, only that something happened.
+contacts says what became of claims, of a group's coverage, of subscriptions, of targets of webhooks. What one client
+gets of it depends on the limits of its key: of its own groups all, with the contacts as it sees them; of other groups
+and of webhooks nothing; of subscriptions, and of claims where it sees no details, only that something happened.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from typing_extensions import TypeAliasType
 
 from service.access.principal import Principal
-from service.api.models import AnyContactView
+from service.api.models import AnyContactView, rfc3339
 from service.api.models.event import (
     ClaimChangeView,
     CoverageChangeView,
@@ -24,12 +24,21 @@ from service.api.models.event import (
     SnapshotView,
     SubscriptionChangeView,
     SubscriptionMoveView,
+    WebhookChangeView,
 )
 from service.api.writers.claim import lease_members
 from service.api.writers.compact import compact
 from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEvent, ClaimEventKind
-from service.core.events.event import CHANGE, REMOVED, Event, SubscriptionChange
+from service.core.events.event import (
+    CHANGE,
+    REMOVED,
+    WEBHOOK_PARKED,
+    WEBHOOK_RECOVERED,
+    Event,
+    SubscriptionChange,
+    WebhookChange,
+)
 from service.core.presence.snapshot import GroupedSnapshot
 
 SNAPSHOT: Final = "snapshot"
@@ -76,8 +85,10 @@ EVENTS: Final = (
     EventKind(ClaimEventKind.UNAVAILABLE, ClaimChangeView, "Somebody who is held can no longer take the task"),
     EventKind("coverage.low", CoverageChangeView, "Fewer people of a group are free than its configuration asks for"),
     EventKind("coverage.restored", CoverageChangeView, "Enough people of the group are free again"),
+    EventKind(WEBHOOK_PARKED, WebhookChangeView, "A target of webhooks failed for too long: nothing is sent to it"),
+    EventKind(WEBHOOK_RECOVERED, WebhookChangeView, "A target that was parked takes messages again"),
 )
-"""All kinds of events. A new one also has a case in `event_json`."""
+"""All kinds of events: those of `core.events.names`, and the snapshot. A new one also has a case in `event_json`."""
 
 
 def _described(kind: EventKind) -> type[BaseModel]:
@@ -108,22 +119,31 @@ def event_json(event: Event, who: Principal, contacts: WriteContacts) -> bytes |
                 return None
             if not _may_see(lease.group, who):
                 return None
-            head = _written(HappenedView(at=at, revision=revision))
+            head = _happened(at, revision)
             return b"%b,%b}" % (head[:-1], _claim(change, contacts)) if who.details else head
         case CoverageChange(group=group, free=free, min_free=min_free):
             if not _may_see(group, who):
                 return None
             return _written(CoverageChangeView(at=at, revision=revision, group=group, free=free, min_free=min_free))
+        case WebhookChange(target=target, reason=reason):
+            if who.limited:
+                return None
+            return _written(WebhookChangeView(at=at, revision=revision, target=target, reason=reason))
         case SubscriptionChange() as change if not who.limited:
             return _written(_subscription(at, revision, change))
         case SubscriptionChange() | None:
-            return _written(HappenedView(at=at, revision=revision))
+            return _happened(at, revision)
         case unknown:
             raise TypeError(f"an event whose data is {type(unknown).__name__} has no form for clients")
 
 
 def _may_see(group: str, who: Principal) -> bool:
     return who.groups is None or group in who.groups
+
+
+def _happened(at: float, revision: int) -> bytes:
+    """A `HappenedView`: of claims there may be hundreds a second."""
+    return b'{"at":%b,"revision":%d}' % (compact(rfc3339(at)), revision)
 
 
 def _written(view: HappenedView) -> bytes:

@@ -33,6 +33,10 @@ def look(path: Path | None, tell: Tell, now: Callable[[], float] = time.time) ->
     if config is None:
         return
     _authorities(config, Notebook("authority", tell), now())
+    for target in config.webhooks:
+        if target.ca_file is not None:
+            note = Notebook(f"webhook {target.name}", tell)
+            _authority(target.ca_file, "ca_file", "set it to what signed the target's certificate", note, now())
     configuration_checks.look(config, tell)
     _listeners(config, Notebook("listener", tell))
 
@@ -82,22 +86,27 @@ def _authorities(config: Config, note: Notebook, now: float) -> None:
     if server.fingerprint is not None:
         note.ok("the one certificate that server.fingerprint names is trusted")
         return
-    try:
-        context = Trust(server.ca_file).context()
-    except ArgumentError as error:
-        reason = error.expected.partition("(")[2].rstrip(")")
-        what = f"server.ca_file {server.ca_file} is not a file with certificates in PEM: {reason}"
-        note.problem(what, "set it to what signed `cup`", fault=Blame.CONFIGURATION)
-        return
     if server.ca_file is None:
         note.ok("the system's authorities are trusted; server.ca_file names a private one")
         return
+    _authority(server.ca_file, "server.ca_file", "set it to what signed `cup`", note, now)
+
+
+def _authority(file: Path, key: str, cure: str, note: Notebook, now: float) -> None:
+    """Whether a file holds certificates, and whether they still hold."""
+    try:
+        context = Trust(file).context()
+    except ArgumentError as error:
+        reason = error.expected.partition("(")[2].rstrip(")")
+        what = f"{key} {file} is not a file with certificates in PEM: {reason}"
+        note.problem(what, cure, fault=Blame.CONFIGURATION)
+        return
     count = context.cert_store_stats()["x509"]
-    note.ok(f"{server.ca_file}: {count} certificate{'' if count == 1 else 's'}")
+    note.ok(f"{file}: {count} certificate{'' if count == 1 else 's'}")
     for certificate in context.get_ca_certs():
         ends = str(certificate.get("notAfter", ""))
         if ends and ssl.cert_time_to_seconds(ends) < now:
-            note.warning(f"{server.ca_file}: the certificate of {_name(certificate)} expired on {ends}")
+            note.warning(f"{file}: the certificate of {_name(certificate)} expired on {ends}")
 
 
 def _name(certificate: Mapping[str, object]) -> str:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pws_soap.models import Secret
 from service.config import Config, Setting
-from service.config.toml_text import toml_text
+from service.config.toml_text import is_hidden, toml_text
+from service.config.webhook_section import WebhookUrl
 
 _SHOWN: Final = 4
 """Items of a list that are printed; JSON has them all."""
@@ -53,7 +53,7 @@ def _text(setting: Setting) -> str:
     value = setting.value
     if setting.location[0] == "keys" and setting.location[-1] == "hash":
         return toml_text(f"{str(value)[:15]}...")
-    if isinstance(value, tuple) and len(value) > _SHOWN:
+    if isinstance(value, tuple) and len(value) > _SHOWN and not is_hidden(value):
         return f"{toml_text(value[:_SHOWN])[:-1]}, ... {len(value)} in all]"
     return toml_text(value)
 
@@ -66,7 +66,7 @@ def as_document(config: Config, settings: Sequence[Setting]) -> dict[str, object
             {
                 "key": setting.key,
                 "value": _json(setting),
-                "hidden": isinstance(setting.value, Secret),
+                "hidden": is_hidden(setting.value),
                 "source": setting.source.value,
                 "place": setting.place or None,
             }
@@ -78,10 +78,10 @@ def as_document(config: Config, settings: Sequence[Setting]) -> dict[str, object
 
 def _json(setting: Setting) -> object:
     value = setting.value
-    if value is None or isinstance(value, Secret):
+    if value is None or is_hidden(value):
         return None
     if setting.location[0] == "keys" and setting.location[-1] == "hash":
         return f"{str(value)[:15]}..."
     if isinstance(value, tuple):
         return [str(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | WebhookUrl) else value

@@ -40,7 +40,8 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
     clock; the logins of the application user and the end users; and whether the server reaches callback.url. For that
     it listens where the service would, registers an endpoint and a subscription to one contact, waits for the
     notification that follows at once, and removes both again, also after Ctrl-C. Where the service itself is running
-    there, it is asked instead (with the key in PWS_KEY).
+    there, it is asked instead (with the key in PWS_KEY). Last the way to each target of webhooks, up to TLS: no message
+    is sent, `pws webhooks test NAME` does that.
 
     Nobody is logged out, since a session may be that of a running service; nothing else is left behind.
 
@@ -79,6 +80,13 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
 
 
 async def _look(config: Config, tell: Any, patience: float) -> None:
+    from service.cli.doctor import webhooks  # aiohttp takes a moment
+
+    await _look_at_server(config, tell, patience)
+    await webhooks.look(config, tell)
+
+
+async def _look_at_server(config: Config, tell: Any, patience: float) -> None:
     from service.cli.doctor import (  # zeep and aiohttp take a moment
         callback,
         logins,

@@ -71,6 +71,16 @@ def end_users(context: click.Context, _parameter: click.Parameter, begun: str) -
     return _harmless((entry.get("end_user") for entry in entries if isinstance(entry, dict)), begun)
 
 
+def webhooks(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Offers the targets of webhooks in the configuration."""
+    try:
+        blocks = tomllib.loads(_config(context.params).read_text("utf-8-sig")).get("webhooks")
+    except (OSError, ValueError):
+        return []
+    entries = blocks if isinstance(blocks, list) else ()
+    return _harmless((entry.get("name") for entry in entries if isinstance(entry, dict)), begun)
+
+
 def _harmless(names: Iterable[object], begun: str) -> list[str]:
     """Names that begin so, and in which no shell sees more than a word."""
     return [

@@ -33,6 +33,8 @@ def read(path: Path | None, tell: Tell, place: Callable[[Problem], str] = _where
         _several(contacts, "contact"),
         _several(len(config.groups), "group"),
     ]
+    if config.webhooks:
+        counted.append(_several(len(config.webhooks), "webhook"))
     note.ok(f"{path or 'the environment'}: {', '.join(counted)}")
     for warning in config.warnings:
         if warning.startswith("access."):  # reported by `_access`

@@ -31,7 +31,7 @@ AHEAD: Final = 1000
 """Updates that wait to be shown. Beyond it the stream is not read, and the service coalesces events."""
 _ID: Final = re.compile(r"[!-~]{1,200}")
 """Event ids that are sent back to resume: any that fits into a header."""
-SERVICE_EVENTS: Final = ("subscription.", "claim.", "coverage.")
+SERVICE_EVENTS: Final = ("subscription.", "claim.", "coverage.", "webhook.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ def event_text(event: StreamEvent) -> str:
             words.append(f"by {one_line(claim['holder'])}")
         if claim.get("for"):
             words.append(f"for {one_line(claim['for'])}")
-    words += [one_line(data.get(key)) for key in ("contact", "end_user", "group")]
+    words += [one_line(data.get(key)) for key in ("contact", "end_user", "group", "target")]
     if data.get("node"):
         words.append(f"at {one_line(data['node'])}")
     if isinstance(data.get("free"), int):

@@ -15,6 +15,10 @@ from service.core.presence.snapshot import GroupedSnapshot
 
 CHANGE: Final = "change"
 REMOVED: Final = "removed"
+WEBHOOK_PARKED: Final = "webhook.parked"
+"""Nothing is sent to a target any more until somebody acts."""
+WEBHOOK_RECOVERED: Final = "webhook.recovered"
+"""A target that was parked takes what it is sent again."""
 
 
 class EventData:
@@ -28,8 +32,8 @@ class Event(Struct, frozen=True, gc=False):
 
     `change`: `after` is the contact now, `before` as the event before it left it (None: the contact is new).
     `removed`: only `before` is set. Any other `name` is an event beside the contacts: `data` is a frozen value that
-    says what happened (`SubscriptionChange`, `ClaimEvent`, `CoverageChange`) and holds no secret, `keys` are the
-    contacts that it is about (None: it is about all). `weight` is how many contacts `data` holds.
+    says what happened (`SubscriptionChange`, `ClaimEvent`, `CoverageChange`, `WebhookChange`) and holds no secret,
+    `keys` are the contacts that it is about (None: it is about all). `weight` is how many contacts `data` holds.
     """
 
     id: int
@@ -51,3 +55,11 @@ class SubscriptionChange(EventData):
     node: str
     reason: str | None = None
     origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookChange(EventData):
+    """What became of a target of webhooks, by its name in the configuration. `reason`: why it is parked."""
+
+    target: str
+    reason: str | None = None

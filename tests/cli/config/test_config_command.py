@@ -441,3 +441,22 @@ def test_as_an_operator_begins(tmp_path: Path) -> None:
     line = path.read_text().splitlines().index('soap = "3"') + 1
     assert done.returncode == 2
     assert f'server.soap: expected "1.1" or "1.2", found \'3\' (pws.toml:{line})' in done.stdout
+
+
+def test_targets_of_webhooks_are_checked_and_shown_without_their_secrets(pws: Pws, tmp_path: Path) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    (tmp_path / "crm.pem").write_text("no certificate")
+    block = f'[[webhooks]]\nname = "crm"\nurl = "https://h/x?sig=k3y"\nsecret = "{secret}"\nca_file = "crm.pem"\n'
+    (tmp_path / "pws.toml").write_text(BASE + block)
+    checked = pws("config", "check")
+    assert checked.code == 2
+    assert ", 1 contact, 0 groups, 1 webhook" in checked.out
+    assert "webhook crm: ca_file" in checked.out
+    assert "set it to what signed the target's certificate" in checked.out
+    assert "webhooks[0].secret is in clear text in pws.toml" in checked.out
+    shown = pws("config", "show", "--changed")
+    assert 'url = "https://h/x?(hidden)"' in shown.out
+    assert "secret = (hidden)" in shown.out
+    listed = {setting["key"]: setting for setting in pws("config", "show", "--json").document["settings"]}
+    assert (listed["webhooks[0].secret"]["value"], listed["webhooks[0].secret"]["hidden"]) == (None, True)
+    assert not [text for text in (shown.out, checked.out, json.dumps(listed)) if "k3y" in text or secret in text]

@@ -1,0 +1,230 @@
+"""One POST over real sockets: what is sent, to whom, and what becomes of each kind of answer."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from pws_soap.models import Secret
+from service.core.clock import SystemClock
+from service.webhooks.probe import ProbeResult, probe
+from service.webhooks.sender import AddressRefused, HttpSender, PostProblem, PostResult, check_address
+from service.webhooks.settings import WebhookSettings
+from tests.support import hook_server
+from tests.support.hook_server import OTHER_SECRET, SECRET, HookAnswer, HookServer, TakenMessage
+from tests.support.tls_servers import MadeCertificate, context
+
+SOURCE = "http://10.0.0.5:8080"
+
+
+@pytest.fixture
+def web() -> Iterator[HookServer]:
+    with hook_server.hook_server() as found:
+        yield found
+
+
+def settings(url: str, *secrets: str, **fields: Any) -> WebhookSettings:
+    return WebhookSettings("crm", Secret(url), tuple(map(Secret, secrets or (SECRET,))), **{"timeout": 5.0, **fields})
+
+
+class Watched:
+    """A sender, and what became of its last POST."""
+
+    def __init__(self, found: WebhookSettings) -> None:
+        self.sender = HttpSender(found, "pws-presence/test")
+        self.close = self.sender.close
+        self.last = PostResult()
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> PostResult:
+        self.last = await self.sender.post(body, headers)
+        return self.last
+
+
+async def posted(found: WebhookSettings) -> PostResult:
+    """A test message, as the sender has it."""
+    watched = Watched(found)
+    await probe(found, watched, SystemClock(), SOURCE)
+    return watched.last
+
+
+async def sent(found: WebhookSettings) -> ProbeResult:
+    """A test message."""
+    return await probe(found, HttpSender(found, "pws-presence/test"), SystemClock(), SOURCE)
+
+
+async def test_a_message_is_verified_and_read_by_the_libraries_of_others(web: HookServer) -> None:
+    result = await sent(settings(web.url))
+    assert result.attempt.succeeded
+    assert (result.problem, result.attempt.error) == (None, None)
+    (message,) = web.messages
+    assert message.path == "/hook?code=in-the-query"
+    assert message.kind == "pws.webhook.test"
+    assert message.event.get_source() == f"{SOURCE}/v1/webhooks/crm"
+    assert message.id == f"crm-{message.event.get_id()}" == result.attempt.message
+    assert message.event.get_extension("sequence") == f"{int(message.event.get_id()):016}"
+    assert message.event.get_time().timestamp() == pytest.approx(result.attempt.at)
+    assert message.headers["content-type"] == "application/cloudevents+json"
+    assert message.headers["user-agent"] == "pws-presence/test"
+
+
+async def test_a_message_carries_a_signature_of_each_secret(web: HookServer) -> None:
+    """The server knows one of them alone."""
+    assert (await sent(settings(web.url, OTHER_SECRET, SECRET))).attempt.succeeded
+    assert len(web.messages[0].headers["webhook-signature"].split()) == 2
+
+
+async def test_a_redirect_is_a_failure_and_not_followed(web: HookServer) -> None:
+    elsewhere = ("Location", f"http://127.0.0.1:{web.port}/elsewhere?token=theirs")
+    for status in (301, 302, 303, 307, 308):
+        web.answer = partial(_redirect, status, elsewhere)
+        attempt = (await sent(settings(web.url))).attempt
+        assert (attempt.status, attempt.succeeded) == (status, False)
+        assert "redirect" in str(attempt.error)
+        assert "theirs" not in str(attempt.error)
+    assert {message.path for message in web.messages} == {"/hook?code=in-the-query"}
+
+
+def _redirect(status: int, location: tuple[str, str], _: TakenMessage) -> HookAnswer:
+    return HookAnswer(status, (location,))
+
+
+async def test_an_answer_that_does_not_come_is_timed_out(web: HookServer) -> None:
+    web.answer = lambda _: HookAnswer(hangs=True)
+    result = await sent(settings(web.url, timeout=0.2))
+    assert result.problem is PostProblem.TIMED_OUT
+    assert result.attempt.error == "no answer within 0.2 s"
+
+
+async def test_a_status_counts_whatever_the_body_is(web: HookServer) -> None:
+    """Of a long one a little is read; one that is said to be packed is not unpacked."""
+    web.answer = lambda _: HookAnswer(200, (("Content-Encoding", "gzip"),), b"x" * 1_000_000)
+    assert (await sent(settings(web.url))).attempt.status == 200
+
+
+async def test_a_connection_that_breaks_leaves_open_whether_it_arrived(web: HookServer) -> None:
+    web.answer = lambda _: HookAnswer(breaks=True)
+    result = await posted(settings(web.url))
+    assert result.problem is PostProblem.BROKEN
+    assert result.may_have_arrived
+
+
+async def test_no_cookie_comes_back_and_a_connection_serves_several_messages(web: HookServer) -> None:
+    web.answer = lambda _: HookAnswer(200, (("Set-Cookie", "session=theirs"),), b"thanks")
+    found = settings(web.url)
+    sender = HttpSender(found, "pws-presence/test")
+
+    class Kept:
+        post = sender.post
+
+        async def close(self) -> None:
+            """Later."""
+
+    for _ in range(3):
+        assert (await probe(found, Kept(), SystemClock(), SOURCE)).attempt.succeeded
+    await sender.close()
+    assert not any("cookie" in message.headers for message in web.messages)
+    assert web.connections == 1
+
+
+async def test_no_proxy_of_the_environment_is_used(web: HookServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert (await sent(settings(web.url))).attempt.succeeded
+
+
+async def test_retry_after_is_passed_on(web: HookServer) -> None:
+    web.answer = lambda _: HookAnswer(429, (("Retry-After", "120"),))
+    result = await posted(settings(web.url))
+    assert (result.error, result.retry_after) == ("429 Too Many Requests", "120")
+
+
+async def test_who_does_not_listen_does_not_have_the_message() -> None:
+    reply = await posted(settings("http://127.0.0.1:1/"))
+    assert (reply.problem, reply.error) == (PostProblem.NO_CONNECTION, "cannot connect: Connection refused")
+    assert not reply.may_have_arrived
+
+
+async def test_an_unknown_host() -> None:
+    reply = await posted(settings("http://nobody.invalid/?code=in-the-query"))
+    assert reply.problem is PostProblem.UNKNOWN_HOST
+    assert "in-the-query" not in str(reply.error)
+
+
+async def test_tls_is_verified(tmp_path: Path) -> None:
+    """With the authority of `ca_file` a message arrives; without it, nothing is sent."""
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    authority = MadeCertificate("authority", authority=True)
+    shown = MadeCertificate(issuer=authority, names=(loopback,))
+    file = authority.write(tmp_path / "ca.pem")
+    with hook_server.hook_server(context(shown, tmp_path)) as web:
+        assert (await sent(settings(web.url, ca_file=file))).attempt.succeeded
+        result = await sent(settings(web.url))
+        assert result.problem is PostProblem.NOT_TRUSTED
+        assert "not trusted" in str(result.attempt.error)
+        other_name = await sent(settings(web.url.replace("127.0.0.1", "localhost"), ca_file=file))
+        assert other_name.problem is PostProblem.NOT_TRUSTED
+        assert len(web.messages) == 1
+
+
+async def test_a_ca_file_without_a_certificate(tmp_path: Path) -> None:
+    empty = tmp_path / "ca.pem"
+    empty.write_text("nothing")
+    for path in (empty, tmp_path / "missing.pem"):
+        reply = await posted(settings("https://127.0.0.1:1/", ca_file=path))
+        assert reply.problem is PostProblem.CA_FILE
+        assert not reply.may_have_arrived
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_connection_goes_to_allowed_addresses_alone(web: HookServer, host: str) -> None:
+    """What counts is the address that is connected to, whether it stands in the URL or a name leads to it."""
+    url = web.url.replace("127.0.0.1", host)
+    refused = await sent(settings(url, addresses=(ipaddress.ip_network("10.0.0.0/8"),)))
+    assert refused.problem is PostProblem.NOT_ALLOWED
+    assert "addresses" in str(refused.attempt.error)
+    assert not web.messages
+    loopback = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("10.0.0.0/8"))
+    assert (await sent(settings(url, addresses=loopback))).attempt.succeeded
+
+
+async def test_metadata_of_a_cloud_is_no_target() -> None:
+    for host in ("169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0.0.0.0"):
+        reply = await posted(settings(f"http://{host}/latest/meta-data", timeout=1.0))
+        assert reply.problem is PostProblem.NOT_ALLOWED, host
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("10.0.0.1", True),
+        ("8.8.8.8", True),
+        ("::1", True),
+        ("127.0.0.1", True),
+        ("2001:db8::1", True),
+        ("169.254.1.1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("2002:a9fe:a9fe::1", False),
+        ("::ffff:169.254.169.254", False),
+        ("fe80::1%eth0", False),
+        ("fd00:ec2::254", False),
+        ("100.100.100.200", False),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+    ],
+)
+def test_where_targets_are(address: str, allowed: bool) -> None:
+    if allowed:
+        check_address(address, ())
+    else:
+        with pytest.raises(AddressRefused):
+            check_address(address, ())
+        check_address(address, (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")))
