@@ -313,6 +313,20 @@ def test_webhooks_are_imported_where_there_are_targets() -> None:
         assert found.stdout == "[]\n"
 
 
+def test_the_facade_is_imported_where_there_is_one() -> None:
+    """By one module of the runtime, which the assembly imports inside a function; so is the server's half of SOAP."""
+    room = {name for name in SERVICE if within(name, {"service.facade"})}
+    users = {name for name, tree in SERVICE.items() if name not in room and room & set(imports(tree))}
+    assert {name for name in users if not within(name, {"service.cli"})} == {
+        "service.runtime.assembly",  # for its type
+        "service.runtime.facade",
+    }
+    loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
+    for package in ("service.facade", "pws_soap.server"):
+        found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
+        assert found.stdout == "[]\n"
+
+
 def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:
     """By one module, which one command imports inside a function."""
     users = {name for name, tree in rooms().items() if any(top(each) == "opentelemetry" for each in imports(tree))}

@@ -58,7 +58,11 @@ class Logins:
         if redirect is not None:
             return redirect
         application.used = now
-        existing = registry.session_of(call.username, application=False)
+        existing = None
+        if self._options.held_elsewhere == "share":
+            existing = registry.session_of(call.username, application=False, of=application.user)
+        if existing is None:
+            existing = registry.session_of(call.username, application=False)
         if existing is not None and existing.application_user != application.user and not call.force:
             if self._options.held_elsewhere == "refuse":
                 raise Refused(160)
@@ -86,7 +90,7 @@ class Logins:
         if existing is not None and not call.force:
             existing.used = now
             if application is not None:
-                existing.application = application.key  # the same application, perhaps in a newer session
+                registry.give_to(application.key, existing)  # the same application, perhaps in a newer session
             key = existing.key
         else:
             if existing is not None and self._options.forced_login == "replaces":
