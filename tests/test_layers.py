@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -95,23 +95,32 @@ NAMES_OF_TWO_CLASSES = {
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"}
 
 
-@functools.cache
-def modules(package: str) -> dict[str, ast.Module]:
-    """The modules of a package by their names, parsed."""
-    found: dict[str, ast.Module] = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text(), str(path))
-    return found
+class Modules(Mapping[str, ast.Module]):
+    """The modules of a package by their names, parsed when a test asks: every worker of every run imports this file."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    @functools.cached_property
+    def _parsed(self) -> dict[str, ast.Module]:
+        found: dict[str, ast.Module] = {}
+        for path in sorted((ROOT / self._package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text(), str(path))
+        return found
+
+    def __getitem__(self, name: str) -> ast.Module:
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed)
+
+    def __len__(self) -> int:
+        return len(self._parsed)
 
 
-def library() -> dict[str, ast.Module]:
-    """The library's modules. Parsed in a test, not at import: every worker of every run imports this file."""
-    return modules("pws_soap")
-
-
-def rooms() -> dict[str, ast.Module]:
-    return modules("service")
+PWS_SOAP = Modules("pws_soap")
+SERVICE = Modules("service")
 
 
 @functools.cache
@@ -128,7 +137,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             assert node.level == 0, "relative imports are not used here"
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                yield whole if whole in library() or whole in rooms() else str(node.module)
+                yield whole if whole in PWS_SOAP or whole in SERVICE else str(node.module)
 
 
 def within(name: str, places: set[str]) -> bool:
@@ -144,7 +153,7 @@ def forbidden(of: set[str], banned: set[str]) -> list[str]:
     """The imports of the modules in `of` that are, or lie in, one of `banned`."""
     return [
         f"{name} imports {each}"
-        for name, tree in {**library(), **rooms()}.items()
+        for name, tree in {**PWS_SOAP, **SERVICE}.items()
         if within(name, of)
         for each in imports(tree)
         if within(each, banned)
@@ -168,8 +177,8 @@ def test_values_import_nothing_but_values() -> None:
     allowed = {"__future__", "collections", "dataclasses", "datetime", "enum", "msgspec", "operator", "re", "typing"}
     allowed |= {"functools", "ipaddress", "unicodedata"}  # contact's
     for name in VALUES:
-        assert {top(each) for each in imports(library()[name]) if each not in VALUES} <= allowed
-    assert "pws_soap.errors" not in set(imports(library()["pws_soap.models"]))
+        assert {top(each) for each in imports(PWS_SOAP[name]) if each not in VALUES} <= allowed
+    assert "pws_soap.errors" not in set(imports(PWS_SOAP["pws_soap.models"]))
 
 
 def test_decisions_know_no_world() -> None:
@@ -181,7 +190,7 @@ def test_decisions_do_not_ask_for_the_time() -> None:
     """It is an argument."""
     assert not [
         f"{name}: {call}"
-        for name, tree in library().items()
+        for name, tree in PWS_SOAP.items()
         if within(name, VALUES | DECISIONS)
         for call in clocks(tree)
     ]
@@ -192,7 +201,7 @@ def test_server_answers_without_a_world() -> None:
     assert not forbidden(PURE_SERVER | PURE_SIMULATOR, WORLD | WEB)
     assert not [
         f"{name}: {call}"
-        for name, tree in library().items()
+        for name, tree in PWS_SOAP.items()
         if within(name, PURE_SERVER | PURE_SIMULATOR)
         for call in clocks(tree)
     ]
@@ -200,7 +209,7 @@ def test_server_answers_without_a_world() -> None:
 
 def test_random_sources_of_server_and_simulator() -> None:
     """Each is seeded, but for the session keys of a server that is given none."""
-    users = {name for name, tree in library().items() if {top(each) for each in imports(tree)} & {"random", "secrets"}}
+    users = {name for name, tree in PWS_SOAP.items() if {top(each) for each in imports(tree)} & {"random", "secrets"}}
     assert {name for name in users if within(name, SERVER | SIMULATOR)} == {
         "pws_soap.server.http.service",
         "pws_soap.simulator.cluster.nodes",
@@ -214,7 +223,7 @@ def test_server_and_simulator_ask_no_clock() -> None:
     """It is given to them."""
     assert not [
         f"{name}: {call}"
-        for name, tree in library().items()
+        for name, tree in PWS_SOAP.items()
         if within(name, SERVER | SIMULATOR)
         for call in clocks(tree)
     ]
@@ -222,7 +231,7 @@ def test_server_and_simulator_ask_no_clock() -> None:
 
 def test_zeep_is_touched_in_two_places() -> None:
     """The contract loads the WSDL, the codec uses it: nobody else knows zeep."""
-    users = {name for name, tree in library().items() if any(top(each) == "zeep" for each in imports(tree))}
+    users = {name for name, tree in PWS_SOAP.items() if any(top(each) == "zeep" for each in imports(tree))}
     assert users == {"pws_soap.contract", "pws_soap.codec"}
     assert not forbidden({"service"}, {"zeep"})
 
@@ -231,7 +240,7 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
     """They are the transport's; what concerns TLS alone has modules of its own. The server has its own; the simulator
     and the plugin of pytest hand TLS through."""
     sockets = {"aiohttp", "socket", "ssl"}
-    users = {name for name, tree in library().items() if any(top(each) in sockets for each in imports(tree))}
+    users = {name for name, tree in PWS_SOAP.items() if any(top(each) in sockets for each in imports(tree))}
     assert users == {
         "pws_soap.certificate",
         "pws_soap.tls_problem",
@@ -250,7 +259,7 @@ def test_sockets_of_the_library_are_in_one_place() -> None:
 def test_importing_the_package_loads_nothing() -> None:
     """`import pws_soap` names the client without loading it, and pytest loads the plugin without the simulator."""
     for name in ("pws_soap", "pws_soap.pytest_plugin"):
-        at_once = {str(node.module) for node in library()[name].body if isinstance(node, ast.ImportFrom)}
+        at_once = {str(node.module) for node in PWS_SOAP[name].body if isinstance(node, ast.ImportFrom)}
         assert not {each for each in at_once if top(each) == "pws_soap"}
 
 
@@ -265,7 +274,7 @@ def test_every_name_of_the_package_is_there() -> None:
 
 def test_core_knows_no_world() -> None:
     """No socket, no file, no random source. One module reads the clock, two make ids, and a few wait."""
-    found = {name: {top(each) for each in imports(rooms()[name])} & (WORLD - {"logging"}) for name in rooms()}
+    found = {name: {top(each) for each in imports(SERVICE[name])} & (WORLD - {"logging"}) for name in SERVICE}
     assert {name: worlds for name, worlds in found.items() if worlds and within(name, {"service.core"})} == {
         "service.core.clock": {"asyncio", "time"},
         "service.core.claims.service": {"asyncio", "secrets"},
@@ -279,7 +288,7 @@ def test_imports_inside_functions_are_few() -> None:
     """For commands, and where there are no fixtures of the plugin, no webhooks: nowhere do they hide a circle."""
     inside = {
         name
-        for name, tree in {**library(), **rooms()}.items()
+        for name, tree in {**PWS_SOAP, **SERVICE}.items()
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
@@ -294,15 +303,15 @@ def test_imports_inside_functions_are_few() -> None:
 def test_what_waits_for_a_target_is_decided_without_a_world() -> None:
     """The queue, the pauses and what a message is: no socket, no clock, no task, no random source."""
     pure = {f"service.webhooks.{name}" for name in ("message", "queue", "retries", "settings", "subjects", "view")}
-    assert pure < set(rooms())
+    assert pure < set(SERVICE)
     assert not forbidden(pure, WORLD | WEB)
-    assert not [f"{name}: {call}" for name in pure for call in clocks(rooms()[name])]
+    assert not [f"{name}: {call}" for name in pure for call in clocks(SERVICE[name])]
 
 
 def test_webhooks_are_imported_where_there_are_targets() -> None:
     """By one module of the runtime, which the assembly imports inside a function; nobody else pays for them."""
-    room = {name for name in rooms() if within(name, {"service.webhooks"})}
-    users = {name for name, tree in rooms().items() if name not in room and room & set(imports(tree))}
+    room = {name for name in SERVICE if within(name, {"service.webhooks"})}
+    users = {name for name, tree in SERVICE.items() if name not in room and room & set(imports(tree))}
     assert {name for name in users if not within(name, {"service.cli"})} == {
         "service.runtime.assembly",
         "service.runtime.webhooks",
@@ -329,32 +338,32 @@ def test_the_facade_is_imported_where_there_is_one() -> None:
 
 def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:
     """By one module, which one command imports inside a function."""
-    users = {name for name, tree in rooms().items() if any(top(each) == "opentelemetry" for each in imports(tree))}
+    users = {name for name, tree in SERVICE.items() if any(top(each) == "opentelemetry" for each in imports(tree))}
     assert users == {"service.runtime.otel"}
-    assert not any(top(each) == "opentelemetry" for tree in library().values() for each in imports(tree))
-    found = {name for name, tree in rooms().items() if "service.runtime.otel" in set(imports(tree))}
-    at_once = {node.module for node in rooms()["service.cli.commands.serve"].body if isinstance(node, ast.ImportFrom)}
+    assert not any(top(each) == "opentelemetry" for tree in PWS_SOAP.values() for each in imports(tree))
+    found = {name for name, tree in SERVICE.items() if "service.runtime.otel" in set(imports(tree))}
+    at_once = {node.module for node in SERVICE["service.cli.commands.serve"].body if isinstance(node, ast.ImportFrom)}
     assert found == {"service.cli.commands.serve"}
     assert "service.runtime.otel" not in at_once
 
 
 def test_the_schedule_of_fetches_is_pure() -> None:
     """What is due is decided from values: no clock, no task, no random source, and nothing that has them."""
-    used = set(imports(rooms()["service.sync.schedule"]))
+    used = set(imports(SERVICE["service.sync.schedule"]))
     assert {each for each in used if top(each) in {"pws_soap", "service"}} == {"pws_soap.lifecycle"}
     assert {top(each) for each in used} <= {"__future__", "collections", "dataclasses", "enum", "typing", "pws_soap"}
 
 
 def test_service_asks_one_clock() -> None:
     """So that a day of it can be run in a test of milliseconds."""
-    asking = {name: clocks(tree) for name, tree in rooms().items() if name != "service.core.clock"}
+    asking = {name: clocks(tree) for name, tree in SERVICE.items() if name != "service.core.clock"}
     assert not {name: calls for name, calls in asking.items() if calls and not within(name, {"service.cli"})}
 
 
 def test_class_names_are_unique() -> None:
     """A class is found by its name. Those that two classes share are few, and each is argued for."""
     places: dict[str, list[str]] = {}
-    for name, tree in {**library(), **rooms()}.items():
+    for name, tree in {**PWS_SOAP, **SERVICE}.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name)
@@ -374,5 +383,5 @@ def test_everything_that_is_imported_is_declared() -> None:
     names = {str(re.split(r"[^\w-]", each)[0]).replace("-", "_").lower() for each in wanted}
     known = names | {"pws_soap", "service", *sys.stdlib_module_names}
     known |= {"pydantic_core", "opentelemetry"}  # parts of pydantic and opentelemetry-api
-    unknown = {top(each): name for name, tree in {**library(), **rooms()}.items() for each in imports(tree)}
+    unknown = {top(each): name for name, tree in {**PWS_SOAP, **SERVICE}.items() for each in imports(tree)}
     assert not {each: name for each, name in unknown.items() if each not in known}
