@@ -306,7 +306,7 @@ class TargetQueue:
         return len(self) == 1 and next(self._live.entries(), None) is entry
 
     def pass_reset(self) -> None:
-        """Let one message go before the reset. If the target takes it, it refuses the reset alone, which is lost then."""
+        """Let one message go before the reset. If the target takes it, it refuses the reset alone: that is lost."""
         self._passing = True
 
     @property
