@@ -22,7 +22,7 @@ import yarl
 
 from pws_soap.errors import ArgumentError
 from pws_soap.trust import Trust
-from service.webhooks.connection import ClosedUnanswered, AnswerUnreadable, TargetConnection
+from service.webhooks.connection import AnswerUnreadable, ClosedUnanswered, TargetConnection
 from service.webhooks.settings import Network, WebhookSettings
 
 _KEPT_ALIVE: Final = 4.0
