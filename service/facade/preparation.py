@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from pws_soap.models import is_contact
 from pws_soap.server import Refused, Watcher
 from pws_soap.server import messages as m
 from pws_soap.server.node.operations import Node
-from pws_soap.server.node.registry import Registry
+from pws_soap.server.node.registry import Registry, Subscription
 from service.core.clock import Clock
 from service.core.engine import Engine, NoSuchEndUser, NotAvailable
 from service.core.presence.records import Record
@@ -54,6 +54,8 @@ class FacadePreparation:
         self._watched_more = 0
         self.node: Node | None = None
         """The node whose calls are prepared; set once it is there."""
+        self.catch_up: Callable[[Subscription, Watcher], object] = lambda _subscription, _watcher: None
+        """Has all pending that a subscription was not told of yet; set once there is who knows."""
         self.read_through = 0
         """Polls for which the presence server had to be asked."""
 
@@ -64,8 +66,8 @@ class FacadePreparation:
                 has_added = await self._watch_more(call.contacts, watcher)
                 await self._read_through(call.contacts, watcher, has_added=has_added)
                 await self._prepare_documents(call.type, call.contacts, watcher)
-            case m.GetSubscribedPresence(type="RICH_PRESENCE"):
-                await self._prepare_documents(call.type, self._pending(call.subscription, watcher), watcher)
+            case m.GetSubscribedPresence():
+                await self._prepare_fetch(call, watcher)
             case m.Subscribe(contacts=contacts) if contacts:
                 self._check_room(contacts, watcher)
                 await self._watch_more(contacts, watcher)
@@ -187,13 +189,18 @@ class FacadePreparation:
             if number % DOCUMENTS == 0:
                 await asyncio.sleep(0)
 
-    def _pending(self, number: int, watcher: Watcher) -> list[str]:
-        """The contacts that a fetch of the program's own subscription would tell of."""
-        registry = self._registry
-        subscription = registry.subscriptions.get(number)
-        if subscription is None or registry.sessions[subscription.session].watcher != watcher:
-            return []
-        return [subscription.contacts[key] for key in subscription.pending]
+    # --- fetches
+
+    async def _prepare_fetch(self, call: m.GetSubscribedPresence, watcher: Watcher) -> None:
+        """Have pending what has changed until this very moment, and its documents written."""
+        subscription = self._registry.subscriptions.get(call.subscription)
+        if subscription is None or self._registry.sessions[subscription.session].watcher != watcher:
+            return
+        self.catch_up(subscription, watcher)
+        if call.type == "RICH_PRESENCE":
+            pending = [subscription.contacts[key] for key in subscription.pending]
+            await self._prepare_documents(call.type, pending, watcher)
+            self.catch_up(subscription, watcher)
 
     # --- room, and where endpoints are
 
