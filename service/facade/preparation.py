@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from pws_soap.models import is_contact
+from pws_soap.models import MAX_CONTACT_LENGTH, is_contact
 from pws_soap.server import Refused, Watcher
 from pws_soap.server import messages as m
 from pws_soap.server.node.operations import Node
@@ -35,6 +35,8 @@ DOCUMENTS: Final = 100
 """Documents that are looked at in one turn of the event loop."""
 PAUSE: Final = 0.25
 """Seconds between two looks at contacts that are read already, and not live yet."""
+MAX_URL: Final = 2048
+"""Characters of an endpoint's URL, which is kept as long as the endpoint."""
 _NAMED: Final = 3
 
 log = logging.getLogger("pws.facade")
@@ -61,6 +63,7 @@ class FacadePreparation:
 
     async def prepare(self, call: m.SessionCall, watcher: Watcher) -> None:
         """See `Preparation`."""
+        _check_lengths(call)
         match call:
             case m.GetPolledPresence():
                 has_added = await self._watch_more(call.contacts, watcher)
@@ -234,6 +237,19 @@ class FacadePreparation:
         if self.node is None:
             raise RuntimeError("the node whose calls are prepared is not set")
         return self.node.registry
+
+
+def _check_lengths(call: m.SessionCall) -> None:
+    """Refuse what would be kept and is too long, with the code for what is not valid about it."""
+    match call:
+        case m.GetPolledPresence(contacts=contacts) | m.Subscribe(contacts=contacts):
+            if contacts and max(map(len, contacts)) > MAX_CONTACT_LENGTH:
+                raise Refused(124, f"It has more than {MAX_CONTACT_LENGTH} characters.")
+        case m.RegisterEndPoint(url=url, endpoint=0):
+            if url and len(url) > MAX_URL:
+                raise Refused(209, f"Its URL has more than {MAX_URL} characters.")
+        case _:
+            pass
 
 
 def _named(records: Sequence[Record]) -> str:
