@@ -33,6 +33,7 @@ from pws_soap.server.ports import (
     PresenceSource,
     SingleNode,
 )
+from pws_soap.server.presence import Watcher
 from pws_soap.server.soap.diagnosis import listed
 from pws_soap.server.soap.replies import write, write_fault
 from pws_soap.server.soap.requests import read
@@ -161,9 +162,9 @@ class PresenceWebService:
         """Send the notifications that are due because the presence of these contacts changed."""
         self.delivery.post(self.node.contacts_changed(contacts, self._clock()))
 
-    def keys_changed(self, keys: Iterable[str]) -> None:
-        """The same for contacts by their keys (`PresenceSource.contact_key`)."""
-        self.delivery.post(self.node.keys_changed(keys, self._clock()))
+    def keys_changed(self, keys: Iterable[str], may_see: Callable[[str, Watcher], bool] | None = None) -> None:
+        """The same for contacts by their keys (`PresenceSource.contact_key`), to those alone who `may_see` each."""
+        self.delivery.post(self.node.keys_changed(keys, self._clock(), may_see))
 
     def keys_settled(self, keys: Iterable[str]) -> None:
         """Send the notifications that are due because contacts, by their keys, can be told that could not before."""
