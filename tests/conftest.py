@@ -19,7 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a job that a script put into the background: the programs that tests start would inherit it, and never end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-FIRST: Final = ("e2e", "dashboard", "benchmarks", "model", "sync", "lifecycle", "cli")
+FIRST: Final = ("e2e", "dashboard", "benchmarks", "model", "fidelity", "sync", "lifecycle", "cli")
 """Rooms whose files take seconds each. They come first, so that at the end no worker waits for another's long file."""
 
 

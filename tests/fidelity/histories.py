@@ -39,9 +39,11 @@ _CONTACT = st.sampled_from([*s.WATCHED, *s.WATCHED, s.NOBODY, s.SPELLED])
 _ODD_CONTACT = st.sampled_from(
     ["", " ", "ann", "sip:ann@example.com", "a b@example.com", "ann@mail.example@im.example"]
 )
+_MANY = tuple(f"n{number}@example.com" for number in range(150))
 _CONTACTS = _often(
-    (9, st.lists(_CONTACT, min_size=1, max_size=5).map(tuple)),
-    (1, st.lists(st.one_of(_CONTACT, _ODD_CONTACT), max_size=3).map(tuple)),
+    (1, st.just((*_MANY, *s.WATCHED))),
+    (18, st.lists(_CONTACT, min_size=1, max_size=5).map(tuple)),
+    (2, st.lists(st.one_of(_CONTACT, _ODD_CONTACT), max_size=3).map(tuple)),
 )
 _PRESENCE_TYPE = st.sampled_from([*["BASIC_PRESENCE", "RICH_PRESENCE"] * 4, "SOME", ""])
 _URL = st.sampled_from([*s.ENDPOINTS * 5, *s.NO_SERVERS, s.OUTSIDE, None, "", " ", "http://127.0.0.1:8080/a b"])
