@@ -305,9 +305,14 @@ class TargetQueue:
         """Whether nothing else waits."""
         return len(self) == 1 and next(self._live.entries(), None) is entry
 
-    def pass_reset(self) -> None:
-        """Let one message go before the reset. If the target takes it, it refuses the reset alone: that is lost."""
-        self._passing = True
+    def pass_reset(self, now: float) -> bool:
+        """Let one message go before the reset, if there is one: whether there is.
+
+        If the target takes it, it refuses the reset alone, which is lost then.
+        """
+        due = self._live.next_due(now)
+        self._passing = due is not None and due <= now
+        return self._passing
 
     @property
     def is_done_with_earlier(self) -> bool:

@@ -314,26 +314,27 @@ class Target:
             self.queue.delivered(entry, now)
             self._succeeded(began)
         else:
-            is_passed = self._note_failure(entry, sent, reply, entry.begun)
+            is_in_doubt = self._note_failure(entry, sent, reply, entry.begun)
             self._fail(reply, began)
-            if is_passed and reply.retry_after is None:
+            may_follow = self._state is TargetState.RETRYING and reply.retry_after is None
+            if is_in_doubt and may_follow and self.queue.pass_reset(now):
                 self._not_before = now  # long after, it might take the one because it takes everything again
 
     def _note_failure(self, entry: Entry, sent: WebhookMessage, reply: PostResult, begun: float) -> bool:
         """Put the message back, or give it up where the target takes others and will never take this one.
 
-        Returns whether another one shall show at once if it takes others.
+        Returns whether another one has to show if it takes others.
         """
         now, wall = self._clock.monotonic(), self._clock.now()
         is_refused = reply.status is not None and 400 <= reply.status < 500 and reply.status not in _NOT_NOW
         is_for_good = is_refused and reply.status != _GONE
         is_up = not self._failures  # others are taken
         is_old = now - begun >= self.settings.give_up_after
-        is_alone, is_passed = self.queue.is_only(entry), False
+        is_alone, is_in_doubt = self.queue.is_only(entry), False
         if self.queue.is_earlier(entry):
             is_lost = is_for_good and entry.attempts >= MOST_REFUSALS
         elif self.queue.is_reset(entry):
-            is_lost, is_passed = False, is_for_good and entry.attempts >= MOST_REFUSALS
+            is_lost, is_in_doubt = False, is_for_good and entry.attempts >= MOST_REFUSALS
         else:
             is_lost = is_old and (is_up or (is_for_good and is_alone))
         if is_lost:
@@ -354,9 +355,7 @@ class Target:
             entry.failures, entry.others = entry.failures + 1, self._delivered
         due = now + pause(entry.failures, self._around.dice)
         self.queue.failed(entry, due, now, sent.kind if reply.may_have_arrived else None)
-        if is_passed:
-            self.queue.pass_reset()
-        return is_passed
+        return is_in_doubt
 
     def _succeeded(self, began: float) -> None:
         self._delivered += 1

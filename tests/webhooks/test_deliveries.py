@@ -289,15 +289,22 @@ async def test_a_target_that_refuses_the_reset_gets_the_rest() -> None:
 
 
 async def test_a_target_that_refuses_everything_for_a_while_gets_the_reset_after_all() -> None:
-    """As one does that answers 400 to signatures that it cannot verify, until it has the secret."""
-    office = Office().watch(ANN)
-    async with office.delivering(answer=lambda _: PostResult(400, "400"), hears=lambda _: False) as crm:
-        office.read(ANN, BUSY)
-        await office.later(7200)
-        takes(crm)
-        await office.later(600)
-        assert crm.kinds() == ["reset", "change"]
-        assert office.status.dropped == 0
+    """As one does that answers 400 to signatures that it cannot verify, until it has the secret. It is not pressed."""
+    for is_parked in (False, True):
+        office = Office().watch(ANN)
+        crm = target(give_up_after=3600.0 if is_parked else 86400.0)
+        async with office.delivering(crm, answer=lambda _: PostResult(400, "400"), hears=lambda _: False) as receiver:
+            await office.later(1200)
+            office.read(ANN, BUSY)
+            await office.later(6000)
+            assert office.status.failed < 40
+            assert office.state() == ("parked" if is_parked else "retrying")
+            takes(receiver)
+            if is_parked:
+                office.deliveries.replay("crm", office.log.last)
+            await office.later(600)
+            assert receiver.kinds() == ["reset", "change"]
+            assert office.status.dropped == 0
 
 
 async def test_one_message_that_is_refused_for_good_parks_no_target() -> None:
