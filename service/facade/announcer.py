@@ -1,8 +1,8 @@
 """Tells the programs that something has changed: from the event log to their notifications.
 
 It follows the log, and does its work in a task of its own, a few contacts in a turn of the event loop. Three things are
-news: a contact's presence has changed; a contact that could not be told can be told again; and one has not been live
-for so long that it is told as UNKNOWN from now on.
+news: a contact's presence, or its document, has changed; a contact that could not be told can be told again; and one
+has not been live for so long that it is told as UNKNOWN from now on.
 
 The log looks every second for what changes with time alone, and may miss a doubt that lasted for less. So each contact
 that was once not told is looked at here as well, until it can be told.
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
 from typing import Final
 
-from pws_soap.server import PresenceWebService
+from pws_soap.server import PresenceWebService, Watcher
+from pws_soap.server.node.registry import Subscription
 from service.core.clock import Clock
 from service.core.events.event import CHANGE, REMOVED, Event
 from service.core.events.log import EventLog
@@ -61,10 +62,12 @@ class Announcer:
         self._news: dict[str, _News] = {}
         self._woken = asyncio.Event()
         self._stop_following: Callable[[], None] = events.follow(self._follow)
+        self._stop_listening: Callable[[], None] = store.changes.listen_for_replaced(self._replaced)
 
     def close(self) -> None:
         """Follow the log no longer."""
         self._stop_following()
+        self._stop_listening()
 
     async def run(self) -> None:
         """For ever. A bug in it must not end it: the programs would hear of nothing any more."""
@@ -91,6 +94,20 @@ class Announcer:
         if self._news:
             self._woken.set()
 
+    def _replaced(self, keys: Collection[str]) -> None:
+        """Their records were replaced without a change of the presence (a listener of the store: as above)."""
+        changed = self._world.replaced(keys)
+        if changed:
+            self._news.update(dict.fromkeys(changed, _News.CHANGED))
+            self._woken.set()
+
+    def catch_up(self, subscription: Subscription, watcher: Watcher) -> None:
+        """Have all pending of which a subscription was not told yet: a fetch that does not name it would deny it."""
+        contacts, news = subscription.contacts, self._news
+        for key in news if len(news) <= len(contacts) else contacts:
+            if key in contacts and news.get(key) is _News.CHANGED and self._world.may_see(key, watcher):
+                subscription.pending[key] = None
+
     async def tell(self) -> None:
         """Let the programs know of all that the log has told."""
         while self._news:
@@ -116,7 +133,7 @@ class Announcer:
                 settled.append(key)
             if record is not None and self._world.is_live(record):
                 unsure.is_sure(key)
-        self._service.keys_changed(changed)
+        self._service.keys_changed(changed, self._world.may_see)
         self._service.keys_settled(settled)
 
     # --- those who were not told
@@ -153,7 +170,7 @@ class Announcer:
             elif self._world.is_given_up(record) and not unsure.is_given_up(feed, key):
                 unsure.give_up(record)
                 changed.append(key)
-        self._service.keys_changed(changed)
+        self._service.keys_changed(changed, self._world.may_see)
         self._service.keys_settled(settled)
 
 

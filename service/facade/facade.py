@@ -115,6 +115,7 @@ class SoapFacade:
         self._guard.node = self._preparation.node = self.service.node
         self.programs = Programs(self.service.node, self._guard, clock, settings.silent_after)
         self.announcer = Announcer(self.world, self.service, core.store, core.log, clock)
+        self._preparation.catch_up = self.announcer.catch_up
         self._soap = SoapApp(self.service, send_reply=send_in_pieces, address=settings.address)
         self._bodies = BodyBudget()
         self._tasks: list[asyncio.Task[None]] = []

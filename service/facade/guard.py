@@ -23,6 +23,9 @@ from service.facade.settings import FacadeSettings
 
 log = logging.getLogger("pws.facade")
 
+MAX_NAME: Final = 255
+"""Characters of a user's name, which is kept with its session."""
+_INVALID_NAME: Final = 113
 _WRONG_PASSWORD: Final = 114
 _CANNOT_LOG_IN: Final = 208
 _TOO_MANY: Final = 212
@@ -103,6 +106,8 @@ class Guard:
         return self.node.registry.sessions.get(request.key)
 
     def _refusal_of_login(self, call: m.Login, caller: Caller) -> m.Refusal | None:
+        if len(call.username) > MAX_NAME:
+            return m.Refusal(_INVALID_NAME, f"It has more than {MAX_NAME} characters.")
         if call.password is not None:
             wait = self._wrong.wait(call.username, caller.address or "")
             if wait:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from pws_soap.models import is_contact
+from pws_soap.models import MAX_CONTACT_LENGTH, is_contact
 from pws_soap.server import Refused, Watcher
 from pws_soap.server import messages as m
 from pws_soap.server.node.operations import Node
-from pws_soap.server.node.registry import Registry
+from pws_soap.server.node.registry import Registry, Subscription
 from service.core.clock import Clock
 from service.core.engine import Engine, NoSuchEndUser, NotAvailable
 from service.core.presence.records import Record
@@ -35,6 +35,8 @@ DOCUMENTS: Final = 100
 """Documents that are looked at in one turn of the event loop."""
 PAUSE: Final = 0.25
 """Seconds between two looks at contacts that are read already, and not live yet."""
+MAX_URL: Final = 2048
+"""Characters of an endpoint's URL, which is kept as long as the endpoint."""
 _NAMED: Final = 3
 
 log = logging.getLogger("pws.facade")
@@ -54,18 +56,21 @@ class FacadePreparation:
         self._watched_more = 0
         self.node: Node | None = None
         """The node whose calls are prepared; set once it is there."""
+        self.catch_up: Callable[[Subscription, Watcher], object] = lambda _subscription, _watcher: None
+        """Has all pending that a subscription was not told of yet; set once there is who knows."""
         self.read_through = 0
         """Polls for which the presence server had to be asked."""
 
     async def prepare(self, call: m.SessionCall, watcher: Watcher) -> None:
         """See `Preparation`."""
+        _check_lengths(call)
         match call:
             case m.GetPolledPresence():
                 has_added = await self._watch_more(call.contacts, watcher)
                 await self._read_through(call.contacts, watcher, has_added=has_added)
                 await self._prepare_documents(call.type, call.contacts, watcher)
-            case m.GetSubscribedPresence(type="RICH_PRESENCE"):
-                await self._prepare_documents(call.type, self._pending(call.subscription, watcher), watcher)
+            case m.GetSubscribedPresence():
+                await self._prepare_fetch(call, watcher)
             case m.Subscribe(contacts=contacts) if contacts:
                 self._check_room(contacts, watcher)
                 await self._watch_more(contacts, watcher)
@@ -187,13 +192,18 @@ class FacadePreparation:
             if number % DOCUMENTS == 0:
                 await asyncio.sleep(0)
 
-    def _pending(self, number: int, watcher: Watcher) -> list[str]:
-        """The contacts that a fetch of the program's own subscription would tell of."""
-        registry = self._registry
-        subscription = registry.subscriptions.get(number)
-        if subscription is None or registry.sessions[subscription.session].watcher != watcher:
-            return []
-        return [subscription.contacts[key] for key in subscription.pending]
+    # --- fetches
+
+    async def _prepare_fetch(self, call: m.GetSubscribedPresence, watcher: Watcher) -> None:
+        """Have pending what has changed until this very moment, and its documents written."""
+        subscription = self._registry.subscriptions.get(call.subscription)
+        if subscription is None or self._registry.sessions[subscription.session].watcher != watcher:
+            return
+        self.catch_up(subscription, watcher)
+        if call.type == "RICH_PRESENCE":
+            pending = [subscription.contacts[key] for key in subscription.pending]
+            await self._prepare_documents(call.type, pending, watcher)
+            self.catch_up(subscription, watcher)
 
     # --- room, and where endpoints are
 
@@ -227,6 +237,19 @@ class FacadePreparation:
         if self.node is None:
             raise RuntimeError("the node whose calls are prepared is not set")
         return self.node.registry
+
+
+def _check_lengths(call: m.SessionCall) -> None:
+    """Refuse what would be kept and is too long, with the code for what is not valid about it."""
+    match call:
+        case m.GetPolledPresence(contacts=contacts) | m.Subscribe(contacts=contacts):
+            if contacts and max(map(len, contacts)) > MAX_CONTACT_LENGTH:
+                raise Refused(124, f"It has more than {MAX_CONTACT_LENGTH} characters.")
+        case m.RegisterEndPoint(url=url, endpoint=0):
+            if url and len(url) > MAX_URL:
+                raise Refused(209, f"Its URL has more than {MAX_URL} characters.")
+        case _:
+            pass
 
 
 def _named(records: Sequence[Record]) -> str:

@@ -13,7 +13,7 @@ older than the service's own "live".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -58,6 +58,8 @@ class FacadeWorld:
         self._told: dict[str, ToldPresence] = {}
         self._ending: set[str] = set()
         """Keys of contacts that were told by a document that holds until a moment."""
+        self._documented: set[str] = set()
+        """Keys of contacts whose document was told."""
         self.unsure = Unsure()
 
     # --- as the server asks
@@ -81,25 +83,26 @@ class FacadeWorld:
 
     def in_doubt(self, contacts: Mapping[str, str], watcher: Watcher) -> list[str]:
         """Those of whom it cannot be said now that they are as they were told (`pws_soap.server.Doubts`)."""
-        if self._is_all_live():
-            return []
         found = []
-        for key, contact in contacts.items():
-            record = self.visible(contact, watcher.application_user)
+        for key in self._suspects(contacts):
+            record = self.visible(contacts[key], watcher.application_user)
             if record is not None and not self.is_live(record):
                 found.append(key)
         return found
 
-    def _is_all_live(self) -> bool:
-        """Whether everybody is live, as far as that can be seen without a look at each."""
+    def _suspects(self, contacts: Mapping[str, str]) -> Iterable[str]:
+        """The keys of those who may not be live: nobody else has to be looked at.
+
+        One contact whose document can never be read must not have thousands looked at with each change.
+        """
         now, store = self._clock.monotonic(), self._store
+        among: list[Collection[str]] = [self._ending]
         for name, feed in store.feeds().items():
-            confirmed = feed.confirmed
-            if feed.doubt is not None or feed.bound is not None or confirmed is None or store.unsettled_keys(name):
-                return False
-            if not 0 <= now - confirmed.monotonic <= self._bound:
-                return False
-        return not self._ending
+            bound = self._bound if feed.bound is None else min(self._bound, feed.bound)
+            if feed.doubt is not None or feed.confirmed is None or not 0 <= now - feed.confirmed.monotonic <= bound:
+                return contacts
+            among.append(store.unsettled_keys(name))
+        return [key for keys in among for key in _in_both(keys, contacts)]
 
     async def set_presence(self, user: str, manual: ManualPresence | None, sent: SetPresence) -> None:
         """Pass it on to the presence server, where that is allowed, and its refusals back.
@@ -130,9 +133,11 @@ class FacadeWorld:
         """The record of a contact, if it is watched and this façade user may see it."""
         record = self._store.get(contact)
         groups = self._groups.get(user)
-        if record is None or groups is None or self._reader.is_visible(record.key, groups):
-            return record
-        return None
+        return record if record is None or self._reader.is_visible(record.key, groups) else None
+
+    def may_see(self, key: str, watcher: Watcher) -> bool:
+        """Whether a watcher may see a contact, by its key: else it is not even told when that one changes."""
+        return self._reader.is_visible(key, self._groups.get(watcher.application_user))
 
     def sees_all(self, user: str) -> bool:
         """Whether a façade user sees all contacts that are watched."""
@@ -171,6 +176,24 @@ class FacadeWorld:
         """Have its document ready, so that a reply of thousands need not be written in one turn of the event loop."""
         if record.presence is not None:
             self._as_told(record, record.presence).document  # noqa: B018  # it is kept once it was asked for
+            self._documented.add(record.key)
+
+    def replaced(self, keys: Iterable[str]) -> list[str]:
+        """These have another record although their presence is as it was; those of them that have another document.
+
+        Much of a document is in no answer of the service's own, and makes no change there.
+        """
+        changed = []
+        for key in keys:
+            told, record = self._told.get(key), self._store.get(key)
+            presence = None if record is None else record.presence
+            if told is None or told.origin is None or presence is None or presence is told.origin:
+                continue
+            if presence.valid_until is not None:
+                self._ending.add(key)
+            if key in self._documented and presence.document != told.origin.document:
+                changed.append(key)
+        return changed
 
     def limit(self, groups: Mapping[str, frozenset[str] | None]) -> list[str]:
         """Façade users see these groups from now on; those for whom that is something else."""
@@ -183,6 +206,7 @@ class FacadeWorld:
         for key in keys:
             self._told.pop(key, None)
             self._ending.discard(key)
+            self._documented.discard(key)
             self.unsure.is_sure(key)
 
     def _as_told(self, record: Record, presence: KnownPresence) -> ToldPresence:
@@ -195,6 +219,12 @@ class FacadeWorld:
             else:
                 self._ending.add(record.key)
         return told
+
+
+def _in_both(one: Collection[str], other: Collection[str]) -> list[str]:
+    """What is in both, in a time that the smaller one takes."""
+    few, many = (one, other) if len(one) <= len(other) else (other, one)
+    return [each for each in few if each in many]
 
 
 @lru_cache(maxsize=_UNWATCHED)

@@ -7,10 +7,13 @@ import ipaddress
 
 import pytest
 
+from pws_soap import PwsClient
 from pws_soap.errors import Exhausted, Fault, LoginRefused, NotLoggedIn, RequestRefused, ServerTrouble, Throttled
-from pws_soap.models import PresenceState, Secret
+from pws_soap.models import MAX_CONTACT_LENGTH, PresenceState, Secret
+from pws_soap.server import messages as m
 from service.core.engine import NotAvailable, PresenceNotSet, PresenceToSet
-from service.facade.accounts import FREE
+from service.facade.accounts import FREE, FREE_NAMES
+from service.facade.preparation import MAX_URL
 from service.facade.settings import FacadeUser
 from tests.facade.desk import ANN, BOB, BUSY, ENDPOINT, EVE, HERE, USERS, Desk, facade_desk
 
@@ -47,6 +50,65 @@ async def test_wrong_passwords_are_slowed_down_where_they_come_from() -> None:
         await desk.client().login("attendant", "seat")
         await desk.clock.run(2)
         await guessing.login("attendant", "seat")
+
+
+async def _fail(pws: PwsClient, name: str) -> int | None:
+    """The code of a login with a wrong password."""
+    with pytest.raises(Fault) as refused:
+        await pws.login(name, "guess")
+    return refused.value.code
+
+
+async def test_a_program_with_an_old_password_holds_up_no_other_at_its_address() -> None:
+    """It tries again and again for days; programs beside it, or behind the same proxy, log in whenever they like."""
+    async with facade_desk() as desk:
+        there = desk.client("10.9.9.9")
+        for _ in range(2 * FREE_NAMES):
+            await _fail(there, "attendant")
+            await desk.clock.run(61)
+        await _fail(there, "attendant")
+        await there.login("support", "desk")
+
+
+async def test_an_address_that_tries_many_names_is_slowed_down() -> None:
+    """All names there but those that have logged in before; an IPv6 network of one customer is one address."""
+    async with facade_desk() as desk:
+        await desk.client("2001:db8::1").login("support", "desk")
+        codes = [await _fail(desk.client(f"2001:db8::{number:x}"), f"name{number}") for number in range(2, 100)]
+        assert codes.count(114) == FREE_NAMES
+        assert codes.count(212) == len(codes) - FREE_NAMES
+        await desk.client("2001:db8::ffff").login("support", "desk")
+        assert await _fail(desk.client("2001:db8::ffff"), "attendant") == 212
+        await desk.client("2001:db8:0:1::1").login("attendant", "seat")
+
+
+LONG = f"{MAX_CONTACT_LENGTH * 'c'}@example.com"
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (m.GetPolledPresence((ANN, LONG)), 124),
+        (m.Subscribe((LONG,), 1, expiration=3600), 124),
+        (m.RegisterEndPoint(ENDPOINT + MAX_URL * "u", 0, 3600), 209),
+    ],
+)
+async def test_what_is_kept_is_not_long(call: m.SessionCall, code: int) -> None:
+    """Ten thousand endpoints or contacts of a megabyte each would fill the memory."""
+    async with facade_desk() as desk:
+        program = await desk.program()
+        session = program.application if isinstance(call, m.RegisterEndPoint) else program.session
+        request = m.Request(operation="any", key=session.key.reveal(), call=call)
+        outcome = await desk.facade.service._outcome(request)
+        assert isinstance(outcome.reply, m.Refusal)
+        assert (outcome.reply.code, "more than" in outcome.reply.reason) == (code, True)
+
+
+async def test_a_name_is_not_long() -> None:
+    async with facade_desk() as desk:
+        with pytest.raises(Fault, match="more than") as refused:
+            await desk.client().login(256 * "n", "seat")
+        assert refused.value.code == 113
 
 
 async def test_an_end_user_whom_the_user_may_not_be_is_refused() -> None:

@@ -356,3 +356,56 @@ async def test_a_document_that_is_not_kept_says_unknown() -> None:
         desk.read(ANN, BUSY, type="RICH_PRESENCE")
         program = await desk.program()
         assert await program.poll(ANN, rich=True) == {ANN: "UNKNOWN"}
+
+
+async def test_a_document_that_changes_is_told_although_the_state_is_as_it_was() -> None:
+    """As at the server: to a program with rich presence, whom a fetch does not name has the same document still."""
+    async with facade_desk() as desk:
+        desk.watch(ANN)
+        desk.read_rich(ANN, '<presence entity="sip:ann@example.com"><one/></presence>')
+        program = await desk.program()
+        subscription = await program.subscribe(ANN)
+        await program.fetch(subscription, rich=True)
+        desk.notified.clear()
+        desk.read_rich(ANN, '<presence entity="sip:ann@example.com"><one/></presence>')
+        await desk.settle()
+        assert desk.notified == []
+        desk.read_rich(ANN, '<presence entity="sip:ann@example.com"><other/></presence>')
+        await desk.settle()
+        assert desk.notified == [subscription.id]
+        assert ANN in await program.fetch(subscription, rich=True)
+        assert await program.fetch(subscription, rich=True) == {}
+
+
+async def test_a_fetch_tells_what_no_program_was_notified_of_yet() -> None:
+    """The service knows already that it is not as it was told."""
+    async with facade_desk() as desk:
+        desk.watch(ANN)
+        desk.read(ANN)
+        program = await desk.program()
+        subscription = await program.subscribe(ANN)
+        assert await program.fetch(subscription) == {ANN: AVAILABLE}
+        desk.read(ANN, BUSY)
+        assert await program.fetch(subscription) == {ANN: BUSY}
+        desk.core.store.unwatch([ANN])
+        assert await program.fetch(subscription) == {ANN: "UNKNOWN"}
+
+
+async def test_who_leaves_out_a_contact_in_doubt_is_notified_of_the_others() -> None:
+    """It was that one alone for which nothing could be told."""
+    async with facade_desk() as desk:
+        desk.watch(ANN, BOB)
+        desk.read(ANN)
+        desk.read(BOB)
+        program = await desk.program()
+        subscription = await program.subscribe(ANN, BOB)
+        await program.fetch(subscription)
+        desk.notified.clear()
+        desk.lose(ANN)
+        desk.read(BOB, BUSY)
+        await desk.settle()
+        assert desk.notified == []
+        await program.pws.unsubscribe(program.session, subscription, [ANN])
+        await desk.settle()
+        assert desk.notified == [subscription.id]
+        assert await program.fetch(subscription) == {BOB: BUSY}

@@ -17,8 +17,11 @@ from service.core.webhooks import NoWebhooks, Webhooks
 from service.core.wiring import Core
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
+from tests.support import shared_validators
 from tests.support.asgi import Answer, call
 from tests.support.fake_engine import FakeEngine
+
+shared_validators.share()
 
 SECRET = "kR3-very_secret-path"
 FEED = "dispatcher"

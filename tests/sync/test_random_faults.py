@@ -10,13 +10,14 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.support.examples import examples
 from tests.support.fault_histories import QUIET, Faults
 
 
 def test_the_promise_holds_in_any_history() -> None:
     """A few dozen histories in the default run, the same ones each time."""
     few = settings(
-        max_examples=25,
+        max_examples=examples(25),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=QUIET,

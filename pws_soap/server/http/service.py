@@ -33,6 +33,7 @@ from pws_soap.server.ports import (
     PresenceSource,
     SingleNode,
 )
+from pws_soap.server.presence import Watcher
 from pws_soap.server.soap.diagnosis import listed
 from pws_soap.server.soap.replies import write, write_fault
 from pws_soap.server.soap.requests import read
@@ -143,6 +144,10 @@ class PresenceWebService:
         written = write(reply, request.version, self.options, request.key)
         return await interception.after(request, reply, replace(written, close=close))
 
+    async def arrived(self) -> None:
+        """Let in a request that is none of SOAP, as `answer` does: a node that hangs answers nothing."""
+        await self._interceptor.arrived(self.node.name)
+
     def refuse(self, code: int, reason: str = "") -> HttpReply:
         """The reply to an HTTP request whose body is not read: a fault, after which the connection is closed."""
         self.counters.requests["unreadable"] += 1
@@ -157,9 +162,9 @@ class PresenceWebService:
         """Send the notifications that are due because the presence of these contacts changed."""
         self.delivery.post(self.node.contacts_changed(contacts, self._clock()))
 
-    def keys_changed(self, keys: Iterable[str]) -> None:
-        """The same for contacts by their keys (`PresenceSource.contact_key`)."""
-        self.delivery.post(self.node.keys_changed(keys, self._clock()))
+    def keys_changed(self, keys: Iterable[str], may_see: Callable[[str, Watcher], bool] | None = None) -> None:
+        """The same for contacts by their keys (`PresenceSource.contact_key`), to those alone who `may_see` each."""
+        self.delivery.post(self.node.keys_changed(keys, self._clock(), may_see))
 
     def keys_settled(self, keys: Iterable[str]) -> None:
         """Send the notifications that are due because contacts, by their keys, can be told that could not before."""

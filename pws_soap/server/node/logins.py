@@ -58,16 +58,12 @@ class Logins:
         if redirect is not None:
             return redirect
         application.used = now
-        existing = None
-        if self._options.held_elsewhere == "share":
-            existing = registry.session_of(call.username, application=False, of=application.user)
-        if existing is None:
-            existing = registry.session_of(call.username, application=False)
+        of = application.user if self._options.held_elsewhere == "share" else None
+        existing = registry.session_of(call.username, application=False, of=of)
         if existing is not None and existing.application_user != application.user and not call.force:
             if self._options.held_elsewhere == "refuse":
                 raise Refused(160)
-            if self._options.held_elsewhere == "take-over":
-                registry.end_session(existing.key)
+            registry.end_session(existing.key)
             existing = None
         return self._logged_in(call, existing, application, registry, now)
 

@@ -118,14 +118,17 @@ class Node:
         """Mark contacts as changed in the subscriptions that have them; the notifications to send."""
         return self.keys_changed(map(self._presence.contact_key, contacts), now)
 
-    def keys_changed(self, keys: Iterable[str], now: float) -> tuple[m.Notification, ...]:
-        """The same for contacts by their keys."""
+    def keys_changed(
+        self, keys: Iterable[str], now: float, may_see: Callable[[str, Watcher], bool] | None = None
+    ) -> tuple[m.Notification, ...]:
+        """The same for contacts by their keys. `may_see`: whether a watcher is told of a change of one."""
         self.registry.expire(now)
         touched: dict[int, Subscription] = {}
         for key in keys:
             for subscription in self.registry.watching(key):
-                subscription.pending[key] = None
-                touched[subscription.id] = subscription
+                if may_see is None or may_see(key, self.registry.sessions[subscription.session].watcher):
+                    subscription.pending[key] = None
+                    touched[subscription.id] = subscription
         return self._notify(touched.values(), now)
 
     def keys_settled(self, keys: Iterable[str], now: float) -> tuple[m.Notification, ...]:
@@ -196,7 +199,7 @@ class Node:
             case m.Subscribe():
                 return self._subscribe(call, session, now)
             case m.Unsubscribe():
-                return self._unsubscribe(call, session)
+                return self._unsubscribe(call, session, now)
             case m.GetSubscribedPresence():
                 return self._fetch(call, session, now)
             case m.GetPolledPresence():
@@ -253,7 +256,7 @@ class Node:
         notifications = self._notify((subscription,) if touched else (), now)
         return m.Outcome(m.Subscribed(subscription.id), notifications)
 
-    def _unsubscribe(self, call: m.Unsubscribe, session: Session) -> m.Outcome:
+    def _unsubscribe(self, call: m.Unsubscribe, session: Session, now: float) -> m.Outcome:
         must_be_end_user(session)
         subscription = self.registry.subscription_of(call.subscription, session.key)
         if call.contacts is not None:
@@ -263,6 +266,8 @@ class Node:
             self.registry.remove_contacts(subscription, contacts)
         if call.contacts is None or (self.options.empty_subscription_ends and not subscription.contacts):
             self.registry.end_subscription(subscription.id)
+        elif self._doubts is not None and subscription.pending:  # what is left out may have held back the others
+            return m.Outcome(m.Done("unsubscribe"), self._notify((subscription,), now))
         return m.Outcome(m.Done("unsubscribe"))
 
     # Presence

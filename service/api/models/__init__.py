@@ -26,7 +26,7 @@ from service.api.models.counts import (
     GroupCountsView,
     SummaryView,
 )
-from service.api.models.facade import FacadeLimitsView, FacadeView, ProgramSubscriptionView, ProgramView
+from service.api.models.facade import FacadeLimitsView, FacadeProgramView, FacadeSubscriptionView, FacadeView
 from service.api.models.history import HistoryView, TransitionView
 from service.api.models.status import (
     AliveView,
@@ -71,6 +71,8 @@ __all__ = [
     "DeviceView",
     "EndpointView",
     "FacadeLimitsView",
+    "FacadeProgramView",
+    "FacadeSubscriptionView",
     "FacadeView",
     "FailoverView",
     "FailureView",
@@ -80,8 +82,6 @@ __all__ = [
     "IndexView",
     "NodeView",
     "NotificationsView",
-    "ProgramSubscriptionView",
-    "ProgramView",
     "ReadingView",
     "ReadyView",
     "RefreshView",

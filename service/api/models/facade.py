@@ -24,7 +24,7 @@ class FacadeLimitsView(View):
     subscriptions: int
 
 
-class ProgramSubscriptionView(View):
+class FacadeSubscriptionView(View):
     """A subscription that a program has at the façade."""
 
     id: int
@@ -41,7 +41,7 @@ class ProgramSubscriptionView(View):
     silent: bool = Field(description="notified long ago and not fetched since: the program hears of nothing any more")
 
 
-class ProgramView(View):
+class FacadeProgramView(View):
     """A program: who is logged in by the name of one user of the façade, in the name of one end user."""
 
     user: str
@@ -56,11 +56,11 @@ class ProgramView(View):
     notifications: int = Field(description="made for it since it has logged in")
     failed: int = Field(description="of those")
     silent: bool
-    subscriptions: list[ProgramSubscriptionView] = Field(description="at most 10, those in trouble first")
+    subscriptions: list[FacadeSubscriptionView] = Field(description="at most 10, those in trouble first")
     subscriptions_in_all: int
 
     @classmethod
-    def of(cls, program: ProgramStatus) -> ProgramView:
+    def of(cls, program: ProgramStatus) -> FacadeProgramView:
         some = sorted(program.subscriptions, key=lambda each: (not each.silent, each.failing_since is None))
         return cls(
             user=program.user,
@@ -75,7 +75,7 @@ class ProgramView(View):
             notifications=program.notifications,
             failed=program.failed,
             silent=program.silent,
-            subscriptions=[ProgramSubscriptionView.model_validate(each) for each in some[:_SUBSCRIPTIONS]],
+            subscriptions=[FacadeSubscriptionView.model_validate(each) for each in some[:_SUBSCRIPTIONS]],
             subscriptions_in_all=len(program.subscriptions),
         )
 
@@ -94,7 +94,7 @@ class FacadeView(View):
     faults: dict[int, int] = Field(description="by code")
     notifications: dict[str, int] = Field(description="sent, failed, and refused: nowhere they may be sent")
     read_through: int = Field(description="polls for which the presence server had to be asked")
-    programs: list[ProgramView] = Field(description="at most 200, those in trouble first")
+    programs: list[FacadeProgramView] = Field(description="at most 200, those in trouble first")
     programs_in_all: int
 
     @classmethod
@@ -111,7 +111,7 @@ class FacadeView(View):
             faults=dict(status.faults),
             notifications=dict(status.notifications),
             read_through=status.read_through,
-            programs=[ProgramView.of(program) for program in status.programs],
+            programs=[FacadeProgramView.of(program) for program in status.programs],
             programs_in_all=status.programs_in_all,
         )
 

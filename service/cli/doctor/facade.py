@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CONNECT: Final = 3.0
 READ: Final = 25.0
 """Seconds for each; a poll of somebody who is not live waits for the presence server."""
+NOT_SURE: Final = 210
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  a listener on all addresses is on loopback too
 _RESTART: Final = "restart pws serve, if the configuration was changed since its start"
 
@@ -75,8 +76,11 @@ async def _ask(config: Config, place: str, note: Notebook) -> None:
             "reload pws serve with SIGHUP, if the certificate was changed since; else another program has the port",
         )
     except Throttled as error:
-        what = f"{place} answers over SOAP, and asks to wait: code {error.code} ({error.meaning})"
-        note.warning(what, "210: the contact that was asked for is not live; see what is found of nodes and callback")
+        if error.code == NOT_SURE:
+            what = f"{place} answers over SOAP, and asks to wait (code {NOT_SURE}): whom it was asked for is not live"
+            note.warning(what, "see what is found of the nodes and the callback")
+        else:
+            note.warning(f"{place} answers over SOAP, and asks to wait: {error}", "look again in a minute")
     except Fault as error:
         note.problem(
             f"{place} refuses {error.operation or 'a request'} with code {error.code} ({error.meaning})", _RESTART

@@ -65,6 +65,17 @@ async def test_a_password_that_the_running_service_does_not_have_is_told(running
     assert "SIGHUP" in fix
 
 
+async def test_a_facade_that_is_not_sure_answers_all_the_same(running: Office, tmp_path: Path) -> None:
+    running.assembly.store.doubt("dispatcher", "the server is down")
+    try:
+        ((level, what, fix),) = await found(configured(tmp_path, port_of(running)))
+    finally:
+        running.assembly.store.trust("dispatcher")
+    assert level is Severity.WARNING
+    assert what.endswith("answers over SOAP, and asks to wait (code 210): whom it was asked for is not live")
+    assert fix == "see what is found of the nodes and the callback"
+
+
 async def test_a_user_who_sees_nobody_of_the_configuration_is_not_asked_about_anybody(
     running: Office, tmp_path: Path
 ) -> None:
