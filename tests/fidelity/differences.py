@@ -76,7 +76,7 @@ _ADDRESS: Final = Difference(
 _ENDPOINT: Final = Difference(
     "`registerEndPoint` with a URL to which nothing may be sent",
     "an endpoint, whose notifications go astray",
-    "code 209, whoever asks",
+    "code 209, to everybody",
     "nobody is called but where `facade.endpoints` allows it, and the program learns of it at once",
     _endpoint,
     lambda call: s.unregister(call.by, s.Id(-1)),
