@@ -91,6 +91,8 @@ class Found:
     programs: Times
     lag_ms: float
     longest_hold_ms: float
+    collection_ms: float
+    """The longest collection of garbage, which is part of some turn."""
     cpu: float
     notifications: int
     fetches: int
@@ -151,7 +153,7 @@ def _measured(load: Load, service: Whole, programs: Child, of: Mapping[str, int]
         if (not untold and changed.keys() <= streamed.keys()) or time.monotonic() > until:
             break
         time.sleep(0.2)
-    longest, _collection = service.child.ask("longest")
+    longest, collection = service.child.ask("longest")
     return Found(
         len(changed),
         Counter(service.simulator.ask("requests")) - upstream,
@@ -159,6 +161,7 @@ def _measured(load: Load, service: Whole, programs: Child, of: Mapping[str, int]
         Times.of([max(fetched[name]) - at for name, at in changed.items() if name in fetched]),
         _lag_of(_lag(service) - lag),
         round(longest * 1000, 1),
+        round(collection * 1000, 1),
         round(cpu, 3),
         told["notifications"],
         told["fetches"],
@@ -239,6 +242,7 @@ def show(found: Mapping[str, Any]) -> None:  # Any: JSON
     for name, key in {
         "event loop late, p99, at most, ms": "lag_ms",
         "longest hold of the event loop (CPU), ms": "longest_hold_ms",
+        "longest collection of garbage in it, ms": "collection_ms",
         "CPU of the service, cores": "cpu",
         "notifications to programs": "notifications",
         "fetches of programs": "fetches",
