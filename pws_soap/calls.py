@@ -66,8 +66,11 @@ class Calls:
         wsdl: str | Path,
         soap: SoapVersion,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        keeps_documents: bool = False,
     ) -> None:
         self.node = node
+        self._keeps_documents = keeps_documents
         self._now = now
         self.wsdl = wsdl
         self.soap: SoapVersion = soap
@@ -75,7 +78,7 @@ class Calls:
         self._transport = transport
         self._loaded: Contract | None = None
         self._loading = asyncio.Lock()
-        self._readings = KeptReadings()
+        self._readings = KeptReadings(keeps_documents=keeps_documents)
         self._replies = KeptReplies()
         self._fetch = lru_cache(maxsize=_MAX_FETCHES)(_fetch)
         # zeep logs a value that does not fit its type, with a traceback; it is a piece of a reply, and may be a secret.
@@ -147,6 +150,8 @@ class Calls:
         asked = PresenceType(sent["presenceType"])
         request, reply = await self._exchange(operation, sent, session, repeatable=repeatable)
         cut = entries.cut(reply.body) if reply.status == _OK else None
+        if cut is not None and self._keeps_documents and entries.inherits_namespace(cut):
+            cut = None  # an entry would not be the whole of its document
         reader = None if cut is None else entries.EntryReader(cut, self._readings, self._now())
         before = self._replies.last(session, request.body) if reply.status == _OK else None
         if before is not None and (kept := await _with_pauses(before.followed_by(reply.body, reader))) is not None:
@@ -175,7 +180,8 @@ class Calls:
                 return found, KeptReply.of_entries(reader, found)
         payload = await self._payload(request, reply, session)
         try:
-            found = await _each_once(replies.presences_in_steps(payload, asked, self._now()), asked)
+            steps = replies.presences_in_steps(payload, asked, self._now(), keeps_documents=self._keeps_documents)
+            found = await _each_once(steps, asked)
             lasting = pidf.is_timeless(reply.body) and all(each.valid_until is None for each in found)
             found += await _hidden(reply.body)
             return found, KeptReply.of_whole(reply.body, found) if lasting else None

@@ -54,7 +54,8 @@ class PwsClient:
     `ca_file` names a private authority in PEM; `fingerprint` pins the server's own certificate by its SHA-256 instead.
     Verification cannot be switched off. `wsdl` is "bundled", "live" (the node's own, fetched once), or a path.
     Time-outs are in seconds; `now` is the time in UTC, for rich documents that say from when or until when something
-    holds. Use it as an asynchronous context manager, or call `close`.
+    holds. `keeps_documents`: each `Presence` of a rich reply holds its `document`, an element in UTF-8. Use it as an
+    asynchronous context manager, or call `close`.
 
     Every method raises PwsError only; see `pws_soap.errors` for the tree.
     """
@@ -72,6 +73,7 @@ class PwsClient:
         max_reply_bytes: int = DEFAULT_MAX_REPLY_BYTES,
         transport: Transport | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        keeps_documents: bool = False,
     ) -> None:
         self.node = arguments.base_url(base_url)
         if soap not in SOAP_VERSIONS:
@@ -88,7 +90,7 @@ class PwsClient:
             read_timeout=read_timeout,
             max_reply_bytes=max_reply_bytes,
         )
-        self._calls = Calls(self.node, self._transport, wsdl, soap, now)
+        self._calls = Calls(self.node, self._transport, wsdl, soap, now, keeps_documents=keeps_documents)
 
     def __repr__(self) -> str:
         return f"PwsClient({self.node!r}, wsdl={str(self._calls.wsdl)!r}, soap={self._calls.soap!r})"

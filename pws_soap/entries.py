@@ -57,6 +57,7 @@ _BEHIND: Final = re.compile(r"[ \t\r\n]*/>")
 _SAFE: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'"&<>')))
 """What an attribute may hold that needs no parser to read it."""
 _STATES: Final = {state.value: state for state in PresenceState}
+_DEFAULT_NAMESPACE: Final = re.compile(rb"\sxmlns\s*=")
 _LANGUAGE: Final = re.compile(rb"\blang\s*=", re.IGNORECASE)
 
 
@@ -126,6 +127,11 @@ def cut(body: bytes) -> Cut | None:
     if len(rest) >= _MAX_HEAD or rest.count(_MARK.encode()) > 1:
         return None
     return Cut(body, rest, start, end, carrier, last, first["name"])
+
+
+def inherits_namespace(cut: Cut) -> bool:
+    """Whether documents that are elements may be in a namespace that is declared around them, without a prefix."""
+    return cut.carrier is Carrier.ELEMENTS and _DEFAULT_NAMESPACE.search(cut.body, 0, cut.start) is not None
 
 
 def _carrier(first: re.Match[bytes], *, in_section: bool) -> Carrier | None:

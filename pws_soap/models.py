@@ -168,7 +168,8 @@ class Presence(msgspec.Struct, frozen=True, gc=False):
 
     `said` (the person's own words), `basic` (the person's basic status) and `times` (what became of the document's
     times) are what `pidf.explanation` tells why the state is as it is from; `said` is None where no document was read.
-    They, `document` and `valid_until` do not count when two values are compared.
+    `document` is what was read, an element in UTF-8, where the client keeps documents. They, it and `valid_until` do
+    not count when two values are compared.
     """
 
     contact: str

@@ -72,13 +72,17 @@ def presences_in_steps(
     asked: PresenceType | None = None,
     now: datetime | None = None,
     lists: Callable[[etree._Element, PresenceType], Steps] | None = None,
+    *,
+    keeps_documents: bool = False,
 ) -> Iterator[list[Presence]]:
     """As `presences`, some at a time: each after some milliseconds of work at most.
 
-    `lists` reads a list, where that is not to be done from its elements.
+    `lists` reads a list, where that is not to be done from its elements. `keeps_documents`: each presence of a rich
+    list holds its document.
     """
     count = 0
-    for found in _entries(payload, asked, lists or partial(_from_elements, now=now)):
+    from_elements = partial(_from_elements, now=now, keeps_documents=keeps_documents)
+    for found in _entries(payload, asked, lists or from_elements):
         count += len(found)
         if count > MAX_ENTRIES:
             raise UnexpectedReply(f"the reply has more than {MAX_ENTRIES} entries")
@@ -105,8 +109,10 @@ def presences_of_cut(
         raise entries.NotCut
 
 
-def _from_elements(element: etree._Element, kind: PresenceType, now: datetime | None) -> Steps:
-    return _basic(element) if kind is PresenceType.BASIC else _rich(element, now)
+def _from_elements(
+    element: etree._Element, kind: PresenceType, now: datetime | None, *, keeps_documents: bool
+) -> Steps:
+    return _basic(element) if kind is PresenceType.BASIC else _rich(element, now, keeps_documents=keeps_documents)
 
 
 def _entries(
@@ -248,9 +254,9 @@ def _value(contact: etree._Element, name: str) -> str:
     return (text or "").strip()
 
 
-def _rich(documents: etree._Element, now: datetime | None) -> Steps:
+def _rich(documents: etree._Element, now: datetime | None, *, keeps_documents: bool) -> Steps:
     found: list[Presence] = []
-    for reading in pidf.read_list_in_steps(documents, now):
+    for reading in pidf.read_list_in_steps(documents, now, keeps_documents=keeps_documents):
         if reading is not None:
             found.append(pidf.to_presence(reading))
         if reading is None or len(found) == _DOCUMENTS_PER_STEP:

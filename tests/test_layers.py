@@ -6,11 +6,12 @@ Who imports whom is checked by `lint-imports`.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -94,21 +95,41 @@ NAMES_OF_TWO_CLASSES = {
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"}
 
 
-def modules(package: str) -> dict[str, ast.Module]:
-    """The modules of a package by their names, parsed."""
-    found: dict[str, ast.Module] = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text(), str(path))
-    return found
+class Modules(Mapping[str, ast.Module]):
+    """The modules of a package by their names, parsed when a test asks: every worker of every run imports this file."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    @functools.cached_property
+    def _parsed(self) -> dict[str, ast.Module]:
+        found: dict[str, ast.Module] = {}
+        for path in sorted((ROOT / self._package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text(), str(path))
+        return found
+
+    def __getitem__(self, name: str) -> ast.Module:
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed)
+
+    def __len__(self) -> int:
+        return len(self._parsed)
 
 
-PWS_SOAP = modules("pws_soap")
-SERVICE = modules("service")
+PWS_SOAP = Modules("pws_soap")
+SERVICE = Modules("service")
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
+@functools.cache
+def imports(tree: ast.Module) -> tuple[str, ...]:
     """Whatever a module imports, also inside functions: `a.b` for `from a import b` where that is a module."""
+    return tuple(_imports(tree))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -297,6 +318,20 @@ def test_webhooks_are_imported_where_there_are_targets() -> None:
     }
     loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
     for package in ("service.webhooks", "cloudevents", "standardwebhooks"):
+        found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
+        assert found.stdout == "[]\n"
+
+
+def test_the_facade_is_imported_where_there_is_one() -> None:
+    """By one module of the runtime, which the assembly imports inside a function; so is the server's half of SOAP."""
+    room = {name for name in SERVICE if within(name, {"service.facade"})}
+    users = {name for name, tree in SERVICE.items() if name not in room and room & set(imports(tree))}
+    assert {name for name in users if not within(name, {"service.cli"})} == {
+        "service.runtime.assembly",  # for its type
+        "service.runtime.facade",
+    }
+    loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
+    for package in ("service.facade", "pws_soap.server"):
         found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
         assert found.stdout == "[]\n"
 

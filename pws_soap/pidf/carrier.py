@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Iterator
+from copy import deepcopy
 from datetime import datetime
 from itertools import islice
 from typing import Final, TypeAlias
 
-from lxml.etree import _Element
+from lxml.etree import _Element, cleanup_namespaces, tostring
 from msgspec.structs import replace
 
 from pws_soap.contact import decoded, same_contact
@@ -21,7 +22,7 @@ from pws_soap.errors import PidfError
 from pws_soap.models import Device as PlainDevice
 from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.pidf.elements import attribute, contact_of, is_space, local_name
-from pws_soap.pidf.model import MAX_DOCUMENT, MAX_TEXT, MAX_WORD, Device, Reading
+from pws_soap.pidf.model import MAX_DOCUMENT, MAX_KEPT_DOCUMENT, MAX_TEXT, MAX_WORD, Device, Reading
 from pws_soap.pidf.reader import Nested, read_element
 from pws_soap.pidf.source import DocumentParser, as_utf8, to_bytes, to_bytes_in_steps
 from pws_soap.pidf.split import Piece, found_in_steps, split, split_in_steps
@@ -56,9 +57,14 @@ def read_list(content: Content, now: datetime | None = None) -> Iterator[Reading
     return (reading for reading in read_list_in_steps(content, now) if reading is not None)
 
 
-def read_list_in_steps(content: Content, now: datetime | None = None) -> Iterator[Reading | None]:
-    """As `read_list`; None is a place to pause, so that nobody is held up however much there is to look through."""
-    source = DocumentParser()
+def read_list_in_steps(
+    content: Content, now: datetime | None = None, *, keeps_documents: bool = False
+) -> Iterator[Reading | None]:
+    """As `read_list`; None is a place to pause, so that nobody is held up however much there is to look through.
+
+    `keeps_documents`: each reading holds its document.
+    """
+    source = DocumentParser(keeps_documents=keeps_documents)
     if content is None:
         return
     if isinstance(content, bytes | bytearray | str):
@@ -113,6 +119,7 @@ def to_presence(reading: Reading, *, contact: str | None = None) -> Presence:
         manual=reading.manual,
         note_language=reading.note_language,
         valid_until=reading.valid_until,
+        document=reading.document,
         said=reading.said,
         basic=reading.basic,
         times=reading.times,
@@ -157,10 +164,26 @@ def _piece(source: DocumentParser, data: bytes, piece: Piece, now: datetime | No
         if piece.end - piece.start > MAX_DOCUMENT:
             raise PidfError(f"longer than {MAX_DOCUMENT} bytes")  # noqa: TRY301  # as above
         prolog = data[max(piece.prolog, piece.start - _MAX_PROLOG) : piece.start]
-        document = data[piece.start : piece.end]
-        return read_element(source.parse(as_utf8(document, prolog)), now, plain=is_single(document.lower()))
+        document = as_utf8(data[piece.start : piece.end], prolog)
+        reading = read_element(source.parse(document), now, plain=is_single(document.lower()))
+        return with_document(reading, document) if source.keeps_documents else reading
     except PidfError as error:
         raise type(error)(error.reason, _contact(data, piece)) from None
+
+
+def with_document(reading: Reading, document: bytes) -> Reading:
+    """The reading with its document, unless that is very long."""
+    return replace(reading, document=document) if len(document) <= MAX_KEPT_DOCUMENT else reading
+
+
+def _whole(element: _Element) -> bytes:
+    """A document as an element by itself: with what is declared around it, as far as it is used."""
+    parent = element.getparent()
+    around = {} if parent is None else parent.nsmap
+    alone = deepcopy(element)
+    own = {prefix for inner in element.iter("*") for prefix, uri in inner.nsmap.items() if around.get(prefix) != uri}
+    cleanup_namespaces(alone, keep_ns_prefixes=[prefix for prefix in own if prefix])
+    return tostring(alone, encoding="utf-8", with_tail=False)
 
 
 def is_single(lowered: bytes) -> bool:
@@ -208,7 +231,8 @@ def _elements(source: DocumentParser, element: _Element, depth: int, now: dateti
     name = local_name(tag)
     if name == "presence":
         try:
-            yield read_element(element, now)
+            one = read_element(element, now)
+            yield with_document(one, _whole(element)) if source.keeps_documents else one
         except Nested as error:
             yield from _nested(error)
         except PidfError as error:

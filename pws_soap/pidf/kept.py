@@ -17,12 +17,14 @@ from itertools import islice
 from typing import Final
 
 from lxml import etree
+from msgspec.structs import replace
 
 from pws_soap.errors import PidfError
 from pws_soap.models import Presence
 from pws_soap.pidf import shapes
 from pws_soap.pidf.carrier import is_single, read_list, to_presence
 from pws_soap.pidf.elements import SPACE
+from pws_soap.pidf.model import MAX_KEPT_DOCUMENT
 from pws_soap.pidf.reader import read_element
 from pws_soap.pidf.shapes import Divided, KnownShapes
 from pws_soap.pidf.source import DocumentParser
@@ -55,9 +57,13 @@ def digest_of(piece: bytes, *, in_text: bool, escaped: bool = False) -> bytes:
 
 
 class KeptReadings:
-    """Reads documents, and remembers the last of each contact."""
+    """Reads documents, and remembers the last of each contact.
 
-    def __init__(self, most: int = MAX_KEPT) -> None:
+    `keeps_documents`: each presence holds its document.
+    """
+
+    def __init__(self, most: int = MAX_KEPT, *, keeps_documents: bool = False) -> None:
+        self.keeps_documents = keeps_documents
         self._most = most // 2
         self._young: dict[bytes, Presence] = {}  # by digest
         self._old: dict[bytes, Presence] = {}
@@ -97,10 +103,14 @@ class KeptReadings:
         None where that cannot be told from these bytes alone.
         """
         in_escapes = shapes.divided(document.lstrip(_SPACE), escaped=True) if escaped else None
-        if in_escapes is not None and (key := self._shapes.without_escapes(in_escapes[0])) is not None:
-            presence = self._by_shape((key, shapes.without_escapes_of(in_escapes[1])), digest, in_text=in_text)
-            if presence is not None:
-                return presence
+        # Where documents are kept, this one is needed without escapes in any case.
+        if in_escapes is not None and not self.keeps_documents:
+            key = self._shapes.without_escapes(in_escapes[0])
+            if key is not None:
+                without_escapes = key, shapes.without_escapes_of(in_escapes[1])
+                presence = self._by_shape(without_escapes, digest, document, in_text=in_text)
+                if presence is not None:
+                    return presence
         try:
             document = source.unescaped(document) if escaped else document
         except PidfError:
@@ -114,7 +124,7 @@ class KeptReadings:
         if divided is not None:
             if in_escapes is not None:
                 self._shapes.put_escaped(in_escapes, divided)
-            presence = self._by_shape(divided, digest, in_text=in_text)
+            presence = self._by_shape(divided, digest, document, in_text=in_text)
             if presence is not None:
                 return presence
         lowered = document.lower()
@@ -136,19 +146,27 @@ class KeptReadings:
             return None
         presence = to_presence(reading)
         if presence.problem is None and is_timeless(document):
-            self._keep(digest, presence)
             if divided is not None and self._shapes.is_to_learn(divided[0], in_text=in_text):
                 self._shapes.put(divided[0], shapes.learned(*divided, presence), in_text=in_text)
+            presence = self._with_document(presence, document)
+            self._keep(digest, presence)
         else:
             self.passing += 1
+            presence = self._with_document(presence, document)
         return presence
 
-    def _by_shape(self, divided: Divided, digest: bytes, *, in_text: bool) -> Presence | None:
+    def _with_document(self, presence: Presence, document: bytes) -> Presence:
+        if not self.keeps_documents or presence.problem is not None or len(document) > MAX_KEPT_DOCUMENT:
+            return presence
+        return replace(presence, document=document)
+
+    def _by_shape(self, divided: Divided, digest: bytes, document: bytes, *, in_text: bool) -> Presence | None:
         """What a document means whose shape is known."""
         shape = self._shapes.get(divided[0], in_text=in_text)
         presence = shape.presence_of(divided[1]) if shape is not None else None
         if presence is not None:
             self.read += 1
+            presence = self._with_document(presence, document)
             self._keep(digest, presence)
         return presence
 

@@ -17,6 +17,8 @@ from pws_soap.models import PresenceState
 
 MAX_DOCUMENT: Final = 2 * 1024 * 1024
 """Longest document that is read, in bytes. Real ones have one to ten thousand; this only bounds time and memory."""
+MAX_KEPT_DOCUMENT: Final = 64 * 1024
+"""Longest document that is kept for whoever passes it on, in bytes."""
 MAX_NODES: Final = 10_000
 """Most elements and attributes of a document that is read: the largest real ones have some two hundred."""
 MAX_TEXT: Final = 4096
@@ -114,6 +116,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     `times` says for the explanation what became of the document's times (`from` and `until`), and `valid_until` when
     the next of them changes what the document says; both only where the moment of reading was given (`times.Times`).
 
+    `document` is what was read, as an element in UTF-8, where that is asked for (`source.DocumentParser`).
+
     With `problem` the document could not be read: only `contact` may be set beside it, `state` is UNKNOWN and must not
     replace a known one.
     """
@@ -139,3 +143,4 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     problem: str | None = None
     times: tuple[str, ...] = ()
     valid_until: datetime | None = None
+    document: bytes | None = None

@@ -100,9 +100,13 @@ def _parser(*, recover: bool = False) -> etree.XMLParser[etree._Element]:
 
 
 class DocumentParser:
-    """A parser for the documents of one call. It is not kept longer: lxml's parsers remember every error they met."""
+    """A parser for the documents of one call. It is not kept longer: lxml's parsers remember every error they met.
 
-    def __init__(self) -> None:
+    `keeps_documents`: whether what is read of a document holds the document too, for whoever passes it on.
+    """
+
+    def __init__(self, *, keeps_documents: bool = False) -> None:
+        self.keeps_documents = keeps_documents
         self._strict: etree.XMLParser[etree._Element] | None = None  # made where it is needed, which takes long
 
     def parse(self, document: bytes, *, strict: bool = False) -> etree._Element:

@@ -13,8 +13,18 @@ from pws_soap.server.http.listener import Listener
 from pws_soap.server.http.notifier import HttpNotifier
 from pws_soap.server.http.service import PresenceWebService
 from pws_soap.server.http_reply import HttpReply
+from pws_soap.server.messages import SetPresence
 from pws_soap.server.options import ServerOptions
-from pws_soap.server.ports import Accounts, Interception, Interceptor, NodeDirectory, NotificationRoute, PresenceSource
+from pws_soap.server.ports import (
+    Accounts,
+    Doubts,
+    Interception,
+    Interceptor,
+    NodeDirectory,
+    NotificationRoute,
+    Preparation,
+    PresenceSource,
+)
 from pws_soap.server.presence import Device, ManualPresence, Presence, State, Watcher
 
 __all__ = [
@@ -22,6 +32,7 @@ __all__ = [
     "Accounts",
     "Delivery",
     "Device",
+    "Doubts",
     "HttpNotifier",
     "HttpReply",
     "Interception",
@@ -30,11 +41,13 @@ __all__ = [
     "ManualPresence",
     "NodeDirectory",
     "NotificationRoute",
+    "Preparation",
     "Presence",
     "PresenceSource",
     "PresenceWebService",
     "Refused",
     "ServerOptions",
+    "SetPresence",
     "SoapApp",
     "State",
     "Watcher",

@@ -211,11 +211,12 @@ Reply = LoggedIn | Redirect | Done | EndPoint | Subscribed | PresenceList | Refu
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification to send: one GET of `url`, its query included."""
+    """A notification to send: one GET of `url`, its query included. `endpoint` is the id of what was registered."""
 
     node: str
     subscription: int
     url: str
+    endpoint: int = 0
 
     def __repr__(self) -> str:  # the path of the url is somebody's secret
         return f"Notification(node={self.node!r}, subscription={self.subscription})"
@@ -223,10 +224,14 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class PresenceSet:
-    """The presence that an end user has set; None takes back what was set (`ports.PresenceSource.set_presence`)."""
+    """The presence that an end user has set; None takes back what was set (`ports.PresenceSource.set_presence`).
+
+    `sent` is the call as it came.
+    """
 
     user: str
     manual: ManualPresence | None
+    sent: SetPresence
 
 
 @dataclass(frozen=True, slots=True)

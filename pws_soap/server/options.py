@@ -27,7 +27,8 @@ class ServerOptions:
     session_idle_timeout: float | None = None
     """U: seconds without a request after which a session ends; None: never."""
     held_elsewhere: Literal["refuse", "share", "take-over"] = "refuse"
-    """L: an end user logged in by another application, `force` not set: code 160, a session beside it, or replaced."""
+    """L: an end user logged in by another application, `force` not set: code 160, a session beside it for each
+    application, also with `force`, or replaced."""
     forced_login: Literal["replaces", "adds"] = "replaces"
     """U: what `force=true` does to the user's old session: ends it with its resources, or leaves it beside the new."""
     failover: bool = True

@@ -6,11 +6,11 @@ neighbours, and exchanges and notifications in which nobody interferes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 from pws_soap.server.http_reply import HttpReply
-from pws_soap.server.messages import Notification, Refusal, Reply, Request
+from pws_soap.server.messages import Notification, Refusal, Reply, Request, SessionCall, SetPresence
 from pws_soap.server.presence import ManualPresence, Presence, Watcher
 
 Clock = Callable[[], float]
@@ -38,17 +38,42 @@ class PresenceSource(Protocol):
     def contact_key(self, contact: str) -> str:
         """The form under which contact URIs are compared: two spellings of one contact have the same key."""
 
-    def presence_of(self, contact: str, watcher: Watcher) -> Presence:
+    def presence_of(self, contact: str, watcher: Watcher) -> Presence | None:
         """The presence of a contact as this watcher may see it; UNKNOWN for a contact that does not exist.
 
-        Asked for every contact of a reply, so it answers from memory.
+        Asked for every contact of a reply, so it answers from memory. None where it must not be told now: a fetch
+        leaves the contact out, and tells of it once it can be told, for which the source calls
+        `PresenceWebService.keys_settled`; a poll is refused with code 210. Nothing but this decides what a client is
+        told, and it is decided in one turn of the event loop for all contacts of a reply.
         """
 
-    async def set_presence(self, user: str, manual: ManualPresence | None) -> None:
-        """Set the presence of an end user as that user wants it.
+    async def set_presence(self, user: str, manual: ManualPresence | None, sent: SetPresence) -> None:
+        """Set the presence of an end user as that user wants it. `sent` is the call as it came.
 
         An override hides the user's other presence until it expires, and does not delete it. None takes back what was
         set: the override, or if there is none, what was set without one. What was before then holds again.
+        """
+
+
+class Doubts(Protocol):
+    """Knows of which contacts it cannot be said that they are as they were. Needed by a source that may tell nothing.
+
+    What a fetch does not name has not changed, to whoever fetches. So while something that was told is in doubt, a
+    fetch that would not name it is refused with code 210, and no notification invites to one.
+    """
+
+    def in_doubt(self, contacts: Mapping[str, str], watcher: Watcher) -> Collection[str]:
+        """The keys of those among contacts, which are given by key, that are in doubt as this watcher sees them."""
+
+
+class Preparation(Protocol):
+    """Gets ready for a call, before it is carried out."""
+
+    async def prepare(self, call: SessionCall, watcher: Watcher) -> None:
+        """Called once the session of a request is known to be good; may wait, as for another server.
+
+        May raise `Refused` with the code of the fault that the client is to get. Once it returns, the call is carried
+        out in the same turn of the event loop, unless the session has ended meanwhile.
         """
 
 

@@ -57,6 +57,14 @@ class Presence:
         """The state in BASIC presence: UNKNOWN for a federated contact (protocol section 4)."""
         return State.UNKNOWN if self.federated else self.state
 
+    @property
+    def document(self) -> bytes | None:
+        """The rich document, where there is one already: an element in UTF-8 that needs nothing around it.
+
+        None: it is written from what stands here. A server that has documents of its own gives them by a subclass.
+        """
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class ManualPresence:

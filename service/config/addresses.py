@@ -172,6 +172,30 @@ def _url_fault(url: SplitResult, given: str) -> str:
     return "a port is a number from 1 to 65535" if url.port == 0 else ""
 
 
+_SERVICE_URL: Final = "a URL without a path, such as https://presence.example.com:8083"
+
+
+@takes(_SERVICE_URL, {"type": "string", "format": "uri"})
+def service_url(value: object) -> str:
+    """A service as its clients reach it: scheme, host and port."""
+    if not isinstance(value, str):
+        raise wrong(_SERVICE_URL, shown(value))
+    given = str(value).strip().rstrip("/")
+    if not given.isascii() or not given.isprintable() or set(given) & set(" <>\"'\\"):
+        raise wrong(_SERVICE_URL, "characters that a URL does not have")
+    try:
+        url = urlsplit(given)
+        fault = _url_fault(url, given) if given else "it is empty"
+    except ValueError:
+        raise wrong(_SERVICE_URL, "something that is no URL") from None
+    if not fault and url.path:
+        fault = "the path is that of the Presence Web Service, and is added"
+    if fault:
+        harmless = f"{url.scheme}://{url.hostname or ''}" if url.scheme else given.partition("?")[0].rpartition("@")[2]
+        raise wrong(_SERVICE_URL, shown(harmless), fault)
+    return given
+
+
 OWN_PATHS: Final = frozenset(
     {"v1", "pws", "docs", "dashboard", "demo", "livez", "readyz", "metrics", "openapi.json", "problems"}
 )

@@ -57,9 +57,20 @@ def shown(value: object) -> str:
     return str(value)[:MAX_SHOWN]
 
 
+NESTED: Final = {"facade_users": ("facade", "users")}
+"""Sections that stand inside of another in a file, [facade.users.NAME], by their names among the sections."""
+
+
+def header_of(section: str) -> str:
+    """The name of a section as a file writes it."""
+    return ".".join(NESTED.get(section, (section,)))
+
+
 def path_of(location: tuple[str | int, ...]) -> str:
     """A location in the configuration as the file writes it: `watch[0].contacts[3]`."""
     text = ""
+    if location:
+        location = (*NESTED.get(str(location[0]), location[:1]), *location[1:])
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
@@ -67,4 +78,5 @@ def path_of(location: tuple[str | int, ...]) -> str:
 
 def variable_of(location: tuple[str | int, ...]) -> str:
     """The environment variable that sets the same key: `PWS_WATCH__0__END_USER`."""
+    location = (*NESTED.get(str(location[0]), location[:1]), *location[1:])
     return "PWS_" + "__".join(str(part).upper() for part in location)

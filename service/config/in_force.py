@@ -16,7 +16,7 @@ from service.config.load import load_with_draft
 from service.config.raw import Draft, Location
 from service.config.reference import Form, SectionReference, sections
 from service.config.sections import Config
-from service.config.sources import is_secret
+from service.config.sources import is_secret, unnested
 
 
 class SettingSource(StrEnum):
@@ -58,7 +58,8 @@ def in_force(path: Path | None, environ: Mapping[str, str]) -> tuple[Config, tup
 
 def lines_in(path: Path | None) -> dict[Location, int]:
     """The line of each key in a file that can be loaded."""
-    return lines_of(path.read_bytes().decode("utf-8-sig")) if path is not None else {}
+    found = lines_of(path.read_bytes().decode("utf-8-sig")) if path is not None else {}
+    return {unnested(location): number for location, number in found.items()}
 
 
 def _blocks(config: Config, section: SectionReference) -> Iterator[tuple[Location, object]]:

@@ -18,7 +18,8 @@ from pws_soap.models import same_contact
 from service.access.principal import ANYBODY
 from service.config import addresses, parsers, sections, server_sections
 from service.config.contacts import gather
-from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
+from service.config.errors import NESTED, ConfigError, Problem, path_of, shown, variable_of
+from service.config.facade_sections import FacadeSection
 from service.config.raw import Draft, Location
 from service.config.sources import NUMBERED, QUOTED, SECRETS, is_secret, read
 
@@ -99,10 +100,11 @@ def _missing(draft: Draft, location: Location) -> None:
 def _known(location: Location) -> list[str]:
     """The keys that exist beside `location`."""
     if len(location) == 1:
-        return list(SECTIONS)
+        return [name for name in SECTIONS if name not in NESTED]
     section = str(location[0])
     files = [f"{key}_file" for where, key in SECRETS if where == section]
-    return [*sections.BLOCKS[section].model_fields, *files]
+    inner = [name for outer, name in NESTED.values() if outer == section]
+    return [*sections.BLOCKS[section].model_fields, *files, *inner]
 
 
 def _shape(location: Location) -> tuple[str]:
@@ -135,6 +137,7 @@ def _check_together(draft: Draft, config: sections.Sections) -> None:
         _check_groups(draft, config, ("keys", name, "groups"), key.groups)
     _check_canary(draft, config)
     _check_webhooks(draft, config)
+    _check_facade(draft, config)
     if config.state.file is not None:
         _check_state_file(draft, config, config.state.file)
     host, port = config.callback.listener(config.http)
@@ -175,6 +178,36 @@ def _check_webhooks(draft: Draft, config: sections.Sections) -> None:
         if target.url.is_plain and not target.plain_http and not addresses.is_loopback(target.url.host):
             hint = "http:// is for this machine; plain_http = true if everybody on the way may read the messages"
             draft.add((*at, "url"), "an https:// URL", shown(str(target.url)), hint)
+
+
+def _check_facade(draft: Draft, config: sections.Sections) -> None:
+    """What a façade needs, nothing in clear text by mistake, and ports that differ."""
+    facade = config.facade
+    for name, user in config.facade_users.items():
+        if not name.strip() or not name.isprintable() or " " in name:
+            draft.add(("facade_users", name), "a user name without spaces", shown(name))
+        _check_groups(draft, config, ("facade_users", name, "groups"), user.groups)
+    if (facade.certificate is None) is not (facade.key_file is None):
+        missing = "certificate" if facade.certificate is None else "key_file"
+        draft.add(("facade", missing), "both certificate and key_file", "one of them")
+    if not facade.is_on:
+        if config.facade_users or facade.address is not None:
+            draft.add(("facade", "listen_port"), "the port of the façade, such as 8083", "nothing")
+        return
+    if facade.address is None:
+        expected = "the façade as programs reach it, such as https://presence.example.com:8083"
+        draft.add(("facade", "address"), expected, "nothing", "it is what ?wsdl says")
+    if not config.facade_users:
+        draft.add(("facade",), "at least one [facade.users.NAME]", "none", "nobody could log in")
+    if facade.needs_certificate:
+        hint = "or plain_http = true, if passwords may travel in the clear or a proxy before it speaks TLS"
+        draft.add(("facade", "certificate"), f"a certificate where listen_host is {facade.listen_host}", "none", hint)
+    others = {"http.port": (config.http.host, config.http.port)}
+    if config.callback.is_apart:
+        others["callback.listen_port"] = config.callback.listener(config.http)
+    for key, (host, port) in others.items():
+        if port and port == facade.listen_port and _overlap(host, facade.listen_host):
+            draft.add(("facade", "listen_port"), f"another port than {key}", str(port))
 
 
 def _check_groups(draft: Draft, config: sections.Sections, location: Location, groups: tuple[str, ...]) -> None:
@@ -226,9 +259,19 @@ def _warnings(config: sections.Sections) -> Iterator[str]:
     for index, target in enumerate(config.webhooks):
         if target.url.is_plain and not addresses.is_loopback(target.url.host):
             yield f"webhooks[{index}] ({target.name}) is sent over plain HTTP: who listens on the way reads it"
+    yield from _facade_warnings(config.facade)
     watched = {same_contact(contact) for watch in config.watch for contact in watch.contacts}
     for name, group in config.groups.items():
         strangers = [contact for contact in group.contacts if same_contact(contact) not in watched]
         if strangers:
             more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
             yield f"groups.{name}: nobody watches {', '.join(strangers[:3])}{more}"
+
+
+def _facade_warnings(facade: FacadeSection) -> Iterator[str]:
+    if not facade.is_on:
+        return
+    if facade.certificate is None and not addresses.is_loopback(facade.listen_host) and not facade.speaks_tls:
+        yield "facade.plain_http is true: passwords and presence travel in the clear"
+    if facade.certificate is not None and not facade.speaks_tls:
+        yield f"facade.address is {facade.address}, but with facade.certificate programs have to speak https"

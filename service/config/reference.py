@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, PlainValidator
 from pydantic.fields import FieldInfo
 
 from service.config import parsers
+from service.config.errors import header_of
 from service.config.sections import BLOCKS, Sections
 from service.config.sources import SECRETS
 from service.config.toml_text import toml_text
@@ -64,7 +65,7 @@ class SectionReference:
     @property
     def header(self) -> str:
         """How it is written in a file, NAME standing for any name."""
-        return self.form.value.format(self.name)
+        return self.form.value.format(header_of(self.name))
 
 
 @cache
@@ -78,13 +79,13 @@ def _section(name: str, model: type[Section]) -> SectionReference:
     origin = get_origin(field.annotation)
     form = Form.BLOCKS if origin is tuple else Form.NAMED if origin is dict else Form.TABLE
     paragraph = " ".join(cleandoc(model.__doc__ or "").partition("\n\n")[0].split())
-    header = form.value.format(name)
+    header = form.value.format(header_of(name))
     if not paragraph.startswith(f"{header}: ") or model.__doc__ == Section.__doc__:
         raise TypeError(
             f"{model.__name__}: the docstring has to begin with {header}: and say what the section is about"
         )
     description = paragraph.removeprefix(f"{header}: ")
-    place = f"{name}-" if form is Form.BLOCKS else ""
+    place = "" if form is Form.TABLE else f"{name.partition('_')[0]}-"
     keys = tuple(key for key_name, info in model.model_fields.items() for key in _keys(name, key_name, info, place))
     required = field.is_required() and any(key.required for key in keys)
     sample = str(field.examples[0]) if field.examples else ""

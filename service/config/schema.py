@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.config.errors import NESTED
 from service.config.reference import Form, KeyReference, SectionReference, default_text, sections
 from service.config.sources import SECRETS
 
@@ -18,12 +19,17 @@ Json = dict[str, object]
 
 def schema() -> Json:
     """The schema of pws.toml: every key with its type, its range, its default and what it is for."""
+    tables = {section.name: _section(section) for section in sections()}
+    for name, (outer, inner) in NESTED.items():
+        around = tables[outer]["properties"]
+        assert isinstance(around, dict)  # noqa: S101  as `_section` makes it
+        around[inner] = tables.pop(name)
     return {
         "$schema": DIALECT,
         "title": "pws.toml",
         "description": "The configuration of pws. Each key can also be set in the environment, as PWS_SECTION__KEY.",
         "type": "object",
-        "properties": {section.name: _section(section) for section in sections()},
+        "properties": tables,
         "required": [section.name for section in sections() if section.required],
         "additionalProperties": False,
     }

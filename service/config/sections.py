@@ -1,7 +1,7 @@
 """What a configuration says: the one list of its sections.
 
 The sections are in `server_sections` (the presence server, and what is watched there), `api_sections` (answering) and
-`operation_sections` (log, audit, traces) and `webhook_section`.
+`operation_sections` (log, audit, traces), `facade_sections` and `webhook_section`.
 All that users read about a key stands there, once. The example, docs/configuration.md, the schema and `pws config show`
 are made from it:
 
@@ -30,6 +30,7 @@ from service.config.api_sections import (
     LimitsSection,
     Stream,
 )
+from service.config.facade_sections import FacadeSection, FacadeUserSection
 from service.config.operation_sections import AuditSection, LogSection, OtelSection
 from service.config.server_sections import (
     Application,
@@ -68,6 +69,8 @@ class Sections(value_types.Section):
     groups: dict[str, Group] = Field(default_factory=dict, examples=["support"])
     keys: dict[str, KeySection] = Field(default_factory=dict, examples=["wallboard"])
     webhooks: tuple[WebhookSection, ...] = ()
+    facade: FacadeSection = FacadeSection()
+    facade_users: dict[str, FacadeUserSection] = Field(default_factory=dict, examples=["attendant"])
 
     @field_validator("watch", mode="after")
     @classmethod

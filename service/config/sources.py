@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from service.config.errors import ConfigError, Problem, path_of, shown, variable_of
+from service.config.errors import NESTED, ConfigError, Problem, path_of, shown, variable_of
 from service.config.parsers import EnvText, path_of_file
 from service.config.raw import Draft, Location
 
@@ -25,6 +25,7 @@ SECRETS: Final[tuple[tuple[str, str], ...]] = (
     ("application", "password"),
     ("callback", "secret"),
     ("webhooks", "secret"),
+    ("facade_users", "password"),
 )
 """Keys that are never shown, and that may stand in a file of their own (`password_file`)."""
 NUMBERED: Final = frozenset({"watch", "webhooks"})
@@ -34,8 +35,29 @@ _FIRST_KEYS: Final[Mapping[str, Location]] = {
     "webhooks": ("webhooks", 0, "url"),
     "groups": ("groups", "name", "contacts"),
     "keys": ("keys", "name", "hash"),
+    "facade_users": ("facade_users", "name", "end_users"),
 }
 """A key of each section that has more than keys in it, as an example of its variable."""
+
+
+_NAMED: Final = frozenset(_FIRST_KEYS) - NUMBERED
+"""Sections of which there is one for each name."""
+
+
+def unnested(location: Location) -> Location:
+    """A location as it is known here, where sections do not stand in each other."""
+    for section, inside in NESTED.items():
+        if location[: len(inside)] == inside:
+            return (section, *location[len(inside) :])
+    return location
+
+
+def _unnest(tree: dict[str, object]) -> None:
+    """Take sections out of those around them."""
+    for section, (outer, inner) in NESTED.items():
+        table = tree.get(outer)
+        if isinstance(table, dict) and inner in table:
+            tree[section] = table.pop(inner)
 
 
 def is_secret(location: Location) -> bool:
@@ -48,20 +70,32 @@ def read(path: Path | None, environ: Mapping[str, str], sections: frozenset[str]
     draft = Draft(path)
     if path is not None:
         draft.tree = _toml(path)
+        _unnest(draft.tree)
         draft.written = frozenset(draft.tree)
     written = {section: set(table) for section, table in draft.tree.items() if isinstance(table, dict)}
     for location, name in _variables(environ, sections):
         _tell_of_new_table(draft, location, name, written.get(str(location[0]), set()))
         _tell_of_quotes(draft, name, environ[name])
         _overlay(draft, location, name, environ[name])
+    _unnest(draft.tree)
     for section, key in SECRETS:
-        blocks = draft.tree.get(section)
-        tables = enumerate(blocks) if isinstance(blocks, list) else [(None, blocks)]
-        for number, table in tables:
-            if isinstance(table, dict):
-                _secret(draft, (section,) if number is None else (section, number), table, key)
+        for at, table in _tables(draft, section):
+            _secret(draft, at, table, key)
     draft.given = frozenset(_keys(draft.tree, ()))
     return draft
+
+
+def _tables(draft: Draft, section: str) -> list[tuple[Location, dict[str, object]]]:
+    """The tables of a section, which may stand several times."""
+    found = draft.tree.get(section)
+    tables: list[tuple[Location, object]]
+    if section in _NAMED and isinstance(found, dict):
+        tables = [((section, str(name)), table) for name, table in found.items()]
+    elif isinstance(found, list):
+        tables = [((section, number), table) for number, table in enumerate(found)]
+    else:
+        tables = [((section,), found)]
+    return [(at, table) for at, table in tables if isinstance(table, dict)]
 
 
 def _keys(value: object, location: Location) -> Iterator[Location]:
@@ -98,13 +132,14 @@ def _variables(environ: Mapping[str, str], sections: frozenset[str]) -> list[tup
         if not name.startswith(PREFIX) or not value.strip() or not first or not (rest or first in sections):
             continue
         numbered = first in NUMBERED
-        found.append(((first, *(int(part) if numbered and part.isdecimal() else part for part in rest)), name))
+        parts = (int(part) if numbered and part.isdecimal() else part for part in rest)
+        found.append((unnested((first, *parts)), name))
     return sorted(found, key=lambda item: [(part, "") if isinstance(part, int) else (-1, part) for part in item[0]])
 
 
 def _tell_of_new_table(draft: Draft, location: Location, name: str, written: set[str]) -> None:
     """Warn of a group or key that only the environment has, beside a file: its name may be mistyped."""
-    if draft.file is None or location[0] not in {"groups", "keys"} or len(location) < 2:
+    if draft.file is None or location[0] not in _NAMED or len(location) < 2:
         return
     if any(known.lower() == location[1] for known in written):
         return

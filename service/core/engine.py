@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from pws_soap.models import Notification, SessionKind
+from pws_soap.models import Notification, PresenceState, SessionKind
 
 
 class EngineState(StrEnum):
@@ -197,6 +197,40 @@ class NoSuchNode(ValueError):
         self.node = node
         self.known = tuple(known)
         super().__init__(f"no node {node!r}; there are: {', '.join(self.known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceToSet:
+    """What an end user wants to be shown as, for `expires` seconds: a state, or a PIDF document.
+
+    An override hides the end user's other presence.
+    """
+
+    state: PresenceState | None = None
+    document: bytes | None = None
+    override: bool = False
+    expires: int = 3600
+
+
+class PresenceNotSet(Exception):
+    """The server has refused to set a presence; nothing was done. `code` is its code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(reason)
+
+
+class PresenceSetter(Protocol):
+    """Sets the presence of end users at the server."""
+
+    async def set_presence(self, end_user: str, wanted: PresenceToSet) -> None:
+        """Set it, in a session of the end user's own.
+
+        Raises PresenceNotSet where the server refuses, and NotAvailable where it cannot be asked, or where it is not
+        known whether it was set: to set it once more does no harm.
+        """
+        ...
 
 
 class Engine(Protocol):

@@ -55,6 +55,7 @@ from service.sync.state_file import StateFile
 from service.sync.subscriptions import FetchSettings
 
 if TYPE_CHECKING:
+    from service.facade.facade import SoapFacade
     from service.webhooks.deliveries import Deliveries
 
 AUDIT_LIMIT: Final = 2.0
@@ -77,6 +78,7 @@ class Assembly:
     callback: ASGIApp | None
     audit: AuditFile | None
     deliveries: Deliveries | None
+    facade: SoapFacade | None
 
     @property
     def store(self) -> Store:
@@ -190,6 +192,7 @@ def assemble(
 
     deliveries = _deliveries(config, core, clock, metrics.meter)
     targets: Webhooks = deliveries or NoWebhooks()
+    facade = _facade(config, core, engine, audit)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -208,6 +211,8 @@ def assemble(
             await (
                 engine.followed()
             )  # so that no contact of the configuration is ever answered as one that is not watched
+            if facade is not None:
+                facade.start()
             yield
         finally:
             ticking.cancel()
@@ -215,6 +220,8 @@ def assemble(
             reserving.cancel()
             measuring.cancel()
             sampling.cancel()
+            if facade is not None:
+                await facade.stop()
             ending = None if deliveries is None else asyncio.create_task(deliveries.stop(), name="webhooks end")
             await engine.stop(config.lifecycle.stop_timeout)
             if ending is not None:
@@ -229,7 +236,7 @@ def assemble(
     def connections() -> Connections:
         return Connections(slots.streams, slots.taken - slots.streams, slots.limit)
 
-    metrics.observe(engine, core, connections, version=__version__, budget=budget, webhooks=targets)
+    metrics.observe(engine, core, connections, version=__version__, budget=budget, webhooks=targets, facade=facade)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
@@ -250,8 +257,9 @@ def assemble(
         figures=metrics,
         audit=audit,
         targets=targets,
+        facade=facade,
     )
-    return Assembly(app, engine, core, authenticator, callback, audit, deliveries)
+    return Assembly(app, engine, core, authenticator, callback, audit, deliveries, facade)
 
 
 def _deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliveries | None:
@@ -264,11 +272,21 @@ def _deliveries(config: Config, core: Core, clock: Clock, meter: Meter) -> Deliv
     return webhooks.deliveries(config, core, clock, meter)
 
 
+def _facade(config: Config, core: Core, engine: SyncEngine, audit: AuditFile | None) -> SoapFacade | None:
+    """The façade; None where the configuration has none."""
+    if not config.facade.is_on:
+        return None
+    from service.runtime import facade  # it speaks SOAP as a server, which most services need not
+
+    return facade.facade(config, core, engine, audit)
+
+
 class _Connector:
     """Makes the client of a node; all share one budget a node."""
 
     def __init__(self, config: Config, clock: Clock, meter: Meter) -> None:
         self._server = config.server
+        self._keeps_documents = config.facade.is_on  # they take as much memory as all else that is known of a contact
         self._meter = meter
         self._rate = config.lifecycle.requests_per_second
         self._clock = clock
@@ -282,7 +300,14 @@ class _Connector:
             max_reply_bytes=server.max_reply_bytes,
         )
         budgeted = BudgetedTransport(transport, RequestBudget(self._rate, self._clock), self._meter)
-        return PwsClient(node, wsdl=server.wsdl, soap=server.soap, transport=budgeted, now=self._now)
+        return PwsClient(
+            node,
+            wsdl=server.wsdl,
+            soap=server.soap,
+            transport=budgeted,
+            now=self._now,
+            keeps_documents=self._keeps_documents,
+        )
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now(), UTC)

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
@@ -14,6 +16,21 @@ from starlette.types import ASGIApp
 
 from service.api.sse.response import STALLED, NotRead
 from service.runtime.http_protocol import LimitedHttpConnection
+
+KEEP_ALIVE: Final = 5
+"""Seconds for which a connection is kept without a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A program without a lifespan of its own, on a socket of its own; over TLS where there is a context for it."""
+
+    app: ASGIApp
+    listening: socket.socket
+    tls: ssl.SSLContext | None = None
+    keep_alive: int = KEEP_ALIVE
+    most: int | None = None
+    """Connections at once; a request on one more is answered with 503."""
 
 
 class CannotStart(Exception):
@@ -74,9 +91,10 @@ def _is_worth_logging(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(_CAUSED_BY_CLIENTS)
 
 
-def _server(app: ASGIApp, on_started: Callable[[], object], *, owns_lifespan: bool) -> Server:
+def _server(program: Beside, on_started: Callable[[], object], *, owns_lifespan: bool) -> Server:
     config = uvicorn.Config(
-        app,
+        program.app,
+        interface="asgi3",
         access_log=False,
         log_config=None,
         lifespan="on" if owns_lifespan else "off",
@@ -86,7 +104,11 @@ def _server(app: ASGIApp, on_started: Callable[[], object], *, owns_lifespan: bo
         proxy_headers=False,
         http=LimitedHttpConnection,
         ws="none",
+        timeout_keep_alive=program.keep_alive,
+        limit_concurrency=program.most,
     )
+    config.load()
+    config.ssl = program.tls
     return Server(config, on_started)
 
 
@@ -95,13 +117,13 @@ async def serve(
     listening: socket.socket,
     stop: asyncio.Event,
     *,
-    beside: Sequence[tuple[ASGIApp, socket.socket]] = (),
+    beside: Sequence[Beside] = (),
     ready: Callable[[], object] | None = None,
     closing: Callable[[], object] | None = None,
 ) -> None:
     """Serve `app` on a socket until `stop` is set.
 
-    `beside` are programs without a lifespan on sockets of their own, served as long. `ready` is called when all are
+    `beside` are served as long. `ready` is called when all are
     served, `closing` before the connections are closed.
     """
 
@@ -110,10 +132,10 @@ async def serve(
             ready()
 
     logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
-    sockets = [listening, *(each for _, each in beside)]
+    sockets = [listening, *(each.listening for each in beside)]
     servers = [
-        _server(app, started, owns_lifespan=True),
-        *(_server(each, started, owns_lifespan=False) for each, _ in beside),
+        _server(Beside(app, listening), started, owns_lifespan=True),
+        *(_server(each, started, owns_lifespan=False) for each in beside),
     ]
     running = [
         asyncio.create_task(server.serve(sockets=[each]), name="http")

@@ -91,6 +91,15 @@ class LifecycleDriver:
             if (session := self._commands.session(key)) is not None
         }
 
+    def end_user_session(self, user: str) -> Session | None:
+        """The session of an end user whose contacts are watched, if it can be used now."""
+        for key, resource in self.state.resources.items():
+            if key.kind is Kind.END_USER and key.user == user and resource.phase in lifecycle.USABLE:
+                session = self._commands.session(key)
+                if session is not None:
+                    return session
+        return None
+
     def live_subscriptions(self) -> dict[Key, LiveSubscription]:
         """The subscriptions that can be fetched now."""
         found = {}

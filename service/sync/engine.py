@@ -20,6 +20,7 @@ from service.core.engine import (
     NotAvailable,
     NotificationCounters,
     PartialFailure,
+    PresenceToSet,
     RefreshReport,
     Status,
     Watched,
@@ -37,6 +38,7 @@ from service.sync.fetch_context import FetchContext
 from service.sync.fetcher import Fetcher
 from service.sync.inbox import Inbox, SubscriptionRef
 from service.sync.poller import Poller
+from service.sync.presence_setter import ServerPresence
 from service.sync.read_through import ReadThrough
 from service.sync.silence import Silence
 from service.sync.state_file import StateFile
@@ -88,6 +90,7 @@ class SyncEngine:
         self._tracer = tracer
         self._rejected = 0
         self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed, meter, hide=hide)
+        self._server_presence = ServerPresence(self.driver, hide)
         self.subscriptions = Subscriptions()
         self._publisher = Publisher(store, publish)
         context = FetchContext(
@@ -227,6 +230,12 @@ class SyncEngine:
         gone = self._watchlist.remove(contacts)
         self._adjust(drop=gone)
         return [watched.contact for watched in gone]
+
+    async def set_presence(self, end_user: str, wanted: PresenceToSet) -> None:
+        """See PresenceSetter."""
+        if self.driver.state.stopping:
+            raise NotAvailable(STOPPING)
+        await self._requests.wait(self._server_presence.set_presence(end_user, wanted), NotAvailable(STOPPING))
 
     async def followed(self) -> None:
         """See Engine."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from pws_soap.models import PresenceState, PresenceType, Secret
 from service.config import Config, ConfigError, Problem, ServerSection, Watch, example_toml, load
+from service.config.errors import header_of
 from service.config.sections import BLOCKS
 from service.core.presence.availability import Rule
 from tests.support.configuration import BASE
@@ -125,7 +126,7 @@ def test_the_example_file_loads_and_names_every_key(write: Write) -> None:
         f"application.password is in clear text in {config.file}; password_file names a separate file",
     )
     for name, block in BLOCKS.items():
-        assert f"[{name}" in example_toml()
+        assert f"[{header_of(name)}" in example_toml()
         for key in block.model_fields:
             assert f"{key} = " in example_toml(), f"{name}.{key}"
 

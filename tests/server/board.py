@@ -19,6 +19,7 @@ from pws_soap.server import (
     PresenceWebService,
     Refused,
     ServerOptions,
+    SetPresence,
     SoapApp,
     State,
     Watcher,
@@ -61,7 +62,7 @@ class Board:
             return Presence(contact, State.UNKNOWN)
         return known
 
-    async def set_presence(self, user: str, manual: ManualPresence | None) -> None:
+    async def set_presence(self, user: str, manual: ManualPresence | None, sent: SetPresence) -> None:
         """Only the dispatcher may; another end user gets code 120."""
         await asyncio.sleep(0)
         if user != "dispatcher":

@@ -52,7 +52,11 @@ class DirectSimulator:
         outcome = self.simulator.place(node).node.handle(request, self.now)
         self.notifications.extend(outcome.notifications)
         if outcome.presence_set is not None:
-            asyncio.run(self._presence.set_presence(outcome.presence_set.user, outcome.presence_set.manual))
+            asyncio.run(
+                self._presence.set_presence(
+                    outcome.presence_set.user, outcome.presence_set.manual, outcome.presence_set.sent
+                )
+            )
         return outcome.reply
 
     def code(self, call: m.Call, key: str | None = None, node: str = "imp1") -> int | None:

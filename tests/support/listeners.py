@@ -11,7 +11,7 @@ from service.access.networks import Sources
 from service.api.app import create_app
 from service.api.middleware.limits import MAX_BODY
 from service.api.routes.callback import Callback, alone
-from service.runtime.server import listen, serve
+from service.runtime.server import Beside, listen, serve
 from tests.support.bare_service import SECRET, BareService
 
 
@@ -24,7 +24,7 @@ async def running(
     beside = []
     if callback is not None:
         sockets.append(listen("127.0.0.1", 0))
-        beside.append((alone(callback, MAX_BODY), sockets[1]))
+        beside.append(Beside(alone(callback, MAX_BODY), sockets[1]))
     stop = asyncio.Event()
     ports = [each.getsockname()[1] for each in sockets]
     serving = asyncio.create_task(serve(office.app, sockets[0], stop, beside=beside, **rest))

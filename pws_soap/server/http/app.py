@@ -6,13 +6,14 @@ server no reply is sent where the connection should be reset.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from pws_soap.server.http.service import PresenceWebService
 from pws_soap.server.http_reply import HttpReply
-from pws_soap.server.soap.contract import wsdl
+from pws_soap.server.soap.contract import wsdl, wsdl_at
 
 PATH: Final = "/presence-service/soap"
 _DIGITS: Final = 18
@@ -42,6 +43,24 @@ class ReplySender(Protocol):
         """Send it; `connection` is None under another server than `Listener`."""
 
 
+_PIECE: Final = 65_536
+"""Bytes of a long reply that are given to the connection at once."""
+
+
+async def send_in_pieces(reply: HttpReply, connection: ServedConnection | None, receive: Receive, send: Send) -> None:
+    """Send a reply so that neither its copying nor its encryption holds up others (`ReplySender`).
+
+    Each piece waits until the client has taken those before it.
+    """
+    await send(response_start(reply))
+    body = memoryview(reply.body)
+    for start in range(0, max(1, len(body)), _PIECE):
+        if start:
+            await asyncio.sleep(0)
+        more = start + _PIECE < len(body)
+        await send({"type": "http.response.body", "body": bytes(body[start : start + _PIECE]), "more_body": more})
+
+
 async def send_whole(reply: HttpReply, connection: ServedConnection | None, receive: Receive, send: Send) -> None:
     """Send a reply in one piece (`ReplySender`)."""
     await send(response_start(reply))
@@ -59,9 +78,13 @@ def response_start(reply: HttpReply) -> dict[str, Any]:
 class SoapApp:
     """One node over HTTP."""
 
-    def __init__(self, service: PresenceWebService, *, send_reply: ReplySender = send_whole) -> None:
+    def __init__(
+        self, service: PresenceWebService, *, send_reply: ReplySender = send_whole, address: str | None = None
+    ) -> None:
+        """`address`: base URL that the WSDL names; without it, the placeholder that the real server has there."""
         self._service = service
         self._send_reply = send_reply
+        self._wsdl = wsdl() if address is None else wsdl_at(address + PATH)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
@@ -82,6 +105,10 @@ class SoapApp:
             reply = replace(reply, close=True)
         await self._send_reply(reply, connection, receive, send)
 
+    async def refuse(self, code: int, reason: str, receive: Receive, send: Send) -> None:
+        """Refuse a request whose body is not read; the connection is closed."""
+        await self._send_reply(self._service.refuse(code, reason), None, receive, send)
+
     async def _reply(self, scope: Scope, receive: Receive) -> HttpReply | None:
         """The reply to a request, or None when the client has gone."""
         if scope["path"].removesuffix("/") != PATH:
@@ -90,7 +117,7 @@ class SoapApp:
             if scope["query_string"].lower().split(b"&")[0].rstrip(b"=") != b"wsdl":
                 return _plain(404, "Ask for ?wsdl, or POST a SOAP request.")
             await self._service.arrived()
-            return HttpReply(200, "text/xml; charset=utf-8", wsdl())
+            return HttpReply(200, "text/xml; charset=utf-8", self._wsdl)
         if scope["method"] != "POST":
             return _plain(405, "POST a SOAP request.")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}

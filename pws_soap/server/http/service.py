@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -25,12 +25,15 @@ from pws_soap.server.options import ServerOptions
 from pws_soap.server.ports import (
     Accounts,
     Clock,
+    Doubts,
     Interceptor,
     NodeDirectory,
     NoInterception,
+    Preparation,
     PresenceSource,
     SingleNode,
 )
+from pws_soap.server.presence import Watcher
 from pws_soap.server.soap.diagnosis import listed
 from pws_soap.server.soap.replies import write, write_fault
 from pws_soap.server.soap.requests import read
@@ -41,6 +44,15 @@ _SMALL: Final = 32_768
 
 Longer ones, and packed ones, are read in a thread of their own, so that they hold up nobody else.
 """
+
+_KEPT: Final = 4096
+"""Requests that are remembered as they were read; beyond, the one that did not come for longest goes."""
+_KEPT_BYTES: Final = 2048
+"""Bytes of a request that is remembered: a fetch has some five hundred."""
+
+
+OnRefusal = Callable[[str, int, str], object]
+"""Told of a refusal: the operation, the code, and the reason."""
 
 
 def new_session_key() -> str:
@@ -70,10 +82,14 @@ class PresenceWebService:
         delivery: Delivery,
         directory: NodeDirectory | None = None,
         interceptor: Interceptor | None = None,
+        preparation: Preparation | None = None,
+        doubts: Doubts | None = None,
         clock: Clock = time.time,
         new_key: Callable[[], str] = new_session_key,
         counters: Counters | None = None,
+        on_refusal: OnRefusal | None = None,
     ) -> None:
+        """`on_refusal` is called with each refusal that has a reason; by default it is logged."""
         self.options = options or ServerOptions()
         self.node = Node(
             name,
@@ -82,6 +98,7 @@ class PresenceWebService:
             accounts=accounts,
             directory=directory or SingleNode(name),
             new_key=new_key,
+            doubts=doubts,
         )
         self.delivery = delivery
         self.counters = counters if counters is not None else Counters()
@@ -89,7 +106,10 @@ class PresenceWebService:
         """Called with code and reason of each request that is refused before its body is read."""
         self._presence = presence
         self._interceptor = interceptor or NoInterception()
+        self._preparation = preparation
+        self._on_refusal = on_refusal or self._log_refusal
         self._clock = clock
+        self._kept: OrderedDict[tuple[bytes, str], m.Request] = OrderedDict()
         # One thread: long requests are read one after the other, and those that wait end with their connections.
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"pws-{name}")
 
@@ -114,7 +134,7 @@ class PresenceWebService:
             self.counters.faults[reply.code] += 1
             close = self.options.close_after_fault
             if reply.reason:
-                self._log_refusal(request.operation or "a request", reply.code, reply.reason)
+                self._on_refusal(request.operation or "a request", reply.code, reply.reason)
         elif isinstance(reply, m.NotUnderstood):
             self.counters.replies["MustUnderstand"] += 1
             close = self.options.close_after_fault
@@ -133,7 +153,7 @@ class PresenceWebService:
         self.counters.requests["unreadable"] += 1
         self.counters.faults[code] += 1
         if reason:
-            self._log_refusal("a request", code, reason)
+            self._on_refusal("a request", code, reason)
         if self.on_unread is not None:
             self.on_unread(code, reason)
         return replace(write_fault(code, "1.1", self.options, reason), close=True)
@@ -142,9 +162,18 @@ class PresenceWebService:
         """Send the notifications that are due because the presence of these contacts changed."""
         self.delivery.post(self.node.contacts_changed(contacts, self._clock()))
 
+    def keys_changed(self, keys: Iterable[str], may_see: Callable[[str, Watcher], bool] | None = None) -> None:
+        """The same for contacts by their keys (`PresenceSource.contact_key`), to those alone who `may_see` each."""
+        self.delivery.post(self.node.keys_changed(keys, self._clock(), may_see))
+
+    def keys_settled(self, keys: Iterable[str]) -> None:
+        """Send the notifications that are due because contacts, by their keys, can be told that could not before."""
+        self.delivery.post(self.node.keys_settled(keys, self._clock()))
+
     async def aclose(self) -> None:
         """Drop the notifications that are on their way, and the long requests that nobody has begun to read."""
         self._reader.shutdown(wait=False, cancel_futures=True)
+        self._kept.clear()
         await self.delivery.aclose()
 
     def _log_refusal(self, what: str, code: int, reason: str) -> None:
@@ -154,13 +183,42 @@ class PresenceWebService:
         if len(body) > _SMALL or headers.get("content-encoding"):
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._reader, _request_in_thread, body, headers, self.options)
-        return _request_in(body, headers, self.options)
+        if len(body) > _KEPT_BYTES:
+            return _request_in(body, headers, self.options)
+        return self._read_once(body, headers)
+
+    def _read_once(self, body: bytes, headers: Mapping[str, str]) -> m.Request:
+        """A short request, which is read by its bytes alone: a program fetches with the same ones again and again."""
+        key = body, headers.get("content-type", "")
+        request = self._kept.get(key)
+        if request is not None:
+            self._kept.move_to_end(key)
+            return request
+        request = _request_in(body, headers, self.options)
+        if request.call is not None and not isinstance(request.call, m.Login):  # which holds a password
+            self._kept[key] = request
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return request
+
+    async def _outcome(self, request: m.Request) -> m.Outcome:
+        """What the node makes of a request, once all is prepared."""
+        admitted = self.node.admit(request, self._clock())
+        if isinstance(admitted, m.Outcome):
+            return admitted
+        if self._preparation is not None:
+            try:
+                await self._preparation.prepare(admitted.call, admitted.session.watcher)
+            except Refused as refused:
+                return m.Outcome(m.Refusal(refused.code, refused.reason))
+        return self.node.carry_out(admitted, self._clock())
 
     async def _carry_out(self, request: m.Request) -> m.Reply:
-        outcome = self.node.handle(request, self._clock())
+        outcome = await self._outcome(request)
         if outcome.presence_set is not None:
             try:
-                await self._presence.set_presence(outcome.presence_set.user, outcome.presence_set.manual)
+                given = outcome.presence_set
+                await self._presence.set_presence(given.user, given.manual, given.sent)
             except Refused as refused:
                 return m.Refusal(refused.code, refused.reason)
         if self.options.notify_before_reply:

@@ -58,12 +58,12 @@ class Logins:
         if redirect is not None:
             return redirect
         application.used = now
-        existing = registry.session_of(call.username, application=False)
+        of = application.user if self._options.held_elsewhere == "share" else None
+        existing = registry.session_of(call.username, application=False, of=of)
         if existing is not None and existing.application_user != application.user and not call.force:
             if self._options.held_elsewhere == "refuse":
                 raise Refused(160)
-            if self._options.held_elsewhere == "take-over":
-                registry.end_session(existing.key)
+            registry.end_session(existing.key)
             existing = None
         return self._logged_in(call, existing, application, registry, now)
 
@@ -86,7 +86,7 @@ class Logins:
         if existing is not None and not call.force:
             existing.used = now
             if application is not None:
-                existing.application = application.key  # the same application, perhaps in a newer session
+                registry.give_to(application.key, existing)  # the same application, perhaps in a newer session
             key = existing.key
         else:
             if existing is not None and self._options.forced_login == "replaces":

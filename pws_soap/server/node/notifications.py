@@ -7,7 +7,7 @@ or not the notification arrived.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from pws_soap.server.messages import Notification
@@ -25,8 +25,18 @@ class Notifications:
         self._options = options
         self.withheld: Counter[str] = Counter()
 
-    def of(self, subscriptions: Iterable[Subscription], registry: Registry, cpu: float) -> tuple[Notification, ...]:
-        """The notifications for subscriptions in which something changed; closes their latches."""
+    def of(
+        self,
+        subscriptions: Iterable[Subscription],
+        registry: Registry,
+        cpu: float,
+        now: float,
+        can_be_told: Callable[[Subscription], bool],
+    ) -> tuple[Notification, ...]:
+        """The notifications for subscriptions in which something changed; closes their latches.
+
+        `can_be_told`: whether a fetch would tell anything of that now. Where it would not, the latch stays open.
+        """
         made = []
         for subscription in subscriptions:
             if subscription.silent:
@@ -35,14 +45,20 @@ class Notifications:
             if cpu > self._options.cpu_notification_limit:
                 self.withheld["cpu"] += 1
                 continue
+            if not can_be_told(subscription):
+                self.withheld["not to be told"] += 1
+                continue
             subscription.silent = True
+            subscription.notified = now
             endpoint = registry.endpoints.get(subscription.endpoint)
             if endpoint is None:
                 self.withheld["no endpoint"] += 1
             elif (reason := self._why_not(endpoint.url)) is not None:
                 self.withheld[reason] += 1
             else:
-                made.append(Notification(self._node, subscription.id, self._url(endpoint.url, subscription.id)))
+                subscription.notifications += 1
+                url = self._url(endpoint.url, subscription.id)
+                made.append(Notification(self._node, subscription.id, url, endpoint.id))
         return tuple(made)
 
     def _why_not(self, url: str) -> str | None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from pws_soap.server import messages as m
 from pws_soap.server.codes import UNREADABLE, Refused
 from pws_soap.server.node.logins import Logins, must_be_application, must_be_end_user
 from pws_soap.server.node.notifications import Notifications
-from pws_soap.server.node.registry import Registry, Session
+from pws_soap.server.node.registry import Registry, Session, Subscription
 from pws_soap.server.options import ServerOptions
-from pws_soap.server.ports import Accounts, NodeDirectory, PresenceSource
-from pws_soap.server.presence import ManualPresence, Presence, State
+from pws_soap.server.ports import Accounts, Doubts, NodeDirectory, PresenceSource
+from pws_soap.server.presence import ManualPresence, Presence, State, Watcher
 from pws_soap.server.soap import pidf_reader
 
 MIN_EXPIRATION: Final = 3600
@@ -25,6 +26,14 @@ MAX_EXPIRATION: Final = 86400
 """Bounds of an expiration, in seconds. That of an endpoint must be less than the greater one (protocol section 2)."""
 _CONTACT: Final = re.compile(r"[^\s@<>\"]+(?:@[^\s@<>\"]+){1,2}")
 """A user ID may be an e-mail address itself: user@mail.example@im.example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call whose session is good."""
+
+    call: m.SessionCall
+    session: Session
 
 
 class Node:
@@ -39,10 +48,12 @@ class Node:
         accounts: Accounts,
         directory: NodeDirectory,
         new_key: Callable[[], str],
+        doubts: Doubts | None = None,
     ) -> None:
         self.name = name
         self.options = options
         self._presence = presence
+        self._doubts = doubts
         self._logins = Logins(name, options, accounts, directory, new_key)
         self.cpu = 0.0
         """Load in percent."""
@@ -66,12 +77,28 @@ class Node:
 
     def handle(self, request: m.Request, now: float) -> m.Outcome:
         """Answer a request; a refusal is an outcome too."""
+        admitted = self.admit(request, now)
+        return admitted if isinstance(admitted, m.Outcome) else self.carry_out(admitted, now)
+
+    def admit(self, request: m.Request, now: float) -> Admitted | m.Outcome:
+        """The call of a request, once all is checked that comes before it; the outcome where there is nothing more to
+        do: a refusal, or that of a login."""
         try:
-            return self._answer(request, now)
+            return self._admit(request, now)
         except Refused as refused:
             return m.Outcome(m.Refusal(refused.code, refused.reason))
 
-    def _answer(self, request: m.Request, now: float) -> m.Outcome:
+    def carry_out(self, admitted: Admitted, now: float) -> m.Outcome:
+        """What the call leads to. It may be a while after the call was admitted."""
+        try:
+            self.registry.expire(now)
+            if self.registry.sessions.get(admitted.session.key) is not admitted.session:
+                raise Refused(101)  # noqa: TRY301  # as each refusal
+            return self._dispatch(admitted.call, admitted.session, now)
+        except Refused as refused:
+            return m.Outcome(m.Refusal(refused.code, refused.reason))
+
+    def _admit(self, request: m.Request, now: float) -> Admitted | m.Outcome:
         self._throttle(now)
         if request.not_understood:
             return m.Outcome(m.NotUnderstood(request.not_understood))
@@ -85,18 +112,56 @@ class Node:
         session = self._session(request, now)
         if request.call is None or isinstance(request.call, m.Login):
             raise Refused(request.problem or 102, request.reason)
-        return self._dispatch(request.call, session, now)
+        return Admitted(request.call, session)
 
     def contacts_changed(self, contacts: Iterable[str], now: float) -> tuple[m.Notification, ...]:
         """Mark contacts as changed in the subscriptions that have them; the notifications to send."""
+        return self.keys_changed(map(self._presence.contact_key, contacts), now)
+
+    def keys_changed(
+        self, keys: Iterable[str], now: float, may_see: Callable[[str, Watcher], bool] | None = None
+    ) -> tuple[m.Notification, ...]:
+        """The same for contacts by their keys. `may_see`: whether a watcher is told of a change of one."""
         self.registry.expire(now)
-        touched = {}
-        for contact in contacts:
-            key = self._presence.contact_key(contact)
+        touched: dict[int, Subscription] = {}
+        for key in keys:
             for subscription in self.registry.watching(key):
-                subscription.pending[key] = None
-                touched[subscription.id] = subscription
-        return self.notifications.of(touched.values(), self.registry, self.cpu)
+                if may_see is None or may_see(key, self.registry.sessions[subscription.session].watcher):
+                    subscription.pending[key] = None
+                    touched[subscription.id] = subscription
+        return self._notify(touched.values(), now)
+
+    def keys_settled(self, keys: Iterable[str], now: float) -> tuple[m.Notification, ...]:
+        """Contacts, by their keys, can be told that could not: the notifications to send where they still are to be."""
+        self.registry.expire(now)
+        touched: dict[int, Subscription] = {}
+        for key in keys:
+            for subscription in self.registry.watching(key):
+                if key in subscription.pending:
+                    touched[subscription.id] = subscription
+        return self._notify(touched.values(), now)
+
+    def _notify(self, subscriptions: Iterable[Subscription], now: float) -> tuple[m.Notification, ...]:
+        return self.notifications.of(subscriptions, self.registry, self.cpu, now, self._can_be_told)
+
+    def _can_be_told(self, subscription: Subscription) -> bool:
+        """Whether a fetch would tell of any contact that has changed. The last that changed is the likeliest."""
+        watcher = self.registry.sessions[subscription.session].watcher
+        contacts, presence_of = subscription.contacts, self._presence.presence_of
+        if any(presence_of(contacts[key], watcher) is None for key in self._doubtful(subscription, watcher)):
+            return False
+        return any(presence_of(contacts[key], watcher) is not None for key in reversed(subscription.pending))
+
+    def _doubtful(self, subscription: Subscription, watcher: Watcher) -> list[str]:
+        """The contacts of which a fetch must not be silent, as the program knows something of them: they are pending
+        from now on."""
+        if self._doubts is None:
+            return []
+        doubtful = [
+            key for key in self._doubts.in_doubt(subscription.contacts, watcher) if key not in subscription.unknown
+        ]
+        subscription.pending.update(dict.fromkeys(doubtful))
+        return doubtful
 
     def _throttle(self, now: float) -> None:
         if self.cpu >= self.options.cpu_request_limit:
@@ -134,9 +199,9 @@ class Node:
             case m.Subscribe():
                 return self._subscribe(call, session, now)
             case m.Unsubscribe():
-                return self._unsubscribe(call, session)
+                return self._unsubscribe(call, session, now)
             case m.GetSubscribedPresence():
-                return self._fetch(call, session)
+                return self._fetch(call, session, now)
             case m.GetPolledPresence():
                 return self._poll(call, session)
             case m.SetPresence():
@@ -158,7 +223,7 @@ class Node:
             if call.url is not None and call.url.strip():  # an empty one says nothing (protocol section 2)
                 raise Refused(123)
             endpoint = self.registry.endpoint_of(call.endpoint, session.key)
-            endpoint.expires = now + call.expiration
+            self.registry.refresh(endpoint, now + call.expiration)
         return m.Outcome(m.EndPoint(endpoint.id))
 
     # Subscriptions
@@ -185,13 +250,13 @@ class Node:
                 raise Refused(145)
             touched = self.registry.add_contacts(subscription, contacts)
             if call.expiration:
-                subscription.expires = now + call.expiration
+                self.registry.refresh(subscription, now + call.expiration)
             if self.options.refresh_moves_endpoint:
-                subscription.endpoint = endpoint.id
-        notifications = self.notifications.of((subscription,) if touched else (), self.registry, self.cpu)
+                self.registry.move_to_endpoint(subscription, endpoint.id)
+        notifications = self._notify((subscription,) if touched else (), now)
         return m.Outcome(m.Subscribed(subscription.id), notifications)
 
-    def _unsubscribe(self, call: m.Unsubscribe, session: Session) -> m.Outcome:
+    def _unsubscribe(self, call: m.Unsubscribe, session: Session, now: float) -> m.Outcome:
         must_be_end_user(session)
         subscription = self.registry.subscription_of(call.subscription, session.key)
         if call.contacts is not None:
@@ -201,35 +266,52 @@ class Node:
             self.registry.remove_contacts(subscription, contacts)
         if call.contacts is None or (self.options.empty_subscription_ends and not subscription.contacts):
             self.registry.end_subscription(subscription.id)
+        elif self._doubts is not None and subscription.pending:  # what is left out may have held back the others
+            return m.Outcome(m.Done("unsubscribe"), self._notify((subscription,), now))
         return m.Outcome(m.Done("unsubscribe"))
 
     # Presence
 
-    def _fetch(self, call: m.GetSubscribedPresence, session: Session) -> m.Outcome:
+    def _fetch(self, call: m.GetSubscribedPresence, session: Session, now: float) -> m.Outcome:
         must_be_end_user(session)
         subscription = self.registry.subscription_of(call.subscription, session.key)
+        self._doubtful(subscription, session.watcher)
         keys = subscription.contacts if self.options.fetch == "all" else subscription.pending
-        contacts = self._presences((subscription.contacts[key] for key in keys), session)
-        subscription.pending.clear()
+        contacts: list[Presence] = []
+        waiting: dict[str, None] = {}
+        told: dict[str, State] = {}
+        for key in keys:
+            presence = self._presence.presence_of(subscription.contacts[key], session.watcher)
+            if presence is None:
+                waiting[key] = None
+            else:
+                contacts.append(presence)
+                told[key] = presence.basic if call.type == "BASIC_PRESENCE" else presence.state
         subscription.silent = False
+        withheld = sum(key not in subscription.unknown for key in waiting)
+        if withheld:
+            raise Refused(210, f"{withheld} of the contacts cannot be told at the moment.")
+        subscription.pending = waiting
+        subscription.unknown.difference_update(told)
+        subscription.unknown.update(key for key, state in told.items() if state is State.UNKNOWN)
+        subscription.fetched = now
         absent = not contacts and self.options.nothing_changed == "absent"
-        return m.Outcome(m.PresenceList("getSubscribedPresence", call.type, contacts, absent))
+        return m.Outcome(m.PresenceList("getSubscribedPresence", call.type, tuple(contacts), absent))
 
     def _poll(self, call: m.GetPolledPresence, session: Session) -> m.Outcome:
         if not self.options.application_may_poll:
             must_be_end_user(session)
         asked = self._checked(call.contacts)
+        contacts = [self._presence.presence_of(contact, session.watcher) for contact in asked.values()]
+        told = [presence for presence in contacts if presence is not None]
+        if len(told) < len(contacts):
+            raise Refused(210, f"{len(contacts) - len(told)} of the contacts cannot be told at the moment.")
         if self.options.poll_touches_latch:
-            for subscription in self.registry.subscriptions.values():
-                if subscription.session == session.key and not asked.keys().isdisjoint(subscription.contacts):
+            for subscription in self.registry.subscriptions_of(session.key):
+                if not asked.keys().isdisjoint(subscription.contacts):
                     subscription.pending = {key: None for key in subscription.pending if key not in asked}
                     subscription.silent = False
-        contacts = self._presences(asked.values(), session)
-        return m.Outcome(m.PresenceList("getPolledPresence", call.type, contacts))
-
-    def _presences(self, contacts: Iterable[str], session: Session) -> tuple[Presence, ...]:
-        watcher = session.watcher
-        return tuple(self._presence.presence_of(contact, watcher) for contact in contacts)
+        return m.Outcome(m.PresenceList("getPolledPresence", call.type, tuple(told)))
 
     def _set_presence(self, call: m.SetPresence, session: Session, now: float) -> m.Outcome:
         must_be_end_user(session)
@@ -252,7 +334,7 @@ class Node:
         manual = None
         if state is not None:
             manual = ManualPresence(state, call.override, until, activities, note, None if call.override else device)
-        return m.Outcome(m.Done("setPresence"), presence_set=m.PresenceSet(session.user, manual))
+        return m.Outcome(m.Done("setPresence"), presence_set=m.PresenceSet(session.user, manual, call))
 
     # Checks
 

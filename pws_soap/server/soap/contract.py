@@ -14,6 +14,7 @@ from lxml import etree
 
 PWS: Final = "urn:cisco:cup:presence:soap"
 TPI: Final = "urn:cisco:cup:tpi:soap"
+_ADDRESS: Final = "{http://schemas.xmlsoap.org/wsdl/soap/}address"
 _XSD: Final = "{http://www.w3.org/2001/XMLSchema}"
 
 
@@ -28,6 +29,14 @@ def _wsdl_bytes() -> bytes:
 def wsdl() -> bytes:
     """The WSDL as the server hands it out, its placeholder address included (protocol section 1)."""
     return _wsdl_bytes()
+
+
+def wsdl_at(address: str) -> bytes:
+    """The WSDL with an address in place of the placeholder."""
+    definitions = etree.fromstring(wsdl())
+    for element in definitions.iter(_ADDRESS):
+        element.set("location", address)
+    return etree.tostring(definitions.getroottree(), xml_declaration=True, encoding="UTF-8")
 
 
 def schema_document() -> etree._Element:

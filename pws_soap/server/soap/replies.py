@@ -6,6 +6,7 @@ gSOAP's. Tests validate every kind of reply against the schema.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -15,6 +16,7 @@ from pws_soap.server import messages as m
 from pws_soap.server.codes import THROTTLED, text_of
 from pws_soap.server.http_reply import HttpReply
 from pws_soap.server.options import ServerOptions
+from pws_soap.server.presence import State
 from pws_soap.server.soap import pidf_writer
 from pws_soap.server.soap.contract import PWS
 from pws_soap.server.soap.diagnosis import listed
@@ -43,7 +45,8 @@ def write(reply: m.Reply, version: m.Version, options: ServerOptions, key: str |
         if options.repeat_session_key == "must-understand":
             must = f' SOAP-ENV:mustUnderstand="{"1" if version == "1.1" else "true"}"'
         header = f"<SOAP-ENV:Header><ns1:session-key{must}>{escape(key)}</ns1:session-key></SOAP-ENV:Header>"
-    return HttpReply(200, _CONTENT_TYPE[version], _envelope(_body(reply, options), version, header))
+    content = _presence(reply, options) if isinstance(reply, m.PresenceList) else [_body(reply).encode()]
+    return HttpReply(200, _CONTENT_TYPE[version], _around(content, version, header))
 
 
 def write_fault(code: int, version: m.Version, options: ServerOptions, reason: str = "") -> HttpReply:
@@ -102,14 +105,19 @@ def _write_not_understood(reply: m.NotUnderstood, version: m.Version, options: S
 
 
 def _envelope(content: str, version: m.Version, header: str = "") -> bytes:
-    return (
+    return _around([content.encode()], version, header)
+
+
+def _around(content: list[bytes], version: m.Version, header: str) -> bytes:
+    """An envelope around content that lies in pieces: thousands of contacts are put together once."""
+    before = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<SOAP-ENV:Envelope xmlns:SOAP-ENV="{_NAMESPACE[version]}" xmlns:ns1="{PWS}">{header}'
-        f"<SOAP-ENV:Body>{content}</SOAP-ENV:Body></SOAP-ENV:Envelope>"
-    ).encode()
+        f'<SOAP-ENV:Envelope xmlns:SOAP-ENV="{_NAMESPACE[version]}" xmlns:ns1="{PWS}">{header}<SOAP-ENV:Body>'
+    )
+    return b"".join([before.encode(), *content, b"</SOAP-ENV:Body></SOAP-ENV:Envelope>"])
 
 
-def _body(reply: m.Reply, options: ServerOptions) -> str:
+def _body(reply: m.Reply) -> str:
     match reply:
         case m.LoggedIn():
             return (
@@ -123,12 +131,10 @@ def _body(reply: m.Reply, options: ServerOptions) -> str:
             return _number("registerEndPointResponse", "endPointID", reply.id)
         case m.Subscribed():
             return _number("subscribeResponse", "subscriptionID", reply.id)
-        case m.PresenceList():
-            return _presence(reply, options)
         case m.Done():
             return f"<ns1:{reply.operation}Response><ns1:status>SUCCESS</ns1:status></ns1:{reply.operation}Response>"
-        case m.Refusal() | m.NotUnderstood():  # pragma: no cover - `write` has written a fault
-            raise AssertionError("a refusal is written as a fault")
+        case m.PresenceList() | m.Refusal() | m.NotUnderstood():  # pragma: no cover - `write` has written them
+            raise AssertionError("it is written by a function of its own")
 
 
 def _attribute(name: str, value: str | None) -> str:
@@ -139,20 +145,33 @@ def _number(response: str, element: str, number: int) -> str:
     return f"<ns1:{response}><ns1:{element}>{number}</ns1:{element}></ns1:{response}>"
 
 
-def _presence(reply: m.PresenceList, options: ServerOptions) -> str:
+def _presence(reply: m.PresenceList, options: ServerOptions) -> list[bytes]:
     if reply.absent:
-        listed = ""
+        listed = []
     elif reply.type == "BASIC_PRESENCE":
-        contacts = "".join(
-            f"<ns1:contact contactURI={quoteattr(presence.contact)} presenceStatus={quoteattr(presence.basic)}/>"
-            for presence in reply.contacts
-        )
-        listed = f"<ns1:basicPresenceList>{contacts}</ns1:basicPresenceList>"
+        contacts = [_contact(presence.contact, presence.basic) for presence in reply.contacts]
+        listed = [b"<ns1:basicPresenceList>", *contacts, b"</ns1:basicPresenceList>"]
     else:
-        documents = [pidf_writer.document(presence, options) for presence in reply.contacts]
-        content = pidf_writer.carried(documents, options) if documents else ""
-        listed = f"<ns1:richPresenceList>{content}</ns1:richPresenceList>"
-    return (
-        f"<ns1:{reply.operation}Response><ns1:presenceResponse><ns1:presenceType>{reply.type}</ns1:presenceType>"
-        f"{listed}</ns1:presenceResponse></ns1:{reply.operation}Response>"
-    )
+        listed = [b"<ns1:richPresenceList>", *_documents(reply, options), b"</ns1:richPresenceList>"]
+    before = f"<ns1:{reply.operation}Response><ns1:presenceResponse><ns1:presenceType>{reply.type}</ns1:presenceType>"
+    return [before.encode(), *listed, f"</ns1:presenceResponse></ns1:{reply.operation}Response>".encode()]
+
+
+@lru_cache(maxsize=16_384)
+def _contact(contact: str, state: State) -> bytes:
+    """A contact of a basic list, written once for all to whom the same is told."""
+    return f"<ns1:contact contactURI={quoteattr(contact)} presenceStatus={quoteattr(state)}/>".encode()
+
+
+def _documents(reply: m.PresenceList, options: ServerOptions) -> list[bytes]:
+    """The documents in the carrier of the options; those that are elements are taken as they are."""
+    if options.rich_carrier == "elements":
+        return [
+            pidf_writer.document(presence, options).encode() if (document := presence.document) is None else document
+            for presence in reply.contacts
+        ]
+    documents = [
+        pidf_writer.document(presence, options) if (document := presence.document) is None else document.decode()
+        for presence in reply.contacts
+    ]
+    return [pidf_writer.carried(documents, options).encode()] if documents else []

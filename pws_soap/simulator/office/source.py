@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pws_soap.server.messages import SetPresence
 from pws_soap.server.presence import ManualPresence, Presence, Watcher
 from pws_soap.simulator.office.world import World
 
@@ -27,7 +28,7 @@ class WorldPresence:
         """The contact's presence; UNKNOWN when there is no such contact."""
         return self._world.get(contact)
 
-    async def set_presence(self, user: str, manual: ManualPresence | None) -> None:
+    async def set_presence(self, user: str, manual: ManualPresence | None, sent: SetPresence) -> None:
         """Set the presence of an end user, whose domain is the server's unless the name has one."""
         contact = user if "@" in user else f"{user}@{self._domain}"
         if self._world.set_manual(contact, manual):

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,27 +127,39 @@ async def _serve(run: Run) -> str:
 
 
 async def _serve_alone(run: Run) -> str:
+    from service.runtime import descriptors
     from service.runtime.assembly import assemble
-    from service.runtime.server import CannotStart, listen, serve
+    from service.runtime.facade_listener import KEEP_ALIVE, LISTENER_KEYS, CertificateNotUsable, tls_context
+    from service.runtime.server import Beside, CannotStart, listen, serve
     from service.runtime.service_manager import ServiceManager, in_a_line
 
     config = run.config
     sockets: list[socket.socket] = []
+    facade_tls = None
     try:
         sockets.append(listen(config.http.host, config.http.port))
         if config.callback.is_apart:
             keys = "callback.listen_host, callback.listen_port"
             sockets.append(listen(*config.callback.listener(config.http), keys))
-    except CannotStart as error:
+        if config.facade.is_on:
+            sockets.append(listen(config.facade.listen_host, config.facade.listen_port or 0, LISTENER_KEYS))
+            facade_tls = tls_context(config)
+    except (CannotStart, CertificateNotUsable) as error:
         for listening in sockets:
             listening.close()
         return str(error)
     with collection_off():  # the WSDL's types stay until the end
         assembly = assemble(config, redactor=run.redactor, tracer=run.tracer)
     run.notes.serving(_shown(sockets[0]), sum(len(each.contacts) for each in config.watch))
-    beside = [] if assembly.callback is None else [(assembly.callback, sockets[1])]
-    for _, listening in beside:
-        run.notes.listening_for_notifications(_shown(listening))
+    beside: list[Beside] = []
+    if assembly.callback is not None:
+        beside.append(Beside(assembly.callback, sockets[1]))
+        run.notes.listening_for_notifications(_shown(sockets[1]))
+    if assembly.facade is not None:
+        most = descriptors.for_programs(descriptors.raise_limit())
+        beside.append(Beside(assembly.facade.app, sockets[-1], facade_tls, KEEP_ALIVE, most))
+        shown = _shown(sockets[-1], "http" if facade_tls is None else "https")
+        run.notes.listening_for_programs(shown, config.facade.address or "")
     reopen = assembly.audit.reopen if assembly.audit is not None else lambda: None
     manager = ServiceManager.of(os.environ, SystemClock())
 
@@ -154,7 +167,7 @@ async def _serve_alone(run: Run) -> str:
         manager.stopping()
         assembly.let_go()
 
-    with stop_at_signals() as stop, called_at("SIGUSR1", reopen), _reload_at_hangup(assembly, run, manager):
+    with stop_at_signals() as stop, called_at("SIGUSR1", reopen), _reload_at_hangup(assembly, run, manager, facade_tls):
         informing = asyncio.create_task(
             manager.keep_informed(lambda: in_a_line(assembly.engine.status())), name="service manager"
         )
@@ -180,24 +193,28 @@ def _has_read_all(store: Store) -> Callable[[], bool]:
     return has_read_all
 
 
-def _shown(listening: socket.socket) -> str:
+def _shown(listening: socket.socket, scheme: str = "http") -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @contextlib.contextmanager
-def _reload_at_hangup(assembly: Assembly, run: Run, manager: ServiceManager) -> Iterator[None]:
+def _reload_at_hangup(
+    assembly: Assembly, run: Run, manager: ServiceManager, facade_tls: ssl.SSLContext | None
+) -> Iterator[None]:
     """At SIGHUP read the contacts and the keys of the configuration again; also for one that came during the start."""
     asked = asyncio.Event()
     with hangup.calls(asked.set):
-        reloading = asyncio.create_task(_reload_when(asked, assembly, run, manager), name="reload")
+        reloading = asyncio.create_task(_reload_when(asked, assembly, run, manager, facade_tls), name="reload")
         try:
             yield
         finally:
             reloading.cancel()
 
 
-async def _reload_when(asked: asyncio.Event, assembly: Assembly, run: Run, manager: ServiceManager) -> None:
+async def _reload_when(
+    asked: asyncio.Event, assembly: Assembly, run: Run, manager: ServiceManager, facade_tls: ssl.SSLContext | None
+) -> None:
     """Reload whenever it is asked for, one after the other. A bug in it must not end it."""
     known = run.config.warnings
     while True:
@@ -205,7 +222,7 @@ async def _reload_when(asked: asyncio.Event, assembly: Assembly, run: Run, manag
         asked.clear()
         try:
             with manager.reloading():
-                known = await _reload(assembly, run, known)
+                known = await _reload(assembly, run, known, facade_tls)
         except Exception:
             log.exception(
                 "SIGHUP: unexpected error; contacts and keys may be partly those of before",
@@ -213,7 +230,9 @@ async def _reload_when(asked: asyncio.Event, assembly: Assembly, run: Run, manag
             )
 
 
-async def _reload(assembly: Assembly, run: Run, known: tuple[str, ...]) -> tuple[str, ...]:
+async def _reload(
+    assembly: Assembly, run: Run, known: tuple[str, ...], facade_tls: ssl.SSLContext | None
+) -> tuple[str, ...]:
     """Read the configuration again, in a thread: it may be long. A wrong one changes nothing. Its warnings."""
     from service.runtime import access_rules
     from service.runtime.reload import log_changes, log_warnings
@@ -236,6 +255,10 @@ async def _reload(assembly: Assembly, run: Run, known: tuple[str, ...]) -> tuple
     assembly.authenticator.rules = access_rules.kept_closed(
         access_rules.rules(fresh, config.http.host, config.groups), assembly.authenticator.rules
     )
+    if assembly.facade is not None:
+        from service.runtime import facade
+
+        facade.reload(assembly.facade, fresh, facade_tls)
     contacts = {each.end_user: each.contacts for each in config.watch}
     for watch in fresh.watch:
         if watch.end_user in contacts:

@@ -19,6 +19,7 @@ from service.cli.shared.findings import Blame, Finding, Notebook, Severity, Tell
 from service.config import Config, Problem
 from service.config.errors import path_of
 from service.config.in_force import lines_in
+from service.runtime.facade_listener import LISTENER_KEYS
 
 _LAST: Final = re.compile(r"(\[\d+\]|\.[^.\[\]]+|^[^.\[\]]+)$")
 """The last part of a key such as `watch[0].contacts[3]`."""
@@ -37,7 +38,7 @@ def look(path: Path | None, tell: Tell, now: Callable[[], float] = time.time) ->
         if target.ca_file is not None:
             note = Notebook(f"webhook {target.name}", tell)
             _authority(target.ca_file, "ca_file", "set it to what signed the target's certificate", note, now())
-    configuration_checks.look(config, tell)
+    configuration_checks.look(config, tell, now())
     _listeners(config, Notebook("listener", tell))
 
 
@@ -121,6 +122,8 @@ def _listeners(config: Config, note: Notebook) -> None:
     places = [("http.host, http.port", config.http.host, config.http.port)]
     if config.callback.is_apart:
         places.append(("callback.listen_host, callback.listen_port", *config.callback.listener(config.http)))
+    if config.facade.listen_port is not None:
+        places.append((LISTENER_KEYS, config.facade.listen_host, config.facade.listen_port))
     for keys, host, port in places:
         shown = f"{f'[{host}]' if ':' in host else host}:{port}"
         try:

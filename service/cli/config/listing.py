@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from service.config import Config, Setting
+from service.config.errors import header_of
 from service.config.toml_text import is_hidden, toml_text
 from service.config.webhook_section import WebhookUrl
 
@@ -41,6 +42,7 @@ def completed(config: Config, setting: Setting) -> Setting:
 
 def _header(setting: Setting) -> str:
     section, *inner = setting.location[:-1]
+    section = header_of(str(section))
     if not inner:
         return f"[{section}]"
     if isinstance(inner[0], int):

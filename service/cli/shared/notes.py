@@ -46,6 +46,17 @@ class Notes:
         else:
             output.note(f"Listening for notifications alone on {address}")
 
+    def listening_for_programs(self, address: str, named: str) -> None:
+        """There is a listener for the façade, which programs reach as `named`."""
+        if self._as_json:
+            _log.info(
+                "the façade listens on %(address)s, and programs reach it as %(named)s",
+                {"address": address, "named": named},
+                extra={"event": "facade.listening"},
+            )
+        else:
+            output.note(f"The façade listens on {address}, and programs reach it as {named}/presence-service/soap")
+
     def failure(self, error: click.ClickException) -> Exception:
         """What to raise, so that the command says why it ends and has the exit code of `error`."""
         if not self._as_json:

@@ -89,3 +89,13 @@ def assess(record: Record, feed: Feed, monotonic: float, bound: float) -> Freshn
     if age < 0:
         return _freshness(Level.STALE, as_of, "last known for a moment that has not come yet")
     return _freshness(Level.STALE, as_of, f"not confirmed for {age:.0f} seconds")
+
+
+def not_live_since(record: Record, feed: Feed, monotonic: float, bound: float) -> float:
+    """Since when, on the monotonic clock, a state that is not live now has not been. `bound` as for `assess`."""
+    moments = [doubt.since.monotonic for doubt in (record.doubt, feed.doubt) if doubt is not None]
+    if (lapsed := record.holds_until) is not None:
+        moments.append(lapsed)
+    if (as_of := last_known(record, feed)) is not None:
+        moments.append(as_of.monotonic + (bound if feed.bound is None else min(bound, feed.bound)))
+    return min((moment for moment in moments if moment <= monotonic), default=monotonic)

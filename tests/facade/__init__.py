@@ -1,0 +1,1 @@
+"""The façade: what programs are told, by the whole of the protocol."""

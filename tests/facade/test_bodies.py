@@ -1,0 +1,66 @@
+"""Memory that bodies may take, and what is told to those beyond."""
+
+from __future__ import annotations
+
+from service.facade.bodies import SMALL, BodyBudget
+from service.facade.facade import SoapFacade
+from tests.facade.desk import ANN, HERE, Desk, facade_desk
+from tests.support import soap_by_hand as soap
+
+ONE = 4 * SMALL
+
+
+def test_one_address_has_a_share_and_all_have_a_limit() -> None:
+    budget = BodyBudget(of_one=2 * ONE, of_all=3 * ONE)
+    with budget.held("a", ONE), budget.held("a", ONE):
+        assert not budget.has_room("a", ONE)
+        assert budget.has_room("a", SMALL)
+        with budget.held("b", ONE):
+            assert not budget.has_room("c", ONE)
+        assert budget.has_room("c", ONE)
+    assert budget.has_room("a", 2 * ONE)
+
+
+async def ask(facade: SoapFacade, body: bytes) -> tuple[int, bytes]:
+    """One request, as a server of ASGI hands it over."""
+    sent: list[dict[str, object]] = []
+    length = str(len(body)).encode()
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope: dict[str, object] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/presence-service/soap",
+        "query_string": b"",
+        "headers": [(b"content-length", length), (b"user-agent", b"tests")],
+        "client": (HERE, 1234),
+    }
+    await facade.app(scope, receive, send)  # type: ignore[arg-type]  # ASGI's mappings
+    status = sent[0]["status"]
+    assert isinstance(status, int)
+    return status, b"".join(part for message in sent[1:] if isinstance(part := message["body"], bytes))
+
+
+async def test_a_long_request_waits_where_there_is_no_room() -> None:
+    """Before its body is read; a short one is answered."""
+
+    async def poll_of(desk: Desk, count: int) -> tuple[int, bytes]:
+        program = await desk.program()
+        names = [ANN, *(f"p{number}@example.com" for number in range(count))]
+        return await ask(desk.facade, soap.envelope(soap.poll(*names), program.session.key.reveal()))
+
+    async with facade_desk() as desk:
+        desk.watch(ANN)
+        desk.read(ANN)
+        desk.facade._bodies = BodyBudget(of_one=0, of_all=0)
+        status, body = await poll_of(desk, 2000)
+        assert (status, b"<code>212</code>" in body) == (503, True)
+        assert (await poll_of(desk, 2))[0] == 200
+        desk.facade._bodies = BodyBudget()
+        status, body = await poll_of(desk, 2000)
+        assert (status, body.count(b"presenceStatus")) == (200, 2001)
