@@ -1,13 +1,17 @@
 """Sends notifications to the endpoints of thousands of programs, so that none of them holds up another.
 
-One GET for each, one try, and nobody follows a redirect. An endpoint whose last notification failed is served by a few
-connections set aside for such ones, however many of them there are: those that answer never wait for one that does not.
+One GET for each, one try, and nobody follows a redirect. An endpoint that has not answered the last time, or was never
+called, is served by a few connections set aside for such ones, however many of them there are: those that answer never
+wait for one that does not. And one address has a share alone of either, so that a computer that is gone with all its
+programs holds up no other one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,12 +23,25 @@ from service.facade.endpoints import EndpointAddress, EndpointRules, bracketed
 
 MOST: Final = 256
 """Notifications under way at once to endpoints that answer; further ones wait."""
-MOST_FAILING: Final = 32
-"""The same to endpoints whose last notification failed."""
+MOST_UNPROVEN: Final = 64
+"""The same to endpoints whose last notification failed, or that were never sent one."""
+MOST_AT_ADDRESS: Final = 64
+"""Both together to one address."""
+MOST_UNPROVEN_AT_ADDRESS: Final = 16
+"""Those of one address that are unproven."""
 MOST_AT_ONE: Final = 8
 """The same to one address and port."""
 _REMEMBERED: Final = 20_000
 """Addresses and ports of which it is known whether they answer."""
+
+
+@dataclass(slots=True)
+class _Host:
+    """An address with all its ports."""
+
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ADDRESS))
+    room_for_unproven: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_UNPROVEN_AT_ADDRESS))
+    users: int = 0
 
 
 @dataclass(slots=True)
@@ -33,7 +50,7 @@ class _Place:
 
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONE))
     users: int = 0
-    is_failing: bool = False
+    is_proven: bool = False
 
 
 class Notifier:
@@ -44,8 +61,9 @@ class Notifier:
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
         self._places: dict[tuple[str, int], _Place] = {}
+        self._hosts: dict[str, _Host] = {}
         self._room = asyncio.Semaphore(MOST)
-        self._room_for_failing = asyncio.Semaphore(MOST_FAILING)
+        self._room_for_unproven = asyncio.Semaphore(MOST_UNPROVEN)
 
     def open(self) -> None:
         """Get ready, in the running event loop."""
@@ -70,19 +88,32 @@ class Notifier:
         Raises NotReachable where the endpoint must not be called.
         """
         target = await self._rules.target(url, registered_from)
-        key = str(target.address), target.port
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = _Place()
+        address = str(target.address)
+        place = self._places.setdefault((address, target.port), _Place())
+        host = self._hosts.setdefault(address, _Host())
         place.users += 1
+        host.users += 1
         try:
-            async with place.room, self._room_for_failing if place.is_failing else self._room:
+            async with place.room, self._given_room(host, place):
                 problem = await self._get(url, target)
-            place.is_failing = bool(problem)
+            place.is_proven = not problem
             return problem
         finally:
             place.users -= 1
+            host.users -= 1
+            if not host.users:
+                del self._hosts[address]
             self._forget_some()
+
+    @asynccontextmanager
+    async def _given_room(self, host: _Host, place: _Place) -> AsyncIterator[None]:
+        """Wait at the address first, so that whoever waits there takes no room that others could use."""
+        if place.is_proven:
+            async with host.room, self._room:
+                yield
+        else:
+            async with host.room_for_unproven, host.room, self._room_for_unproven:
+                yield
 
     async def _get(self, url: str, target: EndpointAddress) -> str:
         if self._session is None or self._session.closed:

@@ -27,6 +27,10 @@ from service.facade.world import FacadeWorld
 
 MOST_READ: Final = 1000
 """Contacts of one poll that are read from the presence server; a poll of more that are not live is told to wait."""
+MOST_WAITING: Final = 20_000
+"""Contacts that all polls together wait for; further polls are told to wait. Each is looked at again and again."""
+IN_VAIN: Final = 10.0
+"""Seconds for which who is told as UNKNOWN is not read again for the sake of a poll; the service goes on trying."""
 SETTLING: Final = 5.0
 """Seconds that a poll waits for contacts that were read and are not live yet."""
 STEP: Final = 500
@@ -54,6 +58,10 @@ class FacadePreparation:
         self._rules = rules
         self._clock = clock
         self._watched_more = 0
+        self._waiting = 0
+        """Contacts that polls wait for now."""
+        self._in_vain: dict[str, float] = {}
+        """Contacts that are told as UNKNOWN, by key, and when the server was asked for them."""
         self.node: Node | None = None
         """The node whose calls are prepared; set once it is there."""
         self.catch_up: Callable[[Subscription, Watcher], object] = lambda _subscription, _watcher: None
@@ -96,19 +104,45 @@ class FacadePreparation:
             return
         if len(waiting) > MOST_READ:
             raise Refused(210, f"{len(waiting)} of the contacts are not live, and {MOST_READ} are read at once.")
+        if not has_added and all(map(self._was_read_in_vain, waiting)):
+            return
+        if self._waiting + len(waiting) > MOST_WAITING:
+            raise Refused(210, f"Other polls wait for {self._waiting} contacts already.")
         self.read_through += 1
+        self._waiting += len(waiting)
+        try:
+            await self._wait_for(waiting, watcher, has_added=has_added)
+        finally:
+            self._waiting -= len(waiting)
+
+    async def _wait_for(self, waiting: Sequence[Record], watcher: Watcher, *, has_added: bool) -> None:
+        """Until they are live, or told as UNKNOWN. Refuses with 210 where that takes too long."""
         patience = self._settings.read_patience if has_added else min(SETTLING, self._settings.read_patience)
         deadline = self._clock.monotonic() + patience
+        contacts = [record.contact for record in waiting]
         if not has_added:
             await self._read(waiting, contacts, watcher)
         while waiting := self._not_live(contacts, watcher):
             if not has_added:
                 self._check_feeds(waiting)
             if all(map(self._world.is_given_up, waiting)):
+                self._remember_in_vain(waiting)
                 return
             if self._clock.monotonic() >= deadline:
                 raise Refused(210, f"{_named(waiting)} cannot be told yet.")
             await self._clock.sleep(PAUSE)
+
+    def _was_read_in_vain(self, record: Record) -> bool:
+        """Whether it is told as UNKNOWN, and the presence server was asked a moment ago: programs that poll somebody
+        who cannot be read must not have the server asked each time."""
+        at = self._in_vain.get(record.key)
+        return at is not None and self._clock.monotonic() < at + IN_VAIN and self._world.is_given_up(record)
+
+    def _remember_in_vain(self, waiting: Sequence[Record]) -> None:
+        now = self._clock.monotonic()
+        if len(self._in_vain) > MOST_READ:
+            self._in_vain = {key: at for key, at in self._in_vain.items() if now < at + IN_VAIN}
+        self._in_vain.update((record.key, now) for record in waiting)
 
     async def _read(self, waiting: Sequence[Record], contacts: Sequence[str], watcher: Watcher) -> None:
         """Ask the presence server for them, once."""

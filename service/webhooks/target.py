@@ -243,7 +243,12 @@ class Target:
             entry = self.queue.take(now)
             if entry is None:
                 return self.queue.next_due(now)
-            found = self._message(entry)
+            try:
+                found = self._message(entry)
+            except Exception:  # a bug must not cost this contact all that follows, nor others their turn
+                entry.failures += 1
+                self.queue.failed(entry, now + pause(entry.failures, self._around.dice), now)
+                raise
             if found is None:
                 self.queue.unchanged(entry, now)
                 self._has_nothing_left()

@@ -9,7 +9,7 @@ import pytest
 
 from pws_soap import PwsClient
 from pws_soap.errors import Exhausted, Fault, LoginRefused, NotLoggedIn, RequestRefused, ServerTrouble, Throttled
-from pws_soap.models import MAX_CONTACT_LENGTH, PresenceState, Secret
+from pws_soap.models import MAX_CONTACT_LENGTH, PresenceState, Secret, Session
 from pws_soap.server import messages as m
 from service.core.engine import NotAvailable, PresenceNotSet, PresenceToSet
 from service.facade.accounts import FREE, FREE_NAMES
@@ -278,6 +278,22 @@ async def test_whom_nobody_watches_is_watched_where_that_is_allowed() -> None:
         desk.read(EVE, BUSY)
         await desk.settle()
         assert (await program.fetch(subscription))[EVE] == "BUSY"
+
+
+async def test_a_call_that_is_refused_has_nobody_watched() -> None:
+    async with facade_desk(watch_more=True) as desk:
+        program = await desk.program()
+        calls: list[tuple[Session, m.SessionCall, int]] = [
+            (program.application, m.GetPolledPresence((EVE,)), 140),
+            (program.session, m.Subscribe((EVE,), 99, expiration=3600), 132),
+            (program.session, m.Subscribe((EVE,), program.endpoint, expiration=1), 131),
+            (program.session, m.Subscribe((EVE,), program.endpoint, subscription=99), 133),
+        ]
+        for session, call, code in calls:
+            outcome = await desk.facade.service._outcome(m.Request(key=session.key.reveal(), call=call))
+            assert isinstance(outcome.reply, m.Refusal)
+            assert outcome.reply.code == code
+        assert list(desk.engine.watched()) == []
 
 
 async def test_who_sees_some_groups_alone_has_nobody_watched() -> None:

@@ -22,7 +22,9 @@ from service.core.clock import SystemClock
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
 from service.core.wiring import Core
+from service.facade.endpoints import EndpointAddress, EndpointRules
 from service.facade.facade import SoapFacade
+from service.facade.notifier import MOST_AT_ADDRESS, MOST_UNPROVEN_AT_ADDRESS, Notifier
 from service.facade.settings import FacadeSettings
 from service.runtime.server import Beside, listen, serve
 from tests.facade.desk import ANN, BOB, FEED, USERS, ReadingEngine
@@ -265,6 +267,35 @@ async def test_endpoints_that_hang_or_fail_hold_up_nobody() -> None:
         assert good.queries.empty()
     hanging.close()
     await hanging.wait_closed()
+
+
+async def test_an_address_where_all_hang_holds_up_no_other() -> None:
+    """A computer is gone with hundreds of programs, each with a port of its own, which have answered until now."""
+    answers, hanging, stuck = asyncio.Event(), asyncio.Event(), 0
+
+    class WithoutSockets(Notifier):
+        async def _get(self, url: str, target: EndpointAddress) -> str:
+            nonlocal stuck
+            if hanging.is_set() and str(target.address) != "10.0.0.9":
+                stuck += 1
+                await answers.wait()
+            return ""
+
+    notifier = WithoutSockets(EndpointRules([ipaddress.ip_network("10.0.0.0/8")], SystemClock()), 5.0)
+    ports = range(1000, 1300)
+    for port in ports:
+        assert await notifier.send(f"http://10.0.0.1:{port}/", None) == ""
+    hanging.set()
+    lost = [asyncio.create_task(notifier.send(f"http://10.0.0.1:{port}/", None)) for port in ports]
+    new = [asyncio.create_task(notifier.send(f"http://10.0.0.2:{port}/", None)) for port in ports]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert await notifier.send("http://10.0.0.9/told", None) == ""
+    assert stuck == MOST_AT_ADDRESS + MOST_UNPROVEN_AT_ADDRESS
+    answers.set()
+    await asyncio.gather(*lost, *new)
+    assert not notifier._hosts
+    await notifier.aclose()
 
 
 async def test_the_host_of_an_endpoint_is_looked_up_and_called_by_its_address() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pws_soap.errors import Fault, RequestRefused, Throttled
+from pws_soap.server import Refused, Watcher
+from pws_soap.server import messages as m
 from service.core.engine import NotAvailable
+from service.facade.preparation import IN_VAIN, MOST_READ, MOST_WAITING
 from tests.facade.desk import ANN, AVAILABLE, BOB, BUSY, EVE, UNSURE_AFTER, Desk, facade_desk
 
 NOBODY = "nobody@example.com"
@@ -290,6 +295,38 @@ async def test_a_poll_of_who_cannot_be_read_for_long_says_unknown() -> None:
 
 
 # --- groups
+
+
+async def test_polls_of_who_cannot_be_read_do_not_ask_the_server_each_time() -> None:
+    async with facade_desk() as desk:
+        await office(desk)
+        program = await desk.program()
+        desk.lose(ANN)
+        await desk.pass_time(UNSURE_AFTER + 1)
+        for _ in range(5):
+            assert await program.poll(ANN, BOB) == {ANN: "UNKNOWN", BOB: BUSY}
+        assert len(desk.engine.refreshed) == 1
+        await desk.pass_time(IN_VAIN + 1)
+        await program.poll(ANN)
+        assert len(desk.engine.refreshed) == 2
+
+
+async def test_polls_wait_for_so_many_contacts_and_no_more() -> None:
+    """Each is looked at again and again: beyond, a poll says wait at once."""
+    many = [f"p{number}@example.com" for number in range(MOST_READ)]
+    async with facade_desk() as desk:
+        desk.watch(*many)
+        prepare, call = desk.facade._preparation.prepare, m.GetPolledPresence(tuple(many))
+        watcher = Watcher("dispatcher", "attendant")
+        polls = [asyncio.create_task(prepare(call, watcher)) for _ in range(MOST_WAITING // MOST_READ)]
+        await desk.turns(5)
+        with pytest.raises(Refused, match="Other polls wait for 20000"):
+            await prepare(call, watcher)
+        for each in polls:
+            each.cancel()
+        assert len(await asyncio.gather(*polls, return_exceptions=True)) == len(polls)
+        with pytest.raises(Refused, match="cannot be told yet"):
+            await asyncio.gather(prepare(call, watcher), desk.pass_time(10))
 
 
 async def test_contacts_of_other_groups_are_as_if_nobody_watched_them() -> None:

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from service.core.events.event import SubscriptionChange, WebhookChange
+from service.core.events.event import Event, SubscriptionChange, WebhookChange
 from service.core.presence.filters import Filter
+from service.core.presence.snapshot import GroupedSnapshot
 from service.core.webhooks import EventsNotKept, NoSuchTarget
+from service.runtime.webhooks import StreamView
 from service.webhooks.sender import PostResult
+from service.webhooks.view import RenderedEvent
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY
 from tests.support.followed_log import ANN, BOB, CID
 from tests.webhooks.office import (
@@ -570,3 +573,26 @@ async def test_a_bug_in_one_target_ends_neither_it_nor_others(monkeypatch: pytes
         office.read(ANN, BUSY)
         await office.later(10)
         assert crm.of(ANN) == office.receivers["other"].of(ANN) == ["BUSY"]
+
+
+async def test_a_bug_in_the_writing_of_one_message_holds_up_that_contact_alone_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    office = Office().watch(ANN, BOB)
+    async with office.delivering() as crm:
+        await office.turns()
+        render, broken = StreamView.render, asyncio.Event()
+
+        def fails(view: StreamView, event: Event, before: GroupedSnapshot | None) -> RenderedEvent | None:
+            if event.key == ANN and not broken.is_set():
+                raise RuntimeError("a bug")
+            return render(view, event, before)
+
+        monkeypatch.setattr(StreamView, "render", fails)
+        office.read(ANN, BUSY)
+        office.read(BOB, BUSY)
+        await office.later(10)
+        assert (crm.of(ANN), crm.of(BOB)) == ([], ["BUSY"])
+        broken.set()
+        await office.later(30)
+        assert crm.of(ANN) == ["BUSY"]

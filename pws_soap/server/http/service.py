@@ -206,7 +206,7 @@ class PresenceWebService:
         admitted = self.node.admit(request, self._clock())
         if isinstance(admitted, m.Outcome):
             return admitted
-        if self._preparation is not None:
+        if self._preparation is not None and not self.node.is_refused(admitted):
             try:
                 await self._preparation.prepare(admitted.call, admitted.session.watcher)
             except Refused as refused:

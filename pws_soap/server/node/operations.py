@@ -88,6 +88,23 @@ class Node:
         except Refused as refused:
             return m.Outcome(m.Refusal(refused.code, refused.reason))
 
+    def is_refused(self, admitted: Admitted) -> bool:
+        """Whether a call is refused whatever is prepared for it. The contacts of a poll are not looked at."""
+        call, session = admitted.call, admitted.session
+        try:
+            match call:
+                case m.GetPolledPresence() if not self.options.application_may_poll:
+                    must_be_end_user(session)
+                case m.Subscribe():
+                    self._check_subscribe(call, session)
+                case m.RegisterEndPoint():
+                    self._check_register(call, session)
+                case _:
+                    pass
+        except Refused:
+            return True
+        return False
+
     def carry_out(self, admitted: Admitted, now: float) -> m.Outcome:
         """What the call leads to. It may be a while after the call was admitted."""
         try:
@@ -209,7 +226,7 @@ class Node:
 
     # Endpoints
 
-    def _register(self, call: m.RegisterEndPoint, session: Session, now: float) -> m.Outcome:
+    def _check_register(self, call: m.RegisterEndPoint, session: Session) -> None:
         must_be_application(session)
         if not MIN_EXPIRATION <= call.expiration < MAX_EXPIRATION:
             raise Refused(131)
@@ -218,41 +235,53 @@ class Node:
                 raise Refused(130)
             if re.search(r"\s", call.url):
                 raise Refused(142)
-            endpoint = self.registry.add_endpoint(call.url, session.key, now + call.expiration)
+        elif call.url is not None and call.url.strip():  # an empty one says nothing (protocol section 2)
+            raise Refused(123)
+
+    def _register(self, call: m.RegisterEndPoint, session: Session, now: float) -> m.Outcome:
+        self._check_register(call, session)
+        if call.endpoint == 0:
+            endpoint = self.registry.add_endpoint(call.url or "", session.key, now + call.expiration)
         else:
-            if call.url is not None and call.url.strip():  # an empty one says nothing (protocol section 2)
-                raise Refused(123)
             endpoint = self.registry.endpoint_of(call.endpoint, session.key)
             self.registry.refresh(endpoint, now + call.expiration)
         return m.Outcome(m.EndPoint(endpoint.id))
 
     # Subscriptions
 
-    def _subscribe(self, call: m.Subscribe, session: Session, now: float) -> m.Outcome:
+    def _check_subscribe(self, call: m.Subscribe, session: Session) -> dict[str, str]:
+        """The contacts by their keys."""
         application = must_be_end_user(session)
         if call.event != "PRESENCE_NOTIFICATION":
             raise Refused(134)
         contacts = self._checked(call.contacts or ())
         if call.expiration and not MIN_EXPIRATION <= call.expiration <= MAX_EXPIRATION:
             raise Refused(131)
-        endpoint = self.registry.endpoint_of(call.endpoint, application)
+        self.registry.endpoint_of(call.endpoint, application)
         if call.subscription == 0:
             if not contacts:
                 raise Refused(146)
             if not call.expiration:
                 raise Refused(131)
-            expires = now + call.expiration
-            subscription = self.registry.add_subscription(session.key, endpoint.id, contacts, expires)
+        else:
+            self.registry.subscription_of(call.subscription, session.key)
+            if not contacts and not call.expiration:
+                raise Refused(145)
+        return contacts
+
+    def _subscribe(self, call: m.Subscribe, session: Session, now: float) -> m.Outcome:
+        contacts = self._check_subscribe(call, session)
+        if call.subscription == 0:
+            expires = now + (call.expiration or 0)
+            subscription = self.registry.add_subscription(session.key, call.endpoint, contacts, expires)
             touched = True
         else:
             subscription = self.registry.subscription_of(call.subscription, session.key)
-            if not contacts and not call.expiration:
-                raise Refused(145)
             touched = self.registry.add_contacts(subscription, contacts)
             if call.expiration:
                 self.registry.refresh(subscription, now + call.expiration)
             if self.options.refresh_moves_endpoint:
-                self.registry.move_to_endpoint(subscription, endpoint.id)
+                self.registry.move_to_endpoint(subscription, call.endpoint)
         notifications = self._notify((subscription,) if touched else (), now)
         return m.Outcome(m.Subscribed(subscription.id), notifications)
 
