@@ -1,11 +1,12 @@
 """The promise under fire: real processes, real sockets, hundreds of faults of every kind, and nothing may be wrong.
 
-    python benchmarks/chaos.py [--faults 300] [--seed N] [--minutes M] [--only KIND]... [--json] [--keep]
+    python benchmarks/chaos.py [--faults 300] [--seed N] [--minutes M] [--only KIND]... [--facade] [--json] [--keep]
 
 A simulator with two nodes, and a service that watches for two end users, one at home on each. Presence changes all the
 time; all the time somebody asks the service and holds its answers against the recorded truth. Half of the rounds
 bring two faults at once, where those go together. After each round all must become well again; every other time in
-silence, so that no later change helps to find what was lost.
+silence, so that no later change helps to find what was lost. With `--facade` programs speak SOAP to the service's
+façade all the time as well, and what they are told is held against the same record (`benchmarks/told.py`).
 
 Exit code 0: no `live` answer was wrong, no change was lost, no process broke, nothing is left at the server. Times are
 printed and decide nothing. What the figures mean is in benchmarks/README.md.
@@ -34,8 +35,12 @@ if __package__ in {None, ""}:  # run as a file: the checkout is not on the path 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.faults import Faults, NotHit, UnknownFault
-from benchmarks.office import Office, settings
+from benchmarks.office import SAFETY, Office, settings
 from benchmarks.processes import Server, Service, free_port
+from benchmarks.programs import PATIENCE, Account, Programs, listening
+from benchmarks.told import Promise
+from pws_soap import PwsClient
+from service.core.presence.freshness import default_bound
 
 USERS = {
     "dispatcher": [f"a{number:02d}@example.com" for number in range(12)],
@@ -45,6 +50,12 @@ PAIRED = 0.5
 """The part of the rounds that bring two faults at once."""
 NEVER: Final = 300.0
 """Seconds after which nothing more is waited for: what is not well by then is lost. Many times what healing takes."""
+
+
+FACADE_USER: Final = "desk"
+FACADE_PASSWORD: Final = "brick"  # noqa: S105  of this run alone
+UNSURE_AFTER: Final = 5.0
+"""Seconds after which the façade tells a contact that is not live as UNKNOWN."""
 
 
 @dataclass
@@ -86,8 +97,10 @@ class Run:
         return sum(len(kind.times) for kind in self.kinds.values())
 
 
-async def run(wanted: int, seed: int, minutes: float, directory: Path, only: Collection[str]) -> tuple[Run, Office]:
-    """Play it, with faults of the kinds `only`, or of all where that is empty."""
+async def run(
+    wanted: int, seed: int, minutes: float, directory: Path, only: Collection[str], *, facade: bool = False
+) -> tuple[Run, Office]:
+    """Play it, with faults of the kinds `only`, or of all where that is empty; with `facade`, before programs too."""
     dice = random.Random(seed)  # noqa: S311  a history that can be chosen
     result = Run(seed, wanted, directory)
     port = free_port()
@@ -97,7 +110,11 @@ async def run(wanted: int, seed: int, minutes: float, directory: Path, only: Col
         service = await stack.enter_async_context(Service(directory, port))
         office = Office(server, service, USERS, dice)
         await office.furnish()
-        service.configure(settings(server, port), USERS)
+        sections = settings(server, port)
+        if facade:
+            callback = await stack.enter_async_context(listening(office.program_notified))
+            office.programs = _programs(office, sections, callback)
+        service.configure(sections, USERS)
         await service.start()
         tasks = [asyncio.create_task(office.watch()), asyncio.create_task(office.work())]
         began = time.monotonic()
@@ -105,6 +122,8 @@ async def run(wanted: int, seed: int, minutes: float, directory: Path, only: Col
             office.busy.set()
             if await office.healed(time.time(), NEVER) is None:
                 raise RuntimeError(f"the service did not become live: {await office.differences()}")
+            if office.programs is not None:
+                office.programs.start(office.contacts, USERS["dispatcher"])
             faults = Faults(office, dice)
             if unknown := set(only) - faults.kinds.keys():
                 raise UnknownFault(f"--only: no fault {', '.join(sorted(unknown))}; there is {', '.join(faults.kinds)}")
@@ -120,6 +139,8 @@ async def run(wanted: int, seed: int, minutes: float, directory: Path, only: Col
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if office.programs is not None:
+                await office.programs.stop()
             result.seconds = time.monotonic() - began
         result.exit_code = await service.stop()
         result.left = await server.holds()
@@ -127,6 +148,23 @@ async def run(wanted: int, seed: int, minutes: float, directory: Path, only: Col
         await server.stop()
         result.bugs += server.bugs()
     return result, office
+
+
+def _programs(office: Office, sections: dict[str, dict[str, object]], callback: str) -> Programs:
+    """The programs, and what they need in the configuration."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    sections["facade"] = {
+        "listen_host": "127.0.0.1", "listen_port": port, "address": address, "unsure_after": UNSURE_AFTER
+    }  # fmt: skip
+    sections[f"facade.users.{FACADE_USER}"] = {"password": FACADE_PASSWORD, "end_users": ["dispatcher"]}
+
+    def connect() -> PwsClient:
+        return PwsClient(address, read_timeout=PATIENCE)
+
+    account = Account(connect, FACADE_USER, FACADE_PASSWORD, "dispatcher", callback)
+    promise = Promise(default_bound(SAFETY), UNSURE_AFTER)
+    return Programs(account, office.truth, promise, live=lambda: office.live)
 
 
 async def _play(
@@ -231,6 +269,7 @@ def summary(result: Run, office: Office) -> dict[str, Any]:  # Any: JSON
         "exit_code_of_service": result.exit_code,
         "left_at_the_server": result.left,
         "bugs": result.bugs[:10],
+        **({} if office.programs is None else {"told": office.programs.figures.found()}),
     }
 
 
@@ -239,6 +278,10 @@ def verdict(found: dict[str, Any]) -> list[str]:  # Any: JSON
     why = []
     if found["wrong_live_answers"]:
         why.append(f"{found['wrong_live_answers']} wrong live answers")
+    if "told" in found and found["told"]["wrong"]:
+        why.append(f"{found['told']['wrong']} states told over SOAP were wrong")
+    if "told" in found and not found["told"]["states"]:
+        why.append("nothing was told over SOAP")
     if found["changes_lost"]:
         why.append(f"{found['changes_lost']} changes lost")
     if found["bugs"] or found["exit_code_of_service"] != 0:
@@ -269,11 +312,25 @@ def show(found: dict[str, Any]) -> None:  # Any: JSON
     for name, count in found["wrong_by_round"].items():
         print(f"  {count} of them in rounds of {name}")
     print(f"changes lost        {found['changes_lost']:8}")
+    if "told" in found:
+        _show_told(found["told"])
     if found["faults_injected"] < found["faults_wanted"]:
         print(f"ended before {found['faults_wanted']} faults were injected (--minutes)")
     for name in ("wrong", "lost", "late", "bugs"):
         for each in found[name]:
             print(f"  {name.replace('_', ' ')}: {each}")
+
+
+def _show_told(told: dict[str, Any]) -> None:  # Any: JSON
+    """The part of it that is about SOAP."""
+    print(f"told over SOAP      {told['states']:8} states in {told['replies']} replies, {told['by_as_of']} by as_of; "
+          f"{told['unsaid']} unsaid by a fetch; the oldest was over for {told['oldest_s']:g} s")  # fmt: skip
+    print(f"told as UNKNOWN     {told['unknown']:8}; {told['waited']} times told to wait (210, 212)")
+    print(f"programs            {told['begun']:8} sessions, {told['notifications']} notifications, "
+          f"{told['unanswered']} times no reply; faults {told['faults'] or 'none'}")  # fmt: skip
+    print(f"wrong states told   {told['wrong']:8}")
+    for each in told["examples"]:
+        print(f"  {each}")
 
 
 def main() -> int:
@@ -287,13 +344,14 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="end after so many in any case (default 60)")
     parser.add_argument("--only", action="append", default=[], metavar="KIND", help="faults of this kind; repeatable")
+    parser.add_argument("--facade", action="store_true", help="check what programs are told by the façade as well")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--keep", action="store_true", help="keep the logs, and say where they are")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else secrets.randbelow(1_000_000)
     directory = Path(tempfile.mkdtemp(prefix="pws-chaos-"))
     try:
-        result, office = asyncio.run(run(asked.faults, seed, asked.minutes, directory, asked.only))
+        result, office = asyncio.run(run(asked.faults, seed, asked.minutes, directory, asked.only, facade=asked.facade))
     except UnknownFault as error:
         print(error, file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from benchmarks.processes import PASSWORD, Server, Service
+from benchmarks.programs import Programs
 from benchmarks.truth import Truth, seconds
 from service.core.presence.freshness import default_bound
 
@@ -58,6 +59,10 @@ class Office:
         self.contacts = [contact for each in users.values() for contact in each]
         self.truth = Truth(self.contacts, STATES[0], time.time(), default_bound(SAFETY))
         self.figures = Figures()
+        self.programs: Programs | None = None
+        """Those that speak SOAP to the service's façade, where there are any."""
+        self.live: dict[str, float] = {}
+        """As of when each contact was live when the service last said that it is."""
         self.busy = asyncio.Event()
         """Whether changes are being made."""
         self._making = asyncio.Lock()
@@ -69,6 +74,11 @@ class Office:
         """Put everybody into the simulator's world."""
         people = [{"contact": contact, "state": STATES[0]} for contact in self.contacts]
         await self.server.ask("POST", "/contacts", {"contacts": people})
+
+    def program_notified(self, name: str) -> None:
+        """A notification came for the program of that name."""
+        if self.programs is not None:
+            self.programs.notified(name)
 
     # Changes
 
@@ -109,6 +119,9 @@ class Office:
                 self.figures.live += verdict.live
                 self.figures.oldest = max(self.figures.oldest, verdict.oldest)
                 self.figures.wrong += verdict.wrong
+                for contact in told["contacts"]:
+                    if contact["freshness"] == "live":
+                        self.live[contact["contact"]] = seconds(contact["as_of"])
                 async with self._answered:
                     self._last = Answer(arrived, told["contacts"])
                     self._answered.notify_all()
@@ -136,7 +149,7 @@ class Office:
             if self.busy.is_set():
                 well = all(each["freshness"] == "live" and seconds(each["as_of"]) >= since for each in answer.contacts)
             else:
-                well = not self.truth.differences(answer.contacts)
+                well = not self._differences(answer)
             if well:
                 return max(0.0, answer.arrived - since)
         return None
@@ -144,7 +157,11 @@ class Office:
     async def differences(self) -> list[str]:
         """What the service does not know, or not for sure, at this moment."""
         answer = await self.next_answer(10.0)
-        return ["no answer"] if answer is None else self.truth.differences(answer.contacts)
+        return ["no answer"] if answer is None else self._differences(answer)
+
+    def _differences(self, answer: Answer) -> list[str]:
+        """Of the service's answer, and of what programs take for true."""
+        return self.truth.differences(answer.contacts) + (self.programs.differences() if self.programs else [])
 
 
 def settings(server: Server, port: int) -> dict[str, dict[str, object]]:

@@ -76,6 +76,15 @@ class Truth:
         ends = [following.done for following in all_of_it[1:]] + [math.inf]
         return [change for change, end in zip(all_of_it, ends, strict=True) if change.begun <= until and end >= since]
 
+    def over_since(self, contact: str, state: str, now: float) -> float:
+        """For how many seconds a contact has certainly not had a state that it had before; 0 where it may have it."""
+        all_of_it = self._changes[contact]
+        ends = [following.done for following in all_of_it[1:]] + [math.inf]
+        last = max(
+            (end for change, end in zip(all_of_it, ends, strict=True) if change.state == state), default=-math.inf
+        )
+        return max(0.0, now - last)
+
     def check(self, contacts: Iterable[Mapping[str, Any]], asked: float, arrived: float) -> Verdict:  # Any: JSON
         """Hold an answer against the truth: what was asked at `asked` and had come at `arrived`."""
         verdict = Verdict()

@@ -75,6 +75,8 @@ class Service:
 
 def main() -> None:
     """Claim a person, print who it is, and release the claim when a line (or the end) comes on standard input."""
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     service = Service(os.environ.get("PWS_URL", "http://127.0.0.1:8000"), os.environ.get("PWS_KEY", ""))
     group, purpose = sys.argv[1:3]
     try:

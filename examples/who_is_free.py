@@ -62,6 +62,8 @@ def who_is_free(url: str, group: str, key: str = "", silence: float = SILENCE) -
 
 def main() -> None:
     """Print a line whenever the answer changes."""
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     url, group = os.environ.get("PWS_URL", "http://127.0.0.1:8000"), sys.argv[1]
     said = ""
     try:

@@ -6,11 +6,12 @@ Who imports whom is checked by `lint-imports`.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -94,21 +95,41 @@ NAMES_OF_TWO_CLASSES = {
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter"}
 
 
-def modules(package: str) -> dict[str, ast.Module]:
-    """The modules of a package by their names, parsed."""
-    found: dict[str, ast.Module] = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text(), str(path))
-    return found
+class Modules(Mapping[str, ast.Module]):
+    """The modules of a package by their names, parsed when a test asks: every worker of every run imports this file."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    @functools.cached_property
+    def _parsed(self) -> dict[str, ast.Module]:
+        found: dict[str, ast.Module] = {}
+        for path in sorted((ROOT / self._package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text(), str(path))
+        return found
+
+    def __getitem__(self, name: str) -> ast.Module:
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed)
+
+    def __len__(self) -> int:
+        return len(self._parsed)
 
 
-PWS_SOAP = modules("pws_soap")
-SERVICE = modules("service")
+PWS_SOAP = Modules("pws_soap")
+SERVICE = Modules("service")
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
+@functools.cache
+def imports(tree: ast.Module) -> tuple[str, ...]:
     """Whatever a module imports, also inside functions: `a.b` for `from a import b` where that is a module."""
+    return tuple(_imports(tree))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

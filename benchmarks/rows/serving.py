@@ -29,9 +29,12 @@ _SUPPORT: Final = 200
 
 
 class Whole:
-    """A running service and its simulator. `names` are the contacts, `files` those of each end user."""
+    """A running service and its simulator. `names` are the contacts, `files` those of each end user.
 
-    def __init__(self, directory: Path, contacts: int, users: int) -> None:
+    `more` is what else its configuration has.
+    """
+
+    def __init__(self, directory: Path, contacts: int, users: int, more: str = "") -> None:
         self.names = [f"p{number:06d}@example.com" for number in range(contacts)]
         self.simulator = Child("simulator", contacts=contacts)
         self.port = free_port()
@@ -41,7 +44,7 @@ class Whole:
         self.support = self.names[-_SUPPORT:]
         config = directory / "pws.toml"
         watched = {f"user{number}": configuration.contacts_file(file) for number, file in enumerate(self.files)}
-        more = _MORE.format(support=json.dumps(self.support))
+        more = _MORE.format(support=json.dumps(self.support)) + more
         configuration.write(config, port=self.port, node=self.simulator.port, more=more, **watched)
         self.child = Child("whole_service", config=str(config))
         self._begun()
@@ -97,10 +100,10 @@ class Whole:
 
 
 @contextlib.contextmanager
-def whole(contacts: int, users: int = 1) -> Iterator[Whole]:
+def whole(contacts: int, users: int = 1, more: str = "") -> Iterator[Whole]:
     """Start both, and end them."""
     with tempfile.TemporaryDirectory() as directory:
-        service = Whole(Path(directory), contacts, users)
+        service = Whole(Path(directory), contacts, users, more)
         try:
             yield service
         finally:

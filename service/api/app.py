@@ -49,6 +49,7 @@ from service.api.routes import (
 from service.api.routes.callback import Callback, WithoutPrefix
 from service.api.writers.contact import ContactJson
 from service.core.engine import Engine
+from service.core.facade import Facade, NoFacade
 from service.core.webhooks import NoWebhooks, Webhooks
 from service.core.wiring import Core
 
@@ -132,6 +133,7 @@ def create_app(
     figures: metrics.MetricsPage | None = None,
     audit: AuditLog | None = None,
     targets: Webhooks | None = None,
+    facade: Facade | None = None,
 ) -> Program:
     """The program.
 
@@ -140,14 +142,22 @@ def create_app(
     the path that a proxy has the service below. `max_body`: bytes of a request's body. `keep_alive`: seconds between a
     stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what visitors of a demonstration
     may play with. `figures` are what `/metrics` shows; without them there is no such path. `audit`: where it is
-    recorded who asked for whom. `targets` are those of webhooks; None: there are none. ValueError: the callback's
-    secret is empty.
+    recorded who asked for whom. `targets` are those of webhooks; None: there are none. `facade` is what the status says
+    of one; None: there is none. ValueError: the callback's secret is empty.
     """
     json, clock = ContactJson(), core.clock
     core.store.changes.listen(json.forget)
     authenticator = authenticator or Authenticator()
     context = Context(
-        engine, core, json, KeptAnswers(core), authenticator, version, AuditTrail(audit, clock), targets or NoWebhooks()
+        engine,
+        core,
+        json,
+        KeptAnswers(core),
+        authenticator,
+        version,
+        AuditTrail(audit, clock),
+        targets or NoWebhooks(),
+        facade or NoFacade(),
     )
     app = FastAPIOffline(
         _DOCS,

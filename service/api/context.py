@@ -11,6 +11,7 @@ from service.api.writers.contact import ContactJson
 from service.core.clock import Clock
 from service.core.engine import Engine
 from service.core.events.log import EventLog
+from service.core.facade import Facade
 from service.core.presence import brief
 from service.core.presence.query import Reader
 from service.core.presence.snapshot import ContactSnapshot
@@ -31,6 +32,7 @@ class Context:
     version: str
     audit: AuditTrail
     webhooks: Webhooks
+    facade: Facade
 
     @property
     def store(self) -> Store:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+NOTIFICATION_OUTCOMES: Final = ("sent", "failed", "refused")
+"""What becomes of a notification; see `FacadeStatus`."""
 SHOWN: Final = 200
 """Programs that a status names; of more, how many there are."""
 
@@ -21,7 +23,9 @@ class ProgramSubscription:
 
     `notified_at` is when its last notification was made: as long as `fetched_at` is earlier, no other one follows.
     `endpoint` is scheme, host and port of where it goes; None where that endpoint has ended. `silent`: it was notified
-    long ago and has not been fetched since, so that the program knows nothing of what has happened.
+    long ago and has not been fetched since, so that the program knows nothing of what has happened. `failing_since` is
+    when the first of the notifications failed that have failed without one between that was answered, and `last_error`
+    why the last of them did; None where the last one was answered.
     """
 
     id: int
@@ -33,6 +37,7 @@ class ProgramSubscription:
     fetched_at: float | None = None
     notifications: int = 0
     failed: int = 0
+    failing_since: float | None = None
     last_error: str | None = None
     silent: bool = False
 
@@ -61,6 +66,24 @@ class ProgramStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FacadeUserStatus:
+    """All programs of one user of the façade together.
+
+    `notifications` by what became of them (see `FacadeStatus`) count since the start, but for those whose subscription
+    had ended by then. `silent` are subscriptions.
+    """
+
+    user: str
+    sessions: int = 0
+    endpoints: int = 0
+    subscriptions: int = 0
+    contacts: int = 0
+    silent: int = 0
+    last_fetch_at: float | None = None
+    notifications: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class FacadeLimits:
     """How many there may be of each."""
 
@@ -73,11 +96,11 @@ class FacadeLimits:
 class FacadeStatus:
     """The façade at one moment.
 
-    `programs` are some of them, those that are silent or whose notifications fail before the others, of
-    `programs_in_all`. `requests` by operation ("unreadable" for what is none), `faults` by code and `notifications` by
-    what became of them ("sent", "failed", "refused": nowhere they may be sent) count since the start, as does
-    `read_through`: polls for which the presence server had to be asked. `withheld` contacts are not live just now, and
-    some subscription waits to be told of them.
+    `users` are those of the configuration. `programs` are some of `programs_in_all`, those that are silent or whose
+    notifications fail before the others. `requests` by operation ("unreadable" for what is none), `faults` by code and
+    `notifications` by what became of them ("sent", "failed", "refused": nowhere they may be sent) count since the
+    start, as does `read_through`: polls for which the presence server had to be asked. `withheld` contacts are not live
+    just now, and some subscription waits to be told of them.
     """
 
     address: str = ""
@@ -87,6 +110,7 @@ class FacadeStatus:
     silent: int = 0
     withheld: int = 0
     limits: FacadeLimits = FacadeLimits(0, 0, 0)
+    users: Sequence[FacadeUserStatus] = ()
     programs: Sequence[ProgramStatus] = ()
     programs_in_all: int = 0
     requests: Mapping[str, int] = field(default_factory=dict)

@@ -4,6 +4,7 @@ import { now, since } from "./clock.js";
 import { age, counted, fullName, moment, plain, remaining } from "./words.js";
 
 const MAX_EVENTS = 60;
+const MAX_PROGRAMS = 12;
 
 const bare = (node) => node.replace(/^https?:\/\//, "");
 
@@ -117,6 +118,7 @@ export class Health {
         error(each),
       ]);
     }
+    if (status.facade) this.facade(status.facade, fact, error);
     if (facts.children.length) found.push(facts);
     if (status.subscriptions.length) {
       const { reading, notifications } = status;
@@ -125,6 +127,37 @@ export class Health {
       found.push(make("p", "muted tally", `${counted(notifications.received, "notification")}, ${reading.fetches} ${reading.fetches === 1 ? "fetch" : "fetches"}, ${counted(reading.polls, "poll")}${failed}${missed}`));
     }
     this.root.replaceChildren(...found);
+  }
+
+  /** The programs at the façade, those in trouble first. */
+  facade(facade, fact, error) {
+    const text = (words) => make("span", "", words);
+    const at = (label, when) => {
+      const made = text(`${label} `); // on phones too, where times of class "time" are left out
+      made.append(this.running.up(when));
+      return made;
+    };
+    fact("façade", bare(facade.address), facade.silent ? "a program is silent" : "answers", [
+      text(counted(facade.programs_in_all, "program")),
+      text(counted(facade.sessions, "session")),
+      text(counted(facade.subscriptions, "subscription")),
+      facade.withheld ? text(`${counted(facade.withheld, "contact")} not told, since not live`) : null,
+    ]);
+    for (const each of facade.programs.slice(0, MAX_PROGRAMS)) {
+      const failing = each.subscriptions.find((subscription) => subscription.failing_since);
+      const silent = each.subscriptions.find((subscription) => subscription.silent);
+      const state = silent ? "silent" : failing ? "not reached" : each.subscriptions_in_all ? "subscribed" : "logged in";
+      fact("program", each.end_user ? `${each.user} as ${each.end_user}` : each.user, state, [
+        each.address ? text(`at ${each.address}`) : null,
+        each.subscriptions_in_all ? text(`${counted(each.subscriptions_in_all, "subscription")}, ${counted(each.contacts, "contact")}`) : null,
+        silent?.notified_at ? at("notified", silent.notified_at) : null,
+        each.last_fetch_at ? at("last fetch", each.last_fetch_at) : each.subscriptions_in_all ? text("never fetched") : null,
+        each.failed ? text(`${each.failed} of ${counted(each.notifications, "notification")} failed`) : null,
+        failing ? error(failing) : null,
+      ]);
+    }
+    const more = facade.programs_in_all - Math.min(facade.programs.length, MAX_PROGRAMS);
+    if (more > 0) fact("", `and ${counted(more, "more program")}`, "");
   }
 }
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from pws_soap.server import Delivery, PresenceWebService, ServerOptions, SoapApp
 from pws_soap.server.http.app import send_in_pieces
-from pws_soap.server.messages import Notification
+from pws_soap.server.messages import OPERATIONS, Notification
 from service.access.audit import AuditLog
 from service.core.engine import Engine, PresenceSetter
 from service.core.facade import SHOWN, FacadeLimits, FacadeStatus
@@ -33,6 +33,8 @@ IDLE: Final = 90_000.0
 LOOK: Final = 15.0
 """Seconds between two looks at who has gone silent."""
 NAME: Final = "facade"
+_UNREADABLE: Final = "unreadable"
+"""By which the server counts requests that are none."""
 _DIGITS: Final = 18
 """Digits of a Content-Length that are read."""
 _UNPACKED: Final = 1032
@@ -190,17 +192,19 @@ class SoapFacade:
         registry.expire(self._clock.monotonic())
         counters = self.service.counters
         settings = self._settings
+        found = self.programs.status(self.accounts.users, programs)
         return FacadeStatus(
             settings.address,
             len(registry.sessions),
             len(registry.endpoints),
             len(registry.subscriptions),
-            self.programs.silent,
+            found.silent,
             len(self.world.unsure),
             FacadeLimits(settings.max_sessions, settings.max_endpoints, settings.max_subscriptions),
-            tuple(self.programs.statuses(programs)),
-            len(self.programs),
-            dict(counters.requests),
+            found.users,
+            found.some,
+            found.in_all,
+            {operation: counters.requests[operation] for operation in (*OPERATIONS, _UNREADABLE)},
             dict(counters.faults),
             dict(self._counts),
             self._preparation.read_through,
@@ -211,11 +215,11 @@ class SoapFacade:
         try:
             problem = await self._notify(notification.url, self._guard.registered_from.get(notification.endpoint))
         except NotReachable as why:
-            problem = str(why)
-            self._counts["refused"] += 1
+            problem, outcome = str(why), "refused"
         else:
-            self._counts["failed" if problem else "sent"] += 1
-        self.programs.notified(notification.subscription, problem)
+            outcome = "failed" if problem else "sent"
+        self._counts[outcome] += 1
+        self.programs.notified(notification.subscription, problem, outcome)
 
     async def _look(self) -> None:
         """Look now and then who has gone silent."""

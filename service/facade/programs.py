@@ -7,18 +7,19 @@ hears of nothing any more until it fetches. At the real server nobody would noti
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from pws_soap.server.node.operations import Node
 from pws_soap.server.node.registry import Session, Subscription
 from service.access.log_limit import LogThrottle
 from service.core.clock import Clock
-from service.core.facade import ProgramStatus, ProgramSubscription
+from service.core.facade import FacadeUserStatus, ProgramStatus, ProgramSubscription
 from service.facade.caller import Caller
+from service.facade.census import Census
 from service.facade.guard import Guard
 
 log = logging.getLogger("pws.facade")
@@ -29,11 +30,21 @@ _KEPT: Final = 50_000
 
 @dataclass(slots=True)
 class Failures:
-    """The notifications of a subscription that failed: how many, and why the last one did."""
+    """The notifications of a subscription that failed: how many, since when without one that was answered, and why."""
 
     count: int = 0
     last: str = ""
     in_a_row: int = 0
+    since: float = 0.0
+
+
+class ProgramsStatus(NamedTuple):
+    """`silent` subscriptions, the programs of each user together, some programs, and how many there are in all."""
+
+    silent: int
+    users: list[FacadeUserStatus]
+    some: list[ProgramStatus]
+    in_all: int
 
 
 class Programs:
@@ -46,12 +57,16 @@ class Programs:
         self._silent_after = silent_after
         self._failures: OrderedDict[int, Failures] = OrderedDict()
         self._silent: set[int] = set()
+        self._notifications: Counter[tuple[str, str]] = Counter()
         self._logged_failures, self._logged_silence = LogThrottle(clock), LogThrottle(clock)
 
     # --- notifications
 
-    def notified(self, number: int, problem: str) -> None:
+    def notified(self, number: int, problem: str, outcome: str) -> None:
         """A notification was sent; `problem` says why that failed, empty where it did not."""
+        subscription = self._node.registry.subscriptions.get(number)
+        if subscription is not None:
+            self._notifications[self._names(subscription)[0], outcome] += 1
         failures = self._failures.get(number)
         if not problem:
             if failures is not None:
@@ -61,10 +76,11 @@ class Programs:
             failures = self._failures[number] = Failures()
             if len(self._failures) > _KEPT:
                 self._failures.popitem(last=False)
+        if not failures.in_a_row:
+            failures.since = self._clock.now()
         failures.count += 1
         failures.in_a_row += 1
         failures.last = problem
-        subscription = self._node.registry.subscriptions.get(number)
         if subscription is None or failures.in_a_row > 1:
             return
         endpoint = self._node.registry.endpoints.get(subscription.endpoint)
@@ -115,35 +131,17 @@ class Programs:
 
     # --- for the status
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self._sessions())
-
-    @property
-    def silent(self) -> int:
-        """Subscriptions that are silent."""
-        return sum(map(self.is_silent, self._node.registry.subscriptions.values()))
-
-    def statuses(self, most: int) -> list[ProgramStatus]:
-        """The first `most` programs: those in trouble before the others, then by name."""
-        found = sorted(self._sessions(), key=self._order)[:most]
-        return [self._status(session) for session in found]
-
-    def _sessions(self) -> Iterator[Session]:
-        """One for each program: the end users' sessions, and those of application users that have no end user."""
-        registry = self._node.registry
-        for session in registry.sessions.values():
-            if not (session.is_application and registry.sessions_of(session.key)):
-                yield session
-
-    def _order(self, session: Session) -> tuple[bool, bool, str, str]:
-        subscriptions = self._node.registry.subscriptions_of(session.key)
-        is_silent = any(map(self.is_silent, subscriptions))
-        fails = any(self._fails(each) for each in subscriptions)
-        return not is_silent, not fails, session.application_user, session.user
-
-    def _fails(self, subscription: Subscription) -> bool:
-        failures = self._failures.get(subscription.id)
-        return failures is not None and failures.in_a_row > 0
+    def status(self, users: Iterable[str], most: int) -> ProgramsStatus:
+        """All of them together, and the first `most`: those in trouble before the others."""
+        failing = {number for number, failures in self._failures.items() if failures.in_a_row}
+        silent_before = self._clock.monotonic() - self._silent_after
+        census = Census.of(self._node.registry, users, failing, silent_before)
+        return ProgramsStatus(
+            census.silent,
+            census.by_user(self._wall(0.0), self._notifications),
+            [self._status(session) for session in census.first(most)],
+            len(census.programs),
+        )
 
     def _names(self, subscription: Subscription) -> tuple[str, str]:
         session = self._node.registry.sessions[subscription.session]
@@ -183,7 +181,8 @@ class Programs:
             None if subscription.fetched is None else self._wall(subscription.fetched),
             subscription.notifications,
             failures.count,
-            failures.last or None,
+            failures.since if failures.in_a_row else None,
+            failures.last if failures.in_a_row else None,
             self.is_silent(subscription),
         )
 

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from service.core.engine import CanaryStatus, Engine, EngineState, NodeState, Status
+from service.core.facade import Facade, FacadeStatus
 from service.core.presence.counts import Summary
 from service.core.webhooks import TargetState, TargetStatus, Webhooks
 from service.core.wiring import Core
@@ -37,6 +38,7 @@ class StateCollector(Collector):
         engine: Engine,
         core: Core,
         webhooks: Webhooks,
+        facade: Facade,
         connections: Callable[[], Connections],
         *,
         version: str,
@@ -45,6 +47,7 @@ class StateCollector(Collector):
         self._engine = engine
         self._core = core
         self._webhooks = webhooks
+        self._facade = facade
         self._connections = connections
         self._version = version
         self._budget = budget
@@ -70,6 +73,7 @@ class StateCollector(Collector):
             **self._clients(),
             **self._canary(status.canary),
             **_of_targets(self._webhooks.status(), self._core.clock.now()),
+            **_of_facade(self._facade.status(programs=0)),
         }
         for metric in table.READ:
             yield _family(metric, rows.get(metric, []))
@@ -168,6 +172,32 @@ def _of_targets(targets: Sequence[TargetStatus], now: float) -> dict[Metric, _Ro
         ],
         table.WEBHOOK_COALESCED: [((each.name,), each.coalesced) for each in targets],
         table.WEBHOOK_DROPPED: [((each.name,), each.dropped) for each in targets],
+    }
+
+
+def _of_facade(facade: FacadeStatus | None) -> dict[Metric, _Rows]:
+    if facade is None:
+        return {}
+    users, limits = facade.users, facade.limits
+    return {
+        table.FACADE_SESSIONS: [((each.user,), each.sessions) for each in users],
+        table.FACADE_ENDPOINTS: [((each.user,), each.endpoints) for each in users],
+        table.FACADE_SUBSCRIPTIONS: [((each.user,), each.subscriptions) for each in users],
+        table.FACADE_CONTACTS: [((each.user,), each.contacts) for each in users],
+        table.FACADE_LIMIT: [
+            (("sessions",), limits.sessions),
+            (("endpoints",), limits.endpoints),
+            (("subscriptions",), limits.subscriptions),
+        ],
+        table.FACADE_SILENT: [((each.user,), each.silent) for each in users],
+        table.FACADE_LAST_FETCH: [((each.user,), at) for each in users if (at := each.last_fetch_at) is not None],
+        table.FACADE_NOTIFICATIONS: [
+            ((each.user, outcome), number) for each in users for outcome, number in each.notifications.items()
+        ],
+        table.FACADE_REQUESTS: [((operation,), number) for operation, number in facade.requests.items()],
+        table.FACADE_FAULTS: [((str(code),), number) for code, number in facade.faults.items()],
+        table.FACADE_READ_THROUGH: [((), facade.read_through)],
+        table.FACADE_WITHHELD: [((), facade.withheld)],
     }
 
 

@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from service.core.clock import Clock
 from service.core.engine import Engine
+from service.core.facade import Facade, NoFacade
 from service.core.webhooks import NoWebhooks, Webhooks
 from service.core.wiring import Core
 from service.metrics.collector import Connections, StateCollector
@@ -39,10 +40,14 @@ class Metrics:
         version: str,
         budget: float,
         webhooks: Webhooks | None = None,
+        facade: Facade | None = None,
     ) -> None:
-        """Read from these at a scrape, and count the events of the log. Call it once. `webhooks`: None: no targets."""
-        webhooks = webhooks or NoWebhooks()
-        self._state = StateCollector(engine, core, webhooks, connections, version=version, budget=budget)
+        """Read from these at a scrape, and count the events of the log. Call it once.
+
+        `webhooks`: None: no targets. `facade`: None: there is none.
+        """
+        webhooks, facade = webhooks or NoWebhooks(), facade or NoFacade()
+        self._state = StateCollector(engine, core, webhooks, facade, connections, version=version, budget=budget)
         self.meter.has_targets(target.name for target in webhooks.status())
         self._registry.register(self._state)
         core.log.follow(self.meter.follow)

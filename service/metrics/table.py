@@ -279,6 +279,55 @@ WEBHOOK_SECONDS: Final = Metric(
     buckets=_ANSWERS,
 )
 
+# The façade
+
+FACADE_SESSIONS: Final = Metric("pws_facade_sessions", _GAUGE, "Sessions of a user of the façade", ("user",))
+FACADE_ENDPOINTS: Final = Metric("pws_facade_endpoints", _GAUGE, "Endpoints of a user of the façade", ("user",))
+FACADE_SUBSCRIPTIONS: Final = Metric(
+    "pws_facade_subscriptions", _GAUGE, "Subscriptions of a user of the façade", ("user",)
+)
+FACADE_CONTACTS: Final = Metric(
+    "pws_facade_contacts", _GAUGE, "Contacts in all subscriptions of a user of the façade", ("user",)
+)
+FACADE_LIMIT: Final = Metric(
+    "pws_facade_limit", _GAUGE, "How many sessions, endpoints and subscriptions there may be at the façade", ("kind",)
+)
+FACADE_SILENT: Final = Metric(
+    "pws_facade_silent_subscriptions",
+    _GAUGE,
+    "Subscriptions at the façade that were notified long ago and have not been fetched since",
+    ("user",),
+)
+FACADE_LAST_FETCH: Final = Metric(
+    "pws_facade_last_fetch_timestamp_seconds",
+    _GAUGE,
+    "When a subscription of a user of the façade was last fetched, of those that there are",
+    ("user",),
+)
+FACADE_NOTIFICATIONS: Final = Metric(
+    "pws_facade_notifications_total",
+    _COUNTER,
+    "Notifications to programs, by outcome: sent, failed, refused (nowhere they may be sent)",
+    ("user", "outcome"),
+)
+FACADE_REQUESTS: Final = Metric(
+    "pws_facade_requests_total", _COUNTER, "Requests at the façade, by operation; unreadable is none", ("operation",)
+)
+FACADE_FAULTS: Final = Metric(
+    "pws_facade_faults_total",
+    _COUNTER,
+    "Requests at the façade that were refused, by code",
+    ("code",),
+)
+FACADE_READ_THROUGH: Final = Metric(
+    "pws_facade_read_through_total", _COUNTER, "Polls at the façade for which the presence server had to be asked"
+)
+FACADE_WITHHELD: Final = Metric(
+    "pws_facade_withheld_contacts",
+    _GAUGE,
+    "Contacts that are not live just now, and of which some program waits to hear",
+)
+
 COUNTED: Final = (
     NOTIFICATIONS,
     NOTIFICATION_LAG,
@@ -341,6 +390,18 @@ READ: Final = (
     WEBHOOK_LAST_SUCCESS,
     WEBHOOK_COALESCED,
     WEBHOOK_DROPPED,
+    FACADE_SESSIONS,
+    FACADE_ENDPOINTS,
+    FACADE_SUBSCRIPTIONS,
+    FACADE_CONTACTS,
+    FACADE_LIMIT,
+    FACADE_SILENT,
+    FACADE_LAST_FETCH,
+    FACADE_NOTIFICATIONS,
+    FACADE_REQUESTS,
+    FACADE_FAULTS,
+    FACADE_READ_THROUGH,
+    FACADE_WITHHELD,
 )
 """Those that are read when they are asked for."""
 ALL: Final = (*READ, *COUNTED)

@@ -236,7 +236,7 @@ def assemble(
     def connections() -> Connections:
         return Connections(slots.streams, slots.taken - slots.streams, slots.limit)
 
-    metrics.observe(engine, core, connections, version=__version__, budget=budget, webhooks=targets)
+    metrics.observe(engine, core, connections, version=__version__, budget=budget, webhooks=targets, facade=facade)
     sources = Sources(config.callback.allow_from, config.callback.trusted_proxies)
     callback = None
     if config.callback.is_apart:
@@ -257,6 +257,7 @@ def assemble(
         figures=metrics,
         audit=audit,
         targets=targets,
+        facade=facade,
     )
     return Assembly(app, engine, core, authenticator, callback, audit, deliveries, facade)
 

@@ -47,8 +47,11 @@ class WebhookMessage(msgspec.Struct, frozen=True, gc=False):
         return f"pws.presence.{self.kind}" if self.kind in _OF_PRESENCE else f"pws.{self.kind}"
 
     def webhook_id(self, target: str) -> str:
-        """The id of this message to a target, for its receiver and for people."""
-        return f"{target}-{self.id}"
+        """The id of this message to a target, for its receiver and for people.
+
+        Of the messages that are lost the last one may have arrived: what says that they are lost is another message.
+        """
+        return f"{target}-{self.id}-lost" if self.kind == LOST else f"{target}-{self.id}"
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -37,7 +37,8 @@ class Entry:
 
     `known` is the contact as the target has it; `unsure`: or as something that came later. `witness` is then a contact
     that passed the filter and that the target may have. `since` is wall time, `due` monotonic: not to be tried before.
-    `attempts` were made at the message as it is, from `begun` on; its last pauses were so many as `failures`.
+    `attempts` were made at the message as it is, from `begun` on. `failures` are those of them between which the target
+    took `others`, counted in all: how long the message itself is left alone.
     """
 
     lane: str
@@ -51,6 +52,7 @@ class Entry:
     due: float = 0.0
     attempts: int = 0
     failures: int = 0
+    others: int = -1
     begun: float | None = None
 
     @property
@@ -67,8 +69,11 @@ class Entry:
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it may be lost: all but the events of contacts that are watched, of which there are only so many."""
-        return self.event is None or self.event.after is None
+        """Whether it may be lost: all but the events of contacts that are watched, of which there are only so many, and
+        what says how many were lost, of which there are two at most."""
+        if self.event is None:
+            return self.message is None or self.message.kind != message.LOST
+        return self.event.after is None
 
 
 @dataclass(eq=False, slots=True)
@@ -157,6 +162,8 @@ class TargetQueue:
         self._earlier = Lanes()
         self._reset: Entry | None = None
         self._resetting = False
+        self._passing = False
+        """Whether one message may go before the reset."""
         self._live = Lanes()
         self._bounded: OrderedDict[Entry, None] = OrderedDict()
         """Those that may be lost and are not under way, the oldest first."""
@@ -269,6 +276,9 @@ class TargetQueue:
         if self.is_restoring:
             return self._taken(self._earlier.take(now))
         if self._reset is not None:
+            if self._passing:
+                self._passing = False
+                return self._taken(self._live.take(now))
             if self._resetting or self._reset.due > now:
                 return None
             self._resetting = True
@@ -283,9 +293,26 @@ class TargetQueue:
             return None if self._resetting else max(now, self._reset.due)
         return self._live.next_due(now)
 
-    def holds_up(self, entry: Entry) -> bool:
-        """Whether nothing else is sent before it: it is the reset, or of an earlier run."""
-        return entry is self._reset or entry.lanes is self._earlier
+    def is_reset(self, entry: Entry) -> bool:
+        """Whether it is the reset, before which nothing of this run is sent."""
+        return entry is self._reset
+
+    def is_earlier(self, entry: Entry) -> bool:
+        """Whether it is of an earlier run, before which nothing of this run is sent."""
+        return entry.lanes is self._earlier
+
+    def is_only(self, entry: Entry) -> bool:
+        """Whether nothing else waits."""
+        return len(self) == 1 and next(self._live.entries(), None) is entry
+
+    def pass_reset(self, now: float) -> bool:
+        """Let one message go before the reset, if there is one: whether there is.
+
+        If the target takes it, it refuses the reset alone, which is lost then.
+        """
+        due = self._live.next_due(now)
+        self._passing = due is not None and due <= now
+        return self._passing
 
     @property
     def is_done_with_earlier(self) -> bool:
@@ -297,6 +324,9 @@ class TargetQueue:
         if self._landed(entry):
             self._reset = None
             return
+        if self._reset is not None and entry.lanes is self._live:
+            reset, self._reset = self._reset, None
+            self._lose(reset, reset.since, now)
         newer = self._newer(entry)
         if newer is not None and entry.event is not None:
             newer.known, newer.unsure, newer.witness = entry.event.after, False, None
@@ -343,8 +373,7 @@ class TargetQueue:
 
     def give_up(self, entry: Entry, wall: float, now: float) -> None:
         """The target will not take it: it is lost."""
-        if self._landed(entry):
-            self._reset = None
+        self._landed(entry)
         newer = self._newer(entry)
         if newer is not None:
             self.failed(entry, now, now, CHANGE)
@@ -398,9 +427,6 @@ class TargetQueue:
             self._bounded.move_to_end(entry, last=False)
         while len(self._bounded) > self._most:
             oldest, _ = self._bounded.popitem(last=False)
-            if oldest is self._lost:
-                self._bounded[oldest] = None
-                continue
             oldest.lanes.remove(oldest, now)
             self._lose(oldest, wall or oldest.since, now)
 
@@ -416,7 +442,6 @@ class TargetQueue:
         self._lost_count += 1
         newest = max(entry.id, self._lost.id)
         self._lost.message = message.lost(newest, wall, self._lost_count)
-        self._bounded[self._lost] = None
         self._live.schedule(self._lost.lane, now)
 
 

@@ -13,25 +13,22 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
-from weakref import WeakSet
 
-import aiohttp
+import aiohappyeyeballs
 import yarl
 
+from pws_soap.errors import ArgumentError
+from pws_soap.trust import Trust
+from service.webhooks.connection import AnswerUnreadable, ClosedUnanswered, TargetConnection
 from service.webhooks.settings import Network, WebhookSettings
 
-MOST_READ: Final = 16 * 1024
-"""Bytes of an answer's body that are read, so that its connection can be used again; a longer one is closed."""
-_READ_FOR: Final = 1.0
-"""Seconds for which they are read."""
 _KEPT_ALIVE: Final = 4.0
 """Seconds for which an idle connection is kept: less than servers do, so that none is used that they are closing."""
-_TURNS: Final = 20
-_TURN: Final = 0.01
-"""Seconds of one of the turns of the event loop that closing takes at most."""
+_NEXT_PLACE: Final = 0.25
+"""Seconds after which the next address of a host is tried beside one that does not answer."""
 _NEVER: Final = tuple(
     map(
         ipaddress.ip_network,
@@ -45,6 +42,8 @@ _NEVER: Final = tuple(
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Place = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+"""An address, as getaddrinfo has it."""
 
 
 class PostProblem(StrEnum):
@@ -93,92 +92,152 @@ class AddressRefused(OSError):
     """A connection would have gone where none may go."""
 
 
-class CaFileUnreadable(Exception):
-    """`ca_file` cannot be read, or holds no certificate."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
-
-
 class HttpSender:
     """The way over the network. `agent` is what is said of the sender."""
 
     def __init__(self, settings: WebhookSettings, agent: str) -> None:
         self._settings = settings
         self._url = yarl.URL(settings.url.reveal(), encoded=True)
-        self._agent = agent
-        self._session: aiohttp.ClientSession | None = None
-        self._sockets: WeakSet[socket.socket] = WeakSet()
-        """Those of all connections that are not closed yet."""
+        self._path = self._url.raw_path_qs.encode()
+        self._headers = {
+            "host": self._url.host_port_subcomponent or "",
+            "user-agent": agent,
+            "accept": "*/*",
+            "accept-encoding": "identity",
+        }
+        self._context: ssl.SSLContext | None = None
+        self._idle: list[TargetConnection] = []
+        self._open: set[TargetConnection] = set()
 
     def __repr__(self) -> str:
         return f"<HttpSender to {self._settings.address}>"
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> PostResult:
         """See Sender."""
-        timeout = self._settings.timeout
+        timeout, sent, is_sent = self._settings.timeout, {**self._headers, **headers}, False
         try:
             async with asyncio.timeout(timeout):
-                return await self._post(body, headers)
-        except TimeoutError as error:
-            return PostResult(error=f"no answer within {timeout:g} s", problem=PostProblem.TIMED_OUT, cause=error)
-        except (aiohttp.ClientError, CaFileUnreadable, OSError, ValueError) as error:
-            return _unanswered(error)
+                connection, head = self._kept(), None
+                if connection is not None:
+                    is_sent = True
+                    with contextlib.suppress(ClosedUnanswered, OSError):  # the target was closing it
+                        head = await connection.post(self._path, sent, body)
+                if connection is None or head is None:
+                    connection = await self._connected()
+                    is_sent = True
+                    head = await connection.post(self._path, sent, body)
+        except _NotConnected as refused:
+            return PostResult(
+                error=refused.words, may_have_arrived=is_sent, problem=refused.problem, cause=refused.cause or refused
+            )
+        except (ClosedUnanswered, AnswerUnreadable) as broken:
+            return PostResult(error=str(broken), problem=PostProblem.BROKEN, cause=broken)
+        except TimeoutError as late:
+            return PostResult(
+                error=f"no answer within {timeout:g} s",
+                may_have_arrived=is_sent,
+                problem=PostProblem.TIMED_OUT,
+                cause=late,
+            )
+        except OSError as broken:
+            words = f"the connection broke: {_reason(broken)}"
+            return PostResult(error=words, problem=PostProblem.BROKEN, cause=broken)
+        await connection.read_out()
+        if connection.is_open:
+            self._idle.append(connection)
+        if 300 <= head.status < 400:
+            return PostResult(head.status, f"{head.status}, a redirect, which is not followed: set url to where it is")
+        error = None if 200 <= head.status < 300 else _words(head.status, head.reason)
+        return PostResult(head.status, error, retry_after=head.retry_after)
 
     async def close(self) -> None:
         """See Sender."""
-        session, self._session = self._session, None
-        if session is None:
-            return
-        await session.close()
-        for opened in tuple(self._sockets):  # TLS waits for a farewell, and who hangs says none
-            with contextlib.suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
-        for _ in range(_TURNS):
-            if not self._sockets:
-                break
-            await asyncio.sleep(_TURN)
+        self._idle.clear()
+        for connection in tuple(self._open):
+            connection.abort()
+            await connection.closed.wait()
+        self._open.clear()
 
     # --- inside
 
-    async def _post(self, body: bytes, headers: Mapping[str, str]) -> PostResult:
-        session = self._opened()
-        async with session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-            status = response.status
-            if not await _read_out(response):
-                response.close()
-            if 300 <= status < 400:
-                return PostResult(status, f"{status}, a redirect, which is not followed: set url to where it is")
-            error = None if 200 <= status < 300 else _words(status, response.reason)
-            return PostResult(status, error, retry_after=response.headers.get("Retry-After"))
+    def _kept(self) -> TargetConnection | None:
+        """A connection of an earlier message that can be used again."""
+        since = asyncio.get_running_loop().time() - _KEPT_ALIVE
+        while self._idle:
+            found = self._idle.pop()
+            if found.is_open and found.idle_since >= since:
+                return found
+            found.abort()
+        return None
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            is_tls = self._url.scheme == "https"
-            connector = aiohttp.TCPConnector(
-                ssl=_context(self._settings) if is_tls else True,
-                limit=self._settings.parallel,
-                keepalive_timeout=_KEPT_ALIVE,
-                socket_factory=self._socket,
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-                trust_env=False,
-                auto_decompress=False,
-                headers={"user-agent": self._agent, "accept-encoding": "identity"},
-            )
-        return self._session
+    async def _connected(self) -> TargetConnection:
+        """A new connection. Raises _NotConnected."""
+        loop, host = asyncio.get_running_loop(), self._url.raw_host or ""
+        name = host.rstrip(".")  # as certificates have it
+        context = self._trusting() if self._url.scheme == "https" else None
+        try:
+            found = await loop.getaddrinfo(host, self._url.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            raise _NotConnected(PostProblem.UNKNOWN_HOST, "its host name is unknown", error) from None
+        places = _allowed(found, self._settings.addresses)
+        try:
+            opened = await aiohappyeyeballs.start_connection(places, happy_eyeballs_delay=_NEXT_PLACE, interleave=1)
+            try:
+                _, connection = await loop.create_connection(
+                    TargetConnection, sock=opened, ssl=context, server_hostname=name if context is not None else None
+                )
+            except BaseException:
+                opened.close()
+                raise
+        except ssl.SSLError as error:
+            self._context = None  # the next attempt reads `ca_file` again, which may be what is mended
+            raise _untrusted(error) from None
+        except OSError as error:
+            raise _NotConnected(PostProblem.NO_CONNECTION, f"cannot connect: {_reason(error)}", error) from None
+        self._open = {connection, *(each for each in self._open if not each.closed.is_set())}
+        return connection
 
-    def _socket(self, info: tuple[Any, ...]) -> socket.socket:  # Any: as aiohttp declares it
-        """The socket for an address, just before it is connected. Raises AddressRefused."""
-        family, kind, protocol, _, place = info
-        check_address(str(place[0]), self._settings.addresses)
-        opened = socket.socket(family, kind, protocol)
-        self._sockets.add(opened)
-        return opened
+    def _trusting(self) -> ssl.SSLContext:
+        if self._context is None:
+            try:
+                self._context = Trust(self._settings.ca_file).context()
+            except ArgumentError as error:
+                raise _NotConnected(PostProblem.CA_FILE, f"ca_file is not {error.expected}", error) from None
+        return self._context
+
+
+class _NotConnected(Exception):
+    """There is no connection, so that nothing was sent."""
+
+    def __init__(self, problem: PostProblem, words: str, cause: Exception | None = None) -> None:
+        self.problem = problem
+        self.words = words
+        self.cause = cause
+        super().__init__(words)
+
+
+def _allowed(found: Sequence[Place], allowed: tuple[Network, ...]) -> list[Place]:
+    """The addresses to which a connection may go. Raises _NotConnected where that is none of them."""
+    places: list[Place] = []
+    refused: AddressRefused | None = None
+    for place in found:
+        try:
+            check_address(str(place[4][0]), allowed)
+        except AddressRefused as error:
+            refused = error
+        else:
+            places.append(place)
+    if not places:
+        raise _NotConnected(PostProblem.NOT_ALLOWED, str(refused), refused)
+    return places
+
+
+def _untrusted(error: ssl.SSLError) -> _NotConnected:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        words = f"its certificate is not trusted: {error.verify_message or type(error).__name__}"
+    else:
+        words = f"no TLS with it: {_reason(error)}"
+    return _NotConnected(PostProblem.NOT_TRUSTED, words, error)
 
 
 def check_address(text: str, allowed: tuple[Network, ...]) -> None:
@@ -203,63 +262,9 @@ def _plain(address: Address) -> Address:
     return address
 
 
-def _context(settings: WebhookSettings) -> ssl.SSLContext:
-    """Raises CaFileUnreadable."""
-    try:
-        return ssl.create_default_context(cafile=settings.ca_file)
-    except OSError as error:
-        raise CaFileUnreadable(_reason(error)) from None
-
-
-async def _read_out(response: aiohttp.ClientResponse) -> bool:
-    """Read what is left of a short answer; whether that was all. What it says is nothing to us."""
-    read = 0
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(_READ_FOR):
-            while chunk := await response.content.read(MOST_READ):
-                read += len(chunk)
-                if read > MOST_READ:
-                    return False
-            return True
-    return False
-
-
 def _words(status: int, reason: str | None) -> str:
     words = "".join(letter for letter in (reason or "")[:60] if letter.isascii() and letter.isprintable())
     return f"{status} {words}".strip()
-
-
-def _unanswered(error: Exception) -> PostResult:
-    """Why there is no answer. No text of a library's error is passed on that may hold the URL."""
-    certain = True
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            cause: Exception = error.certificate_error
-            why = getattr(cause, "verify_message", "") or type(cause).__name__
-            problem, words = PostProblem.NOT_TRUSTED, f"its certificate is not trusted: {why}"
-        case aiohttp.ClientConnectorSSLError():
-            cause = error.os_error
-            problem, words = PostProblem.NOT_TRUSTED, f"no TLS with it: {_reason(error.os_error)}"
-        case aiohttp.ClientConnectorDNSError():
-            cause = error.os_error
-            problem, words = PostProblem.UNKNOWN_HOST, "its host name is unknown"
-        case aiohttp.ClientConnectorError(os_error=AddressRefused() as cause):
-            problem, words = PostProblem.NOT_ALLOWED, str(cause)
-        case aiohttp.ClientConnectorError():
-            cause = error.os_error
-            problem, words = PostProblem.NO_CONNECTION, f"cannot connect: {_reason(error.os_error)}"
-        case CaFileUnreadable(reason=reason):
-            cause, problem, words = error, PostProblem.CA_FILE, f"ca_file cannot be used: {reason}"
-        case aiohttp.ServerDisconnectedError():
-            cause, certain = error, False
-            problem, words = PostProblem.BROKEN, "it closed the connection without an answer"
-        case OSError():
-            cause, certain = error, False
-            problem, words = PostProblem.BROKEN, f"the connection broke: {_reason(error)}"
-        case _:
-            cause, certain = error, False
-            problem, words = PostProblem.BROKEN, f"its answer cannot be understood ({type(error).__name__})"
-    return PostResult(error=words, may_have_arrived=not certain, problem=problem, cause=cause)
 
 
 def _reason(error: OSError) -> str:

@@ -40,7 +40,7 @@ from service.webhooks.view import TargetView
 MOST_ATTEMPTS: Final = 50
 """Attempts that are kept for the status."""
 MOST_REFUSALS: Final = 5
-"""Refusals of one message that holds up all others, after which it is given up."""
+"""Refusals of one message that holds up all others, after which it is given up; the reset only if others are taken."""
 _GONE: Final = 410
 _NOT_NOW: Final = frozenset({401, 403, 404, 405, 407, 408, 409, 421, 423, 425, 429})
 """Statuses from 400 on that say something of the target, or of the moment, rather than of the message."""
@@ -243,7 +243,12 @@ class Target:
             entry = self.queue.take(now)
             if entry is None:
                 return self.queue.next_due(now)
-            found = self._message(entry)
+            try:
+                found = self._message(entry)
+            except Exception:  # a bug must not cost this contact all that follows, nor others their turn
+                entry.failures += 1
+                self.queue.failed(entry, now + pause(entry.failures, self._around.dice), now)
+                raise
             if found is None:
                 self.queue.unchanged(entry, now)
                 self._has_nothing_left()
@@ -312,21 +317,34 @@ class Target:
         self._around.meter.webhook_attempted(settings.name, outcome, attempt.seconds)
         if attempt.succeeded:
             self.queue.delivered(entry, now)
-            self._succeeded()
+            self._succeeded(began)
         else:
-            self._note_failure(entry, sent, reply, entry.begun)
+            is_in_doubt = self._note_failure(entry, sent, reply, entry.begun)
             self._fail(reply, began)
+            may_follow = self._state is TargetState.RETRYING and reply.retry_after is None
+            if is_in_doubt and may_follow and self.queue.pass_reset(now):
+                self._not_before = now  # long after, it might take the one because it takes everything again
 
-    def _note_failure(self, entry: Entry, sent: WebhookMessage, reply: PostResult, begun: float) -> None:
-        """Put the message back, or give it up where the target takes others and will never take this one."""
+    def _note_failure(self, entry: Entry, sent: WebhookMessage, reply: PostResult, begun: float) -> bool:
+        """Put the message back, or give it up where the target takes others and will never take this one.
+
+        Returns whether another one has to show if it takes others.
+        """
         now, wall = self._clock.monotonic(), self._clock.now()
         is_refused = reply.status is not None and 400 <= reply.status < 500 and reply.status not in _NOT_NOW
+        is_for_good = is_refused and reply.status != _GONE
         is_up = not self._failures  # others are taken
-        if self.queue.holds_up(entry):
-            is_lost = is_refused and reply.status != _GONE and entry.attempts >= MOST_REFUSALS
+        is_old = now - begun >= self.settings.give_up_after
+        is_alone, is_in_doubt = self.queue.is_only(entry), False
+        if self.queue.is_earlier(entry):
+            is_lost = is_for_good and entry.attempts >= MOST_REFUSALS
+        elif self.queue.is_reset(entry):
+            is_lost, is_in_doubt = False, is_for_good and entry.attempts >= MOST_REFUSALS
         else:
-            is_lost = is_up and now - begun >= self.settings.give_up_after
+            is_lost = is_old and (is_up or (is_for_good and is_alone))
         if is_lost:
+            if is_alone:  # what says that it is lost is the next to be tried
+                self._failing_since = None
             log.warning(
                 "webhook %(target)s refuses message %(webhook_id)s for good (%(error)s): it is given up",
                 {
@@ -337,15 +355,19 @@ class Target:
                 extra={"event": "webhook.given-up"},
             )
             self.queue.give_up(entry, wall, now)
-            return
-        entry.failures += 1
+            return False
+        if entry.others != self._delivered:  # else the target fails, which has a pause of its own
+            entry.failures, entry.others = entry.failures + 1, self._delivered
         due = now + pause(entry.failures, self._around.dice)
         self.queue.failed(entry, due, now, sent.kind if reply.may_have_arrived else None)
+        return is_in_doubt
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, began: float) -> None:
         self._delivered += 1
         self._last_success_at = self._clock.now()
         if not self._failures and self._state is TargetState.DELIVERING:
+            return
+        if began < self._failed_at:  # it says nothing of how the target is since; Retry-After may have come meanwhile
             return
         self._failures, self._failing_since, self._not_before = 0, None, 0.0
         self._change(TargetState.DELIVERING)
@@ -359,8 +381,11 @@ class Target:
             self._around.tell(WEBHOOK_RECOVERED, WebhookChange(self.settings.name), ())
 
     def _has_nothing_left(self) -> None:
-        """What failed was undone, so that there is nothing to try again: the next failure is the first of others."""
-        if not len(self.queue) and self._state is TargetState.RETRYING:
+        """What failed was undone, so that there is nothing to try again: the next failure is the first of others.
+
+        A target that was parked has to take a message first.
+        """
+        if not len(self.queue) and self._state is TargetState.RETRYING and not self._was_parked:
             self._failures, self._failing_since, self._not_before = 0, None, 0.0
             self._change(TargetState.DELIVERING)
 

@@ -17,6 +17,7 @@ from service.api.sse import subscriber
 from service.core.claims.model import ClaimRequest, Granted
 from service.core.presence.availability import Availability, Rule
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, FEED, BareService, presence
+from tests.support.examples import examples
 from tests.support.long_polls import Asking, turns
 from tests.support.sse import Listener
 
@@ -233,7 +234,7 @@ async def history(steps: list[tuple[Any, Any, Any]], victim: int) -> list[object
 UNSHRUNK: Final = [phase for phase in Phase if phase is not Phase.shrink]
 
 
-@settings(max_examples=5, phases=UNSHRUNK)
+@settings(max_examples=examples(5), phases=UNSHRUNK)
 @given(steps=STEPS)
 async def test_it_cannot_tell_whose_presence_changed(steps: list[tuple[Any, Any, Any]]) -> None:
     """Two histories that differ only in who had each hidden change: not a byte of any answer differs."""

@@ -19,6 +19,7 @@ from service.core import callback_url
 from service.core.clock import ManualClock
 from tests.support.asgi import call
 from tests.support.bare_service import SECRET, BareService
+from tests.support.examples import examples
 from tests.support.fake_engine import FakeEngine
 
 NODE = "https://imp1.example.com:8083"
@@ -81,7 +82,7 @@ PREFIXES = st.lists(st.just("pws") | st.just("v1") | SEGMENT, max_size=4).map(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(prefix=PREFIXES, slashes=st.integers(0, 2), shared=st.booleans(), stripped=st.booleans())
 async def test_what_is_registered_is_answered(prefix: str, slashes: int, shared: bool, stripped: bool) -> None:
     """By a listener of its own and beside the API; whether or not a proxy takes the prefix off."""

@@ -20,6 +20,7 @@ from service.core.claims.model import ClaimEvent
 from service.core.presence.records import Source
 from tests.support.asgi import Answer
 from tests.support.bare_service import FEED, BareService, presence
+from tests.support.examples import examples
 from tests.support.people import KEYS, PEOPLE, bearer
 from tests.support.twins import CONTACTS, Twins
 
@@ -207,7 +208,9 @@ def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
 
 def test_the_lane_claims_as_the_routes_do() -> None:
     """After any of some histories."""
-    run_state_machine_as_test(Histories, settings=settings(max_examples=20, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(
+        Histories, settings=settings(max_examples=examples(20), stateful_step_count=25, deadline=None)
+    )
 
 
 @pytest.mark.long(ci=True)

@@ -20,6 +20,7 @@ from service.core.claims.model import ClaimRequest, Person
 from service.core.presence.records import Source
 from tests.support.asgi import Answer
 from tests.support.bare_service import BareService, presence
+from tests.support.examples import examples
 from tests.support.people import KEYS, PEOPLE, bearer
 from tests.support.twins import CONTACTS, Twins
 
@@ -289,7 +290,9 @@ def _shown(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
 
 def test_the_lane_says_what_the_routes_say() -> None:
     """After any of some histories."""
-    run_state_machine_as_test(Histories, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(
+        Histories, settings=settings(max_examples=examples(25), stateful_step_count=25, deadline=None)
+    )
 
 
 @pytest.mark.long(ci=True)

@@ -57,8 +57,11 @@ def description() -> dict[str, Any]:  # plain JSON
     return document
 
 
+DOCUMENT: Final = description()
+
+
 def operations() -> Iterator[Operation]:
-    for path, methods in description()["paths"].items():
+    for path, methods in DOCUMENT["paths"].items():
         for method, operation in methods.items():
             scopes = {scope for way in operation.get("security", ()) for each in way.values() for scope in each}
             assert len(scopes) <= 1
@@ -137,9 +140,6 @@ def test_the_description_says_who_may() -> None:
         assert ("security" in described) == operation.is_guarded
         refusals = {"401", "403", "429"} & set(described["responses"])
         assert refusals == ({"401", "403", "429"} if operation.is_guarded else set())
-
-
-DOCUMENT: Final = description()
 
 
 def description_of(operation: Operation) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from service.core.presence.freshness import Freshness, Level
 from service.core.presence.query import Page
 from service.core.presence.records import Change, ChangeKind, ReadingStart, Record, SharedReading, Source
 from service.core.presence.snapshot import ContactSnapshot
+from tests.support.examples import examples
 from tests.support.plain_contacts import contact_view
 
 NO = AvailabilityVerdict(False, "stale")
@@ -167,7 +168,7 @@ contacts = st.builds(
 
 
 @given(st.lists(contacts, max_size=3), st.none() | text, st.integers(0, 2**40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_fast_way_and_the_plain_way_agree(known: list[ContactSnapshot], cursor: str | None, revision: int) -> None:
     """Whatever the names and notes hold."""
     plain = ContactListView(

@@ -18,6 +18,7 @@ from service.api.models import BriefContactView, BriefListView, ChosenContactVie
 from service.api.writers.fields import FIELDS
 from tests.support.asgi import call
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, SECRET, BareService, presence
+from tests.support.examples import examples
 
 ANN, BOB, CID = "ann@example.com", "bob@example.com", "cid@example.com"
 
@@ -199,7 +200,7 @@ async def test_a_wrong_value_is_answered_with_the_right_ones(query: str, words: 
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_no_query_breaks_the_service(raw: bytes) -> None:
     """Whatever bytes it is made of."""
     query = "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02x}" for byte in raw)
@@ -262,6 +263,9 @@ async def test_head_is_answered_as_get_is() -> None:
     for path in [*paths, "/nothing", "/v1/presence/x", "/v1/presence?limit=0"]:
         got, head = await made.get(path), await call(made.app, "HEAD", path)
         assert (head.status, head.body) == (got.status, b"")
+        if path == "/metrics":  # the second answer has figures of its own, and may be longer
+            assert set(head.headers) == set(got.headers)
+            continue
         assert head.headers == got.headers
         assert int(head.headers["content-length"]) == len(got.body)
 

@@ -32,6 +32,7 @@ from service.core.presence.availability import Availability
 from service.core.presence.query import Filter
 from service.core.presence.snapshot import GroupedSnapshot
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY
+from tests.support.examples import examples
 from tests.support.followed_log import ANN, BOB, CID, GROUPS, FollowedLog
 from tests.support.sse import Board, Reader, Sse
 
@@ -127,7 +128,7 @@ def happen(followed: FollowedLog, contact: str, state: PresenceState) -> None:
         followed.read(contact, state)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(CHANGES, st.data())
 async def test_the_rest_of_a_range_is_what_a_search_of_the_whole_log_finds(
     changes: Sequence[tuple[str, PresenceState]], data: st.DataObject
@@ -158,7 +159,7 @@ async def test_the_rest_of_a_range_is_what_a_search_of_the_whole_log_finds(
     assert ids == sorted(set(ids))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(CHANGES, st.integers(0, 40))
 async def test_who_resumes_inside_a_range_gets_what_it_would_have_got(
     changes: Sequence[tuple[str, PresenceState]], cut: int
@@ -343,7 +344,7 @@ def test_whoever_breaks_off_anywhere_knows_in_the_end_what_there_is(
     monkeypatch.setattr(subscriber, "TURN", 2)
     inside = 0
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(STORY)
     @example(INSIDE)
     def tell(story: Story) -> None:

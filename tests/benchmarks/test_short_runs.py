@@ -21,6 +21,29 @@ def test_chaos_heals_a_lost_reply_and_a_lost_notification() -> None:
 
 
 @pytest.mark.long(ci=True)
+def test_programs_before_a_facade_are_told_the_truth() -> None:
+    """A lost reply, and a service that is killed: what was told over SOAP agrees with the truth."""
+    kinds = ("--only", "lose-reply", "--only", "service killed")
+    found = run("chaos", "--facade", "--faults", "2", "--seed", "3", *kinds)
+    assert found["faults_injected"] == found["faults_healed"] == 2
+    told = found["told"]
+    assert told["wrong"] == found["wrong_live_answers"] == found["changes_lost"] == 0
+    assert told["states"] > 24
+    assert told["by_as_of"] > 0
+    assert told["notifications"] > 0
+
+
+@pytest.mark.long(ci=True)
+def test_programs_cost_the_presence_server_nothing() -> None:
+    """A few of them: each is told of each change, and the server is asked for nothing more."""
+    found = run("facade", "--programs", "10", "--each", "20", "--contacts", "100", "--rate", "20", "--seconds", "2")
+    assert found["with"]["changes"] == found["without"]["changes"] == 40
+    assert found["with"]["untold"] == 0
+    assert found["with"]["fetches"] > 0
+    assert found["with"]["upstream"].keys() == {"getSubscribedPresence"}
+
+
+@pytest.mark.long(ci=True)
 def test_two_kills_leave_nothing_behind() -> None:
     """Killed while it starts, and started again."""
     found = run("kills", "--kills", "2", "--seed", "1", "--results-only")
@@ -59,6 +82,14 @@ def test_chaos() -> None:
     """Three hundred faults of every kind."""
     found = run("chaos", "--faults", "300")
     assert found["wrong_live_answers"] == found["changes_lost"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3900)
+def test_chaos_before_a_facade() -> None:
+    """Three hundred faults of every kind, before programs."""
+    found = run("chaos", "--facade", "--faults", "300")
+    assert found["told"]["wrong"] == found["wrong_live_answers"] == found["changes_lost"] == 0
 
 
 @pytest.mark.long

@@ -38,6 +38,8 @@ def test_no_time_decides_a_chaos_run() -> None:
         ("bugs", ["Traceback"], "a process broke"),
         ("exit_code_of_service", 1, "a process broke"),
         ("left_at_the_server", {"sessions": 1}, "something is left at the server"),
+        ("told", {"wrong": 3, "states": 5}, "3 states told over SOAP were wrong"),
+        ("told", {"wrong": 0, "states": 0}, "nothing was told over SOAP"),
     ],
 )
 def test_what_is_wrong_or_lost_decides_it(name: str, value: object, why: str) -> None:

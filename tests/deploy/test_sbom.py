@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 
 from service import __version__
@@ -47,6 +45,10 @@ def sbom(text: str) -> Json:
 
 
 def test_it_is_what_the_standard_describes(text: str) -> None:
+    # Imported here: it takes seconds, which every run of any test would spend.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(text) is None
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from tests.e2e import warm_start
+
 T = TypeVar("T")
 
 PWS: Final = str(Path(sys.executable).with_name("pws"))
@@ -103,15 +105,9 @@ class Running:
         self.log = directory / log
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PWS_")}
         with self.log.open("wb") as file:
-            self._process = subprocess.Popen(
-                words,
-                cwd=directory,
-                stdin=stdin,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                # What is not closed at the end is told, and found in the output.
-                env=clean | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "always::ResourceWarning"},
-            )
+            # What is not closed at the end is told, and found in the output.
+            told = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "always::ResourceWarning"}
+            self._process = warm_start.start(words, directory, stdin, file.fileno(), clean | told)
 
     def __enter__(self) -> Self:
         return self

@@ -52,6 +52,8 @@ def site(server: Server, tmp_path: Path) -> Iterator[Site]:
             f'[keys.everything]\nhash = "sha256:{sha256(KEY.encode()).hexdigest()}"\n'
             'scopes = ["read", "claim", "admin"]\n'
             f'[[webhooks]]\nname = "crm"\nurl = "http://127.0.0.1:{free_port()}"\nsecret = "whsec_{"b3Ro" * 8}"\n'
+            f'[facade]\nlisten_port = {(port := free_port())}\naddress = "http://127.0.0.1:{port}"\n'
+            '[facade.users.attendant]\npassword = "a seat"\nend_users = ["*"]\n'
         )
     with Service(tmp_path, site) as service:
         yield service.ready().site

@@ -78,7 +78,7 @@ def test_a_program_lives_with_the_facade_as_with_the_server(tmp_path: Path) -> N
         server.ready()
         server.put(ANN, state="AVAILABLE", display_name="Ann Example")
         server.put(JOE, state="AWAY")
-        site = configure(tmp_path, server.port, **facade(tmp_path, port, "set_presence = true"))
+        site = configure(tmp_path, server.port, tls=None, **facade(tmp_path, port, "set_presence = true"))
         with Service(tmp_path, site) as service:
             service.ready()
             before = server.holds()
@@ -117,7 +117,7 @@ def test_a_service_lives_behind_the_facade_of_another(tmp_path: Path) -> None:
         for contact in (ANN, JOE, RITA):
             server.put(contact, state="AVAILABLE", display_name=contact)
         sections = facade(low, port, "unsure_after = 5") | {"fetch": "heartbeat_interval = 2"}
-        lower_site = configure(low, server.port, **sections)
+        lower_site = configure(low, server.port, tls=None, **sections)
         with Service(low, lower_site) as lower:
             lower.ready()
             upper_site = configure(

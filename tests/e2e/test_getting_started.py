@@ -55,6 +55,19 @@ def commands(page: str) -> Iterator[Command]:
             yield found
 
 
+ALONE: Final = ("unshare", "--net", "--map-root-user", "bash", "-c", 'ip link set lo up && exec "$@"', "bash")
+"""Runs a program in a network of its own: the page's ports may be taken in ours."""
+
+
+def alone() -> tuple[str, ...]:
+    """Words before a program that give it a network of its own, none where this system refuses."""
+    try:
+        done = subprocess.run([*ALONE, "true"], capture_output=True, check=False)
+    except FileNotFoundError:
+        return ()
+    return ALONE if done.returncode == 0 else ()
+
+
 class Shell:
     """One bash for all commands, as a reader has."""
 
@@ -62,7 +75,7 @@ class Shell:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PWS_")}
         self._shell = subprocess.Popen(
-            ["bash", "--norc", "--noprofile"],  # the reader's
+            [*alone(), "bash", "--norc", "--noprofile"],  # the reader's
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

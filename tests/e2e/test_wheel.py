@@ -33,7 +33,7 @@ def run(words: Sequence[str | Path], directory: Path, timeout: float) -> subproc
     clean = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PWS_", "COVERAGE_")) and name not in {"PYTHONPATH", "VIRTUAL_ENV"}
+        if not name.startswith(("PWS_", "COVERAGE_")) and name not in {"PYTHONPATH", "PYTEST_ADDOPTS", "VIRTUAL_ENV"}
     }
     return subprocess.run(
         words,

@@ -21,6 +21,7 @@ from tests.lifecycle.driver import A, B
 from tests.lifecycle.one_process import HEALED_IN
 from tests.lifecycle.server import Mode
 from tests.lifecycle.world import World
+from tests.support.examples import examples
 
 NOTICED_IN: Final = 0.8 * 3600.0
 """Seconds until an endpoint that the server has forgotten is found out: by its renewal, nobody reports silence here."""
@@ -163,7 +164,7 @@ def impossible(monkeypatch: pytest.MonkeyPatch) -> set[tuple[Phase, ResourceEven
 
 
 SHORT: Final = settings(
-    max_examples=150,
+    max_examples=examples(150),
     stateful_step_count=40,
     deadline=None,
     print_blob=True,

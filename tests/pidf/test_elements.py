@@ -13,6 +13,7 @@ from pws_soap.contact import bare_contact, is_contact
 from pws_soap.pidf import read_document
 from pws_soap.pidf.elements import contact_of, local_name, moment, priority_of
 from pws_soap.pidf.model import MAX_TEXT, MAX_UNKNOWN
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_contacts(uri: str | None, contact: str | None) -> None:
     st.text("aB1._~!$*+=-@:;%?&'/\n\u00e4", max_size=12) | st.just("a" * 64),
     st.text("aB1._-@:;%\n\u00e4", max_size=12) | st.sampled_from(["b" * 254, "b" * 255, "b" * 256, "b" * 400]),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_a_usual_contact_is_what_any_is(scheme: str, user: str, host: str) -> None:
     """It is known by its form; what it comes to is decided in `contact`."""
     uri = f"{scheme}{user}@{host}"

@@ -16,6 +16,7 @@ from pws_soap.pidf import Device, PidfError, Reading, explain, read_document, re
 from pws_soap.pidf.model import kind_of
 from pws_soap.pidf.rule import WORDS
 from pws_soap.pidf.writer import write_document
+from tests.support.examples import examples
 
 CORPUS = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "data" / "pidf").glob("*.xml"))]
 
@@ -101,7 +102,7 @@ def _disguised(element: etree._Element, dice: random.Random) -> str:
     return f"<{prefix}{name}{declared}{attributes}>{comment}{inside}</{prefix}{name}>"
 
 
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=examples(150))
 @given(readings())
 def test_what_is_written_is_read_back(wanted: Reading) -> None:
     """Every field that a document can say; and what was read is written and read the same again."""
@@ -116,7 +117,7 @@ def test_what_is_written_is_read_back(wanted: Reading) -> None:
     assert read_document(write_document(read)) == read
 
 
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=examples(150))
 @given(readings(), st.integers(0, 2**32))
 def test_namespaces_prefixes_and_case_never_matter(wanted: Reading, seed: int) -> None:
     """The same document in any disguise reads as the same."""
@@ -125,7 +126,7 @@ def test_namespaces_prefixes_and_case_never_matter(wanted: Reading, seed: int) -
     assert read_document(disguised) == read_document(plain)
 
 
-@settings(max_examples=60, deadline=2000)
+@settings(max_examples=examples(60))
 @given(
     st.lists(readings(), max_size=4), st.sampled_from(["", "\n", '<?xml version="1.0"?>', "\ufeff", "<!-- next -->"])
 )
@@ -174,14 +175,14 @@ def _whatever_comes_is_ours(content: bytes | str) -> None:
         assert error.reason  # noqa: PT017  # either outcome is right
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(CORPUS), st.integers(0, 2**32))
 def test_damaged_documents_raise_nothing_else(content: bytes, seed: int) -> None:
     """Bytes cut out, put in and repeated anywhere."""
     _whatever_comes_is_ours(_damaged(content, random.Random(seed)))  # noqa: S311  # damage, no secret
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=300) | st.text(max_size=300))
 def test_noise_raises_nothing_else(content: bytes | str) -> None:
     """Any bytes, any characters, lone surrogates too."""
@@ -191,7 +192,7 @@ def test_noise_raises_nothing_else(content: bytes | str) -> None:
 GOOD = '<presence entity="sip:{0}@example.com"><person><activities><busy/></activities></person></presence>'
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(CORPUS), st.integers(0, 2**32))
 def test_neighbours_of_a_damaged_document_are_not_lost(content: bytes, seed: int) -> None:
     """The one before is read; the one behind is read or told, whatever stands between them."""

@@ -17,6 +17,7 @@ from msgspec.structs import astuple
 from pws_soap.models import Presence
 from pws_soap.pidf import KeptReadings, PidfError, read_document, shapes, to_presence
 from pws_soap.pidf.source import DocumentParser
+from tests.support.examples import examples
 
 NOW = datetime(2026, 5, 30, 12, tzinfo=UTC)
 CORPUS = sorted((Path(__file__).parent.parent / "data" / "pidf").glob("*.xml"))
@@ -103,7 +104,7 @@ VALUE = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
 
 
 @given(st.tuples(*[VALUE] * 5), st.tuples(*[VALUE] * 5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_whatever_the_values_are_the_meaning_is_the_same(first: tuple[str, ...], second: tuple[str, ...]) -> None:
     """Of both as they come, and of the second beside a usual one."""
     for one, other in ((first, second), (WORDS, second), (first, WORDS)):
@@ -158,7 +159,7 @@ def with_odd_parts(odd: list[str], place: int, texts: list[str]) -> list[bytes]:
 @given(
     st.lists(ODD, min_size=1, max_size=3), st.integers(0, 2), st.lists(VALUE | st.just("en"), min_size=6, max_size=6)
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 def test_wherever_the_values_stand_the_meaning_is_the_same(odd: list[str], place: int, texts: list[str]) -> None:
     """Also where a value is a part of another text, of a word, or of an attribute."""
     documents = with_odd_parts(odd, place, texts)
@@ -187,7 +188,7 @@ def escaped_reader(first: bytes, quotes: dict[str, str]) -> Callable[[bytes], Pr
 
 
 @given(st.tuples(*[VALUE] * 5), QUOTES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_whatever_the_values_are_the_meaning_in_escapes_is_the_same(
     words: tuple[str, ...], quotes: dict[str, str]
 ) -> None:
@@ -207,7 +208,7 @@ def test_whatever_the_values_are_the_meaning_in_escapes_is_the_same(
     st.lists(VALUE | st.just("en"), min_size=6, max_size=6),
     QUOTES,
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_wherever_the_values_stand_the_meaning_in_escapes_is_the_same(
     odd: list[str], place: int, texts: list[str], quotes: dict[str, str]
 ) -> None:

@@ -262,6 +262,15 @@ async def test_a_fault_is_taken_back_with_its_block(pws_faults: PwsFaults, clien
     assert repr(fault) == "InjectedFault('refuse', affected=None)"
 
 
+def test_a_node_that_hangs_shows_no_wsdl_either(pws_server: PwsServer, pws_faults: PwsFaults) -> None:
+    connection = http.client.HTTPConnection(pws_server.host, pws_server.port, timeout=0.1)
+    with pws_faults.inject("node-hang", node="imp1"):
+        connection.request("GET", pws_server.wsdl_url)
+        with pytest.raises(TimeoutError):
+            connection.getresponse()
+    connection.close()
+
+
 @pytest.mark.pws(nodes=2, requests_per_second=100)
 async def test_what_was_done_to_nodes_is_taken_back(
     pws_server: PwsServer, pws_faults: PwsFaults, client: PwsClient

@@ -20,6 +20,7 @@ from pws_soap.server.http import service as http_service
 from pws_soap.server.http.content import xml_of
 from pws_soap.server.soap.requests import read
 from tests.server.board import ANN, served_board
+from tests.support.examples import examples
 from tests.support.soap_by_hand import PATH, PWS, contacts_list, envelope, fetch, login, poll
 
 XML = envelope(login())
@@ -175,7 +176,7 @@ def test_the_charset_of_the_header(kind: str, charset: str | None) -> None:
 MULTI = "multipart/related; boundary="
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     body=st.one_of(st.binary(max_size=60), st.binary(max_size=40).map(lambda rest: b"--b\r\n" + rest)),
     kind=st.one_of(st.text(max_size=30), st.text(max_size=20).map(lambda rest: MULTI + "b;" + rest)),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pws_soap.server import ServerOptions, State
 from pws_soap.server import messages as m
 from pws_soap.server.soap.requests import read
+from tests.support.examples import examples
 from tests.support.soap_by_hand import (
     ANN,
     JOE,
@@ -215,7 +216,7 @@ def test_comments_and_instructions_are_nothing() -> None:
 WHOLE = envelope(subscribe(ANN, JOE), "key")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(start=st.integers(0, len(WHOLE)), length=st.integers(0, 40), other=st.binary(max_size=12))
 def test_whatever_is_sent_is_read_or_refused(start: int, length: int, other: bytes) -> None:
     """No input raises: there is a call, or the code of a problem."""

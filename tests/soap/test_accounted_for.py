@@ -25,6 +25,7 @@ from pws_soap.server.presence import Presence as Spoken
 from pws_soap.server.presence import State
 from pws_soap.server.soap import replies as writer
 from tests.soap.samples import NODE, NS, SOAP11, SOAP12, basic, end_user, people, pidf, rich
+from tests.support.examples import examples
 
 FETCH = "getSubscribedPresence"
 CARRIERS = ["elements", "cdata", "escaped"]
@@ -337,7 +338,7 @@ def inserted(reply: bytes, what: str, dice: random.Random, *, attribute: bool) -
 
 
 @given(PLACES, st.sampled_from([*ELEMENTS, *TEXTS, *ATTRIBUTES]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 async def test_no_mutation_of_a_reply_confirms_everybody(place: tuple[str, int, int], what: str) -> None:
     """Whatever is put into the response or the list, wherever: it may be the rest of the reply."""
     carrier, contacts, seed = place
@@ -351,7 +352,7 @@ async def test_no_mutation_of_a_reply_confirms_everybody(place: tuple[str, int, 
 
 
 @given(PLACES, st.sampled_from([*NOTHING, *IDLE_ATTRIBUTES]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 async def test_what_says_nothing_changes_nothing(place: tuple[str, int, int], what: str) -> None:
     """White space, comments and attributes about how a text is written."""
     carrier, contacts, seed = place

@@ -20,6 +20,7 @@ from pws_soap.contact import (
     without_scheme,
 )
 from tests.soap.samples import basic
+from tests.support.examples import examples
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 MARKS = "-_.!~*'()"
@@ -210,7 +211,7 @@ def spellings(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(spellings())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_decorated_contacts_equal_the_plain_one(pair: tuple[str, str]) -> None:
     """Any combination of what may surround a contact and of how its characters may be written."""
     plain, text = pair
@@ -237,7 +238,7 @@ hostile = st.one_of(
 @example("0@<\u0338>")
 @example("\N{FULLWIDTH LESS-THAN SIGN}a@b\N{FULLWIDTH GREATER-THAN SIGN}")
 @example("\N{ANGSTROM SIGN}@x\N{KELVIN SIGN}")
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_the_form_is_its_own_form(text: str) -> None:
     """Whatever was given: nothing is raised, and the form reads as the same contact."""
     form = same_contact(text)

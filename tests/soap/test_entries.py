@@ -18,6 +18,7 @@ from pws_soap.memory import MemoryTransport
 from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.pidf import KeptReadings
 from tests.soap.samples import NODE, basic, end_user, people, pidf, rich
+from tests.support.examples import examples
 
 NOW = datetime(2026, 5, 30, 12, tzinfo=UTC)
 CARRIERS = ["elements", "cdata", "escaped"]
@@ -79,7 +80,7 @@ CONTACT = st.tuples(
 
 
 @given(st.lists(CONTACT, max_size=5), st.integers(0, 100))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_contacts_are_the_same(odd: list[tuple[str | None, str | None]], at: int) -> None:
     """Odd characters, a missing address or state, among a hundred usual contacts."""
     usual: list[tuple[str | None, str | None]] = [(uri, "BUSY") for uri in people(100)]
@@ -230,7 +231,7 @@ ODD_PARTS = st.sampled_from(
     st.sampled_from(CARRIERS),
     st.booleans(),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_damaged_documents_are_the_same(parts: list[tuple[str, int]], carrier: str, at_bounds: bool) -> None:
     """Whatever stands anywhere in the first of them, or between them."""
     text = "".join(MANY[:4])

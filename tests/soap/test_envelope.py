@@ -10,6 +10,7 @@ from lxml import etree
 from pws_soap import envelope
 from pws_soap.errors import ForbiddenXml, NotXml, TruncatedReply, UnreadableReply
 from tests.soap.samples import BOMB, basic, description, fault, logged_in, people
+from tests.support.examples import examples
 
 
 def test_a_reply_is_parsed_without_comments_and_instructions() -> None:
@@ -165,7 +166,7 @@ def test_parsing_pauses_after_each_slice() -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_bytes_give_a_tree_or_an_unreadable_reply(body: bytes) -> None:
     """No foreign exception, whatever comes."""
     for reply in (body, b"<a>" + body + b"</a>"):

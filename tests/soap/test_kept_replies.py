@@ -21,6 +21,7 @@ from pws_soap.memory import MemoryTransport, SentRequest
 from pws_soap.models import Presence, PresenceState, Secret, Session, SessionKind
 from pws_soap.transport import Reply
 from tests.soap.samples import KEY, NODE, application, basic, end_user, people, pidf, rich
+from tests.support.examples import examples
 
 NOW = datetime(2026, 5, 30, 12, tzinfo=UTC)
 PRESENCES = [Presence(uri, PresenceState.BUSY) for uri in people(3)]
@@ -259,7 +260,7 @@ def changed_by(carrier: str, entries: list[str], change: tuple[str, int, Any]) -
 
 
 @given(st.sampled_from(CARRIERS), st.lists(st.tuples(CHANGE, st.booleans()), min_size=1, max_size=5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 async def test_what_is_remembered_changes_no_reading(
     carrier: str, changes: list[tuple[tuple[str, int, Any], bool]]
 ) -> None:

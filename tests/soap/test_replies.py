@@ -16,6 +16,7 @@ from pws_soap.errors import UnexpectedReply
 from pws_soap.memory import MemoryTransport
 from pws_soap.models import Presence, PresenceState, PresenceType
 from tests.soap.samples import KEY, NODE, NS, SOAP11, SOAP12, basic, end_user, people, pidf, response, rich
+from tests.support.examples import examples
 
 OPERATION = "getSubscribedPresence"
 Contacts = list[tuple[str | None, str | None]]
@@ -90,7 +91,7 @@ CONTACT = st.tuples(
 
 
 @given(st.none() | st.lists(CONTACT, min_size=1, max_size=100))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_our_reading_equals_zeep_s(contacts: Contacts | None) -> None:
     """On any reply of at most 100 contacts: odd characters, a missing address or state, no list at all."""
     reply = basic(contacts)

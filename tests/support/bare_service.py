@@ -9,6 +9,7 @@ from pws_soap.models import Presence, PresenceState, Secret
 from service.access.authentication import Authenticator
 from service.api.app import Program, create_app
 from service.core.clock import ManualClock
+from service.core.facade import Facade, NoFacade
 from service.core.presence.availability import Availability
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import PutReport, Source
@@ -16,8 +17,11 @@ from service.core.webhooks import NoWebhooks, Webhooks
 from service.core.wiring import Core
 from service.metrics.collector import Connections
 from service.metrics.exposition import Metrics
+from tests.support import shared_validators
 from tests.support.asgi import Answer, call
 from tests.support.fake_engine import FakeEngine
+
+shared_validators.share()
 
 SECRET = "kR3-very_secret-path"
 FEED = "dispatcher"
@@ -42,6 +46,7 @@ class BareService:
     authenticator: Authenticator | None = None
     root_path: str = ""
     targets: Webhooks = field(default_factory=NoWebhooks)
+    facade: Facade = field(default_factory=NoFacade)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
@@ -54,6 +59,7 @@ class BareService:
             version="1.2.3",
             budget=20,
             webhooks=self.targets,
+            facade=self.facade,
         )
         self.app: Program = create_app(
             self.engine,
@@ -64,6 +70,7 @@ class BareService:
             authenticator=self.authenticator,
             figures=self.metrics,
             targets=self.targets,
+            facade=self.facade,
         )
 
     def watch(self, *contacts: str) -> None:

@@ -74,6 +74,8 @@ class VirtualOffice:
     reconcile: float = 600.0
     heartbeat: float = 0.0
     rate: float = 50.0
+    bound: float = BOUND
+    keeps_documents: bool = False
     clock: LoopClock = field(default_factory=LoopClock)
     meter: Meter = NO_METER
 
@@ -108,18 +110,22 @@ class VirtualOffice:
                 heartbeat_interval=self.heartbeat,
                 rich=frozenset(self.users if self.rich else ()),
             ),
-            credentials=Credentials("pwsapp", Secret("secret"), Secret("http://here:8080/pws/path")),
+            credentials=Credentials("pwsapp", Secret("secret"), Secret("http://127.0.0.1:8080/pws/path")),
             connect=self._connect,
             store=self.store,
             clock=self.clock,
             file=StateFile(self.state_file),
-            bound=BOUND,
+            bound=self.bound,
             meter=self.meter,
         )
         _check_attribution(self, self.engine)
+        self.built(self.engine)
         share = {user: self.contacts[number :: len(self.users)] for number, user in enumerate(self.users)}
         self.engine.start(share)
         return self.engine
+
+    def built(self, engine: SyncEngine) -> None:
+        """Called once store and engine are there, before anything begins."""
 
     async def kill(self) -> None:
         """End the service as SIGKILL does: nothing is sent any more."""
@@ -141,7 +147,12 @@ class VirtualOffice:
 
     def _connect(self, node: str) -> PwsClient:
         transport = BudgetedTransport(MemoryTransport(self._post), RequestBudget(self.rate, self.clock), self.meter)
-        return PwsClient(node, transport=transport, now=lambda: datetime.fromtimestamp(self.clock.now(), UTC))
+        return PwsClient(
+            node,
+            transport=transport,
+            now=lambda: datetime.fromtimestamp(self.clock.now(), UTC),
+            keeps_documents=self.keeps_documents,
+        )
 
     async def _post(self, sent: SentRequest) -> Reply | PwsError:
         self.requests += 1
@@ -180,13 +191,13 @@ class VirtualOffice:
         now, feeds = self.clock.monotonic(), self.store.feeds()
         live = 0
         for record in self.store.records():
-            fresh = assess(record, feeds[record.feed], now, BOUND)
+            fresh = assess(record, feeds[record.feed], now, self.bound)
             if fresh.level is not Level.LIVE:
                 continue
             live += 1
             assert fresh.as_of is not None
             since = fresh.as_of.monotonic
-            assert now - since <= BOUND
+            assert now - since <= self.bound
             held = self._held(record.contact, since)
             assert str(record.state) in held, (
                 f"{record.contact} is shown {record.state}, was {held} since {now - since} s"
@@ -204,7 +215,7 @@ class VirtualOffice:
         now, feeds = self.clock.monotonic(), self.store.feeds()
         found = []
         for record in self.store.records():
-            fresh = assess(record, feeds[record.feed], now, BOUND)
+            fresh = assess(record, feeds[record.feed], now, self.bound)
             if fresh.level is not Level.LIVE:
                 found.append(f"{record.contact}: {fresh.level} ({fresh.reason})")
             elif str(record.state) != self.truth[record.contact.lower()][-1][1]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import cycle, repeat
+from itertools import cycle, product, repeat
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from pws_soap.errors import Disconnected, PwsError
 from pws_soap.memory import SentRequest
@@ -124,8 +125,14 @@ class Hostile(VirtualOffice):
             assert await self.heal() <= 1.0
 
 
-@pytest.mark.parametrize("polled", POLLED)
-@pytest.mark.parametrize("fetched", FETCHED)
+def pairs() -> list[ParameterSet]:
+    """Each with each; every day only as many as it takes to have each of them once."""
+    everyday = set(zip(cycle(FETCHED), POLLED, strict=False))
+    in_ci = pytest.mark.long(ci=True)
+    return [pytest.param(*pair, marks=() if pair in everyday else in_ci) for pair in product(FETCHED, POLLED)]
+
+
+@pytest.mark.parametrize(("fetched", "polled"), pairs())
 def test_a_fetch_that_leaves_doubts_and_a_poll_that_settles_none_do_not_end_each_others_pause(
     fetched: str, polled: str
 ) -> None:

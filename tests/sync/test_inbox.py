@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from service.sync.inbox import ANY_NODE, FetchTicket, Inbox, SubscriptionRef
+from tests.support.examples import examples
 
 ONE = SubscriptionRef("a", 1)
 TWO = SubscriptionRef("a", 2)
@@ -239,4 +240,4 @@ class InboxMachine(RuleBasedStateMachine):
 
 
 TestInboxMachine = InboxMachine.TestCase
-TestInboxMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestInboxMachine.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pws_soap.lifecycle import Key, Kind
 from service.sync.schedule import LONGEST_PAUSE, Candidate, Decision, Limits, Start, Work, decide, retry_pause
+from tests.support.examples import examples
 
 NOW = 1000.0
 LATER = 1060.0
@@ -291,5 +292,5 @@ class Scheduled(RuleBasedStateMachine):
             assert not [reader for reader in self.readers if reader.is_due(self.now)]
 
 
-Scheduled.TestCase.settings = settings(stateful_step_count=60, max_examples=60)
+Scheduled.TestCase.settings = settings(stateful_step_count=60, max_examples=examples(60))
 test_no_subscription_is_starved_however_busy_the_others_are = Scheduled.TestCase

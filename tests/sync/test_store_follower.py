@@ -12,6 +12,7 @@ from service.core.clock import ManualClock
 from service.core.presence.memory_store import MemoryStore
 from service.sync import store_follower
 from service.sync.store_follower import STEP, StoreFollower
+from tests.support.examples import examples
 
 PEOPLE = [f"P{number}@example.com" for number in range(8)]
 FEEDS = ["a", "b", "c"]
@@ -25,7 +26,7 @@ homes = st.dictionaries(st.sampled_from(PEOPLE), st.tuples(st.sampled_from(FEEDS
 """Of whom is wanted, the feed, and whether it is spelled in small letters."""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.tuples(homes, st.integers(0, 6)), min_size=1, max_size=6))
 def test_in_the_end_the_store_has_what_was_wanted_last(history: list[tuple[dict[str, tuple[str, bool]], int]]) -> None:
     """However often it changes before the store has followed."""

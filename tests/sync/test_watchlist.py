@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pws_soap.models import same_contact
 from service.core.engine import NoSuchEndUser, Watched
 from service.sync.watchlist import STEP, Reloaded, Watchlist
+from tests.support.examples import examples
 
 
 def contacts(watching: Watchlist) -> list[tuple[str, str]]:
@@ -191,7 +192,7 @@ edits = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(configurations, st.lists(edits, max_size=8))
 def test_the_list_that_is_kept_is_the_one_that_is_made_anew(
     configured: dict[str, list[str]], history: list[tuple[str, object, str | None]]

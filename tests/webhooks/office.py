@@ -20,6 +20,7 @@ from service.runtime.webhooks import StreamView
 from service.webhooks.deliveries import Deliveries
 from service.webhooks.leftovers import Leftovers
 from service.webhooks.message import LOST, RESET
+from service.webhooks.retries import Dice
 from service.webhooks.sender import PostProblem, PostResult
 from service.webhooks.settings import WebhookSettings
 from service.webhooks.target import Surroundings
@@ -159,14 +160,14 @@ class Office(FollowedLog):
     """Contacts, targets with their receivers, and deliveries between them."""
 
     def deliver(
-        self, *targets: WebhookSettings, shelf: Documents | None = None, dice: float = 1.0, **answers: Any
+        self, *targets: WebhookSettings, shelf: Documents | None = None, dice: Dice = lambda: 1.0, **answers: Any
     ) -> Deliveries:
         """Deliveries to targets, not begun yet; by default to one. `answers` are fields of the receivers."""
         receivers = getattr(self, "receivers", {})
         self.receivers = {
             each.name: receivers.get(each.name) or Receiver(self.clock, **answers) for each in targets or (CRM,)
         }
-        around = Surroundings(self.clock, SOURCE, NO_METER, lambda: dice, self.log.tell)
+        around = Surroundings(self.clock, SOURCE, NO_METER, dice, self.log.tell)
         self.deliveries = Deliveries(
             [(each, StreamView(self.reader, self.store, each)) for each in targets or (CRM,)],
             self.log,

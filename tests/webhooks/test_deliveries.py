@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
 
-from service.core.events.event import SubscriptionChange, WebhookChange
+from service.core.events.event import Event, SubscriptionChange, WebhookChange
 from service.core.presence.filters import Filter
+from service.core.presence.snapshot import GroupedSnapshot
 from service.core.webhooks import EventsNotKept, NoSuchTarget
+from service.runtime.webhooks import StreamView
 from service.webhooks.sender import PostResult
+from service.webhooks.view import RenderedEvent
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY
 from tests.support.followed_log import ANN, BOB, CID
 from tests.webhooks.office import (
@@ -286,6 +291,120 @@ async def test_a_target_that_refuses_the_reset_gets_the_rest() -> None:
         assert crm.of(ANN) == ["BUSY"]
 
 
+async def test_a_target_that_refuses_everything_for_a_while_gets_the_reset_after_all() -> None:
+    """As one does that answers 400 to signatures that it cannot verify, until it has the secret. It is not pressed."""
+    for is_parked in (False, True):
+        office = Office().watch(ANN)
+        crm = target(give_up_after=3600.0 if is_parked else 86400.0)
+        async with office.delivering(crm, answer=lambda _: PostResult(400, "400"), hears=lambda _: False) as receiver:
+            await office.later(1200)
+            office.read(ANN, BUSY)
+            await office.later(6000)
+            assert office.status.failed < 40
+            assert office.state() == ("parked" if is_parked else "retrying")
+            takes(receiver)
+            if is_parked:
+                office.deliveries.replay("crm", office.log.last)
+            await office.later(600)
+            assert receiver.kinds() == ["reset", "change"]
+            assert office.status.dropped == 0
+
+
+async def test_one_message_that_is_refused_for_good_parks_no_target() -> None:
+    """Although no other was there that would have been taken: what says that it is lost is."""
+    office = Office().watch(ANN)
+    async with office.delivering(target(give_up_after=3600.0)) as crm:
+        await office.turns()
+
+        def refuses_ann(message: Received) -> PostResult:
+            return PostResult(422, "422") if message.event.get_subject() == ANN else TAKEN
+
+        crm.answer, crm.hears = refuses_ann, lambda reply: reply is TAKEN
+        office.read(ANN, BUSY)
+        await office.later(3600 + 1300)
+        assert crm.kinds() == ["reset", "webhook.lost"]
+        assert crm.received[-1].id.endswith("-lost")
+        assert office.state() == "delivering"
+
+
+async def test_how_many_are_lost_is_told_although_that_failed_before() -> None:
+    office = Office()
+    async with office.delivering(target(max_queued=5)) as crm:
+        await office.turns()
+        crm.answer = lambda _: UNREACHABLE
+        for number in range(30):
+            for end_user in ("ann", "bob"):
+                office.log.tell("subscription.renewed", SubscriptionChange(end_user, f"imp{number}"))
+            await office.later(100)
+        dropped = office.status.dropped
+        takes(crm)
+        await office.later(700)
+        lost = [message.data["lost"] for message in crm.received if message.kind == "pws.webhook.lost"]
+        assert sum(lost) == dropped > 50
+
+
+async def test_once_it_takes_one_all_that_waits_follows() -> None:
+    """However often it has failed, and however chance has it."""
+    office = Office().watch(ANN, BOB)
+    async with office.delivering(dice=partial(next, itertools.cycle([1.0, 0.0]))) as crm:
+        await office.later(40)
+        crm.answer, crm.hears = lambda _: BROKEN, lambda reply: reply is TAKEN
+        office.read(ANN, BUSY)
+        await office.later(8 * 3600)
+        assert office.status.failed > 40
+        takes(crm)
+        office.read(BOB, BUSY)
+        before = len(crm.received)
+        while len(crm.received) == before:
+            await office.later(1)
+        await office.later(2)
+        assert (crm.of(ANN)[-1], crm.of(BOB)[-1]) == ("BUSY", "BUSY")
+
+
+async def test_an_answer_to_an_older_message_ends_no_pause() -> None:
+    office = Office().watch(ANN, BOB)
+    async with office.delivering(seconds=1.0) as crm:
+        await office.later(2)
+
+        def asks_for_time(message: Received) -> PostResult:
+            crm.seconds = 0.5 if message.event.get_subject() == ANN else 1.0
+            return TOO_MANY if message.event.get_subject() == ANN else TAKEN
+
+        crm.answer, crm.hears = asks_for_time, lambda reply: reply is TAKEN
+        office.read(ANN, BUSY)
+        office.read(BOB, BUSY)
+        await office.later(3)
+        assert (office.status.failed, office.state(), crm.of(BOB)) == (1, "retrying", ["BUSY"])
+        await office.later(80)
+        assert office.status.failed == 1
+        takes(crm)
+        await office.later(10)
+        assert (crm.of(ANN), office.state()) == (["BUSY"], "delivering")
+
+
+async def test_a_parked_target_has_recovered_when_it_takes_a_message() -> None:
+    """A replay that has nothing to send says nothing of it."""
+    office = Office().watch(ANN)
+    async with office.delivering(target(give_up_after=60.0)) as crm:
+        office.read(ANN, BUSY)
+        await office.turns()
+        crm.answer = lambda _: UNREACHABLE
+        office.store.doubt("dispatcher", "lost")
+        await office.settled()
+        await office.later(120)
+        office.store.trust("dispatcher")
+        office.read(ANN, BUSY)
+        await office.settled()
+        assert office.state() == "parked"
+        office.deliveries.replay("crm", office.log.last)
+        await office.turns()
+        takes(crm)
+        office.read(ANN, AVAILABLE)
+        await office.later(10)
+        assert office.state() == "delivering"
+        assert office.events()[-1].name == "webhook.recovered"
+
+
 async def test_retry_after_is_heeded_up_to_an_hour() -> None:
     office = Office().watch(ANN)
     for asked, wait in (("120", 120), ("100000000", 3600)):
@@ -454,3 +573,26 @@ async def test_a_bug_in_one_target_ends_neither_it_nor_others(monkeypatch: pytes
         office.read(ANN, BUSY)
         await office.later(10)
         assert crm.of(ANN) == office.receivers["other"].of(ANN) == ["BUSY"]
+
+
+async def test_a_bug_in_the_writing_of_one_message_holds_up_that_contact_alone_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    office = Office().watch(ANN, BOB)
+    async with office.delivering() as crm:
+        await office.turns()
+        render, broken = StreamView.render, asyncio.Event()
+
+        def fails(view: StreamView, event: Event, before: GroupedSnapshot | None) -> RenderedEvent | None:
+            if event.key == ANN and not broken.is_set():
+                raise RuntimeError("a bug")
+            return render(view, event, before)
+
+        monkeypatch.setattr(StreamView, "render", fails)
+        office.read(ANN, BUSY)
+        office.read(BOB, BUSY)
+        await office.later(10)
+        assert (crm.of(ANN), crm.of(BOB)) == ([], ["BUSY"])
+        broken.set()
+        await office.later(30)
+        assert crm.of(ANN) == ["BUSY"]

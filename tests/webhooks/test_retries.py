@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.webhooks.retries import BURST, LONGEST_PAUSE, MOST_ASKED, Pace, pause, retry_after
+from tests.support.examples import examples
 
 NOW = 1_800_000_000.0
 
@@ -40,7 +41,7 @@ def test_what_a_target_asks_for(header: str | None, seconds: float | None) -> No
     assert retry_after(header, NOW) == seconds
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.text(max_size=40))
 def test_no_header_is_too_strange(header: str) -> None:
     found = retry_after(header, NOW)

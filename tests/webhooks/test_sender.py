@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -107,6 +108,59 @@ async def test_a_status_counts_whatever_the_body_is(web: HookServer) -> None:
     assert (await sent(settings(web.url))).attempt.status == 200
 
 
+ANSWERS = {
+    b"HTTP/1.1 204 No Content\r\n\r\n": 204,
+    b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok": 204,
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok, and more than that": 200,
+    b"HTTP/1.1 204 No Content\r\n\r\n" * 2: 204,
+    b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut": 200,
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk": 200,
+    b"HTTP/1.1 201\r\nContent-Length: 0\r\n\r\n": 201,
+    b"HTTP/1.0 200 OK\r\n\r\nuntil the end": 200,
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n": 202,
+    b"HTTP/1.1 102 Processing\r\n\r\n" * 1000: None,
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n": None,
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000: None,
+    b"\x15\x03\x01\x00\x02\x02\x46": None,
+    b"": None,
+}
+
+
+async def test_whatever_is_behind_the_head_of_an_answer_its_status_counts() -> None:
+    """And no bytes behind an answer are taken for that to the next message."""
+    answer, seen = b"", 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+        seen += 1
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        found = settings(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        sender = HttpSender(found, "pws-presence/test")
+        for number, (answer, status) in enumerate(ANSWERS.items(), 1):
+            result = await sender.post(b"{}", {})
+            assert (result.status, result.problem) == (status, None if status else PostProblem.BROKEN), answer[:60]
+            assert "\\x" not in str(result.error)
+            assert seen == number
+        await sender.close()
+
+
+async def test_a_status_counts_although_its_body_takes_longer_than_there_is_time() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        await reader.read()  # until the other side closes
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert (await posted(settings(f"http://127.0.0.1:{port}/", timeout=0.3))).status == 200
+
+
 async def test_a_connection_that_breaks_leaves_open_whether_it_arrived(web: HookServer) -> None:
     web.answer = lambda _: HookAnswer(breaks=True)
     result = await posted(settings(web.url))
@@ -180,6 +234,23 @@ async def test_a_ca_file_without_a_certificate(tmp_path: Path) -> None:
         reply = await posted(settings("https://127.0.0.1:1/", ca_file=path))
         assert reply.problem is PostProblem.CA_FILE
         assert not reply.may_have_arrived
+
+
+async def test_a_ca_file_is_read_again_where_a_certificate_is_not_trusted(tmp_path: Path) -> None:
+    """It may be the server's own certificate; a new authority needs no restart."""
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    issuer = MadeCertificate("authority", authority=True)
+    shown = MadeCertificate(issuer=issuer, names=(loopback,))
+    file = MadeCertificate("another", authority=True).write(tmp_path / "ca.pem")
+    with hook_server.hook_server(context(shown, tmp_path)) as web:
+        found = settings(web.url, ca_file=file)
+        watched = Watched(found)
+        for trusted in (None, shown, None):
+            if trusted is not None:
+                trusted.write(file)
+            await probe(found, watched, SystemClock(), SOURCE)
+            assert watched.last.problem is (None if web.messages or trusted else PostProblem.NOT_TRUSTED)
+        assert len(web.messages) == 2
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -1,6 +1,7 @@
 """The simulator on sockets, with so many people, who all have names.
 
     {"do": "change", "states": {CONTACT: STATE}}   people change, and subscribers are notified; `at`: the clock before
+    {"do": "requests"}                             how many came so far, by operation
 
 Settings: `contacts`.
 """
@@ -26,11 +27,14 @@ async def main() -> None:
             changes = {name: {"state": State(state)} for name, state in words["states"].items()}
             return {"changed": server.simulator.change_many(changes), "at": at}  # type: ignore[arg-type]
 
+        async def requests(_words: dict[str, Any]) -> object:
+            return dict(server.simulator.counters.requests)
+
         server.simulator.put(
             Presence(f"p{number:06d}@example.com", State.AVAILABLE, f"Person {number}")
             for number in range(settings["contacts"])
         )
-        await control.obey({"change": change}, {"port": server.nodes[0].port})
+        await control.obey({"change": change, "requests": requests}, {"port": server.nodes[0].port})
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ class SoapApp:
         if scope["method"] in ("GET", "HEAD"):
             if scope["query_string"].lower().split(b"&")[0].rstrip(b"=") != b"wsdl":
                 return _plain(404, "Ask for ?wsdl, or POST a SOAP request.")
+            await self._service.arrived()
             return HttpReply(200, "text/xml; charset=utf-8", self._wsdl)
         if scope["method"] != "POST":
             return _plain(405, "POST a SOAP request.")

@@ -144,6 +144,10 @@ class PresenceWebService:
         written = write(reply, request.version, self.options, request.key)
         return await interception.after(request, reply, replace(written, close=close))
 
+    async def arrived(self) -> None:
+        """Let in a request that is none of SOAP, as `answer` does: a node that hangs answers nothing."""
+        await self._interceptor.arrived(self.node.name)
+
     def refuse(self, code: int, reason: str = "") -> HttpReply:
         """The reply to an HTTP request whose body is not read: a fault, after which the connection is closed."""
         self.counters.requests["unreadable"] += 1

@@ -26,6 +26,7 @@ from service.api.models.counts import (
     GroupCountsView,
     SummaryView,
 )
+from service.api.models.facade import FacadeLimitsView, FacadeProgramView, FacadeSubscriptionView, FacadeView
 from service.api.models.history import HistoryView, TransitionView
 from service.api.models.status import (
     AliveView,
@@ -69,6 +70,10 @@ __all__ = [
     "CountsView",
     "DeviceView",
     "EndpointView",
+    "FacadeLimitsView",
+    "FacadeProgramView",
+    "FacadeSubscriptionView",
+    "FacadeView",
     "FailoverView",
     "FailureView",
     "GroupCountsView",

@@ -46,6 +46,38 @@ _TARGET: Final = {
     ],
 }
 
+_PROGRAM: Final = {
+    "user": "attendant",
+    "end_user": "dispatcher",
+    "address": "10.1.2.3",
+    "agent": "Axis/1.4",
+    "since": "2026-11-21T08:00:00.000Z",
+    "last_request_at": "2026-11-21T09:41:07.330Z",
+    "last_fetch_at": "2026-11-21T09:41:07.330Z",
+    "endpoints": 1,
+    "contacts": 120,
+    "notifications": 41,
+    "failed": 0,
+    "silent": True,
+    "subscriptions": [
+        {
+            "id": 7,
+            "contacts": 120,
+            "pending": 3,
+            "endpoint": "http://10.1.2.3:9000",
+            "expires_at": "2026-11-21T10:30:00.000Z",
+            "notified_at": "2026-11-21T09:43:10.012Z",
+            "fetched_at": "2026-11-21T09:41:07.330Z",
+            "notifications": 41,
+            "failed": 0,
+            "failing_since": None,
+            "last_error": None,
+            "silent": True,
+        },
+    ],
+    "subscriptions_in_all": 1,
+}
+
 EXAMPLES: Final[Mapping[str, object]] = {
     "ContactView": CONTACT_EXAMPLE,
     "ContactListView": {"contacts": [CONTACT_EXAMPLE], "next_cursor": None, "revision": 4711},
@@ -82,6 +114,21 @@ EXAMPLES: Final[Mapping[str, object]] = {
         "complete": False,
     },
     "WebhookListView": {"webhooks": [_TARGET], "revision": 1795254000000044},
+    "FacadeView": {
+        "address": "https://presence.example.com:8083",
+        "sessions": 2,
+        "endpoints": 1,
+        "subscriptions": 1,
+        "silent": 1,
+        "withheld": 0,
+        "limits": {"sessions": 10000, "endpoints": 10000, "subscriptions": 20000},
+        "requests": {"login": 2, "registerEndPoint": 1, "subscribe": 1, "getSubscribedPresence": 41},
+        "faults": {"210": 1},
+        "notifications": {"sent": 41},
+        "read_through": 0,
+        "programs": [_PROGRAM],
+        "programs_in_all": 1,
+    },
     "ReplayView": {"webhook": "crm", "after": 1795254000000041, "queued": 2},
 }
 """By the name of the schema."""

@@ -8,8 +8,10 @@ from pydantic import ConfigDict, Field
 
 from pws_soap.models import SessionKind
 from service.api.models.base import Time, View
+from service.api.models.facade import FacadeView, problems_of
 from service.api.models.webhooks import WebhookStateView
 from service.core.engine import EngineState, NodeState, RefreshReport, Status
+from service.core.facade import FacadeStatus
 from service.core.meter import CanaryOutcome
 from service.core.presence.records import StoreSummary
 from service.core.webhooks import TargetState, TargetStatus
@@ -129,17 +131,31 @@ class StatusView(View):
     store: StoreView | None
     canary: CanaryView | None = Field(description="null where there is none, and for a limited key")
     webhooks: list[WebhookStateView] = Field(description="the targets; none for a limited key")
+    facade: FacadeView | None = Field(
+        default=None,
+        exclude_if=lambda facade: facade is None,
+        description="missing where the configuration has none, and for a limited key",
+    )
     version: str
     now: Time
 
     @classmethod
     def of(
-        cls, status: Status, store: StoreSummary, targets: Sequence[TargetStatus], version: str, now: float
+        cls,
+        status: Status,
+        store: StoreSummary,
+        targets: Sequence[TargetStatus],
+        facade: FacadeStatus | None,
+        version: str,
+        now: float,
     ) -> StatusView:
-        parked = [_parked(target) for target in targets if target.state is TargetState.PARKED]
+        problems = [TroubleView.model_validate(each) for each in status.problems]
+        problems += [_parked(target) for target in targets if target.state is TargetState.PARKED]
+        if facade is not None:
+            problems += [TroubleView(since=since, what=what) for since, what in problems_of(facade)]
         return cls(
             state=status.state,
-            problems=[*(TroubleView.model_validate(each) for each in status.problems), *parked],
+            problems=problems,
             nodes=[NodeView.model_validate(each) for each in status.nodes],
             sessions=[SessionView.model_validate(each) for each in status.sessions],
             endpoints=[EndpointView.model_validate(each) for each in status.endpoints],
@@ -149,6 +165,7 @@ class StatusView(View):
             store=StoreView.model_validate(store),
             canary=CanaryView.model_validate(status.canary) if status.canary is not None else None,
             webhooks=[WebhookStateView.of(target) for target in targets],
+            facade=None if facade is None else FacadeView.of(facade),
             version=version,
             now=now,
         )

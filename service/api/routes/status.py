@@ -65,7 +65,14 @@ def router(context: Context) -> APIRouter:
         if who.limited:
             view = StatusView.limited(shown, context.version, now)
         else:
-            view = StatusView.of(shown, context.store.summary(), context.webhooks.status(), context.version, now)
+            view = StatusView.of(
+                shown,
+                context.store.summary(),
+                context.webhooks.status(),
+                context.facade.status(),
+                context.version,
+                now,
+            )
         return plain(view.model_dump_json().encode())
 
     @routes.post(

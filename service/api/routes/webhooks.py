@@ -52,6 +52,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.get(
         "/webhooks",
+        operation_id="listWebhooks",
         summary="How deliveries to each target go",
         responses={200: {"model": WebhookListView, "description": "All targets, with their last attempts"}, **INVALID},
     )
@@ -64,6 +65,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.post(
         "/webhooks/{name}/replay",
+        operation_id="replayEvents",
         summary="Send events once more",
         status_code=202,
         responses={202: {"model": ReplayView, "description": "They are queued"}, **_REFUSED, **TOO_LARGE, **INVALID},

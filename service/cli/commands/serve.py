@@ -158,7 +158,8 @@ async def _serve_alone(run: Run) -> str:
     if assembly.facade is not None:
         most = descriptors.for_programs(descriptors.raise_limit())
         beside.append(Beside(assembly.facade.app, sockets[-1], facade_tls, KEEP_ALIVE, most))
-        run.notes.listening_for_programs(_shown(sockets[-1]), config.facade.address or "")
+        shown = _shown(sockets[-1], "http" if facade_tls is None else "https")
+        run.notes.listening_for_programs(shown, config.facade.address or "")
     reopen = assembly.audit.reopen if assembly.audit is not None else lambda: None
     manager = ServiceManager.of(os.environ, SystemClock())
 
@@ -192,9 +193,9 @@ def _has_read_all(store: Store) -> Callable[[], bool]:
     return has_read_all
 
 
-def _shown(listening: socket.socket) -> str:
+def _shown(listening: socket.socket, scheme: str = "http") -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from service.cli.shared.findings import Blame, Finding, Notebook, Severity, Tell
 from service.config import Config, Problem
 from service.config.errors import path_of
 from service.config.in_force import lines_in
-from service.runtime.facade_listener import LISTENER_KEYS, CertificateNotUsable, tls_context
+from service.runtime.facade_listener import LISTENER_KEYS
 
 _LAST: Final = re.compile(r"(\[\d+\]|\.[^.\[\]]+|^[^.\[\]]+)$")
 """The last part of a key such as `watch[0].contacts[3]`."""
@@ -38,7 +38,7 @@ def look(path: Path | None, tell: Tell, now: Callable[[], float] = time.time) ->
         if target.ca_file is not None:
             note = Notebook(f"webhook {target.name}", tell)
             _authority(target.ca_file, "ca_file", "set it to what signed the target's certificate", note, now())
-    configuration_checks.look(config, tell)
+    configuration_checks.look(config, tell, now())
     _listeners(config, Notebook("listener", tell))
 
 
@@ -124,7 +124,6 @@ def _listeners(config: Config, note: Notebook) -> None:
         places.append(("callback.listen_host, callback.listen_port", *config.callback.listener(config.http)))
     if config.facade.listen_port is not None:
         places.append((LISTENER_KEYS, config.facade.listen_host, config.facade.listen_port))
-        _facade(config, Notebook("facade", note.tell))
     for keys, host, port in places:
         shown = f"{f'[{host}]' if ':' in host else host}:{port}"
         try:
@@ -138,21 +137,6 @@ def _listeners(config: Config, note: Notebook) -> None:
                 note.problem(f"cannot listen on {shown}: {reason}", fix, fault=Blame.CONFIGURATION)
         else:
             note.ok(f"{shown} is free ({keys})")
-
-
-def _facade(config: Config, note: Notebook) -> None:
-    """Whether the façade can speak TLS, and who may log in there."""
-    try:
-        tls = tls_context(config)
-    except CertificateNotUsable as error:
-        note.problem(
-            str(error), "a certificate in PEM and the private key that belongs to it", fault=Blame.CONFIGURATION
-        )
-        return
-    users = len(config.facade_users)
-    over = "TLS" if tls is not None else "plain HTTP"
-    ending = "" if users == 1 else "s"
-    note.ok(f"programs reach it as {config.facade.address} over {over}, and {users} user{ending} may log in")
 
 
 def _bind(host: str, port: int) -> None:

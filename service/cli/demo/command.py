@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many times as fast as life the office day is.",
 )
+@click.option("--facade", is_flag=True, help="Speak SOAP too, as the presence server does: see docs/facade.md.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print each change as a line of JSON, as `pws watch --json` does."
 )
-def command(port: int, seconds: float | None, contacts: int, speed: float, as_json: bool) -> None:
+def command(port: int, seconds: float | None, contacts: int, speed: float, facade: bool, as_json: bool) -> None:
     """Watch a simulated office, without a server.
 
     Runs a simulated presence server, the service and a scripted office day on loopback: people come, phone, meet,
@@ -46,12 +47,16 @@ def command(port: int, seconds: float | None, contacts: int, speed: float, as_js
     shows: in a terminal a live table (`?` lists its keys), elsewhere a line for each change. The addresses to try are
     printed first; nothing is written to disk.
 
+    With --facade, programs that were written for the presence server find the service in its place, over SOAP on port
+    8083 or a free one: address, WSDL, user and password are printed, and a command that asks there.
+
     Ends with Ctrl-C, or after --for, and leaves the simulated server without session, endpoint or subscription.
 
     \b
     Example:
       pws demo
       pws demo --for 30s --port 0
+      pws demo --facade
       pws demo --json --for 1m | head -100
     """
     interactive = not as_json and output.is_interactive()
@@ -60,7 +65,7 @@ def command(port: int, seconds: float | None, contacts: int, speed: float, as_js
 
     from service.cli.demo.loopback import DemoOptions  # zeep, lxml and FastAPI take a moment
 
-    options = DemoOptions(port, contacts, speed)
+    options = DemoOptions(port, contacts, speed, facade)
     with without_logs() if interactive else nullcontext():  # the screen shows problems; log lines would garble it
         left = asyncio.run(_demo(options, seconds, interactive=interactive, as_json=as_json))
     if left:
@@ -96,7 +101,8 @@ async def _demo(options: DemoOptions, seconds: float | None, *, interactive: boo
 
             try:
                 if interactive:
-                    caption = Caption("pws demo", remark, {"dashboard": f"{running.url}/", **running.hints})
+                    places = {"dashboard": f"{running.url}/", **_facade_places(running)}
+                    caption = Caption("pws demo", remark, {**places, **running.hints})
                     await until(stop, view.show_screen(api, (), picture, caption, patient=True))
                 else:
                     await until(stop, show_lines())
@@ -115,9 +121,23 @@ async def _demo(options: DemoOptions, seconds: float | None, *, interactive: boo
 def _introduce(running: Office, options: DemoOptions, *, err: bool) -> None:
     """Print the addresses, then the commands to try."""
     click.echo(f"Dashboard: {running.url}/   API: {running.url}/docs   (no key needed)", err=err)
+    for what, where in _facade_places(running).items():
+        click.echo(f"{what[0].upper()}{what[1:]}: {where}", err=err)
     click.echo(
         f"An office of {options.contacts} people, {options.speed:g} times as fast as life. While it runs, try:", err=err
     )
     label = max(map(len, running.hints))
     for purpose, hint in running.hints.items():
         click.echo(f"  {purpose:<{label}}  {hint}", err=err)
+
+
+def _facade_places(running: Office) -> dict[str, str]:
+    """Where a program finds the façade, and who it is there; nothing without one."""
+    from service.cli.demo.loopback import END_USER, FACADE_PASSWORD, FACADE_USER
+
+    if running.facade is None:
+        return {}
+    return {
+        "façade": f"{running.facade}   (user {FACADE_USER}, password {FACADE_PASSWORD}, end user {END_USER})",
+        "its WSDL": f"{running.facade}?wsdl",
+    }

@@ -23,7 +23,8 @@ from service.config import Config, load
 from service.core.clock import SystemClock
 from service.core.engine import EngineState
 from service.runtime.assembly import Assembly, assemble
-from service.runtime.server import CannotStart, listen, serve
+from service.runtime.facade_listener import KEEP_ALIVE
+from service.runtime.server import Beside, CannotStart, listen, serve
 
 HOST: Final = "127.0.0.1"
 OPENS: Final = 8.75
@@ -37,17 +38,27 @@ HEARTBEAT: Final = 2.0
 START_PATIENCE: Final = 10.0
 POLL_INTERVAL: Final = 0.05
 """Seconds between two checks whether every contact is live."""
+FACADE_PORT: Final = 8083
+"""The façade's, where it is free; else any other."""
+FACADE_USER: Final = "attendant"
+FACADE_PASSWORD: Final = "secret"  # noqa: S105  # printed: the API beside it, on the same loopback, wants none at all
+SILENT_AFTER: Final = 30.0
+"""Seconds without a fetch after which a program is called silent (900 in a real service): soon enough to be seen."""
 _USER: Final = "pwsapp"
-_END_USER: Final = "dispatcher"
+END_USER: Final = "dispatcher"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What to run: the service's port (0: any free one), how many people, and how many times as fast as life."""
+    """What to run: the service's port (0: any free one), how many people, and how many times as fast as life.
+
+    `facade`: the Presence Web Service as well, for programs written for the presence server.
+    """
 
     port: int
     contacts: int
     speed: float
+    facade: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +72,8 @@ class Office:
     hints: Mapping[str, str]
     """Commands to try while it runs, by their purpose."""
     left: Mapping[str, int]
+    facade: str | None = None
+    """Where the façade speaks SOAP."""
 
     @property
     def url(self) -> str:
@@ -87,10 +100,14 @@ async def office(options: DemoOptions, stop: asyncio.Event) -> AsyncIterator[Off
     """
     listening = _listen(options.port)
     port: int = listening.getsockname()[1]
+    beside = _listen_beside(options) if options.facade else None
+    facade: str | None = None if beside is None else f"{HOST}:{beside.getsockname()[1]}"
     password = secrets.token_urlsafe(16)
-    simulated = Options(users=(User(_USER, password, application=True), User(_END_USER)))
+    simulated = Options(users=(User(_USER, password, application=True), User(END_USER)))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listening.close)
+        if beside is not None:
+            stack.callback(beside.close)
         server = await stack.enter_async_context(SimulatorServer(simulated))
         people = server.simulator.populate(options.contacts)
         day = OfficeDay(server.simulator, speed=options.speed, seed=SEED, start=OPENS * HOUR)
@@ -98,10 +115,18 @@ async def office(options: DemoOptions, stop: asyncio.Event) -> AsyncIterator[Off
         stack.push_async_callback(day.stop)
         await asyncio.sleep(0)  # lets the day set everybody's presence of the morning
         playground = SimulatorPlayground(server.simulator)
-        assembly = assemble(_config(server, password, port, people), SystemClock(), playground)
-        serving = asyncio.create_task(serve(assembly.app, listening, stop, closing=assembly.let_go), name="demo")
+        assembly = assemble(_config(server, password, port, people, facade), SystemClock(), playground)
+        programs = []
+        if assembly.facade is not None and beside is not None:
+            programs.append(Beside(assembly.facade.app, beside, keep_alive=KEEP_ALIVE))
+        work = serve(assembly.app, listening, stop, beside=programs, closing=assembly.let_go)
+        serving = asyncio.create_task(work, name="demo")
         serving.add_done_callback(lambda _task: stop.set())
-        running = Office(assembly, server, day, port, _hints(port, server, people[0]), {})
+        hints = _hints(port, server, people[0])
+        running = Office(assembly, server, day, port, hints, {})
+        if facade is not None:
+            running.facade = f"http://{facade}/presence-service/soap"
+            hints["ask over SOAP"] = _poll_command(facade, people[0])
         try:
             yield running
         finally:
@@ -124,7 +149,15 @@ def _listen(port: int) -> socket.socket:
         ) from None
 
 
-def _config(server: SimulatorServer, password: str, port: int, people: list[str]) -> Config:
+def _listen_beside(options: DemoOptions) -> socket.socket:
+    """A socket for the façade: at its usual port, where that is free and any port was not asked for."""
+    if options.port:
+        with contextlib.suppress(CannotStart):
+            return listen(HOST, FACADE_PORT)
+    return _listen(0)
+
+
+def _config(server: SimulatorServer, password: str, port: int, people: list[str], facade: str | None) -> Config:
     """The configuration of this run, as `pws serve` would have it. The environment is ignored."""
     reception, rest = people[: len(people) // 8], people[len(people) // 8 :]
     half = (len(rest) + 1) // 2
@@ -134,7 +167,7 @@ def _config(server: SimulatorServer, password: str, port: int, people: list[str]
         "APPLICATION__USERNAME": _USER,
         "APPLICATION__PASSWORD": password,
         "CALLBACK__URL": f"http://{HOST}:{port}",
-        "WATCH__0__END_USER": _END_USER,
+        "WATCH__0__END_USER": END_USER,
         "WATCH__0__CONTACTS": ",".join(people),
         "FETCH__SAFETY_INTERVAL": f"{SAFETY:g}",
         "FETCH__HEARTBEAT_INTERVAL": f"{HEARTBEAT:g}",
@@ -145,7 +178,28 @@ def _config(server: SimulatorServer, password: str, port: int, people: list[str]
     if reception:
         values["GROUPS__RECEPTION__CONTACTS"] = ",".join(reception)
         values["GROUPS__RECEPTION__MIN_FREE"] = "1"
+    if facade is not None:
+        values["FACADE__LISTEN_PORT"] = facade.rpartition(":")[2]
+        values["FACADE__ADDRESS"] = f"http://{facade}"
+        values["FACADE__SET_PRESENCE"] = "true"
+        values["FACADE__SILENT_AFTER"] = f"{SILENT_AFTER:g}"
+        values[f"FACADE__USERS__{FACADE_USER.upper()}__PASSWORD"] = FACADE_PASSWORD
+        values[f"FACADE__USERS__{FACADE_USER.upper()}__END_USERS"] = END_USER
     return load(None, {f"PWS_{name}": value for name, value in values.items()})
+
+
+def _poll_command(facade: str, contact: str) -> str:
+    """Reads a contact as a program does, over SOAP; it needs no configuration file."""
+    values = {
+        "SERVER__NODES": facade,
+        "SERVER__TLS": "false",
+        "APPLICATION__USERNAME": FACADE_USER,
+        "APPLICATION__PASSWORD": FACADE_PASSWORD,
+        "CALLBACK__URL": f"http://{HOST}:1",
+        "WATCH__0__END_USER": END_USER,
+        "WATCH__0__CONTACTS": contact,
+    }
+    return " ".join([*(f"PWS_{name}={value}" for name, value in values.items()), f"pws poll {contact}"])
 
 
 def _hints(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
+from service.cli.doctor import certificate
 from service.cli.shared import configuration_checks, output
 from service.cli.shared.findings import Finding, Severity, as_document, show, summary
 from service.cli.shared.options import config_option
@@ -40,8 +41,9 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
     clock; the logins of the application user and the end users; and whether the server reaches callback.url. For that
     it listens where the service would, registers an endpoint and a subscription to one contact, waits for the
     notification that follows at once, and removes both again, also after Ctrl-C. Where the service itself is running
-    there, it is asked instead (with the key in PWS_KEY). Last the way to each target of webhooks, up to TLS: no message
-    is sent, `pws webhooks test NAME` does that.
+    there, it is asked instead (with the key in PWS_KEY). The façade, where there is one: its certificate, address and
+    networks, and while the service runs the poll of one contact over SOAP. Last the way to each target of webhooks, up
+    to TLS: no message is sent, `pws webhooks test NAME` does that.
 
     Nobody is logged out, since a session may be that of a running service; nothing else is left behind.
 
@@ -68,7 +70,7 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
     interrupted = False
     config = configuration_checks.read(path, tell)
     if config is not None:
-        configuration_checks.look(config, tell)
+        configuration_checks.look(config, tell, certificate.now())
         interrupted = not asyncio.run(_until_done(_look(config, tell, patience)))
     worst = max((finding.fault for finding in findings if finding.fault is not None), default=0)
     if as_json:
@@ -80,9 +82,10 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
 
 
 async def _look(config: Config, tell: Any, patience: float) -> None:
-    from service.cli.doctor import webhooks  # aiohttp takes a moment
+    from service.cli.doctor import facade, webhooks  # aiohttp takes a moment
 
     await _look_at_server(config, tell, patience)
+    await facade.look(config, tell)
     await webhooks.look(config, tell)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pws_soap.errors import ContractError
+from service.cli.shared import facade_checks
 from service.cli.shared.findings import Blame, Notebook, Tell
 from service.config import Config, ConfigError, Problem, addresses, load
 
@@ -35,6 +36,8 @@ def read(path: Path | None, tell: Tell, place: Callable[[Problem], str] = _where
     ]
     if config.webhooks:
         counted.append(_several(len(config.webhooks), "webhook"))
+    if config.facade.is_on:
+        counted.append(_several(len(config.facade_users), "user of the façade", "users of the façade"))
     note.ok(f"{path or 'the environment'}: {', '.join(counted)}")
     for warning in config.warnings:
         if warning.startswith("access."):  # reported by `_access`
@@ -44,12 +47,13 @@ def read(path: Path | None, tell: Tell, place: Callable[[Problem], str] = _where
     return config
 
 
-def look(config: Config, tell: Tell) -> None:
-    """Run the checks that need no network."""
+def look(config: Config, tell: Tell, now: float) -> None:
+    """Run the checks that need no network. `now` is the wall time."""
     _wsdl(config, Notebook("wsdl", tell))
     _state(config, Notebook("state file", tell))
     _audit(config, Notebook("audit", tell))
     _access(config, Notebook("access", tell))
+    facade_checks.look(config, Notebook("facade", tell), now)
 
 
 def _wsdl(config: Config, note: Notebook) -> None:
@@ -124,5 +128,5 @@ def _access(config: Config, note: Notebook) -> None:
         note.ok(f"{where} takes one of {_several(len(config.keys), 'key')}")
 
 
-def _several(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def _several(number: int, thing: str, things: str = "") -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {things or thing + 's'}"

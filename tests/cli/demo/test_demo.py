@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
 import subprocess
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from service.cli.command_line import run
 from service.cli.demo import command as demo
 from service.cli.demo import loopback
 from tests.cli.at_terminal import FULL_SCREEN, ORDINARY_SCREEN, PROGRAM, at_terminal
-from tests.cli.running import Lines, Running, ask
+from tests.cli.running import PATIENCE, Lines, Running, ask
 
 LEFT = "The simulated server is left without session, endpoint or subscription."
 
@@ -134,6 +136,42 @@ def test_the_process_ends_by_itself_after_its_time(elsewhere: Path) -> None:
     assert done.stdout.splitlines()[-1].endswith(LEFT)
     assert len(re.findall(r"^\d\d:\d\d:\d\d\.\d{3}  ", done.stdout, re.MULTILINE)) > 0
     assert not list(elsewhere.iterdir())
+
+
+# With the façade
+
+
+def test_with_the_facade_its_addresses_answer_and_the_command_that_it_prints_asks_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The command stands by itself: in a shell, without a configuration file and without our environment."""
+    with running(monkeypatch, "--facade", "--contacts", "3", "--speed", "0.001") as command:
+        first = re.fullmatch(r"Dashboard: (http://127\.0\.0\.1:\d+)/.*", command.out.until(bool))
+        place = re.fullmatch(r"Façade: (\S+)   \(user attendant, password secret, .*\)", command.out.until(bool))
+        wsdl = re.fullmatch(r"Its WSDL: (\S+)", command.out.until(bool))
+        assert first
+        assert place
+        assert wsdl
+        with urllib.request.urlopen(wsdl[1], timeout=PATIENCE) as answer:  # noqa: S310  on loopback
+            assert f'<soap:address location="{place[1]}"' in answer.read().decode()
+        hint = command.out.having("ask over SOAP").partition("SOAP")[2].strip()
+        command.out.having("@example.com")
+        there = {"PATH": str(Path(PROGRAM).parent)}
+        done = subprocess.run(["/bin/sh", "-c", hint], env=there, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[1].startswith("ann@example.com")
+        (program,) = ask(f"{first[1]}/v1/status")["facade"]["programs"]
+        assert (program["user"], program["end_user"], program["agent"]) == ("attendant", "dispatcher", "pws-presence")
+        assert command.stop() == 0
+    assert command.out.all[-1].endswith(LEFT)
+
+
+def test_the_facade_goes_elsewhere_where_its_port_is_taken() -> None:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # another program has it, which is as well
+            stack.enter_context(socket.create_server(("127.0.0.1", loopback.FACADE_PORT)))
+        listening = stack.enter_context(loopback._listen_beside(loopback.DemoOptions(8080, 1, 1.0, facade=True)))
+        assert listening.getsockname()[1] != loopback.FACADE_PORT
 
 
 # What is wrong is said

@@ -395,7 +395,7 @@ TABLE: Final = (
         "firewall that drops", firewall_drops, Words("no connection within 0.3 s", "routes and firewalls"),
     ),
     Misconfiguration(
-        "node that hangs", hangs, Words("no complete reply", "does the service on the node hang?"),
+        "node that hangs", hangs, Words("no answer to a request within 0.3 s", "is the service on the node hanging?"),
     ),
     Misconfiguration(
         "node stopped", fault(fault="node-down", node="imp1"),

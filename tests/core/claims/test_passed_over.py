@@ -11,6 +11,7 @@ from service.core.claims.members import MemberOpinion, ReaderMembers
 from service.core.claims.passed_over import PassedOverReasons
 from service.core.presence.availability import Availability, Rule
 from tests.support.branch import AVAILABLE, BUSY, FEED, Branch, uri
+from tests.support.examples import examples
 
 GROUPS = {"support": ("ann", "bob", "cid"), "sales": ("bob", "cid", "dan")}
 PEOPLE = ("ann", "bob", "cid", "dan")
@@ -93,7 +94,7 @@ class Histories(RuleBasedStateMachine):
                     assert kept.of(*asked) == anew.of(*asked)
 
 
-Histories.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+Histories.TestCase.settings = settings(max_examples=examples(100), stateful_step_count=30, deadline=None)
 test_what_is_kept_is_what_would_be_found = Histories.TestCase
 
 

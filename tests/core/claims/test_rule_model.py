@@ -28,6 +28,7 @@ from service.core.claims.wait_queue import Ticket
 from service.core.presence.query import Filter
 from tests.support import one_turn
 from tests.support.branch import AVAILABLE, AWAY, BOUND, BUSY, FEED, Branch, short, uri
+from tests.support.examples import examples
 
 GROUPS: Final = {"support": ("ann", "bob", "cid", "dan"), "sales": ("cid", "dan", "eve"), "desk": ("ann", "eve", "fay")}
 PICKS: Final = {
@@ -454,4 +455,4 @@ class Claims(RuleBasedStateMachine):
 
 
 TestClaims = Claims.TestCase
-TestClaims.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestClaims.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)

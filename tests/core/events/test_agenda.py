@@ -17,6 +17,7 @@ from service.core.presence.freshness import Level
 from service.core.presence.records import Source
 from service.core.presence.snapshot import GroupedSnapshot
 from tests.support.bare_service import AVAILABLE, presence
+from tests.support.examples import examples
 from tests.support.followed_log import ANN, BOB, BOUND, CID, FEED, FollowedLog
 from tests.support.log_histories import STEPS, WHO, carry_out
 
@@ -56,7 +57,7 @@ LONG_HOLD = [("read", ANN, AVAILABLE, False, None, None), ("hold", ANN, 30.0), (
 """A claim that lasts longer than the moment that its contact had before."""
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @example(
     [*((step, False) for step in LONG_HOLD[:2]), (LONG_HOLD[2], True), (("wait", 20.0), True), (("wait", 20.0), False)]
 )
@@ -76,7 +77,7 @@ def test_after_a_look_a_look_at_all_finds_nothing_more(steps: list[tuple[Any, bo
             assert followed.log.confirmed(told).contact.freshness[:2] == now.contact.freshness[:2]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(STEPS, max_size=25), st.frozensets(WHO))
 def test_those_that_are_caught_up_with_are_as_a_look_at_all_has_them(steps: list[Any], some: frozenset[str]) -> None:
     """A group's people, before one of them is picked."""
@@ -100,7 +101,7 @@ LOOKED_AT_JUST_BEFORE_A_BOUNDARY: list[Any] = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example(LOOKED_AT_JUST_BEFORE_A_BOUNDARY)
 @given(st.lists(STEPS, max_size=30))
 def test_what_is_certain_now_is_what_the_reader_says(steps: list[Any]) -> None:

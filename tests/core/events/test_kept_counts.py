@@ -22,6 +22,7 @@ from service.core.presence.records import Source
 from service.core.presence.snapshot import GroupedSnapshot
 from tests.support import one_turn
 from tests.support.branch import FEED, Branch, uri
+from tests.support.examples import examples
 
 GROUPS = {"support": ("ann", "bob", "cid"), "sales": ("bob", "cid", "dan")}
 PEOPLE = ("ann", "bob", "cid", "dan", "eve")
@@ -134,7 +135,7 @@ class Histories(RuleBasedStateMachine):
             assert counted(summary) == counted(one_turn.summary(self.branch.core.reader, within))
 
 
-Histories.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+Histories.TestCase.settings = settings(max_examples=examples(120), stateful_step_count=30, deadline=None)
 test_kept_counts_are_those_of_all_records = Histories.TestCase
 
 

@@ -24,6 +24,7 @@ from service.core.presence.records import Change, Source
 from service.core.presence.snapshot import GroupedSnapshot
 from tests.support import one_turn
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
+from tests.support.examples import examples
 from tests.support.followed_log import ANN, BOB, BOUND, CID, FEED, GROUPS, FollowedLog
 
 OTHER = "supervisor"
@@ -438,7 +439,7 @@ def carry_out(followed: FollowedLog, step: Any) -> None:  # of STEPS
             log.touch()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(STEPS, max_size=40))
 def test_no_change_is_missed_and_none_is_told_twice(steps: list[Any]) -> None:
     """After a look the log says of everybody what a query would; each event begins where the one before ended."""
@@ -484,7 +485,7 @@ FILTERS = st.builds(
 ).filter(lambda wanted: wanted.within is None or wanted.groups <= wanted.within)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(STEPS, max_size=25), FILTERS)
 def test_a_view_of_what_was_told_is_what_a_page_shows(steps: list[Any], wanted: Filter) -> None:
     """The same contacts, freshness, verdicts and claims, for whatever filter and whoever asks."""

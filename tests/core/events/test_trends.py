@@ -15,6 +15,7 @@ from service.core.events.event import SubscriptionChange
 from service.core.events.trends import FEWEST, Activity, Trends, activity_of
 from service.core.presence.snapshot import GroupedSnapshot
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY
+from tests.support.examples import examples
 from tests.support.followed_log import ANN, BOB, BOUND, CID, GROUPS, FollowedLog
 from tests.support.log_histories import STEPS, carry_out
 
@@ -41,7 +42,7 @@ def counted(followed: FollowedLog, group: str | None) -> Counter[Activity]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(STEPS, max_size=40))
 def test_after_any_history_the_counts_are_those_of_all_contacts(steps: list[Any]) -> None:
     """Of all and of each group, after a look."""

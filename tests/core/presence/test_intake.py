@@ -16,6 +16,7 @@ from service.core.presence.freshness import Level, assess
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import PutReport, ReadingStart, Record, Source
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
+from tests.support.examples import examples
 
 UNTIL = datetime.fromtimestamp(ManualClock().now() + 9, UTC)
 PEOPLE = [f"p{number}@example.com" for number in range(6)]
@@ -171,7 +172,7 @@ def _check_what_is_kept(store: MemoryStore, clock: ManualClock) -> None:
         assert len(set(doubted)) == 1  # what may move on takes nobody along who is in doubt
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(steps, max_size=25))
 def test_moving_a_reading_on_is_the_same_as_reading_each_contact_again(history: list[tuple[str, Told, int]]) -> None:
     """Whatever is read, polled, doubted and watched in between: both ways show the same at every step."""

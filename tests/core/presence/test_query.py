@@ -16,6 +16,7 @@ from service.core.presence.query import Filter, Page, Reader, Unknown
 from service.core.presence.records import Source
 from tests.support import one_turn
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
+from tests.support.examples import examples
 
 GROUPS = {"support": ("ANN@example.com", "bob@example.com", "nobody@example.com"), "sales": ("cid@example.com",)}
 
@@ -123,7 +124,7 @@ def test_summary_counts_all_and_groups() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 7))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_walking_pages_while_contacts_come_and_go(seed: int, limit: int) -> None:
     """Who is there all the time is met exactly once, nobody twice, all in order."""
     dice = random.Random(seed)  # noqa: S311  a walk, not a secret

@@ -17,6 +17,7 @@ from service.core.presence.records import Source
 from service.core.presence.sorting import Sort, SortBy
 from tests.support import one_turn
 from tests.support.bare_service import AVAILABLE, AWAY, BOUND, BUSY, presence
+from tests.support.examples import examples
 
 EVERY_SORT = [Sort(by, descending) for by in SortBy for descending in (False, True)]
 
@@ -86,7 +87,7 @@ def test_what_nobody_sorts_by() -> None:
 
 @pytest.mark.parametrize("sort", EVERY_SORT, ids=str)
 @given(seed=st.integers(0, 2**32), limit=st.integers(1, 7))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_walking_pages_while_everything_changes(sort: Sort, seed: int, limit: int) -> None:
     """Who passes all the time is met exactly once, and nobody twice, however names and states change."""
     dice = random.Random(seed)  # noqa: S311  a walk, not a secret

@@ -18,6 +18,7 @@ from service.core.presence.freshness import Level, assess
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Change, ChangeKind, ReadingStart, Source
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY, presence
+from tests.support.examples import examples
 
 CONTACTS = ("ann@example.com", "bob@example.com")
 BOUND = 1000.0
@@ -187,7 +188,7 @@ class World:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_promise(seed: int) -> None:
     """Whatever happens: nothing false is live, and once it is quiet everything is."""
     world = World(seed)

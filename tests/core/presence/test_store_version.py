@@ -9,6 +9,7 @@ from service.core.clock import ManualClock
 from service.core.presence.memory_store import MemoryStore
 from service.core.presence.records import Source
 from tests.support.bare_service import AVAILABLE, BUSY, presence
+from tests.support.examples import examples
 
 PEOPLE = ["ann@example.com", "bob@example.com", "cid@example.com"]
 FEEDS = ["f", "g"]
@@ -60,7 +61,7 @@ def _take(store: MemoryStore, what: str, contacts: list[str], value: str) -> Non
             store.get(PEOPLE[0]), store.summary(), store.unsettled()
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(steps, max_size=12))
 def test_the_version_grows_with_all_that_an_answer_is_made_of(history: list[tuple[str, list[str], str]]) -> None:
     """Whatever is done: where records, feeds or the revision differ afterwards, the version has grown."""

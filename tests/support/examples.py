@@ -1,0 +1,29 @@
+"""How many examples Hypothesis tries: a quarter in the runs of every day, all of them in one run of `.ci/run`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hypothesis import HealthCheck, settings
+
+THOROUGH: Final = "thorough"
+"""The profile that tries all: `pytest --hypothesis-profile=thorough`."""
+EVERY_DAY: Final = "pws"
+
+_LEAST: Final = 5
+
+
+def examples(most: int) -> int:
+    """`most` where a run is thorough, else a quarter of it."""
+    return most if settings.get_current_profile_name() == THOROUGH else max(most // 4, min(most, _LEAST))
+
+
+def register() -> None:
+    """Make both profiles known, and choose the one of every day.
+
+    Hypothesis judges what an example does, never how long it takes to run or to be made.
+    """
+    quiet = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(THOROUGH, quiet)
+    settings.register_profile(EVERY_DAY, quiet, max_examples=examples(quiet.max_examples))
+    settings.load_profile(EVERY_DAY)
