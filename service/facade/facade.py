@@ -37,6 +37,8 @@ _UNREADABLE: Final = "unreadable"
 """By which the server counts requests that are none."""
 _DIGITS: Final = 18
 """Digits of a Content-Length that are read."""
+_UNPACKED: Final = 1032
+"""Bytes that one byte of gzip or deflate becomes at most."""
 
 log = logging.getLogger("pws.facade")
 
@@ -127,14 +129,26 @@ class SoapFacade:
             agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
             caller = Caller.of(None if client is None else str(client[0]), agent)
             CALLER.set(caller)
-            address, length = caller.address or "", _length(scope)
-            if length <= self._settings.max_body_bytes and not self._bodies.has_room(address, length):
+            address, length = caller.address or "", self._length(scope)
+            if not self._bodies.has_room(address, length):
                 await self._soap.refuse(212, "Too many long requests are being read.", receive, send)
                 return
-            with self._bodies.held(address, min(length, self._settings.max_body_bytes)):
+            with self._bodies.held(address, length):
                 await self._soap(scope, receive, send)
             return
         await self._soap(scope, receive, send)
+
+    def _length(self, scope: _Scope) -> int:
+        """Bytes that the body may have when it is read; 0 where it is announced to be longer than is read at all."""
+        most, length, is_packed = self._settings.max_body_bytes, 0, False
+        for name, value in scope["headers"]:
+            if name == b"content-encoding":
+                is_packed = value.strip().lower() not in (b"", b"identity")
+            elif name == b"content-length" and value.isdigit() and len(value) < _DIGITS:
+                length = int(value)
+        if length > most:
+            return 0
+        return min(most, _UNPACKED * length) if is_packed else length
 
     def start(self) -> None:
         """Begin to tell programs what happens, in the running event loop."""
@@ -213,12 +227,6 @@ class SoapFacade:
             await self._clock.sleep(LOOK)
             with contextlib.suppress(Exception):
                 self.programs.look()
-
-
-def _length(scope: _Scope) -> int:
-    """The length that a request announces for its body, as far as it is a number."""
-    text = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    return int(text) if text.isdigit() and len(text) < _DIGITS else 0
 
 
 async def _never(_url: str) -> bool:

@@ -46,7 +46,7 @@ _NOT_CALLED: Final = {
 
 
 def _endpoint(asked: Asked, told: Told) -> Told | None:
-    if not isinstance(asked, s.Call) or told.code not in (None, 141):
+    if not isinstance(asked, s.Call) or told.code is not None:
         return None
     why = _NOT_CALLED.get(asked.makes_endpoint_at or "")
     return None if why is None else fault(209, f"Nothing can be sent to it: {why} (facade.endpoints).", asked.soap)

@@ -22,6 +22,10 @@ MAX_NAMESPACES: Final = 256
 """Namespaces that are declared at one place, counting those of the elements around it."""
 MAX_ELEMENTS: Final = 250_000
 """Elements of one request: 50 times as many as the 5000 contacts of a list."""
+_BYTES_OF_ELEMENT: Final = 64
+"""Bytes of a usual element. Where requests are shorter than usual, they may have fewer elements, one for as many bytes:
+each takes microseconds to read, and packed it may be one bit."""
+_ELEMENTS_AT_LEAST: Final = 10_000
 MAX_TAG: Final = 262_144
 """Bytes of one tag, comment or processing instruction. One up to a slice longer may pass, as it lies in the slices."""
 _SLICE: Final = 65_536
@@ -41,6 +45,11 @@ _ERRORS: Final[dict[int, str]] = {
 """What lxml's errors say, by code. Its own words are not given, since they repeat the text, perhaps of a password."""
 
 
+def max_elements(max_bytes: int) -> int:
+    """Elements that a request may have, where it may have so many bytes."""
+    return max(_ELEMENTS_AT_LEAST, min(MAX_ELEMENTS, max_bytes // _BYTES_OF_ELEMENT))
+
+
 def _what_begins(content: bytes, at: int) -> str:
     start = content[at : at + 4]
     return "a comment" if start == b"<!--" else "a processing instruction" if start[:2] == b"<?" else "a tag"
@@ -49,8 +58,9 @@ def _what_begins(content: bytes, at: int) -> str:
 class _Counter:
     """Counts while expat reads."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, most: int) -> None:
         self._code = code
+        self._most = most
         self._declared: list[int] = []
         self._in_scope = 0
         self._elements = 0
@@ -81,8 +91,8 @@ class _Counter:
             raise self.refused(f"an element has more than {MAX_ATTRIBUTES} attributes")
         if self._in_scope > MAX_NAMESPACES:
             raise self.refused(f"more than {MAX_NAMESPACES} namespaces are declared")
-        if self._elements > MAX_ELEMENTS:
-            raise self.refused(f"there are more than {MAX_ELEMENTS} elements")
+        if self._elements > self._most:
+            raise self.refused(f"there are more than {self._most} elements")
 
     def _end(self, name: str) -> None:
         self._in_scope -= self._declared.pop()
@@ -93,12 +103,13 @@ class _Counter:
         raise self.refused("a document type is not taken")
 
 
-def parsed(content: bytes, code: int, *, strict: bool = False) -> etree._Element:
-    """The root of XML in UTF-8 that keeps within the limits. Raises `Refused` with the code, and says why.
+def parsed(content: bytes, code: int, *, strict: bool = False, most: int = MAX_ELEMENTS) -> etree._Element:
+    """The root of XML in UTF-8 that keeps within the limits, and has at most so many elements. Raises `Refused` with
+    the code, and says why.
 
     Lenient reading stops at the end of the root, and does not look at what follows it.
     """
-    counter = _Counter(code)
+    counter = _Counter(code, most)
     parser = counter.parser
     try:
         for start in range(0, len(content), _SLICE):

@@ -20,7 +20,7 @@ from pws_soap.server.soap import headers, shapes
 from pws_soap.server.soap.contract import PWS, new_schema, schema
 from pws_soap.server.soap.diagnosis import complaint, diagnosis, outside, words
 from pws_soap.server.soap.encoding import as_utf8
-from pws_soap.server.soap.limits import parsed
+from pws_soap.server.soap.limits import max_elements, parsed
 from pws_soap.server.soap.mixed import at_line, line_text
 
 ENVELOPES: Final[dict[str, m.Version]] = {
@@ -58,7 +58,8 @@ def read(body: bytes, options: ServerOptions, *, charset: str | None = None, in_
 def _envelope(body: bytes, charset: str | None, options: ServerOptions) -> etree._Element:
     if not body:
         raise Refused(150, "The body is empty.")
-    return parsed(as_utf8(body, None if options.strict else charset, strict=options.strict), 102, strict=options.strict)
+    content = as_utf8(body, None if options.strict else charset, strict=options.strict)
+    return parsed(content, 102, strict=options.strict, most=max_elements(options.max_request_bytes))
 
 
 def _version(envelope: etree._Element) -> tuple[str, m.Version]:
