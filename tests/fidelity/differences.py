@@ -108,8 +108,8 @@ OPTIONS: Final[dict[str, tuple[str, str, str, str]]] = {
     ),
     "held_elsewhere": (
         "an end user whom another application user has logged in",
-        "code 160",
-        "a session beside it",
+        "code 160; with `force`, the other session ends",
+        "a session beside it, which stays",
         "programs with names of their own need not know of each other",
     ),
     "session_idle_timeout": (
