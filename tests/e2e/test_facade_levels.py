@@ -103,6 +103,7 @@ def levels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Levels]:
         assert server.stop() == 0
 
 
+@pytest.mark.long(ci=True)
 def test_doctor_finds_nothing_wrong_with_a_facade(levels: Levels) -> None:
     """As before a presence server: the WSDL, the logins, and that the callback is reached."""
     done = subprocess.run(
