@@ -217,7 +217,7 @@ export class Board {
         group.free.textContent = text;
         group.free.dataset.short = `${free} / ${counts.total}`; // what a tile has room for
       }
-      const floor = !coverage ? "" : coverage.low ? `below floor ${coverage.floor}` : `floor ${coverage.floor}`;
+      const floor = !coverage ? "" : coverage.low ? `too few: at least ${coverage.floor}` : `at least ${coverage.floor}`;
       if (group.floor.textContent !== floor) group.floor.textContent = floor;
       group.el.toggleAttribute("data-low", Boolean(coverage?.low));
     }

@@ -228,7 +228,7 @@ export class Events {
     const [tone, title] = NAMES[name] ?? ["", name];
     const claimed = (data.claim?.contacts ?? []).map(fullName).join(", ");
     const details = [
-      data.group ? `${data.group}: ${data.free} free, floor ${data.min_free}` : "",
+      data.group ? `${data.group}: ${data.free} free, at least ${data.min_free} wanted` : "",
       data.contact ?? claimed,
       data.target ?? "",
       plain(data.claim?.for) && `for ${plain(data.claim.for)}`,
