@@ -13,7 +13,14 @@ from typing import Any, Final
 _Json = dict[str, Any]
 
 VERSION: Final = "3.0.3"
-CLIENT_NAMES: Final = {"for": "purpose", "from": "origin", "in": "location", "event": "kind", "data": "payload"}
+CLIENT_NAMES: Final = {
+    "for": "purpose",
+    "from": "origin",
+    "in": "location",
+    "event": "kind",
+    "data": "payload",
+    "error": "failure",
+}
 """Names of members that are words of some language, and how generated code should call them.
 
 The description says it as `x-ms-client-name`, which generators of the AutoRest kind read; `clients/` says it to

@@ -54,7 +54,7 @@ async def test_the_viewer_of_the_description_calls_the_service_below_the_path(op
         proxy(it.port, "/presence", strips=True) as port,
     ):
         page = (await opened(f"http://127.0.0.1:{port}/presence/docs")).page
-        block = page.locator("#operations-presence-summary_v1_summary_get, [id*=summary]").first
+        block = page.locator("#operations-presence-getSummary")
         await block.click()
         await page.get_by_role("button", name="Try it out").first.click()
         async with page.expect_response(lambda response: response.url.endswith("/v1/summary")) as answered:

@@ -294,7 +294,9 @@ async def test_a_group_with_too_few_free_people_is_marked(opened: Opener) -> Non
         office.core.log.tell("coverage.low", CoverageChange("support", True, 1, 2))
         support = page.locator(".group").filter(has=page.get_by_role("heading", name="support"))
         await expect(support.locator(".group-floor")).to_have_text("too few: at least 2")
-        await expect(page.locator("#events-body")).to_contain_text("Too few are free support: 1 free, at least 2 wanted")
+        await expect(page.locator("#events-body")).to_contain_text(
+            "Too few are free support: 1 free, at least 2 wanted"
+        )
         office.read([person("Joe Sample")])
         await expect(support.locator(".group-floor")).to_have_text("at least 2")
 

@@ -108,6 +108,8 @@ def test_what_a_target_missed_comes_after_a_restart_and_is_replayed_when_asked_f
 
         def knows_the_claim() -> None:
             assert "pws.claim.made" in [each.kind for each in web.messages]
+            changes = [each for each in web.messages if each.kind == "pws.presence.change"]
+            assert any(each.event.get_data()["claim"] is not None for each in changes)  # who is held has changed
 
         eventually(knows_the_claim)
         ids = [int(each.event.get_id()) for each in web.messages if each.subject == JOE]

@@ -97,6 +97,8 @@ class Workshop:
 
     def run_trusting(self, toolkit: Toolkit, authority: bytes, home: Path, **environment: str) -> Outcome:
         """The same, with that authority trusted; `home` is where a toolkit may remember it."""
+        for earlier in self._here.glob("authority.*"):  # of another server
+            earlier.unlink()
         self._here.joinpath("authority.pem").write_bytes(authority)
         words = environment | {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
         return self._shell("\n".join(["set -e", *toolkit.trusting, toolkit.running]), words)
