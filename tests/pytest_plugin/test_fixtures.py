@@ -263,7 +263,9 @@ async def test_a_fault_is_taken_back_with_its_block(pws_faults: PwsFaults, clien
 
 
 def test_a_node_that_hangs_shows_no_wsdl_either(pws_server: PwsServer, pws_faults: PwsFaults) -> None:
-    connection = http.client.HTTPConnection(pws_server.host, pws_server.port, timeout=0.1)
+    connection = http.client.HTTPConnection(pws_server.host, pws_server.port, timeout=30)
+    connection.connect()
+    connection.sock.settimeout(0.1)
     with pws_faults.inject("node-hang", node="imp1"):
         connection.request("GET", pws_server.wsdl_url)
         with pytest.raises(TimeoutError):
