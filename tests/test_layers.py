@@ -302,7 +302,9 @@ def test_imports_inside_functions_are_few() -> None:
 
 def test_what_waits_for_a_target_is_decided_without_a_world() -> None:
     """The queue, the pauses and what a message is: no socket, no clock, no task, no random source."""
-    pure = {f"service.webhooks.{name}" for name in ("message", "queue", "retries", "settings", "subjects", "view")}
+    pure = {
+        f"service.webhooks.{name}" for name in ("lanes", "message", "queue", "retries", "settings", "subjects", "view")
+    }
     assert pure < set(SERVICE)
     assert not forbidden(pure, WORLD | WEB)
     assert not [f"{name}: {call}" for name in pure for call in clocks(SERVICE[name])]

@@ -29,8 +29,9 @@ from service.core.presence.snapshot import GroupedSnapshot
 from service.core.wakeup import Alarm
 from service.core.webhooks import Attempt, TargetState, TargetStatus
 from service.webhooks import message
+from service.webhooks.lanes import Entry
 from service.webhooks.message import WebhookMessage
-from service.webhooks.queue import Entry, TargetQueue
+from service.webhooks.queue import TargetQueue
 from service.webhooks.retries import MOST_A_SECOND, Dice, Pace, pause, retry_after
 from service.webhooks.sender import PostResult, Sender
 from service.webhooks.settings import WebhookSettings
