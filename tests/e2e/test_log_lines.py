@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ import pytest
 from pws_soap.simulator import Fault, Options, SimulatorServer, State, User
 from pws_soap.simulator.cluster.nodes import session_keys
 from service.access.keys import hash_of
-from tests.e2e.processes import Running, eventually
+from tests.e2e.processes import Running, Site, eventually
 from tests.e2e.simulated import SECRET, Service, configure
 
 PASSWORD: Final = 'correct "horse" & <battery> \\stäple'
@@ -45,17 +47,31 @@ def given_out(server: SimulatorServer) -> set[str]:
     return keys
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
-async def test_no_secret_is_logged_on_a_bad_day(tmp_path: Path, form: str) -> None:
-    """Everything at the level debug, while every kind of damage comes, sessions die, and clients send wrong things."""
+@contextlib.asynccontextmanager
+async def server_with_secrets() -> AsyncIterator[SimulatorServer]:
+    """A server with three people, to which PASSWORD belongs."""
     options = Options(users=(User("pwsapp", PASSWORD, application=True), User("dispatcher")))
     async with SimulatorServer(options, control_port=None, seed=SEED) as server:
         server.simulator.populate(3)
-        site = configure(tmp_path, server.nodes[0].port)
-        (tmp_path / "password").write_text(PASSWORD)
-        with (tmp_path / "pws.toml").open("a") as file:
-            file.write(f'\n[log]\nformat = "{form}"\nlevel = "debug"\n')
-            file.write(f'\n[keys.board]\nhash = "{hash_of(KEY)}"\nscopes = ["read", "claim", "admin"]\n')
+        yield server
+
+
+def with_secrets(directory: Path, server: SimulatorServer, log: str, key: str = "") -> Site:
+    """A configuration with PASSWORD and KEY; `log` and `key` are lines of their sections."""
+    site = configure(directory, server.nodes[0].port)
+    (directory / "password").write_text(PASSWORD)
+    with (directory / "pws.toml").open("a") as file:
+        file.write(f'\n[log]\n{log}\n\n[keys.board]\nhash = "{hash_of(KEY)}"\n{key}\n')
+    return site
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_no_secret_is_logged_on_a_bad_day(tmp_path: Path, form: str) -> None:
+    """Everything at the level debug, while every kind of damage comes, sessions die, and clients send wrong things."""
+    async with server_with_secrets() as server:
+        site = with_secrets(
+            tmp_path, server, f'format = "{form}"\nlevel = "debug"', 'scopes = ["read", "claim", "admin"]'
+        )
         with Service(tmp_path, site) as service:
 
             def live() -> None:
@@ -111,14 +127,8 @@ main()
 
 @pytest.mark.parametrize("form", ["text", "json"])
 async def test_no_secret_is_in_a_traceback(tmp_path: Path, form: str) -> None:
-    options = Options(users=(User("pwsapp", PASSWORD, application=True), User("dispatcher")))
-    async with SimulatorServer(options, control_port=None, seed=SEED) as server:
-        server.simulator.populate(3)
-        site = configure(tmp_path, server.nodes[0].port)
-        (tmp_path / "password").write_text(PASSWORD)
-        with (tmp_path / "pws.toml").open("a") as file:
-            file.write(f'\n[log]\nformat = "{form}"\n')
-            file.write(f'\n[keys.board]\nhash = "{hash_of(KEY)}"\n')
+    async with server_with_secrets() as server:
+        site = with_secrets(tmp_path, server, f'format = "{form}"')
         with Running([sys.executable, "-c", BROKEN, "serve"], tmp_path, "service.log") as service:
 
             def broken() -> None:
