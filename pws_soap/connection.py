@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
 
     @contextmanager
     def _told(self, data: bytes) -> Iterator[None]:
-        """Tells whoever waits why a reply cannot be read, and ends the connection."""
+        """Tells the caller that waits why a reply cannot be read, and ends the connection."""
         try:
             yield
         except h11.RemoteProtocolError as error:

@@ -7,6 +7,7 @@
 
 using System;
 using System.Linq;
+using System.Net;
 using System.Web.Services.Protocols;
 using Presence;
 
@@ -101,6 +102,8 @@ public static class PresenceClient
         {
             application.logout(new logout()); // takes along the end users, endpoints and subscriptions that are left
             Console.WriteLine("logged out");
+            // Mono 6.8 sometimes crashes at its end while a connection is open.
+            ServicePointManager.FindServicePoint(new Uri(url)).CloseConnectionGroup("");
         }
     }
 }

@@ -8,6 +8,7 @@ PWS code of a known class needs no change here.
 
 from __future__ import annotations
 
+from pws_soap.lifecycle.adoption import NOTHING_HANDED_OVER, HandedOver, handed_over
 from pws_soap.lifecycle.events import (
     Adjust,
     CallReported,
@@ -42,6 +43,7 @@ from pws_soap.lifecycle.values import (
 
 __all__ = [
     "LOST_OF",
+    "NOTHING_HANDED_OVER",
     "UNKNOWN",
     "USABLE",
     "Act",
@@ -53,6 +55,7 @@ __all__ = [
     "Failed",
     "Failure",
     "FailureKind",
+    "HandedOver",
     "Key",
     "Kind",
     "Leftover",
@@ -72,6 +75,7 @@ __all__ = [
     "Want",
     "begin",
     "failure_of",
+    "handed_over",
     "next_due",
     "remember",
     "resolve",

@@ -51,7 +51,8 @@ class Succeeded:
     """The request `seq` succeeded; a life counts from `asked_at`, before it was sent.
 
     `id` is that of what was made, None for all other requests. `contacts` are those that a subscription now has; where
-    some could not be added, `failure` says why.
+    some could not be added, `failure` says why. `is_handed_over`: a login gave the very session that another process
+    has handed over.
     """
 
     key: Key
@@ -61,6 +62,7 @@ class Succeeded:
     contacts: frozenset[str] | None = None
     backup: str | None = None
     failure: Failure | None = None
+    is_handed_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

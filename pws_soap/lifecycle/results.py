@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
+from pws_soap.lifecycle.adoption import adopted, waiting_sessions
 from pws_soap.lifecycle.backoff import pause, renewal
 from pws_soap.lifecycle.events import Failed, LoginRedirected, Removed, Succeeded
 from pws_soap.lifecycle.plan import contacts_of, owner, parents, session_of, wanted
@@ -55,11 +56,27 @@ class Results(StepInProgress):
             self._event(key, ResourceEvent.OK)
         if key.kind in SESSIONS:
             if made:
+                self._adopt(key, is_handed_over=event.is_handed_over)
                 self._logged_in(key, event.backup)
             else:
                 self._logged_out(key)
         elif event.failure is not None and event.failure.may_have_acted:
             self._taint(session_of(key), event.failure)
+
+    def _adopt(self, key: Key, *, is_handed_over: bool) -> None:
+        """Go on with what lives in a session that was just begun, if it is the one that was handed over."""
+        if key not in waiting_sessions(key.node, self.state):
+            return
+        if not is_handed_over:
+            self._give_adoption_up(key.node)
+            return
+        found = [each for each in self.state.adoptable if session_of(each.key) == key]
+        rest = tuple(each for each in self.state.adoptable if session_of(each.key) != key)
+        self.state = replace(self.state, adoptable=rest)
+        for each in found:
+            self._put(adopted(each, self.state, self._next_seq(), self.now))
+        if key.kind is Kind.APPLICATION:
+            self.state = replace(self.state, clean=self.state.clean | {key.node})
 
     def _holds(self, made: Resource) -> bool:
         """Whether what was just made can be relied on."""

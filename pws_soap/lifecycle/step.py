@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pws_soap.lifecycle.adoption import NOTHING_HANDED_OVER, HandedOver, prepared
 from pws_soap.lifecycle.events import (
     Adjust,
     CallReported,
@@ -39,14 +40,18 @@ from pws_soap.lifecycle.values import (
 __all__ = ["begin", "next_due", "step"]
 
 
-def begin(settings: Settings, now: float, memory: Memory = NOTHING_LEFT) -> State:
+def begin(
+    settings: Settings, now: float, memory: Memory = NOTHING_LEFT, left: HandedOver = NOTHING_HANDED_OVER
+) -> State:
     """The state of a fresh start; `memory` is what an earlier process may have left behind.
 
     To clean up at a node is to log in there: a remembered one that the settings no longer name is forgotten.
+    What was `left` at a remembered node is gone on with, once the login there has given the same session.
     """
     until = now + settings.leftover_life
     suspected = frozenset(node for node in memory.nodes if may_go_to(node, settings))
-    return State(settings, suspected=suspected, unknown=memory.unknown, clean=memory.clean, suspects_until=until)
+    state = State(settings, suspected=suspected, unknown=memory.unknown, clean=memory.clean, suspects_until=until)
+    return prepared(state, left)
 
 
 def step(state: State, event: Event, now: float) -> tuple[State, list[Command]]:

@@ -61,7 +61,7 @@ class Settings:
     nodes: tuple[str, ...]
     """Base URLs; the first is preferred."""
     redirect_to: frozenset[str] | None = frozenset()
-    """The hosts, in lower case, that the server may send us to beside those of `nodes`; None: any. Whoever it names
+    """The hosts, in lower case, that the server may send us to beside those of `nodes`; None: any. Each of them
     gets the application user's password."""
     endpoint_expires: int = 3600
     subscription_expires: int = 3600
@@ -187,6 +187,9 @@ class State:
     """Whether the same may be so on any other node: then it is reset when it is used for the first time."""
     clean: frozenset[str] = frozenset()
     """The nodes on which that has been done."""
+    adoptable: tuple[Resource, ...] = ()
+    """Endpoints and subscriptions that another process has handed over in working order, each until the session that it
+    lives in has turned out to be the one that was handed over."""
     left: frozenset[str] = frozenset()
     """The nodes that we have left without having been able to log out: reset before they are used again."""
     suspects_until: float = 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pws_soap.lifecycle import nodes
+from pws_soap.lifecycle.adoption import is_hopeless
 from pws_soap.lifecycle.backoff import pause
 from pws_soap.lifecycle.events import Command
 from pws_soap.lifecycle.plan import children, coming, contacts_of, owner, removable, session_of, wanted
@@ -38,6 +39,9 @@ class StepInProgress:
             self.state = replace(self.state, leftovers=alive)
         if (self.state.suspected or self.state.unknown) and self.now >= self.state.suspects_until:
             self.state = replace(self.state, suspected=frozenset(), unknown=False)
+        for node in {each.key.node for each in self.state.adoptable}:
+            if self.state.stopping or is_hopeless(node, self.state):
+                self._give_adoption_up(node)
         while True:
             before = self.state
             keys = wanted(self.state)
@@ -109,6 +113,12 @@ class StepInProgress:
         """A session of ours may live on at a node: before anything is made there again, it is reset."""
         self.state = replace(self.state, left=self.state.left | {node})
         self._event(Key(Kind.APPLICATION, node), ResourceEvent.TAINTED)
+
+    def _give_adoption_up(self, node: str) -> None:
+        """What was handed over at a node is not gone on with: the session there is reset."""
+        rest = tuple(each for each in self.state.adoptable if each.key.node != node)
+        self.state = replace(self.state, adoptable=rest, clean=self.state.clean - {node})
+        self._suspect(node)
 
     def _is_clean(self, node: str) -> None:
         """The application's session at a node is gone, by our own doing or by the server's word."""

@@ -18,7 +18,7 @@ from pws_soap.models import PresenceState
 MAX_DOCUMENT: Final = 2 * 1024 * 1024
 """Longest document that is read, in bytes. Real ones have one to ten thousand; this only bounds time and memory."""
 MAX_KEPT_DOCUMENT: Final = 64 * 1024
-"""Longest document that is kept for whoever passes it on, in bytes."""
+"""Longest document that is kept to be passed on, in bytes."""
 MAX_NODES: Final = 10_000
 """Most elements and attributes of a document that is read: the largest real ones have some two hundred."""
 MAX_TEXT: Final = 4096

@@ -102,7 +102,7 @@ def _parser(*, recover: bool = False) -> etree.XMLParser[etree._Element]:
 class DocumentParser:
     """A parser for the documents of one call. It is not kept longer: lxml's parsers remember every error they met.
 
-    `keeps_documents`: whether what is read of a document holds the document too, for whoever passes it on.
+    `keeps_documents`: whether what is read of a document holds the document too, to be passed on.
     """
 
     def __init__(self, *, keeps_documents: bool = False) -> None:

@@ -181,7 +181,7 @@ class CallLog:
     # Waiting
 
     def changed(self) -> None:
-        """Something has happened: whoever waits looks again, once the reply under way is written."""
+        """Something has happened: all waits look again, once the reply under way is written."""
         if not self._looking:
             self._looking = True
             asyncio.get_running_loop().call_soon(self._look)

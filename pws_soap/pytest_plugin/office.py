@@ -16,7 +16,7 @@ _LEFT: Final[Any] = object()  # Any: stands for a value of every type that an ar
 
 
 class PwsOffice:
-    """Changes the presence of contacts; whoever watches them is notified, as by the real server."""
+    """Changes the presence of contacts; those who watch them are notified, as by the real server."""
 
     def __init__(self, server: PwsServer) -> None:
         self._server = server

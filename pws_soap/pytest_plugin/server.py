@@ -291,7 +291,7 @@ class PwsServer:
     # For the other fixtures
 
     def call(self, function: Callable[[Simulator], _Result]) -> _Result:
-        """The result of a function of the simulator, called in the server's thread; whoever waits looks again.
+        """The result of a function of the simulator, called in the server's thread; all waits look again.
 
         For what the fixtures do not offer, such as `pws_server.call(lambda simulator: simulator.world.changes)`.
         """

@@ -58,7 +58,7 @@ class PresenceSource(Protocol):
 class Doubts(Protocol):
     """Knows of which contacts it cannot be said that they are as they were. Needed by a source that may tell nothing.
 
-    What a fetch does not name has not changed, to whoever fetches. So while something that was told is in doubt, a
+    What a fetch does not name has not changed, for that client. So while something that was told is in doubt, a
     fetch that would not name it is refused with code 210, and no notification invites to one.
     """
 

@@ -1,4 +1,4 @@
-"""Whoever wants to know what happens at a simulator: each request with what became of it, and each notification.
+"""What is told of what happens at a simulator: each request with what became of it, and each notification.
 
 An observer is called in the event loop of the simulator, changes nothing, and must not wait.
 """

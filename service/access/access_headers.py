@@ -1,6 +1,7 @@
 """The headers that decide whether a request may be made.
 
-Whoever reads requests fills them in: the middleware from Starlette's headers, the hot lane from those it knows.
+They are filled in where requests are read: by the middleware from Starlette's headers, by the
+hot lane from those it knows.
 """
 
 from __future__ import annotations

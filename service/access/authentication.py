@@ -108,7 +108,7 @@ class Authenticator:
         return self.admit(connection.scope, method, AccessHeaders.of(connection.headers))
 
     def admit(self, scope: MutableMapping[str, Any], method: str, headers: AccessHeaders) -> Principal:
-        """The same, of an ASGI scope. Whoever asks again for the same request gets the same: it is counted once."""
+        """The same, of an ASGI scope. Asked again for the same request it says the same: it is counted once."""
         if (refused := scope.pop(_REFUSED, None)) is not None:
             raise refused
         admitted: Admission | None = scope.get(_ADMITTED)
@@ -136,6 +136,16 @@ class Authenticator:
         if admission.digest:
             return admission in self.rules.keys
         return admission.principal == self.rules.anonymous
+
+    def would_let_in(self, connection: HTTPConnection, method: str) -> bool:
+        """Whether `authenticate` would let a request in, but for its rate. Nothing is counted."""
+        headers = AccessHeaders.of(connection.headers)
+        try:
+            if not self._identify(headers).digest:
+                self._check_browser(method, headers)
+        except RequestRefused:
+            return False
+        return True
 
     def principal(self, connection: HTTPConnection) -> Principal | None:
         """The principal of a request that needs none; None where it would not be let in."""

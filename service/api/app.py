@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pws_soap.models import Secret
 from service.access.audit import AuditLog
@@ -25,6 +25,7 @@ from service.api.claim_endpoints import ClaimEndpoints
 from service.api.claim_lane import ClaimLane
 from service.api.context import Context
 from service.api.hot_lane import HotLane, PresenceLane
+from service.api.idempotency import Replays
 from service.api.kept_answers import KeptAnswers
 from service.api.middleware.authentication import AuthenticationMiddleware
 from service.api.middleware.head import HeadMiddleware
@@ -32,6 +33,8 @@ from service.api.middleware.limits import MAX_BODY, RequestLimits
 from service.api.middleware.long_answers import LongAnswers, finished
 from service.api.middleware.root_path import RootPathMiddleware
 from service.api.openapi import describe
+from service.api.paths import asked
+from service.api.problems import problem
 from service.api.routes import (
     claims,
     contacts,
@@ -82,7 +85,9 @@ _READ: Final = (
     "Idempotency-Replayed",
 )
 """Headers that pages of other origins may send and read, where there are such origins."""
-
+_FOR_PAGES: Final[Any] = {"allow_methods": _METHODS, "allow_headers": _SENT, "expose_headers": _READ}
+REFUSAL: Final = "pws.refusal"
+"""The key of a request's scope under which `refusals` finds the `RequestRefused`."""
 
 _NO_TELEMETRY: Final[Any] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """FastAPI's own traces hold paths, and so the callback's secret and contacts; its logs hold tracebacks as they are.
@@ -133,6 +138,7 @@ def create_app(
     figures: metrics.MetricsPage | None = None,
     audit: AuditLog | None = None,
     targets: Webhooks | None = None,
+    replays: Replays | None = None,
     facade: Facade | None = None,
 ) -> Program:
     """The program.
@@ -142,8 +148,9 @@ def create_app(
     the path that a proxy has the service below. `max_body`: bytes of a request's body. `keep_alive`: seconds between a
     stream's signs of life. `lifespan` starts the engine and stops it. `simulator` is what visitors of a demonstration
     may play with. `figures` are what `/metrics` shows; without them there is no such path. `audit`: where it is
-    recorded who asked for whom. `targets` are those of webhooks; None: there are none. `facade` is what the status says
-    of one; None: there is none. ValueError: the callback's secret is empty.
+    recorded who asked for whom. `targets` are those of webhooks; None: there are none. `replays`: the answers kept
+    for repeated requests. `facade` is what the status says of one; None: there is none. ValueError: the callback's
+    secret is empty.
     """
     json, clock = ContactJson(), core.clock
     core.store.changes.listen(json.forget)
@@ -174,7 +181,7 @@ def create_app(
     )
     if callback_secret is not None:
         app.router.routes.extend(Callback(engine, callback_secret, clock, sources).routes())
-    endpoints = ClaimEndpoints(context)
+    endpoints = ClaimEndpoints(context, replays)
     routers = [module.router(context) for module in (presence, history, trends)]
     routers += [
         claims.router(context, endpoints),
@@ -198,16 +205,22 @@ def create_app(
     app.add_middleware(RequestLimits, max_body=max_body)
     app.add_middleware(HeadMiddleware)
     if authenticator.rules.origins:  # around everything else: a page must be able to read why it was refused
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=authenticator.rules.origins,
-            allow_methods=_METHODS,
-            allow_headers=_SENT,
-            expose_headers=_READ,
-        )
+        app.add_middleware(CORSMiddleware, allow_origins=authenticator.rules.origins, **_FOR_PAGES)
     app.add_middleware(WithoutPrefix, prefix=callback_prefix)
     app.add_middleware(RootPathMiddleware, root_path=root_path)
     describe(app, authenticator)
     lanes = (PresenceLane(context, root_path), ClaimLane(authenticator, endpoints, root_path))
     entries = {key: handler for lane in lanes for key, handler in lane.entries().items()}
     return Program(app, HotLane(entries, root_path), context.audit)
+
+
+def refusals(authenticator: Authenticator, root_path: str = "") -> ASGIApp:
+    """Refuses each request with what is in its scope, as the program does: only who is let in is told, and counted."""
+
+    async def refused(scope: Scope, receive: Receive, send: Send) -> None:
+        await problem(scope[REFUSAL], *asked(scope))(scope, receive, send)
+
+    app: ASGIApp = HeadMiddleware(RequestLimits(AuthenticationMiddleware(refused, authenticator)))
+    if authenticator.rules.origins:
+        app = CORSMiddleware(app, allow_origins=authenticator.rules.origins, **_FOR_PAGES)
+    return RootPathMiddleware(app, root_path)

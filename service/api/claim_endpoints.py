@@ -36,6 +36,7 @@ from service.core.claims.model import (
     RejectReason,
 )
 from service.core.claims.wait_queue import Ticket
+from service.core.events.commits import NotCommitted
 from service.core.events.event import Event
 
 _RETRY_FULL: Final = 5
@@ -43,13 +44,18 @@ _RETRY_FULL: Final = 5
 
 
 class ClaimEndpoints:
-    """Answers claims, each once for an Idempotency-Key, for the routes and for the hot lane."""
+    """Answers claims, each once for an Idempotency-Key, for the routes and for the hot lane.
 
-    def __init__(self, context: Context) -> None:
+    `replays`: the answers that are kept for repeated requests. Where commits are not immediate, nothing is answered
+    before what was decided is accepted, and what is not accepted is taken back.
+    """
+
+    def __init__(self, context: Context, replays: Replays | None = None) -> None:
         self.json = ClaimJson(context.reader, context.json, context.log)
         self._context = context
         self._claim_service = context.core.claim_service
-        self._replays = Replays()
+        self._commits = context.core.commits
+        self._replays = Replays() if replays is None else replays
         context.log.follow(self._follow)
 
     def find(self, name: str, who: Principal, *, to_change: bool = False) -> Lease | None:
@@ -75,6 +81,15 @@ class ClaimEndpoints:
             raise _wrong("body", "group", f"one of {', '.join(groups)}" if groups else "no group: there are none")
         return ClaimRequest(body.group, body.count, self.seconds(body.lease_seconds), body.purpose, who.name)
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether what is decided may be answered in the same turn."""
+        return self._commits.is_immediate
+
+    async def accepted(self) -> None:
+        """Wait until all that was decided so far is accepted. Raises NotCommitted."""
+        await self._commits.reached(self._context.log.newest)
+
     def claim_at_once(self, scope: Scope, who: Principal, claim_request: ClaimRequest) -> Response:
         """Answer a claim that has no key and does not wait."""
         ticket = self._claim_service.ask(claim_request)
@@ -87,7 +102,7 @@ class ClaimEndpoints:
     ) -> Response:
         """Answer a claim, once for each key."""
         if key is None:
-            if wait is None:
+            if wait is None and self.answers_at_once:
                 return self.claim_at_once(request.scope, who, claim_request)
             return await self._wait(request, who, claim_request, wait, None)
         name = Name(who.name, key)
@@ -118,20 +133,40 @@ class ClaimEndpoints:
     async def _wait(
         self, request: Request, who: Principal, claim_request: ClaimRequest, wait: int | None, name: Name | None
     ) -> Response:
+        applied = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
         ticket = self._claim_service.ask(claim_request, wait or 0)
-        with self._taken_back(ticket):
+        made: list[Response] = []
+
+        def make() -> None:
+            if isinstance(ticket.outcome, Granted) and not made:
+                made.append(self._made(request.scope, who, ticket.outcome, applied, name))
+
+        if not self.answers_at_once:
+            # In the turn of the grant: the next owner knows of both or of neither.
+            ticket.settled = make
+        with self._taken_back(ticket, name):
+            make()
             outcome = await self._outcome(ticket, request, who)
             if not self._context.authenticator.is_still_in(request):  # it gets no answer either
                 raise KeyRequired("The key was revoked meanwhile")
-            applied = {"Preference-Applied": f"wait={wait}"} if wait is not None else {}
-            return self._answer(request.scope, who, claim_request, outcome, applied, name)
+            if not isinstance(outcome, Granted):
+                if made and name is not None:  # the client went when it was granted
+                    self._replays.take_back(name)
+                return self._answer(request.scope, who, claim_request, outcome, applied)
+            make()
+            if not self.answers_at_once:
+                await self.accepted()
+            self._audit(request.scope, who, outcome)
+            return made[0]
 
     @contextlib.contextmanager
-    def _taken_back(self, ticket: Ticket) -> Iterator[None]:
-        """Whatever goes wrong, the client gets no claim then: nobody must be held for it."""
+    def _taken_back(self, ticket: Ticket, name: Name | None = None) -> Iterator[None]:
+        """Whatever goes wrong, the client gets no claim then: nobody must be held for it, no answer kept."""
         try:
             yield
         except BaseException:
+            if name is not None:
+                self._replays.take_back(name)
             self._claim_service.leave(ticket)
             raise
 
@@ -142,21 +177,14 @@ class ClaimEndpoints:
         claim_request: ClaimRequest,
         outcome: Outcome,
         applied: Mapping[str, str] | None = None,
-        name: Name | None = None,
     ) -> Response:
-        """The answer to a request with this outcome, kept under `name`. `applied`: headers about its wait."""
+        """The answer to a request with this outcome. `applied`: headers about its wait."""
         applied = applied or {}
         match outcome:
-            case Granted(lease, passed_over) as granted:
-                body = self.json.made(lease, passed_over, who)
-                headers = {"Location": f"{root_of(scope)}/v1/claims/{lease.id}", **applied}
-                if name is not None:
-                    self._replays.keep(name, lease.id, body, headers)
-                    if self._claim_service.get(lease.id) is None:  # ended before it was kept
-                        self._replays.ended(lease.id, self._now())
-                pick = self._claim_service.rules.picks.get(lease.group, Pick.LONGEST_AVAILABLE)
-                self._context.audit.claimed(scope, who, granted, pick)
-                return plain(body, 201, headers)
+            case Granted() as granted:
+                made = self._made(scope, who, granted, applied)
+                self._audit(scope, who, granted)
+                return made
             case NotEnoughFree() as refused:
                 self._context.audit.not_claimed(scope, who, claim_request, refused)
                 return _not_enough(scope, claim_request, refused, who, applied)
@@ -165,6 +193,25 @@ class ClaimEndpoints:
                 return _problem(scope, "too-many-waiting", detail, {"Retry-After": str(_RETRY_FULL)})
             case RejectReason.STOPPING:
                 return _problem(scope, "stopping", "The service is stopping", {"Retry-After": "1"})
+            case RejectReason.NO_OWNER:
+                raise NotCommitted
+
+    def _made(
+        self, scope: Scope, who: Principal, granted: Granted, applied: Mapping[str, str], name: Name | None = None
+    ) -> Response:
+        """The answer to who gets a claim, kept under `name`."""
+        lease, passed_over = granted
+        body = self.json.made(lease, passed_over, who)
+        headers = {"Location": f"{root_of(scope)}/v1/claims/{lease.id}", **applied}
+        if name is not None:
+            self._replays.keep(name, lease.id, body, headers, is_accepted=self.answers_at_once)
+            if self._claim_service.get(lease.id) is None:  # ended before it was kept
+                self._replays.ended(lease.id, self._now())
+        return plain(body, 201, headers)
+
+    def _audit(self, scope: Scope, who: Principal, granted: Granted) -> None:
+        pick = self._claim_service.rules.picks.get(granted.lease.group, Pick.LONGEST_AVAILABLE)
+        self._context.audit.claimed(scope, who, granted, pick)
 
     async def _outcome(self, ticket: Ticket, request: Request, who: Principal) -> Outcome:
         """Wait for the outcome, as long as the client is there."""

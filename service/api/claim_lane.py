@@ -65,7 +65,9 @@ class ClaimLane:
         self._root_path = root_path
 
     def entries(self) -> Entries:
-        """By method and path."""
+        """By method and path; none where an answer has to wait until what was decided is accepted."""
+        if not self._endpoints.answers_at_once:
+            return {}
         return {("POST", "/v1/claims"): self._claim, ("DELETE", "/v1/claims/"): self._release}
 
     def _claim(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Receive | None] | None:

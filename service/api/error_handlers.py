@@ -22,6 +22,7 @@ from service.access.errors import RequestRefused
 from service.api.paths import asked, root_of
 from service.api.problems import InvalidParameters, WrongParameter, problem, shortened
 from service.core.engine import NotAvailable
+from service.core.events.commits import NotCommitted
 from service.core.events.history import HistoryOff
 from service.core.presence.cursors import CursorExpired
 from service.core.presence.query import Unknown
@@ -110,6 +111,14 @@ def _not_available(_request: Request, error: Any) -> RequestRefused:
     return RequestRefused(error.reason, headers, kind="server-not-available")
 
 
+def _not_committed(_request: Request, _error: Any) -> RequestRefused:
+    detail = (
+        "The replica that owns the sessions cannot say now whether this was done: ask again soon, for a claim with the "
+        "same Idempotency-Key"
+    )
+    return RequestRefused(detail, {"Retry-After": "3"}, kind="no-owner")
+
+
 _TRANSLATIONS: Final[Mapping[type[Exception], Callable[[Request, Any], RequestRefused]]] = {
     HTTPException: _http,
     RequestValidationError: _invalid,
@@ -117,6 +126,7 @@ _TRANSLATIONS: Final[Mapping[type[Exception], Callable[[Request, Any], RequestRe
     CursorExpired: _cursor_expired,
     HistoryOff: _history_off,
     NotAvailable: _not_available,
+    NotCommitted: _not_committed,
 }
 """Exceptions of core and of the framework, and what each is to a client."""
 

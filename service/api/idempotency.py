@@ -10,7 +10,7 @@ Keys belong to the principal that sent them: nobody gets the answer to another's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -52,11 +52,16 @@ class Kept:
         return len(self.body) + _OVERHEAD
 
 
-class Replays:
-    """Remembers answers. `now` is monotonic."""
+def _nobody(_name: Name, _kept: Kept | None) -> None:
+    """Nobody hears of what is kept."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+
+class Replays:
+    """Remembers answers. `now` is monotonic. `changed` hears of each answer that is kept, or no longer (None)."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES, changed: Callable[[Name, Kept | None], None] = _nobody) -> None:
         self._max_bytes = max_bytes
+        self._changed = changed
         self._bytes = 0
         self._pending: dict[Name, str] = {}
         self._living: dict[Name, Kept] = {}
@@ -81,20 +86,40 @@ class Replays:
             return None
         if first != asked:
             raise KeyReused
-        if kept is None:
+        if kept is None or name in self._pending:
             raise RequestInProgress
         return kept
 
-    def keep(self, name: Name, lease: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """The request succeeded. A lease of it must not have ended yet."""
-        kept = self._living[name] = Kept(lease, self._pending.pop(name), body, headers)
-        self._names[lease] = name
+    def keep(
+        self, name: Name, lease: str, body: bytes, headers: Mapping[str, str], *, is_accepted: bool = True
+    ) -> None:
+        """The request succeeded. A lease of it must not have ended yet.
+
+        Where it `is_accepted` later, the request counts as in progress until `drop`, and `take_back` may come first.
+        """
+        kept = Kept(lease, self._pending[name], body, headers)
+        if is_accepted:
+            del self._pending[name]
+        self._changed(name, kept)
+        self.restore(name, kept)
+
+    def restore(self, name: Name, kept: Kept) -> None:
+        """An answer that another replica gave, as it is kept there; nobody hears of it."""
+        if name in self._living or name in self._over:
+            self._remove(name)
+        (self._living if kept.over is None else self._over)[name] = kept
+        self._names[kept.lease] = name
         self._bytes += kept.size
         while self._bytes > self._max_bytes and len(self) > 1:
             self._drop(next(iter(self._over or self._living)))
 
+    def take_back(self, name: Name) -> None:
+        """The answer that was kept is not given after all."""
+        if name in self._living or name in self._over:
+            self._drop(name)
+
     def drop(self, name: Name) -> None:
-        """The request failed, or its client is gone. Nothing is dropped where it has an answer."""
+        """The request is over: it failed, its client is gone, or it has an answer, which stays."""
         self._pending.pop(name, None)
 
     def ended(self, lease: str, now: float) -> None:
@@ -113,6 +138,10 @@ class Replays:
             self._drop(name)
 
     def _drop(self, name: Name) -> None:
+        self._remove(name)
+        self._changed(name, None)
+
+    def _remove(self, name: Name) -> None:
         kept = self._over.pop(name, None) or self._living.pop(name)
         self._bytes -= kept.size
         del self._names[kept.lease]

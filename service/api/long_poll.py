@@ -56,6 +56,9 @@ async def _answer(
 ) -> tuple[Representation, Response]:
     tags = Tags.of_request(request, who, media_type)
     wait = seconds_to_wait(request.headers.getlist("prefer"))
+    if wait is not None and tags.known is not None:
+        await context.log.caught_up(tags.known)  # else it would be told what was before
+    cuts = context.log.cuts
     revision = context.log.last  # before: what happens while it is made is news
     representation = await make()
     if wait is None:
@@ -70,12 +73,12 @@ async def _answer(
         arrived: asyncio.Task[None] | None = None
         try:
             while not (slept.done() or context.log.closed):
-                arrived = asyncio.create_task(_relevant_event(context, after, concerns))
+                arrived = asyncio.create_task(_relevant_event(context, after, concerns, cuts))
                 await asyncio.wait({gone, slept, arrived}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     gone.result()  # a body over the cap is answered with 413
                     return representation, Response(status_code=GONE)
-                happened, after = arrived.done(), context.log.last
+                happened, after, cuts = arrived.done(), context.log.last, context.log.cuts
                 representation = await make()
                 if happened and not tags.has(tags.of(representation, after)):
                     break  # else what happened had changed nothing for this client
@@ -91,6 +94,8 @@ def _knows(context: Context, tags: Tags, representation: Representation, last: i
 
     `last` was the newest event when the representation was made.
     """
+    if context.log.is_silent:
+        return None  # what has changed since is that nobody is heard, which no event tells
     if not tags.are_given or tags.any_will_do or tags.has(tags.of(representation, last)):
         return last
     known = tags.known
@@ -104,10 +109,10 @@ def _any(events: Sequence[Event], concerns: Concerns) -> bool:
     return any(map(concerns, events))
 
 
-async def _relevant_event(context: Context, after: int, concerns: Concerns) -> None:
-    """Returns when something happened that concerns the client, or the log is closed."""
+async def _relevant_event(context: Context, after: int, concerns: Concerns, cuts: int) -> None:
+    """Returns when something happened that concerns the client, or the log is closed, or was cut since `cuts`."""
     log = context.log
-    while not log.closed:
+    while not log.closed and log.cuts == cuts:
         await log.wait_for_event(after)
         events = log.since(after)
         if events is None or _any(events, concerns):

@@ -21,6 +21,7 @@
 | /problems/too-many-waiting | 429 | as many wait for somebody to be free as may; `Retry-After` too |
 | /problems/stopping | 503 | the service ends, and waits for nothing any more; `Retry-After` too |
 | /problems/server-not-available | 503 | the presence server cannot be asked now |
+| /problems/no-owner | 503 | of several replicas none may do this now; `Retry-After` says when to try again |
 | /problems/body-too-large | 413 | a request body over the cap |
 | /problems/not-found | 404 | no such path |
 | /problems/method-not-allowed | 405 | the path knows other methods; `Allow` names them |
@@ -79,6 +80,7 @@ KINDS: Final = {
     "cursor-expired": ProblemKind(410, "The cursor is no longer valid"),
     "invalid-parameters": ProblemKind(422, "The request is not as expected"),
     "server-not-available": ProblemKind(503, "The presence server cannot be asked now"),
+    "no-owner": ProblemKind(503, "No replica may do this now"),
     "body-too-large": ProblemKind(413, "The request body is too large"),
     "not-found": ProblemKind(404, "No such path"),
     "method-not-allowed": ProblemKind(405, "The method is not allowed here"),

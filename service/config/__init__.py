@@ -3,9 +3,9 @@
 `load` returns frozen values or raises `ConfigError` with every mistake at once; `example_toml` is a file to start from.
 May import the values of core and access; starts nothing and knows no HTTP. A new key, its default and its check belong
 into `server_sections` (the presence server, the callback, fetching, the state file, what is watched), `api_sections`
-(HTTP, keys, limits, streams, history, claims, groups) or `operation_sections` (log, audit, traces), with its
-description, and nowhere else: the example, the schema, `in_force` and docs/configuration.md are made from it. What is
-done with a value belongs to runtime.
+(HTTP, keys, limits, streams, history, claims, groups), `operation_sections` (log, audit, traces) or `cluster_section`
+(several replicas), with its description, and nowhere else: the example, the schema, `in_force` and
+docs/configuration.md are made from it. What is done with a value belongs to runtime.
 """
 
 from service.config.api_sections import Available, Group, Http

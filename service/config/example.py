@@ -30,7 +30,7 @@ def example_toml(schema: str = "") -> str:
 
 def _section(section: SectionReference) -> str:
     is_written = section.required or any((section.name, key.name) in _WRITTEN for key in section.keys)
-    is_shown = section.form is Form.TABLE or is_written
+    is_shown = (section.form is Form.TABLE and not section.optional) or is_written
     header = ("" if is_shown else "#") + section.header.replace("NAME", section.sample)
     return "\n\n".join([f"{_comment(section.description)}\n{header}", *_keys(section, is_shown=is_shown)])
 

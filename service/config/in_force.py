@@ -66,7 +66,7 @@ def _blocks(config: Config, section: SectionReference) -> Iterator[tuple[Locatio
     """The tables of a section with their locations."""
     value = getattr(config, section.name)
     match section.form:
-        case Form.TABLE:
+        case Form.TABLE if value is not None:
             yield (section.name,), value
         case Form.BLOCKS:
             yield from (((section.name, index), block) for index, block in enumerate(value))

@@ -21,7 +21,7 @@ from service.config.contacts import gather
 from service.config.errors import NESTED, ConfigError, Problem, path_of, shown, variable_of
 from service.config.facade_sections import FacadeSection
 from service.config.raw import Draft, Location
-from service.config.sources import NUMBERED, QUOTED, SECRETS, is_secret, read
+from service.config.sources import NUMBERED, QUOTED, SECRETS, is_readable_by_all, is_secret, read
 
 SECTIONS: Final = tuple(sections.BLOCKS)
 REQUIRED: Final = tuple(name for name, field in sections.Sections.model_fields.items() if field.is_required())
@@ -137,6 +137,12 @@ def _check_together(draft: Draft, config: sections.Sections) -> None:
         _check_groups(draft, config, ("keys", name, "groups"), key.groups)
     _check_canary(draft, config)
     _check_webhooks(draft, config)
+    if config.cluster is not None and config.facade.is_on:
+        hint = (
+            "leave out [cluster] or facade.listen_port; a service of its own beside the replicas, with another "
+            "application user, can be the façade"
+        )
+        draft.add(("cluster",), "no [facade] beside it, whose sessions one process alone keeps", "both", hint)
     _check_facade(draft, config)
     if config.state.file is not None:
         _check_state_file(draft, config, config.state.file)
@@ -222,6 +228,8 @@ def _check_groups(draft: Draft, config: sections.Sections, location: Location, g
 def _check_state_file(draft: Draft, config: sections.Sections, state: Path) -> None:
     """The state file is replaced, so that it must be none of those that are only read."""
     read_only = {"this configuration": draft.file, **draft.files, "server.ca_file": config.server.ca_file}
+    if config.cluster is not None:
+        read_only |= {"cluster.password_file": config.cluster.password_file, "cluster.ca_file": config.cluster.ca_file}
     for name, path in read_only.items():
         try:
             is_same = path is not None and (path.absolute() == state.absolute() or path.samefile(state))
@@ -259,6 +267,12 @@ def _warnings(config: sections.Sections) -> Iterator[str]:
     for index, target in enumerate(config.webhooks):
         if target.url.is_plain and not addresses.is_loopback(target.url.host):
             yield f"webhooks[{index}] ({target.name}) is sent over plain HTTP: who listens on the way reads it"
+    if config.cluster is not None and config.state.file is not None:
+        yield "state.file is not used: replicas remember in the engine that they share ([cluster])"
+    if config.cluster is not None and config.cluster.password_file is not None:
+        password_file = config.cluster.password_file
+        if is_readable_by_all(password_file):
+            yield f"cluster.password_file: everybody on this machine may read {password_file}; chmod 600 it"
     yield from _facade_warnings(config.facade)
     watched = {same_contact(contact) for watch in config.watch for contact in watch.contacts}
     for name, group in config.groups.items():

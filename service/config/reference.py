@@ -61,6 +61,8 @@ class SectionReference:
     required: bool
     sample: str
     keys: tuple[KeyReference, ...]
+    optional: bool = False
+    """Whether something else happens where the table is not written at all."""
 
     @property
     def header(self) -> str:
@@ -91,7 +93,8 @@ def _section(name: str, model: type[Section]) -> SectionReference:
     sample = str(field.examples[0]) if field.examples else ""
     if form is Form.NAMED and not sample:
         raise TypeError(f"{name}: examples=[...] has to give the example's section a name")
-    return SectionReference(name, form, description[:1].upper() + description[1:], required, sample, keys)
+    optional = form is Form.TABLE and field.default is None
+    return SectionReference(name, form, description[:1].upper() + description[1:], required, sample, keys, optional)
 
 
 def _keys(section: str, name: str, field: FieldInfo, place: str) -> Iterator[KeyReference]:

@@ -1,7 +1,7 @@
 """What a configuration says: the one list of its sections.
 
 The sections are in `server_sections` (the presence server, and what is watched there), `api_sections` (answering) and
-`operation_sections` (log, audit, traces), `facade_sections` and `webhook_section`.
+`operation_sections` (log, audit, traces), `facade_sections`, `webhook_section` and `cluster_section`.
 All that users read about a key stands there, once. The example, docs/configuration.md, the schema and `pws config show`
 are made from it:
 
@@ -30,6 +30,7 @@ from service.config.api_sections import (
     LimitsSection,
     Stream,
 )
+from service.config.cluster_section import ClusterSection
 from service.config.facade_sections import FacadeSection, FacadeUserSection
 from service.config.operation_sections import AuditSection, LogSection, OtelSection
 from service.config.server_sections import (
@@ -71,6 +72,7 @@ class Sections(value_types.Section):
     webhooks: tuple[WebhookSection, ...] = ()
     facade: FacadeSection = FacadeSection()
     facade_users: dict[str, FacadeUserSection] = Field(default_factory=dict, examples=["attendant"])
+    cluster: ClusterSection | None = None
 
     @field_validator("watch", mode="after")
     @classmethod

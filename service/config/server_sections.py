@@ -38,8 +38,8 @@ class ServerSection(value_types.Section):
     redirect_to: Annotated[tuple[str, ...], PlainValidator(addresses.redirect_to)] = Field(
         default=(),
         description="Hosts, beside those of `nodes`, that the server may name as an end user's home or as a backup; "
-        '"any": all. Whoever is named gets the application user\'s password; a redirect elsewhere is a problem, and '
-        "nothing is sent there. On a host that may be named, the port is free; a dot at the end of a name makes no "
+        '"any": all. A server that is named gets the application user\'s password; a redirect elsewhere is a problem, '
+        "and nothing is sent there. On a host that may be named, the port is free; a dot at the end of a name makes no "
         "difference.",
         examples=[["imp3.example.com"]],
     )

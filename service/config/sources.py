@@ -25,6 +25,7 @@ SECRETS: Final[tuple[tuple[str, str], ...]] = (
     ("application", "password"),
     ("callback", "secret"),
     ("webhooks", "secret"),
+    ("cluster", "secret"),
     ("facade_users", "password"),
 )
 """Keys that are never shown, and that may stand in a file of their own (`password_file`)."""
@@ -210,6 +211,14 @@ def _secret(draft: Draft, at: Location, table: dict[str, object], key: str) -> N
         draft.reported.add(location)
 
 
+def is_readable_by_all(path: Path) -> bool:
+    """Whether everybody on this machine may read the file, which holds a secret."""
+    try:
+        return os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
 def _content(draft: Draft, pointer: Location, key: str, name: object) -> str | None:
     """What a secret's file holds, without the line end; None when that is a mistake, which is noted."""
     if not isinstance(name, str):
@@ -223,7 +232,7 @@ def _content(draft: Draft, pointer: Location, key: str, name: object) -> str | N
     draft.files[path_of(pointer)] = path
     try:
         content = path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
-        readable_by_all = os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)
+        readable_by_all = is_readable_by_all(path)
     except OSError as error:
         draft.add(pointer, f"a file with the {key}", f"{shown(path)}: {error.strerror or 'not readable'}")
         return None

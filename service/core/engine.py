@@ -6,8 +6,8 @@ Times in a status are wall time, seconds since the epoch; texts are for people a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -143,10 +143,81 @@ class CanaryStatus:
     last_error: str | None = None
 
 
+class MemberState(StrEnum):
+    """What a replica does, as another one knows it."""
+
+    OWNER = "owner"
+    FOLLOWER = "follower"
+    LAPSED = "lapsed"
+    """It owned, and cannot renew that; only itself knows it."""
+    SILENT = "silent"
+    """It has said nothing for so long that its process has ended, stands still, or is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """A replica. `configuration` is a hash: where it differs, the replicas do not agree. `heard` is how many seconds
+    ago it said something."""
+
+    replica: str
+    address: str
+    version: str
+    configuration: str
+    state: MemberState
+    heard: float
+
+
+@dataclass(frozen=True, slots=True)
+class SharedEngineStatus:
+    """The database that replicas share. None: it was not asked yet, or does not say.
+
+    `eviction` is what it does where memory is short, `persistent` whether it writes to disk, `copies` how many follow
+    it. `problem` says why it cannot be used, or takes nothing.
+    """
+
+    name: str | None = None
+    version: str | None = None
+    eviction: str | None = None
+    persistent: bool | None = None
+    copies: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """One of several replicas.
+
+    `role` is owner, follower, candidate or lapsed. `owner` is the address of the replica that owns the sessions, None
+    where none does as far as known. `lag` is how many seconds ago this replica knew all that the owner knows, None
+    where it never did. `silent`: whether the owner is not heard, so that nothing is live here.
+
+    `waiting` is how much of what an owner says the engine has not accepted yet; `takes` and `losses` are how often it
+    became the owner, and how often it lost that without having released it. `forwarded` counts requests that were
+    passed on to the owner, by outcome.
+    """
+
+    replica: str
+    address: str
+    unit: str
+    role: str
+    owner: str | None
+    epoch: int
+    lag: float | None
+    silent: bool
+    waiting: int = 0
+    takes: int = 0
+    losses: int = 0
+    forwarded: Mapping[str, int] = field(default_factory=dict)
+    members: tuple[MemberStatus, ...] = ()
+    engine: SharedEngineStatus = SharedEngineStatus()
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """The engine at one moment. `oldest_notification` is how many seconds the oldest one has waited that no fetch has
-    served; 0 where there is none. `ready`: whether any answer would be live. `canary`: None where there is none."""
+    served; 0 where there is none. `ready`: whether any answer would be live. `canary`, `cluster`: None where there is
+    none.
+    """
 
     state: EngineState
     problems: tuple[HealthProblem, ...] = ()
@@ -159,6 +230,7 @@ class Status:
     oldest_notification: float = 0.0
     ready: bool = True
     canary: CanaryStatus | None = None
+    cluster: ClusterStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

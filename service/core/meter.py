@@ -1,6 +1,6 @@
-"""The meter: what happens, told at the moment at which it does, to whoever counts it. By default nobody does.
+"""The meter: what happens, told at the moment at which it does, to what counts it. By default nothing does.
 
-What can be read from a state later on is not told: whoever counts reads it when it is asked. Words are those of fixed
+What can be read from a state later on is not told: it is read when the figures are asked for. Words are those of fixed
 lists or of the configuration, and nobody's name is among them.
 """
 
@@ -75,6 +75,38 @@ class WebhookOutcome(StrEnum):
     """It gave no answer: no connection, no trust in its certificate, or no answer in time."""
 
 
+class EngineCommand(StrEnum):
+    """What a replica asks of the engine that the replicas share (`service.cluster.engine.ClusterEngine`)."""
+
+    TAKE = "take"
+    BEAT = "beat"
+    COMMIT = "commit"
+    CLAIM = "claim"
+    RELEASE = "release"
+    ECHO = "echo"
+    MEMBERS = "members"
+    FOLLOW = "follow"
+    SNAPSHOT = "snapshot"
+    MARK = "mark"
+    MARKS = "marks"
+    FACTS = "facts"
+
+
+class EngineOutcome(StrEnum):
+    """How the engine that the replicas share has answered."""
+
+    OK = "ok"
+    TENURE_OVER = "tenure-over"
+    """This replica owns no more, so that nothing was written."""
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    FULL = "full"
+    READ_ONLY = "read-only"
+    DAMAGED = "damaged"
+    NOT_REPLICATED = "not-replicated"
+    """It was written, and no copy has confirmed it in time."""
+
+
 class Meter(Protocol):
     """Counts. No method waits or raises. Times are seconds, a `failure` is the kind of one, or empty where all is well.
 
@@ -118,6 +150,19 @@ class Meter(Protocol):
         ...
 
 
+class ReplicaMeter(Protocol):
+    """Counts what only one of several replicas does. No method waits or raises."""
+
+    def engine_answered(self, command: EngineCommand, outcome: EngineOutcome, seconds: float | None) -> None:
+        """The engine has answered, or failed, after so many seconds. None: the command waits for something to happen,
+        so that its time says nothing."""
+        ...
+
+    def entries_accepted(self, number: int) -> None:
+        """The engine has accepted so many entries of the log in one batch."""
+        ...
+
+
 class NoMeter:
     """Counts nothing."""
 
@@ -140,5 +185,15 @@ class NoMeter:
     def webhook_attempted(self, target: str, outcome: WebhookOutcome, seconds: float) -> None: ...
 
 
+class NoReplicaMeter:
+    """Counts nothing."""
+
+    def engine_answered(self, command: EngineCommand, outcome: EngineOutcome, seconds: float | None) -> None: ...
+
+    def entries_accepted(self, number: int) -> None: ...
+
+
+NO_REPLICA_METER = NoReplicaMeter()
+"""The one that is used where none is given."""
 NO_METER = NoMeter()
 """The one that is used where none is given."""

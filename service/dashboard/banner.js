@@ -9,8 +9,9 @@ export const SURE = 12000; // milliseconds without a sign of life after which no
 export const GRACE = 1500; // a connection that comes back at once is no news
 
 /** Whether what is shown can be relied on. */
-export function sure(link) {
+export function sure(link, status) {
   const still = performance.now();
+  if (link.state !== "open" && (hasNoOwner(link) || status?.cluster?.silent)) return false; // it has said so itself
   if (link.state === "open") return still - link.alive < SURE;
   return link.state !== "refused" && still - link.since < GRACE && still - link.alive < SURE;
 }
@@ -20,18 +21,20 @@ export function banners({ link, status, counts, known, version }) {
   const found = [];
   if (link.state === "refused" && link.problem?.status !== 401) {
     found.push({ kind: "down", title: "Not allowed", text: link.problem.message, running: "" });
-  } else if (!sure(link) && (known || link.tries > 1)) {
+  } else if (!sure(link, status) && (known || link.tries > 1)) {
     const quiet = (performance.now() - link.alive) / 1000;
     const why = link.problem ? ` The service says: ${link.problem.message}.` : "";
+    const nobody = hasNoOwner(link);
+    const next = status?.cluster?.engine.problem ? ` ${sentence(status.cluster.engine.problem)}` : TAKES_OVER;
     const shown = known ? `What you see is as of ${moment(link.at - Date.now() + now(), now())} and may no longer be true.` : "";
     found.push({
       kind: "lost",
-      title: "Not connected to the service",
+      title: nobody ? NOBODY : "Not connected to the service",
       running: known ? `(for ${age(quiet)})` : "",
-      text: `${shown}${why} It is tried again by itself.`.trim(),
+      text: (nobody ? `${shown}${next}` : `${shown}${why} It is tried again by itself.`).trim(),
     });
   }
-  if (status && sure(link)) {
+  if (status && sure(link, status)) {
     const unsure = counts.stale + counts.unknown;
     const troubled = status.state !== "live" || counts.stale > 0;
     if (troubled && (unsure > 0 || status.problems.length > 0 || status.state !== "live")) {
@@ -40,7 +43,7 @@ export function banners({ link, status, counts, known, version }) {
       found.push({
         kind: status.state === "down" || unsure === counts.total ? "down" : "degraded",
         title: title(status, counts, unsure),
-        text: first ? `${sentence(first.what)}${rest.length ? ` (${rest.length} more under Health)` : ""}` : reason(status),
+        text: first ? `${sentence(first.what)}${takesOver(status)}${rest.length ? ` (${rest.length} more under Health)` : ""}` : reason(status),
         running: Number.isFinite(since) ? `(for ${age((now() - since) / 1000)})` : "",
       });
     }
@@ -52,7 +55,7 @@ export function banners({ link, status, counts, known, version }) {
 function title(status, counts, unsure) {
   if (status.state === "starting") return "The service is starting: nobody is live yet";
   if (status.state === "stopping") return "The service is stopping";
-  if (!unsure) return "Something needs attention";
+  if (!unsure) return status.cluster?.silent ? NOBODY : "Something needs attention";
   if (unsure === counts.total) return counts.total === 1 ? "The only contact is not live" : `None of ${counts.total} contacts is live`;
   return `${unsure} of ${counts.total} contacts ${unsure === 1 ? "is" : "are"} not live`;
 }
@@ -60,6 +63,17 @@ function title(status, counts, unsure) {
 function reason(status) {
   if (status.state === "starting") return "It logs in, subscribes and reads everybody.";
   return "Stale contacts show their last known state and since when it is not certain.";
+}
+
+const NOBODY = "This replica hears no owner of the sessions just now";
+const TAKES_OVER = " Another one takes over by itself, usually within seconds.";
+
+/** Whether a replica answers, and has no owner to hear. */
+export const hasNoOwner = (link) => Boolean(link.problem?.type.endsWith("/no-owner"));
+
+/** Of several replicas: what happens by itself where the owner is not heard. */
+function takesOver({ cluster }) {
+  return cluster?.silent && !cluster.engine.problem ? TAKES_OVER : "";
 }
 
 function sentence(text) {

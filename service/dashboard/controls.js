@@ -98,7 +98,7 @@ export class Controls {
     around.observe($("trends"));
     addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-      if (!$("shortcuts").checked) return; // whoever speaks to the computer types letters without meaning to
+      if (!$("shortcuts").checked) return; // speech input types letters that nobody meant
       const typing = event.target.closest?.("input:not([type=radio], [type=checkbox]), textarea, select");
       if (event.key === "Escape" && (event.target.id === "q" || !typing)) filters.clear();
       else if (typing) return;

@@ -1,6 +1,6 @@
 // The strip of `pws demo`: change somebody's presence, break something, and see it heal.
 
-import { ask } from "./api.js";
+import { ask, Problem } from "./api.js";
 import { fullName, stateWord } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -10,6 +10,12 @@ function option(value, text) {
   made.value = value;
   made.textContent = text;
   return made;
+}
+
+/** What is said where a button did nothing, and what to do then. */
+function failed(error) {
+  if (error instanceof Problem) return `That did not work: ${error.message}`;
+  return "That did not work: this page's service does not answer. Of several replicas, press it on the page of another one.";
 }
 
 function button(text, act) {
@@ -74,7 +80,7 @@ export class Demo {
       await ask(`/demo/contacts/${encodeURIComponent(contact)}`, { method: "POST", body });
       this.#say(`${contact} is changed at the server. The server notifies, the service fetches, and the row changes.`);
     } catch (error) {
-      this.#say(`That did not work: ${error.message}`);
+      this.#say(failed(error));
     }
   }
 
@@ -83,7 +89,7 @@ export class Demo {
       await ask("/demo/faults", { method, body });
       this.#say(expect);
     } catch (error) {
-      this.#say(`That did not work: ${error.message}`);
+      this.#say(failed(error));
     }
   }
 

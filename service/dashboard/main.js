@@ -1,13 +1,14 @@
 // The page: the stream feeds the model, frames draw it, a second hand moves what runs with time.
 
 import { ask, key, Problem } from "./api.js";
-import { banners, BannerView, GRACE, SURE, sure } from "./banner.js";
+import { banners, BannerView, GRACE, hasNoOwner, SURE, sure } from "./banner.js";
 import { Board } from "./board.js";
 import { now, setServiceTime } from "./clock.js";
 import { Controls } from "./controls.js";
 import { Demo } from "./demo.js";
 import { Filters } from "./filters.js";
 import { Model, NO_GROUP } from "./model.js";
+import { badge, unreachedBadge } from "./replicas.js";
 import { Claims, Events, Health } from "./side.js";
 import { Stream } from "./sse.js";
 import { Trends } from "./trends.js";
@@ -31,6 +32,7 @@ const trends = new Trends($("trends"));
 let status = null;
 let version = null;
 let updated = false;
+let indexWanted = false;
 let drawing = false;
 let groupsWanted = false;
 
@@ -89,7 +91,7 @@ const counted = () => model.count(filters.values.group ? (model.members.get(filt
 /** Banners, the title, and whether anything can be relied on. */
 function told() {
   const whole = filters.values.group ? model.count(model.contacts.keys()) : counted();
-  const certain = sure(link);
+  const certain = sure(link, status);
   bannerView.show(banners({ link, status, counts: whole, known: model.known, version: updated }));
   document.body.toggleAttribute("data-unsure", !certain && model.known);
   const word = link.state === "open" && certain ? "connected" : link.state === "refused" ? "no access" : model.known ? "not connected" : "connecting …";
@@ -139,9 +141,10 @@ const stream = new Stream("/v1/events", {
     link.state = state;
     if (state !== "connecting") link.problem = problem;
     if (state === "lost") setTimeout(told, GRACE + 50);
+    if (state === "lost" && hasNoOwner(link)) pollSoon();
     if (state === "refused" && problem.status === 401) askForKey(key.get() ? problem.message : "");
     if (state === "open") {
-      checkVersion();
+      readIndex();
       poll();
       trends.load();
     }
@@ -220,7 +223,10 @@ async function poll() {
   try {
     found = await ask("/v1/status");
   } catch (error) {
-    if (!(error instanceof Problem) && link.state === "open" && performance.now() - link.alive > STATUS_EVERY * 1.5) stream.retry();
+    if (!(error instanceof Problem)) {
+      showReplica(unreachedBadge(status?.cluster));
+      if (link.state === "open" && performance.now() - link.alive > STATUS_EVERY * 1.5) stream.retry();
+    }
   }
   if (found) {
     status = found;
@@ -228,16 +234,37 @@ async function poll() {
     link.alive = performance.now();
     if (link.state === "open") link.at = Date.now();
     health.show(status);
+    if (indexWanted) readIndex();
+    showReplica(badge(status.cluster));
+    if (link.state === "lost" && hasNoOwner(link) && status.cluster?.owner) stream.retry(); // somebody has taken over
     clearTimeout(pollTimer);
-    pollTimer = setTimeout(poll, status.state === "live" ? STATUS_EVERY : STATUS_IN_TROUBLE);
+    pollTimer = setTimeout(poll, status.state === "live" && !hasNoOwner(link) ? STATUS_EVERY : STATUS_IN_TROUBLE);
   }
   tick();
 }
 
-async function checkVersion() {
-  const index = await ask("/v1").catch(() => null); // the next connection asks again
-  if (!index) return;
-  if (index.demo) demo.begin().catch(() => {}); // the next connection asks again
+/** Which replica this page is of; nothing of a single process. */
+function showReplica(found) {
+  const place = $("replica");
+  place.hidden = !found;
+  if (!found) return;
+  place.dataset.role = found.role;
+  if (place.textContent !== found.text) place.textContent = found.text;
+}
+
+/** What this service is and offers: asked with each connection, and where it was not answered with the next status too. */
+async function readIndex() {
+  indexWanted = false;
+  try {
+    const index = await ask("/v1");
+    checkVersion(index);
+    if (index.demo) await demo.begin();
+  } catch {
+    indexWanted = true;
+  }
+}
+
+function checkVersion(index) {
   updated = version !== null && index.version !== version;
   if (updated && document.body.dataset.view === "wall") location.reload(); // nobody is there to do it
   if (version !== null) return;

@@ -1,4 +1,4 @@
-// What the page knows: contacts, their groups and the counts. It draws nothing; whoever does asks for what is dirty.
+// What the page knows: contacts, their groups and the counts. It draws nothing; what draws asks for what is dirty.
 
 import { ask } from "./api.js";
 import { fullName } from "./words.js";

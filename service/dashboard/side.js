@@ -1,6 +1,7 @@
 // Beside the board: how the service is doing, who is held by whom, and what happened.
 
 import { now, since } from "./clock.js";
+import { answersFrom, rows } from "./replicas.js";
 import { age, counted, fullName, moment, plain, remaining } from "./words.js";
 
 const MAX_EVENTS = 60;
@@ -65,6 +66,7 @@ export class Health {
     state.append(dot, make("strong", "", status.state));
     if (status.store?.contacts) state.append(make("span", "muted", ` ${status.store.read} of ${status.store.contacts} contacts read`));
     found.push(state);
+    if (status.cluster) found.push(make("p", "mirror", answersFrom(status.cluster)));
     if (status.problems.length) {
       const list = make("ul", "problems");
       for (const problem of status.problems) {
@@ -90,6 +92,10 @@ export class Health {
       made.append(`${label} `, node);
       return made;
     };
+    for (const each of status.cluster ? rows(status.cluster) : []) {
+      const words = each.words.filter(Boolean).map((text) => make("span", "", text));
+      fact(each.kind, each.name, each.state, words, error({ last_error: each.error }));
+    }
     for (const each of status.nodes) {
       const count = each.failures ? make("small", "muted", `${counted(each.failures, "failure")} in a row`) : null;
       fact("node", bare(each.node), each.state, count, each.state === "down" ? error(each) : null);

@@ -30,7 +30,7 @@ FORGOTTEN: Final = 3600.0
 _KEPT: Final = 10_000
 """Pairs of name and address that are remembered; beyond, the one that failed longest ago goes."""
 _NETWORK: Final = 64
-"""Bits of an IPv6 address that count as one address: whoever has one has all that begin with them."""
+"""Bits of an IPv6 address that count as one address: a client that has one has all that begin with them."""
 
 
 class UserAccounts:

@@ -107,7 +107,7 @@ class Notifier:
 
     @asynccontextmanager
     async def _given_room(self, host: _Host, place: _Place) -> AsyncIterator[None]:
-        """Wait at the address first, so that whoever waits there takes no room that others could use."""
+        """Wait at the address first, so that a notification that waits there takes no room that others could use."""
         if place.is_proven:
             async with host.room, self._room:
                 yield

@@ -1,8 +1,8 @@
 """What has to be done before a program's call can be carried out: the only places where a call waits for somebody else.
 
-A poll of contacts that are not live asks the presence server, together with other polls of the same moment. Whoever is
-subscribed to or polled and is watched by nobody is watched from then on, where the configuration says so. An endpoint's
-host is looked up.
+A poll of contacts that are not live asks the presence server, together with other polls of the same moment. A contact
+that is subscribed to or polled and is watched by nobody is watched from then on, where the configuration says so. An
+endpoint's host is looked up.
 """
 
 from __future__ import annotations

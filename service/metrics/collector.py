@@ -3,14 +3,16 @@ state is kept as they change (`service.core.events.kept_counts`), and by feed (`
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from service.core.engine import CanaryStatus, Engine, EngineState, NodeState, Status
+from service.core.engine import CanaryStatus, ClusterStatus, Engine, EngineState, MemberState, NodeState, Status
 from service.core.facade import Facade, FacadeStatus
 from service.core.presence.counts import Summary
 from service.core.webhooks import TargetState, TargetStatus, Webhooks
@@ -18,6 +20,10 @@ from service.core.wiring import Core
 from service.metrics import table
 from service.metrics.table import Metric
 
+ROLES: Final = ("owner", "follower", "candidate", "lapsed")
+"""The roles of a replica (`service.cluster.lease.Role`)."""
+NO_EVICTION: Final = "noeviction"
+"""What the engine's maxmemory-policy has to be."""
 _Rows = list[tuple[tuple[str, ...], float]]
 
 
@@ -60,7 +66,7 @@ class StateCollector(Collector):
 
     def describe(self) -> list[Family]:
         """What it collects, without collecting it (prometheus_client)."""
-        return [_family(metric, []) for metric in table.READ]
+        return [_family(metric, []) for metric in (*table.READ, *table.CLUSTER_READ)]
 
     def collect(self) -> Iterator[Family]:
         """All families (prometheus_client)."""
@@ -77,6 +83,10 @@ class StateCollector(Collector):
         }
         for metric in table.READ:
             yield _family(metric, rows.get(metric, []))
+        if status.cluster is not None:
+            of_replica = _of_replica(status.cluster)
+            for metric in table.CLUSTER_READ:
+                yield _family(metric, of_replica.get(metric, []))
 
     def _service(self, status: Status) -> dict[Metric, _Rows]:
         return {
@@ -198,6 +208,30 @@ def _of_facade(facade: FacadeStatus | None) -> dict[Metric, _Rows]:
         table.FACADE_FAULTS: [((str(code),), number) for code, number in facade.faults.items()],
         table.FACADE_READ_THROUGH: [((), facade.read_through)],
         table.FACADE_WITHHELD: [((), facade.withheld)],
+    }
+
+
+def _of_replica(cluster: ClusterStatus) -> dict[Metric, _Rows]:
+    engine = cluster.engine
+    there = [each for each in cluster.members if each.state is not MemberState.SILENT]
+    states = Counter(each.state for each in cluster.members)
+    return {
+        table.CLUSTER_ROLE: [((role,), role == cluster.role) for role in ROLES],
+        table.CLUSTER_OWNER_KNOWN: [((), cluster.owner is not None)],
+        table.CLUSTER_SILENT: [((), cluster.silent)],
+        table.CLUSTER_EPOCH: [((), cluster.epoch)],
+        table.CLUSTER_LAG: [] if cluster.lag is None else [((), cluster.lag)],
+        table.CLUSTER_MEMBERS: [((state.value,), states[state]) for state in MemberState],
+        table.CLUSTER_CONFIGURATIONS: [((), len({each.configuration for each in there}))],
+        table.CLUSTER_VERSIONS: [((), len({each.version for each in there}))],
+        table.CLUSTER_TAKES: [((), cluster.takes)],
+        table.CLUSTER_LOSSES: [((), cluster.losses)],
+        table.CLUSTER_WAITING: [((), cluster.waiting)],
+        table.CLUSTER_FORWARDED: [((outcome,), number) for outcome, number in cluster.forwarded.items()],
+        table.CLUSTER_ENGINE_UP: [((), engine.problem is None)],
+        table.CLUSTER_ENGINE_INFO: [] if engine.name is None else [((engine.name, engine.version or ""), 1)],
+        table.CLUSTER_ENGINE_KEEPS: [] if engine.eviction is None else [((), engine.eviction == NO_EVICTION)],
+        table.CLUSTER_ENGINE_PERSISTENT: [] if engine.persistent is None else [((), engine.persistent)],
     }
 
 

@@ -16,6 +16,7 @@ from service.core.wiring import Core
 from service.metrics.collector import Connections, StateCollector
 from service.metrics.loop_lag import LoopLag
 from service.metrics.prometheus_meter import PrometheusMeter
+from service.metrics.replica_meter import PrometheusReplicaMeter
 
 
 class Metrics:
@@ -51,6 +52,10 @@ class Metrics:
         self.meter.has_targets(target.name for target in webhooks.status())
         self._registry.register(self._state)
         core.log.follow(self.meter.follow)
+
+    def of_replica(self) -> PrometheusReplicaMeter:
+        """The meter of one of several replicas, whose figures are shown from now on. Call it once."""
+        return PrometheusReplicaMeter(self._registry)
 
     async def render(self, accept: str) -> tuple[bytes, str]:
         """All figures now, and their media type. `accept`: the header of the request, or empty."""

@@ -42,7 +42,7 @@ class LabelledCounter:
         """Count one, or `amount`; with 0 the series is there from now on."""
         series = self._series.get(labels)
         if series is None:
-            series = self._series[labels] = self._counter.labels(*labels)
+            series = self._series[labels] = self._counter.labels(*labels) if labels else self._counter
         series.inc(amount)
 
 
@@ -55,21 +55,21 @@ class PrometheusMeter:
     def __init__(self, registry: CollectorRegistry, lagged: Callable[[float], None] = lambda _: None) -> None:
         self._lagged = lagged
         self._notifications = LabelledCounter(registry, table.NOTIFICATIONS)
-        self._notification_lag = _histogram(registry, table.NOTIFICATION_LAG)
+        self._notification_lag = histogram(registry, table.NOTIFICATION_LAG)
         self._reads = LabelledCounter(registry, table.READS)
         self._faults = LabelledCounter(registry, table.FAULTS)
         self._commands = LabelledCounter(registry, table.COMMANDS)
         self._requests = LabelledCounter(registry, table.REQUESTS)
         self._request_waits = LabelledCounter(registry, table.REQUEST_WAITS)
         self._claims = LabelledCounter(registry, table.CLAIMS)
-        self._claim_waits = _histogram(registry, table.CLAIM_WAITS)
+        self._claim_waits = histogram(registry, table.CLAIM_WAITS)
         self._slow_clients = LabelledCounter(registry, table.SLOW_CLIENTS)
         self._events = LabelledCounter(registry, table.EVENTS)
-        self._loop_lag = _histogram(registry, table.LOOP_LAG)
+        self._loop_lag = histogram(registry, table.LOOP_LAG)
         self._canary_rounds = LabelledCounter(registry, table.CANARY_ROUNDS)
-        self._canary_seconds = _histogram(registry, table.CANARY_SECONDS)
+        self._canary_seconds = histogram(registry, table.CANARY_SECONDS)
         self._webhook_attempts = LabelledCounter(registry, table.WEBHOOK_ATTEMPTS)
-        self._webhook_seconds = _histogram(registry, table.WEBHOOK_SECONDS)
+        self._webhook_seconds = histogram(registry, table.WEBHOOK_SECONDS)
         # A rate needs its 0: what happens for the first time must be seen as having happened.
         for counter, outcomes in (
             (self._notifications, NotificationOutcome),
@@ -153,5 +153,6 @@ class PrometheusMeter:
             self._faults.add(str(code) if code in CODES else OTHER)
 
 
-def _histogram(registry: CollectorRegistry, metric: Metric) -> Histogram:
+def histogram(registry: CollectorRegistry, metric: Metric) -> Histogram:
+    """The histogram of a row of the table."""
     return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry)

@@ -328,6 +328,81 @@ FACADE_WITHHELD: Final = Metric(
     "Contacts that are not live just now, and of which some program waits to hear",
 )
 
+# Several replicas
+
+CLUSTER_ROLE: Final = Metric(
+    "pws_cluster_role",
+    _GAUGE,
+    "1 for the role of this replica: owner, follower, candidate (nobody is heard) or lapsed (an owner without lease);"
+    " 0 for the others",
+    ("role",),
+)
+CLUSTER_OWNER_KNOWN: Final = Metric(
+    "pws_cluster_owner_known", _GAUGE, "Whether this replica knows one that owns the sessions, perhaps itself"
+)
+CLUSTER_SILENT: Final = Metric(
+    "pws_cluster_silent", _GAUGE, "Whether this replica does not hear the owner, so that nothing is live here"
+)
+CLUSTER_EPOCH: Final = Metric("pws_cluster_epoch", _GAUGE, "The epoch of the owner; it grows with each")
+CLUSTER_LAG: Final = Metric(
+    "pws_cluster_lag_seconds", _GAUGE, "How long ago this replica knew all that the owner knew; 0 at the owner"
+)
+CLUSTER_MEMBERS: Final = Metric(
+    "pws_cluster_members",
+    _GAUGE,
+    "Replicas that this one knows, by state: owner, follower, lapsed, silent (one that has ended is forgotten after a"
+    " minute)",
+    ("state",),
+)
+CLUSTER_CONFIGURATIONS: Final = Metric(
+    "pws_cluster_configurations", _GAUGE, "Different configurations among the replicas that are there; 1 is right"
+)
+CLUSTER_VERSIONS: Final = Metric(
+    "pws_cluster_versions", _GAUGE, "Different versions among the replicas that are there; 1 but for an update"
+)
+CLUSTER_TAKES: Final = Metric("pws_cluster_takes_total", _COUNTER, "How often this replica became the owner")
+CLUSTER_LOSSES: Final = Metric(
+    "pws_cluster_losses_total", _COUNTER, "How often this replica lost the ownership without having handed it over"
+)
+CLUSTER_WAITING: Final = Metric(
+    "pws_cluster_waiting", _GAUGE, "Entries and values of this owner that the engine has not accepted yet"
+)
+CLUSTER_COMMITTED: Final = Metric(
+    "pws_cluster_committed_entries_total", _COUNTER, "Entries of the log that the engine has accepted from this owner"
+)
+CLUSTER_FORWARDED: Final = Metric(
+    "pws_cluster_forwarded_total",
+    _COUNTER,
+    "Requests that another replica had to answer: answered, unreachable, not-a-replica, no-owner, client-gone; or that"
+    " were said to come from one and were refused: forged, too-old, no-owner",
+    ("outcome",),
+)
+CLUSTER_ENGINE_UP: Final = Metric(
+    "pws_cluster_engine_up", _GAUGE, "Whether the engine answered last, and takes what this owner says"
+)
+CLUSTER_ENGINE_INFO: Final = Metric(
+    "pws_cluster_engine_info", _GAUGE, "1, with the name and the version of the engine", ("name", "version")
+)
+CLUSTER_ENGINE_KEEPS: Final = Metric(
+    "pws_cluster_engine_evicts_nothing", _GAUGE, "Whether the engine's maxmemory-policy is noeviction, as it has to be"
+)
+CLUSTER_ENGINE_PERSISTENT: Final = Metric(
+    "pws_cluster_engine_persistent", _GAUGE, "Whether the engine keeps its data on disk"
+)
+CLUSTER_COMMANDS: Final = Metric(
+    "pws_cluster_engine_commands_total",
+    _COUNTER,
+    "Commands to the engine, by outcome: ok, or why not. A commit or a claim is a batch of the log",
+    ("command", "outcome"),
+)
+CLUSTER_SECONDS: Final = Metric(
+    "pws_cluster_engine_command_seconds",
+    _HISTOGRAM,
+    "From a command to the engine to its answer, or to the moment at which there will be none; without those that wait",
+    ("command",),
+    buckets=_TURNS,
+)
+
 COUNTED: Final = (
     NOTIFICATIONS,
     NOTIFICATION_LAG,
@@ -404,4 +479,27 @@ READ: Final = (
     FACADE_WITHHELD,
 )
 """Those that are read when they are asked for."""
-ALL: Final = (*READ, *COUNTED)
+CLUSTER_COUNTED: Final = (CLUSTER_COMMITTED, CLUSTER_COMMANDS, CLUSTER_SECONDS)
+"""Those that are counted where there are several replicas."""
+CLUSTER_READ: Final = (
+    CLUSTER_ROLE,
+    CLUSTER_OWNER_KNOWN,
+    CLUSTER_SILENT,
+    CLUSTER_EPOCH,
+    CLUSTER_LAG,
+    CLUSTER_MEMBERS,
+    CLUSTER_CONFIGURATIONS,
+    CLUSTER_VERSIONS,
+    CLUSTER_TAKES,
+    CLUSTER_LOSSES,
+    CLUSTER_WAITING,
+    CLUSTER_FORWARDED,
+    CLUSTER_ENGINE_UP,
+    CLUSTER_ENGINE_INFO,
+    CLUSTER_ENGINE_KEEPS,
+    CLUSTER_ENGINE_PERSISTENT,
+)
+"""Those that are read where there are several replicas."""
+OF_REPLICAS: Final = (*CLUSTER_READ, *CLUSTER_COUNTED)
+"""A single process has none of them."""
+ALL: Final = (*READ, *COUNTED, *OF_REPLICAS)

@@ -1,6 +1,6 @@
 """Gives spans to OpenTelemetry: the one module that imports it.
 
-It uses the API alone: which SDK there is, and where spans go, is said by whoever starts the program. `pws serve`
+It uses the API alone: which SDK there is, and where spans go, is said where the program is started. `pws serve`
 imports it only where `otel.enabled` says so. The log's trace id is OpenTelemetry's. What a span says of an error has
 passed the log's redactor, and has no traceback.
 """

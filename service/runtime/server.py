@@ -14,6 +14,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.api.disconnect import AnswerBrokenOff
 from service.api.sse.response import STALLED, NotRead
 from service.runtime.http_protocol import LimitedHttpConnection
 
@@ -84,10 +85,10 @@ _CAUSED_BY_CLIENTS: Final = ("Invalid HTTP request", "Unsupported upgrade reques
 
 
 def _is_worth_logging(record: logging.LogRecord) -> bool:
-    """uvicorn logs a trace for each request that is cut off when the service stops, or whose client does not read; our
-    own log says so in one line."""
+    """uvicorn logs a trace for each request that is cut off when the service stops, whose client does not read, or
+    whose answer another replica has broken off; our own log says so in one line."""
     if record.exc_info:
-        return not isinstance(record.exc_info[1], asyncio.CancelledError | NotRead)
+        return not isinstance(record.exc_info[1], asyncio.CancelledError | NotRead | AnswerBrokenOff)
     return not record.getMessage().startswith(_CAUSED_BY_CLIENTS)
 
 

@@ -57,6 +57,9 @@ class WebhookFiles:
         if regular_file.check(path):
             path.unlink()
 
+    async def settle(self) -> None:
+        """See Shelf: a file that is removed is gone."""
+
     def put_aside(self, name: str) -> str:
         """See Shelf."""
         path = self._path(name)

@@ -1,6 +1,7 @@
 """The request budget: at most so many requests a second to one node, and renewals before fetches before polls.
 
-It sits in the transport, so that it counts real requests: a subscription to 5000 contacts is fifty of them.
+It sits in the transport, so that it counts real requests: a subscription to 5000 contacts is fifty of them. It is also
+where a request that has waited for its turn is asked for its right to be sent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Final
 from pws_soap.transport import Reply, Transport
 from service.core.clock import Clock
 from service.core.meter import NO_METER, Meter
+from service.core.rights import ALL_RIGHTS, Rights
+from service.sync.needed_right import require
 
 
 class Priority(IntEnum):
@@ -90,15 +93,19 @@ class RequestBudget:
 
 
 class BudgetedTransport:
-    """A transport that waits for the budget before each request."""
+    """A transport that waits for the budget before each request. Raises RightLost where it may not be sent by then."""
 
-    def __init__(self, transport: Transport, budget: RequestBudget, meter: Meter = NO_METER) -> None:
+    def __init__(
+        self, transport: Transport, budget: RequestBudget, meter: Meter = NO_METER, rights: Rights = ALL_RIGHTS
+    ) -> None:
         self._transport = transport
         self._budget = budget
         self._meter = meter
+        self._rights = rights
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], *, operation: str) -> Reply:
         await self._take(_PRIORITIES.get(operation, Priority.LIFECYCLE))
+        require(self._rights, operation)
         return await self._transport.post(url, body, headers, operation=operation)
 
     async def get(self, url: str, *, operation: str) -> Reply:

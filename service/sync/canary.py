@@ -99,7 +99,7 @@ class Canary:
         self._seen = asyncio.Event()
         self._status = CanaryStatus(settings.end_user, settings.contact, settings.interval)
         self._has_set = False
-        events.follow(self._follow)
+        self._unfollow = events.follow(self._follow)
 
     def status(self) -> CanaryStatus:
         """How the last rounds went."""
@@ -109,11 +109,16 @@ class Canary:
         """Begin."""
         self._task = asyncio.create_task(self._run(), name="canary")
 
-    async def stop(self) -> None:
-        """End, and take back what was set, for `CLEAN_UP` seconds at most."""
+    async def abandon(self) -> None:
+        """End, and send nothing more."""
+        self._unfollow()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End, and take back what was set, for `CLEAN_UP` seconds at most."""
+        await self.abandon()
         if not self._has_set:
             return
         try:

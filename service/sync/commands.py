@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,7 @@ from pws_soap.models import Secret, Session, Subscription
 from service.core.callback_url import at_node
 from service.core.clock import Clock
 from service.core.meter import NO_METER, Meter
+from service.sync.needed_right import renewing
 
 log = logging.getLogger("pws.lifecycle")
 
@@ -48,7 +50,8 @@ class CommandRunner:
     """Carries out commands, each in a task of its own.
 
     `connect` makes the client of a node; `resources` gives what the lifecycle knows at the moment of the call; `hide`
-    is called with each new session key.
+    is called with each new session key. `is_handed_over` says whether a session is one that another process has handed
+    over, by its key.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class CommandRunner:
         meter: Meter = NO_METER,
         *,
         hide: Callable[[Secret], object] = lambda _secret: None,
+        is_handed_over: Callable[[Key, Secret], bool] = lambda _key, _secret: False,
     ) -> None:
         self._credentials = credentials
         self._connect = connect
@@ -67,6 +71,7 @@ class CommandRunner:
         self._resources = resources
         self._meter = meter
         self._hide = hide
+        self._is_handed_over = is_handed_over
         self._clients: dict[str, PwsClient] = {}
         self._sessions: dict[Key, Session] = {}
         self.ever_logged_in = False
@@ -98,7 +103,8 @@ class CommandRunner:
             extra={"event": "resource.command"},
         )
         try:
-            event = await self._send(command)
+            with renewing() if command.act is Act.RENEW else nullcontext():
+                event = await self._send(command)
         except Redirected as error:
             event = lifecycle.LoginRedirected(command.key, command.seq, error.primary, error.backup)
         except PwsError as error:
@@ -131,7 +137,7 @@ class CommandRunner:
             session = await client.login(credentials.username, credentials.password, force=command.force)
             self._keep_session(command, session)
             self.ever_logged_in = True
-            return lifecycle.Succeeded(key, command.seq, asked_at, backup=session.backup)
+            return self._begun(command, session, asked_at)
         kind = Kind.APPLICATION if key.kind in {Kind.ENDPOINT, Kind.APPLICATION} else Kind.END_USER
         making_user = command.act is Act.MAKE and key.kind is Kind.END_USER
         owner = Key(Kind.APPLICATION, key.node) if making_user else Key(kind, key.node, key.user)
@@ -154,10 +160,16 @@ class CommandRunner:
         if command.act is Act.MAKE:
             session = await client.login_end_user(held, command.key.user, force=command.force)
             self._keep_session(command, session)
-            return lifecycle.Succeeded(command.key, command.seq, asked_at, backup=session.backup)
+            return self._begun(command, session, asked_at)
         await client.logout(held)
         self._drop_session(command.key, held)
         return lifecycle.Succeeded(command.key, command.seq, asked_at)
+
+    def _begun(self, command: Command, session: Session, asked_at: float) -> Event:
+        is_handed_over = self._is_handed_over(command.key, session.key)
+        return lifecycle.Succeeded(
+            command.key, command.seq, asked_at, backup=session.backup, is_handed_over=is_handed_over
+        )
 
     def _keep_session(self, command: Command, session: Session) -> None:
         """Keep a session, unless its login was overtaken: a late reply must not replace a newer session."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from pws_soap import lifecycle
 from pws_soap.client import PwsClient
-from pws_soap.lifecycle import Command, Event, Failure, FailureKind, Key, Kind, Phase, Resource, State
+from pws_soap.lifecycle import Act, Command, Event, Failure, FailureKind, Key, Kind, Phase, Resource, State
 from pws_soap.models import Secret, Session
 from service.core.clock import Clock
 from service.core.meter import NO_METER, Meter
 from service.core.wakeup import sleep_until_woken
 from service.sync.commands import CommandRunner, Credentials, RefusedContact, internal_error, name_of
-from service.sync.state_file import StateFile
+from service.sync.session_memory import NotStored, Released, SessionMemory
 from service.sync.subscriptions import LiveSubscription
 
 log = logging.getLogger("pws.lifecycle")
@@ -44,7 +45,7 @@ class LifecycleDriver:
         credentials: Credentials,
         connect: Callable[[str], PwsClient],
         clock: Clock,
-        file: StateFile,
+        memory: SessionMemory,
         changed: Callable[[State, State], None] = lambda _old, _new: None,
         meter: Meter = NO_METER,
         *,
@@ -52,19 +53,31 @@ class LifecycleDriver:
     ) -> None:
         self._username = credentials.username
         self._clock = clock
-        self._file = file
+        self._memory = memory
         self._changed = changed
-        self._commands = CommandRunner(credentials, connect, clock, lambda: self.state.resources, meter, hide=hide)
+        inherited = memory.inherited()
+        self._commands = CommandRunner(
+            credentials,
+            connect,
+            clock,
+            lambda: self.state.resources,
+            meter,
+            hide=hide,
+            is_handed_over=(lambda _key, _secret: False) if inherited is None else inherited.is_session,
+        )
+        self._held_back_at: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._live: dict[Key, LiveSubscription] = {}
-        memory = file.read()
-        self.state = lifecycle.begin(settings, clock.monotonic(), memory)
-        if ignored := len(memory.nodes - self.state.suspected):
+        left = memory.read()
+        self.state = lifecycle.begin(
+            settings, clock.monotonic(), left, lifecycle.NOTHING_HANDED_OVER if inherited is None else inherited.left
+        )
+        if ignored := len(left.nodes - self.state.suspected):
             log.warning(
                 "%(nodes)d of the nodes in the state file %(file)s are on hosts that server.nodes and "
                 "server.redirect_to do not name: they are ignored, and sessions of ours on them stay until they expire",
-                {"nodes": ignored, "file": file.path},
+                {"nodes": ignored, "file": memory.place},
                 extra={"event": "state.hosts-ignored"},
             )
 
@@ -124,6 +137,10 @@ class LifecycleDriver:
         before = self._live.get(resource.key)
         return now if before != now or before is None else before
 
+    def adoptable(self) -> set[Key]:
+        """The subscriptions that another process has handed over, as long as it is not known whether they are there."""
+        return {each.key for each in self.state.adoptable if each.key.kind is Kind.SUBSCRIPTION}
+
     def want(self, contacts: Mapping[str, frozenset[str]]) -> None:
         """Watch these contacts, by end user."""
         self.post(lifecycle.Want(contacts))
@@ -139,6 +156,7 @@ class LifecycleDriver:
 
     async def stop(self, limit: float) -> bool:
         """Remove all that is ours, for `limit` seconds at most. True when nothing is left on the server."""
+        self._held_back_at = None
         self.post(lifecycle.Stop())
         while not self.state.finished:
             waits = [asyncio.ensure_future(self._clock.sleep(limit)), *self._tasks]
@@ -153,6 +171,28 @@ class LifecycleDriver:
             self.post(lifecycle.Tick())
         return self.state.finished and not lifecycle.remember(self.state).nodes
 
+    def hold_back(self) -> None:
+        """Send no further command."""
+        self._held_back_at = self._clock.monotonic()
+
+    async def finish(self) -> None:
+        """Wait until no command is under way any more."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def released(self) -> Released:
+        """What is at the server in working order, once nothing is under way."""
+        left = lifecycle.handed_over(self.state)
+        refused = self.refused.keys()
+        resources = tuple(replace(each, contacts=each.contacts - refused) for each in left.resources)
+        nodes = {each.key.node for each in resources}
+        sessions = {
+            key: session.key
+            for key in self.state.resources
+            if key.node in nodes and (session := self._commands.session(key)) is not None
+        }
+        return Released(replace(left, resources=resources), sessions)
+
     async def close(self) -> None:
         """End all tasks and connections."""
         for task in list(self._tasks):
@@ -162,15 +202,16 @@ class LifecycleDriver:
 
     def post(self, event: Event) -> None:
         """Give the lifecycle an event: take a step, remember it, and send what it commands."""
-        now = self._clock.monotonic()
+        # Once nothing more is sent, nothing comes due any more.
+        now = self._clock.monotonic() if self._held_back_at is None else self._held_back_at
         before = self.state
         self.state, commands = lifecycle.step(before, event, now)
         if self.state is not before:
             self._log_changes(before, self.state)
             # What is about to be made is written down first: a crash in between must not orphan it.
-            self._file.write(lifecycle.remember(self.state))
+            self._memory.write(lifecycle.remember(self.state))
             self._changed(before, self.state)
-        for command in commands:
+        for command in commands if self._held_back_at is None else ():
             task = asyncio.create_task(self._carry_out(command), name=f"{command.act} {command.key.kind}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -178,7 +219,7 @@ class LifecycleDriver:
             self._woken.set()
 
     async def _carry_out(self, command: Command) -> None:
-        event = await self._commands.run(command)
+        event = await self._result_of(command)
         try:
             self.post(event)
         except Exception:  # a bug must not leave a request without a result: what is under way must end as a failure
@@ -188,6 +229,16 @@ class LifecycleDriver:
                 extra={"event": "internal.error"},
             )
             self.post(internal_error(command))
+
+    async def _result_of(self, command: Command) -> Event:
+        """Carry a command out. A session is begun once it is remembered where: the next process must know."""
+        if command.act is Act.MAKE and command.key.kind is Kind.APPLICATION:
+            try:
+                await self._memory.stored()
+            except NotStored as error:
+                failure = Failure(FailureKind.SERVER, f"not logged in: {error}")
+                return lifecycle.Failed(command.key, command.seq, failure)
+        return await self._commands.run(command)
 
     def _log_error(self, key: Key, before: Resource | None, error: Failure) -> None:
         """Log what heals by itself in words that call for no action; a call that failed because of it is debug only."""

@@ -40,8 +40,8 @@ from service.sync.inbox import Inbox, SubscriptionRef
 from service.sync.poller import Poller
 from service.sync.presence_setter import ServerPresence
 from service.sync.read_through import ReadThrough
+from service.sync.session_memory import Released, SessionMemory
 from service.sync.silence import Silence
-from service.sync.state_file import StateFile
 from service.sync.store_follower import StoreFollower
 from service.sync.subscription_events import Publish, Publisher
 from service.sync.subscriptions import FetchSettings, SubscriptionGone, Subscriptions, TrackedSubscription, feed_of
@@ -74,7 +74,7 @@ class SyncEngine:
         connect: Callable[[str], PwsClient],
         store: Store,
         clock: Clock,
-        file: StateFile,
+        memory: SessionMemory,
         bound: float,
         patience: float = 30.0,
         publish: Publish = lambda _name, _data, _keys: None,
@@ -89,7 +89,7 @@ class SyncEngine:
         self._inbox = Inbox()
         self._tracer = tracer
         self._rejected = 0
-        self.driver = LifecycleDriver(settings, credentials, connect, clock, file, self._changed, meter, hide=hide)
+        self.driver = LifecycleDriver(settings, credentials, connect, clock, memory, self._changed, meter, hide=hide)
         self._server_presence = ServerPresence(self.driver, hide)
         self.subscriptions = Subscriptions()
         self._publisher = Publisher(store, publish)
@@ -112,9 +112,19 @@ class SyncEngine:
         self.refusal = ""
         """Why, in words; kept, since the stop that follows forgets everything else."""
 
-    def start(self, contacts: Mapping[str, Sequence[str]]) -> None:
-        """Begin to watch `contacts`, by end user."""
+    def start(
+        self,
+        contacts: Mapping[str, Sequence[str]],
+        *,
+        added: Mapping[str, Sequence[str]] | None = None,
+        removed: Sequence[str] = (),
+    ) -> None:
+        """Begin to watch `contacts`, by end user, with what was `added` to them and `removed` while another process did
+        so."""
         self._watchlist = Watchlist(contacts)
+        for user, more in (added or {}).items():
+            self._watchlist.add(more, user)
+        self._watchlist.remove(removed)
         self.driver.want(self._watchlist.wanted())
         self._follow()
         self._tasks = [
@@ -154,12 +164,7 @@ class SyncEngine:
         if self.canary is not None:
             await self.canary.stop()
         clean = await self.driver.stop(limit)
-        await self._follower.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.fetcher.close()
-        await self.driver.close()
+        await self._end()
         if clean:
             log.info("stopped; nothing of ours is left on the server", extra={"event": "service.stopped"})
         else:
@@ -168,6 +173,49 @@ class SyncEngine:
                 {"limit": limit},
                 extra={"event": "service.stopped-dirty"},
             )
+
+    async def release(self, limit: float) -> Released:
+        """Ask the server for nothing more, and wait for what is under way, for `limit` seconds at most: what may be
+        gone on with. Nothing, where it is not known how a request has ended."""
+        self._requests.end()
+        if self.canary is not None:
+            await self.canary.stop()
+        await self._cancel()
+        self.driver.hold_back()
+        finishing = asyncio.ensure_future(self._finish())
+        waiting = asyncio.ensure_future(self._clock.sleep(limit))
+        try:
+            await asyncio.wait({finishing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            return self.driver.released() if finishing.done() else Released()
+        finally:
+            finishing.cancel()
+            waiting.cancel()
+
+    async def _finish(self) -> None:
+        await self.fetcher.finish()
+        await self.driver.finish()
+
+    def feeds_to_adopt(self) -> set[str]:
+        """The feeds that another process kept true, and that may be gone on with."""
+        return {feed_of(key) for key in self.driver.adoptable()}
+
+    async def abandon(self) -> None:
+        """End at once, and send nothing more: what is at the server belongs to another process now, or will."""
+        self._requests.end()
+        if self.canary is not None:
+            await self.canary.abandon()
+        await self._end()
+
+    async def _end(self) -> None:
+        await self._follower.close()
+        await self._cancel()
+        await self.fetcher.close()
+        await self.driver.close()
+
+    async def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _changed(self, old: State, new: State) -> None:
         # First the cause, then its consequences: contacts become stale behind this event.

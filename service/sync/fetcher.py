@@ -59,7 +59,7 @@ class Fetcher:
             sweeps=self._settings.reconcile_interval > 0,
             heartbeats=self._settings.heartbeat_interval > 0,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Work] = {}
 
     async def poll(self, tracked: TrackedSubscription, contacts: Iterable[str]) -> PutReport:
         """See Poller. What is found changed here was known a moment ago, so a notification should have announced it."""
@@ -101,6 +101,14 @@ class Fetcher:
                     await woken.wait()
         finally:
             alarm.cancel()
+
+    async def finish(self) -> None:
+        """Wait for the fetches under way: each takes changes along. A poll takes none, and is broken off."""
+        for task, work in list(self._tasks.items()):
+            if work is not Work.FETCH:
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def close(self) -> None:
         """End all fetches."""
@@ -178,8 +186,8 @@ class Fetcher:
                 self._subscriptions.wake()
 
         task = asyncio.create_task(guarded())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = work
+        task.add_done_callback(self._tasks.pop)
 
     # One fetch
 
@@ -247,7 +255,7 @@ class Fetcher:
         report = await in_turns(steps, partial(self._subscriptions.holds, tracked))
         if report is None:
             return None
-        # Whoever the subscription does not carry is in doubt by now: such a reply is none that can be repeated.
+        # A contact that the subscription does not carry is in doubt by now: such a reply is none that can be repeated.
         tracked.attributed = () if unattributed else self._store.repeated(presences) or ()
         is_newest = self._subscriptions.is_newest(tracked)
         if unattributed:

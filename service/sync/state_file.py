@@ -49,6 +49,18 @@ class StateFile:
         self._broken = False
         self._unlock: Callable[[], object] = _nothing
 
+    @property
+    def place(self) -> Path | None:
+        """The path."""
+        return self.path
+
+    async def stored(self) -> None:
+        """It is, as far as it can be: where the file cannot be written, the service goes on without it."""
+
+    def inherited(self) -> None:
+        """See SessionMemory: nobody hands anything over to a process by itself."""
+        return
+
     def read(self) -> Memory:
         """What an earlier run left; UNKNOWN where there is no file, or none that can be read and written."""
         if self.path is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Final
 
 from pws_soap.lifecycle import Key
 from pws_soap.models import same_contact
@@ -22,6 +23,8 @@ from service.sync.subscriptions import (
     feed_of,
 )
 
+NOT_ADOPTED: Final = "what another replica has handed over is not there any more"
+
 
 class SubscriptionTracker:
     """Keeps the subscriptions of a context equal to those of the lifecycle that can be fetched."""
@@ -32,6 +35,7 @@ class SubscriptionTracker:
         self._silence = silence
         self._meter = context.meter
         self._random = random.Random()  # noqa: S311  # spreads sweeps, guards nothing
+        self._adoptable = context.driver.adoptable()
 
     def sync(self) -> None:
         """The lifecycle changed: take up what is new, let go of what is lost."""
@@ -52,8 +56,17 @@ class SubscriptionTracker:
             tracked.once.update(map(same_contact, gone))
         for key, subscription in live.items():
             if self._subscriptions.get(key) is None:
-                self._open(key, subscription)
+                self._open(key, subscription, is_adopted=key in self._adoptable)
+                self._adoptable.discard(key)
+        if self._adoptable:
+            self._give_up(self._adoptable - self._driver.adoptable())
         self._subscriptions.wake()
+
+    def _give_up(self, keys: set[Key]) -> None:
+        """These were handed over and cannot be gone on with: what the process before knew is kept true no longer."""
+        for key in keys:
+            self._adoptable.discard(key)
+            self._store.doubt(feed_of(key), NOT_ADOPTED)
 
     def notified(self, id: int, node: str) -> None:  # noqa: A002  # the notification's own word
         """A notification came."""
@@ -74,7 +87,9 @@ class SubscriptionTracker:
         self._meter.notification_came(outcome)
         self._subscriptions.wake()
 
-    def _open(self, key: Key, subscription: LiveSubscription) -> None:
+    def _open(self, key: Key, subscription: LiveSubscription, *, is_adopted: bool) -> None:
+        """Take up a subscription. One that was adopted goes on as it was: what it has told of is known here, and what
+        it has to tell is fetched now."""
         now = self._clock.monotonic()
         sweep = self._settings.reconcile_interval
         tracked = TrackedSubscription(
@@ -85,7 +100,7 @@ class SubscriptionTracker:
             fetch_due=now,
             sweep_due=now + sweep * (0.5 + 0.5 * self._random.random()),
         )
-        if not self._inbox.has_early(tracked.ref):
+        if not is_adopted and not self._inbox.has_early(tracked.ref):
             self._silence.expect_first(tracked, now)
         failing = self._subscriptions.failing.pop(tracked.feed, None)
         if failing is not None:
@@ -95,6 +110,8 @@ class SubscriptionTracker:
         self._subscriptions.add(tracked)
         self._inbox.known(tracked.ref, dirty=True)
         self._store.limit(tracked.feed, None)
+        if is_adopted:
+            return
         # Changes before this moment may have gone to an older subscription: only what is read from now on counts.
         before = self._store.feeds()[tracked.feed].doubt
         self._store.trust(tracked.feed, anew=self._store.begin())

@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from service.webhooks.message import WebhookMessage
+from service.webhooks.message import WebhookMessage, lost
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one document. What has no room in it is lost with the process."""
@@ -41,6 +41,10 @@ class Shelf(Protocol):
         """Let it go, if it is there."""
         ...
 
+    async def settle(self) -> None:
+        """Wait until what was let go is gone for good."""
+        ...
+
     def put_aside(self, name: str) -> str:
         """Keep it under another name, which is returned, where it is never read again."""
         ...
@@ -55,10 +59,15 @@ class LeftoverDocument(msgspec.Struct, frozen=True):
 
 
 class Leftovers:
-    """What an earlier run left of each target, and what this one leaves. `shelf` None: nothing is kept."""
+    """What an earlier run left of each target, and what this one leaves. `shelf` None: nothing is kept.
 
-    def __init__(self, shelf: Shelf | None) -> None:
+    `most`: bytes of one document. Where contacts are left out, the next run has to tell of all of them anew.
+    """
+
+    def __init__(self, shelf: Shelf | None, *, most: int = MOST_BYTES, has_contacts: bool = True) -> None:
         self._shelf = shelf
+        self._most = most
+        self._has_contacts = has_contacts
 
     @property
     def is_kept(self) -> bool:
@@ -120,16 +129,25 @@ class Leftovers:
                 extra={"event": "webhook.leftovers-stay"},
             )
 
+    async def settle(self) -> None:
+        """Wait until what was forgotten is gone, whatever happens from now on."""
+        if self._shelf is not None:
+            await self._shelf.settle()
+
     async def keep(self, name: str, view: str, messages: Sequence[WebhookMessage]) -> int:
-        """Keep messages for the next run; how many of them, the first ones, it will find."""
+        """Keep messages for the next run; how many of them, the first ones, it will find. Where others have no room,
+        the target is told how many."""
         if self._shelf is None:
             return 0
-        kept = _that_fit(messages)
+        wanted = [each for each in messages if self._has_contacts or each.contact is None]
+        kept = _that_fit(wanted, self._most)
         if not kept:
             self.forget(name)
             return 0
+        last, missing = wanted[-1], len(wanted) - len(kept)
+        told = [lost(last.id, last.at, missing)] if missing else []
         try:
-            await self._shelf.write(name, msgspec.json.encode(LeftoverDocument(1, view, kept)))
+            await self._shelf.write(name, msgspec.json.encode(LeftoverDocument(1, view, kept + told)))
         except OSError as error:
             log.warning(
                 "what is undelivered to webhook %(target)s cannot be kept: %(error)s",
@@ -158,11 +176,11 @@ class Leftovers:
         return document
 
 
-def _that_fit(messages: Sequence[WebhookMessage]) -> list[WebhookMessage]:
+def _that_fit(messages: Sequence[WebhookMessage], most: int) -> list[WebhookMessage]:
     """The first of them, as many as a document has room for."""
     size = 0
     for count, message in enumerate(messages):
         size += len(bytes(message.data)) + 6 * len(message.contact or message.subject or "") + 200
-        if size > MOST_BYTES:
+        if size > most:
             return list(messages[:count])
     return list(messages)

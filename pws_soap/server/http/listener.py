@@ -11,7 +11,8 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -19,18 +20,31 @@ from uvicorn.server import ServerState
 from pws_soap.http_protocol import BoundedHttpProtocol
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends RST at once
+_TURNS: Final = 3
+"""Of the event loop, in which asyncio makes a connection of a socket that it has accepted."""
+
+
+@dataclass
+class Opening:
+    """The time from `open` to `close` of a listener."""
+
+    is_over: bool = False
 
 
 class HttpConnection(BoundedHttpProtocol):
     """One connection. It puts itself into the scope of each request, as `scope["state"]["connection"]`."""
 
     requests = 0
+    opening: Opening | None = None
+    """In which it was accepted."""
     gone: asyncio.Event
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected (asyncio)."""
         self.gone = asyncio.Event()
         super().connection_made(transport)
+        if self.opening is not None and self.opening.is_over:  # the listener was closed after it had been accepted
+            self.reset()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone (asyncio)."""
@@ -77,6 +91,7 @@ class Listener:
         self._state = ServerState()
         self._state.default_headers = [(b"server", server.encode())]
         self._server: asyncio.Server | None = None
+        self._opening = Opening()
 
     @property
     def is_open(self) -> bool:
@@ -86,13 +101,15 @@ class Listener:
     async def open(self) -> None:
         """Listen. Raises OSError when the address is taken."""
         if self._server is None:
+            opening = self._opening = Opening()
             self._server = await asyncio.get_running_loop().create_server(
-                self._connection, self.host, self.port, ssl=self._tls, backlog=512
+                lambda: self._connection(opening), self.host, self.port, ssl=self._tls, backlog=512
             )
             self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
-        """Stop listening and break every connection, at once."""
+        """Stop listening and break every connection, at once; those too that are accepted and not made yet."""
+        self._opening.is_over = True
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -107,9 +124,13 @@ class Listener:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         for connection in list(self._state.connections):
             if isinstance(connection, HttpConnection):
                 await connection.gone.wait()
 
-    def _connection(self) -> HttpConnection:
-        return self._connections(self._config, self._state, {})
+    def _connection(self, opening: Opening) -> HttpConnection:
+        connection = self._connections(self._config, self._state, {})
+        connection.opening = opening
+        return connection

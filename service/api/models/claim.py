@@ -45,7 +45,10 @@ class ClaimListView(View):
     model_config = ConfigDict(title="ClaimList")
 
     claims: list[ClaimView] = Field(description="in the order in which they were made")
-    since: Time = Field(description="when the service started: it knows of no claims that are older")
+    since: Time = Field(
+        description="when the service started: it knows of no claims that are older. Of several "
+        "replicas: or when the oldest claim was made, where that was before"
+    )
 
 
 class NotEnoughProblemView(ProblemView):

@@ -10,7 +10,7 @@ from pws_soap.models import SessionKind
 from service.api.models.base import Time, View
 from service.api.models.facade import FacadeView, problems_of
 from service.api.models.webhooks import WebhookStateView
-from service.core.engine import EngineState, NodeState, RefreshReport, Status
+from service.core.engine import EngineState, MemberState, NodeState, RefreshReport, Status
 from service.core.facade import FacadeStatus
 from service.core.meter import CanaryOutcome
 from service.core.presence.records import StoreSummary
@@ -115,6 +115,49 @@ class CanaryView(View):
     last_error: str | None = Field(description="of the last round")
 
 
+class MemberView(View):
+    """A replica, as this one knows it. It is forgotten a minute after its last word."""
+
+    replica: str = Field(description="its process")
+    address: str
+    version: str
+    configuration: str = Field(description="a hash: where it differs, the replicas do not agree")
+    state: MemberState = Field(
+        description="silent: it says nothing, so it has ended, stands still or is cut off; lapsed: see role"
+    )
+    heard: float = Field(description="seconds since it said something, as it does once a second")
+
+
+class SharedEngineView(View):
+    """The database that the replicas share. null: it was not asked yet, or does not say."""
+
+    name: str | None = Field(description="redis or valkey")
+    version: str | None
+    eviction: str | None = Field(description="what it drops where memory is short: noeviction, which is nothing")
+    persistent: bool | None = Field(description="whether it writes to disk")
+    copies: int | None = Field(description="how many copies follow it")
+    problem: str | None = Field(description="why it cannot be used, or takes nothing; null: all is well")
+
+
+class ClusterView(View):
+    """One of several replicas, as it is and as it knows the others."""
+
+    replica: str = Field(description="its process: another one after each start")
+    address: str = Field(description="where the others reach it: cluster.advertise")
+    unit: str = Field(description="the name that the replicas of a service share: cluster.unit")
+    role: str = Field(description="owner, follower, candidate (nobody is heard) or lapsed (an owner without the lease)")
+    owner: str | None = Field(description="the address of the replica that owns the sessions; null: none is known to")
+    epoch: int = Field(description="grows with each owner")
+    lag: float | None = Field(description="seconds since it knew all that the owner knows; null: it never did")
+    silent: bool = Field(description="the owner is not heard, so that nothing is live at this replica")
+    waiting: int = Field(description="how much of what this owner says the engine has not accepted yet")
+    takes: int = Field(description="how often this process became the owner")
+    losses: int = Field(description="how often it lost that without having handed it over")
+    forwarded: dict[str, int] = Field(description="requests that were passed on to the owner, by outcome")
+    members: list[MemberView] = Field(description="this one as well, by address")
+    engine: SharedEngineView
+
+
 class StatusView(View):
     """How the service is doing, in words and numbers."""
 
@@ -138,6 +181,13 @@ class StatusView(View):
     )
     version: str
     now: Time
+    cluster: ClusterView | None = Field(
+        default=None, description="only of several replicas; it is left out for a limited key"
+    )
+
+    def as_json(self) -> bytes:
+        """Without what a single process has not."""
+        return self.model_dump_json(exclude={"cluster"} if self.cluster is None else None).encode()
 
     @classmethod
     def of(
@@ -168,6 +218,7 @@ class StatusView(View):
             facade=None if facade is None else FacadeView.of(facade),
             version=version,
             now=now,
+            cluster=ClusterView.model_validate(status.cluster) if status.cluster is not None else None,
         )
 
     @classmethod

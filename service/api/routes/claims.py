@@ -95,10 +95,13 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
         responses={200: {"model": ClaimListView, "description": "The claims that there are"}, **INVALID},
     )
     async def every(request: Request, who: Principal = reads) -> Response:
-        """Claims end with the service: there are none from before `since`."""
+        """Claims end with the service: there are none from before `since`. Of several replicas they outlive each."""
         leases = [lease for lease in claim_service.leases() if endpoints.json.shows(lease, who)]
         context.audit.look(request.scope, who, sum(len(lease.people) for lease in leases))
-        return plain(endpoints.json.many(leases, since, who))
+        oldest = since
+        if not endpoints.answers_at_once:  # claims outlive a replica
+            oldest = min((lease.made.wall for lease in claim_service.leases()), default=since)
+        return plain(endpoints.json.many(leases, min(since, oldest), who))
 
     @routes.get(
         "/{id}",
@@ -137,6 +140,8 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
         lease = claim_service.renew(id, seconds)
         if lease is None:
             return _no_such(request)
+        if not endpoints.answers_at_once:
+            await endpoints.accepted()
         context.audit.renewed(request.scope, who, lease)
         return plain(endpoints.json.one(lease, who))
 
@@ -153,7 +158,10 @@ def router(context: Context, endpoints: ClaimEndpoints) -> APIRouter:
         who: Principal = claims,
     ) -> Response:
         """For the client that made it, and for admins."""
-        return endpoints.release(request.scope, id, who) or _no_such(request)
+        released = endpoints.release(request.scope, id, who)
+        if released is not None and not endpoints.answers_at_once:
+            await endpoints.accepted()
+        return released or _no_such(request)
 
     return routes
 

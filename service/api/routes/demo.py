@@ -40,15 +40,15 @@ class Playground(Protocol):
         """The faults that can be injected."""
         ...
 
-    def change(self, contact: str, state: PresenceState, *, on_the_phone: bool, note: str | None) -> bool:
+    async def change(self, contact: str, state: PresenceState, *, on_the_phone: bool, note: str | None) -> bool:
         """Make somebody's presence this one. False: there is nobody of this name."""
         ...
 
-    def play(self, name: str) -> None:
+    async def play(self, name: str) -> None:
         """Inject a fault of `tricks`."""
         ...
 
-    def mend(self) -> None:
+    async def mend(self) -> None:
         """Undo all faults."""
         ...
 
@@ -102,7 +102,7 @@ def router(context: Context, playground: Playground) -> APIRouter:
     async def change(contact: Annotated[str, Path()], body: Annotated[ChangeBody, Body()]) -> Response:
         uri = path_contact(contact)
         note = (body.note or "").strip() or None
-        if not playground.change(uri, body.state, on_the_phone=body.on_the_phone, note=note):
+        if not await playground.change(uri, body.state, on_the_phone=body.on_the_phone, note=note):
             raise ContactNotWatched([uri])
         return Response(status_code=204)
 
@@ -111,12 +111,12 @@ def router(context: Context, playground: Playground) -> APIRouter:
         names = [each.name for each in playground.tricks]
         if body.fault not in names:
             raise InvalidParameters(WrongParameter("body", "fault", f"one of {', '.join(names)}"))
-        playground.play(body.fault)
+        await playground.play(body.fault)
         return Response(status_code=204)
 
     @routes.delete("/faults", status_code=204, dependencies=may_change)
     async def mend() -> Response:
-        playground.mend()
+        await playground.mend()
         return Response(status_code=204)
 
     return routes

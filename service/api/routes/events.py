@@ -21,6 +21,7 @@ from service.api.sse.resume import MAX_LENGTH
 from service.api.sse.subscriber import Subscriber
 from service.api.sse.view import FrameCache, SubscriberView, ViewKey
 from service.api.writers.event import EVENTS, StreamEvent
+from service.core.events.commits import NotCommitted
 
 _EXAMPLE: Final = """\
     retry: 1000
@@ -92,6 +93,8 @@ def router(context: Context, keep_alive: float) -> APIRouter:
         snapshot that says why: `not-kept`. One that reads too slowly gets the last change of each contact, under ids of
         the form `REVISION.BEGIN.END`, and in the end a snapshot with the reason `behind`. Send ids back as they came.
         """
+        if context.log.is_silent:
+            raise NotCommitted
         wanted = broadcast.shared(ViewKey(query.filter(who), who.details)).wanted
         view = SubscriberView(context.reader, context.store, context.json, frames, wanted, who)
         subscriber = Subscriber(context.log, view, last_event_id or query.last_event_id or None, context.core.meter)

@@ -73,7 +73,7 @@ def router(context: Context) -> APIRouter:
                 context.version,
                 now,
             )
-        return plain(view.model_dump_json().encode())
+        return plain(view.as_json())
 
     @routes.post(
         "/refresh",

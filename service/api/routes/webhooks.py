@@ -48,7 +48,7 @@ class ReplayBody(BaseModel):
 def router(context: Context) -> APIRouter:
     """`/v1/webhooks`."""
     routes = APIRouter(prefix="/v1", tags=["webhooks"], dependencies=[Depends(no_query)])
-    admin = Depends(context.authenticator.require(Scope.ADMIN))  # the attempts name contacts, whoever they are
+    admin = Depends(context.authenticator.require(Scope.ADMIN))  # the attempts name contacts of all groups
 
     @routes.get(
         "/webhooks",

@@ -2,7 +2,7 @@
 
 `scope["extensions"][EXTENSION]` has two functions. `WRITE` takes a part of a body that has begun and goes on, and says
 whether it was written: not where the connection is full, is closed, or wants another form of it; then `send` is the
-way. What wraps `send` does not see that part: whoever uses it must know that nothing of it would have a say. `GONE`
+way. What wraps `send` does not see that part: it is for callers that know that nothing of it would change it. `GONE`
 takes what is to be called when the client has gone, and says whether it will be: not where more of the request may
 come; then `receive` is the way, in a task of its own.
 """

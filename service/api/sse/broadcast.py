@@ -50,6 +50,7 @@ class Broadcast:
 
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
+        self._cuts = log.cuts
         self._clock = clock
         self._streams: dict[ViewKey, dict[ServedStream, None]] = {}
         self._round: deque[tuple[ServedStream, Written]] = deque()
@@ -102,7 +103,8 @@ class Broadcast:
     def _serve(self) -> None:
         """A slice of a round, in which every stream that waits is served once."""
         self._is_called = False
-        if self._log.closed:
+        if self._log.closed or self._log.cuts != self._cuts:
+            self._cuts = self._log.cuts
             for group in self._streams.values():
                 for stream in group:
                     stream.wake()

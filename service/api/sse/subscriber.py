@@ -20,6 +20,7 @@ from service.api.sse.resume import StreamPosition, VisibleEvent, coalesce, one_b
 from service.api.sse.view import SubscriberView, ViewKey
 from service.api.writers.compact import compact
 from service.api.writers.event import SNAPSHOT
+from service.core.events.commits import NotCommitted
 from service.core.events.log import EventLog
 from service.core.meter import NO_METER, Meter, SlowClient
 
@@ -43,6 +44,7 @@ class Subscriber:
 
     __slots__ = (
         "_coalesced_until",
+        "_cuts",
         "_exact_until",
         "_held",
         "_log",
@@ -61,6 +63,7 @@ class Subscriber:
         self, log: EventLog, view: SubscriberView, last_event_id: str | None = None, meter: Meter = NO_METER
     ) -> None:
         self._log = log
+        self._cuts = log.cuts
         self._meter = meter
         self._view = view
         self._resumed = None if last_event_id is None else StreamPosition.parse(last_event_id)
@@ -97,7 +100,12 @@ class Subscriber:
     @property
     def is_behind(self) -> bool:
         """Whether there are events that it was not sent."""
-        return self._place != self._log.last
+        return self._place is None or self._place < self._log.last
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is to end: the log is closed, was cut, or says nothing that counts."""
+        return self._log.closed or self._log.cuts != self._cuts or self._log.is_silent
 
     def wake(self, sending: Sending | None = None) -> None:
         """Let `frames` go on, where it waits. `sending` is awaited first: what was taken is not sent yet."""
@@ -129,16 +137,19 @@ class Subscriber:
         self.wake()
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
-        """What to send, piece by piece. It ends when the log is closed."""
+        """What to send, piece by piece. It ends when the log is closed or cut."""
         yield wire_format.BEGINNING
         if self._resumed is not None and not await self._resumes(self._resumed):
             self._place = None
         # What was missed is sent exactly, however long that takes.
         self._exact_until = self._log.last
-        while not self._log.closed:
+        while not self.is_over:
             if self._place is None:
-                async for piece in self._snapshot():
-                    yield piece
+                try:
+                    async for piece in self._snapshot():
+                        yield piece
+                except NotCommitted:
+                    return  # the client begins anew, at a replica that may tell it
                 continue
             known, place = await self._refill(self._place), self._place
             if piece := self._piece():
@@ -157,7 +168,7 @@ class Subscriber:
                 if self._quiet:
                     self._quiet = False
                     yield wire_format.KEEP_ALIVE
-                elif not self._log.closed:
+                elif not self.is_over:
                     await self._wait()
 
     # --- inside
@@ -177,7 +188,8 @@ class Subscriber:
 
     async def _resumes(self, position: StreamPosition) -> bool:
         """Whether the log has all that the client does not know. The rest of a coalesced range comes first."""
-        if position.newest > self._log.last:
+        await self._log.caught_up(position.newest)
+        if self._log.since(position.newest, 0) is None:
             return False
         if position.range is None:
             return self._log.since(position.known, 0) is not None
@@ -230,7 +242,7 @@ class Subscriber:
         comma = b""
         for start in range(0, len(everybody), TURN):
             contacts = await self._view.contacts(self._log, everybody[start : start + TURN], start, at)
-            if self._log.closed:
+            if self.is_over:
                 return
             if contacts:
                 yield comma + contacts

@@ -153,11 +153,15 @@ class SubscriberView:
         return sum(self._store.get(key) is not None for key in self._members)
 
     async def everybody(self, log: EventLog) -> tuple[Sequence[GroupedSnapshot], int]:
-        """All contacts, and the id as of which they are so; where many streams begin, one after the other."""
+        """All contacts, and the id as of which they are so; where many streams begin, one after the other.
+
+        Raises NotCommitted where that id may not be told.
+        """
         async with self._frames.turn:
             await log.settle()  # of thousands that have just become stale, some in each turn
-            found = log.everybody(), log.last
+            found = log.everybody(), log.newest
             await asyncio.sleep(0)
+        await log.accepted(found[1])
         return found
 
     async def contacts(self, log: EventLog, everybody: Sequence[GroupedSnapshot], start: int, at: int) -> bytes:

@@ -76,6 +76,7 @@ def command(config_path: Path, log_level: str | None) -> None:
 
     config = settings(config_path, quiet=True)
     redactor = Redactor(secret_values(config))
+    _check_extras(config)
     run = Run(config, Notes(config.log.format), redactor, _tracer(config, redactor), log_level)
     logs.configure(log_level or config.log.level, config.log.format, run.redactor)
     run.notes.warnings(config.warnings)
@@ -85,6 +86,18 @@ def command(config_path: Path, log_level: str | None) -> None:
         reason = runner.run(_serve(run))
     if reason:
         raise run.notes.failure(output.CommandFailed(reason))
+
+
+def _check_extras(config: Config) -> None:
+    """Several replicas need one package more."""
+    if config.cluster is None:
+        return
+    try:
+        import service.runtime.replicas  # noqa: F401
+    except ImportError:
+        raise output.Mistake(
+            "cluster: the package redis is not installed: pip install 'pws-presence[redis]', or leave the section out"
+        ) from None
 
 
 def _tracer(config: Config, redactor: Redactor) -> Tracer:
@@ -151,6 +164,8 @@ async def _serve_alone(run: Run) -> str:
     with collection_off():  # the WSDL's types stay until the end
         assembly = assemble(config, redactor=run.redactor, tracer=run.tracer)
     run.notes.serving(_shown(sockets[0]), sum(len(each.contacts) for each in config.watch))
+    if config.cluster is not None:
+        run.notes.one_of_several(config.cluster.unit, str(config.cluster.address), config.cluster.advertise)
     beside: list[Beside] = []
     if assembly.callback is not None:
         beside.append(Beside(assembly.callback, sockets[1]))
@@ -175,7 +190,7 @@ async def _serve_alone(run: Run) -> str:
         refused = asyncio.create_task(assembly.engine.refused.wait())
         refused.add_done_callback(lambda _task: stop.set())
         try:
-            await serve(assembly.app, sockets[0], stop, beside=beside, ready=manager.ready, closing=closing)
+            await serve(assembly.served, sockets[0], stop, beside=beside, ready=manager.ready, closing=closing)
         finally:
             refused.cancel()
             filling.cancel()
@@ -272,6 +287,7 @@ async def _reload(
     for gone in contacts.keys() - {each.end_user for each in fresh.watch}:
         contacts[gone] = ()
     changes = await assembly.engine.reload(contacts)
+    assembly.reconfigured(contacts, fresh.keys)
     leave_out_what_stays()
     log_changes(
         [*changes.left, *(old for old, _ in changes.moved)],

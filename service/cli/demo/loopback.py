@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from pws_soap.simulator import OfficeDay, Options, SimulatorServer, User
-from pws_soap.simulator.control import views
-from pws_soap.simulator.scripts.office_day import HOUR
-from service.cli.demo.playground import SimulatorPlayground
+from pws_soap.simulator import OfficeDay, SimulatorServer
+from service.cli.demo.simulated import END_USER, USER, DemoOptions, SimulatedOffice, simulated_office
 from service.cli.shared.output import CommandFailed
 from service.config import Config, load
 from service.core.clock import SystemClock
@@ -27,10 +24,6 @@ from service.runtime.facade_listener import KEEP_ALIVE
 from service.runtime.server import Beside, CannotStart, listen, serve
 
 HOST: Final = "127.0.0.1"
-OPENS: Final = 8.75
-"""The hour at which the office day starts: people are coming in, so changes come at once."""
-SEED: Final = 3
-"""The seed of the office day: the same day each time, with many changes in the morning."""
 SAFETY: Final = 5.0
 """Seconds between fetches without a notification (600 in a real service), so that a broken server is noticed soon."""
 HEARTBEAT: Final = 2.0
@@ -44,21 +37,6 @@ FACADE_USER: Final = "attendant"
 FACADE_PASSWORD: Final = "secret"  # noqa: S105  # printed: the API beside it, on the same loopback, wants none at all
 SILENT_AFTER: Final = 30.0
 """Seconds without a fetch after which a program is called silent (900 in a real service): soon enough to be seen."""
-_USER: Final = "pwsapp"
-END_USER: Final = "dispatcher"
-
-
-@dataclass(frozen=True, slots=True)
-class DemoOptions:
-    """What to run: the service's port (0: any free one), how many people, and how many times as fast as life.
-
-    `facade`: the Presence Web Service as well, for programs written for the presence server.
-    """
-
-    port: int
-    contacts: int
-    speed: float
-    facade: bool = False
 
 
 @dataclass(slots=True)
@@ -80,6 +58,16 @@ class Office:
         """The address of the dashboard and of the API, without a slash at the end."""
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def places(self) -> dict[str, str]:
+        """Further dashboards: none."""
+        return {}
+
+    @property
+    def remark(self) -> str:
+        """What else there is to say while it runs: nothing."""
+        return ""
+
     async def started(self) -> None:
         """Wait until every contact is live, at most ten seconds, since the user may have broken the server already."""
         with contextlib.suppress(TimeoutError):
@@ -98,47 +86,38 @@ async def office(options: DemoOptions, stop: asyncio.Event) -> AsyncIterator[Off
 
     Raises CommandFailed when the port is not free.
     """
-    listening = _listen(options.port)
+    listening = listen_for(options.port)
     port: int = listening.getsockname()[1]
     beside = _listen_beside(options) if options.facade else None
     facade: str | None = None if beside is None else f"{HOST}:{beside.getsockname()[1]}"
-    password = secrets.token_urlsafe(16)
-    simulated = Options(users=(User(_USER, password, application=True), User(END_USER)))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listening.close)
         if beside is not None:
             stack.callback(beside.close)
-        server = await stack.enter_async_context(SimulatorServer(simulated))
-        people = server.simulator.populate(options.contacts)
-        day = OfficeDay(server.simulator, speed=options.speed, seed=SEED, start=OPENS * HOUR)
-        day.begin()
-        stack.push_async_callback(day.stop)
-        await asyncio.sleep(0)  # lets the day set everybody's presence of the morning
-        playground = SimulatorPlayground(server.simulator)
-        assembly = assemble(_config(server, password, port, people, facade), SystemClock(), playground)
+        simulated = await stack.enter_async_context(simulated_office(options))
+        assembly = assemble(_config(simulated, port, facade), SystemClock(), simulated.playground)
         programs = []
         if assembly.facade is not None and beside is not None:
             programs.append(Beside(assembly.facade.app, beside, keep_alive=KEEP_ALIVE))
         work = serve(assembly.app, listening, stop, beside=programs, closing=assembly.let_go)
         serving = asyncio.create_task(work, name="demo")
         serving.add_done_callback(lambda _task: stop.set())
-        hints = _hints(port, server, people[0])
-        running = Office(assembly, server, day, port, hints, {})
+        commands = hints(port, simulated)
+        running = Office(assembly, simulated.server, simulated.day, port, commands, {})
         if facade is not None:
             running.facade = f"http://{facade}/presence-service/soap"
-            hints["ask over SOAP"] = _poll_command(facade, people[0])
+            commands["ask over SOAP"] = _poll_command(facade, simulated.people[0])
         try:
             yield running
         finally:
-            await day.stop()
-            playground.mend()  # logging out needs a server that answers, whatever faults the user has set
-            await server.settled()
+            await simulated.settle()
             stop.set()
             await serving
-            running.left = _left(server)
+            running.left = simulated.left()
 
 
-def _listen(port: int) -> socket.socket:
+def listen_for(port: int) -> socket.socket:
+    """A listening socket. Raises CommandFailed with the reason, and what to do."""
     try:
         return listen(HOST, port)
     except CannotStart as error:
@@ -154,18 +133,19 @@ def _listen_beside(options: DemoOptions) -> socket.socket:
     if options.port:
         with contextlib.suppress(CannotStart):
             return listen(HOST, FACADE_PORT)
-    return _listen(0)
+    return listen_for(0)
 
 
-def _config(server: SimulatorServer, password: str, port: int, people: list[str], facade: str | None) -> Config:
-    """The configuration of this run, as `pws serve` would have it. The environment is ignored."""
+def values(simulated: SimulatedOffice, port: int) -> dict[str, str]:
+    """What a service is told, as its environment would say it. The environment itself is ignored."""
+    people = simulated.people
     reception, rest = people[: len(people) // 8], people[len(people) // 8 :]
     half = (len(rest) + 1) // 2
-    values = {
-        "SERVER__NODES": server.nodes[0].address,
+    found = {
+        "SERVER__NODES": simulated.server.nodes[0].address,
         "SERVER__TLS": "false",
-        "APPLICATION__USERNAME": _USER,
-        "APPLICATION__PASSWORD": password,
+        "APPLICATION__USERNAME": USER,
+        "APPLICATION__PASSWORD": simulated.password,
         "CALLBACK__URL": f"http://{HOST}:{port}",
         "WATCH__0__END_USER": END_USER,
         "WATCH__0__CONTACTS": ",".join(people),
@@ -176,21 +156,27 @@ def _config(server: SimulatorServer, password: str, port: int, people: list[str]
         "GROUPS__SALES__CONTACTS": ",".join(rest[half:]),
     }
     if reception:
-        values["GROUPS__RECEPTION__CONTACTS"] = ",".join(reception)
-        values["GROUPS__RECEPTION__MIN_FREE"] = "1"
+        found["GROUPS__RECEPTION__CONTACTS"] = ",".join(reception)
+        found["GROUPS__RECEPTION__MIN_FREE"] = "1"
+    return found
+
+
+def _config(simulated: SimulatedOffice, port: int, facade: str | None) -> Config:
+    """The configuration of this run, as `pws serve` would have it."""
+    found = values(simulated, port)
     if facade is not None:
-        values["FACADE__LISTEN_PORT"] = facade.rpartition(":")[2]
-        values["FACADE__ADDRESS"] = f"http://{facade}"
-        values["FACADE__SET_PRESENCE"] = "true"
-        values["FACADE__SILENT_AFTER"] = f"{SILENT_AFTER:g}"
-        values[f"FACADE__USERS__{FACADE_USER.upper()}__PASSWORD"] = FACADE_PASSWORD
-        values[f"FACADE__USERS__{FACADE_USER.upper()}__END_USERS"] = END_USER
-    return load(None, {f"PWS_{name}": value for name, value in values.items()})
+        found["FACADE__LISTEN_PORT"] = facade.rpartition(":")[2]
+        found["FACADE__ADDRESS"] = f"http://{facade}"
+        found["FACADE__SET_PRESENCE"] = "true"
+        found["FACADE__SILENT_AFTER"] = f"{SILENT_AFTER:g}"
+        found[f"FACADE__USERS__{FACADE_USER.upper()}__PASSWORD"] = FACADE_PASSWORD
+        found[f"FACADE__USERS__{FACADE_USER.upper()}__END_USERS"] = END_USER
+    return load(None, {f"PWS_{name}": value for name, value in found.items()})
 
 
 def _poll_command(facade: str, contact: str) -> str:
     """Reads a contact as a program does, over SOAP; it needs no configuration file."""
-    values = {
+    environment = {
         "SERVER__NODES": facade,
         "SERVER__TLS": "false",
         "APPLICATION__USERNAME": FACADE_USER,
@@ -199,12 +185,13 @@ def _poll_command(facade: str, contact: str) -> str:
         "WATCH__0__END_USER": END_USER,
         "WATCH__0__CONTACTS": contact,
     }
-    return " ".join([*(f"PWS_{name}={value}" for name, value in values.items()), f"pws poll {contact}"])
+    return " ".join([*(f"PWS_{name}={value}" for name, value in environment.items()), f"pws poll {contact}"])
 
 
-def _hints(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:
+def hints(port: int, simulated: SimulatedOffice) -> dict[str, str]:
     """Commands to try while it runs."""
-    service, control = f"http://{HOST}:{port}", server.control_url.removeprefix("http://")
+    service, control = f"http://{HOST}:{port}", simulated.server.control_url.removeprefix("http://")
+    contact = simulated.people[0]
     return {
         "who is free": f"curl '{service}/v1/presence?available=true'",
         "one contact": f"curl {service}/v1/presence/{contact}",
@@ -212,8 +199,3 @@ def _hints(port: int, server: SimulatorServer, contact: str) -> dict[str, str]:
         "change someone": f'curl -XPUT {control}/control/contacts/{contact} -d \'{{"state":"DND"}}\'',
         "break the server": f"curl -XPOST {control}/control/nodes/imp1/down -d '{{\"for\":10}}'",
     }
-
-
-def _left(server: SimulatorServer) -> dict[str, int]:
-    kinds = ("sessions", "endpoints", "subscriptions")
-    return {kind: sum(node[kind] for node in views.nodes(server.simulator)) for kind in kinds}

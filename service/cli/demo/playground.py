@@ -82,7 +82,7 @@ class SimulatorPlayground:
         """See Playground."""
         return tuple(each.trick for each in _PREPARED)
 
-    def change(self, contact: str, state: PresenceState, *, on_the_phone: bool, note: str | None) -> bool:
+    async def change(self, contact: str, state: PresenceState, *, on_the_phone: bool, note: str | None) -> bool:
         """See Playground."""
         if contact not in self._simulator.world:
             return False
@@ -90,14 +90,14 @@ class SimulatorPlayground:
         self._simulator.change(contact, state=State(state), activities=activities, idle=False, note=note)
         return True
 
-    def play(self, name: str) -> None:
+    async def play(self, name: str) -> None:
         """See Playground."""
         for prepared in _PREPARED:
             if prepared.trick.name == name:
                 for fault in prepared.faults:
                     inject(self._simulator, fault)
 
-    def mend(self) -> None:
+    async def mend(self) -> None:
         """See Playground."""
         self._simulator.faults.clear()
         self._simulator.set_cpu(0.0)

@@ -52,7 +52,8 @@ async def look(config: Config, seats: list[CheckedEndUser], tell: Tell, patience
         return
     async with answering(program(config, notifications, secret), listener):
         await running.look_at_api(config, Notebook("access", tell))
-        _alone(config, Notebook("state file", tell))
+        if config.cluster is None:
+            _alone(config, Notebook("state file", tell))
         await contacts.look(seats, tell)
         at_homes = {seat.at.url: seat for seat in reversed(seats) if seat.watch.contacts}
         if not seats:
@@ -133,7 +134,7 @@ async def _whole(
                 if not notifications.given_up:
                     took = loop.time() - began
                     note.ok(f"{config.callback.url} is reached: a notification came within {took:.2f} s")
-            if not notifications.given_up:
+            if not notifications.given_up and config.cluster is None:  # else they are those of the owner
                 await _others(config, seat, subscription, Notebook(f"end user {seat.watch.end_user}", note.tell))
     except PwsError as error:
         note.error(error)
@@ -220,7 +221,10 @@ async def _silence(
         return
     obstacle = await _obstacle(address, notifications)
     port = config.callback.port
-    if obstacle is not None:
+    if obstacle is not None and obstacle.answers and config.cluster is not None:
+        fix = "look at `notifications` in /v1/status of those that run; where none does, correct callback.url"
+        note.warning(f"{what}: another program answers there, which is right where that is another replica", fix)
+    elif obstacle is not None:
         reason = f"{what}; this machine does not reach it either: {obstacle.reason}"
         note.problem(reason, reach.cure(config, obstacle))
     elif port not in server_sections.CALLBACK_PORTS:
@@ -241,5 +245,5 @@ async def _obstacle(address: Secret, notifications: NotificationListener) -> rea
     if answer is None or any(subscription_id == PROBE for _, subscription_id in notifications.received):
         return None
     if isinstance(answer, int):
-        return reach.Obstacle(f"another program answers there, with HTTP {answer}")
+        return reach.Obstacle(f"another program answers there, with HTTP {answer}", answers=True)
     return answer

@@ -14,11 +14,12 @@ from click.core import ParameterSource
 
 from service.cli.doctor import certificate
 from service.cli.shared import configuration_checks, output
-from service.cli.shared.findings import Finding, Severity, as_document, show, summary
+from service.cli.shared.findings import Blame, Finding, Notebook, Severity, as_document, show, summary
 from service.cli.shared.options import config_option
 from service.cli.shared.ranges import Real
 from service.cli.shared.signals import stop_at_signals
 from service.config import Config
+from service.config.cluster_section import ClusterSection
 
 PATIENCE: Final = 10.0
 
@@ -42,8 +43,9 @@ def command(patience: float, config_path: Path, as_json: bool) -> None:
     it listens where the service would, registers an endpoint and a subscription to one contact, waits for the
     notification that follows at once, and removes both again, also after Ctrl-C. Where the service itself is running
     there, it is asked instead (with the key in PWS_KEY). The façade, where there is one: its certificate, address and
-    networks, and while the service runs the poll of one contact over SOAP. Last the way to each target of webhooks, up
-    to TLS: no message is sent, `pws webhooks test NAME` does that.
+    networks, and while the service runs the poll of one contact over SOAP. Of several replicas: Redis or Valkey, where
+    a round of what replicas do is tried under a name of its own, and each replica. Last the way to each target of
+    webhooks, up to TLS: no message is sent, `pws webhooks test NAME` does that.
 
     Nobody is logged out, since a session may be that of a running service; nothing else is left behind.
 
@@ -85,6 +87,8 @@ async def _look(config: Config, tell: Any, patience: float) -> None:
     from service.cli.doctor import facade, webhooks  # aiohttp takes a moment
 
     await _look_at_server(config, tell, patience)
+    if config.cluster is not None:
+        await _look_at_replicas(config, config.cluster, tell)
     await facade.look(config, tell)
     await webhooks.look(config, tell)
 
@@ -108,6 +112,18 @@ async def _look_at_server(config: Config, tell: Any, patience: float) -> None:
             return
         seats = await logins.look(config, reached, tell, stack)
         await callback.look(config, seats, tell, patience)
+
+
+async def _look_at_replicas(config: Config, section: ClusterSection, tell: Any) -> None:
+    try:
+        from service.cli.doctor import engine, replicas  # they need the extra `redis`
+    except ImportError:
+        note = Notebook("engine", tell)
+        fix = "pip install 'pws-presence[redis]', or leave [cluster] out"
+        note.problem("the package redis is not installed", fix, fault=Blame.CONFIGURATION)
+        return
+    if await engine.look(config, section, tell):
+        await replicas.look(config, section, tell)
 
 
 async def _until_done(work: Coroutine[Any, Any, None]) -> bool:

@@ -20,10 +20,12 @@ PATIENCE: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why no answer came. `nobody`: nothing took the connection, so that the listener's address may be the reason."""
+    """Why no answer came. `nobody`: nothing took the connection, so that the listener's address may be the reason.
+    `answers`: another program did."""
 
     reason: str
     nobody: bool = False
+    answers: bool = False
 
 
 async def ask(address: Secret) -> int | Obstacle | None:

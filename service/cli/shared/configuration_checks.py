@@ -74,6 +74,9 @@ def _wsdl(config: Config, note: Notebook) -> None:
 def _state(config: Config, note: Notebook) -> None:
     from service.runtime.assembly import state_path
 
+    if config.cluster is not None:
+        note.ok("there is none: the replicas remember in Redis or Valkey")
+        return
     path = state_path(config)
     if path is None:
         note.warning("there is none: sessions that a crash leaves at the server stay", "set state.file")

@@ -35,6 +35,19 @@ class Notes:
         else:
             output.note(f"Serving {address}  ({contacts} contacts; API at /docs, health at /v1/status)")
 
+    def one_of_several(self, unit: str, engine: str, address: str) -> None:
+        """It is one of several replicas, which find each other in the engine."""
+        if self._as_json:
+            _log.info(
+                "one of several replicas: unit %(unit)s at the engine %(engine)s; others reach this one at %(address)s",
+                {"unit": unit, "engine": engine, "address": address},
+                extra={"event": "cluster.starting"},
+            )
+        else:
+            output.note(
+                f"One of several replicas: unit {unit} at the engine {engine}; others reach this one at {address}"
+            )
+
     def listening_for_notifications(self, address: str) -> None:
         """There is a second listener."""
         if self._as_json:

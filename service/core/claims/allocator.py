@@ -13,7 +13,7 @@ await), and that is all the atomicity it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 from typing import Final
 
@@ -31,7 +31,7 @@ from service.core.claims.model import (
     RejectReason,
 )
 from service.core.claims.passed_over import KEPT, TOO_FEW, PassedOverReasons
-from service.core.claims.pick_order import PickOrder
+from service.core.claims.pick_order import PickedBefore, Picking, PickOrder
 from service.core.claims.reserve import Reserve
 from service.core.claims.wait_queue import Queue, Ticket, Walk
 from service.core.clock import Clock
@@ -69,6 +69,7 @@ class Allocator:
         self._reserve = Reserve(reserve, members.members)
         self._kept: dict[str, set[str]] = {}  # by the group that they are kept for, as of the last walk
         self._away: set[str] = set()  # held, and not available any more: there was an event
+        self._pickings: dict[str, Picking] = {}  # by lease, of another process
         self._members_left = False
         self.events: list[ClaimEvent] = []
         self.settled: list[Ticket] = []
@@ -101,7 +102,7 @@ class Allocator:
         self.tick()
         ticket = self._queue.add(request, self._clock.monotonic() + wait)
         try:
-            self._serve()
+            self._serve(new=ticket)
             if ticket.outcome is None:
                 if not wait:
                     self._refuse(ticket)
@@ -140,20 +141,72 @@ class Allocator:
             self._serve()
         return lease
 
-    def stop(self) -> None:
-        """The service stops: every waiting request is rejected."""
+    def stop(self, reason: RejectReason = RejectReason.STOPPING) -> None:
+        """Nobody is picked here any more: every waiting request is rejected."""
         for ticket in self._queue:
-            self._queue.settle(ticket, RejectReason.STOPPING)
+            self._queue.settle(ticket, reason)
             self.settled.append(ticket)
+
+    # --- what another process decides
+
+    @property
+    def order(self) -> PickOrder:
+        """Who comes first."""
+        return self._order
+
+    def mirror(self, event: ClaimEvent, at: float) -> None:
+        """Another process has decided this."""
+        lease = event.lease
+        match event.kind:
+            case ClaimEventKind.MADE:
+                self._leases.keep(lease)
+                self._away -= lease.keys
+                self._pickings[lease.id] = self._order.picked(lease.group, (person.key for person in lease.people))
+            case ClaimEventKind.RENEWED:
+                self._leases.keep(lease)
+            case ClaimEventKind.UNAVAILABLE:
+                self._leases.keep(lease)
+                if event.person is not None and event.reason != UNWATCHED:
+                    self._away.add(event.person.key)
+            case _:
+                self._leases.end(lease.id)
+                self._away -= lease.keys
+                picking = self._pickings.pop(lease.id, None)
+                if event.reason != GONE:
+                    self._order.returned(lease.keys, at)
+                elif picking is not None:
+                    self._order.undo(picking)
+
+    def restore(self, leases: Iterable[Lease], before: PickedBefore) -> None:
+        """Begin anew with what another process has decided so far."""
+        kept = {lease.id: lease for lease in leases}
+        for lease in [*self._leases.all()]:
+            if lease.id not in kept:
+                self._leases.end(lease.id)
+        for lease in kept.values():
+            self._leases.keep(lease)
+        self._pickings.clear()
+        self._away.clear()
+        self._order.restore(before)
+
+    def note(self, key: str, snapshot: GroupedSnapshot, at: float) -> None:
+        """A contact, as the log has it now, where another process decides."""
+        self._passed_over.changed((key,))
+        for opinion in snapshot.opinions:
+            if opinion.group is not None:
+                self._order.observe(opinion.group, key, opinion.verdict.available, at)
+
+    def left(self, key: str) -> None:
+        """A contact is not watched any longer, where another process decides."""
+        self._order.forget(key)
+        self._passed_over.changed((key,))
+        self._away.discard(key)
 
     # --- what happens
 
     def observe(self, key: str, snapshot: GroupedSnapshot, at: float) -> None:
         """A contact, as the log has it now."""
-        self._passed_over.changed((key,))
-        for opinion in snapshot.opinions:
-            if opinion.group is not None:
-                self._order.observe(opinion.group, key, opinion.verdict.available, at)
+        self.note(key, snapshot, at)
         claim = self._leases.held(key)
         if claim is None:
             return
@@ -169,9 +222,7 @@ class Allocator:
     def removed(self, key: str) -> None:
         """A contact is not watched any longer: its hold ends, and with the last one the lease."""
         self._expire()
-        self._order.forget(key)
-        self._passed_over.changed((key,))
-        self._away.discard(key)
+        self.left(key)
         self._members_left = True
         dropped = self._leases.drop(key)
         if dropped is None:
@@ -202,8 +253,11 @@ class Allocator:
         for lease in self._leases.sweep():
             self._over(lease, ClaimEventKind.EXPIRED)
 
-    def _serve(self) -> None:
-        """One walk through the queue. A request that is not served keeps people from later ones, as far as it may."""
+    def _serve(self, new: Ticket | None = None) -> None:
+        """One walk through the queue. A request that is not served keeps people from later ones, as far as it may.
+
+        `new` has not waited yet: where it is served in this walk, nobody has waited for its people because of it.
+        """
         if self._members_left:
             self._members_left = False
             for ticket in self._queue:
@@ -211,7 +265,7 @@ class Allocator:
                     self._refuse(ticket)
                     self.settled.append(ticket)
         now = self._clock.monotonic()
-        self._reserve.attend({ticket.request.group for ticket in self._queue if ticket.until > now}, now)
+        self._reserve.attend({ticket.request.group for ticket in self._waiting(now) if ticket is not new}, now)
         self._kept = {}
         walk = Walk()
         for ticket in self._queue:
@@ -228,6 +282,10 @@ class Allocator:
                 free = {key for key in walk.free[group] if key not in self._leases}
                 self._kept[group] = self._reserve.keeps(group, free - walk.kept)
                 walk.kept |= self._kept[group]
+        self._reserve.attend({ticket.request.group for ticket in self._waiting(now)}, now)
+
+    def _waiting(self, now: float) -> Iterator[Ticket]:
+        return (ticket for ticket in self._queue if ticket.until > now)
 
     def _pick(self, request: ClaimRequest, kept: Set[str]) -> tuple[list[Person], set[str]]:
         """Those that `request` gets now, all or too few; and where too few, who would be free for it if none were kept.

@@ -73,6 +73,13 @@ class Coverage:
                 group.first = at if group.first is None else group.first
             self._touched.add(name)
 
+    def mirror(self, change: CoverageChange) -> None:
+        """Another process has told this."""
+        group = self._groups.get(change.group)
+        if group is not None:
+            group.is_low, group.counts = change.is_low, True
+            group.seen.clear()
+
     def removed(self, key: str) -> None:
         """A contact is no longer watched."""
         for name, group in self._groups.items():

@@ -8,7 +8,7 @@ nobody from its very moment on, whether it was swept out already or not.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from service.core.claims.model import ClaimRequest, Lease, Person
@@ -58,6 +58,15 @@ class LeaseTable:
         found = self._leases.get(lease)
         return found if found is not None and found.expires.monotonic > self._clock.monotonic() else None
 
+    def all(self) -> Collection[Lease]:
+        """Those in the table, in no order; some may have expired: a view."""
+        return self._leases.values()
+
+    def end_of(self, name: str) -> Moment | None:
+        """When a lease ends that is in the table, or has ended."""
+        lease = self._leases.get(name)
+        return None if lease is None else lease.expires
+
     def leases(self) -> Sequence[Lease]:
         """Those that have not ended, in the order in which they were made."""
         now = self._clock.monotonic()
@@ -100,6 +109,20 @@ class LeaseTable:
         renewed = replace(lease, expires=_later(Moment.of(self._clock), seconds))
         self._keep(renewed)
         return renewed
+
+    def keep(self, lease: Lease) -> None:
+        """Have a lease as another process made or changed it: those that it holds no longer are let go."""
+        before = self._leases.get(lease.id)
+        for person in () if before is None else before.people:
+            if person.key not in lease.keys:
+                del self._claims[person.key]
+        for person in lease.people:
+            other = self._claims.get(person.key)
+            if other is not None and other.id != lease.id:
+                self.drop(person.key)  # the end of that lease has not come, or was lost
+        self._keep(lease)
+        if before is not None:
+            self._tell(before.keys - lease.keys)
 
     def end(self, name: str) -> Lease | None:
         """Let them go; None when it is not in the table any more."""

@@ -98,6 +98,8 @@ class RejectReason(StrEnum):
     """As many requests wait as may."""
     STOPPING = "stopping"
     """The service stops."""
+    NO_OWNER = "no-owner"
+    """Another replica decides."""
 
 
 Outcome = Granted | NotEnoughFree | RejectReason

@@ -64,6 +64,13 @@ class Picking(NamedTuple):
     claimed: Mapping[str, int]
 
 
+class PickedBefore(NamedTuple):
+    """Who was picked last, by group, and the number of each contact's last claim: later ones have higher numbers."""
+
+    last: Mapping[str, str]
+    claimed: Mapping[str, int]
+
+
 class PickOrder:
     """In which order the free members of a group are picked. `picks` says which order each group has."""
 
@@ -128,6 +135,20 @@ class PickOrder:
                 del self._last[picking.group]
             else:
                 self._last[picking.group] = picking.last
+
+    @property
+    def picked_before(self) -> PickedBefore:
+        """What another process needs to go on in the same order."""
+        return PickedBefore(self._last, self._claimed)
+
+    def restore(self, before: PickedBefore) -> None:
+        """Go on with the order of another process."""
+        self._last = {group: key for group, key in before.last.items() if group in self._picks}
+        known = self._claimed
+        self._claimed = dict(before.claimed)
+        self._turns = {}
+        self._claims = max(self._claimed.values(), default=0)
+        self._ranked_anew(Pick.LEAST_RECENTLY_CLAIMED, known.keys() | self._claimed.keys())
 
     def returned(self, keys: Iterable[str], at: float) -> None:
         """The claim on these has ended."""

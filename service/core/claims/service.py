@@ -4,6 +4,9 @@
 something that a request waits for; requests are served at once, in their own turn of the event loop. Before a request
 is decided, the log looks at what time has changed about its group, so that followers see the event that makes a contact
 available before the event that claims it.
+
+Where the log follows that of another replica, that one's service decides. This one keeps what was decided, so that it
+can go on from there.
 """
 
 from __future__ import annotations
@@ -11,16 +14,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from service.core.claims.allocator import Allocator
-from service.core.claims.coverage import Coverage
+from service.core.claims.coverage import Coverage, CoverageChange
 from service.core.claims.leases import LeaseTable
 from service.core.claims.members import ReaderMembers
 from service.core.claims.model import (
     ClaimEvent,
+    ClaimEventKind,
     ClaimRequest,
     Granted,
     Lease,
@@ -29,7 +33,7 @@ from service.core.claims.model import (
     Pick,
     RejectReason,
 )
-from service.core.claims.pick_order import PickOrder
+from service.core.claims.pick_order import PickedBefore, PickOrder
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import Clock
 from service.core.events.event import CHANGE, REMOVED
@@ -94,7 +98,7 @@ class ClaimService:
         self._closed = False
         for snapshot in log.everybody():
             self._observe(snapshot.contact.record.key, snapshot, clock.monotonic())
-        log.follow(self._follow)
+        log.follow(self._follow, immediate=True)
         log.ring(self._rung)
 
     def __repr__(self) -> str:
@@ -122,9 +126,9 @@ class ClaimService:
 
         KeyError: there is no such group.
         """
-        if self._closed:
+        if self._closed or self._log.follows:
             self._meter.claim_settled(ClaimOutcome.STOPPING, 0.0)
-            return Ticket(0, request, 0.0, RejectReason.STOPPING)
+            return Ticket(0, request, 0.0, RejectReason.STOPPING if self._closed else RejectReason.NO_OWNER)
         self._log.catch_up(self._reader.groups[request.group])
         ticket = self._allocator.ask(request, wait)
         if ticket.outcome is not None:
@@ -150,23 +154,59 @@ class ClaimService:
 
     def leave(self, ticket: Ticket) -> None:
         """The client has gone, or its answer cannot be delivered: its request waits no longer, and holds nobody."""
+        if self._log.follows:
+            return  # whom it was given is another replica's to let go
         self._allocator.leave(ticket)
         self._flush()
         self._woken.set()
 
     def renew(self, name: str, seconds: float) -> Lease | None:
         """Let a lease last `seconds` from now; None when it has ended."""
-        lease = self._allocator.renew(name, seconds)
+        lease = None if self._log.follows else self._allocator.renew(name, seconds)
         self._flush()
         self._woken.set()
         return lease
 
     def release(self, name: str) -> bool:
         """End a lease; False when it has ended already."""
-        lease = self._allocator.release(name)
+        lease = None if self._log.follows else self._allocator.release(name)
         self._flush()
         self._woken.set()
         return lease is not None
+
+    # --- replicas
+
+    @property
+    def order(self) -> PickOrder:
+        """Who comes first."""
+        return self._allocator.order
+
+    def restore(self, leases: Iterable[Lease], before: PickedBefore) -> None:
+        """Begin anew with what the owner has decided so far."""
+        self._allocator.restore(leases, before)
+
+    def follow_owner(self) -> None:
+        """Decide nothing more: requests that wait are rejected."""
+        self._allocator.stop(RejectReason.NO_OWNER)
+        self._settle()
+
+    def lead(self) -> None:
+        """Go on with what was decided elsewhere."""
+        self._woken.set()
+
+    def tell_difference(self, known: Iterable[Lease]) -> None:
+        """Others know these leases: tell them what is another now."""
+        theirs = {lease.id: lease for lease in known}
+        ours = {lease.id: lease for lease in self.leases()}
+        events = [ClaimEvent(ClaimEventKind.RELEASED, lease) for id, lease in theirs.items() if id not in ours]  # noqa: A001
+        for id, lease in ours.items():  # noqa: A001  # the lease's own word
+            other = theirs.get(id)
+            if other is None:
+                events.append(ClaimEvent(ClaimEventKind.MADE, lease))
+            elif other.expires.wall != lease.expires.wall or other.keys != lease.keys:
+                events.append(ClaimEvent(ClaimEventKind.RENEWED, lease))
+        for event in events:
+            self._log_event(event)
 
     # --- running
 
@@ -179,7 +219,7 @@ class ClaimService:
             except Exception:  # noqa: BLE001  # a bug must not end it: no lease would expire any more
                 _log.exception("unexpected error, going on", extra={"event": "internal.error"})
                 await self._clock.sleep(1.0)
-            dues = [due for due in (self._allocator.next_due, self._coverage.next_due) if due is not None]
+            dues = [due for due in self._dues() if due is not None]
             pause = min(dues) - self._clock.monotonic() if dues else None
             await sleep_until_woken(self._woken, self._clock, pause)
         self.close()
@@ -192,7 +232,12 @@ class ClaimService:
 
     # --- inside
 
+    def _dues(self) -> tuple[float | None, ...]:
+        return () if self._log.follows else (self._allocator.next_due, self._coverage.next_due)
+
     def _attend(self) -> None:
+        if self._log.follows:
+            return
         for group in self._allocator.out_of_patience():  # no request is refused for what the log has not seen yet
             self._log.catch_up(self._reader.groups[group])
         self._allocator.tick()
@@ -204,6 +249,9 @@ class ClaimService:
             self._woken.set()
 
     def _follow(self, events: Sequence[LogEvent]) -> None:
+        if self._log.follows:
+            self._mirror(events)
+            return
         relevant = False
         for event in events:
             if event.key is None:
@@ -221,6 +269,19 @@ class ClaimService:
             if self._allocator.waiting or self._coverage.next_due is not None:
                 self._woken.set()
 
+    def _mirror(self, events: Sequence[LogEvent]) -> None:
+        for event in events:
+            if isinstance(event.data, ClaimEvent):
+                self._allocator.mirror(event.data, event.at.monotonic)
+            elif isinstance(event.data, CoverageChange):
+                self._coverage.mirror(event.data)
+            elif event.key is not None and event.after is not None:
+                self._allocator.note(event.key, event.after, event.at.monotonic)
+                self._coverage.observe(event.key, event.after, event.at.monotonic)
+            elif event.key is not None:
+                self._allocator.left(event.key)
+                self._coverage.removed(event.key)
+
     def _observe(self, key: str, snapshot: GroupedSnapshot, at: float) -> None:
         self._allocator.observe(key, snapshot, at)
         self._coverage.observe(key, snapshot, at)
@@ -232,8 +293,14 @@ class ClaimService:
             for event in events:
                 self._log_event(event)
             self._log.touch(frozenset[str]().union(*(event.lease.keys for event in events)))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Give the answers."""
         settled, self._allocator.settled = self._allocator.settled, []
         for ticket in settled:
+            if ticket.settled is not None:
+                ticket.settled()
             answer = self._waiting.get(ticket.number)
             if answer is not None and not answer.done() and ticket.outcome is not None:
                 answer.set_result(ticket.outcome)
@@ -256,5 +323,5 @@ def _counted_as(outcome: Outcome) -> ClaimOutcome:
             return ClaimOutcome.NOT_ENOUGH_FREE
         case RejectReason.FULL:
             return ClaimOutcome.FULL
-        case RejectReason.STOPPING:
+        case RejectReason.STOPPING | RejectReason.NO_OWNER:
             return ClaimOutcome.STOPPING

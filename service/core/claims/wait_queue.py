@@ -8,7 +8,7 @@ say so. After that time those behind pass by, and it is served as soon as enough
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from service.core.claims.model import ClaimRequest, Outcome
@@ -18,13 +18,15 @@ from service.core.claims.pick_order import Picking
 @dataclass(slots=True, eq=False)
 class Ticket:
     """A request in the queue. `until` is the monotonic end of its wait; `outcome` is None as long as it waits;
-    `picking` is what serving it did to the order."""
+    `picking` is what serving it did to the order. `settled` is called in the turn in which a request gets its outcome
+    that had to wait for it."""
 
     number: int
     request: ClaimRequest
     until: float
     outcome: Outcome | None = None
     picking: Picking | None = None
+    settled: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)

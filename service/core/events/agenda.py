@@ -38,8 +38,8 @@ class _SeenFeed(Struct):
 class Agenda:
     """The contacts as they were last seen, and who of them is to be looked at.
 
-    `bound` as for the reader. `keys_of` tells the keys of a feed's contacts as they are now: whoever has joined or left
-    it since it was looked at comes up by itself.
+    `bound` as for the reader. `keys_of` tells the keys of a feed's contacts as they are now: those that have joined or
+    left it since it was looked at come up by themselves.
     """
 
     def __init__(self, bound: float, keys_of: Callable[[str], Iterable[str]]) -> None:
@@ -64,6 +64,10 @@ class Agenda:
     def snapshots(self, keys: Iterable[str]) -> Iterator[GroupedSnapshot]:
         """Those of some contacts, all of which have been seen."""
         return map(self._contacts.__getitem__, keys)
+
+    def seen_keys(self) -> Collection[str]:
+        """Those of all contacts that have been seen: a view."""
+        return self._contacts.keys()
 
     def due(self, now: float, feeds: Mapping[str, Feed], among: Collection[str] | None = None) -> list[str]:
         """Whom to look at now, in the order of their keys. Each stays due until it is `seen`, `cleared` or `forgotten`.

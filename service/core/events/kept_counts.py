@@ -5,7 +5,7 @@ same would be said now, it is asked at the moment of the summary. So the counts 
 as `Reader.summary` finds them; that is what is asked where the log is uncertain of very many.
 
 Counts are kept for each set of groups that somebody may see. They begin with a walk over all contacts in steps, and
-whoever asks meanwhile takes the next step of the same walk.
+each query meanwhile takes the next step of the same walk.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class KeptCounts:
         self._log = log
         self._clock = clock
         self._views: OrderedDict[frozenset[str] | None, _View] = OrderedDict()
-        log.follow(self._follow)
+        log.follow(self._follow, immediate=True)
 
     def __repr__(self) -> str:
         return f"<KeptCounts for {len(self._views)} sets of groups>"

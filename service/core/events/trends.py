@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -82,6 +82,11 @@ class Trends:
         self._clock = clock
         self._rows = {name: row * _WIDTH for row, name in enumerate((None, *groups))}
         self._now = array("I", bytes(4 * _WIDTH * len(self._rows)))
+        self._counted: dict[str, tuple[int, ...]] = {}
+        """Where in it each contact is counted. An event's `before` need not be that: of several replicas the one that
+        loses the ownership never tells the last that it had to tell."""
+        self._distinct: dict[tuple[int, ...], tuple[int, ...]] = {}
+        """Those places once: of thousands of contacts many are counted in the same."""
         self._samples: deque[_KeptSample] = deque(maxlen=most)
         self._marks: deque[Mark] = deque(maxlen=MOST_MARKS)
         self._lag: float | None = None
@@ -141,23 +146,34 @@ class Trends:
         for event in events:
             if isinstance(event.data, SubscriptionChange):
                 self._marks.append(Mark(event.at, event.name, self._groups_of(event)))
-            if event.before is not None:
-                self._add(event.before, -1)
-            if event.after is not None:
-                self._add(event.after, 1)
+            if event.key is not None and (event.before is not None or event.after is not None):
+                self._count(event.key, () if event.after is None else tuple(self._places_of(event.after)))
 
     def _groups_of(self, event: Event) -> frozenset[str] | None:
         if event.keys is None:
             return None
         return frozenset(name for name, keys in self._members.items() if not event.keys.isdisjoint(keys))
 
-    def _add(self, snapshot: GroupedSnapshot, number: int) -> None:
+    def _count(self, key: str, places: tuple[int, ...]) -> None:
+        before = self._counted.get(key, ())
+        if before == places:
+            return
+        for place in before:
+            self._now[place] -= 1
+        for place in places:
+            self._now[place] += 1
+        if places:
+            self._counted[key] = self._distinct.setdefault(places, places)
+        else:
+            del self._counted[key]
+
+    def _places_of(self, snapshot: GroupedSnapshot) -> Iterator[int]:
         contact = snapshot.contact
-        self._now[self._rows[None] + _PLACES[activity_of(contact, available=contact.verdict.available)]] += number
+        yield self._rows[None] + _PLACES[activity_of(contact, available=contact.verdict.available)]
         for group, available in snapshot.available_by_group():
             row = self._rows.get(group) if group is not None else None
             if row is not None:
-                self._now[row + _PLACES[activity_of(contact, available=available)]] += number
+                yield row + _PLACES[activity_of(contact, available=available)]
 
 
 def activity_of(contact: ContactSnapshot, *, available: bool) -> Activity:

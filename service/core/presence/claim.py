@@ -34,7 +34,7 @@ class Claim:
 
 
 class Claims(Protocol):
-    """Who is held now. Whoever makes or ends a claim has the event log look at its contact; an expiry needs no word."""
+    """Who is held now. What makes or ends a claim has the event log look at its contact; an expiry does not."""
 
     def held(self, key: str) -> Claim | None:
         """The claim on a contact, None when nobody holds it. Expired claims hold nobody."""

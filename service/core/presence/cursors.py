@@ -5,6 +5,9 @@ By anything else it does: a contact that becomes free while a client walks the p
 order of the first page is kept, and the cursor names it and a place in it. What is kept is bounded; a cursor whose
 order is gone says so (`CursorExpired`), and the walk begins anew.
 
+Of several replicas each keeps its own orders. Their cursors end with who keeps the order (`replica_of`), so that a
+request with such a cursor can be passed on.
+
 An order is named by its content. So the same first page has the same cursor as long as nothing in the order changes,
 and costs one place however often it is asked for.
 """
@@ -31,7 +34,7 @@ MAX_AGE: Final = 600.0
 """Seconds for which an order is kept after it was last used."""
 _AFTER: Final = b"after:"
 _ORDER: Final = b"order:"
-_MARK, _NAME, _PLACE = 8, 12, 4  # bytes
+_MARK, _NAME, _PLACE, _REPLICA = 8, 12, 4, 4  # bytes
 
 
 class CursorExpired(Exception):
@@ -68,17 +71,26 @@ def cursor_after(question: bytes, key: str) -> str:
     return _encoded(_AFTER + question + key.encode())
 
 
-def cursor_at(question: bytes, order: bytes, place: int) -> str:
-    """A cursor that goes on at a place in a kept order."""
-    return _encoded(_ORDER + question + order + place.to_bytes(_PLACE, "big"))
+def cursor_at(question: bytes, order: bytes, place: int, replica: bytes = b"") -> str:
+    """A cursor that goes on at a place in a kept order. `replica`: the mark of the one that keeps it, if any."""
+    return _encoded(_ORDER + question + order + place.to_bytes(_PLACE, "big") + replica)
+
+
+def replica_mark(name: str) -> bytes:
+    """A replica's mark in the cursors of its orders. `name` is that of one process."""
+    return blake2b(name.encode(), digest_size=_REPLICA).digest()
+
+
+def replica_of(cursor: str) -> bytes | None:
+    """The mark of the replica that keeps the order of a cursor; None for a cursor that names none."""
+    plain = _decoded(cursor)
+    is_marked = plain.startswith(_ORDER) and len(plain) == len(_ORDER) + _MARK + _NAME + _PLACE + _REPLICA
+    return plain[-_REPLICA:] if is_marked else None
 
 
 def read_cursor(cursor: str, question: bytes) -> After | Position:
     """What a cursor says. Raises WrongCursor."""
-    try:
-        plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        plain = b""
+    plain = _decoded(cursor)
     kind, rest = plain[: len(_AFTER)], plain[len(_AFTER) :]
     given, rest = rest[:_MARK], rest[_MARK:]
     found: After | Position | None = None
@@ -87,13 +99,21 @@ def read_cursor(cursor: str, question: bytes) -> After | Position:
             found = After(rest.decode())
         except UnicodeDecodeError:
             found = None
-    elif kind == _ORDER and len(rest) == _NAME + _PLACE:
-        found = Position(rest[:_NAME], int.from_bytes(rest[_NAME:], "big"))
+    elif kind == _ORDER and len(rest) in {_NAME + _PLACE, _NAME + _PLACE + _REPLICA}:
+        found = Position(rest[:_NAME], int.from_bytes(rest[_NAME : _NAME + _PLACE], "big"))
     if found is None:
         raise WrongCursor("a next_cursor of an earlier page, unchanged")
     if given != question:
         raise WrongCursor("a cursor of the same filters, sort and API key; without one the list begins anew")
     return found
+
+
+def _decoded(cursor: str) -> bytes:
+    """The bytes of a cursor; empty where it is malformed."""
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _encoded(plain: bytes) -> str:

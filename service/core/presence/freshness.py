@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import lru_cache
+from math import inf
 from typing import NamedTuple
 
 from service.core.clock import Moment
@@ -88,6 +89,8 @@ def assess(record: Record, feed: Feed, monotonic: float, bound: float) -> Freshn
         return _freshness(Level.LIVE, as_of)
     if age < 0:
         return _freshness(Level.STALE, as_of, "last known for a moment that has not come yet")
+    if age == inf:  # what a replica has of an owner whose clock it does not know
+        return _freshness(Level.STALE, as_of, "not confirmed since this replica follows")
     return _freshness(Level.STALE, as_of, f"not confirmed for {age:.0f} seconds")
 
 

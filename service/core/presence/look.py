@@ -1,6 +1,6 @@
 """What is said of contacts at one moment, however long it takes to say it.
 
-Records and feeds are values. So whoever takes them, the claims and the time once, can go through thousands of contacts
+Records and feeds are values. So code that takes them, claims and time once, can go through thousands of contacts
 with pauses between, and everything that it finds is true for that one moment. One thing may move on meanwhile: a
 reading that records share. That is counted, and such a look is not believed.
 """

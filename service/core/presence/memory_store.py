@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -216,7 +216,73 @@ class MemoryStore(KnownContacts):
                 self._table.lapsed(key)
         return min((until for _, until in self._table.lapsing()), default=None)
 
+    # --- what another process knows, see `service.core.presence.mirror`
+
+    def keep_as_it_is(self, records: Sequence[Record], revision: int) -> None:
+        """Keep records as the process made them that reads from the server. `revision` is the newest of theirs."""
+        changes: list[Change] = []
+        added: list[Record] = []
+        self._reach(revision)
+        for record in records:
+            before = self._table.get(record.key)
+            self._feed(record.feed)
+            self._read += (record.presence is not None) - (before is not None and before.presence is not None)
+            if before is None:
+                added.append(record)
+                changes.append(Change(record.revision, ChangeKind.ADDED, record))
+            elif before.revision == record.revision:
+                self._replace(record, read=True)
+            else:
+                self._keep(record, read=True)
+                changes.append(Change(record.revision, ChangeKind.CHANGED, record, before))
+        if added:
+            self._table.add(added)
+            for record in added:
+                self._keep(record, read=True)
+        self._publish(changes)
+
+    def forget_as_it_was(self, keys: Iterable[str], revision: int) -> None:
+        """Forget contacts that the other process watches no longer."""
+        self._reach(revision)
+        changes: list[Change] = []
+        for record in self._table.remove(keys):
+            self._version += 1
+            self._read -= record.presence is not None
+            changes.append(Change(revision, ChangeKind.REMOVED, record, record))
+        self._publish(changes)
+
+    def keep_feeds(self, feeds: Iterable[Feed], revision: int) -> None:
+        """Keep feeds as the other process has them."""
+        self._reach(revision)
+        doubted = False
+        for feed in feeds:
+            before = self._feeds.get(feed.name)
+            if before == feed:
+                continue
+            doubted = doubted or before is None or before.bound != feed.bound
+            doubted = doubted or (before is not None and (before.doubt is None) is not (feed.doubt is None))
+            self._set_feed(feed)
+        self._publish(doubted=doubted)
+
+    def restart(self, begins: int, reason: str, kept: Collection[str] = ()) -> None:
+        """Go on with what another process knew: what it kept true is in doubt, but for the feeds that are `kept`, and
+        revisions go on behind `begins`.
+
+        Its readings have the order 0, so that any reading from now on settles what it was in doubt of.
+        """
+        self._next()
+        self._revision = max(self._revision, begins)
+        for feed in tuple(self._feeds):
+            if feed not in kept:
+                self.doubt(feed, reason)
+
     # --- inside
+
+    def _reach(self, revision: int) -> None:
+        """What is answered from now on names this revision."""
+        if revision > self._revision:
+            self._version += 1
+            self._revision = revision
 
     def _next(self) -> int:
         self._order += 1

@@ -65,6 +65,8 @@ class Pager:
         self._store = store
         self._passing = passing
         self._orders = KeptOrders(clock)
+        self.replica = b""
+        """Of several replicas the mark of this one, for its cursors (`cursors.replica_mark`)."""
 
     def page(
         self,
@@ -126,7 +128,7 @@ class Pager:
         found = yield from _first_of(self._passing(look, records, wanted), limit + 1)
         if len(found) <= limit:
             return found, None
-        return found[:limit], cursor_at(question, begin.order, keys.index(found[limit].record.key, begin.place))
+        return found[:limit], self._cursor(question, begin.order, keys.index(found[limit].record.key, begin.place))
 
     def _records(self, look: Look, keys: Sequence[str], place: int, most: int) -> Iterator[Sequence[Record]]:
         """The contacts of an order from a place on: the first ones at once, and the others as they are now as well."""
@@ -159,7 +161,10 @@ class Pager:
         order = OrderUse(question, self._orders.keep(question, client, keys), begins=True)
         if len(keys) > SLICE:
             yield
-        return found, cursor_at(question, order.name, limit), order
+        return found, self._cursor(question, order.name, limit), order
+
+    def _cursor(self, question: bytes, order: bytes, place: int) -> str:
+        return cursor_at(question, order, place, self.replica)
 
 
 def _descending(records: Sequence[Record], after: str) -> Sequence[Record]:

@@ -11,6 +11,7 @@ from service.core.clock import Clock
 from service.core.presence.availability import Availability, AvailabilityVerdict, Opinion, Rule, among, together
 from service.core.presence.claim import Claim, Claims, NoClaims
 from service.core.presence.counts import Counts, Summary, count
+from service.core.presence.cursors import replica_mark
 from service.core.presence.filters import Filter, Unknown, passes
 from service.core.presence.freshness import Freshness, Level, assess
 from service.core.presence.look import Held, Look
@@ -59,6 +60,10 @@ class Reader:
         self._pager = Pager(store, clock, self._passing)
         self._reread = 0
         store.changes.listen_for_reread(self._count_rereading)
+
+    def name_replica(self, name: str) -> None:
+        """Have the cursors of orders that are kept here say so: this is one of several replicas."""
+        self._pager.replica = replica_mark(name)
 
     def _count_rereading(self) -> None:
         self._reread += 1

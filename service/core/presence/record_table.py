@@ -47,7 +47,7 @@ class SortedRecords(Sequence[Record]):
 
 
 class RecordTable:
-    """The records. Whoever changes one puts the new one here with `keep`."""
+    """The records. Code that changes one puts the new one here with `keep`."""
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
