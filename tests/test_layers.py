@@ -278,6 +278,7 @@ def test_core_knows_no_world() -> None:
     assert {name: worlds for name, worlds in found.items() if worlds and within(name, {"service.core"})} == {
         "service.core.clock": {"asyncio", "time"},
         "service.core.claims.service": {"asyncio", "secrets"},
+        "service.core.events.followers": {"asyncio"},
         "service.core.events.log": {"asyncio"},
         "service.core.tracing": {"secrets"},
         "service.core.wakeup": {"asyncio"},
@@ -347,6 +348,28 @@ def test_opentelemetry_is_imported_where_it_is_asked_for() -> None:
     at_once = {node.module for node in SERVICE["service.cli.commands.serve"].body if isinstance(node, ast.ImportFrom)}
     assert found == {"service.cli.commands.serve"}
     assert "service.runtime.otel" not in at_once
+
+
+def test_replicas_decide_without_a_world() -> None:
+    """The lease, the clocks, the members, the format and the scripts: no socket, no clock, no random source."""
+    pure = {"clock_mapping", "engine", "forms", "lease", "localized", "members"}
+    pure |= {"redis_replies", "scripts", "tables", "tenures", "upstream", "wire"}
+    names = {"service.core.engine_address", *(f"service.cluster.{name}" for name in pure)}
+    assert not forbidden(names, (WORLD | WEB) - {"http"})
+    assert not [call for name in names for call in clocks(SERVICE[name])]
+
+
+def test_the_engine_of_replicas_is_imported_where_it_is_asked_for() -> None:
+    """One module knows the package `redis`, which is an extra, and nobody needs that module to start."""
+    for tree, users in ((PWS_SOAP, set[str]()), (SERVICE, {"service.cluster.redis_connections"})):
+        assert {name for name in tree if any(top(each) == "redis" for each in imports(tree[name]))} == users
+    ways = (("redis_connections", "service.cluster.redis_engine"), ("redis_engine", "service.runtime.replicas"))
+    for module, importer in ways:
+        assert [name for name in SERVICE if f"service.cluster.{module}" in set(imports(SERVICE[name]))] == [importer]
+    loaded = "import sys, service.runtime.assembly; print([name for name in sys.modules if name.startswith(%r)])"
+    for package in ("service.cluster", "redis", "service.runtime.repl"):
+        found = subprocess.run([sys.executable, "-c", loaded % package], capture_output=True, text=True, check=True)
+        assert found.stdout == "[]\n"
 
 
 def test_the_schedule_of_fetches_is_pure() -> None:

@@ -71,7 +71,7 @@ async def test_no_scope_implies_another() -> None:
 
 
 async def test_where_everybody_may_read_the_rest_takes_a_key() -> None:
-    """And whoever sends a wrong key is told so: it is a mistake, not a wish to be nobody."""
+    """And anybody who sends a wrong key is told so: it is a mistake, not a wish to be nobody."""
     office = guarded(READER)
     assert (await office.get("/v1/status")).status == 200
     answer = await call(office.app, "POST", "/v1/refresh")
@@ -128,7 +128,7 @@ async def test_notifications_probes_and_pages_are_not_counted() -> None:
 
 
 async def test_wrong_keys_have_a_limit_of_their_own_and_right_ones_go_on(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever sends wrong keys from behind a proxy does not lock out who is there as well."""
+    """Anybody who sends wrong keys from behind a proxy does not lock out who is there as well."""
     office = guarded(per_second=1000)
     wrong = [new_key().reveal() for _ in range(40)]
     statuses = [(await call(office.app, "GET", "/v1/status", headers={"X-API-Key": key})).status for key in wrong]
@@ -152,7 +152,7 @@ async def test_without_a_limit_there_is_none_for_wrong_keys_either() -> None:
     assert {(await call(office.app, "GET", "/v1/status", headers=headers)).status for _ in range(50)} == {401}
 
 
-async def test_whoever_forgets_the_key_is_not_a_guesser() -> None:
+async def test_who_forgets_the_key_is_not_a_guesser() -> None:
     """No key at all is no failure to count: a page that asks for the key begins so."""
     office = guarded()
     assert {(await office.get("/v1/status")).status for _ in range(50)} == {401}

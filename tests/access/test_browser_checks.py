@@ -193,7 +193,7 @@ def test_reading_is_left_to_the_browsers_own_rule() -> None:
 @pytest.mark.parametrize("second", ["https://evil.example", "http://127.0.0.1:8080", ""])
 @pytest.mark.parametrize("first", ["http://127.0.0.1:8080", "https://board.example.com", ""])
 def test_two_origins_are_refused(first: str, second: str) -> None:
-    """Whoever reads only one of them may read the wrong one."""
+    """Anybody who reads only one of them may read the wrong one."""
     raw = [(b"host", b"127.0.0.1:8080"), (b"origin", first.encode()), (b"origin", second.encode())]
     with pytest.raises(OriginNotAllowed):
         check("POST", AccessHeaders.of(Headers(raw=raw)), HOSTS, ORIGINS)

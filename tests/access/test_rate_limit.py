@@ -22,7 +22,7 @@ def test_a_burst_passes_and_then_one_for_each_interval() -> None:
 
 
 def test_a_refused_request_costs_nothing() -> None:
-    """Whoever goes on asking too fast gets as many answers as whoever keeps to the limit."""
+    """Anybody who goes on asking too fast gets as many answers as anybody who keeps to the limit."""
     clock = ManualClock()
     rates = RateLimiter(clock, per_second=10, burst=1)
     taken = 0

@@ -57,7 +57,7 @@ async def test_an_event_is_written_once_for_all_that_see_the_same(monkeypatch: p
         return one(self, contact)
 
     async with listening(made.app, ["/v1/events"] * MANY + ["/v1/events?state=BUSY"] * MANY) as clients:
-        assert len(made.core.log._bells) <= 2, "the claims' own, and one for all streams"
+        assert len(made.core.log._followers._bells) <= 2, "the claims' own, and one for all streams"
         monkeypatch.setattr(ContactJson, "one", counted)
         made.read([presence(ANN, BUSY)])
         for client in clients:
@@ -112,10 +112,10 @@ async def test_who_goes_while_it_does_not_read_is_let_go() -> None:
 async def test_with_the_last_stream_the_bell_goes() -> None:
     """And the task that looks after them."""
     made = office()
-    bells = len(made.core.log._bells)
+    bells = len(made.core.log._followers._bells)
     async with listening(made.app, ["/v1/events"] * 2):
-        assert len(made.core.log._bells) == bells + 1
-    assert len(made.core.log._bells) == bells
+        assert len(made.core.log._followers._bells) == bells + 1
+    assert len(made.core.log._followers._bells) == bells
     await asyncio.sleep(0)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "streams"]
 

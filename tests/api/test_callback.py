@@ -88,7 +88,7 @@ async def test_other_paths_under_the_secret_do_not_exist(tail: str) -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 async def test_only_get_is_a_notification(method: str) -> None:
-    """405 for whoever knows the secret."""
+    """405 for anybody who knows the secret."""
     office = BareService()
     answer = await call(office.app, method, f"/pws/{SECRET}?{GOOD}")
     assert (answer.status, answer.headers["allow"]) == (405, "GET")

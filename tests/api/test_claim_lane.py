@@ -139,7 +139,7 @@ async def test_another_keys_claim_is_released_by_an_admin_only() -> None:
         assert answer.status == status
 
 
-async def test_a_request_counts_once_whoever_answers_it() -> None:
+async def test_a_request_counts_once_no_matter_who_answers_it() -> None:
     clock = ManualClock()
     office = Office(authenticator=Authenticator(rate_limiter=RateLimiter(clock, 1.0, 3), clock=clock))
     bodies = (CLAIM, b"{", CLAIM, CLAIM)

@@ -213,7 +213,7 @@ def test_the_lane_claims_as_the_routes_do() -> None:
     )
 
 
-@pytest.mark.long(ci=True)
+@pytest.mark.long
 def test_the_lane_claims_as_the_routes_do_after_more_histories() -> None:
     """Others, and more of them."""
     run_state_machine_as_test(Histories, settings=settings(max_examples=60, stateful_step_count=25, deadline=None))

@@ -237,7 +237,7 @@ async def test_the_same_request_gets_the_same_answer() -> None:
 
 
 async def test_another_request_under_the_same_key_is_refused() -> None:
-    """It is a mistake of whoever makes keys."""
+    """It is a mistake of the one who makes keys."""
     office = reception()
     await office.post(ONE, idempotency_key="a")
     answer = await office.post({"group": "sales"}, idempotency_key="a")
@@ -318,7 +318,7 @@ async def test_as_many_wait_as_may() -> None:
 
 
 async def test_one_who_goes_away_leaves_the_queue() -> None:
-    """And holds nobody, whoever becomes free."""
+    """And holds nobody, no matter who becomes free."""
     office = reception()
     office.put("ann", BUSY)
     office.put("bob", BUSY)
@@ -368,7 +368,7 @@ async def test_one_whose_key_is_revoked_while_it_waits_holds_nobody() -> None:
     assert office.told("claim.") == ["claim.made", "claim.released"]
 
 
-async def test_when_the_service_stops_whoever_waits_is_answered() -> None:
+async def test_when_the_service_stops_who_waits_is_answered() -> None:
     """503, and when to come again."""
     office = reception()
     office.put("ann", BUSY)
@@ -427,7 +427,7 @@ async def test_a_claim_is_told_once_however_many_programs_answer() -> None:
 
 
 async def test_a_claim_is_told_without_any_program() -> None:
-    """Core tells of it: whoever follows the log hears of it."""
+    """Core tells of it: anybody who follows the log hears of it."""
     branch = Branch({"support": ("ann",)})
     branch.opens()
     lease = branch.claim()

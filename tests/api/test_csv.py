@@ -113,7 +113,7 @@ async def test_fields_choose_the_columns() -> None:
 
 
 async def test_devices_are_no_column() -> None:
-    """Whoever asks for them is told, and told what there is."""
+    """Anybody who asks for them is told, and told what there is."""
     answer = await office().get("/v1/presence?fields=devices", accept=TABLE)
     assert answer.status == 422
     assert "contact, state," in answer.json()["errors"][0]["expected"]

@@ -239,7 +239,7 @@ async def test_the_service_tells_why_with_names_and_times() -> None:
 # --- how it is resumed
 
 
-async def test_whoever_comes_back_gets_exactly_what_it_missed() -> None:
+async def test_who_comes_back_gets_exactly_what_it_missed() -> None:
     """No snapshot, nothing twice; the header goes before the parameter, which an EventSource keeps in its URL."""
     made = office()
     async with Listener(made.app) as client:
@@ -261,7 +261,7 @@ async def test_whoever_comes_back_gets_exactly_what_it_missed() -> None:
             await client.silence()
 
 
-async def test_whoever_comes_back_with_a_filter_is_told_who_left_it_meanwhile() -> None:
+async def test_who_comes_back_with_a_filter_is_told_who_left_it_meanwhile() -> None:
     """And not of those who were in it neither then nor now."""
     made = office()
     async with Listener(made.app, "/v1/events?state=AVAILABLE") as client:

@@ -17,7 +17,7 @@ def view(text: str = "") -> ViewKey:
     return ViewKey(Filter(text=text), True)
 
 
-def test_what_was_kept_comes_back_for_whoever_sees_the_same() -> None:
+def test_what_was_kept_comes_back_for_anybody_who_sees_the_same() -> None:
     cache = FrameCache()
     cache.keep(b"one", view("a"), 7)
     cache.keep(b"part", view("a"), 7, 1)

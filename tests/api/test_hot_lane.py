@@ -161,7 +161,7 @@ async def test_a_kept_page_keeps_the_order_that_it_leads_into() -> None:
     assert (await office.get(f"{target}&cursor={cursor}")).status == 200
     office.clock.advance(MAX_AGE + 1)
     reached, _ = await framework.during(office, target)
-    assert reached == 1, "whoever asks for the page again gets one whose cursor is good"
+    assert reached == 1, "anybody who asks for the page again gets one whose cursor is good"
 
 
 @pytest.mark.parametrize("target", [LIST, ONE, SUMMARY])
@@ -224,7 +224,7 @@ async def test_headers_that_come_twice_are_the_frameworks() -> None:
     assert (framework.reached, answer.status) == (1, 304)
 
 
-async def test_a_request_counts_once_whoever_answers_it() -> None:
+async def test_a_request_counts_once_no_matter_who_answers_it() -> None:
     clock = ManualClock()
     limiter = RateLimiter(clock, 1.0, 4)
     office = filled(BareService(clock=clock, authenticator=Authenticator(rate_limiter=limiter, clock=clock)))

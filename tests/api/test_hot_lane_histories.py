@@ -295,7 +295,7 @@ def test_the_lane_says_what_the_routes_say() -> None:
     )
 
 
-@pytest.mark.long(ci=True)
+@pytest.mark.long
 def test_the_lane_says_what_the_routes_say_after_more_histories() -> None:
     """Others, and more of them."""
     run_state_machine_as_test(Histories, settings=settings(max_examples=100, stateful_step_count=25, deadline=None))

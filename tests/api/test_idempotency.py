@@ -1,4 +1,4 @@
-"""Answers that are kept for whoever sends a request twice: which, for whom, how long, how many."""
+"""Answers that are kept for anybody who sends a request twice: which, for whom, how long, how many."""
 
 from __future__ import annotations
 

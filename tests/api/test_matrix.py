@@ -347,7 +347,7 @@ async def test_with_slashes_and_escapes_around_it(office: BareService, operation
 
 
 async def test_an_unknown_path_below_the_api_takes_a_key_as_well() -> None:
-    """Whoever has none does not learn what there is."""
+    """Anybody who has none does not learn what there is."""
     office = guarded()
     assert (await office.get("/v1/nothing")).status == 401
     assert (await call(office.app, "GET", "/v1/nothing", headers=bearer("claimer"))).status == 404

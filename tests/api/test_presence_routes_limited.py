@@ -152,7 +152,7 @@ async def test_what_would_tell_more_is_refused(target: str) -> None:
     ],
 )
 async def test_what_tells_no_more_is_allowed(target: str) -> None:
-    """Whoever sees the result may ask for it."""
+    """Anybody who sees the result may ask for it."""
     answer = await office(BOARD).get(target)
     assert answer.status == 200
     assert b"BUSY" not in answer.body

@@ -333,7 +333,7 @@ async def follow(story: Story, view: str, buffer: int) -> int:
 
 @pytest.mark.parametrize("view", sorted(VIEWS))
 @pytest.mark.parametrize("buffer", [WHOLE, 12])
-def test_whoever_breaks_off_anywhere_knows_in_the_end_what_there_is(
+def test_who_breaks_off_anywhere_knows_in_the_end_what_there_is(
     view: str, buffer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lags, breaks off inside a range, resumes elsewhere, and lags again: nothing is missing, or told twice.

@@ -19,10 +19,13 @@ from benchmarks.rows.measure import Figure, Spread, Target, differences, ratio, 
 from tests.benchmarks.running import run
 
 FAMILIES = ("1,2,3", "4,5,6", "7,16", "8,9,10", "11", "12", "13,15", "14", "17")
+SELDOM = ("7,16", "8,9,10", "12", "13,15")
+"""More than ten seconds each. The others call the same program in every run."""
 
 
-@pytest.mark.long(ci=True)
-@pytest.mark.parametrize("rows", FAMILIES)
+@pytest.mark.parametrize(
+    "rows", [pytest.param(rows, marks=pytest.mark.long(ci=rows not in SELDOM)) for rows in FAMILIES]
+)
 def test_both_sides_give_the_same(rows: str) -> None:
     """Every row of a family is measured, and nothing is wrong."""
     found: dict[str, Any] = run("performance", "--quick", "--rows", rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.benchmarks.running import run
+from tests.cluster.servers import binary
 
 
 @pytest.mark.long(ci=True)
@@ -74,6 +75,30 @@ def test_a_target_knows_everybody_in_the_end() -> None:
     assert [each["targets"] for each in found["rounds"]] == [False, True]
     assert found["rounds"][1]["delivered"] > 1
     assert found["wrong"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(binary("redis") is None, reason="no redis-server here")
+def test_replicas_in_short() -> None:
+    """Each cause of a fail-over once, some claims with a kill, and a little of everything else."""
+    found = run("cluster", "--quick", "--seed", "1")
+    assert {cause["rounds"] for cause in found["failovers"]["causes"].values()} == {1}
+    assert found["failovers"]["live_states_checked"] > 1000
+    assert found["failovers"]["streams_resumed"] > 0
+    assert found["claims"]["granted"] >= 200
+    assert found["claims"]["kills"] == 1
+    assert found["latency"]["changes"] > 0
+    assert found["rates"]["steps"][0]["events"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(14400)
+@pytest.mark.skipif(binary("redis") is None, reason="no redis-server here")
+def test_replicas() -> None:
+    """Fifty fail-overs by each cause, ten thousand claims."""
+    found = run("cluster", "--only", "failovers", "--only", "claims")
+    assert found["failovers"]["wrong_live_answers"] == found["claims"]["doubled"] == 0
 
 
 @pytest.mark.long

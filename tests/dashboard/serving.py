@@ -11,7 +11,8 @@ from pws_soap.models import Presence, PresenceState
 from service.access.authentication import AccessRules, Authenticator
 from service.access.keys import KeyRing, hash_of, new_key
 from service.access.principal import Principal
-from service.cli.demo.loopback import DemoOptions, Office, office
+from service.cli.demo.loopback import Office, office
+from service.cli.demo.simulated import DemoOptions
 from service.runtime.server import listen, serve
 from tests.support.bare_service import BareService
 

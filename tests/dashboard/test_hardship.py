@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Response, Route, expect
 
 from pws_soap.models import Presence
 from service.access.principal import Principal, Scope
@@ -160,15 +161,38 @@ async def test_long_names_on_a_wall_are_smaller_and_not_cut_off(opened: Opener) 
         assert await long.evaluate("(el) => el.scrollWidth - el.clientWidth") <= 1
 
 
-async def test_a_strip_that_could_not_be_asked_for_comes_with_the_next_connection(opened: Opener) -> None:
-    """And nothing breaks in between."""
+@pytest.mark.parametrize(
+    "when", ["at once", "when the next connection has asked already", "on a connection that lasts"]
+)
+async def test_a_strip_that_could_not_be_asked_for_comes_later(opened: Opener, when: str) -> None:
+    """With the next connection, or with the next status where none is needed; and nothing breaks in between."""
+    indices = 0
+    asked_again = asyncio.Event()
+
+    async def refused(route: Route) -> None:
+        if when == "when the next connection has asked already":
+            await asked_again.wait()
+        await route.abort()
+
+    async def index(route: Route) -> None:
+        nonlocal indices
+        indices += 1
+        await route.continue_()
+
+    def answered(response: Response) -> None:
+        if response.url.endswith("/v1") and indices == 3:  # as the page opens, and with two connections
+            asked_again.set()
+
     async with demo() as running:
         watched = await opened("about:blank")
         watched.forgive("ERR_FAILED")
         page = watched.page
-        await page.route("**/demo", lambda route: route.abort(), times=1)
-        short = {"content_type": "text/event-stream", "body": "retry: 100\n\n"}
-        await page.route("**/v1/events", lambda route: route.fulfill(**short), times=1)
+        await page.route("**/v1", index)
+        page.on("response", answered)
+        await page.route("**/demo", refused, times=1)
+        if when != "on a connection that lasts":
+            short = {"content_type": "text/event-stream", "body": "retry: 100\n\n"}
+            await page.route("**/v1/events", lambda route: route.fulfill(**short), times=1)
         async with page.expect_event("requestfailed"):
             await page.goto(f"http://127.0.0.1:{running.port}/")
         await expect(page.locator("#demo")).to_be_visible()

@@ -98,7 +98,7 @@ async def test_filters_are_in_the_url_and_back_undoes_them(opened: Opener) -> No
 
 @pytest.mark.long(ci=True)
 async def test_a_url_that_somebody_shares_shows_the_same(opened: Opener) -> None:
-    """And whoever comes to pass the filter appears, whoever no longer does goes."""
+    """And anybody who comes to pass the filter appears, anybody who no longer does goes."""
     async with served(small_office()) as it:
         page = (await opened(f"{it.url}?available=true&sort=state&view=cards&q=example&nonsense=1")).page
         await expect(names(page)).to_have_text(["Ann Example"])

@@ -100,10 +100,11 @@ def main() -> None:
     import_all()
     gc.collect()
     gc.freeze()
-    try:
-        words = words_of_a_program(socket.socket(fileno=int(sys.argv[1])))
-    except (ValueError, KeyboardInterrupt):  # a request without files is the end of all requests
-        return
+    with socket.socket(fileno=int(sys.argv[1])) as requests:
+        try:
+            words = words_of_a_program(requests)
+        except (ValueError, KeyboardInterrupt):  # a request without files is the end of all requests
+            return
     if words is not None:
         from service.cli import main as pws
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -41,22 +39,6 @@ def eventually(check: Callable[[], T], timeout: float = PATIENCE) -> T:
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {timeout:g} s: {error or type(error).__name__}") from error
         time.sleep(_PAUSE)
-
-
-_CHANCE = random.SystemRandom()
-"""Not the one that Hypothesis seeds: all workers would get the same ports."""
-
-
-def free_port() -> int:
-    """A port that is free, outside the range that the system gives to outgoing connections."""
-    while True:
-        port = _CHANCE.randint(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @dataclass(frozen=True)
@@ -89,6 +71,18 @@ class Site:
             headers |= {"Authorization": f"Bearer {key}"} if key is not None else {}
             content = json.dumps(body).encode() if body is not None else None
             connection.request(method, target, content, headers)
+            reply = connection.getresponse()
+            return Answer(reply.status, reply.read())
+        finally:
+            connection.close()
+
+    def ask_with(self, method: str, target: str, body: object, headers: Mapping[str, str]) -> Answer:
+        """One request with JSON and further headers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(
+                method, target, json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
+            )
             reply = connection.getresponse()
             return Answer(reply.status, reply.read())
         finally:

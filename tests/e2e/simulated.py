@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tests.e2e.processes import PWS, Running, Site, eventually, free_port
+from tests.e2e.processes import PWS, Running, Site, eventually
+from tests.support.ports import free_port
 
 PASSWORD: Final = "secret"
 """The password of the simulator's application user `pwsapp`."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import PATIENCE, PWS, Answer, Site, eventually, free_port
+from tests.e2e.processes import PATIENCE, PWS, Answer, Site, eventually
 from tests.e2e.simulated import EVERYTHING, NOTHING, SECRET, Server, Service, configure
+from tests.support.ports import free_port
 
 GOOD = f"/pws/{SECRET}?id=1&eventType=PRESENCE_NOTIFICATION"
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import eventually, free_port
+from tests.e2e.processes import eventually
 from tests.e2e.simulated import NOTHING, Server, Service, configure
+from tests.support.ports import free_port
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["beside the API", "on a listener of its own"])

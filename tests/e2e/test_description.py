@@ -17,8 +17,9 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.processes import Site, free_port
+from tests.e2e.processes import Site
 from tests.e2e.simulated import Server, Service, configure
+from tests.support.ports import free_port
 
 KEY: Final = "pws_" + "t" * 43
 ROOT: Final = Path(__file__).parents[2]

@@ -15,8 +15,9 @@ from aiohttp import web
 from pws_soap import PwsClient
 from pws_soap.errors import LoginRefused
 from pws_soap.models import PresenceState
-from tests.e2e.processes import eventually, free_port
+from tests.e2e.processes import eventually
 from tests.e2e.simulated import Server, Service, configure
+from tests.support.ports import free_port
 
 ANN, JOE, RITA = "ann@example.com", "joe@example.com", "rita@example.com"
 
@@ -142,6 +143,6 @@ def test_a_service_lives_behind_the_facade_of_another(tmp_path: Path) -> None:
 
 
 def _assert_unsure(service: Service) -> None:
-    """Whoever asks is not told that it is as it was."""
+    """Nobody who asks is told that it is as it was."""
     ann = service.site.get(f"/v1/presence/{ANN}").json
     assert ann["freshness"] != "live" or ann["state"] == "UNKNOWN"

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from service.core.presence.freshness import default_bound
-from tests.e2e.processes import PWS, Running, Site, eventually, free_port
+from tests.e2e.processes import PWS, Running, Site, eventually
 from tests.e2e.simulated import NOTHING, Service, configure
 from tests.e2e.truth import ANN, JOE, RITA, FaultyServer, Observer, Truth
+from tests.support.ports import free_port, free_ports
 
 SAFETY = 2.0
 UNSURE_AFTER = 3.0
@@ -31,7 +32,7 @@ class TwoNodes(FaultyServer):
     """`pws simulate` with two nodes."""
 
     def __init__(self, directory: Path) -> None:
-        self.port = free_port()
+        self.port = free_ports(2)
         self.control = Site(free_port())
         words = ["--nodes", "2", "--port", str(self.port), "--control-port", str(self.control.port)]
         Running.__init__(self, [PWS, "simulate", *words], directory, "simulator.log")

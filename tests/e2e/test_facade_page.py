@@ -15,9 +15,10 @@ from pws_soap import PwsClient
 from pws_soap.errors import LoginRefused, RequestRefused, ServerTrouble
 from pws_soap.models import PresenceState
 from service.config import load
-from tests.e2e.processes import PWS, free_port
+from tests.e2e.processes import PWS
 from tests.e2e.simulated import Server, Service, configure
 from tests.support.figures import ROOT
+from tests.support.ports import free_port
 from tests.support.tls_servers import MadeCertificate
 
 PAGE: Final = (ROOT / "docs" / "facade.md").read_text("utf-8")

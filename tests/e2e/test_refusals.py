@@ -9,8 +9,9 @@ import pytest
 import trustme
 
 from tests.e2e.conftest import Certificates, fingerprint
-from tests.e2e.processes import eventually, free_port
+from tests.e2e.processes import eventually
 from tests.e2e.simulated import EVERYTHING, NOTHING, Server, Service, configure
+from tests.support.ports import free_port
 
 
 def error_of(service: Service) -> str:

@@ -274,7 +274,7 @@ def stream_of(site: Site, last_id: str | None = None, *, service: Service | None
 def test_a_stop_lets_go_of_streams_and_a_restart_knows_that_an_id_is_not_its_own(
     server: Server, tmp_path: Path
 ) -> None:
-    """The service does not wait for its streams; whoever comes back is told to start over."""
+    """The service does not wait for its streams; anybody who comes back is told to start over."""
     site = configure(tmp_path, server.port)
     with Service(tmp_path, site) as service:
         service.ready()

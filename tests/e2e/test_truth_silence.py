@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import Site, eventually, free_port
+from tests.e2e.processes import Site, eventually
 from tests.e2e.simulated import NOTHING, Service
 from tests.e2e.truth import ANN, Exchange, FaultyServer, Proxy, Story, Truth, playing, quick
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -21,8 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.e2e.processes import PATIENCE, PWS, Running, Site, eventually, free_port
+from tests.e2e.processes import PATIENCE, PWS, Running, Site, eventually
 from tests.e2e.simulated import Server, Service, configure
+from tests.support.ports import free_port
 
 PEOPLE: Final = ("ann", "joe", "rita")
 ANN, JOE, RITA = (f"{name}@example.com" for name in PEOPLE)
@@ -307,7 +308,7 @@ _OPERATION: Final = re.compile(rb"<(?:[\w-]+:)?Body[^>]*>\s*<(?:[\w-]+:)?(\w+)")
 
 @dataclass
 class Held:
-    """A request that waits at the proxy, whatever becomes of whoever sent it."""
+    """A request that waits at the proxy, whatever becomes of its sender."""
 
     arrived: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)

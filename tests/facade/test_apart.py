@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_forced_login_ends_no_session_of_another_user() -> None:
-    """Whoever forces the same end user has a session of its own, and the other one keeps what it has."""
+    """Anybody who forces the same end user has a session of its own, and the other one keeps what it has."""
     async with facade_desk() as desk:
         desk.watch(ANN)
         desk.read(ANN)

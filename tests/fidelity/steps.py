@@ -66,7 +66,7 @@ class Call:
     operation: str
     write: Callable[[Names], str] = field(repr=False, compare=False)
     said: str
-    """The call in words, for whoever reads a failure."""
+    """The call in words, for anybody who reads a failure."""
     by: Key = Key("user")
     form: str = "plain"
     soap: Literal["1.1", "1.2"] = "1.1"

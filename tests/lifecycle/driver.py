@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pws_soap.lifecycle import (
+    NOTHING_HANDED_OVER,
     USABLE,
     Act,
     Command,
     Event,
+    HandedOver,
     Key,
     Kind,
     Memory,
@@ -15,6 +17,7 @@ from pws_soap.lifecycle import (
     State,
     Tick,
     begin,
+    handed_over,
     next_due,
     remember,
     step,
@@ -133,7 +136,16 @@ class Driver:
     def crash(self, memory: Memory | None = None) -> None:
         """The process is killed and started again, with the memory of its last step."""
         memory = self.memory if memory is None else memory
-        self.state = begin(self.state.settings, self.now, memory)
+        self._begin(memory, NOTHING_HANDED_OVER)
+
+    def hand_over(self) -> HandedOver:
+        """The process ends, and another one goes on; with what."""
+        left = handed_over(self.state)
+        self._begin(self.memory, left)
+        return left
+
+    def _begin(self, memory: Memory, left: HandedOver) -> None:
+        self.state = begin(self.state.settings, self.now, memory, left)
         self.memory = remember(self.state)
         self.open.clear()
         self.made.clear()

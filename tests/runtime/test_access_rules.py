@@ -125,7 +125,7 @@ def test_mistakes_about_keys_are_reported_with_their_place(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("key", ["scopes", "groups"])
 def test_an_empty_list_does_not_come_to_mean_everything(tmp_path: Path, key: str) -> None:
-    """Whoever takes the last group out of a key does not want it to see all contacts."""
+    """Anybody who takes the last group out of a key does not want it to see all contacts."""
     (told,) = mistakes(tmp_path, f"{KEY}{key} = []\n{GROUP}").items()
     assert told[0] == f"keys.board.{key}"
     assert told[1].startswith(f"at least one of the {key}, an empty list")

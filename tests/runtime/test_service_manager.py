@@ -157,7 +157,7 @@ async def test_the_status_is_told_when_it_changes(manager_socket: Socket, caplog
 
 
 def test_the_status_names_nobody() -> None:
-    """Whoever has a shell on the machine may read it: the problems are counted, and may be read with a key."""
+    """Anybody who has a shell on the machine may read it: the problems are counted, and may be read with a key."""
     problem = HealthProblem(0.0, "ann@example.com is wrong")
     assert in_a_line(Status(EngineState.LIVE)) == "live"
     one, two = (in_a_line(Status(EngineState.DOWN, (problem,) * count)) for count in (1, 2))

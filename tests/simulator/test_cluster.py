@@ -292,7 +292,7 @@ async def test_what_a_node_worked_on_when_it_went_down_is_broken_off(room: Room)
 
 
 async def test_a_restart_forgets_everything(room: Room) -> None:
-    """Numbers begin again, keys don't come twice; states are told to whoever listens."""
+    """Numbers begin again, keys don't come twice; states are told to anybody who listens."""
     application, user = await ready(room.simulator)
     seen: list[tuple[str, NodeCondition]] = []
     room.simulator.on_state = lambda name, state: seen.append((name, state))

@@ -89,7 +89,7 @@ def test_added_contacts_are_news() -> None:
 
 
 def test_an_unknown_contact_is_unknown_and_no_fault() -> None:
-    """K. Once it is there, whoever watches it hears of it."""
+    """K. Once it is there, all who watch it hear of it."""
     direct = DirectSimulator()
     _, user, endpoint, _ = direct.ready()
     subscription = direct.subscription(user, endpoint, "nobody@example.com")

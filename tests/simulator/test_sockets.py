@@ -20,7 +20,7 @@ from lxml import etree
 from pws_soap.server.soap.contract import wsdl
 from pws_soap.simulator import Fault, NodeAddress, NodeCondition, Options, Simulator, SimulatorServer, State, run, serve
 from pws_soap.simulator.serving import node_app
-from tests.e2e.processes import free_port
+from tests.support.ports import free_port
 from tests.support.soap_by_hand import (
     ANN,
     JOE,

@@ -47,7 +47,7 @@ async def fetched(*replies: bytes, as_rich: bool = True) -> list[list[Presence] 
 
 
 def confirms_everybody(result: list[Presence] | type[PwsError]) -> bool:
-    """Whether whoever is not named has not changed by that."""
+    """Whether anybody who is not named has not changed by that."""
     return not isinstance(result, type) and all(each.contact for each in result)
 
 

@@ -56,7 +56,7 @@ def test_bundled_has_all_and_is_loaded_once() -> None:
 
 
 def test_missing_names_are_all_listed() -> None:
-    """Not only the first: whoever has to mend it sees the whole list."""
+    """Not only the first: anybody who has to mend it sees the whole list."""
 
     def change(root: etree._Element) -> None:
         drop(named(named(root, "element", "login"), "element", "app-session-id"))

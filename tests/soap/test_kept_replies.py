@@ -58,7 +58,7 @@ def test_a_reply_is_known_as_the_last_to_its_request_alone() -> None:
 
 
 async def test_what_is_handed_out_can_be_changed() -> None:
-    """By whoever called: the next one gets the same."""
+    """By the caller: the next one gets the same."""
     reply = basic([("ann@example.com", "BUSY")])
     async with PwsClient(NODE, transport=MemoryTransport([reply] * 3)) as pws:
         for _ in range(3):

@@ -308,7 +308,7 @@ async def test_an_extension_of_another_release_in_a_contact_is_no_obstacle() -> 
     ],
 )
 async def test_an_extension_of_another_release_may_say_more(old: bytes, new: bytes) -> None:
-    """All contacts are read, and whoever is not named may be meant by the rest."""
+    """All contacts are read, and anybody who is not named may be meant by the rest."""
     *named, rest = await fetched(basic(CONTACTS).replace(old, new))
     assert [(each.contact, str(each.state)) for each in named] == EXPECTED
     assert (rest.contact, rest.problem is None) == ("", False)

@@ -216,7 +216,7 @@ async def test_handshake_that_hangs_is_unreachable() -> None:
 
 
 def test_http_with_a_certificate_is_a_mistake(ca_file: Path) -> None:
-    """Whoever names an authority means TLS: nothing goes out in plain."""
+    """Anybody who names an authority means TLS: nothing goes out in plain."""
     for trust in ({"ca_file": ca_file}, {"fingerprint": "ab" * 32}):
         with pytest.raises(ArgumentError, match="base_url: expected https://") as caught:
             PwsClient("http://imp1.example.com", **trust)

@@ -401,7 +401,7 @@ def test_port_without_tls(login: Login, answer: bytes) -> None:
     assert "TLS is at 8083" in error.cure
 
 
-def test_settings_are_named_as_whoever_configured_them_does() -> None:
+def test_settings_are_named_as_who_configured_them_does() -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code, error.verify_message = 20, "unable to get local issuer certificate"
     problem = tls_problem(error, "imp1", Trust(section="server."))

@@ -13,6 +13,7 @@ from service.core.claims.model import ClaimEvent, ClaimRequest, Granted, Lease, 
 from service.core.claims.service import ClaimRules, ClaimService
 from service.core.claims.wait_queue import Ticket
 from service.core.clock import ManualClock
+from service.core.events.commits import IMMEDIATE, Commits
 from service.core.events.event import Event
 from service.core.presence.availability import Availability
 from service.core.presence.memory_store import MemoryStore
@@ -42,11 +43,14 @@ class Branch:
     events: list[Event] = field(default_factory=list)
     claim_events: list[ClaimEvent] = field(default_factory=list)
     availability: Availability | None = None
+    commits: Commits = IMMEDIATE
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
-        self.core = Core.of(self.store, self.clock, BOUND, groups, self.availability, rules=self.rules)
+        self.core = Core.of(
+            self.store, self.clock, BOUND, groups, self.availability, rules=self.rules, commits=self.commits
+        )
         self.core.log.follow(self._follow)
         self.claim_service: ClaimService = self.core.claim_service
         self._numbers = itertools.count(1)

@@ -43,7 +43,7 @@ class CheckedOffice(FacadeOffice):
         self.programs.start(self.contacts, self.contacts if self.rich else ())
 
     async def kill(self) -> None:
-        """End the service as SIGKILL does; whoever runs the programs notices that."""
+        """End the service as SIGKILL does; anybody who runs the programs notices that."""
         await super().kill()
         self.programs.begin_anew()
 

@@ -18,6 +18,12 @@ def examples(most: int) -> int:
     return most if settings.get_current_profile_name() == THOROUGH else max(most // 4, min(most, _LEAST))
 
 
+def seeds(every_day: int, thorough: int, *, first: int = 0) -> range:
+    """The seeds of so many random histories, from the `first` one on."""
+    is_thorough = settings.get_current_profile_name() == THOROUGH
+    return range(first, first + (thorough if is_thorough else every_day))
+
+
 def register() -> None:
     """Make both profiles known, and choose the one of every day.
 

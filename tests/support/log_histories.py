@@ -105,6 +105,6 @@ def carry_out(followed: FollowedLog, step: Any) -> None:  # of STEPS
 
 
 def began(followed: FollowedLog, seconds: float) -> ReadingStart:
-    """A reading that began some seconds from now, by the clock of whoever says so."""
+    """A reading that began some seconds from now, by the clock of the one who says so."""
     reading = followed.store.begin()
     return ReadingStart(reading.order, Moment(reading.at.monotonic + seconds, reading.at.wall + seconds))

@@ -114,7 +114,7 @@ class VirtualOffice:
             connect=self._connect,
             store=self.store,
             clock=self.clock,
-            file=StateFile(self.state_file),
+            memory=StateFile(self.state_file),
             bound=self.bound,
             meter=self.meter,
         )

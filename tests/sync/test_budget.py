@@ -101,7 +101,7 @@ async def test_those_who_wait_go_at_the_rate() -> None:
 
 
 async def test_renewals_go_before_fetches_and_fetches_before_polls() -> None:
-    """The priority decides among those who wait, whoever came first."""
+    """The priority decides among those who wait, no matter who came first."""
     at = queue(rate=1, burst=1)
     await at.join("first")
     for name, priority in (("poll", Priority.POLL), ("fetch", Priority.FETCH), ("renewal", Priority.LIFECYCLE)):

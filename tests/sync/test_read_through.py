@@ -75,7 +75,7 @@ async def test_one_who_gives_up_does_not_take_the_poll_from_the_others() -> None
         await one
 
 
-async def test_a_poll_outlives_whoever_waited_for_it_and_fails_in_silence() -> None:
+async def test_a_poll_outlives_anybody_who_waited_for_it_and_fails_in_silence() -> None:
     """Its own time-out is what tells that the server does not answer; nobody is left to hear of it here."""
     strays: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: strays.append(context))

@@ -75,7 +75,7 @@ def test_no_state_between_two_steps_is_wrong(kind: str) -> None:
 
 
 def test_a_subscription_that_is_lost_on_the_way_ends_the_reply() -> None:
-    """Nothing of the feed is live, whoever was taken in already; the fetch fails, and all is made anew."""
+    """Nothing of the feed is live, no matter who was taken in already; the fetch fails, and all is made anew."""
 
     async def story() -> None:
         office = VirtualOffice(names(6))

@@ -27,6 +27,7 @@ from service.runtime import assembly
 from service.sync import state_file
 from service.sync.commands import Credentials
 from service.sync.driver import LifecycleDriver
+from service.sync.engine import SyncEngine
 from service.sync.state_file import StateFile
 
 NODE = "https://imp1.example.com:8083"
@@ -104,7 +105,7 @@ def test_a_missing_file_is_a_first_start(path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_only_what_is_needed_to_clean_up_is_in_it(path: Path) -> None:
-    """No password, session key or callback path: whoever adds a key here must think of that."""
+    """No password, session key or callback path: anybody who adds a key here must think of that."""
     file = StateFile(path)
     file.write(memory())
     file.reserve(5)
@@ -449,7 +450,9 @@ def test_the_service_reads_what_fits_its_configured_nodes(path: Path, tls: bool)
     config = path.with_name("pws.toml")
     config.write_text(text)
     config.chmod(0o600)
-    found = assembly.assemble(load(config, {}), ManualClock()).engine.driver.state
+    engine = assembly.assemble(load(config, {}), ManualClock()).engine
+    assert isinstance(engine, SyncEngine)
+    found = engine.driver.state
     assert found.suspected == {NODE if tls else PLAIN}
 
 

@@ -25,8 +25,8 @@ def demo() -> VirtualOffice:
     return VirtualOffice(names(25), safety=loopback.SAFETY, heartbeat=loopback.HEARTBEAT)
 
 
-def play(simulator: Simulator, name: str) -> None:
-    SimulatorPlayground(simulator).play(name)
+async def play(simulator: Simulator, name: str) -> None:
+    await SimulatorPlayground(simulator).play(name)
 
 
 def lost(office: VirtualOffice) -> list[str]:
@@ -48,7 +48,7 @@ def test_notifications_that_are_lost_are_a_problem_until_one_comes_again() -> No
         await office.heal()
         await office.pass_time(5)
         assert lost(office) == []
-        play(office.simulator, "notifications-dropped")
+        await play(office.simulator, "notifications-dropped")
         office.change(office.contacts[20], Wire.BUSY)  # whom the heartbeat does not come to so soon
         await office.pass_time(loopback.SAFETY + LATE + 1)
         (what,) = lost(office)
@@ -68,7 +68,7 @@ def test_the_demo_notices_within_three_seconds_that_its_server_is_down() -> None
         office.start()
         await office.heal()
         await office.pass_time(7)
-        play(office.simulator, "node-down")
+        await play(office.simulator, "node-down")
         await office.pass_time(3)
         assert set(levels(office)) == {Level.STALE}
         assert office.engine is not None

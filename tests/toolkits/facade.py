@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.processes import free_port
 from tests.e2e.simulated import NOTHING, Certificate, Server, Service, configure
+from tests.support.ports import free_port
 
 
 @dataclass(frozen=True)

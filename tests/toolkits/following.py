@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.e2e.processes import PWS, Running, Site, eventually, free_port
+from tests.e2e.processes import PWS, Running, Site, eventually
+from tests.support.ports import free_port
 from tests.toolkits.tap import Tap
 
 PATIENCE: Final = 30.0

@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 import trustme
 
-from tests.e2e.processes import free_port
 from tests.e2e.simulated import NOTHING, Certificate, Server
+from tests.support.ports import free_port
 from tests.toolkits.facade import FacadeServer, facade
 from tests.toolkits.recipes import TOOLKITS, Outcome, Toolkit, Workshop
 from tests.toolkits.tap import tapped

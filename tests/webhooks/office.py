@@ -147,6 +147,9 @@ class Documents:
     def remove(self, name: str) -> None:
         self.kept.pop(name, None)
 
+    async def settle(self) -> None:
+        """Nothing takes time."""
+
     def put_aside(self, name: str) -> str:
         self.aside[name] = self.kept.pop(name)
         return f"{name}.broken"
@@ -213,7 +216,7 @@ class Office(FollowedLog):
             await asyncio.sleep(0)
 
     async def later(self, seconds: float) -> None:
-        """Let time pass; whoever wakes has the turns that it needs."""
+        """Let time pass; anybody who wakes has the turns that it needs."""
         await self.clock.run(seconds, turns=40)
         await self.turns()
 

@@ -142,7 +142,7 @@ async def test_what_was_undone_is_sent_where_the_target_may_know_it() -> None:
         assert crm.known[ANN]["freshness"] == "live"
 
 
-async def test_whoever_left_the_filter_unheard_is_removed_after_all() -> None:
+async def test_who_left_the_filter_unheard_is_removed_after_all() -> None:
     """The message that says so was under way and did not arrive; the next event alone would say nothing."""
     office = Office().watch(ANN)
     async with office.delivering(target(wanted=Filter(states=frozenset({BUSY})))) as crm:
@@ -159,7 +159,7 @@ async def test_whoever_left_the_filter_unheard_is_removed_after_all() -> None:
         assert crm.known == {}
 
 
-async def test_whoever_left_the_filter_and_came_back_unheard_is_known_as_it_is() -> None:
+async def test_who_left_the_filter_and_came_back_unheard_is_known_as_it_is() -> None:
     office = Office().watch(ANN)
     async with office.delivering(target(wanted=Filter(states=frozenset({BUSY})))) as crm:
         office.read(ANN, BUSY)
@@ -431,7 +431,7 @@ async def test_a_hanging_target_holds_up_no_other() -> None:
 
 
 async def test_a_filter_shows_what_the_stream_shows() -> None:
-    """Whoever enters it comes as a change, whoever leaves it as removed; nobody else is ever named."""
+    """Anybody who enters it comes as a change, anybody who leaves it as removed; nobody else is ever named."""
     office = Office().watch(ANN, BOB, CID)
     async with office.delivering(target(wanted=Filter(states=frozenset({BUSY})))) as crm:
         office.read(ANN, BUSY)
@@ -471,7 +471,7 @@ async def test_a_target_without_details_learns_of_nobody_why() -> None:
         assert set(crm.received[-1].data) == {"at", "revision"}
 
 
-async def test_whoever_was_never_read_comes_after_half_a_minute() -> None:
+async def test_who_was_never_read_comes_after_half_a_minute() -> None:
     office = Office().watch(ANN, BOB)
     deliveries = office.deliver()
     deliveries.start()

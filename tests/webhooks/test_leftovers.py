@@ -14,6 +14,8 @@ from service.core.events.event import SubscriptionChange
 from service.core.presence.filters import Filter
 from service.runtime.webhook_files import WebhookFiles
 from service.webhooks.deliveries import LAST_ANSWERS, LAST_WRITING
+from service.webhooks.leftovers import Leftovers
+from service.webhooks.message import WebhookMessage, raw
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY
 from tests.support.followed_log import ANN, BOB
 from tests.webhooks.office import BROKEN, TAKEN, Documents, Office, target
@@ -212,3 +214,21 @@ async def test_only_regular_files_are_read_and_replaced(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="symbolic link"):
             await work
     assert json.loads(elsewhere.read_text()) == {"version": 1}
+
+
+async def test_what_has_no_room_is_told() -> None:
+    """Of several replicas the next owner gets so much at most, and nothing of contacts, of whom it tells anew."""
+    shelf = Documents()
+    messages = [
+        WebhookMessage(number, "claim.made", 5.0, raw(b'{"x":1}'), subject=f"claim-{number}") for number in range(1, 9)
+    ]
+    contact = WebhookMessage(9, "change", 5.0, raw(b"{}"), contact=ANN)
+    leftovers = Leftovers(shelf, most=900, has_contacts=False)
+    kept = await leftovers.keep("crm", "view", [contact, *messages])
+    assert 0 < kept < 8
+    *found, told = leftovers.of("crm", "view")
+    assert found == messages[:kept]
+    assert (told.id, told.kind) == (8, "webhook.lost")
+    assert json.loads(bytes(told.data))["lost"] == 8 - kept
+    assert await leftovers.keep("crm", "view", [contact]) == 0
+    assert not shelf.kept

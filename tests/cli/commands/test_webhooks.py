@@ -14,8 +14,8 @@ from service.cli.command_line import run
 from service.cli.shared import completion
 from tests.cli.configured import configure
 from tests.cli.conftest import Result
-from tests.e2e.processes import free_port
 from tests.support.hook_server import OTHER_SECRET, SECRET, HookAnswer, hook_server
+from tests.support.ports import free_port
 from tests.support.tls_servers import MadeCertificate, context
 
 Try = Callable[..., Result]

@@ -17,7 +17,7 @@ import pytest
 
 from service.cli.command_line import run
 from service.cli.demo import command as demo
-from service.cli.demo import loopback
+from service.cli.demo import loopback, simulated
 from tests.cli.at_terminal import FULL_SCREEN, ORDINARY_SCREEN, PROGRAM, at_terminal
 from tests.cli.running import PATIENCE, Lines, Running, ask
 
@@ -102,13 +102,13 @@ def test_the_health_of_the_service_is_told_when_it_changes(monkeypatch: pytest.M
 def test_a_reader_who_leaves_ends_it_and_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with `pws demo | head`: no traceback, a clean simulator."""
     left: list[dict[str, int]] = []
-    look = loopback._left
+    look = simulated.left_at
 
     def seen(*arguments: object) -> dict[str, int]:
         left.append(look(*arguments))  # type: ignore[arg-type]  # whatever it is called with
         return left[-1]
 
-    monkeypatch.setattr(loopback, "_left", seen)
+    monkeypatch.setattr(simulated, "left_at", seen)
     with running(monkeypatch, out=Lines(breaks_after=9)) as command:
         assert command.wait() == 1
     assert left == [{"sessions": 0, "endpoints": 0, "subscriptions": 0}]
@@ -116,7 +116,7 @@ def test_a_reader_who_leaves_ends_it_and_nothing_is_left_behind(monkeypatch: pyt
 
 
 def test_what_is_left_behind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "_left", lambda _server: {"sessions": 0, "endpoints": 1, "subscriptions": 2})
+    monkeypatch.setattr(simulated, "left_at", lambda _server: {"sessions": 0, "endpoints": 1, "subscriptions": 2})
     with running(monkeypatch, "--for", "0.2") as command:
         assert command.wait() == 1
     assert command.err.all[-1] == "Error: the simulated server was left with 1 endpoints, 2 subscriptions"
@@ -170,7 +170,7 @@ def test_the_facade_goes_elsewhere_where_its_port_is_taken() -> None:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # another program has it, which is as well
             stack.enter_context(socket.create_server(("127.0.0.1", loopback.FACADE_PORT)))
-        listening = stack.enter_context(loopback._listen_beside(loopback.DemoOptions(8080, 1, 1.0, facade=True)))
+        listening = stack.enter_context(loopback._listen_beside(simulated.DemoOptions(8080, 1, 1.0, facade=True)))
         assert listening.getsockname()[1] != loopback.FACADE_PORT
 
 

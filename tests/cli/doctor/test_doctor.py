@@ -31,7 +31,7 @@ from service.cli.shared.findings import Blame, Finding, Notebook, Severity
 from service.config import load
 from tests.cli.conftest import USERS, CommandOffice, Result
 from tests.cli.running import Running
-from tests.e2e.processes import free_port
+from tests.support.ports import free_port
 from tests.support.tls_servers import DAY, NOW, MadeCertificate, context, tls_server
 
 
@@ -227,7 +227,7 @@ def test_where_the_service_is_running_it_is_asked(status: str, code: int, said: 
 
 
 def test_a_service_that_hangs_is_not_another_program(office: CommandOffice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes connections and says nothing: whoever reads this must not look for a program that is in the way."""
+    """It takes connections and says nothing: anybody who reads this must not look for a program that is in the way."""
     monkeypatch.setattr(running, "PATIENCE", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

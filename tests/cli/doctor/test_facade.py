@@ -10,12 +10,13 @@ import pytest
 import pytest_asyncio
 from cryptography.x509 import DNSName
 
-from service.cli.demo.loopback import FACADE_PASSWORD, FACADE_USER, DemoOptions, Office, office
+from service.cli.demo.loopback import FACADE_PASSWORD, FACADE_USER, Office, office
+from service.cli.demo.simulated import DemoOptions
 from service.cli.doctor import facade
 from service.cli.shared.findings import Finding, Severity
 from service.config import Config, load
-from tests.e2e.processes import free_port
 from tests.support.configuration import BASE
+from tests.support.ports import free_port
 from tests.support.small_web import small_web
 from tests.support.tls_servers import MadeCertificate, context, tls_server
 

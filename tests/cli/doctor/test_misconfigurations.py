@@ -29,8 +29,8 @@ from service.access.keys import hash_of, new_key
 from service.cli.doctor import certificate
 from service.runtime.state_lock import alone_with
 from tests.cli.conftest import USERS, CommandOffice
-from tests.cli.doctor.lab import Lab
-from tests.e2e.processes import free_port
+from tests.cli.doctor.lab import SECRET, Lab
+from tests.support.ports import free_port
 from tests.support.small_web import small_web
 from tests.support.tls_servers import DAY, NOW, MadeCertificate, context, tls_server
 
@@ -643,6 +643,20 @@ def test_a_service_that_runs_with_an_earlier_configuration(lab: Lab) -> None:
         lab.port = free_port()
         cure = "if it is this service with an earlier configuration, restart it"
         judge(lab.examine(), Words("and does not listen on", cure), "has a subscription that is not ours")
+
+
+def test_a_callback_that_a_balancer_leads_to_another_replica(lab: Lab) -> None:
+    """It is no mistake of a replica that is not started yet; and nothing can be said where the engine is not there."""
+    lab.sections["cluster"] = (
+        f'url = "redis://127.0.0.1:{free_port()}"\nadvertise = "http://127.0.0.1:{lab.port}"\nsecret = "{SECRET}"'
+    )
+    another_program_at_callback(lab)
+    wrong = {finding["check"].split()[0]: finding for finding in lab.examine(0.2) if finding["level"] != "ok"}
+    assert set(wrong) - {"configuration"} == {"callback", "engine"}
+    assert wrong["callback"]["level"] == "warning"
+    assert wrong["callback"]["what"].endswith("which is right where that is another replica")
+    assert "connect" in wrong["engine"]["what"].lower()
+    assert wrong["engine"]["fix"].startswith("start Redis or Valkey there")
 
 
 def test_a_second_service_with_the_same_application_user(lab: Lab) -> None:

@@ -13,9 +13,9 @@ from cryptography.x509 import IPAddress
 from service.cli.doctor import webhooks
 from service.cli.shared.findings import Blame, Finding, Severity
 from service.config import Config, load
-from tests.e2e.processes import free_port
 from tests.support.configuration import BASE
 from tests.support.hook_server import SECRET, hook_server
+from tests.support.ports import free_port
 from tests.support.tls_servers import NOW, MadeCertificate, context
 
 Configured = Callable[..., Config]

@@ -60,6 +60,7 @@ def test_serve_remembers_it_before_anything_is_loaded() -> None:
     code = """
 import os, signal, sys, types
 import service.cli
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # below nohup it is ignored
 rest = types.ModuleType("service.cli.command_line")
 rest.run = lambda words: print(words, "hung up", os.kill(os.getpid(), signal.SIGHUP)) or 7
 sys.modules["service.cli.command_line"] = rest

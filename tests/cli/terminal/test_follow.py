@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 import pytest
 
 from pws_soap.simulator import State
-from service.cli.demo.loopback import DemoOptions, office
+from service.cli.demo.loopback import office
+from service.cli.demo.simulated import DemoOptions
 from service.cli.shared.api import ANSWER, Api, NoAnswer, ServiceAddress, ServiceRefused
 from service.cli.terminal.follow import (
     LONGEST_PAUSE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from service.cli.watch import command as watch
 from tests.cli.at_terminal import FULL_SCREEN, ORDINARY_SCREEN, PROGRAM, at_terminal
 from tests.cli.running import Lines, Running
 from tests.cli.streaming import END, Streaming, contact
+from tests.support.ports import free_port
 
 Start = Callable[..., Running]
 
@@ -278,12 +278,6 @@ def test_a_wrong_key_is_told_without_it(
     error = capsys.readouterr().err
     assert "does not know the key that was sent" in error
     assert "pws_wrong" not in error
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def test_nobody_there_is_exit_code_1_and_a_way_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from service.core.claims.coverage import CoverageChange
 from service.core.claims.model import ClaimEventKind, Lease
 from service.core.claims.service import ClaimRules
@@ -26,7 +28,7 @@ async def test_a_lease_ends_at_its_moment() -> None:
 
 
 async def test_an_expired_lease_holds_nobody_though_no_timer_ran() -> None:
-    """Whoever asks later gets them."""
+    """Anybody who asks later gets them."""
     branch = Branch({"support": ("ann",)})
     branch.opens()
     lease = branch.claim(seconds=30)
@@ -96,7 +98,7 @@ def test_the_log_tells_of_the_claim_and_of_the_contact() -> None:
 
 
 def test_one_who_is_free_by_time_is_told_free_before_being_told_claimed() -> None:
-    """Whoever reads the events sees nobody claimed who was not available."""
+    """Anybody who reads the events sees nobody claimed who was not available."""
     branch = Branch({"support": ("ann",)})
     branch.opens()
     branch.clock.advance(2000)
@@ -209,7 +211,7 @@ def test_an_outage_is_low_coverage() -> None:
 
 
 def test_a_lease_that_ends_while_it_is_looked_at_is_no_stumbling_block() -> None:
-    """The clock moves on within a request: whoever is in a lease that nobody swept out is free for the next one."""
+    """The clock moves on within a request: anybody who is in a lease that nobody swept out is free for the next one."""
     branch = Branch({"support": ("ann",)})
     branch.opens()
     branch.claim(seconds=30)
@@ -224,3 +226,29 @@ def test_a_lease_that_ends_while_it_is_looked_at_is_no_stumbling_block() -> None
     branch.core.leases.sweep = late  # type: ignore[method-assign]  # the clock is not ours to stop
     assert branch.refused().free == 0
     assert names(branch.claim()) == ["ann"]
+
+
+def test_leases_of_another_process_are_kept_as_they_are() -> None:
+    """With anybody who is in them; who left one is free, and in one lease at most."""
+    branch = Branch({"support": ("ann", "bob", "cid")})
+    branch.opens()
+    table = branch.core.leases
+    changed: list[str] = []
+    table.listen(changed.extend)
+    lease = replace(branch.claim(count=2), id="theirs")
+    branch.claim_service.release(next(iter(branch.claim_service.leases())).id)
+    changed.clear()
+    table.keep(lease)
+    assert table.end_of("theirs") == lease.expires
+    assert sorted(table.taken()) == sorted(lease.keys) == sorted(changed)
+    left = replace(lease, people=lease.people[:1])
+    table.keep(left)
+    assert sorted(table.taken()) == sorted(left.keys)
+    other = replace(left, id="another")
+    table.keep(other)
+    assert {claim.id for claim in table.taken().values()} == {"another"}
+    table.end("theirs")
+    assert sorted(table.taken()) == sorted(other.keys)
+    table.end("another")
+    assert not table.taken()
+    assert table.end_of("another") is None

@@ -143,7 +143,7 @@ def test_nobody_is_looked_at_of_whom_nothing_has_changed() -> None:
 
 
 def test_reasons_are_kept_in_step_with_leases_alone() -> None:
-    """The table tells of who is held, whoever changed it."""
+    """The table tells of who is held, no matter who changed it."""
     branch = Branch({"support": ("ann",)})
     branch.opens()
     members = ReaderMembers(branch.core.store, branch.core.reader, branch.core.log)

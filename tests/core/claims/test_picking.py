@@ -75,7 +75,7 @@ def test_what_time_alone_changes_counts_at_once() -> None:
 
 
 def test_the_longest_available_comes_first() -> None:
-    """Whoever has been free for longer; one who was busy for a moment begins anew."""
+    """Anybody who has been free for longer; one who was busy for a moment begins anew."""
     branch = Branch(FOUR)
     for name in ("cid", "ann", "dan", "bob"):
         branch.opens(name)
@@ -116,7 +116,7 @@ def test_in_each_order_one_whose_asker_vanished_is_still_the_first(pick: Pick) -
 
 
 def test_round_robin_goes_on_where_it_was_though_people_come_and_go() -> None:
-    """By name, after whoever was last."""
+    """By name, after the one who was last."""
     branch = Branch(FOUR, ClaimRules(picks={"support": Pick.ROUND_ROBIN}))
     branch.opens()
     assert branch.claims(2) == ["ann", "bob"]

@@ -110,8 +110,22 @@ def test_it_is_renewed_when_nobody_has_waited_for_that_long(pause: float, renewe
     assert isinstance(outcome, Granted) is not renewed
 
 
+def test_a_request_that_is_served_at_once_has_not_waited() -> None:
+    """Though it would have: it does not make the pause shorter."""
+    branch = branch_of(support="ann zoe", sales="ann", desk="abe ann")
+    ticket = branch.ask(count=2, wait=5)
+    assert reasons(branch.refused("sales"))["ann"] == KEPT
+    branch.attend(5)
+    assert ticket.outcome is not None
+    branch.attend(3)
+    assert got(branch.ask("desk", seconds=1, wait=60)) == ["abe"]
+    branch.attend(2)
+    branch.ask(count=2, wait=60)
+    assert reasons(branch.refused("sales"))["ann"] == KEPT
+
+
 def test_while_it_costs_nobody_anything_the_time_does_not_run() -> None:
-    """Whoever has waited for long keeps people for as long as whoever has just come."""
+    """Anybody who has waited for long keeps people for as long as anybody who has just come."""
     branch = branch_of(support="ann zoe", sales="ann")
     many = branch.ask(count=2, wait=300)
     branch.attend(200)

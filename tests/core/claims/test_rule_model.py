@@ -437,7 +437,7 @@ class Claims(RuleBasedStateMachine):
 
     @precondition(lambda self: self.attended)
     @invariant()
-    def whoever_is_held_and_away_was_told_of(self) -> None:
+    def who_is_held_and_away_was_told_of(self) -> None:
         assert self.away == {name for name in self.held if not self.is_free(name)}
 
     @precondition(lambda self: self.attended)

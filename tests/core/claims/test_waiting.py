@@ -48,7 +48,7 @@ def test_one_who_wants_three_is_not_starved_by_those_who_want_one() -> None:
     assert one.outcome is None
 
 
-def test_a_person_of_two_groups_goes_to_whoever_asked_first() -> None:
+def test_a_person_of_two_groups_goes_to_the_one_who_asked_first() -> None:
     """Whichever of the groups it was for."""
     branch = Branch({"support": ("ann",), "sales": ("ann", "bob")})
     branch.opens(state=BUSY)
@@ -172,7 +172,7 @@ async def test_when_the_service_stops_everybody_hears_it() -> None:
 
 
 async def test_each_waits_for_its_own_time() -> None:
-    """Whoever is less patient is answered first."""
+    """Anybody who is less patient is answered first."""
     branch = Branch({"support": ("ann",)})
     branch.opens(state=BUSY)
     async with running(branch):

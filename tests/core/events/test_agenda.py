@@ -223,7 +223,7 @@ def test_confirmations_and_readings_do_not_make_the_heap_grow() -> None:
         assert len(agenda._moments) <= 64 + 2 * len(names)
 
 
-def test_whoever_is_forgotten_leaves_nothing_behind() -> None:
+def test_who_is_forgotten_leaves_nothing_behind() -> None:
     """Neither its feed, nor a wish to be looked at; what is left in the heap is passed over."""
     followed, names = thousands(9)
     asked = asked_by(followed)

@@ -67,7 +67,7 @@ def test_a_change_of_presence_is_an_event_with_its_revision() -> None:
     assert read.id == followed.store.revision == followed.log.last == read.after.contact.record.revision
 
 
-def test_whoever_is_no_longer_watched_is_removed() -> None:
+def test_who_is_no_longer_watched_is_removed() -> None:
     """Once; touching what is gone tells nothing."""
     followed = FollowedLog().watch(ANN)
     followed.store.unwatch([ANN])
@@ -318,7 +318,7 @@ def test_the_log_is_bounded_and_keeps_as_many_as_promised() -> None:
 
 
 def test_what_a_follower_tells_comes_after_what_it_heard() -> None:
-    """For every follower, in the same order, whoever was first."""
+    """For every follower, in the same order, no matter who was first."""
     followed = FollowedLog().watch(ANN)
     heard: dict[str, list[int]] = {"first": [], "last": []}
 
@@ -353,7 +353,7 @@ def test_a_follower_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptur
     assert "a follower of events failed" in caplog.text
 
 
-def test_whoever_stops_following_hears_no_more() -> None:
+def test_who_stops_following_hears_no_more() -> None:
     """Also twice; bells the same."""
     followed = FollowedLog()
     heard: list[str] = []
@@ -366,7 +366,7 @@ def test_whoever_stops_following_hears_no_more() -> None:
     assert sorted(heard) == ["bell", "follower"]
 
 
-async def test_whoever_waits_for_news_is_woken_by_news_and_by_the_end() -> None:
+async def test_who_waits_for_news_is_woken_by_news_and_by_the_end() -> None:
     """And does not wait for what is there already."""
     followed = FollowedLog()
     waiting = asyncio.create_task(followed.log.wait_for_event(followed.log.last))
@@ -488,7 +488,7 @@ FILTERS = st.builds(
 @settings(max_examples=examples(300), deadline=None)
 @given(st.lists(STEPS, max_size=25), FILTERS)
 def test_a_view_of_what_was_told_is_what_a_page_shows(steps: list[Any], wanted: Filter) -> None:
-    """The same contacts, freshness, verdicts and claims, for whatever filter and whoever asks."""
+    """The same contacts, freshness, verdicts and claims, for every filter and everybody who asks."""
     followed = FollowedLog().watch(ANN, BOB, CID)
     for step in steps:
         carry_out(followed, step)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pws_soap.models import PresenceState
-from service.core.events.event import SubscriptionChange
+from service.core.events.event import Event, SubscriptionChange
 from service.core.events.trends import FEWEST, Activity, Trends, activity_of
 from service.core.presence.snapshot import GroupedSnapshot
 from tests.support.bare_service import AVAILABLE, AWAY, BUSY
@@ -52,6 +52,22 @@ def test_after_any_history_the_counts_are_those_of_all_contacts(steps: list[Any]
         followed.log.touch()
         for group in (None, *GROUPS):
             assert Counter(trends.counts(group)) == counted(followed, group), (step, group)
+
+
+def test_what_was_never_told_is_not_missed() -> None:
+    """As at a replica that lost the ownership before it could tell, and follows another owner since."""
+    followed, _ = followed_trends()
+    trends, all_told = Trends(followed.clock, GROUPS), Trends(followed.clock, GROUPS)
+    told: list[Event] = []
+    followed.log.follow(told.extend)
+    for state in (BUSY, AVAILABLE, AWAY):
+        followed.read(CID, state)
+    followed.read(BOB, AVAILABLE)
+    untold = next(event for event in told if event.after is not None and event.after.contact.record.state is AVAILABLE)
+    trends._take([event for event in told if event is not untold])
+    all_told._take(told)
+    for group in (None, *GROUPS):
+        assert trends.counts(group) == all_told.counts(group)
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ async def test_explain_tells_what_each_group_says() -> None:
 
 
 def test_one_word_for_a_call_stands_for_all_of_them() -> None:
-    """Whoever forbids `on-the-phone` means `in-a-call` too; what is not forbidden is allowed."""
+    """Anybody who forbids `on-the-phone` means `in-a-call` too; what is not forbidden is allowed."""
     assert "in-a-call" in Rule(never=frozenset({"On-The-Phone"})).never
     free = Rule(never=frozenset({"lunch"}), states=frozenset({BUSY}))
     record = Record(CID, CID, FEED, 1, presence(CID, BUSY, on_the_phone=True, in_meeting=True), spans=Spans(0.0))
@@ -213,7 +213,7 @@ def test_one_word_for_a_call_stands_for_all_of_them() -> None:
         st.floats(0, 1e4),
     ),
 )
-def test_whoever_is_free_fulfils_every_condition(
+def test_who_is_free_fulfils_every_condition(
     state: PresenceState,
     activities: list[str],
     level: Level,

@@ -204,7 +204,7 @@ def test_an_asker_replaces_its_own_orders_first() -> None:
 
 
 def test_orders_are_bounded_in_number_and_in_size() -> None:
-    """Whoever asks, however they ask."""
+    """No matter who asks, and how."""
     orders = KeptOrders(ManualClock(), most=5, of_one=5, keys=100)
     for number in range(50):
         orders.keep(b"q", f"client {number}", tuple(f"{number}-{each}" for each in range(10)))
@@ -217,7 +217,7 @@ def test_orders_are_bounded_in_number_and_in_size() -> None:
 
 
 def test_who_asks_for_many_orders_takes_nobodys_only_one() -> None:
-    """The room is the same for all: whoever has the most of it makes place."""
+    """The room is the same for all: anybody who has the most of it makes place."""
     orders = KeptOrders(ManualClock(), most=8, of_one=4, keys=100)
     only = orders.keep(b"q", "somebody", ("a", "b"))
     for number in range(50):

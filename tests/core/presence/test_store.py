@@ -77,7 +77,7 @@ def test_records_are_ordered_and_can_begin_after_a_key() -> None:
 
 
 def test_watching_and_unwatching_are_changes() -> None:
-    """Whoever follows the revisions learns who came and who went."""
+    """Anybody who follows the revisions learns who came and who went."""
     case = Case()
     added = case.store.watch([ANN, BOB], "f")
     removed = case.store.unwatch(["ANN@example.com", "nobody@example.com"])

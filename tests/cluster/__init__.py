@@ -1,0 +1,1 @@
+"""Replicas: the pure parts, the contract of the engine, and the engines themselves."""
