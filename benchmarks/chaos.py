@@ -36,11 +36,12 @@ if __package__ in {None, ""}:  # run as a file: the checkout is not on the path 
 
 from benchmarks.faults import Faults, NotHit, UnknownFault
 from benchmarks.office import SAFETY, Office, settings
-from benchmarks.processes import Server, Service, free_port
+from benchmarks.processes import Server, Service
 from benchmarks.programs import PATIENCE, Account, Programs, listening
 from benchmarks.told import Promise
 from pws_soap import PwsClient
 from service.core.presence.freshness import default_bound
+from tests.support.ports import free_port
 
 USERS = {
     "dispatcher": [f"a{number:02d}@example.com" for number in range(12)],

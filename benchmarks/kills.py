@@ -31,7 +31,8 @@ if __package__ in {None, ""}:  # run as a file: the checkout is not on the path 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.office import settings
-from benchmarks.processes import Server, Service, free_port
+from benchmarks.processes import Server, Service
+from tests.support.ports import free_port
 
 ROOM: Final = 3
 """Endpoints and subscriptions that the server has room for."""

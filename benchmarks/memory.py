@@ -127,7 +127,7 @@ class Service:
             ),
             store=self.store,
             clock=clock,
-            file=StateFile(None),
+            memory=StateFile(None),
             bound=default_bound(safety),
         )
         self.app = create_app(

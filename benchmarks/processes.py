@@ -9,9 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,28 +27,16 @@ _PAUSE: Final = 0.05
 _BUGS: Final = ("Traceback", "unexpected error", "never awaited", "a bug in")
 
 
-def free_port() -> int:
-    """A port that is free, outside the range that the system gives to outgoing connections."""
-    for _ in range(1000):
-        port = random.randint(20000, 32000)  # noqa: S311  any will do
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no port is free between 20000 and 32000")
-
-
 def http_session(seconds: float) -> aiohttp.ClientSession:
     """For the loopback interface: no proxy, and a limit to every request."""
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds), trust_env=False)
 
 
 class Program:
-    """`pws WORDS...`; its output is appended to a file."""
+    """`pws WORDS...`, or another program with these words; its output is appended to a file."""
 
-    def __init__(self, words: Sequence[str], log: Path) -> None:
+    def __init__(self, words: Sequence[str], log: Path, program: str = PWS) -> None:
+        self._program = program
         self._words = words
         self.log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -60,6 +46,12 @@ class Program:
     def runs(self) -> bool:
         """Whether it is there."""
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        """Its number, while it is there."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def said(self) -> str:
@@ -77,7 +69,7 @@ class Program:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PWS_")}
         with self.log.open("ab") as file:
             self._process = await asyncio.create_subprocess_exec(
-                PWS,
+                self._program,
                 *self._words,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=file if output is None else output,
@@ -185,14 +177,17 @@ class Service(Program):
         self.config = config
         self.state_file = config.with_name("pws.state.json")
         """Where the ids are kept over a crash, unless the configuration says otherwise."""
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._http = http_session(5.0)
 
-    def configure(self, sections: Mapping[str, Mapping[str, object]], watch: Mapping[str, Sequence[str]]) -> None:
-        """Write the configuration. `watch` names the contacts by end user; the first has RICH presence."""
+    def configure(
+        self, sections: Mapping[str, Mapping[str, object]], watch: Mapping[str, Sequence[str]], *, rich: bool = True
+    ) -> None:
+        """Write the configuration. `watch` names the contacts by end user; the first has RICH presence where `rich`."""
         blocks = [_block(f"[{name}]", values) for name, values in sections.items()]
         for number, (user, contacts) in enumerate(watch.items()):
-            kind = "BASIC_PRESENCE" if number else "RICH_PRESENCE"
+            kind = "BASIC_PRESENCE" if number or not rich else "RICH_PRESENCE"
             blocks.append(_block("[[watch]]", {"end_user": user, "contacts": list(contacts), "presence_type": kind}))
         self.config.write_text("\n\n".join(blocks) + "\n", "utf-8")
 

@@ -131,7 +131,7 @@ class Programs:
             news.set()
 
     def begin_anew(self) -> None:
-        """Have those that fetch begin anew, as when whoever runs them has been told that the server was restarted."""
+        """Have those that fetch begin anew, as when their operator was told that the server was restarted."""
         for program in self._subscribers:
             program.is_over = True
             self.notified(program.name)

@@ -56,6 +56,12 @@ class Truth:
         """The state that a contact was given last."""
         return self._changes[contact][-1].state
 
+    def forget(self, before: float) -> None:
+        """Forget what was over before that time: no answer may be about it any more."""
+        for contact, changes in self._changes.items():
+            first = sum(following.done < before for following in changes[1:])
+            self._changes[contact] = changes[first:]
+
     @property
     def changes(self) -> list[Change]:
         """All that were made, without the states at the beginning."""

@@ -20,12 +20,12 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from benchmarks.processes import free_port
 from benchmarks.rows.http_load import Answer, Connection, connections, get, read
 from benchmarks.rows.measure import Figure, Scale, Target, differences, ratio, spreads, take_turns
 from benchmarks.rows.processes import ROOT, Child
 from benchmarks.rows.serving import Whole, whole
 from pws_soap.client import PwsClient
+from tests.support.ports import free_port
 
 PRODUCT: Final = "pws serve"
 SAMPLE: Final = "sample scripts"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.processes import free_port
 from benchmarks.rows import configuration
 from benchmarks.rows.http_load import Answer, connections, get
 from benchmarks.rows.processes import Child
+from tests.support.ports import free_port
 
 _PATIENCE: Final = 300.0
 _MORE: Final = """\

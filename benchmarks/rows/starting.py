@@ -18,11 +18,12 @@ import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks.processes import PWS, free_port
+from benchmarks.processes import PWS
 from benchmarks.rows import configuration
 from benchmarks.rows.http_load import Connection, get
 from benchmarks.rows.measure import Costs, Figure, Scale, Target, differences, ratio, spreads, take_turns
 from benchmarks.rows.processes import ROOT, cpu_time
+from tests.support.ports import free_port
 
 _PATIENCE: Final = 60.0
 

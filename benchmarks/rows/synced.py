@@ -55,7 +55,7 @@ class CannedServer:
         assert self.child.ask("change", states=dict(states)) == len(states)
 
     def reply(self, body: bytes) -> None:
-        """Answer fetches so from now on, whoever asks."""
+        """Answer all fetches so from now on."""
         self._file.write_bytes(body)
         assert self.child.ask("reply", file=str(self._file)) == len(body)
 
@@ -93,7 +93,7 @@ class Synced:
             connect=connect,
             store=self.store,
             clock=clock,
-            file=StateFile(None),
+            memory=StateFile(None),
             bound=bound,
             publish=self.core.log.tell,
         )
