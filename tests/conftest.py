@@ -1,4 +1,4 @@
-"""For all tests: Hypothesis' profiles, which files come first, and how the collector and Ctrl-C are treated."""
+"""For all tests: Hypothesis' profiles, which files come first, how sockets, the collector and Ctrl-C are treated."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Final
 
 import pytest
 
-from tests.support import examples
+from tests.support import accepting, examples
 
 pytest_plugins = ["pytester"]
 
 examples.register()
+accepting.close_what_nobody_takes()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a job that a script put into the background: the programs that tests start would inherit it, and never end.

@@ -237,12 +237,13 @@ def test_zeep_is_touched_in_two_places() -> None:
 
 
 def test_sockets_of_the_library_are_in_one_place() -> None:
-    """They are the transport's; what concerns TLS alone has modules of its own. The server has its own; the simulator
-    and the plugin of pytest hand TLS through."""
+    """They are the transport's; what concerns TLS alone has modules of its own. The server has its own, and closes
+    them with the service's; the simulator and the plugin of pytest hand TLS through."""
     sockets = {"aiohttp", "socket", "ssl"}
     users = {name for name, tree in PWS_SOAP.items() if any(top(each) in sockets for each in imports(tree))}
     assert users == {
         "pws_soap.certificate",
+        "pws_soap.listening",
         "pws_soap.tls_problem",
         "pws_soap.transport",
         "pws_soap.trust",

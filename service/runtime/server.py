@@ -14,6 +14,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from pws_soap.listening import stopped_listening
 from service.api.disconnect import AnswerBrokenOff
 from service.api.sse.response import STALLED, NotRead
 from service.runtime.http_protocol import LimitedHttpConnection
@@ -74,6 +75,12 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn ends the connections that are made: one made afterwards would hold up the stop.
+        for server in self.servers:
+            await stopped_listening(server)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201  # as uvicorn declares it

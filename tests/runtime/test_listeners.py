@@ -20,7 +20,7 @@ from service.api.app import create_app
 from service.api.middleware.limits import MAX_BODY
 from service.api.routes.callback import Callback, alone
 from service.core.clock import ManualClock
-from service.runtime.server import CannotStart, listen
+from service.runtime.server import CannotStart, Server, listen
 from tests.support.asgi import call
 from tests.support.bare_service import AVAILABLE, SECRET, BareService, presence
 from tests.support.fake_engine import FakeEngine
@@ -95,6 +95,30 @@ async def test_both_stop_together_and_the_one_who_closes_is_called_first() -> No
     for port in ports:
         with pytest.raises(OSError):
             await ask(port, "/")
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_client_that_connects_in_the_moment_of_the_stop_does_not_hold_it_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, turns: int
+) -> None:
+    """However far its connection is then: accepted and no more, or made; the stop ends it with the others."""
+    office, stopping = BareService(), asyncio.Event()
+    with socket.socket() as client:
+
+        class Stops(Server):
+            async def main_loop(self) -> None:
+                client.connect(self.servers[0].sockets[0].getsockname())
+                stopping.set()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+
+        monkeypatch.setattr("service.runtime.server.Server", Stops)
+        async with running(office, None):
+            await stopping.wait()
+        client.settimeout(30)
+        with contextlib.suppress(ConnectionResetError):  # by the kernel, where it was not accepted
+            assert client.recv(1) == b""
+    assert "Cancel" not in caplog.text, "uvicorn had to end nothing by force"
 
 
 async def test_a_port_in_use_is_told_with_its_keys() -> None:

@@ -12,16 +12,15 @@ import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from pws_soap.http_protocol import BoundedHttpProtocol
+from pws_soap.listening import TURNS, stop_listening
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends RST at once
-_TURNS: Final = 3
-"""Of the event loop, in which asyncio makes a connection of a socket that it has accepted."""
 
 
 @dataclass
@@ -111,7 +110,7 @@ class Listener:
         """Stop listening and break every connection, at once; those too that are accepted and not made yet."""
         self._opening.is_over = True
         if self._server is not None:
-            self._server.close()
+            stop_listening(self._server)
             self._server = None
         for connection in list(self._state.connections):
             if isinstance(connection, HttpConnection):
@@ -124,7 +123,7 @@ class Listener:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for _ in range(_TURNS):
+        for _ in range(TURNS):
             await asyncio.sleep(0)
         for connection in list(self._state.connections):
             if isinstance(connection, HttpConnection):

@@ -12,6 +12,8 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pws_soap.listening import stopped_listening
+
 HOST: Final = "127.0.0.1"
 CONNECT: Final = 1.0
 """Seconds for a connection to a replica; the next one is tried then."""
@@ -35,7 +37,7 @@ class Balancer:
     async def stop(self) -> None:
         """Close everything."""
         if self._server is not None:
-            self._server.close()
+            await stopped_listening(self._server)
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
