@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import Generator
 from typing import Final
 
 import pytest
@@ -24,6 +25,14 @@ FIRST: Final = ("e2e", "dashboard", "benchmarks", "model", "fidelity", "sync", "
 """Rooms whose files take seconds each. They come first, so that at the end no worker waits for another's long file."""
 
 
+UNCOUNTED: Final = ("e2e", "benchmarks", "model")
+"""Rooms whose tests run whole programs, or nothing of ours: what they cover is covered by others, and counting makes
+programs start and run twice as slowly."""
+
+PROGRAMS: Final = "COVERAGE_PROCESS_CONFIG"
+"""Where coverage leaves word for the programs that are started to be counted too."""
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: many tests wait for a service or a browser that they have started."""
     return len(os.sched_getaffinity(0)) + 1
@@ -33,13 +42,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first. The order within a file stays.
 
     Coverage is not counted where the same lines run thousands of times, which counting makes twice as slow: in what is
-    long, and with Hypothesis' examples.
+    long, with Hypothesis' examples, and in some rooms.
     """
     order = {room: place for place, room in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
     for item in items:
-        if item.get_closest_marker("long") or item.get_closest_marker("hypothesis"):
+        is_uncounted = item.path.parent.name in UNCOUNTED
+        if is_uncounted or item.get_closest_marker("long") or item.get_closest_marker("hypothesis"):
             item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """Programs that an uncounted test starts are not counted either."""
+    kept = os.environ.pop(PROGRAMS, None) if item.get_closest_marker("no_cover") else None
+    try:
+        return (yield)
+    finally:
+        if kept is not None:
+            os.environ[PROGRAMS] = kept
 
 
 def pytest_collection() -> None:

@@ -34,7 +34,7 @@ def test_programs_before_a_facade_are_told_the_truth() -> None:
     assert told["notifications"] > 0
 
 
-@pytest.mark.long(ci=True)
+@pytest.mark.long
 def test_programs_cost_the_presence_server_nothing() -> None:
     """A few of them: each is told of each change, and the server is asked for nothing more."""
     found = run("facade", "--programs", "10", "--each", "20", "--contacts", "100", "--rate", "20", "--seconds", "2")
@@ -52,7 +52,7 @@ def test_two_kills_leave_nothing_behind() -> None:
     assert found["left"] == {"sessions": 0, "endpoints": 0, "subscriptions": 0}
 
 
-@pytest.mark.long(ci=True)
+@pytest.mark.long
 def test_memory_stays_where_it_is() -> None:
     """A few hundred notifications."""
     found = run("memory", "--notifications", "500", "--fetches", "50", "--hostile", "500", "--results-only")
@@ -60,7 +60,7 @@ def test_memory_stays_where_it_is() -> None:
     assert found["parts"][1]["fetches"] == 0
 
 
-@pytest.mark.long(ci=True)
+@pytest.mark.long
 def test_every_stream_gets_every_change() -> None:
     """A few streams, the slow one's neighbours too."""
     found = run("streams", "--streams", "3", "--contacts", "50", "--changes", "300", "--results-only")
@@ -68,7 +68,7 @@ def test_every_stream_gets_every_change() -> None:
     assert [(each["streams"], each["stuck"]) for each in found["runs"]] == [(1, 0), (3, 0), (3, 1)]
 
 
-@pytest.mark.long(ci=True)
+@pytest.mark.long
 def test_a_target_knows_everybody_in_the_end() -> None:
     """Beside one that hangs, and while others are answered."""
     found = run("webhooks", "--rounds", "1", "--seconds", "0.5", "--contacts", "50")

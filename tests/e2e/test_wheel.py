@@ -80,6 +80,7 @@ def install(wheel: Path, place: Path, extra: str = "") -> Installed:
     assert made.returncode == 0, made.stderr
     python = environment / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
+    pip.append("--no-compile")  # what is imported is compiled then
     done = run([*pip, f"{wheel}{extra}"], place, 500)
     assert done.returncode == 0, done.stdout + done.stderr
     elsewhere = place / "elsewhere"

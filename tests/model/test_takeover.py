@@ -136,7 +136,8 @@ def test_a_hand_over_that_the_engine_repeats_is_wrong(rule: HandOverRule) -> Non
     assert "the engine goes back to the hand-over" in trace
 
 
-@IN_CI
+@pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_hand_over_to_one_replica_once_and_under_the_same_key_is_right() -> None:
     """Whatever the engine forgets of it."""
     holds(TakeOverRules(hand_over=HandOverRule.SAME_KEY, changes=1, tenures=3, losses=0, rewinds=1), at_least=50_000)

@@ -111,13 +111,13 @@ def story(seed: int, *, often: float) -> None:
     run(told())
 
 
-@pytest.mark.parametrize("seed", seeds(6, 40))
+@pytest.mark.parametrize("seed", seeds(6, 16))
 def test_it_ends_whatever_is_wrong(seed: int) -> None:
     """The server hangs, the engine is away, full or slow, replies are lost."""
     story(seed, often=0.0)
 
 
-@pytest.mark.parametrize("seed", seeds(4, 20))
+@pytest.mark.parametrize("seed", seeds(4, 10))
 def test_it_ends_though_cancellations_are_lost(seed: int) -> None:
     """As where the engine's package waits in a way that swallows them."""
     story(seed, often=0.5)

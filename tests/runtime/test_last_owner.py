@@ -24,7 +24,7 @@ async def three_that_live(seed: int) -> VirtualCluster:
     return three
 
 
-@pytest.mark.parametrize("seed", seeds(4, 40))
+@pytest.mark.parametrize("seed", seeds(4, 12))
 @pytest.mark.parametrize("has_lost_all", [False, True])
 def test_the_owner_that_lives_owns_again(seed: int, *, has_lost_all: bool) -> None:
     """The engine is away for longer than a lease, or loses everything in a moment."""
@@ -52,7 +52,7 @@ def test_the_owner_that_lives_owns_again(seed: int, *, has_lost_all: bool) -> No
     run(story())
 
 
-@pytest.mark.parametrize("seed", seeds(2, 20))
+@pytest.mark.parametrize("seed", seeds(2, 6))
 def test_another_one_takes_over_where_the_owner_does_not_live(seed: int) -> None:
     """It has died, with or without the engine being away meanwhile; nor does what was away once matter later."""
 
