@@ -52,6 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("no_cover")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where Hypothesis has a seed, as in `.ci/run`, a change is judged by what it changes."""
+    if config.getoption("--hypothesis-seed", default=None) is not None:
+        examples.draw_the_same()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
     """Programs that an uncounted test starts are not counted either."""

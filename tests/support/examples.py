@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 THOROUGH: Final = "thorough"
 """The profile that tries all: `pytest --hypothesis-profile=thorough`."""
@@ -22,6 +24,17 @@ def seeds(every_day: int, thorough: int, *, first: int = 0) -> range:
     """The seeds of so many random histories, from the `first` one on."""
     is_thorough = settings.get_current_profile_name() == THOROUGH
     return range(first, first + (thorough if is_thorough else every_day))
+
+
+def draw_the_same() -> None:
+    """See that a seed alone decides which examples are drawn.
+
+    Hypothesis also draws constants from those modules of ours that happen to be loaded. So a test would have other
+    examples after any change of any module, and after other tests of its process, which pytest-xdist chooses by their
+    speed.
+    """
+    nothing = Constants()
+    providers._get_local_constants = lambda: nothing  # there is no setting for it
 
 
 def register() -> None:
