@@ -27,8 +27,8 @@ from pws_soap.simulator.options import Options
 from pws_soap.simulator.serving import ServedNode, SimulatorServer
 
 _Result = TypeVar("_Result")
-PATIENCE: Final = 5.0
-"""Seconds after which a wait fails where nobody says."""
+PATIENCE: Final = 30.0
+"""Seconds after which a wait fails where nobody says: a program on a busy machine may need many for a few calls."""
 MOST_PATIENCE: Final = 3600.0
 """The longest wait, in seconds."""
 NAMESPACE: Final = "urn:cisco:cup:presence:soap"
