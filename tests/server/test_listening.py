@@ -13,6 +13,7 @@ import pytest
 
 from pws_soap.listening import TURNS, stopped_listening
 from tests.support import accepting
+from tests.support.ports import free_port
 
 
 @dataclass
@@ -75,8 +76,8 @@ async def test_what_the_precaution_of_tests_does(turns: int) -> None:
 
 
 async def test_nobody_can_connect_as_soon_as_it_is_called() -> None:
-    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    port = free_port()
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port)
     stopping = asyncio.ensure_future(stopped_listening(server))
     await asyncio.sleep(0)
     with pytest.raises(ConnectionRefusedError):

@@ -77,6 +77,13 @@ class Loopback:
         await self._server.wait_closed()
         await asyncio.sleep(0)  # lets the aborted connections say so
 
+    async def has_read(self, count: int) -> None:
+        """Wait for so many requests: a client that gives up early may do so before they are read here."""
+        async with asyncio.timeout(30):
+            while len(self.received) < count:
+                self.got_request.clear()
+                await self.got_request.wait()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
         script = self._scripts[min(self.connections, len(self._scripts) - 1)]
@@ -119,12 +126,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST instead of FIN: SO_LINGER with zero seconds."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-async def closed_port() -> int:
-    """A port on which nothing listens."""
-    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port

@@ -27,12 +27,13 @@ ME = "dispatcher@example.com"
 pytestmark = [
     pytest.mark.long(ci=True),
     pytest.mark.gsoap,
+    pytest.mark.timeout(900),  # the first test waits for a compiler
     pytest.mark.skipif(any(shutil.which(tool) is None for tool in TOOLS), reason="gSOAP or g++ is not installed"),
 ]
 
 
 def run(*command: str | Path, cwd: Path) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         pytest.fail(f"{command[0]} failed: {(done.stderr or done.stdout)[-2000:]}")
 
@@ -52,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         if process.stdout is not None:
             process.stdout.close()
 

@@ -190,7 +190,7 @@ async def test_plain_port_spoken_to_with_tls() -> None:
 
     other = await asyncio.start_server(greet, "127.0.0.1", 0)
     port = other.sockets[0].getsockname()[1]
-    async with other, PwsClient(f"https://127.0.0.1:{port}", connect_timeout=2) as pws:
+    async with other, PwsClient(f"https://127.0.0.1:{port}", connect_timeout=30) as pws:
         with pytest.raises(errors.Unreachable, match="TLS failed: the port does not speak TLS"):
             await pws.login("pwsapp", PASSWORD)
 
@@ -198,7 +198,7 @@ async def test_plain_port_spoken_to_with_tls() -> None:
 async def test_tls_port_spoken_to_in_plain(authority: trustme.CA) -> None:
     """The server hangs up: an error of the connection, not of the reply."""
     async with Loopback([GOOD], tls=server_context(authority.issue_cert("127.0.0.1"))) as server:
-        pws = PwsClient(f"http://127.0.0.1:{server.port}", read_timeout=2)
+        pws = PwsClient(f"http://127.0.0.1:{server.port}", read_timeout=30)
         with pytest.raises(errors.OutcomeUnknown):
             await pws.login("pwsapp", PASSWORD)
         await pws.close()

@@ -34,7 +34,8 @@ def login(request: pytest.FixtureRequest) -> Callable[..., PwsError | None]:
     def run(port: int, *, ca_file: Path | None = None, fingerprint: str | None = None) -> PwsError | None:
         async def work() -> PwsError | None:
             url = f"https://127.0.0.1:{port}"
-            async with PwsClient(url, ca_file=ca_file, fingerprint=fingerprint, read_timeout=5) as pws:
+            trust = {"ca_file": ca_file, "fingerprint": fingerprint}
+            async with PwsClient(url, **trust, connect_timeout=30, read_timeout=30) as pws:  # type: ignore[arg-type]
                 try:
                     await pws.login("pwsapp", "never to be seen")
                 except Disconnected:

@@ -16,7 +16,7 @@ from pws_soap.client import PwsClient
 from pws_soap.connection import Connection
 from pws_soap.errors import PwsError
 from pws_soap.transport import HttpTransport
-from tests.soap.loopback import Act, Loopback, Step, closed_port, http, read_request
+from tests.soap.loopback import Act, Loopback, Step, http, read_request
 from tests.soap.samples import (
     BOMB,
     CALLBACK,
@@ -35,13 +35,14 @@ from tests.soap.samples import (
     status,
     subscription_id,
 )
+from tests.support.ports import free_port
 
 GOOD = logged_in()
 
 
 async def login(server: Loopback, **options: float) -> None:
     """One call to a server."""
-    async with PwsClient(server.url, read_timeout=options.pop("read_timeout", 5), **options) as pws:  # type: ignore[arg-type]  # numbers only
+    async with PwsClient(server.url, read_timeout=options.pop("read_timeout", 30), **options) as pws:  # type: ignore[arg-type]  # numbers only
         await pws.login("pwsapp", PASSWORD)
 
 
@@ -101,7 +102,7 @@ async def test_concurrent_calls_use_a_bounded_number_of_connections() -> None:
 async def test_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable meant for browsers must not carry session keys away."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{await closed_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     async with Loopback([http(GOOD)]) as server:
         await login(server)
     assert len(server.received) == 1
@@ -241,6 +242,7 @@ async def test_time_out_of_a_silent_server() -> None:
     async with Loopback([Act.SILENCE]) as server:
         with pytest.raises(errors.TimedOut, match=r"no complete reply \(read time-out 0.05 s\)") as caught:
             await login(server, read_timeout=0.05)
+        await server.has_read(1)
     assert caught.value.policy is codes.Policy.READ_AGAIN
     assert len(server.received) == 1
 
@@ -254,7 +256,7 @@ async def test_time_out_in_the_middle_of_a_reply() -> None:
 
 async def test_connection_refused_is_unreachable() -> None:
     """Nothing was sent."""
-    url = f"http://127.0.0.1:{await closed_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     async with PwsClient(url) as pws:
         with pytest.raises(errors.Unreachable, match="connection refused") as caught:
             await pws.login("pwsapp", PASSWORD)
@@ -269,7 +271,7 @@ async def test_name_that_does_not_exist_is_unreachable(monkeypatch: pytest.Monke
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)  # no query leaves the loopback interface
-    async with PwsClient("http://no-such-host.invalid:8082", connect_timeout=2) as pws:
+    async with PwsClient("http://no-such-host.invalid:8082", connect_timeout=30) as pws:
         with pytest.raises(errors.Unreachable, match=r"'no-such-host.invalid' cannot be resolved"):
             await pws.login("pwsapp", PASSWORD)
 
@@ -304,7 +306,7 @@ async def test_second_address_of_a_name_is_tried_where_the_first_refuses(monkeyp
 async def test_name_that_cannot_be_one_is_unreachable() -> None:
     """What no resolver takes is an error of ours all the same."""
     for host in ("a..b", "x" * 300 + ".example.com"):
-        async with PwsClient(f"http://{host}:8082", connect_timeout=2) as pws:
+        async with PwsClient(f"http://{host}:8082", connect_timeout=30) as pws:
             with pytest.raises(errors.Unreachable):
                 await pws.login("pwsapp", PASSWORD)
 
@@ -555,7 +557,7 @@ async def test_live_wsdl_over_the_wire() -> None:
 async def test_live_wsdl_that_cannot_be_had() -> None:
     """Entering the client says so, and leaves no connection behind."""
     with pytest.raises(errors.Unreachable, match=r"\?wsdl at 127"):
-        await PwsClient(f"http://127.0.0.1:{await closed_port()}", wsdl="live").__aenter__()
+        await PwsClient(f"http://127.0.0.1:{free_port()}", wsdl="live").__aenter__()
 
 
 async def test_call_that_is_cancelled_stays_cancelled() -> None:

@@ -259,7 +259,7 @@ def test_wsdl2h_reads_it(tmp_path: Path) -> None:
     """gSOAP, which the real server is made of, reads it without an error or a warning."""
     header = tmp_path / "presence.h"
     done = subprocess.run(
-        ["wsdl2h", "-o", str(header), str(PATH)], capture_output=True, text=True, timeout=30, check=False
+        ["wsdl2h", "-o", str(header), str(PATH)], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     said = (done.stdout + done.stderr).lower()

@@ -146,7 +146,7 @@ def tls_server(tls: ssl.SSLContext | bytes) -> Iterator[int]:
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(10)
+        thread.join(60)
 
 
 def _serve(listener: socket.socket, tls: ssl.SSLContext | bytes) -> None:
@@ -155,7 +155,7 @@ def _serve(listener: socket.socket, tls: ssl.SSLContext | bytes) -> None:
             connection, _ = listener.accept()
         except OSError:
             return
-        connection.settimeout(5)
+        connection.settimeout(30)
         with suppress(OSError):  # ssl.SSLError is one
             if isinstance(tls, bytes):
                 connection.recv(4096)
