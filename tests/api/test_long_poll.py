@@ -39,7 +39,7 @@ async def waiting(made: BareService, target: str, tag: str | None = None, prefer
 
 async def answered(asking: Asking) -> Asking:
     """The same, once it is answered; nothing of it is left."""
-    await asyncio.wait_for(asking.task, 5)
+    await asyncio.wait_for(asking.task, 30)
     assert asking.office.clock.sleeping == 0
     return asking
 
@@ -285,7 +285,7 @@ async def test_there_are_only_so_many_slots() -> None:
     made = office(authenticator=Authenticator(ConnectionSlots(limit=1)))
     first = await waiting(made, "/v1/presence")
     second = Asking(made, "/v1/summary", headers={"prefer": "wait=30"})
-    await asyncio.wait_for(second.task, 5)
+    await asyncio.wait_for(second.task, 30)
     assert (second.status, second.json()["type"]) == (429, "/problems/too-many-streams")
     assert int(second.header("retry-after")) > 0
     assert (await made.get("/v1/summary")).status == 200

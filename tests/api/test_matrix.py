@@ -90,7 +90,7 @@ def office() -> BareService:
 
 async def ask(office: BareService, operation: Operation, target: str | None = None, **rest: Any) -> Answer:
     """Send it; whatever comes back holds no secret, and an error is a problem document."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await call(office.app, operation.method, target or operation.target(), **rest)
     text = f"{answer.headers}{answer.body!r}"
     for key in KEYS.values():

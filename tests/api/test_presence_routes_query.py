@@ -272,7 +272,7 @@ async def test_head_is_answered_as_get_is() -> None:
 
 async def test_head_of_the_events() -> None:
     """Its headers, and no stream without end."""
-    answer = await asyncio.wait_for(call(office().app, "HEAD", "/v1/events"), 5)
+    answer = await asyncio.wait_for(call(office().app, "HEAD", "/v1/events"), 30)
     assert (answer.status, answer.body) == (200, b"")
     assert answer.headers["content-type"].startswith("text/event-stream")
 

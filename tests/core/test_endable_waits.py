@@ -42,10 +42,10 @@ async def test_all_that_wait_are_let_go_and_their_work_is_cancelled() -> None:
     waiting = [asyncio.create_task(waits.wait(work(number), Ended())) for number in range(3)]
     await asyncio.sleep(0)
     waits.end()
-    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
+    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
     assert [type(each) for each in ended] == [Ended] * 3
     with pytest.raises(Ended):
-        await asyncio.wait_for(waits.wait(work(3), Ended()), 10)
+        await asyncio.wait_for(waits.wait(work(3), Ended()), 30)
     assert sorted(cancelled) == [0, 1, 2, 3]
 
 
@@ -58,4 +58,4 @@ async def test_a_client_that_goes_away_ends_its_own_wait_alone() -> None:
     assert (waiting[0].cancelled(), waiting[1].done()) == (True, False)
     waits.end()
     with pytest.raises(Ended):
-        await asyncio.wait_for(waiting[1], 10)
+        await asyncio.wait_for(waiting[1], 30)

@@ -90,7 +90,7 @@ async def served_board(
 ) -> AsyncIterator[ServedBoard]:
     """Serve a board on loopback; the application users are `wall` (token `brick`) and `spare` (token `stone`)."""
     board = Board()
-    notifier = HttpNotifier(timeout=5)
+    notifier = HttpNotifier(timeout=30)
     notifier.open()
     service = PresenceWebService(
         "board",

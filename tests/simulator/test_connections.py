@@ -42,12 +42,12 @@ class Room:
 
     async def waiting(self) -> None:
         """Wait until a request waits in the node."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.clock.asleep.wait()
 
     async def forgotten(self) -> None:
         """Wait until the node has noticed that its client has gone."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for connection in list(self.server._listeners["imp1"]._state.connections):
                 assert isinstance(connection, HttpConnection)
                 await connection.gone.wait()
@@ -69,7 +69,7 @@ async def room() -> AsyncIterator[Room]:
 
 async def message(reader: asyncio.StreamReader) -> bytes:
     """A whole reply as bytes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         return head + await reader.readexactly(length)
@@ -110,7 +110,7 @@ async def test_a_connection_that_its_client_wants_closed(room: Room, seconds: fl
     room.simulator.faults.add(Fault("double-reply", count=1, seconds=seconds))
     reader, writer = await room.connect()
     writer.write(request(envelope(login()), b"Connection: close"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         everything = await reader.read()
     assert everything.count(b"loginResponse>") == 2 * times
     await room.clock.advance(5)
@@ -123,7 +123,7 @@ async def test_a_cut_reply_comes_once(room: Room) -> None:
     room.simulator.faults.add(Fault("truncate-reply"))
     reader, writer = await room.connect()
     writer.write(request(envelope(login())))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         everything = await reader.read()
     assert everything.count(b"HTTP/1.1") == 1
     writer.close()

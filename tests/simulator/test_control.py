@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -265,17 +266,18 @@ async def test_nodes_go_down_hang_and_come_back(remote: Remote) -> None:
 
     remote.simulator.on_state = told
     await remote.ask("POST", "/nodes/imp2/hang", {"for": 0.01})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await back.wait()
 
 
 async def test_the_clock_is_moved(remote: Remote) -> None:
     """And tells by how much."""
+    began = time.monotonic()
     before = await remote.ask("GET", "/clock")
     assert before["moved"] == 0
     after = await remote.ask("POST", "/clock", {"move": 3600})
     assert after["moved"] == 3600
-    assert after["now"] - before["now"] == pytest.approx(3600, abs=5)
+    assert -1 <= after["now"] - before["now"] - 3600 <= time.monotonic() - began + 1
 
 
 async def test_a_scenario_is_played_and_stopped(remote: Remote) -> None:

@@ -39,7 +39,7 @@ async def said_to(port: int, *pieces: bytes) -> bytes:
     """What is answered to one request that is sent in pieces."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for piece in pieces:
                 writer.write(piece)
                 await writer.drain()

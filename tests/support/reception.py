@@ -47,7 +47,7 @@ class Call:
         self.left.set()
 
     async def answer(self) -> Answer:
-        return await asyncio.wait_for(self.answering, 5)
+        return await asyncio.wait_for(self.answering, 30)
 
     @property
     def waits(self) -> bool:
@@ -124,6 +124,6 @@ class Reception(Branch):
 
 async def until(check: Callable[[], object]) -> None:
     """Let others go on until it is so. A part of each request runs in a thread, so that turns cannot be counted."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not check():  # noqa: ASYNC110  # there is no event for most of what is waited for
             await asyncio.sleep(0.001)

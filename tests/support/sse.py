@@ -108,7 +108,7 @@ class Listener:
 
     async def until(self, enough: Callable[[list[Sse]], bool]) -> list[Sse]:
         """Wait for events; all that came so far."""
-        async with asyncio.timeout(10):  # only where a test fails
+        async with asyncio.timeout(30):  # only where a test fails
             while not enough(self.events):
                 assert not self._running.done(), f"it ended with {self.status} after {self.events}"
                 self._arrived.clear()
