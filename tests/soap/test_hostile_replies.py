@@ -270,7 +270,7 @@ async def received(data: bytes, cap: int = 10**8) -> tuple[int, int | type[Excep
     connection = Connection(lambda _connection: None)
     connection.connection_made(FakeSocket())
     request = RequestHead.of("GET", "/", [("Host", "imp1")])
-    asked = asyncio.ensure_future(connection.ask(request, b"", cap, Patience(5.0, 20.0)))
+    asked = asyncio.ensure_future(connection.ask(request, b"", cap, Patience(300.0, 300.0)))
     await asyncio.sleep(0)
     connection.data_received(data)
     count = 0
