@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from hypothesis import HealthCheck, settings
-from hypothesis.internal.conjecture import providers
-from hypothesis.internal.constants_ast import Constants
 
 THOROUGH: Final = "thorough"
 """The profile that tries all: `pytest --hypothesis-profile=thorough`."""
@@ -33,8 +32,12 @@ def draw_the_same() -> None:
     examples after any change of any module, and after other tests of its process, which pytest-xdist chooses by their
     speed.
     """
-    nothing = Constants()
-    providers._get_local_constants = lambda: nothing  # there is no setting for it
+    with contextlib.suppress(ImportError):  # there is no setting for it; tests/test_examples.py says where it has gone
+        from hypothesis.internal.conjecture import providers
+        from hypothesis.internal.constants_ast import Constants
+
+        nothing = Constants()
+        providers._get_local_constants = lambda: nothing
 
 
 def register() -> None:
