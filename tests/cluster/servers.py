@@ -24,7 +24,7 @@ from service.core.engine_address import EngineAddress
 from tests.support.ports import free_port
 
 KINDS: Final = ("redis", "valkey")
-START: Final = 20.0
+START: Final = 60.0
 """Seconds that a server may take to answer; it takes a tenth of one."""
 
 
@@ -248,7 +248,7 @@ class StoredData:
             pipeline.execute()
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until a call says yes: another process has no event to wait for."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  see above

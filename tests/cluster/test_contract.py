@@ -256,7 +256,7 @@ async def test_a_reader_waits_for_news(backend: Backend) -> None:
     engine = backend.engine()
     taken = await owned(engine)
     assert await engine.follow(LogPosition(taken.begins), 0.02) == ((), (), False)
-    waiting = asyncio.create_task(backend.engine().follow(LogPosition(taken.begins), 2.0))
+    waiting = asyncio.create_task(backend.engine().follow(LogPosition(taken.begins), 30.0))
     await asyncio.sleep(0.05)
     await engine.commit(taken.epoch, taken.begins, Batch([(taken.begins + 1, b"a")]))
     assert [entry.data for entry in (await waiting).entries] == [b"a"]
@@ -394,7 +394,7 @@ async def test_notifications_reach_the_owner(backend: Backend) -> None:
     marks = await engine.marks(NO_MARKS, 0)
     assert [mark.data for mark in marks] == [b"0", b"1", b"2"]
     assert [mark.data for mark in await engine.marks(marks[1].id, 0)] == [b"2"]
-    waiting = asyncio.create_task(engine.marks(marks[2].id, 2.0))
+    waiting = asyncio.create_task(engine.marks(marks[2].id, 30.0))
     await asyncio.sleep(0.05)
     await backend.engine().mark(b"3")
     assert [mark.data for mark in await waiting] == [b"3"]

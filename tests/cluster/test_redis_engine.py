@@ -17,7 +17,6 @@ import trustme
 
 from service.cluster import redis_connections, redis_engine, wire
 from service.cluster.engine import (
-    LEASE,
     Batch,
     BeatPlace,
     EngineDamaged,
@@ -39,22 +38,19 @@ from service.cluster.redis_connections import RedisConnections
 from service.cluster.redis_engine import RedisEngine
 from service.cluster.wire import DamagedBytes
 from service.core.engine_address import EngineAddress
-from tests.cluster.conftest import RealBackend
+from tests.cluster.conftest import PATIENCE, RealBackend
 from tests.cluster.servers import KINDS, EngineServer, required, running, until
 from tests.support.ports import free_port
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 SHORT = 0.3
 """Seconds that a test waits for an answer that does not come."""
-LONG = 5.0
-ENDS = 10.0
-"""Seconds that a task may take to end on a slow machine."""
 
 
 @asynccontextmanager
 async def engine_at(port: int, unit: str = "u", **options: Any) -> AsyncIterator[RedisEngine]:
     """An engine on loopback."""
-    options.setdefault("timeout", LONG)
+    options.setdefault("timeout", PATIENCE)
     engine = RedisEngine(EngineAddress((("127.0.0.1", port),)), unit, **options)
     try:
         yield engine
@@ -79,7 +75,34 @@ async def through(real: RealBackend) -> AsyncIterator[tuple[RedisEngine, TcpProx
     """An engine behind a proxy."""
     async with AsyncExitStack() as opened:
         proxy = await opened.enter_async_context(tcp_proxy(real.server.port))
-        yield await opened.enter_async_context(engine_at(proxy.port, real.unit, timeout=SHORT)), proxy
+        yield await opened.enter_async_context(engine_at(proxy.port, real.unit)), proxy
+
+
+@asynccontextmanager
+async def hasty_at(port: int, unit: str = "u") -> AsyncIterator[RedisEngine]:
+    """An engine that soon gives up what is not answered. Its connection is there, however long that took."""
+    async with engine_at(port, unit, timeout=SHORT) as engine:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with contextlib.suppress(EngineUnreachable):
+                    await engine.members()
+                    break
+        yield engine
+
+
+async def scripts_are_known(real: RealBackend) -> None:
+    """To the server: else the answer that is lost says that it has to be sent a script."""
+    async with engine_at(real.server.port, f"{real.unit}-known") as engine:
+        taken = await owned(engine)
+        here = taken.begins
+        await engine.beat(taken.epoch, 1, here, b"beat")
+        await engine.claim(taken.epoch, here, Batch([(here + 1, b"x")], [Put(Table.HELD, "ann", b"c")]), ["ann"])
+        await engine.release(taken.epoch, 2, here + 1, b"last", to="", handover=b"")
+
+
+async def somebody_waits(real: RealBackend) -> None:
+    """Until the server has a read that waits for something new."""
+    await until(lambda: real.client.info("clients")["blocked_clients"] == 1)
 
 
 # Replies to something else
@@ -148,51 +171,52 @@ async def test_an_answer_to_something_else(
 # Replies that are lost
 
 
-async def test_a_command_without_an_answer_is_sent_once(
-    real: RealBackend, through: tuple[RedisEngine, TcpProxy]
-) -> None:
+async def test_a_command_without_an_answer_is_sent_once(real: RealBackend) -> None:
     """It was carried out; the caller learns that it may have been, and asking again does it no second time."""
-    engine, proxy = through
-    taken = await owned(engine)
-    await engine.commit(taken.epoch, taken.begins, Batch([(taken.begins + 1, b"known")]))
-    proxy.back.stall()
-    sent = proxy.there.bytes
-    with pytest.raises(EngineUnreachable, match=f"127.0.0.1:{proxy.port} did not answer in time") as lost:
+    async with engine_at(real.server.port, real.unit) as engine, tcp_proxy(real.server.port) as proxy:
+        taken = await owned(engine)
+        await engine.commit(taken.epoch, taken.begins, Batch([(taken.begins + 1, b"known")]))
+        async with hasty_at(proxy.port, real.unit) as hasty:
+            proxy.back.stall()
+            sent, connections = proxy.there.bytes, proxy.connections
+            with pytest.raises(EngineUnreachable, match=f"127.0.0.1:{proxy.port} did not answer in time") as lost:
+                await hasty.commit(taken.epoch, taken.begins + 1, one(taken.begins + 1))
+            assert lost.value.may_have_acted
+            await until(lambda: real.client.xlen(real.keys["log"]) == 3)
+            once = proxy.there.bytes - sent
+            assert once < 2 * len(str(taken.epoch)) + 700, "one command"
+            assert proxy.connections == connections
         await engine.commit(taken.epoch, taken.begins + 1, one(taken.begins + 1))
-    assert lost.value.may_have_acted
-    once = proxy.there.bytes - sent
-    assert once < 2 * len(str(taken.epoch)) + 700, "one command"
-    assert proxy.connections == 1
-    assert real.client.xlen(real.keys["log"]) == 3
-    proxy.cut()
-    proxy.back.go_on()
-    await engine.commit(taken.epoch, taken.begins + 1, one(taken.begins + 1))
-    assert real.client.xlen(real.keys["log"]) == 3
+        assert real.client.xlen(real.keys["log"]) == 3
 
 
 @pytest.mark.parametrize("verb", ["take", "beat", "claim", "release"])
-async def test_what_was_carried_out_unheard_may_be_asked_again(
-    real: RealBackend, through: tuple[RedisEngine, TcpProxy], verb: str
-) -> None:
+async def test_what_was_carried_out_unheard_may_be_asked_again(real: RealBackend, verb: str) -> None:
     """Each verb of an owner, with its reply lost."""
-    engine, proxy = through
-    taken = Taken(0, 0, 0, 0) if verb == "take" else await owned(engine)
-    here = taken.begins
-    await engine.members()  # so that the connection is there
-    claim = Batch([(here + 1, b"made")], [Put(Table.HELD, "ann", b"c")])
-    calls = {
-        "take": lambda: engine.take("one", "http://one", "token"),
-        "beat": lambda: engine.beat(taken.epoch, 1, here, b"beat"),
-        "claim": lambda: engine.claim(taken.epoch, here, claim, ["ann"]),
-        "release": lambda: engine.release(taken.epoch, 1, here, b"last", to="two", handover=b"ids"),
-    }
-    proxy.back.stall()
-    with pytest.raises(EngineUnreachable):
-        await calls[verb]()  # type: ignore[no-untyped-call]
-    proxy.cut()
-    proxy.back.go_on()
-    again = await calls[verb]()  # type: ignore[no-untyped-call]
-    news = await engine.follow(LogPosition(), 0)
+    async with engine_at(real.server.port, real.unit) as engine, tcp_proxy(real.server.port) as proxy:
+        taken = Taken(0, 0, 0, 0) if verb == "take" else await owned(engine)
+        here = taken.begins
+        claim = Batch([(here + 1, b"made")], [Put(Table.HELD, "ann", b"c")])
+        calls: dict[str, Callable[[RedisEngine], Awaitable[object]]] = {
+            "take": lambda engine: engine.take("one", "http://one", "token"),
+            "beat": lambda engine: engine.beat(taken.epoch, 1, here, b"beat"),
+            "claim": lambda engine: engine.claim(taken.epoch, here, claim, ["ann"]),
+            "release": lambda engine: engine.release(taken.epoch, 1, here, b"last", to="two", handover=b"ids"),
+        }
+        is_done: dict[str, Callable[[], object]] = {
+            "take": lambda: real.client.exists(real.keys["lease"]),
+            "beat": lambda: real.client.xlen(real.keys["beat"]) == 1,
+            "claim": lambda: real.client.xlen(real.keys["log"]) == 2,
+            "release": lambda: not real.client.exists(real.keys["lease"]),
+        }
+        await scripts_are_known(real)
+        async with hasty_at(proxy.port, real.unit) as hasty:
+            proxy.back.stall()
+            with pytest.raises(EngineUnreachable):
+                await calls[verb](hasty)
+            await until(is_done[verb])
+        again = await calls[verb](engine)
+        news = await engine.follow(LogPosition(), 0)
     match verb:
         case "take":
             assert isinstance(again, Taken)
@@ -205,24 +229,26 @@ async def test_what_was_carried_out_unheard_may_be_asked_again(
     assert bool(real.client.exists(real.keys["lease"])) == (verb != "release")
 
 
-async def test_a_request_that_never_arrives(real: RealBackend, through: tuple[RedisEngine, TcpProxy]) -> None:
+async def test_a_request_that_never_arrives(real: RealBackend) -> None:
     """Nobody can tell it from a reply that was lost."""
-    engine, proxy = through
-    taken = await owned(engine)
-    proxy.there.stall()
-    with pytest.raises(EngineUnreachable) as lost:
-        await engine.commit(taken.epoch, taken.begins, one(taken.begins))
-    assert lost.value.may_have_acted
-    assert real.client.xlen(real.keys["log"]) == 1
+    async with engine_at(real.server.port, real.unit) as engine, tcp_proxy(real.server.port) as proxy:
+        taken = await owned(engine)
+        async with hasty_at(proxy.port, real.unit) as hasty:
+            proxy.there.stall()
+            with pytest.raises(EngineUnreachable) as lost:
+                await hasty.commit(taken.epoch, taken.begins, one(taken.begins))
+            assert lost.value.may_have_acted
+        assert real.client.xlen(real.keys["log"]) == 1
 
 
-async def test_a_connection_that_breaks_off_is_made_anew(through: tuple[RedisEngine, TcpProxy]) -> None:
+async def test_a_connection_that_breaks_off_is_made_anew(
+    real: RealBackend, through: tuple[RedisEngine, TcpProxy]
+) -> None:
     """A read that waits hears of it at once; the next one goes on from the same place."""
     engine, proxy = through
     taken = await owned(engine)
-    waiting = asyncio.create_task(engine.follow(LogPosition(taken.begins), 2.0))
-    await until(lambda: proxy.connections == 2)
-    await asyncio.sleep(0.05)
+    waiting = asyncio.create_task(engine.follow(LogPosition(taken.begins), 30.0))
+    await somebody_waits(real)
     proxy.cut()
     with pytest.raises(EngineUnreachable):
         await waiting
@@ -271,7 +297,7 @@ async def test_connections_that_are_closed_while_others_use_them(real: RealBacke
             for _ in range(turns):
                 await asyncio.sleep(0)
             await engine._connections._drop_connections()
-            _, running = await asyncio.wait(asking, timeout=ENDS)
+            _, running = await asyncio.wait(asking, timeout=PATIENCE)
             assert not running, f"nothing comes of it after {turns} turns"
             for task in asking:
                 with contextlib.suppress(EngineUnreachable):
@@ -296,12 +322,14 @@ async def test_a_connection_that_does_not_close(real: RealBackend, monkeypatch: 
                 await engine.mark(b"m")
 
 
-async def test_a_read_that_is_given_up_leaves_no_answer_to_the_next(through: tuple[RedisEngine, TcpProxy]) -> None:
+async def test_a_read_that_is_given_up_leaves_no_answer_to_the_next(
+    real: RealBackend, through: tuple[RedisEngine, TcpProxy]
+) -> None:
     """Its connection is closed."""
     engine, _ = through
     taken = await owned(engine)
-    waiting = asyncio.create_task(engine.follow(LogPosition(taken.begins), 2.0))
-    await asyncio.sleep(0.05)
+    waiting = asyncio.create_task(engine.follow(LogPosition(taken.begins), 30.0))
+    await somebody_waits(real)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -324,18 +352,28 @@ async def test_a_cancellation_is_never_lost(real: RealBackend) -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
             asking.cancel()
-            _, running = await asyncio.wait({asking}, timeout=ENDS)
+            _, running = await asyncio.wait({asking}, timeout=PATIENCE)
             assert not running, f"it goes on after a cancellation in its turn {turns}"
             with pytest.raises(asyncio.CancelledError):
                 await asking
 
 
-async def test_waiting_is_shorter_than_the_time_out(real: RealBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the caller would wait: nothing new is no failure."""
-    monkeypatch.setattr(redis_connections, "_READING", 0.8)
-    async with engine_at(real.server.port, real.unit, timeout=0.5) as engine:
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 60.0])
+async def test_waiting_is_shorter_than_the_time_out(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the caller would wait: nothing new is no failure, and half of the time is left to say so."""
+    blocked: list[float] = []
+
+    async def nothing_new(*command: Any) -> None:
+        blocked.append(command[command.index("BLOCK") + 1] / 1000)
+
+    async with engine_at(9, timeout=seconds) as engine:
+        readers = engine._connections._readers
+        monkeypatch.setattr(readers, "execute_command", nothing_new)
         assert await engine.follow(LogPosition(), 3600.0) == News()
         assert list(await engine.marks("0-0", 3600.0)) == []
+        longest = readers.connection_pool.connection_kwargs["socket_timeout"] / 2
+    assert blocked == [longest, longest]
+    assert longest >= redis_connections._READING / 2
 
 
 # Engines that end, stop, begin anew
@@ -343,11 +381,12 @@ async def test_waiting_is_shorter_than_the_time_out(real: RealBackend, monkeypat
 
 async def test_a_lease_ends_by_the_engines_clock(real: RealBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its owner does."""
-    monkeypatch.setattr(redis_engine, "_LIFETIME", "40")
     async with engine_at(real.server.port, real.unit) as engine:
         first = await owned(engine)
-        for number in range(1, 6):
+        for number in range(1, 5):
             await engine.beat(first.epoch, number, first.begins, b"beat")
+        monkeypatch.setattr(redis_engine, "_LIFETIME", "40")  # so long counts the last beat
+        await engine.beat(first.epoch, 5, first.begins, b"beat")
         while isinstance(second := await engine.take("two", "http://two", "t"), Holder):
             assert second.epoch == first.epoch
             await asyncio.sleep(0.005)
@@ -412,11 +451,11 @@ async def test_a_restart_with_persistence(program: Path, tmp_path: Path) -> None
 async def test_an_engine_that_stands_still(server: EngineServer) -> None:
     """It does not answer in time; when it goes on, its lease is what its clock says."""
     server.start()
-    async with engine_at(server.port, timeout=SHORT) as engine:
+    async with engine_at(server.port) as engine, hasty_at(server.port) as hasty:
         taken = await owned(engine)
         server.pause(paused=True)
         with pytest.raises(EngineUnreachable) as stopped:
-            await engine.beat(taken.epoch, 1, taken.begins, b"beat")
+            await hasty.beat(taken.epoch, 1, taken.begins, b"beat")
         assert stopped.value.may_have_acted
         server.pause(paused=False)
         await engine.members()
@@ -467,7 +506,7 @@ async def test_a_user_without_rights(real: RealBackend, tmp_path: Path) -> None:
     real.client.execute_command("ACL", "SETUSER", "reader", *rules)  # type: ignore[no-untyped-call]
     address = EngineAddress((("127.0.0.1", real.server.port),), username="reader")
     with closing(real.client):
-        engine = RedisEngine(address, real.unit, password_file=file)
+        engine = RedisEngine(address, real.unit, password_file=file, timeout=PATIENCE)
         try:
             assert await engine.members() == {}
             with pytest.raises(EngineRefused, match="refuses us"):
@@ -508,7 +547,7 @@ async def test_who_takes_the_lease_removes_what_is_not_ours(real: RealBackend) -
         if end is not None:
             real.client.pexpire(real.keys["lease"], end)
         assert isinstance(await engine.take("two", "", "another"), Holder)
-        assert 0 < int(real.client.pttl(real.keys["lease"])) <= LEASE * 1000
+        assert 0 < int(real.client.pttl(real.keys["lease"])) <= int(redis_engine._LIFETIME)
     real.client.hdel(real.keys["lease"], "replica", "begins")
     assert (await engine.take("two", "", "another")) == Holder(epoch, "", "http://one")
     assert (await engine.snapshot()).holder == Holder(epoch, "", "http://one")
@@ -564,14 +603,14 @@ async def test_tls(tmp_path: Path) -> None:
     with running("redis", tmp_path / "data", 'save ""', f"tls-port {port}", *files) as server:
         address = EngineAddress((("127.0.0.1", port),), tls=True)
         for ca_file in (theirs, None):
-            engine = RedisEngine(address, "u", ca_file=ca_file)
+            engine = RedisEngine(address, "u", ca_file=ca_file, timeout=PATIENCE)
             with pytest.raises(EngineRefused, match=r"certificate is not trusted.*set ca_file"):
                 await engine.members()
             await engine.close()
-        engine = RedisEngine(address, "u", ca_file=ours)
+        engine = RedisEngine(address, "u", ca_file=ours, timeout=PATIENCE)
         assert await engine.members() == {}
         await engine.close()
-        engine = RedisEngine(EngineAddress(server.address.hosts, tls=True), "u", ca_file=ours)
+        engine = RedisEngine(EngineAddress(server.address.hosts, tls=True), "u", ca_file=ours, timeout=SHORT)
         with pytest.raises(EngineUnreachable):
             await engine.members()
         await engine.close()
@@ -665,8 +704,9 @@ async def test_a_claim_that_no_copy_has(server: EngineServer, monkeypatch: pytes
 
 
 @pytest.mark.long(ci=True)
-async def test_a_copy_confirms_and_takes_over(program: Path, tmp_path: Path) -> None:
+async def test_a_copy_confirms_and_takes_over(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With sentinels: the primary is killed, the copy has all that was written, and the lease."""
+    monkeypatch.setattr(redis_connections, "WAIT_MS", 30_000)
     async with AsyncExitStack() as opened:
         primary = EngineServer(program, tmp_path / "primary", 'save ""')
         copy = EngineServer(program, tmp_path / "copy", 'save ""', f"replicaof 127.0.0.1 {primary.port}")
@@ -674,7 +714,7 @@ async def test_a_copy_confirms_and_takes_over(program: Path, tmp_path: Path) -> 
             program,
             tmp_path / "sentinel",
             f"sentinel monitor main 127.0.0.1 {primary.port} 1",
-            "sentinel down-after-milliseconds main 300",
+            "sentinel down-after-milliseconds main 60000",  # a busy machine is no reason to fail over
             "sentinel failover-timeout main 2000",
         )
         for each in (primary, copy, sentinel):
@@ -685,15 +725,16 @@ async def test_a_copy_confirms_and_takes_over(program: Path, tmp_path: Path) -> 
             await until(lambda: client.info("replication")["master_link_status"] == "up")
         sentinel.start("--sentinel")
         address = EngineAddress((("127.0.0.1", sentinel.port),), service="main")
-        engine = RedisEngine(address, "u", replicated=True)
+        engine = RedisEngine(address, "u", replicated=True, timeout=PATIENCE)
         opened.push_async_callback(engine.close)
         with closing(sentinel.client()) as asked:
             await until(lambda: asked.execute_command("SENTINEL", "REPLICAS", "main"))  # type: ignore[no-untyped-call]
-        taken = await owned(engine)
-        claim = Batch([(taken.begins + 1, b"made")], [Put(Table.HELD, "ann", b"c")])
-        assert await engine.claim(taken.epoch, taken.begins, claim, ["ann"]) == frozenset()
+            taken = await owned(engine)
+            claim = Batch([(taken.begins + 1, b"made")], [Put(Table.HELD, "ann", b"c")])
+            assert await engine.claim(taken.epoch, taken.begins, claim, ["ann"]) == frozenset()
+            asked.execute_command("SENTINEL", "SET", "main", "down-after-milliseconds", "300")  # type: ignore[no-untyped-call]
         primary.kill()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     later = await engine.take("two", "http://two", "token of two")
@@ -726,7 +767,7 @@ async def test_a_claim_that_is_asked_for_again_is_waited_for_again(
             with pytest.raises(NotReplicated):
                 await engine.claim(taken.epoch, taken.begins, claim, ["ann"])
         copy.pause(paused=False)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 with contextlib.suppress(NotReplicated):  # it may have to connect anew
                     assert await first.claim(taken.epoch, taken.begins, claim, ["ann"]) == frozenset()
