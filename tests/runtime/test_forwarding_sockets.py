@@ -13,6 +13,7 @@ from pws_soap.models import Secret
 from service.access.authentication import Authenticator
 from service.api.disconnect import AnswerBrokenOff
 from service.api.middleware.limits import MAX_BODY
+from service.runtime import peers as runtime_peers
 from service.runtime.forward_seal import BeatMoment
 from service.runtime.forwarding import Forwarding
 from service.runtime.owners import Owner
@@ -21,6 +22,12 @@ from tests.support.bare_service import BareService, presence
 from tests.support.listeners import running
 
 ANN = "ann@example.com"
+
+
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may take its time, that of TLS as well."""
+    monkeypatch.setattr(runtime_peers, "CONNECT", 60.0)
 
 
 class Knows:

@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 
 from pws_soap.errors import ArgumentError
+from service.runtime import peers as runtime_peers
 from service.runtime.peer_requests import PeerRequest, PeerUnreachable
 from service.runtime.peers import HttpPeers
 from tests.support.tls_servers import MadeCertificate, context
@@ -22,6 +23,12 @@ ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\nX-By: two\r\n\r\nok"
 HERE = (x509.IPAddress(ip_address("127.0.0.1")),)
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may take its time, that of TLS as well."""
+    monkeypatch.setattr(runtime_peers, "CONNECT", 60.0)
 
 
 class Replica:

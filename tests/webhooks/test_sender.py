@@ -14,6 +14,8 @@ from cryptography import x509
 
 from pws_soap.models import Secret
 from service.core.clock import SystemClock
+from service.webhooks import connection as webhook_connection
+from service.webhooks import sender as webhook_sender
 from service.webhooks.probe import ProbeResult, probe
 from service.webhooks.sender import AddressRefused, HttpSender, PostProblem, PostResult, check_address
 from service.webhooks.settings import WebhookSettings
@@ -31,7 +33,7 @@ def web() -> Iterator[HookServer]:
 
 
 def settings(url: str, *secrets: str, **fields: Any) -> WebhookSettings:
-    return WebhookSettings("crm", Secret(url), tuple(map(Secret, secrets or (SECRET,))), **{"timeout": 5.0, **fields})
+    return WebhookSettings("crm", Secret(url), tuple(map(Secret, secrets or (SECRET,))), **{"timeout": 60.0, **fields})
 
 
 class Watched:
@@ -168,7 +170,11 @@ async def test_a_connection_that_breaks_leaves_open_whether_it_arrived(web: Hook
     assert result.may_have_arrived
 
 
-async def test_no_cookie_comes_back_and_a_connection_serves_several_messages(web: HookServer) -> None:
+async def test_no_cookie_comes_back_and_a_connection_serves_several_messages(
+    web: HookServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_sender, "_KEPT_ALIVE", 600.0)  # however slow the machine is
+    monkeypatch.setattr(webhook_connection, "_READ_FOR", 600.0)
     web.answer = lambda _: HookAnswer(200, (("Set-Cookie", "session=theirs"),), b"thanks")
     found = settings(web.url)
     sender = HttpSender(found, "pws-presence/test")
