@@ -12,11 +12,11 @@ from typing import Any
 import aiohttp
 
 from tests.support.branch import AVAILABLE, BUSY
-from tests.support.busy_branch import BusyOffice
+from tests.support.busy_branch import SPEED, BusyOffice
 
 TWENTY = tuple(f"p{number:02}" for number in range(20))
 FIFTY = range(50)
-LEASES = (900, 900, 3)
+LEASES = (3600, 3600, 3)
 """Seconds of the office's clock, of those who renew and let go, who let go, and who forget."""
 KEEPS = 1
 """The claimant that keeps its people until one of those held has become unavailable."""
@@ -102,7 +102,7 @@ async def claimant(session: aiohttp.ClientSession, url: str, office: BusyOffice,
         assert (await again.json())["id"] == claim["id"]
     place = f"{url}/v1/claims/{claim['id']}"
     if number % 3 == 0:
-        async with session.post(f"{place}/renew", json={"lease_seconds": 1000}) as renewed:
+        async with session.post(f"{place}/renew", json={"lease_seconds": 3600}) as renewed:
             assert renewed.status == 200
     if number % 3 < 2:
         while number == KEEPS and "claim.unavailable" not in reader.names:
@@ -137,23 +137,38 @@ async def test_fifty_claimants_and_twenty_people() -> None:
     assert {"claim.made", "claim.released", "claim.expired", "claim.renewed", "claim.unavailable"} <= reader.names
 
 
-async def ask_and_hang_up(office: BusyOffice, after: float) -> str | None:
-    """A request on a bare connection, broken off after so many seconds; the id of the claim if it was answered."""
+async def ask_and_hang_up(office: BusyOffice, hang_up: asyncio.Event) -> str | None:
+    """A request on a bare connection, broken off as soon as it is said; the id of the claim if it was answered."""
     incoming, outgoing = await asyncio.open_connection("127.0.0.1", office.port)
     body = b'{"group": "all", "lease_seconds": 40}'
     outgoing.write(
         b"POST /v1/claims HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nPrefer: wait=300\r\n"
         b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
     )
+    hanging_up = asyncio.create_task(hang_up.wait())
+    answering = asyncio.create_task(answered(incoming))
     try:
-        async with asyncio.timeout(after / 20):
-            head = await incoming.readuntil(b"\r\n\r\n")
-            length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            return str(json.loads(await incoming.readexactly(length))["id"])
-    except TimeoutError:
-        return None
+        await asyncio.wait((hanging_up, answering), return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else None
     finally:
         outgoing.transport.abort()
+        for task in (hanging_up, answering):
+            task.cancel()
+        await asyncio.gather(hanging_up, answering, return_exceptions=True)
+
+
+async def answered(incoming: asyncio.StreamReader) -> str:
+    """The id of a claim, once it is there."""
+    head = await incoming.readuntil(b"\r\n\r\n")
+    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    return str(json.loads(await incoming.readexactly(length))["id"])
+
+
+async def ask_for_a_while(office: BusyOffice, seconds: float) -> str | None:
+    """The same, broken off after so many seconds of the office's clock."""
+    hang_up = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds / SPEED, hang_up.set)
+    return await ask_and_hang_up(office, hang_up)
 
 
 async def test_claimants_that_hang_up_hold_nobody() -> None:
@@ -167,10 +182,12 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
         def waiting() -> int:
             return claim_service.waiting
 
-        hanging_up = [asyncio.create_task(ask_and_hang_up(office, 4)) for _ in range(20)]
-        async with asyncio.timeout(30):
-            while not waiting():  # no event tells of it
+        hang_up = asyncio.Event()
+        hanging_up = [asyncio.create_task(ask_and_hang_up(office, hang_up)) for _ in range(20)]
+        async with asyncio.timeout(60):
+            while waiting() < len(hanging_up):  # no event tells of it
                 await office.clock.sleep(0.1)
+            hang_up.set()
             assert await asyncio.gather(*hanging_up) == [None] * 20
             while waiting():
                 await office.clock.sleep(0.1)
@@ -178,11 +195,11 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
         await office.clock.sleep(1)
         assert not claim_service.leases()
         patience = [office.random.uniform(2, 12) for _ in FIFTY]
-        asking = [asyncio.create_task(ask_and_hang_up(office, each)) for each in patience]
+        asking = [asyncio.create_task(ask_for_a_while(office, each)) for each in patience]
         changing = asyncio.create_task(office.changes())
         await asyncio.gather(*asking)
         changing.cancel()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while waiting():
                 await office.clock.sleep(0.2)
             # One who hung up in the moment of the answer is beyond anybody's knowing: that is what a lease is for.
@@ -190,19 +207,19 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
                 await office.clock.sleep(1)
         for name in office.people:
             office.put(name, AVAILABLE)
-        assert await ask_and_hang_up(office, 20) is not None
+        assert await ask_and_hang_up(office, asyncio.Event()) is not None
     assert office.wrong == []
 
 
 async def test_who_waits_for_more_than_there_are_does_not_starve_another_group() -> None:
     """Two wait for three people of whom one never comes; fifty claims of the other group are all served meanwhile."""
-    office = BusyOffice({"support": ("ann", "bob", "zoe"), "sales": ("ann",)})
+    office = BusyOffice({"support": ("ann", "bob", "zoe"), "sales": ("ann",)}, speed=1.0)  # they wait for minutes
     office.put("zoe", BUSY)
     wait = {"Prefer": "wait=300"}
     async with office.open() as url, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def claim(group: str, count: int) -> tuple[int, dict[str, Any]]:
-            body = {"group": group, "count": count, "lease_seconds": 60}
+            body = {"group": group, "count": count, "lease_seconds": 3600}
             async with session.post(f"{url}/v1/claims", json=body, headers=wait) as answer:
                 return answer.status, await answer.json(content_type=None)
 

@@ -29,16 +29,19 @@ SPEED = 20.0
 
 
 class FastClock:
-    """Twenty seconds in one."""
+    """Twenty seconds in one, or as many as are said."""
+
+    def __init__(self, speed: float = SPEED) -> None:
+        self._speed = speed
 
     def now(self) -> float:
         return 1_800_000_000.0 + self.monotonic()
 
     def monotonic(self) -> float:
-        return time.monotonic() * SPEED
+        return time.monotonic() * self._speed
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds) / SPEED)
+        await asyncio.sleep(max(0.0, seconds) / self._speed)
 
 
 @dataclass
@@ -51,10 +54,11 @@ class BusyOffice:
     holders: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     port: int = 0
+    speed: float = SPEED
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311  a walk, not a secret
-        self.clock = FastClock()
+        self.clock = FastClock(self.speed)
         self.store = MemoryStore(self.clock)
         groups = {group: [uri(name) for name in names] for group, names in self.groups.items()}
         self.core = Core.of(self.store, self.clock, 100_000.0, groups, rules=ClaimRules(max_waiting=100))
