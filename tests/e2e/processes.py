@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 PWS: Final = str(Path(sys.executable).with_name("pws"))
 """The console script, as a user calls it."""
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 """Seconds: far more than anything here takes, so that a busy machine fails no test."""
 _PAUSE: Final = 0.03
 

@@ -130,7 +130,7 @@ def configure(
         "application": 'username = "pwsapp"\npassword_file = "password"',
         "callback": f'url = "{site.url}"\nsecret_file = "callback-secret"',
         "http": f"port = {site.port}",
-        "lifecycle": "stop_timeout = 3",
+        "lifecycle": "stop_timeout = 30",  # far more than an end takes: nothing may be left then
         "[watch]": f'end_user = "dispatcher"\n{watch}',
         "groups.support": 'contacts = ["ann@example.com", "joe@example.com"]',
     } | changes

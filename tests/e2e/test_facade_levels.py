@@ -23,7 +23,7 @@ BOUND = default_bound(SAFETY)
 """Seconds by which what a façade tells may be old: what is live at the top may be older by so much."""
 QUICK = {
     "fetch": f"safety_interval = {SAFETY}\nheartbeat_interval = 1\nreconcile_interval = 0",
-    "lifecycle": "stop_timeout = 5\nrequests_per_second = 500",
+    "lifecycle": "stop_timeout = 30\nrequests_per_second = 500",
     "limits": "requests_per_second = 0",
 }
 

@@ -260,7 +260,7 @@ def quick(
     sections = {
         "server": f'nodes = ["127.0.0.1:{port}"]\ntls = false\nread_timeout = {read_timeout}',
         "fetch": f"safety_interval = {safety}\nheartbeat_interval = {heartbeat}\nreconcile_interval = 0",
-        "lifecycle": "stop_timeout = 5\nrequests_per_second = 500",
+        "lifecycle": "stop_timeout = 30\nrequests_per_second = 500",
         "limits": "requests_per_second = 0",
     }
     if callback:

@@ -178,6 +178,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         self.cluster.background.wait_for(self._start())
+        self.cluster.is_moving = True
         self._changes.start()
         return self
 
@@ -186,6 +187,7 @@ class Watch:
     ) -> None:
         self._stop.set()
         self._changes.join()
+        self.cluster.is_moving = False
         try:
             if kind is None:
                 self.cluster.background.call(self._ending.set)
