@@ -59,6 +59,11 @@ def test_sighup_reads_the_contacts_again_and_a_broken_file_changes_nothing(serve
     assert server.holds() == NOTHING
 
 
+def is_well(service: Service) -> None:
+    """Nothing is wrong. A busy machine holds the service up for a moment, which it says."""
+    assert service.site.get("/v1/status").json["problems"] == []
+
+
 def told(service: Service, words: str) -> None:
     assert words in service.output, service.output
 
@@ -78,6 +83,6 @@ def test_unusual_contacts_are_watched_like_others(server: Server, tmp_path: Path
         for contact in ODD:
             server.put(quote(contact, safe=""), state="DND")
             service.sees(quote(contact, safe=""), state="DND", freshness="live")
-        assert service.site.get("/v1/status").json["problems"] == []
+        eventually(lambda: is_well(service))
         assert service.stop() == 0
     assert server.holds() == NOTHING

@@ -80,7 +80,7 @@ def test_notifications_come_at_the_registered_address_where_the_callbacks_url_ha
 @pytest.mark.long(ci=True)
 def test_a_change_that_a_heartbeat_finds_counts_as_a_lost_notification(tmp_path: Path) -> None:
     """The change is live and true soon, the status says what to check, and the next notification ends the problem."""
-    with playing(tmp_path, heartbeat=1.0, names=["ann"]) as story:
+    with playing(tmp_path, heartbeat=10.0, names=["ann"]) as story:
         story.truth = Truth(story.server, [ANN])
         story.recovers()
         with story.observed():

@@ -30,12 +30,12 @@ def numbers(path: Path) -> list[int]:
 
 
 class Trial:
-    """An audit file that tries again at once, and the names of the events that it has logged."""
+    """An audit file that tries again at once by default, and the names of the events that it has logged."""
 
     def __init__(self, path: Path, caplog: pytest.LogCaptureFixture, **options: Any) -> None:  # as AuditFile has them
         self.path = path
         self._caplog = caplog
-        self.file = AuditFile(path, ManualClock(), retry=0.01, **options)
+        self.file = AuditFile(path, ManualClock(), **{"retry": 0.01, **options})
         self.file.start()
 
     def record(self, *entries: AuditEntry) -> None:
@@ -181,7 +181,7 @@ def test_a_line_is_whole_where_the_disk_fills_in_its_middle(trial: Callable[...,
     """A limit on the size of files, which a disk reaches as well: part of a batch fits."""
     one = len(json.dumps({"shown": 0}))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    made = trial()
+    made = trial(retry=LIMIT)  # each try has half a line in the file for a moment, in which nobody shall look
     made.record(entry(0))
     made.written(1)
     size = made.path.stat().st_size
@@ -192,7 +192,7 @@ def test_a_line_is_whole_where_the_disk_fills_in_its_middle(trial: Callable[...,
         assert numbers(made.path) == [0, 1, 2]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    made.written(6)
+    made.file.close(LIMIT)
     assert numbers(made.path) == [0, 1, 2, 3, 4, 5]
     assert made.events == ["audit.write-failed", "audit.written-again"]
 
