@@ -213,7 +213,9 @@ async def test_claimants_that_hang_up_hold_nobody() -> None:
 
 async def test_who_waits_for_more_than_there_are_does_not_starve_another_group() -> None:
     """Two wait for three people of whom one never comes; fifty claims of the other group are all served meanwhile."""
-    office = BusyOffice({"support": ("ann", "bob", "zoe"), "sales": ("ann",)}, speed=1.0)  # they wait for minutes
+    office = BusyOffice(
+        {"support": ("ann", "bob", "zoe"), "sales": ("ann",)}, speed=4.0
+    )  # they wait for more than a minute
     office.put("zoe", BUSY)
     wait = {"Prefer": "wait=300"}
     async with office.open() as url, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

@@ -61,7 +61,7 @@ def test_the_configuration_over_tls_serves_programs_as_it_stands(tmp_path: Path)
         with Service(tmp_path, site).ready() as service:
             service.sees(ANN, state="BUSY")
             asyncio.run(programs(f"https://127.0.0.1:{port}", certificate.digest))
-            words = [PWS, "doctor", "--timeout", "20"]
+            words = [PWS, "doctor", "--timeout", "10"]
             done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
             assert "over SOAP attendant can log in as dispatcher, and a poll of one contact (" in done.stdout
             assert not re.findall(r"(?m)^ *(?:problem|PROBLEM).*facade.*$", done.stdout)
