@@ -217,6 +217,7 @@ def test_a_rolling_restart(three: Cluster) -> None:
             three.heals()
             watch.stream_is_back(replica)
         watch.sees_live()
+    assert watch.counted.undisturbed
     assert watch.counted.claimed
     three.end()
 

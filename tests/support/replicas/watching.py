@@ -141,6 +141,13 @@ class Counted:
     """Claims that were asked for again under their key, and were the same."""
     refused: int = 0
     """Answers 503."""
+    undisturbed: int = 0
+    """Blocks of `stays_live` in which everybody heard everything."""
+
+
+def _silences(replica: Replica) -> int:
+    """How often it has said that it hears nothing: of the owner, of the engine, or of its own lease."""
+    return sum(len(replica.logged(event)) for event in ("cluster.silent", "cluster.engine-failed", "cluster.lost"))
 
 
 @dataclass
@@ -233,15 +240,22 @@ class Watch:
 
     @contextmanager
     def stays_live(self, replicas: Sequence[Replica]) -> Iterator[None]:
-        """While the block runs, everybody is live in each answer of these, and no stream of theirs ends."""
-        names = tuple(f"replica {replica.number}:" for replica in replicas)
-        before, streams = len(self.not_live), {replica.number: self.streams[replica.number] for replica in replicas}
-        answers = self.counted.answers
+        """While the block runs, everybody is live in each answer of these, and no stream of theirs ends.
+
+        But for one that says that it heard nothing for the seconds in which it should have: so it is right where the
+        machine stands still. How often nobody said so is in `counted.undisturbed`.
+        """
+        before, answers = len(self.not_live), self.counted.answers
+        streams = {replica.number: self.streams[replica.number] for replica in replicas}
+        said = {replica.number: _silences(replica) for replica in replicas}
         yield
         assert self.counted.answers > answers
+        hearing = [replica.number for replica in replicas if _silences(replica) == said[replica.number]]
+        self.counted.undisturbed += len(hearing) == len(replicas)
+        names = tuple(f"replica {number}:" for number in hearing)
         worse = [each for each in self.not_live[before:] if each.startswith(names)]
         assert worse == [], worse[:5]
-        assert {number: self.streams[number] for number in streams} == streams
+        assert [self.streams[number] for number in hearing] == [streams[number] for number in hearing]
 
     def sees_live(self, replicas: Sequence[Replica] = (), times: int = 20) -> None:
         """Wait until so many live answers more were checked."""
