@@ -32,7 +32,7 @@ class AtTerminal:
 
     def until(self, wanted: bytes) -> None:
         """Read on until this has been written."""
-        deadline = time.monotonic() + 2 * PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while wanted not in self.text:
             left = deadline - time.monotonic()
             assert left > 0, (wanted, self.text[-4000:])

@@ -16,6 +16,11 @@ import pytest
 
 from pws_soap.simulator import Options, Simulator, SimulatorServer, User
 from service.cli.command_line import run
+from service.cli.commands import health
+from service.cli.demo import loopback
+from service.cli.doctor import engine, facade, reach, running
+from service.cli.shared import api
+from tests.cli.running import PATIENCE
 
 T = TypeVar("T")
 
@@ -25,6 +30,24 @@ USERS = (
     User("dispatcher"),
     User("supervisor", home="imp2"),
 )
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands wait as long as the tests do: what they call slow or silent, a busy machine may be at any time."""
+    for module, name in (
+        (api, "CONNECT"),
+        (api, "ANSWER"),
+        (engine, "SLOW"),
+        (facade, "CONNECT"),
+        (loopback, "START_PATIENCE"),
+        (reach, "PATIENCE"),
+        (running, "PATIENCE"),
+    ):
+        monkeypatch.setattr(module, name, PATIENCE)
+    monkeypatch.setattr(api.Api.__init__, "__defaults__", (api.SILENCE, PATIENCE))
+    (seconds,) = [option for option in health.command.params if option.name == "seconds"]
+    monkeypatch.setattr(seconds, "default", min(PATIENCE, 60.0))
 
 
 @dataclass(frozen=True)
@@ -68,12 +91,13 @@ class CommandOffice:
 
         thread = threading.Thread(target=self._loop.run_until_complete, args=[serve()], daemon=True)
         thread.start()
-        assert started.wait(10)
+        assert started.wait(PATIENCE)
         try:
             yield
         finally:
             self._loop.call_soon_threadsafe(self._stop.set)
-            thread.join(10)
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
             self._loop.close()
 
     def at_server(self, work: Callable[[], T]) -> T:
@@ -82,7 +106,7 @@ class CommandOffice:
         async def there() -> T:
             return work()
 
-        return asyncio.run_coroutine_threadsafe(there(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(there(), self._loop).result(PATIENCE)
 
     def write(self, **changes: str) -> None:
         """Write pws.toml; the words replace or add whole sections."""

@@ -9,7 +9,7 @@ import queue
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType, TracebackType
 from typing import Any, Final, Self
 
@@ -17,8 +17,8 @@ import pytest
 
 from service.cli.command_line import run
 
-PATIENCE: Final = 20.0
-"""Seconds: far more than anything takes."""
+PATIENCE: Final = 120.0
+"""Seconds: far more than anything takes, also where a program has a tenth of a processor."""
 
 
 class Lines(io.TextIOBase):
@@ -101,8 +101,9 @@ class Running:
 
     def stop(self) -> int | None:
         """What Ctrl-C does; the exit code."""
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+        if self._loop is not None and self._stop is not None:
+            with suppress(RuntimeError):  # its loop is closed: it is about to end by itself
+                self._loop.call_soon_threadsafe(self._stop.set)
         return self.wait()
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.cli.running import PATIENCE
+
 LIVE = {"state": "live", "problems": [], "now": "2026-11-21T10:00:00.000Z"}
 END = None
 
@@ -73,7 +75,7 @@ class Streaming:
                 for piece in pieces:
                     queue.put_nowait(piece)
 
-        asyncio.run_coroutine_threadsafe(there(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(there(), self._loop).result(PATIENCE)
 
     @property
     def headers(self) -> list[Mapping[str, str]]:
@@ -139,10 +141,11 @@ class Streaming:
 
         thread = threading.Thread(target=self._loop.run_until_complete, args=[serve()], daemon=True)
         thread.start()
-        assert started.wait(10)
+        assert started.wait(PATIENCE)
         try:
             yield self
         finally:
             self._loop.call_soon_threadsafe(stop.set)
-            thread.join(10)
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
             self._loop.close()

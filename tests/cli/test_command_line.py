@@ -22,6 +22,7 @@ from pws_soap.errors import ArgumentError, ContractError
 from service.cli.command_line import COMMANDS, cli, run
 from service.cli.shared import sessions
 from tests.cli.configured import configure
+from tests.cli.running import PATIENCE
 
 Capture = pytest.CaptureFixture[str]
 OURS = ("create", "delete", "fetch", "poll", "set", "migrate")
@@ -220,7 +221,7 @@ def test_main_exits_with_the_code(monkeypatch: pytest.MonkeyPatch, capsys: Captu
 def test_a_real_ctrl_c_while_the_server_is_silent(elsewhere: Path) -> None:
     """The process is interrupted after it has connected to a server that never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(20)
+        server.settimeout(PATIENCE)
         configure(elsewhere, f"127.0.0.1:{server.getsockname()[1]}")
         environ = os.environ | {
             "PWS_SERVER__TLS": "false",
@@ -232,7 +233,7 @@ def test_a_real_ctrl_c_while_the_server_is_silent(elsewhere: Path) -> None:
         ) as process:
             connection, _ = server.accept()
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=PATIENCE)
             connection.close()
     assert process.returncode == 130
     assert "Traceback" not in err
@@ -256,7 +257,7 @@ def called(
     command = [sys.executable, "-c", "from service.cli import main; main()", *words]
     source = {"PYTHONPATH": str(Path(service.cli.__file__).parents[2]), **environ}
     return subprocess.run(
-        command, cwd=directory, stdout=stdout, stderr=stderr, env=clean | source, timeout=60, check=False
+        command, cwd=directory, stdout=stdout, stderr=stderr, env=clean | source, timeout=PATIENCE, check=False
     )
 
 

@@ -22,7 +22,7 @@ from service.cli.command_line import run
 from service.cli.shared.signals import stop_at_signals
 from service.cli.simulate import command as simulate
 from service.cli.simulate import words as simulate_words
-from tests.cli.running import Running, ask
+from tests.cli.running import PATIENCE, Running, ask
 
 Start = Callable[..., Running]
 FREE = ("--port", "0", "--control-port", "0")
@@ -346,7 +346,7 @@ async def test_a_signal_sets_the_event_and_no_more() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with stop_at_signals() as stop:
         signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(stop.wait(), 5)
+        await asyncio.wait_for(stop.wait(), PATIENCE)
     assert signal.getsignal(signal.SIGTERM) == before
 
 
@@ -361,7 +361,7 @@ def test_sigterm_ends_the_process_with_0() -> None:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["control"]
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "", "Stopped.\n")
 
 

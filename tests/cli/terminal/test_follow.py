@@ -26,6 +26,7 @@ from service.cli.terminal.follow import (
 from service.cli.terminal.picture import Picture
 from service.core.clock import ManualClock, SystemClock
 from service.core.presence.freshness import Level
+from tests.cli.running import PATIENCE
 from tests.cli.streaming import END, Streaming, contact
 
 H = TypeVar("H", Connected, Health, ConnectionLost, StreamEvent)
@@ -54,7 +55,7 @@ class Following:
         self._happenings = updates
 
     async def until(self, kind: type[H]) -> H:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             async for update in self._happenings:
                 self.picture.take(update)
                 if isinstance(update, kind):
@@ -202,7 +203,7 @@ def test_a_status_of_another_version_is_no_accident(status: dict[str, object]) -
 async def test_the_real_service_is_followed() -> None:
     """Over real sockets: all contacts, a change that the server notified, and the groups."""
     stop = asyncio.Event()
-    async with office(DemoOptions(0, 12, 0.001), stop) as running, asyncio.timeout(20):
+    async with office(DemoOptions(0, 12, 0.001), stop) as running, asyncio.timeout(PATIENCE):
         url = f"http://127.0.0.1:{running.port}"
         async with following(url, SystemClock()) as (picture, until):
             while len(picture.contacts) < 12 or any(seen.level is not Level.LIVE for seen in picture.contacts.values()):
