@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import pytest
 from pws_soap.client import PwsClient
 from pws_soap.models import Presence, PresenceState, PresenceType
 from pws_soap.simulator import Fault, NodeCondition, Options, State
+from pws_soap.simulator.faults.requests import FaultyRequest
 from service.cli.command_line import run
 from tests.cli.conftest import USERS, CommandOffice
+from tests.cli.running import PATIENCE
 
 
 def held_by_another(office: CommandOffice) -> None:
@@ -110,15 +113,26 @@ def test_create_removes_what_a_full_disk_does_not_take(office: CommandOffice) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_create_removes_what_it_made_before_a_signal(office: CommandOffice, number: signal.Signals) -> None:
-    """Also what the request makes that is under way."""
-    slow = Fault("delay-reply", operation="subscribe", seconds=2.0)
-    office.at_server(lambda: office.simulator.faults.add(slow))
+def test_create_removes_what_it_made_before_a_signal(
+    office: CommandOffice, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what the request makes that is under way: its reply is held back until the signal is there."""
+    held, signalled = threading.Event(), asyncio.Event()
+
+    async def until_signalled(_request: FaultyRequest, _seconds: float) -> None:
+        held.set()
+        await signalled.wait()
+
+    monkeypatch.setattr(FaultyRequest, "_sleep", until_signalled)
+    office.at_server(lambda: office.simulator.faults.add(Fault("delay-reply", operation="subscribe", seconds=1.0)))
     command = subprocess.Popen(pws_process("create", office), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while office.left()["subscriptions"] == 0:
-        assert command.poll() is None
-    command.send_signal(number)
-    out, err = command.communicate(timeout=30)
+    try:
+        assert held.wait(PATIENCE)
+        assert office.left()["subscriptions"] == 1
+        command.send_signal(number)
+    finally:
+        office.at_server(signalled.set)
+    out, err = command.communicate(timeout=PATIENCE)
     assert (command.returncode, out) == (128 + number, b"")
     assert b"Traceback" not in err
     assert office.left() == {"sessions": 2, "endpoints": 0, "subscriptions": 0}
