@@ -20,7 +20,7 @@ from service.cli.terminal.contact import read
 from service.cli.terminal.follow import Health, StreamEvent
 from service.cli.watch import command as watch
 from tests.cli.at_terminal import FULL_SCREEN, ORDINARY_SCREEN, PROGRAM, at_terminal
-from tests.cli.running import Lines, Running
+from tests.cli.running import PATIENCE, Lines, Running
 from tests.cli.streaming import END, Streaming, contact
 from tests.support.ports import free_port
 
@@ -67,6 +67,7 @@ def documents(running: Running) -> list[dict[str, Any]]:
 def test_a_line_for_each_contact_and_each_change(service: Streaming, start: Start) -> None:
     """In the columns of `pws demo`: when, who, how, and what was different before."""
     with start() as running:
+        running.err.having("the service is live")
         assert running.out.having("ann").split("  ", 1)[1] == "ann@example.com           AVAILABLE"
         running.out.having("joe")
         service.send(
@@ -383,7 +384,7 @@ def test_who_has_left_is_noticed_without_another_change(service: Streaming) -> N
         assert done.stderr is not None
         assert done.stdout.readline().startswith(b'{"event":"snapshot"')
         done.stdout.close()
-        assert done.wait(20) in {0, 1}
+        assert done.wait(PATIENCE) in {0, 1}
         assert b"Traceback" not in done.stderr.read()
 
 
