@@ -30,7 +30,8 @@ from service.cli.doctor import command as doctor
 from service.cli.shared.findings import Blame, Finding, Notebook, Severity
 from service.config import load
 from tests.cli.conftest import USERS, CommandOffice, Result
-from tests.cli.running import Running
+from tests.cli.doctor.lab import over_once_a_request_came
+from tests.cli.running import PATIENCE, Running
 from tests.support.ports import free_port
 from tests.support.tls_servers import DAY, NOW, MadeCertificate, context, tls_server
 
@@ -42,7 +43,7 @@ def examine(office: CommandOffice, *words: str, port: int | None = None, **secti
         **{"callback": f'url = "http://127.0.0.1:{port}"\nsecret = "a-secret-of-at-least-16"', "http": f"port = {port}"}
         | sections
     )
-    return office.pws("doctor", "--timeout", "3", *words)
+    return office.pws("doctor", "--timeout", "60", *words)
 
 
 def node_of(office: CommandOffice) -> str:
@@ -120,8 +121,9 @@ def test_a_callback_that_only_the_server_does_not_reach(make_office: Callable[..
     assert "this machine reaches it, but servers are known that do not notify port" in result.out
 
 
-def test_a_proxy_that_changes_the_path_is_noticed(office: CommandOffice) -> None:
+def test_a_proxy_that_changes_the_path_is_noticed(office: CommandOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     """The notification comes, and not on the path that was registered."""
+    over_once_a_request_came(monkeypatch)
     port = free_port()
 
     class Redirecting(BaseHTTPRequestHandler):
@@ -138,9 +140,7 @@ def test_a_proxy_that_changes_the_path_is_noticed(office: CommandOffice) -> None
     with HTTPServer(("127.0.0.1", 0), Redirecting) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, args=[0.01])
         thread.start()
-        result = examine(
-            office, "--timeout", "0.5", port=port, callback=f'url = "http://127.0.0.1:{proxy.server_address[1]}"'
-        )
+        result = examine(office, port=port, callback=f'url = "http://127.0.0.1:{proxy.server_address[1]}"')
         proxy.shutdown()
         thread.join()
     assert result.code == 1
@@ -156,11 +156,12 @@ def test_a_path_in_the_callbacks_url_is_part_of_what_is_tried(path: str, office:
     assert f"http://127.0.0.1:{port}{path.rstrip('/')} is reached: a notification came within" in result.out
 
 
-def test_a_server_that_may_not_notify_is_named(office: CommandOffice) -> None:
+def test_a_server_that_may_not_notify_is_named(office: CommandOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service would refuse what it sends."""
+    over_once_a_request_came(monkeypatch)
     port = free_port()
     callback = f'url = "http://127.0.0.1:{port}"\nallow_from = ["10.0.0.11"]'
-    result = examine(office, "--timeout", "0.3", port=port, callback=callback)
+    result = examine(office, port=port, callback=callback)
     assert result.code == 1
     assert "but requests from 127.0.0.1, which callback.allow_from does not name; add the server's" in result.out
 
@@ -176,7 +177,7 @@ def test_a_port_of_another_program(office: CommandOffice) -> None:
         thread = threading.Thread(target=hang_up)
         thread.start()
         result = examine(office, port=port)
-        thread.join(5)
+        thread.join(PATIENCE)
     assert result.code == 1
     assert f"callback: cannot listen on 127.0.0.1:{port}: another program has the port; stop that program" in result.out
     assert office.left()["endpoints"] == 0

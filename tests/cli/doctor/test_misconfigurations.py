@@ -29,7 +29,7 @@ from service.access.keys import hash_of, new_key
 from service.cli.doctor import certificate
 from service.runtime.state_lock import alone_with
 from tests.cli.conftest import USERS, CommandOffice
-from tests.cli.doctor.lab import SECRET, Lab
+from tests.cli.doctor.lab import SECRET, Lab, over_once_a_request_came
 from tests.support.ports import free_port
 from tests.support.small_web import small_web
 from tests.support.tls_servers import DAY, NOW, MadeCertificate, context, tls_server
@@ -69,7 +69,7 @@ class Misconfiguration:
     afterwards: bool = False
     also: tuple[str, ...] = ()
     """Words of further findings that name the same cause."""
-    patience: float = 10.0
+    patience: float = 60.0
     """Seconds that doctor waits for a notification before the first start."""
     slow: bool = False
 
@@ -290,8 +290,21 @@ def another_program_at_callback(lab: Lab) -> None:
     callback(url=f"http://127.0.0.1:{web.port}")(lab)
 
 
+def foreign(lab: Lab) -> None:
+    over_once_a_request_came(lab.patch)
+    callback('allow_from = ["10.0.0.11"]')(lab)
+
+
+def rate_limit(lab: Lab) -> None:
+    """All requests come within a second, however slow this machine is."""
+    now = time.time()
+    lab.patch.setattr(lab.office.simulator, "_clock", lambda: now)
+    lab.inject(fault="rate-limit", per_second=2)
+
+
 def stripping_proxy(lab: Lab) -> None:
     """A proxy that takes /pws/ off the path."""
+    over_once_a_request_came(lab.patch)
     port = lab.port
 
     class Stripping(BaseHTTPRequestHandler):
@@ -487,7 +500,7 @@ TABLE: Final = (
     Misconfiguration(
         "proxy that strips the path", stripping_proxy,
         Words("other requests", "a proxy in between may change the path: it must pass on /pws/ unchanged"),
-        beside=Words("service itself", "look at callback.url"), until=SILENT, patience=1.0, slow=True,
+        beside=Words("service itself", "look at callback.url"), until=SILENT, slow=True,
     ),
     Misconfiguration(
         "https without anything that ends TLS", callback(url="https://127.0.0.1:{port}"),
@@ -503,10 +516,10 @@ TABLE: Final = (
         also=("servers are known that notify the ports 80, 82, 8080 only",),
     ),
     Misconfiguration(
-        "allow_from without the server", callback('allow_from = ["10.0.0.11"]'),
+        "allow_from without the server", foreign,
         Words("which callback.allow_from does not name", "add the server's address to callback.allow_from"),
         beside=warning("callback.allow_from names 10.0.0.11", "add that address"),
-        until=SILENT, patience=1.0, slow=True, also=("the service itself is running",),
+        until=SILENT, slow=True, also=("the service itself is running",),
     ),
     Misconfiguration(
         "server too busy to notify", fault(fault="cpu", percent=90),
@@ -519,7 +532,7 @@ TABLE: Final = (
         beside=Words("service itself", "210"), until="210", also=("210",),
     ),
     Misconfiguration(
-        "more requests than the server takes", fault(fault="rate-limit", per_second=2),
+        "more requests than the server takes", rate_limit,
         Words("code 212 (requests per second reached)", "set lifecycle.requests_per_second lower"),
     ),
     Misconfiguration(
