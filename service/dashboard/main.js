@@ -147,6 +147,7 @@ const stream = new Stream("/v1/events", {
       readIndex();
       poll();
       trends.load();
+      if (groupsWanted) loadGroups();
     }
     told();
   },
@@ -186,7 +187,8 @@ async function loadGroups() {
     controls.groups([...model.members.keys()].filter((name) => name !== NO_GROUP));
     draw();
   } catch {
-    setTimeout(() => link.state === "open" && loadGroups(), 3000);
+    groupsWanted = true; // with the next connection, where there is none by then: it may go on without a snapshot
+    setTimeout(() => groupsWanted && link.state === "open" && loadGroups(), 3000);
   } finally {
     loading = false;
   }
