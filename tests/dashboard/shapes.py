@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from tests.dashboard.serving import S, person
 from tests.support.bare_service import BareService
@@ -26,6 +26,20 @@ def crowd(number: int, groups: int = 4) -> BareService:
     office.watch(*(one.contact for one in people))
     office.read(people)
     return office
+
+
+FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
+
+
+async def laid_out(page: Page) -> None:
+    """Wait until the page's last hours are there, every row is drawn, and the layout has followed.
+
+    Each of them changes the room that the others have, so that what is measured before is of a moment in between.
+    """
+    await expect(page.locator("#trends-body > *")).not_to_have_count(0)
+    await page.evaluate(FRAMES)
+    await expect(page.locator(".chunk:not([data-filled])")).to_have_count(0)
+    await page.evaluate(FRAMES)
 
 
 async def overflow(page: Page) -> int:

@@ -165,7 +165,7 @@ async def test_the_page_is_not_sure_while_it_is_not_connected_and_survives_a_res
         again = small_office()
         again.read([person("Ann Example", S.VACATION)])
         async with served(again, it.port):
-            await expect(row(page, "Ann").locator(".state")).to_have_text("Vacation", timeout=15_000)
+            await expect(row(page, "Ann").locator(".state")).to_have_text("Vacation")
             await expect(page.locator(".banner")).to_have_count(0)
             await expect(row(page, "Ann").locator(".level")).to_be_visible()
             await expect(page.locator("#events-body")).to_contain_text("Connected again")

@@ -145,7 +145,7 @@ async def test_the_page_of_a_replica_that_has_ended_names_no_role(opened: Opener
         page = (await opened(it.url)).page
         await expect(page.locator("#replica")).to_have_text("10.0.0.2:8080, owner")
         await it.stop()
-        await expect(page.locator("#replica")).to_have_text("10.0.0.2:8080, no answer", timeout=30_000)
+        await expect(page.locator("#replica")).to_have_text("10.0.0.2:8080, no answer")
 
 
 async def test_of_a_single_process_nothing_is_said(opened: Opener) -> None:

@@ -11,7 +11,7 @@ from service.core.claims.coverage import CoverageChange
 from service.core.engine import EngineState, HealthProblem, Status
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import served, small_office
-from tests.dashboard.shapes import PHONE, WALL, crowd, overflow, violations
+from tests.dashboard.shapes import PHONE, WALL, crowd, laid_out, overflow, violations
 from tests.support.bare_service import FEED
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,8 +25,10 @@ async def test_two_hundred_people_fit_on_a_wall_in_large_type(opened: Opener) ->
     async with served(crowd(200)) as it:
         page = (await opened(it.url, **WALL)).page
         await expect(page.locator("body")).to_have_attribute("data-view", "wall")
+        await expect(page.locator(".group-name")).to_have_text([f"group {each}" for each in range(4)])
         await expect(page.locator(".row[data-fresh]")).to_have_count(200)
         await expect(page.locator(".name").first).not_to_have_text("")
+        await laid_out(page)
         tiles: list[dict[str, float]] = await page.evaluate(
             "[...document.querySelectorAll('.row[data-fresh] .name')].map((each) => {"
             " const box = each.closest('.row').getBoundingClientRect();"
@@ -47,9 +49,11 @@ async def test_nothing_is_cut_off_beside_a_narrow_window(opened: Opener, view: s
     """320 pixels are also what a laptop's window has at 400 %, 720 what it has at 200 %."""
     async with served(small_office()) as it:
         page = (await opened(f"{it.url}?view={view}", viewport={"width": 1024, "height": 800})).page
+        await expect(page.locator(".group-name")).to_have_text(["sales", "support", "No group"])
         await expect(page.locator(".row[data-fresh]")).to_have_count(4)
         for width in (1024, 720, 390, 320):
             await page.set_viewport_size({"width": width, "height": 800})
+            await laid_out(page)
             assert (width, max(0, await overflow(page))) == (width, 0)
 
 

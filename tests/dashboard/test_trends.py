@@ -13,7 +13,7 @@ from service.core.clock import Moment
 from service.core.events.event import SubscriptionChange
 from tests.dashboard.conftest import Opener
 from tests.dashboard.serving import S, locked, person, served
-from tests.dashboard.shapes import PHONE, WALL, overflow, violations
+from tests.dashboard.shapes import PHONE, WALL, laid_out, overflow, violations
 from tests.support.bare_service import FEED, BareService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -155,6 +155,7 @@ async def test_it_fits_and_has_no_serious_fault_in_accessibility(opened: Opener,
     async with served(office()) as it:
         page = (await opened(it.url, color_scheme="light", reduced_motion="reduce", bypass_csp=True, **size)).page
         await expect(page.locator("#trends figure")).to_be_visible()
+        await laid_out(page)
         assert await overflow(page) <= 0
         if size is WALL:
             await expect(page.locator("#main > #trends")).to_have_count(1)
