@@ -7,6 +7,7 @@ import io
 import json
 import queue
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -49,8 +50,9 @@ class Lines(io.TextIOBase):
 
     def until(self, wanted: Callable[[str], bool]) -> str:
         """The next line that is wanted."""
+        deadline = time.monotonic() + PATIENCE
         while True:
-            line = self._queue.get(timeout=PATIENCE)
+            line = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
             if wanted(line):
                 return line
 
