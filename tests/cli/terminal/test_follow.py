@@ -125,10 +125,15 @@ async def test_an_id_is_sent_back_as_it_came(service: Streaming) -> None:
         assert service.headers[-1]["Last-Event-ID"] == "77-70-90"
 
 
-async def test_a_stream_that_is_silent_for_too_long_is_dead(service: Streaming) -> None:
+async def test_a_stream_that_is_silent_for_too_long_is_dead(
+    service: Streaming, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even a sign of life."""
-    async with following(service.url, ManualClock(), silence=0.2) as (_picture, until):
+    loop = asyncio.get_running_loop()
+    passing = loop.time
+    async with following(service.url, ManualClock(), silence=3600) as (_picture, until):
         await until(StreamEvent)
+        monkeypatch.setattr(loop, "time", lambda: passing() + 7200)
         lost = await until(ConnectionLost)
         assert lost.reason == "no answer in time"
 
