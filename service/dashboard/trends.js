@@ -95,6 +95,7 @@ export class Trends {
     this.timer = null;
     this.asked = 0;
     this.open = false;
+    this.pointed = null; // where the pointer is in the picture
     new ResizeObserver(() => this.#labels()).observe(this.body);
   }
 
@@ -149,6 +150,7 @@ export class Trends {
     figure.append(this.#legend(data), this.#reading(this.#latest(data)), this.#table(data));
     this.body.replaceChildren(figure);
     this.#labels();
+    this.#pointAgain();
   }
 
   #areas({ runs, kinds, marks }, most) {
@@ -184,8 +186,12 @@ export class Trends {
     const cursor = make("i", "cursor");
     cursor.hidden = true;
     box.append(cursor);
-    box.addEventListener("pointermove", (event) => this.#point(event, box, cursor));
+    box.addEventListener("pointermove", (event) => {
+      this.pointed = { clientX: event.clientX, clientY: event.clientY };
+      this.#point(this.pointed, box, cursor);
+    });
     box.addEventListener("pointerleave", () => {
+      this.pointed = null;
       cursor.hidden = true;
       this.body.querySelector(".reading").textContent = this.#latest(this.data);
     });
@@ -232,9 +238,18 @@ export class Trends {
     return line;
   }
 
-  #point(event, box, cursor) {
+  /** A new picture tells of the same place as the one before, where a pointer rests on it. */
+  #pointAgain() {
+    if (!this.pointed) return;
+    const box = this.body.querySelector(".areas");
+    const there = document.elementFromPoint(this.pointed.clientX, this.pointed.clientY);
+    if (box.contains(there)) this.#point(this.pointed, box, box.querySelector(".cursor"));
+    else this.pointed = null;
+  }
+
+  #point({ clientX }, box, cursor) {
     const edge = box.getBoundingClientRect();
-    const wanted = ((event.clientX - edge.left) / edge.width) * WIDE;
+    const wanted = ((clientX - edge.left) / edge.width) * WIDE;
     let nearest = this.data.samples[0];
     for (const sample of this.data.samples) if (Math.abs(this.x(sample.at) - wanted) < Math.abs(this.x(nearest.at) - wanted)) nearest = sample;
     cursor.hidden = false;

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from service.access.principal import Principal, Scope
 from service.core.clock import Moment
@@ -67,6 +67,28 @@ async def test_areas_have_gaps_where_nothing_was_counted_and_hatching_where_noth
         await expect(page.locator("#trends .reading")).to_have_text(re.compile(r"^counted at \d\d:\d\d$"))
         await page.locator("#trends .areas").hover()
         await expect(page.locator("#trends .reading")).to_contain_text("not sure")
+
+
+async def test_what_a_pointer_rests_on_is_said_though_the_picture_is_drawn_again(opened: Opener) -> None:
+    """At each sample."""
+
+    async def every_second(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, json={**await answer.json(), "interval": 1})
+
+    async with served(office()) as it:
+        page = (await opened("about:blank", **LAPTOP)).page
+        await page.route("**/v1/trends", every_second)
+        await page.goto(it.url)
+        await page.locator("#trends .areas").hover()
+        reading = page.locator("#trends .reading")
+        await expect(reading).to_contain_text("not sure")
+        shown = await page.locator("#trends figure").element_handle()
+        assert shown is not None
+        await page.wait_for_function("(figure) => !figure.isConnected", arg=shown)
+        assert "not sure" in (await reading.text_content() or "")
+        await page.mouse.move(0, 0)
+        await expect(reading).to_contain_text("counted at")
 
 
 async def test_a_table_says_the_same(opened: Opener) -> None:
