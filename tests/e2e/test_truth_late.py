@@ -151,7 +151,7 @@ def test_a_fetch_of_a_killed_service_takes_nothing_from_the_next(
 def test_a_fetch_that_was_given_up_takes_nothing_from_a_later_one(tmp_path: Path) -> None:
     """It is carried out when the service has long been live again, and a change has come without a notification."""
     with FaultyServer(tmp_path) as server, Proxy(server.ready().port) as proxy:
-        with Service(tmp_path, quick(tmp_path, proxy.port, read_timeout=0.3)) as service:
+        with Service(tmp_path, quick(tmp_path, proxy.port, read_timeout=2.0)) as service:
             story = Story(server, service.ready(), Truth(server))
             story.recovers()
             late = proxy.hold(FETCH)
