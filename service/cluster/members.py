@@ -17,6 +17,8 @@ from service.cluster.upstream import Upstream, is_same
 
 PRESENT: Final = 5.0
 """Seconds since its last word for which a replica counts as there."""
+SAYS: Final = 1.5
+"""Seconds within which each replica that is there says so again."""
 FORGOTTEN: Final = 60.0
 """Seconds after which the owner removes what it said."""
 
@@ -108,13 +110,17 @@ class Members:
         )
 
     def successor(self, own: str, now: float) -> Member | None:
-        """To whom to hand over: of those that are there and read what we do, the newest; None: nobody is."""
+        """To whom to hand over: of those that read what we do, the newest; None: nobody is there.
+
+        Only who has said something within `SAYS`: what a process has said that was killed lasts longer than it.
+        """
         mine = self._noted.get(own)
         fit = [
             member
             for member in self.present(now)
             if member.replica != own
             and self._noted[member.replica].has_changed
+            and now - self._noted[member.replica].at < SAYS
             and (mine is None or is_same(member.upstream, mine.member.upstream))
         ]
         return max(fit, key=lambda member: (member.wire, version_key(member.version), member.replica), default=None)

@@ -25,7 +25,7 @@ from service.cluster.engine import (
     TenureOver,
 )
 from service.cluster.lease import LEFT_TO_OWNER, RENEW, SILENCE, LeaseStep, LeaseView, Role
-from service.cluster.members import Member, Members
+from service.cluster.members import SAYS, Member, Members
 from service.cluster.upstream import Upstream
 from service.cluster.wire import BeatBody, HandOver, OtherUpstream, WireError
 from service.core.clock import Clock
@@ -37,10 +37,8 @@ from service.runtime.following import Following
 
 LOOK: Final = 0.25
 """Seconds between two looks at what time alone changes: an owner that falls silent, a lease that is over."""
-SAYS: Final = 1.5
-"""Seconds within which each replica that is there says so again."""
-GOES_ON: Final = 1.5
-"""Seconds for which an owner that has released looks whether the one that it has named goes on."""
+GOES_ON: Final = 2.0
+"""Seconds for which an owner that has released looks whether the one that it has named goes on, or says anything."""
 
 log = logging.getLogger("pws.cluster")
 
@@ -314,8 +312,8 @@ class Holding:
     # --- handing over
 
     async def successor(self) -> Member | None:
-        """To whom to hand over; None: nobody is there. Who was seen once is given a moment to say something more: what
-        a process has left that was killed does not."""
+        """To whom to hand over; None: nobody is there. Each is given a moment to say something more: what a process has
+        left that was killed does not."""
         until = self._clock.monotonic() + SAYS
         while True:
             with contextlib.suppress(ClusterEngineError):  # who has ended a moment ago has said so
@@ -354,20 +352,24 @@ class Holding:
                 self.view = self.view.released(epoch)
 
     async def goes_on(self, successor: Member, after: LogPosition) -> bool:
-        """Whether somebody owns by now. False: the successor has ended meanwhile, as where all are told to end at once.
-        `after` is what was written last before the release."""
+        """Whether somebody owns by now. False: the successor has ended, as where all are told to end at once, or has
+        said nothing more, as where it was killed a moment before. `after` is what was written last before the release.
+        """
         until = self._clock.monotonic() + GOES_ON
+        words: set[bytes] = set()
         while self._clock.monotonic() < until:
             try:
                 news = await self._engine.follow(after, PAUSE)
                 epochs = [*(entry.epoch for entry in news.entries), *(beat.epoch for beat in news.beats)]
                 if max(epochs, default=0) > after.beat.epoch:
                     return True
-                if successor.replica not in await self._engine.members():
+                word = (await self._engine.members()).get(successor.replica)
+                if word is None:
                     return False
+                words.add(word)
             except ClusterEngineError:
                 await self._trouble.pause()
-        return True
+        return len(words) != 1
 
     async def take_back(self) -> Taken | None:
         """Take the lease that was released, if nobody has taken it."""

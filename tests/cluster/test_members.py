@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.cluster.members import FORGOTTEN, PRESENT, Member, Members
+from service.cluster.members import FORGOTTEN, PRESENT, SAYS, Member, Members
 from service.cluster.upstream import is_same, upstream_of
 
 
@@ -64,7 +64,8 @@ def test_to_whom_to_hand_over() -> None:
     found = members.successor("one", 0.0)
     assert found is not None
     assert found.replica == "new"
-    assert members.successor("one", PRESENT) is None
+    assert members.successor("one", SAYS) is None, "all may have been killed"
+    assert len(members.present(SAYS)) == 5
 
 
 def test_disagreement_is_told() -> None:

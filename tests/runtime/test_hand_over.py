@@ -456,3 +456,51 @@ async def ask_and_release(apis: VirtualApis, name: str, dice: random.Random) -> 
             await apis.ask(name, "DELETE", f"/v1/claims/{lease}")
         await asyncio.sleep(dice.uniform(0.0, 0.2))
     return answers
+
+
+@pytest.mark.parametrize("seed", seeds(4, 12))
+def test_nobody_hands_over_to_a_process_that_was_killed(seed: int) -> None:
+    """What it has said of itself last is there still: the last one that lives logs out, and leaves nothing."""
+
+    async def story() -> None:
+        dice = random.Random(seed)  # noqa: S311  # chooses a history
+        async with cluster(seed) as three:
+            three.latency = dice.choice([0.001, 0.02])
+            owner = three.owner
+            assert owner is not None
+            for name in sorted({"a", "b", "c"} - {owner.name}):
+                await three.kill(name)
+                await three.pass_time(dice.uniform(0.0, 1.5))
+            await three.pass_time(dice.uniform(0.0, 6.0))
+            await three.processes.pop(owner.name).stop()
+            assert not sessions(three)
+
+    run(story())
+
+
+@pytest.mark.parametrize("seed", seeds(4, 12))
+def test_who_lives_goes_on_where_another_was_killed(seed: int) -> None:
+    """Whatever the one that was killed has said a moment before: it is passed over, or its time runs out."""
+
+    async def story() -> None:
+        dice = random.Random(seed)  # noqa: S311  # chooses a history
+        async with cluster(seed) as three:
+            begun = sessions(three)
+            owner = three.owner
+            assert owner is not None
+            killed, lives = dice.sample(sorted({"a", "b", "c"} - {owner.name}), 2)
+            await three.kill(killed)
+            await three.pass_time(dice.uniform(0.0, 6.0))
+            watch = Watch(three)
+            watch.end(of=owner)
+            await three.processes.pop(owner.name).stop()
+            while three.owner is None:
+                await three.pass_time(0.05)
+            watch.end()
+            assert not watch.worse, watch.worse[:5]
+            assert three.owner is three.processes[lives]
+            assert sessions(three) == begun
+            await three.heal(HEALS)
+            assert not three.wrong()
+
+    run(story())
