@@ -28,7 +28,8 @@ class Lines(io.TextIOBase):
     def __init__(self, breaks_after: int | None = None, *, terminal: bool = False) -> None:
         self._terminal = terminal
         self.all: list[str] = []
-        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._how_it_ended = ""
         self._begun = ""
         self._left = breaks_after
 
@@ -53,8 +54,16 @@ class Lines(io.TextIOBase):
         deadline = time.monotonic() + PATIENCE
         while True:
             line = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            if line is None:
+                self._queue.put(None)
+                raise AssertionError(f"it has ended without such a line: {self._how_it_ended}")
             if wanted(line):
                 return line
+
+    def end(self, how: str) -> None:
+        """No line will come any more."""
+        self._how_it_ended = how
+        self._queue.put(None)
 
     def having(self, text: str) -> str:
         """The next line with this text."""
@@ -84,7 +93,12 @@ class Running:
         yield self._stop
 
     def _run(self, words: list[str]) -> None:
-        self.code = run(words)
+        try:
+            self.code = run(words)
+        finally:
+            last = "\n".join(self.err.all[-10:])
+            for lines in (self.out, self.err):
+                lines.end(f"exit code {self.code}\n{last}")
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -6,5 +6,6 @@ day is `pws_soap.simulator.office`; the view is `terminal`.
 
 With `--replicas` the services are processes: `replicas` puts them together, `replica_processes` starts, watches and
 ends them, `replica_tricks` is what the buttons of their pages do to them, `replica` is what runs in each; `channel` is
-what the two say to each other; `engine_process` and `guard` keep a Redis or Valkey, `balancer` is in front.
+what the two say to each other; `engine_process` and `guard` keep a Redis or Valkey, `reserved`
+keeps their ports, `balancer` is in front.
 """

@@ -12,7 +12,6 @@ import platform
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections import deque
@@ -22,9 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from service.cli.demo import guard
+from service.cli.demo.loopback import HOST
+from service.cli.demo.reserved import ReservedPort
 from service.cli.shared.output import CommandFailed
 
-HOST: Final = "127.0.0.1"
 PROGRAMS: Final = ("valkey-server", "redis-server")
 LEAST: Final = {"valkey-server": 7, "redis-server": 7}
 """The first major version that will do."""
@@ -82,13 +82,18 @@ class EngineProcess:
         self.program = program
         self.ended: Callable[[], None] = lambda: None
         """Called when it has ended by itself."""
-        self.port = _free_port()
+        self._reserved = ReservedPort()
         self._guard: asyncio.subprocess.Process | None = None
         self._said: deque[str] = deque(maxlen=KEPT_LINES)
         self._pid = 0
         self._is_asked = False
         """Whether its end is asked for."""
         self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._reserved.number
 
     @property
     def url(self) -> str:
@@ -172,14 +177,11 @@ class EngineProcess:
         self._guard = self._reading = None
         self._pid = 0
 
+    def close(self) -> None:
+        """It is started no more: its port is given back."""
+        self._reserved.close()
+
 
 async def _is_over(reading: asyncio.Task[None]) -> bool:
     done, _ = await asyncio.wait([reading], timeout=1.0)
     return bool(done)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

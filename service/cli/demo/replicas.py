@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -17,8 +17,8 @@ from service.cli.demo.engine_process import EngineProcess, found
 from service.cli.demo.loopback import HOST
 from service.cli.demo.replica_processes import ReplicaProcess, ReplicaProcesses
 from service.cli.demo.replica_tricks import TRICKS, ReplicaPlayground
+from service.cli.demo.reserved import ReservedPort
 from service.cli.demo.simulated import DemoOptions, SimulatedOffice, simulated_office
-from service.runtime.server import CannotStart, listen
 
 _SECRET: Final = 24
 """Random bytes of the secret that the replicas share."""
@@ -75,6 +75,7 @@ async def replicated_office(
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listening.close)
         engine = EngineProcess(program)
+        stack.callback(engine.close)
         simulated = await stack.enter_async_context(simulated_office(options))
         shared = {
             **loopback.values(simulated, port),
@@ -87,7 +88,8 @@ async def replicated_office(
             return {f"PWS_{name}": value for name, value in (shared | {"CLUSTER__ADVERTISE": replica.url}).items()}
 
         tricks = (*TRICKS, *simulated.playground.tricks)
-        replicas = ReplicaProcesses(_ports(options, port), values, tricks, say, relay)
+        ports = [each.number for each in _reserve(options, port, stack)]
+        replicas = ReplicaProcesses(ports, values, tricks, say, relay)
         engine.ended = lambda: say("the engine has ended")
         playground = ReplicaPlayground(simulated.playground, engine, replicas, say)
         balancer = Balancer(replicas.ports)
@@ -123,17 +125,15 @@ async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> None:
         working.result()
 
 
-def _ports(options: DemoOptions, port: int) -> list[int]:
+def _reserve(options: DemoOptions, port: int, stack: contextlib.AsyncExitStack) -> Iterator[ReservedPort]:
     """Those behind the balancer's, where they are free and any port was not asked for; else any other."""
-    ports: list[int] = []
-    with contextlib.ExitStack() as probes:
-        for number in range(1, options.replicas + 1):
-            for wanted in (port + number if options.port else 0, 0):
-                with contextlib.suppress(CannotStart, OverflowError):
-                    probe = probes.enter_context(listen(HOST, wanted))
-                    ports.append(probe.getsockname()[1])
-                    break
-    return ports
+    for number in range(1, options.replicas + 1):
+        for wanted in (port + number if options.port else 0, 0):
+            with contextlib.suppress(OSError, OverflowError):
+                reserved = ReservedPort(wanted)
+                stack.callback(reserved.close)
+                yield reserved
+                break
 
 
 def _hints(port: int, simulated: SimulatedOffice) -> dict[str, str]:

@@ -289,8 +289,11 @@ async def test_an_engine_that_does_not_start_is_told_with_its_last_words(tmp_pat
     program = tmp_path / "redis-server"
     program.write_text("#!/bin/sh\necho 'Bad directive'\necho\nexit 1\n")
     program.chmod(0o700)
-    with pytest.raises(CommandFailed, match=r"redis-server does not start: Bad directive"):
-        await EngineProcess(program).start()
+    with (
+        contextlib.closing(EngineProcess(program)) as engine,
+        pytest.raises(CommandFailed, match=r"redis-server does not start: Bad directive"),
+    ):
+        await engine.start()
 
 
 # The balancer
