@@ -174,11 +174,6 @@ class Holding:
                 self.view = self.view.held(taken.epoch)
                 return
             if self._has_taken(taken, sent):
-                log.info(
-                    "this replica owns the sessions at the server from now on, epoch %(epoch)d",
-                    {"epoch": taken.epoch},
-                    extra={"event": "cluster.taken"},
-                )
                 self._user.taken(taken)
 
     async def _is_for_others(self) -> bool:
@@ -234,7 +229,13 @@ class Holding:
         self.view = self.view.taken(sent, taken.epoch)
         is_ours = self.view.epoch == taken.epoch
         self.takes += is_ours
-        self._taken_at = sent if is_ours else self._taken_at
+        if is_ours:
+            self._taken_at = sent
+            log.info(
+                "this replica owns the sessions at the server from now on, epoch %(epoch)d",
+                {"epoch": taken.epoch},
+                extra={"event": "cluster.taken"},
+            )
         return is_ours
 
     async def _beat(self, sent: float, epoch: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -459,8 +460,9 @@ async def ask_and_release(apis: VirtualApis, name: str, dice: random.Random) -> 
 
 
 @pytest.mark.parametrize("seed", seeds(4, 12))
-def test_nobody_hands_over_to_a_process_that_was_killed(seed: int) -> None:
-    """What it has said of itself last is there still: the last one that lives logs out, and leaves nothing."""
+def test_nobody_hands_over_to_a_process_that_was_killed(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """What it has said of itself last is there still: the last one that lives logs out, and leaves nothing. Where it
+    has named one of them, the log says that it owns again."""
 
     async def story() -> None:
         dice = random.Random(seed)  # noqa: S311  # chooses a history
@@ -472,10 +474,15 @@ def test_nobody_hands_over_to_a_process_that_was_killed(seed: int) -> None:
                 await three.kill(name)
                 await three.pass_time(dice.uniform(0.0, 1.5))
             await three.pass_time(dice.uniform(0.0, 6.0))
+            caplog.clear()
             await three.processes.pop(owner.name).stop()
             assert not sessions(three)
+            events = [getattr(record, "event", "") for record in caplog.records]
+            named = events.count("cluster.released")
+            assert events == ["cluster.released", "cluster.taken"] * named
 
-    run(story())
+    with caplog.at_level(logging.INFO, "pws.cluster"):
+        run(story())
 
 
 @pytest.mark.parametrize("seed", seeds(4, 12))
