@@ -509,8 +509,8 @@ def play(
     return None
 
 
-class Stuck(BaseException):
-    """A history goes on for ever without that time passes."""
+class Stuck(KeyboardInterrupt):
+    """A history goes on for ever without that time passes. Of this kind, since asyncio logs all others and goes on."""
 
 
 def _stuck(_signal: int, _frame: object) -> None:

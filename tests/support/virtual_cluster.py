@@ -66,7 +66,7 @@ from service.sync.session_memory import SessionMemory
 from service.sync.subscriptions import FetchSettings
 from tests.support.asgi import Answer
 from tests.support.peers import Client
-from tests.support.virtual_time import EPOCH
+from tests.support.virtual_time import EPOCH, pass_time
 
 SAFETY = 60.0
 BOUND = default_bound(SAFETY)
@@ -101,7 +101,7 @@ class ReplicaClock(Clock):
         return (monotonic - self.offset) / self.rate
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds) / self.rate)
+        await pass_time(seconds / self.rate)
         await self.going.wait()
 
 

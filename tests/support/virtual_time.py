@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 EPOCH = 1_800_000_000.0
+_RESOLUTION = 1e-9
+"""Seconds by which asyncio calls a timer too early."""
 
 
 class Stuck(AssertionError):
@@ -47,7 +49,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def skip(self, seconds: float) -> None:
         # A hair more than asked for: a timer compares with `<`, and rounding must not make the loop spin.
-        self._virtual += seconds + 1e-9
+        self._virtual += seconds + _RESOLUTION
+
+
+async def pass_time(seconds: float) -> None:
+    """Sleep on a virtual loop: so long at least. Who sleeps until a moment and is called too early would sleep for next
+    to nothing, for which no time passes, for ever."""
+    await asyncio.sleep(seconds + 2 * _RESOLUTION if seconds > 0.0 else 0.0)
 
 
 class LoopClock:
@@ -60,7 +68,7 @@ class LoopClock:
         return asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds))
+        await pass_time(seconds)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
