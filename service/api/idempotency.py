@@ -113,6 +113,11 @@ class Replays:
         while self._bytes > self._max_bytes and len(self) > 1:
             self._drop(next(iter(self._over or self._living)))
 
+    def kept(self, now: float) -> list[tuple[Name, Kept]]:
+        """The answers that a request would get now."""
+        over = (pair for pair in self._over.items() if pair[1].over is not None and now < pair[1].over + KEPT_AFTER)
+        return [*self._living.items(), *over]
+
     def take_back(self, name: Name) -> None:
         """The answer that was kept is not given after all."""
         if name in self._living or name in self._over:

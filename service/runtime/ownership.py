@@ -165,6 +165,7 @@ class Ownership:
         self._shelf = OwnersShelf(snapshot.tables[Table.LEFT], self._committing, self._clock)
         added, removed = self._changed_by_hand(snapshot)
         self._committing.keep(tables.repairs(self._core, snapshot, taken.epoch))
+        self._committing.keep(self._lost_replays(snapshot))
         self._committing.keep(tables.whole(taken.epoch, self._upstream))
         self._watch_refusal(sync)
         sync.start(self.contacts, added=added, removed=removed)
@@ -339,11 +340,7 @@ class Ownership:
 
     def _keep_replay(self, name: Name, kept: Kept | None) -> None:
         """An answer is kept, or no longer."""
-        data = None
-        if kept is not None:
-            stored = StoredReplay(name.holder, name.key, kept.lease, kept.asked, kept.body, kept.headers)
-            data = wire.encode_replay(stored)
-        self._committing.keep([Put(Table.REPLAYS, _field_of(name), data)])
+        self._committing.keep([_put_of(name, kept)])
 
     def _restore_replays(self, snapshot: EngineSnapshot) -> None:
         """Those whose claims are over are kept for a while from now on: that of the owner before is not known."""
@@ -354,6 +351,16 @@ class Ownership:
                 is_over = self._core.leases.get(stored.lease) is None
                 kept = Kept(stored.lease, stored.asked, stored.body, stored.headers, now if is_over else None)
                 self.replays.restore(Name(stored.holder, stored.key), kept)
+
+    def _lost_replays(self, snapshot: EngineSnapshot) -> list[Put]:
+        """What this replica has answered in a tenure before, or an owner before it, and the engine has lost. Of claims
+        that are over, or that are known: what was not accepted is forgotten."""
+        there = snapshot.tables[Table.REPLAYS]
+        return [
+            _put_of(name, kept)
+            for name, kept in self.replays.kept(self._clock.monotonic())
+            if _field_of(name) not in there and (kept.over is not None or self._core.leases.get(kept.lease) is not None)
+        ]
 
     # --- what comes
 
@@ -416,6 +423,14 @@ def _not_adopted(reason: str) -> Inheritance | None:
         extra={"event": "cluster.not-adopted"},
     )
     return None
+
+
+def _put_of(name: Name, kept: Kept | None) -> Put:
+    """An answer as the engine has it; None: it is kept no longer."""
+    data = None
+    if kept is not None:
+        data = wire.encode_replay(StoredReplay(name.holder, name.key, kept.lease, kept.asked, kept.body, kept.headers))
+    return Put(Table.REPLAYS, _field_of(name), data)
 
 
 def _field_of(name: Name) -> str:

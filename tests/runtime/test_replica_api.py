@@ -50,12 +50,38 @@ def test_a_request_repeated_anywhere_gets_the_same_answer() -> None:
             await same_everywhere(apis, first)
             assert not claims_of(apis, apis.owner)
 
-    async def same_everywhere(apis: VirtualApis, first: Answer) -> None:
-        for name in apis.cluster.processes:
-            again = await apis.claim(name, "one")
-            assert (again.status, again.body) == (201, first.body)
-            assert again.headers["idempotency-replayed"] == "true"
-            assert again.headers["location"] == first.headers["location"]
+    run(story())
+
+
+async def same_everywhere(apis: VirtualApis, first: Answer, key: str = "one") -> None:
+    """Each replica answers the request again as the first one did."""
+    for name in apis.cluster.processes:
+        again = await apis.claim(name, key)
+        assert (again.status, again.body) == (201, first.body)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.headers["location"] == first.headers["location"]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_an_answer_that_the_engine_has_lost_is_written_again(*, is_over: bool) -> None:
+    """The owner outlives the loss of all data, and dies later: the next one gives the same answer, whether the claim
+    lives or is over."""
+
+    async def story() -> None:
+        async with replica_apis(CONTACTS) as apis:
+            first = await apis.claim(apis.followers[0], "one")
+            assert first.status == 201
+            await apis.cluster.pass_time(1.0)  # the others know the claim as well
+            claim, owner = first.json()["id"], apis.owner
+            if is_over:
+                assert (await apis.ask(owner, "DELETE", f"/v1/claims/{claim}")).status == 204
+            apis.cluster.server.rewind()
+            await apis.cluster.pass_time(3.0)
+            assert apis.owner == owner
+            await apis.kill(owner)
+            await apis.wait_for_an_owner()
+            await same_everywhere(apis, first)
+            assert claims_of(apis, apis.owner) == [claim] * (not is_over)
 
     run(story())
 

@@ -459,6 +459,8 @@ class VirtualCluster:
         self.works: set[asyncio.Task[Any]] = set()
         """What clients do meanwhile."""
         self._caught_up = self.loop.time()
+        self._lost_at = float("-inf")
+        """When the engine has lost something last."""
         self._starts: Counter[str] = Counter()
         self.upstreams: dict[str, Upstream] = {}
         """What a process says it reads, where that is not the same at all."""
@@ -543,14 +545,18 @@ class VirtualCluster:
     def engine_loses(self, since: float) -> None:
         """It has lost what was written from that moment on. Claims that only it and those knew that are gone are lost
         with it (durability = "local")."""
+        self._lost_at = self.loop.time()
+        for claim in list(self.claims.values()):
+            if claim.answered >= since or claim.at_risk:
+                self._has_lost(claim)
+
+    def _has_lost(self, claim: Answered) -> None:
+        """The engine has lost it."""
         running = list(self.processes.values())
-        for id, claim in list(self.claims.items()):  # noqa: A001  # the claim's own word
-            if claim.answered < since and not claim.at_risk:
-                continue
-            if running and all(process.core.claim_service.get(id) is not None for process in running):
-                claim.at_risk = claim.has_lost_key = True
-            else:
-                self.lets_go(id)
+        if running and all(process.core.claim_service.get(claim.id) is not None for process in running):
+            claim.at_risk = claim.has_lost_key = True
+        else:
+            self.lets_go(claim.id)
 
     def _forget_at_risk(self) -> None:
         """A process that knows nothing may own next, and then they are lost."""
@@ -601,6 +607,8 @@ class VirtualCluster:
             return claim  # a repetition, so late that the claim is over
         known = self.claims.setdefault(claim.id, claim)
         self.done["claims answered"] += known is claim
+        if known is claim and began <= self._lost_at:  # it may have been written before, and is answered after
+            self._has_lost(claim)
         for key in keys:
             for other in self.claims.values():
                 assert other is known or key not in other.keys or other.until - SLACK <= self.loop.time(), (
