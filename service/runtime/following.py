@@ -61,6 +61,7 @@ class Following:
         """Held while something is taken in."""
         self._marks: deque[NotificationMark] = deque(maxlen=MARKS)
         self._marked = asyncio.Event()
+        self._has_passed_all = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Following up to {self._known}>"
@@ -237,3 +238,10 @@ class Following:
                 self._trouble.works("marks")
                 if self._marks and self._marks[0] is mark:
                     self._marks.popleft()
+            self._has_passed_all.set()
+
+    async def passed_on(self) -> None:
+        """Wait until all notifications that came are passed on."""
+        if self._marks:
+            self._has_passed_all.clear()
+            await self._has_passed_all.wait()

@@ -55,6 +55,8 @@ _GIVES_UP: Final = 6.0
 """Of these, seconds for all that comes after logging out: the lease is given up, tasks and connections are ended."""
 _ENDS: Final = 2.0
 """Of these, seconds for what comes after the lease is given up."""
+_PASSES_ON: Final = 1.0
+"""Of these, seconds for passing on what the server has notified."""
 _LOGS_OUT: Final = 2.0
 """Seconds for logging out that handing over leaves, where it takes as long as it may."""
 
@@ -104,6 +106,8 @@ class Replica:
         """The owner that it follows, as the log has it."""
         self._loops: list[asyncio.Task[None]] = []
         self._commit: asyncio.Task[None] | None = None
+        self._passing_on: asyncio.Task[None] | None = None
+        """Goes on until the end: notifications come as long as there are connections."""
         self._tenure: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._leaving: asyncio.Task[None] | None = None
@@ -242,11 +246,11 @@ class Replica:
             "hold": holding.hold,
             "listen": following.listen,
             "say": holding.say,
-            "marks": following.pass_on,
             "checks": self.checks.run,
         }
         self._loops = [self._trouble.task(name, work) for name, work in loops.items()]
         self._commit = self._trouble.task("commit", self._committing.run)
+        self._passing_on = self._trouble.task("marks", following.pass_on)
 
     async def settled(self) -> None:
         """Wait until it owns or has loaded everything, for `SETTLES` seconds at most."""
@@ -402,6 +406,7 @@ class Replica:
             log_out = min(limit, budget.left(kept=_GIVES_UP))
             await within(log_out + _ENDS, "logging out", self._log_out(log_out))
             await within(budget.left(kept=_ENDS), "giving the ownership up", self._give_up(None))
+        await within(min(_PASSES_ON, budget.left(kept=3 * LEAST)), "passing notifications on", self._pass_on())
         await within(budget.left(kept=2 * LEAST), "its tasks", self._end())
         await within(budget.left(kept=LEAST), "its farewell", self._holding.say_farewell())
         await within(budget.left(), "its connections to the engine", self.engine.close())
@@ -412,9 +417,14 @@ class Replica:
             self._has_released = False
             await self.ownership.sync.stop(limit)
 
+    async def _pass_on(self) -> None:
+        """What has come here the owner has to hear: the server says nothing more until it has fetched."""
+        if self.role is not Role.OWNER:
+            await self._following.passed_on()
+
     async def _end(self) -> None:
         await self._end_loops()
-        await cancelled([self._commit])
+        await cancelled([self._commit, self._passing_on])
         if self._ending:
             await asyncio.wait(set(self._ending), timeout=LEAST)
         await cancelled(self._ending)
@@ -423,7 +433,7 @@ class Replica:
     async def kill(self) -> None:
         """End at once, as a process that is killed: for tests."""
         self._stopping = True
-        await cancelled([*self._loops, self._commit, self._tenure, self._leaving, *self._ending])
+        await cancelled([*self._loops, self._commit, self._passing_on, self._tenure, self._leaving, *self._ending])
         await self.ownership.close()
 
     async def _leave(self) -> None:
@@ -479,6 +489,6 @@ class Replica:
         return True
 
     async def _end_loops(self) -> None:
-        """End all loops but the one that commits."""
+        """End all loops but the one that commits and the one that passes notifications on."""
         self._stopping = True
         await cancelled([*self._loops, self._tenure])

@@ -511,3 +511,27 @@ def test_who_lives_goes_on_where_another_was_killed(seed: int) -> None:
             assert not three.wrong()
 
     run(story())
+
+
+@pytest.mark.parametrize("owns", [False, True])
+@pytest.mark.parametrize("seed", seeds(2, 12))
+def test_a_notification_that_reaches_a_replica_which_ends_is_passed_on(seed: int, *, owns: bool) -> None:
+    """It has connections for a moment more, over which the server may notify it: nothing more would come."""
+
+    async def story() -> None:
+        dice = random.Random(seed)  # noqa: S311  # chooses a history
+        async with cluster(seed) as three:
+            three.latency = dice.choice([0.001, 0.02])
+            leaves = next(each for each in three.processes.values() if (each is three.owner) == owns)
+            leaves.engine.delay = dice.choice([0.0, 0.01, 0.05])
+            del three.processes[leaves.name]
+            leaves.routes.let_go()
+            await three.pass_time(dice.uniform(0.0, 2.0))
+            with mock.patch.object(three, "any_process", return_value=leaves):
+                three.change(CONTACTS[0], State.DND)
+                await three.pass_time(dice.uniform(0.03, 0.5))
+                await leaves.stop()
+            await three.pass_time(2.0)
+            assert not three.wrong()
+
+    run(story())

@@ -330,6 +330,8 @@ class History:
             await self._runs_as_configured(name)
         cluster.check()
         await cluster.pass_time(4.0)
+        if cluster.has_lost_notifications:
+            self.heals = SERVER_HEALS
         await cluster.heal(self.heals)
         cluster.change(CONTACTS[1], STATES[3])
         await cluster.pass_time(2.0)

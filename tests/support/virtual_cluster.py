@@ -459,6 +459,8 @@ class VirtualCluster:
         self.works: set[asyncio.Task[Any]] = set()
         """What clients do meanwhile."""
         self._caught_up = self.loop.time()
+        self.has_lost_notifications = False
+        """Whether the server has notified a process that ended before it could pass that on."""
         self._lost_at = float("-inf")
         """When the engine has lost something last."""
         self._starts: Counter[str] = Counter()
@@ -478,11 +480,19 @@ class VirtualCluster:
 
     async def kill(self, name: str) -> None:
         """SIGKILL."""
-        await self.processes.pop(name).kill()
+        process = self.processes.pop(name)
+        await process.kill()
+        self._note_lost(process)
 
     async def stop(self, name: str) -> None:
         """SIGTERM."""
-        await self.processes.pop(name).stop()
+        process = self.processes.pop(name)
+        await process.stop()
+        self._note_lost(process)
+
+    def _note_lost(self, process: Process) -> None:
+        """It has ended: what it was notified of, and did not pass on, the server says no more."""
+        self.has_lost_notifications |= bool(process.replica._following._marks)
 
     async def close(self) -> None:
         """End all."""
@@ -535,6 +545,7 @@ class VirtualCluster:
             return False
         await process.clock.going.wait()
         if process.has_ended:
+            self.has_lost_notifications = True
             return False
         parts = urlsplit(url)
         process.routes.notified(notification.read(parts.query), parts.path.rsplit("/", 1)[-1])
