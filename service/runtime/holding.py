@@ -368,8 +368,11 @@ class Holding:
                 if word is None:
                     return False
                 words.add(word)
+                if not epochs:
+                    continue  # it has waited for something new
             except ClusterEngineError:
-                await self._trouble.pause()
+                pass
+            await self._trouble.pause()  # what it has is of before, as where it went back: it does not wait then
         return len(words) != 1
 
     async def take_back(self) -> Taken | None:

@@ -535,3 +535,30 @@ def test_a_notification_that_reaches_a_replica_which_ends_is_passed_on(seed: int
             assert not three.wrong()
 
     run(story())
+
+
+def test_an_engine_that_goes_back_as_it_is_released_is_not_asked_without_a_pause() -> None:
+    """It has something to say at once, again and again, which says nothing of the successor."""
+
+    async def story() -> None:
+        async with cluster() as three:
+            owner = three.owner
+            assert owner is not None
+            image = three.server.image()
+            for name in sorted({"a", "b", "c"} - {owner.name}):
+                await three.kill(name)  # a moment ago: one of them is named
+            before = owner.replica._holding.place(0)
+            asked, follow = [], owner.engine.follow
+
+            async def follows(*arguments: Any) -> Any:
+                asked.append(arguments)
+                assert len(asked) < 50
+                return await follow(*arguments)
+
+            three.server.rewind(image)
+            successor = owner.replica.members.present(owner.clock.monotonic())[0]
+            with mock.patch.object(owner.engine, "follow", follows):
+                await owner.replica._holding.goes_on(successor, before)
+            assert len(asked) > 5
+
+    run(story())
