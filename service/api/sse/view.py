@@ -23,6 +23,7 @@ from service.api.writers.event import event_json
 from service.core.events.event import CHANGE, REMOVED, Event
 from service.core.events.log import EventLog
 from service.core.presence import brief
+from service.core.presence.claim import is_told_alike
 from service.core.presence.query import Filter, Reader
 from service.core.presence.snapshot import ContactSnapshot, GroupedSnapshot
 from service.core.presence.store import Store
@@ -240,7 +241,8 @@ class SubscriberView:
         if was.freshness.level is not now.freshness.level:
             return False
         if self._who.details:
-            return (was.record.revision, was.verdict, was.claim) == (now.record.revision, now.verdict, now.claim)
+            read_alike = (was.record.revision, was.verdict) == (now.record.revision, now.verdict)
+            return read_alike and is_told_alike(was.claim, now.claim)
         return was.verdict.available is now.verdict.available and _name(was) == _name(now)
 
     def _shown(self, contact: ContactSnapshot, snapshot: GroupedSnapshot | None) -> bytes:

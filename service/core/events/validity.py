@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from service.core.presence.availability import Rule
 from service.core.presence.boundaries import earlier, earlier_by_rules, shorter
-from service.core.presence.claim import Claim
+from service.core.presence.claim import Claim, is_told_alike
 from service.core.presence.freshness import Level
 from service.core.presence.records import Feed, Record
 from service.core.presence.snapshot import GroupedSnapshot
@@ -104,6 +104,6 @@ def says_the_same(before: GroupedSnapshot, after: GroupedSnapshot) -> bool:
         one.record.revision == other.record.revision
         and one.freshness.level is other.freshness.level
         and one.verdict == other.verdict
-        and one.claim == other.claim
+        and is_told_alike(one.claim, other.claim)
         and before.opinions == after.opinions
     )

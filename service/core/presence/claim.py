@@ -33,6 +33,19 @@ class Claim:
         return replace(self, group="", purpose="", holder="")
 
 
+def is_told_alike(one: Claim | None, other: Claim | None) -> bool:
+    """Whether clients are told the same of both. They are told wall times, to the millisecond: where a claim came from
+    another process, its monotonic ones differ by what rounding leaves."""
+    if one is None or other is None or one is other:
+        return one is other
+    return _told_of(one) == _told_of(other)
+
+
+def _told_of(claim: Claim) -> tuple[str | float, ...]:
+    words = claim.id, claim.key, claim.contact, claim.group, claim.purpose, claim.holder
+    return (*words, round(claim.made.wall, 3), round(claim.expires.wall, 3))
+
+
 class Claims(Protocol):
     """Who is held now. What makes or ends a claim has the event log look at its contact; an expiry does not."""
 
