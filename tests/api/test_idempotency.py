@@ -28,6 +28,17 @@ def test_an_answer_is_kept_as_long_as_its_lease_lives_and_a_while_more() -> None
     assert len(replays) == 0
 
 
+def test_what_is_kept_is_what_a_request_would_get() -> None:
+    """Nothing that is under way, nothing that has had its time."""
+    replays, over, waits = Replays(), Name("ann", "2"), Name("ann", "3")
+    answered(replays, ANN, "l1")
+    answered(replays, over, "l2")
+    assert replays.begin(waits, "a", 0.0) is None
+    replays.ended("l2", 100.0)
+    assert [name for name, _ in replays.kept(100.0 + KEPT_AFTER - 1)] == [ANN, over]
+    assert [name for name, _ in replays.kept(100.0 + KEPT_AFTER)] == [ANN]
+
+
 def test_a_name_belongs_to_one_request() -> None:
     """While it is answered and afterwards."""
     replays = Replays()

@@ -88,8 +88,7 @@ async def replicated_office(
             return {f"PWS_{name}": value for name, value in (shared | {"CLUSTER__ADVERTISE": replica.url}).items()}
 
         tricks = (*TRICKS, *simulated.playground.tricks)
-        ports = [each.number for each in _reserve(options, port, stack)]
-        replicas = ReplicaProcesses(ports, values, tricks, say, relay)
+        replicas = ReplicaProcesses(list(_reserve(options, port, stack)), values, tricks, say, relay)
         engine.ended = lambda: say("the engine has ended")
         playground = ReplicaPlayground(simulated.playground, engine, replicas, say)
         balancer = Balancer(replicas.ports)
@@ -125,14 +124,12 @@ async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> None:
         working.result()
 
 
-def _reserve(options: DemoOptions, port: int, stack: contextlib.AsyncExitStack) -> Iterator[ReservedPort]:
-    """Those behind the balancer's, where they are free and any port was not asked for; else any other."""
+def _reserve(options: DemoOptions, port: int, stack: contextlib.AsyncExitStack) -> Iterator[int]:
+    """The ports behind the balancer's, where they are free and any port was not asked for; else any others."""
     for number in range(1, options.replicas + 1):
         for wanted in (port + number if options.port else 0, 0):
             with contextlib.suppress(OSError, OverflowError):
-                reserved = ReservedPort(wanted)
-                stack.callback(reserved.close)
-                yield reserved
+                yield stack.enter_context(contextlib.closing(ReservedPort(wanted))).number
                 break
 
 
